@@ -1,0 +1,80 @@
+"""Learn and calibrate the shipped directions (age, smile, gender, yaw) from the default generator's own samples.
+
+    python scripts/learn_directions.py --samples 2000 --out vidinv/assets/directions
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.progress import track
+
+from vidinv.editing import directions, learn
+from vidinv.faces.meter import Meter, load_meter
+from vidinv.generators import registry
+from vidinv.generators.base import Generator
+
+NAMES = ("age", "smile", "gender", "yaw")
+CONDITIONS = {"age": ("gender", "smile", "yaw"), "smile": ("gender", "yaw", "age"), "gender": ("yaw", "smile", "age"), "yaw": ()}
+LAYERS = {"age": (0, 16), "smile": (2, 8), "gender": (0, 16), "yaw": (0, 4)}
+BLEND = {"age": "replace", "smile": "replace", "gender": "replace", "yaw": "replace"}
+UNITS = {"age": "years", "smile": "mouth_width_ratio", "gender": "p_female", "yaw": "degrees"}
+LICENCE = "Apache-2.0 (vector); labels by networks with non-commercial terms, generator's teacher non-commercial"
+
+
+def measure(generator: Generator, w: torch.Tensor, meter: Meter, batch: int = 4) -> np.ndarray:
+    """Attributes of G(w): [N,4] in the order of NAMES."""
+    rows = []
+    for part in track(w.split(batch), description="measuring"):
+        with torch.inference_mode():
+            image = generator.synthesize(generator.broadcast(part), size=512).clamp(-1, 1)
+            rows.append(np.stack([meter.measure(image)[name] for name in NAMES], 1))
+    return np.concatenate(rows)
+
+
+def calibrate(generator: Generator, direction: directions.Direction, w: torch.Tensor, meter: Meter) -> dict[str, float]:
+    """Mean change per unit of strength, from strength -1 to +1, of what the direction is named after."""
+    moved = []
+    for strength in (-1.0, 1.0):
+        rows = []
+        for part in w.split(4):
+            with torch.inference_mode():
+                ws = generator.broadcast(part) + direction.offset(strength, generator.num_ws)
+                rows.append(meter.measure(generator.synthesize(ws, size=512).clamp(-1, 1))[direction.name])
+        moved.append(np.concatenate(rows))
+    return {UNITS[direction.name]: round(float(np.nanmean(moved[1] - moved[0]) / 2), 3)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--samples", type=int, default=2000)
+    parser.add_argument("--calibration", type=int, default=24, help="fresh samples that the calibration is measured on")
+    parser.add_argument("--out", type=Path, default=directions.FOLDER)
+    args = parser.parse_args()
+    generator = registry.load("mobile-stylegan-ffhq-1024")
+    meter = load_meter()
+    w = generator.w_avg + 0.9 * (generator.sample(args.samples, seed=11) - generator.w_avg)
+    scores = measure(generator, w, meter)
+    good = np.isfinite(scores).all(1)
+    w, scores = w[torch.from_numpy(good)], torch.from_numpy(scores[good]).float()
+    raw = {
+        name: (learn.ridge if name in ("age", "yaw") else learn.boundary)(w, scores[:, k]) for k, name in enumerate(NAMES)
+    }
+    fresh = generator.sample(args.calibration, seed=12)
+    spread = generator.sample(10_000, seed=13)
+    for name in NAMES:
+        vector = learn.condition(raw[name], [raw[other] for other in CONDITIONS[name]])
+        direction = directions.Direction(
+            name, vector, learn.deviation(vector, spread), LAYERS[name], generator.space, BLEND[name],
+            origin=f"scripts/learn_directions.py, {int(good.sum())} samples of {generator.name}", licence=LICENCE,
+        )  # fmt: skip
+        calibration = calibrate(generator, direction, fresh, meter)
+        done = directions.Direction(**{**direction.__dict__, "calibration": calibration})
+        print(directions.write(done, args.out), direction.deviation, calibration)
+
+
+if __name__ == "__main__":
+    main()

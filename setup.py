@@ -1,0 +1,43 @@
+"""Packaging of vidinv: what a user's `pip install` brings."""
+
+from setuptools import find_packages, setup
+
+CORE = [
+    "av>=17,<19",
+    "defusedxml>=0.7",
+    "httpx2>=2,<3",
+    "kornia>=0.8",
+    "lightning-fabric>=2.5",
+    "numba>=0.61",
+    "numpy>=2.0",
+    "omegaconf>=2.3",
+    "onnx>=1.17",
+    "opencv-python-headless>=4.10",
+    "packaging>=24",
+    "rich>=13",
+    "safetensors>=0.4",
+    "scenedetect>=0.6.5",
+    "tensorboard>=2.18",
+    "torch>=2.5.1,<2.14",
+    "typer>=0.15",
+    "unearth>=0.19",
+]
+DEV = ["mypy>=1.14", "onnxruntime>=1.20", "openvino>=2025.0", "pytest>=8", "ruff>=0.9"]
+
+setup(
+    name="vidinv",
+    version="0.1.0",
+    description="Edit the face in a video by GAN inversion, keep everything else untouched, and report how well",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=["vidinv", "vidinv.*", "stages", "stages.*", "trainers", "trainers.*", "configs"]),
+    package_data={"vidinv": ["assets/*", "assets/directions/*/*"], "configs": ["*/*.yaml"]},
+    install_requires=CORE,
+    extras_require={
+        "dev": DEV,
+        "decord": ["decord==0.6.0"],
+        "face-alignment": ["face-alignment>=1.4"],
+        "lpips": ["lpips==0.1.4"],
+    },
+    entry_points={"console_scripts": ["vidinv = vidinv.cli.main:main"]},
+)

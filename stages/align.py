@@ -1,0 +1,78 @@
+"""Align: the upright face crops of every frame, read from the source's own planes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from stages.graph import Stage
+from vidinv.faces import alignment
+from vidinv.frames import Array, Colour, FaceBatch, Planes, Rect, Track, Work
+from vidinv.media import colour as colours
+
+
+def build(tracks: tuple[Track, ...], size: int) -> Stage:
+    """A stage that adds `faces` ([N,3,size,size]) to each Work; frames without a face of `tracks` add none."""
+    where = {track.id: {int(i): k for k, i in enumerate(track.frames)} for track in tracks}
+
+    def align(works: Iterator[Work]) -> Iterator[Work]:
+        for work in works:
+            images, frame, track_of, maps = [], [], [], []
+            for position, index in enumerate(work.frames.index):
+                for track in tracks:
+                    k = where[track.id].get(index)
+                    if k is None:
+                        continue
+                    to_frame = rescale(track.to_frame[k], track.crop, size)
+                    images.append(crop(work.frames.native[position], work.frames.colour, to_frame, size))
+                    frame.append(position)
+                    track_of.append(track.id)
+                    maps.append(to_frame)
+            if not images:
+                yield work
+                continue
+            faces = FaceBatch(
+                image=torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).mul(2).sub(1).contiguous(),
+                frame=torch.tensor(frame),
+                track=torch.tensor(track_of),
+                to_frame=torch.from_numpy(np.stack(maps)),
+            )
+            yield Work(frames=work.frames, faces=faces, new_shot=work.new_shot)
+
+    return align
+
+
+def rescale(to_frame: Array, crop_size: int, size: int) -> Array:
+    """The transform [2,3] of a `crop_size` crop for one of side `size`, pixel centres at integers."""
+    ratio = crop_size / size
+    shift = (ratio - 1) / 2  # centre of pixel 0 of the new crop in the old one
+    scaled = to_frame.astype(np.float64).copy()
+    scaled[:, 2] += to_frame[:, :2] @ np.array([shift, shift])
+    scaled[:, :2] *= ratio
+    return scaled
+
+
+def quad_rect(to_frame: Array, box: tuple[float, float, float, float], planes: Planes, margin: int = 4) -> Rect | None:
+    """The frame rectangle that holds the crop-space `box` (x0, y0, x1, y1), cut to the frame; None if outside."""
+    x0, y0, x1, y1 = box
+    corners = np.array([[x0, y0, 1], [x1, y0, 1], [x1, y1, 1], [x0, y1, 1]]) @ to_frame.T  # [4,2]
+    left, top = np.floor(corners.min(0)).astype(int) - margin
+    right, bottom = np.ceil(corners.max(0)).astype(int) + margin + 1
+    left, top = max(left, 0), max(top, 0)
+    right, bottom = min(right, planes.width), min(bottom, planes.height)
+    if left >= right or top >= bottom:
+        return None
+    return colours.align_rect((int(left), int(top), int(right), int(bottom)), planes)
+
+
+def crop(planes: Planes, colour: Colour, to_frame: Array, size: int) -> Array:
+    """One aligned face, float32 [size,size,3] in [0,1], converting only the face's rectangle to RGB."""
+    rect = quad_rect(to_frame, (0, 0, size - 1, size - 1), planes)
+    if rect is None:
+        return np.zeros((size, size, 3), np.float32)
+    rgb = colours.to_rgb(planes, colour, rect)
+    local = to_frame.astype(np.float64).copy()
+    local[:, 2] -= rect[:2]
+    return np.asarray(alignment.warp_cpu(rgb, local, size), np.float32)

@@ -1,0 +1,123 @@
+"""Blend: put the edit into the source's own planes, inside a soft parsed mask, and leave every other sample alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import torch
+
+from stages.align import quad_rect
+from stages.graph import Stage
+from vidinv.config import MaskConfig
+from vidinv.faces import alignment
+from vidinv.frames import Array, Colour, Mask, Planes, Work
+from vidinv.media import compose
+
+Region = Callable[[torch.Tensor, int], tuple[Array, Array]]  # images, size -> face region, skin: bool [N,size,size]
+
+
+def build(region: Region, mode: str, settings: MaskConfig, segment_starts: set[int]) -> Stage:
+    """A stage that adds `masks`, `output` and the measures `cover`, `residual`, `confidence` to each Work.
+
+    `mode` "residual" adds (edit - inversion) to the source, "replace" adds (edit - source crop): the paper's paste.
+    The region is parsed every `settings.parse_every` frames of a segment and carried in crop space between.
+    """
+    carried: dict[int, Mask] = {}
+    start = 0
+
+    def blend(works: Iterator[Work]) -> Iterator[Work]:
+        nonlocal start
+        for work in works:
+            if work.new_shot or work.frames.index[0] in segment_starts:
+                carried.clear()
+                start = work.frames.index[0]
+            if work.faces is None or work.inversion is None or work.edit is None:
+                yield replace(work, output=work.frames.native)
+                continue
+            masks = _masks(work, region, settings, carried, start)
+            output = list(work.frames.native)
+            measures = []
+            for n, mask in enumerate(masks):
+                residual, confidence = trust(work.faces.image[n], work.inversion[n], mask, settings)
+                base = work.inversion[n] if mode == "residual" else work.faces.image[n]
+                delta = (work.edit[n] - base).permute(1, 2, 0).numpy() / 2  # [S,S,3] in [-1,1]
+                position = int(work.faces.frame[n])
+                alpha = mask.alpha * np.float32(confidence)
+                output[position] = add(
+                    output[position], work.frames.colour, work.faces.to_frame[n].numpy(), delta, alpha
+                )
+                measures.append({"cover": mask.skin_cover, "residual": residual, "confidence": confidence})
+            yield replace(work, masks=tuple(masks), output=tuple(output), measures=tuple(measures))
+
+    return blend
+
+
+def add(planes: Planes, colour: Colour, to_frame: Array, delta: Array, alpha: Array) -> Planes:
+    """`planes` with the RGB difference `delta` [S,S,3] weighted by `alpha` [S,S] added where `to_frame` puts it.
+
+    Only samples inside the mask's chroma-aligned rectangle can change.
+    """
+    box = mask_box(alpha)
+    rect = None if box is None else quad_rect(to_frame, box, planes)
+    if rect is None:
+        return planes
+    weighted = np.ascontiguousarray(delta * alpha[:, :, None], dtype=np.float32)
+    return compose.add_delta(planes, colour, rect, alignment.paste(weighted, to_frame, rect))
+
+
+def mask_box(alpha: Array) -> tuple[float, float, float, float] | None:
+    """x0, y0, x1, y1 (crop pixel centres, inclusive) of the samples whose weight can be seen, or None."""
+    rows, columns = np.nonzero((alpha > 1 / 1024).any(1))[0], np.nonzero((alpha > 1 / 1024).any(0))[0]
+    if len(rows) == 0:
+        return None
+    return float(columns[0]), float(rows[0]), float(columns[-1]), float(rows[-1])
+
+
+def trust(source: torch.Tensor, inversion: torch.Tensor, mask: Mask, settings: MaskConfig) -> tuple[float, float]:
+    """Mean |source - inversion| inside the mask, in [0,1], and the confidence in [0,1] that follows from it."""
+    weight = torch.from_numpy(mask.alpha)
+    error = (source - inversion).abs().mean(0) / 2  # [S,S]
+    residual = float((error * weight).sum() / weight.sum().clamp(min=1e-6))
+    span = settings.residual_bad - settings.residual_good
+    return residual, float(np.clip((settings.residual_bad - residual) / span, 0, 1))
+
+
+def soften(region: Array, skin: Array, size: int, settings: MaskConfig) -> Mask:
+    """The soft mask [size,size] of a parsed `region` [s,s]: grown, blurred, and zero at the crop's border."""
+    side = region.shape[0]
+    grow = round(settings.grow * side)
+    grown = region.astype(np.float32)
+    if grow:
+        grown = cv2.dilate(grown, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * grow + 1, 2 * grow + 1)))
+    edge = max(2, round(2 * settings.blur * side))
+    ramp = np.clip((np.minimum(np.arange(side), np.arange(side)[::-1]) - 1) / edge, 0, 1).astype(np.float32)
+    alpha = cv2.GaussianBlur(grown, (0, 0), max(settings.blur * side, 0.5)) * ramp[:, None] * ramp[None, :]
+    cover = float(alpha[skin].mean()) if skin.any() else 0.0
+    alpha = cv2.resize(alpha, (size, size), interpolation=cv2.INTER_LINEAR)
+    return Mask(alpha=np.clip(alpha, 0, 1), skin_cover=cover)
+
+
+def _masks(work: Work, region: Region, settings: MaskConfig, carried: dict[int, Mask], start: int) -> list[Mask]:
+    assert work.faces is not None and work.edit is not None
+    index = [work.frames.index[int(position)] for position in work.faces.frame]
+    known = set(carried)
+    parse = []
+    for n, track in enumerate(work.faces.track.tolist()):
+        if (index[n] - start) % settings.parse_every == 0 or track not in known:
+            parse.append(n)
+            known.add(track)
+    parsed: dict[int, Mask] = {}
+    if parse:
+        size = work.faces.image.shape[-1]
+        faces, skin = region(torch.cat([work.faces.image[parse], work.edit[parse]]), settings.parse_size)
+        for k, n in enumerate(parse):
+            parsed[n] = soften(faces[k] | faces[len(parse) + k], skin[k], size, settings)  # union of source and edit
+    masks = []
+    for n, track in enumerate(work.faces.track.tolist()):
+        if n in parsed:
+            carried[track] = parsed[n]
+        masks.append(carried[track])
+    return masks

@@ -1,0 +1,73 @@
+"""Decode: the source's frames in batches that never cross a segment or a cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from fractions import Fraction
+
+from vidinv.frames import FrameBatch, Shot, Work
+
+
+def segments(pts: tuple[int, ...], time_base: Fraction, seconds: float, start: int, stop: int) -> list[tuple[int, int]]:
+    """Split the frames start <= i < stop into runs of at least `seconds`, by their pts: [(first, end), ...].
+
+    The cuts depend on the clip alone, so a resumed job finds the same ones.
+    """
+    found: list[tuple[int, int]] = []
+    first = start
+    for index in range(start, stop):
+        if index > first and (pts[index] - pts[first]) * time_base >= seconds:
+            found.append((first, index))
+            first = index
+    if stop > first:
+        found.append((first, stop))
+    return found
+
+
+def batches(parts: Iterable[tuple[int, int]], shots: Iterable[Shot], size: int) -> list[tuple[int, int]]:
+    """Frame ranges of at most `size` frames inside one segment and one shot, in order."""
+    starts = {shot.start for shot in shots}
+    found: list[tuple[int, int]] = []
+    for first, end in parts:
+        begin = first
+        for index in range(first + 1, end + 1):
+            if index == end or index in starts or index - begin == size:
+                found.append((begin, index))
+                begin = index
+    return found
+
+
+def decode(frames: Iterable[FrameBatch], plan: list[tuple[int, int]], shots: tuple[Shot, ...]) -> Iterator[Work]:
+    """Regroup decoded `frames` into one Work per range of `plan`; frames before and after the plan are dropped."""
+    starts = {shot.start for shot in shots}
+    pending = iter(plan)
+    current = next(pending, None)
+    group: list[FrameBatch] = []
+    for single in _singles(frames):
+        if current is None:
+            return
+        if single.index[0] < current[0]:
+            continue
+        group.append(single)
+        if single.index[0] == current[1] - 1:
+            yield Work(frames=_join(group), new_shot=current[0] in starts)
+            group, current = [], next(pending, None)
+    if current is not None:
+        raise ValueError(f"the clip ended before frame {current[1] - 1}, which the analysis saw")
+
+
+def _singles(frames: Iterable[FrameBatch]) -> Iterator[FrameBatch]:
+    for batch in frames:
+        for i in range(len(batch)):
+            at = slice(i, i + 1)
+            yield replace(batch, native=batch.native[at], pts=batch.pts[at], index=batch.index[at])
+
+
+def _join(group: list[FrameBatch]) -> FrameBatch:
+    return replace(
+        group[0],
+        native=tuple(frame.native[0] for frame in group),
+        pts=tuple(frame.pts[0] for frame in group),
+        index=tuple(frame.index[0] for frame in group),
+    )

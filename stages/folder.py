@@ -1,0 +1,79 @@
+"""The job folder `<output>.vidinv/`: one job at a time, readable by its owner alone, gone when the job is done."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import IO
+
+from vidinv.errors import OutputUnwritable, UsageError
+
+
+class JobFolder:
+    """Holds the journal, the analysis and the segments of one output. Use as a context manager: it holds the lock."""
+
+    def __init__(self, output: Path) -> None:
+        self.output = output
+        self.path = output.with_name(output.name + ".vidinv")
+        self.resumed = False
+        self._lock: IO[str] | None = None
+
+    def __enter__(self) -> JobFolder:
+        try:
+            self.path.mkdir(mode=0o700, exist_ok=True)
+            self.path.chmod(0o700)
+            self._lock = (self.path / "lock").open("w")
+        except OSError as error:
+            raise OutputUnwritable(
+                f"{self.output.parent} cannot be written ({error.strerror})", remedy="choose a folder you may write to"
+            ) from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._lock.close()
+            raise OutputUnwritable(
+                f"{self.output} is being written by another run", remedy="wait for it, or choose another -o"
+            ) from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._lock is not None:
+            self._lock.close()
+
+    def claim(self, fingerprint: str, config: str) -> None:
+        """Start the job, or resume it if the folder's own fingerprint is equal; UsageError if it is another."""
+        record = self.path / "job.json"
+        if record.exists():
+            known = json.loads(record.read_text(encoding="utf-8"))
+            if known["fingerprint"] != fingerprint:
+                raise UsageError(
+                    f"{self.path} holds an unfinished job with another source, edit or configuration",
+                    remedy="repeat that command, or delete the folder to start anew",
+                )
+            self.resumed = True
+            return
+        (self.path / "config.yaml").write_text(config, encoding="utf-8")
+        partial = record.with_suffix(".tmp")
+        partial.write_text(json.dumps({"fingerprint": fingerprint}), encoding="utf-8")
+        partial.replace(record)
+
+    def delete(self) -> None:
+        """Remove the folder and everything in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def check_output(output: Path, source: Path, overwrite: bool) -> None:
+    """Raise OutputUnwritable where `output` cannot become the result; UsageError where it is the input itself."""
+    if not output.parent.is_dir():
+        raise OutputUnwritable(f"the folder {output.parent} does not exist", remedy="create it first")
+    if output.is_dir():
+        raise OutputUnwritable(f"{output} is a folder", remedy="give a file name with -o")
+    if output.exists() and os.path.samefile(output, source):
+        raise UsageError(f"{output} is the input itself", remedy="choose another -o")
+    if output.exists() and not overwrite:
+        raise OutputUnwritable(f"{output} exists", remedy="give --overwrite or another -o")
+    if not os.access(output.parent, os.W_OK):
+        raise OutputUnwritable(f"{output.parent} cannot be written", remedy="choose a folder you may write to")

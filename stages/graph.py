@@ -1,0 +1,238 @@
+"""Run the stages as a threaded graph: one thread decodes, the caller's runs the models, one encodes.
+
+Torch then has one thread team. The queues are bounded, so memory does not grow with the clip; order is kept because
+each side is one thread. The first error stops all three and surfaces with its stage and frame.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from vidinv.frames import Work
+
+Stage = Callable[[Iterator[Work]], Iterator[Work]]
+DEPTH = 3  # Works that a queue holds
+_END = object()
+
+
+@dataclass
+class StageTime:
+    """Seconds a stage worked (`busy_s`), stood waiting for its neighbours (`wait_s`), and its own thread's CPU time.
+
+    `cpu_s` counts the stage's Python thread, not torch's pool.
+    """
+
+    busy_s: float = 0.0
+    wait_s: float = 0.0
+    cpu_s: float = 0.0
+
+
+@dataclass
+class _Shared:
+    stop: threading.Event = field(default_factory=threading.Event)
+    error: BaseException | None = None
+    where: str = ""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def fail(self, error: BaseException, where: str) -> None:
+        with self.lock:
+            if self.error is None:
+                self.error, self.where = error, where
+        self.stop.set()
+
+
+class _Stopped(Exception):
+    """Another thread failed first."""
+
+
+def run(
+    stages: list[tuple[str, Stage]],
+    source: tuple[str, Iterable[Work]],
+    sink: tuple[str, Callable[[Work], None]],
+) -> dict[str, StageTime]:
+    """Pull every Work from `source` through `stages` into `sink`; returns the seconds of each stage by name.
+
+    The error of a stage is raised again with the note `in stage NAME near frame I`. KeyboardInterrupt stops the
+    threads and is raised.
+    """
+    times = {name: StageTime() for name in (source[0], *(name for name, _ in stages), sink[0])}
+    shared = _Shared()
+    decoded: queue.Queue[Any] = queue.Queue(maxsize=DEPTH)
+    finished: queue.Queue[Any] = queue.Queue(maxsize=DEPTH)
+    threads = [
+        threading.Thread(target=_decode, args=(source, decoded, shared, times[source[0]]), name="decode", daemon=True),
+        threading.Thread(target=_encode, args=(sink, finished, shared, times[sink[0]]), name="encode", daemon=True),
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        _models(stages, decoded, finished, shared, times)
+    except _Stopped:
+        pass
+    except KeyboardInterrupt as error:
+        shared.fail(error, "")
+    finally:
+        if shared.error is not None:
+            shared.stop.set()
+        for thread in threads:
+            thread.join()
+    if shared.error is not None:
+        if shared.where and hasattr(shared.error, "add_note"):  # Python 3.11
+            shared.error.add_note(shared.where)
+        raise shared.error
+    return times
+
+
+def _decode(source: tuple[str, Iterable[Work]], out: queue.Queue[Any], shared: _Shared, took: StageTime) -> None:
+    frame = 0
+    works = iter(source[1])
+    try:
+        while True:
+            with _busy(took):
+                work = next(works, None)
+            if work is None:
+                break
+            frame = work.frames.index[-1]
+            _put(out, work, shared, took)
+        _put(out, _END, shared, took)
+    except _Stopped:
+        pass
+    except BaseException as error:
+        shared.fail(error, f"in stage {source[0]} after frame {frame}")
+    finally:
+        close = getattr(works, "close", None)
+        if close is not None:
+            close()
+
+
+def _encode(
+    sink: tuple[str, Callable[[Work], None]], inbox: queue.Queue[Any], shared: _Shared, took: StageTime
+) -> None:
+    frame = 0
+    try:
+        while True:
+            work = _get(inbox, shared, took)
+            if work is _END:
+                return
+            frame = work.frames.index[0]
+            with _busy(took):
+                sink[1](work)
+    except _Stopped:
+        pass
+    except BaseException as error:
+        shared.fail(error, f"in stage {sink[0]} at frame {frame}")
+
+
+def _models(
+    stages: list[tuple[str, Stage]],
+    decoded: queue.Queue[Any],
+    finished: queue.Queue[Any],
+    shared: _Shared,
+    times: dict[str, StageTime],
+) -> None:
+    seen = [0]
+    waiting = StageTime()
+
+    def arrivals() -> Iterator[Work]:
+        while (work := _get(decoded, shared, waiting)) is not _END:
+            seen[0] = work.frames.index[0]
+            yield work
+
+    flow: Iterator[Work] = arrivals()
+    entrance = _Clock()
+    flow = _timed(flow, StageTime(), None, entrance, "", shared, seen)
+    upstream = entrance
+    for name, stage in stages:
+        clock = _Clock()
+        flow = _timed(stage(flow), times[name], upstream, clock, name, shared, seen)
+        upstream = clock
+    for work in flow:
+        _put(finished, work, shared, waiting)
+    _put(finished, _END, shared, waiting)
+
+
+@dataclass
+class _Clock:
+    """Seconds spent so far inside one iterator's `next`, everything upstream included."""
+
+    wall: float = 0.0
+    cpu: float = 0.0
+
+
+def _timed(
+    flow: Iterator[Work],
+    took: StageTime,
+    upstream: _Clock | None,
+    clock: _Clock,
+    name: str,
+    shared: _Shared,
+    seen: list[int],
+) -> Iterator[Work]:
+    """Book the time of each `next` on the stage, less what it spent inside the stage before it."""
+    while True:
+        before = (upstream.wall, upstream.cpu) if upstream else (0.0, 0.0)
+        wall, cpu = time.perf_counter(), time.thread_time()
+        try:
+            work = next(flow, None)
+        except (_Stopped, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            shared.fail(error, f"in stage {name} near frame {seen[0]}")
+            raise _Stopped from error
+        wall, cpu = time.perf_counter() - wall, time.thread_time() - cpu
+        clock.wall += wall
+        clock.cpu += cpu
+        if upstream is not None:
+            waited = upstream.wall - before[0]
+            took.busy_s += wall - waited
+            took.wait_s += waited
+            took.cpu_s += cpu - (upstream.cpu - before[1])
+        if work is None:
+            return
+        yield work
+
+
+class _busy:
+    """Book the enclosed seconds as work of a thread that is one stage."""
+
+    def __init__(self, took: StageTime) -> None:
+        self.took = took
+
+    def __enter__(self) -> None:
+        self.wall, self.cpu = time.perf_counter(), time.thread_time()
+
+    def __exit__(self, *_: object) -> None:
+        self.took.busy_s += time.perf_counter() - self.wall
+        self.took.cpu_s += time.thread_time() - self.cpu
+
+
+def _put(out: queue.Queue[Any], item: Any, shared: _Shared, took: StageTime) -> None:
+    start = time.perf_counter()
+    while True:
+        if shared.stop.is_set():
+            raise _Stopped
+        try:
+            out.put(item, timeout=0.1)
+            break
+        except queue.Full:
+            continue
+    took.wait_s += time.perf_counter() - start
+
+
+def _get(inbox: queue.Queue[Any], shared: _Shared, took: StageTime) -> Any:
+    start = time.perf_counter()
+    while True:
+        if shared.stop.is_set():
+            raise _Stopped
+        try:
+            item = inbox.get(timeout=0.1)
+            break
+        except queue.Empty:
+            continue
+    took.wait_s += time.perf_counter() - start
+    return item

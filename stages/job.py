@@ -1,0 +1,266 @@
+"""The job: check the request, analyse the clip, render it through the stages, put the file together, report."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stages import (
+    align,
+    analyse,
+    blend,
+    decode,
+    edit,
+    encode,
+    graph,
+    measure,
+    parts,
+    reencode,
+    result,
+    synthesize,
+    tracks,
+)
+from stages.folder import JobFolder, check_output
+from vidinv import config as configs
+from vidinv.config import RunConfig
+from vidinv.editing import directions, feature_edit
+from vidinv.editing.directions import Direction
+from vidinv.errors import InputUnreadable, UsageError, VidinvError
+from vidinv.frames import Analysis, Code, FrameBatch, Work
+from vidinv.media import codecs, reader
+from vidinv.media.probe import VideoInfo, probe
+from vidinv.media.writer import SegmentWriter
+
+# Seconds per face on two cores, measured with the default generator: what the cost line is made of.
+FACE_SECONDS = {"fast": 0.6, "balanced": 3.0, "best": 7.0}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for: one input, one output and how; `at` in seconds restricts the run to a preview from there."""
+
+    source: Path
+    output: Path
+    config: RunConfig
+    overwrite: bool = False
+    preview: bool = False
+    at: float | None = None
+    keep_job: bool = False
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Who hears how the job goes: `say(line)`, `phase(name, frames)`, `done(frames)`."""
+
+    say: Callable[[str], None] = lambda line: None
+    phase: Callable[[str, int], None] = lambda name, frames: None
+    done: Callable[[int], None] = lambda frames: None
+
+
+Moves = list[tuple[Direction, float]]
+
+
+def run(request: Request, listener: Listener | None = None) -> dict[str, Any]:
+    """Do the whole job and return its report, which also lies beside the output.
+
+    Raises VidinvError children as the design's exit codes say. An interrupted job keeps its folder and is resumed by
+    the same request; a request that cannot succeed leaves nothing.
+    """
+    listener = listener or Listener()
+    moves = parse_moves(request.config)
+    check_request(request)
+    info = probe(request.source)
+    check_output(request.output, request.source, request.overwrite)
+    codecs.check_container(request.config.codec, info.pix_fmt, request.output)
+    with JobFolder(request.output) as folder:
+        mark = f"{request.preview}{request.at}"
+        folder.claim(configs.fingerprint(request.config, request.source) + mark, configs.to_yaml(request.config))
+        try:
+            report = _run(request, info, moves, folder, listener)
+        except VidinvError:
+            if not (folder.path / "journal.jsonl").exists():  # nothing worth resuming
+                folder.delete()
+            raise
+        if not request.keep_job:
+            folder.delete()
+    return report
+
+
+def parse_moves(config: RunConfig) -> Moves:
+    """The directions and strengths of the configured edits; UsageError for bad syntax or an unknown direction."""
+    edits = [directions.parse_edit(text) for text in config.edits]
+    space = parts.choose(config.backend).space
+    return [(parts.direction(config.backend, entry.name, space), entry.strength) for entry in edits]
+
+
+def check_request(request: Request) -> None:
+    """Raise UsageError where parts of the request contradict one another, InputUnreadable where there is no input."""
+    if request.at is not None and not request.preview:
+        raise UsageError("--at chooses the part of a preview", remedy="give --preview as well")
+    if not request.source.exists():
+        raise InputUnreadable(f"{request.source} does not exist", remedy="check the path")
+
+
+def _run(request: Request, info: VideoInfo, moves: Moves, folder: JobFolder, listener: Listener) -> dict[str, Any]:
+    clock = time.perf_counter()
+    cpu = _cpu_seconds()
+    config = request.config
+    backend = parts.choose(config.backend)
+    works_on_faces = any(strength != 0 for _, strength in moves) or request.preview
+    listener.phase("analyse", info.frame_count)
+    only = None if request.at is None else (request.at, request.at + config.preview_seconds)
+    sightings = analyse.analyse(
+        lambda first: reader.read(request.source, batch=config.batch, first=first),
+        backend.locator() if works_on_faces else None,
+        folder.path,
+        config,
+        info.rotation,
+        listener.done,
+        only,
+    )
+    analysis = tracks.link(sightings, config, backend, request.source) if works_on_faces else tracks.empty(sightings)
+    analysed = time.perf_counter() - clock
+    start, stop = _frame_range(analysis, only)
+    parts_of = decode.segments(analysis.pts, analysis.time_base, config.segment_seconds, start, stop)
+    _say_cost(request, info, analysis, start, stop, listener)
+    times = _render(request, info, analysis, moves if works_on_faces else None, folder, parts_of, listener)
+    listener.phase("assemble", 0)
+    timing = {
+        "wall_s": round(time.perf_counter() - clock, 3),
+        "cpu_s": round(_cpu_seconds() - cpu, 3),
+        "fps": round((stop - start) / max(time.perf_counter() - clock, 1e-9), 3),
+        "stages": {"analyse": {"busy_s": round(analysed, 3), "wait_s": 0.0, "cpu_s": round(analysed, 3)}} | times,
+    }
+    return result.finish(request, info, analysis, moves, folder, stop - start, timing)
+
+
+def _frame_range(analysis: Analysis, only: tuple[float, float] | None) -> tuple[int, int]:
+    if only is None:
+        return 0, analysis.frame_count
+    seconds = [float(pts * analysis.time_base) for pts in analysis.pts]
+    inside = [i for i, second in enumerate(seconds) if only[0] <= second < only[1]]
+    if not inside:
+        raise UsageError(f"--at {only[0]:g} s is after the clip's end", remedy=f"it lasts {seconds[-1]:.1f} s")
+    return inside[0], inside[-1] + 1
+
+
+def _say_cost(request: Request, info: VideoInfo, analysis: Analysis, start: int, stop: int, listener: Listener) -> None:
+    faces = sum(int(((track.frames >= start) & (track.frames < stop)).sum()) for track in analysis.tracks)
+    seconds = faces * FACE_SECONDS[request.config.quality] + (stop - start) * 0.02
+    share = (stop - start) / max(analysis.frame_count, 1)
+    disk = 2 * max(info.bit_rate * info.duration_s / 8, request.source.stat().st_size) * share / 1e6
+    listener.say(
+        f"{stop - start} frames, {faces} faces in {len(analysis.shots)} shots; about {seconds / 60:.1f} min "
+        f"on two cores at quality {request.config.quality}; about {disk:.0f} MB of disk"
+    )
+
+
+def _render(
+    request: Request,
+    info: VideoInfo,
+    analysis: Analysis,
+    moves: Moves | None,
+    folder: JobFolder,
+    parts_of: list[tuple[int, int]],
+    listener: Listener,
+) -> dict[str, dict[str, float]]:
+    config = request.config
+    journal = reencode.Journal(folder.path)
+    finished = journal.finished()
+    journal.keep(finished)
+    start, stop = parts_of[0][0], parts_of[-1][1]
+    resume = finished[-1]["last"] + 1 if finished else start
+    plan = [span for span in decode.batches(parts_of, analysis.shots, config.batch) if span[0] >= resume]
+    listener.phase("render", stop - start)
+    listener.done(resume - start)
+    if not plan:
+        return {}
+
+    def open_segment(path: Path) -> SegmentWriter:
+        return SegmentWriter(path, info, codec=config.codec, crf=config.crf)
+
+    def open_preview(path: Path) -> SegmentWriter:
+        return SegmentWriter(path, reencode.preview_info(info, config.preview_size), codec="h264", crf=17)
+
+    recorder = reencode.Recorder(
+        journal,
+        parts_of,
+        open_segment if request.at is None else None,
+        open_preview if request.preview else None,
+        config.preview_size,
+        listener.done,
+    )
+    starts = {first for first, _ in parts_of}
+    stages = [] if moves is None else _face_stages(request, analysis, moves, folder, starts, resume)
+    frames: Iterator[FrameBatch] = reader.read(request.source, batch=1, first=resume)
+    source: Iterator[Work] = decode.decode(frames, plan, analysis.shots)
+    try:
+        times = graph.run(stages, ("decode", source), ("reencode", recorder))
+    except BaseException:
+        recorder.abandon()
+        raise
+    return {
+        name: {"busy_s": round(t.busy_s, 3), "wait_s": round(t.wait_s, 3), "cpu_s": round(t.cpu_s, 3)}
+        for name, t in times.items()
+    }
+
+
+def _face_stages(
+    request: Request, analysis: Analysis, moves: Moves, folder: JobFolder, starts: set[int], resume: int
+) -> list[tuple[str, graph.Stage]]:
+    config = request.config
+    device = pick_device(config.device)
+    models = parts.choose(config.backend).models(device)
+    refine = parts.refiner(config.backend, models) if max(config.refine_steps, config.refine_first) > 0 else None
+    if config.refine_steps == 0:
+        refine = None
+    offsets = encode.Offsets(folder.path)
+    offsets.restore(resume)
+
+    def move(code: Code) -> Code:
+        return feature_edit.edit(models.generator, code, moves)
+
+    return [
+        ("align", align.build(analysis.tracks, config.crop)),
+        (
+            "encode",
+            encode.build(
+                models.encoder,
+                refine,
+                steps=config.refine_steps,
+                first_steps=config.refine_first,
+                offsets=offsets,
+                segment_starts=starts,
+            ),
+        ),
+        ("edit", edit.build(move)),
+        ("synthesize", synthesize.build(models.generator, config.crop)),
+        ("blend", blend.build(models.region, blend_mode(config.blend, moves), config.mask, starts)),
+        ("measure", measure.build(models.identity, config.measure_every, starts, measure.Anchors(folder.path))),
+    ]
+
+
+def blend_mode(asked: str, moves: Moves) -> str:
+    """The blend mode: the one asked for, or for "auto" replace as soon as one direction needs it."""
+    if asked != "auto":
+        return asked
+    return "replace" if any(direction.blend == "replace" for direction, _ in moves) else "residual"
+
+
+def pick_device(asked: str) -> str:
+    """ "cpu" or "cuda"; UsageError where CUDA is asked for and absent."""
+    import torch
+
+    present = torch.cuda.is_available()
+    if asked == "cuda" and not present:
+        raise UsageError("--device cuda: no CUDA device is here", remedy="use --device cpu or auto")
+    return "cuda" if present and asked in ("auto", "cuda") else "cpu"
+
+
+def _cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime

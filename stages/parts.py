@@ -1,0 +1,218 @@
+"""The networks of a job by backend: what finds, describes, parses and re-draws the face.
+
+`default` is what a user gets. `tiny` is for tests: a random generator and encoder, and a geometric face locator, so
+that the whole job runs without fetched weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from stages.encode import Refine
+from vidinv.editing import directions, refine
+from vidinv.editing.directions import Direction
+from vidinv.encoders import registry as encoders
+from vidinv.encoders.base import Encoder
+from vidinv.errors import UsageError
+from vidinv.frames import Array, Code
+from vidinv.generators import registry as generators
+from vidinv.generators.base import Generator
+
+
+@dataclass(frozen=True)
+class Found:
+    """N faces of one frame: `boxes` [N,4], `scores` [N], `landmarks` [N,106,2] in frame pixels, `embeddings` [N,D]."""
+
+    boxes: Array
+    scores: Array
+    landmarks: Array
+    embeddings: Array
+
+
+# RGB uint8 [H,W,3], clockwise rotation for display, boxes [N,4] already known (None: detect) -> faces
+Locate = Callable[[Array, int, "Array | None"], Found]
+Embed = Callable[[torch.Tensor], Array]  # [N,3,S,S] in [-1,1] -> [N,D], L2-normalised
+Region = Callable[[torch.Tensor, int], tuple[Array, Array]]  # images, size -> region, skin: bool [N,size,size]
+
+
+@dataclass(frozen=True)
+class Models:
+    """What the second pass runs."""
+
+    generator: Generator
+    encoder: Encoder
+    region: Region
+    identity: dict[str, Embed]
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One choice of networks; each part is loaded when it is called for. `needs` are catalogue names."""
+
+    locator: Callable[[], Locate]
+    models: Callable[[str], Models]
+    space: str
+    needs: tuple[str, ...]
+
+
+TINY_DIRECTIONS = ("age", "smile")
+
+
+def choose(name: str) -> Backend:
+    """The named backend. Raises UsageError for an unknown one."""
+    if name not in BACKENDS:
+        raise UsageError(f"unknown backend {name!r}", remedy=f"choose one of {', '.join(BACKENDS)}")
+    return BACKENDS[name]
+
+
+def direction(backend: str, name: str, space: str) -> Direction:
+    """The named direction of the backend's space; the tiny one draws any of `TINY_DIRECTIONS` from a seed."""
+    if backend != "tiny":
+        return directions.load(name, space)
+    if name not in TINY_DIRECTIONS:
+        raise directions.unknown(name, list(TINY_DIRECTIONS))
+    generator = generators.load("mobile-stylegan-tiny")
+    vector = torch.randn(generator.w_dim, generator=torch.Generator().manual_seed(TINY_DIRECTIONS.index(name)))
+    return Direction(name, vector / vector.norm(), 1.0, (0, generator.num_ws), space, blend="residual")
+
+
+def refiner(backend: str, models: Models) -> Refine:
+    """Refinement of one frame's code towards its picture, with the backend's guides."""
+    if backend == "tiny":
+        guides = refine.Guides(identity=_TinyIdentity(), perceptual=_no_distance)  # type: ignore[arg-type]
+    else:
+        from vidinv.faces import embedder
+        from vidinv.losses import lpips
+
+        guides = refine.Guides(identity=embedder.load_arcface(), perceptual=lpips.LPIPS.load("alexnet"))
+
+    settings = refine.Settings(size=min(refine.Settings.size, models.generator.sizes[0]))
+
+    def refine_one(code: Code, image: torch.Tensor, offset: Any, steps: int) -> tuple[Code, Any]:
+        return refine.refine(models.generator, code, image, offset, steps, guides, settings)
+
+    return refine_one
+
+
+class _TinyIdentity:
+    """Average colours stand for a person."""
+
+    def embed(self, image: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.normalize(torch.nn.functional.adaptive_avg_pool2d(image, 8).flatten(1) + 1e-3, dim=1)
+
+
+def _no_distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    return (a - b).abs().mean()
+
+
+def _scrfd() -> Locate:
+    from vidinv.faces import detector, embedder, landmarks
+
+    detect, points, arcface = detector.load_detector(), landmarks.load_landmarks(), embedder.load_arcface()
+
+    def locate(rgb: Array, rotation: int, boxes: Array | None) -> Found:
+        turn = -rotation  # the detector counts counter-clockwise
+        scores = np.ones(0 if boxes is None else len(boxes), np.float32)
+        if boxes is None:
+            faces = detect.detect(rgb, rotation=turn)
+            boxes, scores = faces.boxes, faces.scores
+        found = points.detect(rgb, boxes, rotation=turn)
+        five = np.stack([landmarks.five_points(each) for each in found]) if len(found) else np.zeros((0, 5, 2))
+        return Found(boxes, scores, found, arcface.embed_points(rgb, five))
+
+    return locate
+
+
+def _default_models(device: str) -> Models:
+    from vidinv.faces import embedder
+
+    networks = {"arcface": embedder.load_arcface(), "lightcnn": embedder.load_lightcnn()}
+
+    def embedding(network: embedder.IdentityNetwork) -> Embed:
+        def embed(images: torch.Tensor) -> Array:
+            with torch.inference_mode():
+                return np.asarray(network.embed(images).float().cpu().numpy())
+
+        return embed
+
+    return Models(
+        generator=generators.load("mobile-stylegan-ffhq-1024", device),
+        encoder=encoders.load("feature-style-light", device),
+        region=_bisenet(),
+        identity={name: embedding(network) for name, network in networks.items()},
+    )
+
+
+def _bisenet() -> Region:
+    from vidinv.faces import parser
+
+    network = parser.load_parser()
+
+    def region(images: torch.Tensor, size: int) -> tuple[Array, Array]:
+        labels = network.parse(images, size)
+        return np.asarray(parser.face_region(labels), bool), np.asarray(parser.skin_mask(labels), bool)
+
+    return region
+
+
+def _centre() -> Locate:
+    """One upright face in the middle of every frame that is not nearly black; landmarks by fixed proportions."""
+    from vidinv.faces.landmarks import EYE_LEFT, EYE_RIGHT, MOUTH_LEFT, MOUTH_RIGHT, NOSE_TIP
+
+    shape = np.full((106, 2), 0.5)
+    shape[list(EYE_LEFT)], shape[list(EYE_RIGHT)] = (0.4, 0.45), (0.6, 0.45)
+    shape[NOSE_TIP], shape[MOUTH_LEFT], shape[MOUTH_RIGHT] = (0.5, 0.55), (0.42, 0.65), (0.58, 0.65)
+
+    def locate(rgb: Array, rotation: int, boxes: Array | None) -> Found:
+        height, width = rgb.shape[:2]
+        if rgb.mean() < 12:
+            return Found(np.zeros((0, 4)), np.zeros(0), np.zeros((0, 106, 2)), np.zeros((0, 1)))
+        corner, side = np.array([width, height]) / 2 - min(width, height) / 2, min(width, height)
+        points = (corner + shape * side).astype(np.float32)[None]
+        box = np.array([[*(corner + 0.3 * side), *(corner + 0.7 * side)]], np.float32)
+        return Found(box, np.ones(1, np.float32), points, np.ones((1, 1), np.float32))
+
+    return locate
+
+
+def _tiny_models(device: str) -> Models:
+    return Models(
+        generator=generators.load("mobile-stylegan-tiny", device),
+        encoder=encoders.load("feature-style-tiny", device),
+        region=_ellipse,
+        identity={"arcface": _pixels, "lightcnn": _pixels},
+    )
+
+
+def _ellipse(images: torch.Tensor, size: int) -> tuple[Array, Array]:
+    y, x = np.mgrid[:size, :size] / (size - 1) - 0.5
+    inside = (x / 0.22) ** 2 + (y / 0.28) ** 2 < 1
+    return np.repeat(inside[None], len(images), 0), np.repeat(inside[None], len(images), 0)
+
+
+def _pixels(images: torch.Tensor) -> Array:
+    return np.asarray(_TinyIdentity().embed(images).numpy())
+
+
+BACKENDS = {
+    "default": Backend(
+        locator=_scrfd,
+        models=_default_models,
+        space="mobile-stylegan-ffhq-w",
+        needs=(
+            "generator/mobile-stylegan-ffhq",
+            "identity/arcface-mbf",
+            "identity/lightcnn-v4",
+            "detector/scrfd-500m",
+            "landmarks/2d106",
+            "parser/bisenet",
+            "lpips/alexnet",
+        ),
+    ),
+    "tiny": Backend(locator=_centre, models=_tiny_models, space="mobile-stylegan-tiny-w", needs=()),
+}

@@ -1,0 +1,196 @@
+"""Reencode: segments of closed GOPs, each listed in the journal only when it is whole and on the disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+
+from vidinv.errors import OutputUnwritable
+from vidinv.frames import Array, Planes, Work
+from vidinv.media.writer import SEGMENT_SUFFIX
+
+
+class Writer(Protocol):
+    """What `vidinv.media.writer.SegmentWriter` offers."""
+
+    def write(self, planes: Planes, pts: int) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Journal:
+    """`journal.jsonl`: one line per finished segment, in order; a line cut short by a kill is dropped."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / "journal.jsonl"
+
+    def finished(self) -> list[dict[str, Any]]:
+        """The records whose files are there and have the sha256 that was written; stops at the first that has not."""
+        if not self.path.exists():
+            return []
+        records: list[dict[str, Any]] = []
+        for line in self.path.read_text(encoding="utf-8").splitlines():
+            try:
+                record = json.loads(line)
+            except json.JSONDecodeError:
+                break
+            if not all(_intact(self.folder / name, digest) for name, digest in record["files"].items()):
+                break
+            records.append(record)
+        return records
+
+    def keep(self, records: list[dict[str, Any]]) -> None:
+        """Rewrite the journal to hold `records` alone."""
+        partial = self.path.with_suffix(".tmp")
+        partial.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+        partial.replace(self.path)
+
+    def append(self, record: dict[str, Any]) -> None:
+        """Add one record and wait until it is on the disk."""
+        with self.path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(record) + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+
+
+class Recorder:
+    """The sink of the render graph: writes frames into segments and closes each at its last frame.
+
+    `open_segment(path)` gives the writer of the main video, `open_preview(path)` that of the side-by-side one; either
+    may be None. `done(frames)` hears how many frames went by.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        segments: list[tuple[int, int]],
+        open_segment: Callable[[Path], Writer] | None,
+        open_preview: Callable[[Path], Writer] | None,
+        panel: int,
+        done: Callable[[int], None],
+    ) -> None:
+        self.journal = journal
+        self.number_of = {first: number for number, (first, _) in enumerate(segments)}
+        self.segments = segments
+        self.kinds = {"segment": open_segment, "preview": open_preview}
+        self.panel = panel
+        self.done = done
+        self.number = -1
+        self.writers: dict[str, tuple[Path, Writer]] = {}
+        self.faces: list[dict[str, Any]] = []
+
+    def __call__(self, work: Work) -> None:
+        """Write one Work's frames."""
+        try:
+            self._write(work)
+        except OSError as error:
+            where = f"{self.journal.folder} (frame {work.frames.index[0]})"
+            raise OutputUnwritable(
+                f"writing {where} failed: {error.strerror or error}", remedy="free some disk space and run it again"
+            ) from error
+
+    def abandon(self) -> None:
+        """Close what is open after an error; the unfinished segment is not journaled."""
+        for path, writer in self.writers.values():
+            writer.close()
+            path.unlink(missing_ok=True)
+        self.writers.clear()
+
+    def _write(self, work: Work) -> None:
+        output = work.output or work.frames.native
+        for position, index in enumerate(work.frames.index):
+            if index in self.number_of:
+                self._open(self.number_of[index])
+            pts = work.frames.pts[position]
+            if "segment" in self.writers:
+                self.writers["segment"][1].write(output[position], pts)
+            if "preview" in self.writers:
+                panels = side_by_side(work, position, self.panel)
+                self.writers["preview"][1].write(panels, pts)
+            self.faces += _records(work, position, index)
+            if index == self.segments[self.number][1] - 1:
+                self._close()
+        self.done(len(work.frames))
+
+    def _open(self, number: int) -> None:
+        self.number = number
+        self.faces = []
+        for kind, opener in self.kinds.items():
+            if opener is not None:
+                path = self.journal.folder / f"{kind}-{number:05d}{SEGMENT_SUFFIX}"
+                self.writers[kind] = (path, opener(path))
+
+    def _close(self) -> None:
+        files: dict[str, str] = {}
+        for path, writer in self.writers.values():
+            writer.close()
+            with path.open("rb+") as stream:
+                os.fsync(stream.fileno())
+            files[path.name] = _sha256(path)
+        self.writers.clear()
+        first, end = self.segments[self.number]
+        self.journal.append(
+            {"segment": self.number, "first": first, "last": end - 1, "files": files, "faces": self.faces}
+        )
+
+
+def side_by_side(work: Work, position: int, panel: int) -> Planes:
+    """Source, inversion and edit of the frame's first face, 4:2:0 8-bit planes [panel, 3*panel]; else black."""
+    faces = work.faces
+    picture = np.zeros((panel, 3 * panel, 3), np.float32)
+    if faces is not None and work.inversion is not None and work.edit is not None:
+        here = (faces.frame == position).nonzero().flatten().tolist()
+        if here:
+            n = here[0]
+            row = [faces.image[n], work.inversion[n], work.edit[n]]
+            small = [cv2.resize(x.permute(1, 2, 0).numpy(), (panel, panel), interpolation=cv2.INTER_AREA) for x in row]
+            picture = (np.concatenate(small, axis=1) + 1) / 2
+    return yuv420(np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8))
+
+
+def yuv420(rgb: Array) -> Planes:
+    """BT.601 limited-range planes of an 8-bit RGB picture [H,W,3] with even sides."""
+    height, width = rgb.shape[:2]
+    packed = cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_I420)  # [H*3/2, W]
+    chroma = packed[height:].reshape(2, height // 2, width // 2)
+    return Planes((packed[:height], chroma[0], chroma[1]), pix_fmt="yuv420p", sub_x=1, sub_y=1, depth=8)
+
+
+def preview_info(info: Any, panel: int) -> Any:
+    """The VideoInfo of the side-by-side video: the source's times, its own size and colour."""
+    colour = replace(info.colour, matrix="bt601", full_range=False, primaries_tag=2, transfer_tag=2)
+    colour = replace(colour, matrix_tag=6, range_tag=1)
+    return replace(
+        info, width=3 * panel, height=panel, rotation=0, pix_fmt="yuv420p", depth=8, sub_x=1, sub_y=1, colour=colour
+    )
+
+
+def _records(work: Work, position: int, index: int) -> list[dict[str, Any]]:
+    if work.faces is None or not work.measures:
+        return []
+    return [
+        {"frame": index, "track": int(work.faces.track[n]), **work.measures[n]}
+        for n in range(len(work.faces))
+        if int(work.faces.frame[n]) == position
+    ]
+
+
+def _intact(path: Path, digest: str) -> bool:
+    return path.exists() and _sha256(path) == digest
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

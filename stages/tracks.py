@@ -1,0 +1,81 @@
+"""From sightings to the people whose faces are edited: linked, smoothed, and chosen by the request."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from stages.analyse import Sightings
+from stages.parts import Backend
+from vidinv.config import RunConfig
+from vidinv.errors import InputUnreadable, NoFaceFound, UsageError
+from vidinv.faces.tracker import FrameFaces, Tracker
+from vidinv.frames import Analysis, Array, Track
+
+LIKE = 0.35  # cosine from which a reference picture and a track are one person
+
+
+def empty(seen: Sightings) -> Analysis:
+    """The analysis of a clip in which no face is looked for."""
+    return Analysis(len(seen.pts), seen.pts, seen.time_base, seen.shots, ())
+
+
+def link(seen: Sightings, config: RunConfig, backend: Backend, source: Path) -> Analysis:
+    """Link the faces of all frames into tracks and keep those that `config.faces` asks for.
+
+    Raises NoFaceFound when none is left, UsageError for a request that cannot be read.
+    """
+    tracker = Tracker(sigma_centre=config.smooth.centre, sigma_axes=config.smooth.axes)
+    tracks = tracker.link(_by_frame(seen), seen.shots)
+    if not tracks:
+        raise NoFaceFound(
+            f"no face in {source.name} ({len(seen.pts)} frames searched)", remedy="choose a clip that shows a face"
+        )
+    kept = choose(tracks, config.faces, backend, source)
+    return Analysis(len(seen.pts), seen.pts, seen.time_base, seen.shots, tuple(kept))
+
+
+def choose(tracks: list[Track], asked: str, backend: Backend, source: Path) -> list[Track]:
+    """The tracks that `asked` names: all, largest, N (counted from 0, largest first) or a reference picture's path."""
+    if asked == "all":
+        return tracks
+    if asked == "largest":
+        return tracks[:1]
+    if asked.isdigit():
+        if int(asked) >= len(tracks):
+            raise NoFaceFound(
+                f"{source.name} has no person {asked}", remedy=f"there are {len(tracks)}, counted from 0, largest first"
+            )
+        return [tracks[int(asked)]]
+    if not Path(asked).exists():
+        raise UsageError(f"--faces {asked!r} is not known", remedy="give all, largest, a number or a picture")
+    wanted = _reference(Path(asked), backend)
+    best = max(tracks, key=lambda track: float(track.embedding @ wanted))
+    likeness = float(best.embedding @ wanted)
+    if likeness < LIKE:
+        raise NoFaceFound(
+            f"nobody in {source.name} looks like {asked} (best similarity {likeness:.2f})",
+            remedy="give a clearer picture, or --faces N",
+        )
+    return [best]
+
+
+def _reference(path: Path, backend: Backend) -> Array:
+    picture = cv2.imread(str(path))
+    if picture is None:
+        raise InputUnreadable(f"{path} is not a readable picture", remedy="give a .jpg or .png")
+    found = backend.locator()(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), 0, None)
+    if not len(found.scores):
+        raise NoFaceFound(f"no face in {path}", remedy="give a picture that shows the person's face")
+    return np.asarray(found.embeddings[0])
+
+
+def _by_frame(seen: Sightings) -> list[FrameFaces | None]:
+    faces: list[FrameFaces | None] = [None] * len(seen.pts)
+    for index in np.unique(seen.frame):
+        at = seen.frame == index
+        found = seen.faces
+        faces[int(index)] = FrameFaces(found.boxes[at], found.scores[at], found.landmarks[at], found.embeddings[at])
+    return faces

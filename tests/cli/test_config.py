@@ -1,0 +1,39 @@
+"""The configuration: presets, overrides and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vidinv import config as configs
+from vidinv.errors import UsageError
+
+
+@pytest.mark.parametrize("name", configs.presets())
+def test_every_preset_loads_and_survives_saving(name: str, tmp_path: Path) -> None:
+    config = configs.load(name)
+    saved = tmp_path / "saved.yaml"
+    saved.write_text(configs.to_yaml(config))
+    assert config.quality == name and configs.load(str(saved)) == config
+
+
+def test_an_unknown_key_names_the_near_ones() -> None:
+    with pytest.raises(UsageError, match="refine_steps"):
+        configs.load("fast", ["refine_stepps=3"])
+
+
+@pytest.mark.parametrize("change", ["batch=0", "crf=good", "quality=superb", "mask=3"])
+def test_a_wrong_value_is_a_usage_error(change: str) -> None:
+    with pytest.raises(UsageError):
+        configs.load("fast", [change])
+
+
+def test_the_fingerprint_follows_config_and_source(tmp_path: Path) -> None:
+    source = tmp_path / "a"
+    source.write_bytes(b"1")
+    first = configs.fingerprint(configs.load("fast"), source)
+    assert first == configs.fingerprint(configs.load("fast"), source)
+    assert first != configs.fingerprint(configs.load("fast", ["crf=1"]), source)
+    source.write_bytes(b"2")
+    assert first != configs.fingerprint(configs.load("fast"), source)

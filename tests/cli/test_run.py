@@ -1,0 +1,167 @@
+"""The main job on made clips with the tiny backend: exit codes, exactness, resume, the report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stages import job
+from stages.job import Request
+from tests.clips import make_clip
+from vidinv import config as configs
+from vidinv.cli.main import main
+from vidinv.media import reader
+
+TINY = ["--backend", "tiny", "--set", "crop=64", "--set", "refine_steps=1", "--set", "refine_first=2"]
+
+
+def frames_of(path: Path) -> list[tuple[int, list[np.ndarray]]]:
+    return [
+        (batch.pts[i], [plane.copy() for plane in batch.native[i].planes])
+        for batch in reader.read(path, batch=4)
+        for i in range(len(batch))
+    ]
+
+
+def seconds(path: Path) -> list[float]:
+    return [float(batch.pts[i] * batch.time_base) for batch in reader.read(path) for i in range(len(batch))]
+
+
+def left_behind(folder: Path, *, but: set[str]) -> set[str]:
+    return {entry.name for entry in folder.iterdir()} - but
+
+
+def run(*arguments: object) -> int:
+    return main(["run", *map(str, arguments)])
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return make_clip(tmp_path / "in.mp4", frames=12)
+
+
+@pytest.mark.parametrize("edit", ["aeg+2", "age+x"])
+def test_a_wrong_edit_exits_2(clip: Path, edit: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(clip, "--edit", edit, *TINY) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") and said.count("\n") == 1 and "age" in said
+    assert not left_behind(clip.parent, but={"in.mp4"})
+
+
+@pytest.mark.parametrize("content", [b"hello, this is text\n" * 50, b""])
+def test_what_is_not_a_video_exits_3(tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    source = tmp_path / "text.mp4"
+    source.write_bytes(content)
+    assert run(source, "--edit", "age+2", *TINY) == 3
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not left_behind(tmp_path, but={"text.mp4"})
+
+
+def test_a_truncated_file_exits_3(clip: Path) -> None:
+    clip.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
+    assert run(clip, "--edit", "age+2", *TINY) == 3
+    assert not left_behind(clip.parent, but={"in.mp4"})
+
+
+def test_a_clip_without_a_face_exits_4(tmp_path: Path) -> None:
+    black = make_clip(tmp_path / "in.mp4", frames=6, image=lambda i: np.zeros((64, 96, 3), np.uint8))
+    assert run(black, "--edit", "age+2", *TINY) == 4
+    assert not left_behind(tmp_path, but={"in.mp4"})
+
+
+def test_a_missing_output_folder_exits_7(clip: Path) -> None:
+    assert run(clip, "--edit", "age+2", "-o", clip.parent / "none" / "out.mp4", *TINY) == 7
+
+
+def test_an_unwritable_output_folder_exits_7(clip: Path) -> None:
+    assert run(clip, "--edit", "age+2", "-o", "/proc/out.mp4", *TINY) == 7
+
+
+def test_an_output_that_exists_exits_7_and_is_kept(clip: Path) -> None:
+    output = clip.parent / "out.mp4"
+    output.write_bytes(b"mine")
+    assert run(clip, "--edit", "age+2", "-o", output, *TINY) == 7
+    assert output.read_bytes() == b"mine"
+    assert run(clip, "--edit", "age+2", "-o", output, "--overwrite", *TINY) == 0
+
+
+def test_no_edit_and_lossless_is_bit_exact(clip: Path) -> None:
+    output = clip.parent / "out.mkv"
+    clip = make_clip(clip.parent / "in.mkv", frames=12)
+    assert run(clip, "-o", output, "--codec", "lossless", *TINY) == 0
+    before, after = frames_of(clip), frames_of(output)
+    assert len(before) == len(after)
+    for (_, old), (_, new) in zip(before, after, strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(old, new, strict=True))
+
+
+def test_an_edit_changes_the_face_and_nothing_outside(clip: Path) -> None:
+    output = clip.parent / "out.mp4"
+    settings = ["--set", "mask.residual_good=1", "--set", "mask.residual_bad=2"]
+    assert run(clip, "--edit", "age+3", "-o", output, "--codec", "lossless", *TINY, *settings) == 0
+    changed = np.zeros((64, 96), bool)
+    for (_, old), (_, new) in zip(frames_of(clip), frames_of(output), strict=True):
+        changed |= old[0] != new[0]
+    assert changed.any()
+    assert not changed[:, :16].any() and not changed[:, -16:].any() and not changed[:4].any()
+
+
+def test_a_variable_frame_rate_keeps_every_timestamp(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mp4", durations_ms=[33, 33, 84, 33, 120] * 4)
+    assert run(source, "--edit", "smile+1", "-o", tmp_path / "out.mp4", *TINY) == 0
+    assert seconds(tmp_path / "out.mp4") == seconds(source)
+
+
+def test_the_report_has_the_fields_of_the_design(clip: Path) -> None:
+    output = clip.parent / "out.mp4"
+    assert run(clip, "--edit", "age+2", "-o", output, "--preview", *TINY) == 0
+    report = json.loads((clip.parent / "out.mp4.json").read_text())
+    wanted = "schema input output frames faces edits versions weights identity timing warnings"
+    assert set(report) == set(wanted.split())
+    assert report["frames"] == report["faces"] == 12
+    assert set(report["identity"]) == {"arcface", "lightcnn", "tracks"}
+    assert set(report["identity"]["arcface"]["ic"]) == {"source", "inversion", "edit"}
+    assert len(report["identity"]["tracks"][0]["per_frame"]) == 12
+    assert {"busy_s", "wait_s"} <= set(report["timing"]["stages"]["blend"])
+    assert not left_behind(clip.parent, but={"in.mp4", "out.mp4", "out.mp4.json", "out.mp4.preview.mp4"})
+    assert len(seconds(clip.parent / "out.mp4.preview.mp4")) == 12
+
+
+def test_a_killed_job_resumes_to_the_same_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = make_clip(tmp_path / "in.mp4", frames=20)
+    config = configs.load("balanced", ["backend=tiny", "crop=64", "refine_steps=1", "refine_first=2"])
+    settings = configs.with_edits(
+        configs.load(
+            "balanced",
+            ["backend=tiny", "crop=64", "refine_steps=1", "refine_first=2", "segment_seconds=0.2", "codec=lossless"],
+        ),
+        ["age+3"],
+    )
+    assert settings.crop == config.crop
+    whole, killed = tmp_path / "whole.mp4", tmp_path / "killed.mp4"
+    job.run(Request(source, whole, settings))
+    seen = 0
+    phase = ""
+
+    def begin(name: str, frames: int) -> None:
+        nonlocal phase
+        phase = name
+
+    def interrupt(frames: int) -> None:
+        nonlocal seen
+        seen += frames if phase == "render" else 0
+        if seen >= 11:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        job.run(Request(source, killed, settings), job.Listener(phase=begin, done=interrupt))
+    assert not killed.exists() and (tmp_path / "killed.mp4.vidinv" / "journal.jsonl").exists()
+    with pytest.raises(Exception, match="unfinished job"):
+        job.run(Request(source, killed, configs.with_edits(settings, ["smile+1"])))
+    resumed = job.run(Request(source, killed, settings))
+    assert resumed["faces"] == 20
+    for (pts, old), (same, new) in zip(frames_of(whole), frames_of(killed), strict=True):
+        assert pts == same and all(np.array_equal(a, b) for a, b in zip(old, new, strict=True))

@@ -1,0 +1,121 @@
+"""Clips made in the test: moving gradients, or any picture, in the shape that a test asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+TAGS = {
+    "bt709": (1, 1, 1),
+    "bt601": (6, 6, 6),
+    "bt2020": (9, 16, 9),
+    "unspecified": (2, 2, 2),
+}  # primaries, trc, matrix
+Draw = Callable[[int], NDArray[np.uint8]]
+
+
+def gradient(index: int, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A moving colour gradient, uint8 [H, W, 3] RGB."""
+    width, height = size
+    x, y = np.meshgrid(np.arange(width), np.arange(height))
+    red = 255 * (0.5 + 0.5 * np.sin((x + 3 * index) / 17))
+    green = 255 * (0.5 + 0.5 * np.sin((y + 2 * index) / 13))
+    blue = 255 * (0.5 + 0.5 * np.sin((x + y - index) / 23))
+    return np.stack([red, green, blue], axis=-1).astype(np.uint8)
+
+
+def make_clip(
+    path: Path,
+    *,
+    size: tuple[int, int] = (96, 64),
+    frames: int = 24,
+    durations_ms: Sequence[int] | None = None,
+    rate: int = 25,
+    pix_fmt: str = "yuv420p",
+    codec: str = "libx264",
+    rotation: int = 0,
+    audio: bool = True,
+    colour: str = "bt709",
+    full_range: bool = False,
+    cut_at: int | None = None,
+    image: Draw | None = None,
+    chapters: bool = False,
+    bframes: int = 2,
+) -> Path:
+    """Write a clip of `size` (width, height) to `path` and return it.
+
+    `durations_ms` gives each frame's duration (then `frames` is their number) on a 1/1000 clock; `rotation` is the
+    clockwise turn a player must make; after `cut_at` the picture is another one (a hard cut); `image(i)` draws frame i.
+    """
+    width, height = size
+    base = Fraction(1, 1000) if durations_ms else Fraction(1, rate * 512)
+    steps = list(durations_ms or [512] * frames)
+    primaries, transfer, matrix = TAGS[colour]
+    with av.open(str(path), "w") as container:
+        container.metadata.update(title="a made clip", artist="vidinv")
+        options = {"crf": "12", "bf": str(bframes), "preset": "ultrafast"} if codec == "libx264" else {}
+        if codec == "libx265":
+            options = {"x265-params": "log-level=none", "preset": "ultrafast"}
+        stream = container.add_stream(codec, rate=rate, options=options)
+        stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
+        stream.codec_context.time_base = stream.time_base = base
+        context = stream.codec_context
+        context.color_primaries, context.color_trc, context.colorspace = primaries, transfer, matrix
+        context.color_range = 2 if full_range else 1
+        if rotation:
+            stream.set_display_rotation(-rotation)
+        sound = container.add_stream("libopus" if path.suffix == ".webm" else "aac", rate=48000) if audio else None
+        if chapters:
+            container.set_chapters(
+                [{"id": 1, "start": 0, "end": 400, "time_base": Fraction(1, 1000), "metadata": {"title": "one"}}]
+            )
+        pts = 0
+        for index, step in enumerate(steps):
+            frame = _picture(index, size, cut_at, image, pix_fmt, matrix, full_range)
+            frame.pts, frame.time_base = pts, base
+            container.mux(stream.encode(frame))
+            pts += step
+        container.mux(stream.encode(None))
+        if sound is not None:
+            for block in _tone(float(pts * base)):
+                container.mux(sound.encode(block))
+            container.mux(sound.encode(None))
+    return path
+
+
+def _picture(
+    index: int,
+    size: tuple[int, int],
+    cut_at: int | None,
+    image: Draw | None,
+    pix_fmt: str,
+    matrix: int,
+    full_range: bool,
+) -> av.VideoFrame:
+    rgb = image(index) if image else gradient(index, size)
+    if cut_at is not None and index >= cut_at:
+        rgb = 255 - rgb[::-1]
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), "rgb24")
+    if pix_fmt.startswith("gbr") or pix_fmt.startswith("rgb"):
+        return frame.reformat(format=pix_fmt)
+    return frame.reformat(
+        format=pix_fmt,
+        dst_colorspace=1 if matrix == 1 else 9 if matrix == 9 else 5,
+        dst_color_range=2 if full_range else 1,
+    )
+
+
+def _tone(seconds: float) -> list[av.AudioFrame]:
+    rate, size = 48000, 960
+    blocks = []
+    for start in range(0, int(seconds * rate), size):
+        wave = 0.2 * np.sin(2 * np.pi * 440 * np.arange(start, start + size) / rate)
+        block = av.AudioFrame.from_ndarray(wave.astype(np.float32)[None], "fltp", "mono")
+        block.sample_rate, block.pts, block.time_base = rate, start, Fraction(1, rate)
+        blocks.append(block)
+    return blocks

@@ -1,0 +1,82 @@
+"""The graph: order, bounded look-ahead, the first error, interruption."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from stages import graph
+
+
+@dataclass
+class FakeWork:
+    """What the graph reads of a Work."""
+
+    number: int
+
+    @property
+    def frames(self) -> Any:
+        return SimpleNamespace(index=(self.number,))
+
+
+def pass_on(works: Iterator[Any]) -> Iterator[Any]:
+    yield from works
+
+
+def test_order_is_kept_and_every_stage_is_timed() -> None:
+    seen: list[int] = []
+    source = ("decode", (FakeWork(i) for i in range(50)))
+    times = graph.run([("a", pass_on), ("b", pass_on)], source, ("encode", lambda work: seen.append(work.number)))
+    assert seen == list(range(50))
+    assert set(times) == {"decode", "a", "b", "encode"}
+
+
+def test_the_decoder_runs_only_a_few_works_ahead() -> None:
+    made, done, ahead = 0, 0, 0
+
+    def source() -> Iterator[FakeWork]:
+        nonlocal made
+        for i in range(40):
+            made += 1
+            yield FakeWork(i)
+
+    def sink(work: Any) -> None:
+        nonlocal done, ahead
+        ahead = max(ahead, made - done)
+        done += 1
+
+    graph.run([("a", pass_on)], ("decode", source()), ("encode", sink))  # type: ignore[arg-type]
+    assert done == 40 and ahead <= 2 * graph.DEPTH + 4
+
+
+@pytest.mark.parametrize("where", ["decode", "model", "encode"])
+def test_the_first_error_stops_all_and_names_its_stage(where: str) -> None:
+    def fail_at_7(works: Any) -> Iterator[Any]:
+        for work in works:
+            if work.number == 7:
+                raise RuntimeError("no")
+            yield work
+
+    def sink(work: Any) -> None:
+        if where == "encode" and work.number == 7:
+            raise RuntimeError("no")
+
+    works: Any = (FakeWork(i) for i in range(20))
+    source = fail_at_7(works) if where == "decode" else works
+    stage = fail_at_7 if where == "model" else pass_on
+    with pytest.raises(RuntimeError, match="no") as caught:
+        graph.run([("model", stage)], ("decode", source), ("encode", sink))
+    assert f"in stage {where}" in " ".join(caught.value.__notes__)
+
+
+def test_an_interruption_ends_the_threads() -> None:
+    def interrupted(works: Any) -> Iterator[Any]:
+        yield next(works)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        graph.run([("a", interrupted)], ("decode", (FakeWork(i) for i in range(20))), ("encode", lambda work: None))  # type: ignore[arg-type]

@@ -1,0 +1,50 @@
+"""The four verbs of the library: load, run, invert, edit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stages import job, parts
+from stages.parts import Models
+from vidinv import config as configs
+from vidinv.editing import directions, feature_edit
+from vidinv.frames import Code
+
+
+def load(backend: str = "default", device: str = "auto") -> Models:
+    """The networks of a backend, from the weights cache. Raises WeightsUnavailable when they are not there."""
+    return parts.choose(backend).models(job.pick_device(device))
+
+
+def run(
+    source: str | Path,
+    output: str | Path,
+    edits: list[str],
+    *,
+    config: str = "balanced",
+    settings: list[str] | None = None,
+    overwrite: bool = False,
+    preview: bool = False,
+) -> dict[str, Any]:
+    """Edit the face of the video `source` into `output`; returns the report. `settings` are KEY=VALUE strings."""
+    resolved = configs.with_edits(configs.load(config, settings), edits)
+    return job.run(job.Request(Path(source), Path(output), resolved, overwrite=overwrite, preview=preview))
+
+
+def invert(models: Models, images: Tensor) -> Code:
+    """Aligned faces [N,3,S,S] in [-1,1] -> their codes, by the encoder alone."""
+    with torch.no_grad():
+        return models.encoder(images)
+
+
+def edit(models: Models, code: Code, edits: list[str]) -> Tensor:
+    """The picture [N,3,S,S] of `code` after `edits` such as "age+2" (Eq. 1)."""
+    wanted = [directions.parse_edit(text) for text in edits]
+    moves = [(directions.load(entry.name, code.space), entry.strength) for entry in wanted]
+    with torch.no_grad():
+        moved = feature_edit.edit(models.generator, code, moves)
+        return models.generator.synthesize(moved.ws, feature=moved.feature, at=moved.at).clamp(-1, 1)

@@ -1,0 +1,53 @@
+"""`vidinv directions`: what can be edited."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from vidinv.cli.run import write_json
+
+app = typer.Typer(help="The directions of the latent space: list.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """The directions of the latent space."""
+
+
+@app.command("list")
+def list_directions(
+    json_to: Annotated[
+        str | None, typer.Option("--json", metavar="FILE", help="Write JSON there; - is standard output.")
+    ] = None,
+    backend: Annotated[str, typer.Option(metavar="NAME", help="Generator and encoder.")] = "default",
+) -> None:
+    """Show every direction, what strength 1 does, and how it is blended.
+
+    Example: vidinv directions list --json -
+    """
+    from stages import parts
+    from vidinv.editing import directions
+
+    space = parts.choose(backend).space
+    found = [directions.load(name, space) for name in directions.names(space)]
+    rows = [
+        {
+            "name": entry.name,
+            "space": entry.space,
+            "kind": entry.kind,
+            "blend": entry.blend,
+            "layers": list(entry.layers),
+            "calibration": entry.calibration,
+            "origin": entry.origin,
+            "licence": entry.licence,
+        }
+        for entry in found
+    ]
+    if json_to is not None:
+        write_json(rows, json_to)
+        return
+    for row in rows:
+        effect = ", ".join(f"{value:+.2f} {unit}" for unit, value in dict(row["calibration"]).items())
+        typer.echo(f"{row['name']:<12} {row['blend']:<9} strength 1: {effect or 'not measured'}")

@@ -1,0 +1,79 @@
+"""The command line: one typer app, and `main`, which turns errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import sys
+import traceback
+
+import click
+import typer
+
+from vidinv.cli import directions, run, weights
+from vidinv.errors import VidinvError
+
+INTERRUPTED = 130
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # glibc's malloc.h
+
+app = typer.Typer(
+    help="Edit the face in a video by GAN inversion and keep everything else untouched.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command("run")(run.run)
+app.add_typer(directions.app, name="directions")
+app.add_typer(weights.app, name="weights")
+
+
+@app.callback()
+def _root() -> None:
+    """Edit the face in a video by GAN inversion and keep everything else untouched."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code; errors become one line on standard error.
+
+    `--debug` anywhere adds the traceback.
+    """
+    given = sys.argv[1:] if arguments is None else arguments
+    tune_process()
+    try:
+        code = typer.main.get_command(app).main(args=given, prog_name="vidinv", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except VidinvError as error:
+        return _report(error, str(error), error.exit_code, given)
+    except click.ClickException as error:
+        return _report(error, error.format_message(), 2, given)
+    except (KeyboardInterrupt, click.Abort) as error:
+        return _report(error, "interrupted; the same command continues where it stopped", INTERRUPTED, given)
+    except MemoryError as error:
+        return _report(error, "out of memory; lower it with --set batch=1 or --quality fast", 1, given)
+    except Exception as error:
+        what = f"internal error: {type(error).__name__}: {error}".splitlines()[0]
+        where = " ".join(getattr(error, "__notes__", []))
+        return _report(error, f"{what} {where}".rstrip() + "; run it with --debug and report it", 1, given)
+
+
+def tune_process() -> None:
+    """Allocator and thread settings of this process; made before torch is imported, and never on import.
+
+    Large activations are otherwise mapped and page-faulted on every call, which costs several times the arithmetic.
+    """
+    cores = str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    os.environ.setdefault("OMP_NUM_THREADS", cores)
+    if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
+        return
+    libc = ctypes.CDLL(None)
+    libc.mallopt(M_MMAP_MAX, 0)
+    libc.mallopt(M_TRIM_THRESHOLD, -1)
+    libc.mallopt(M_TOP_PAD, 64 << 20)
+
+
+def _report(error: BaseException, line: str, code: int, given: list[str]) -> int:
+    if "--debug" in given:
+        traceback.print_exception(error, file=sys.stderr)
+    print(f"error: {' '.join(line.split())}", file=sys.stderr)
+    return code

@@ -1,0 +1,124 @@
+"""How a job shows itself: a bar on a terminal, JSON lines for programs, quiet otherwise."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from vidinv.errors import UsageError
+
+EVERY = 0.5  # seconds between JSON lines
+KINDS = ("bar", "json", "none")
+
+
+class Progress(Protocol):
+    """What a job tells: a line, a phase with its number of frames (0 unknown), frames done."""
+
+    def say(self, line: str) -> None: ...
+
+    def phase(self, name: str, frames: int) -> None: ...
+
+    def done(self, frames: int) -> None: ...
+
+
+@contextmanager
+def show(kind: str | None) -> Iterator[Progress]:
+    """The progress `kind` asks for: bar, json or none; None is a bar on a terminal and nothing elsewhere."""
+    if kind is not None and kind not in KINDS:
+        raise UsageError(f"--progress {kind!r} is not known", remedy=f"choose one of {', '.join(KINDS)}")
+    chosen = kind or ("bar" if sys.stderr.isatty() else "none")
+    if chosen == "json":
+        yield JsonLines()
+    elif chosen == "none":
+        yield Quiet()
+    else:
+        with Bar() as bar:
+            yield bar
+
+
+class Quiet:
+    """Says nothing."""
+
+    def say(self, line: str) -> None: ...
+
+    def phase(self, name: str, frames: int) -> None: ...
+
+    def done(self, frames: int) -> None: ...
+
+
+class JsonLines:
+    """One JSON object a line on standard error: {"event": "say" | "phase" | "progress", ...}."""
+
+    def __init__(self) -> None:
+        self.name, self.total, self.frames, self.at, self.begun = "", 0, 0, 0.0, 0.0
+
+    def say(self, line: str) -> None:
+        self._write({"event": "say", "text": line})
+
+    def phase(self, name: str, frames: int) -> None:
+        if self.name:
+            self._progress()
+        self.name, self.total, self.frames, self.at = name, frames, 0, time.monotonic()
+        self.begun = self.at
+        self._write({"event": "phase", "name": name, "frames": frames})
+
+    def done(self, frames: int) -> None:
+        self.frames += frames
+        if time.monotonic() - self.at >= EVERY:
+            self._progress()
+
+    def _progress(self) -> None:
+        self.at = time.monotonic()
+        rate = self.frames / max(self.at - self.begun, 1e-6)
+        self._write(
+            {"event": "progress", "phase": self.name, "frame": self.frames, "of": self.total, "fps": round(rate, 2)}
+        )
+
+    def _write(self, event: dict[str, object]) -> None:
+        print(json.dumps(event), file=sys.stderr, flush=True)
+
+
+class Bar:
+    """A bar with frames/s and time left on standard error."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichProgress
+
+        self.bars = RichProgress(
+            TextColumn("{task.description:>9}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
+        self.task = None
+        self.begun = 0.0
+        self.frames = 0
+
+    def __enter__(self) -> Bar:
+        self.bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bars.stop()
+
+    def say(self, line: str) -> None:
+        self.bars.console.print(line, highlight=False)
+
+    def phase(self, name: str, frames: int) -> None:
+        self.task = self.bars.add_task(name, total=frames or None, rate="")
+        self.begun, self.frames = time.monotonic(), 0
+
+    def done(self, frames: int) -> None:
+        if self.task is None:
+            return
+        self.frames += frames
+        rate = self.frames / max(time.monotonic() - self.begun, 1e-6)
+        self.bars.update(self.task, advance=frames, rate=f"{rate:.1f} frames/s")

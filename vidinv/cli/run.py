@@ -1,0 +1,132 @@
+"""`vidinv run`: a video in, the same video with its face edited out."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vidinv import config as configs
+from vidinv.cli import progress
+from vidinv.config import RunConfig
+from vidinv.errors import OutputUnwritable, UsageError
+
+if TYPE_CHECKING:
+    from stages.job import Request
+
+
+def run(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="The video.")],
+    edit: Annotated[list[str] | None, typer.Option("--edit", metavar="E", help="NAME+S or NAME-S; repeatable.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Default: IN's name with .edited.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")] = False,
+    faces: Annotated[str | None, typer.Option(metavar="all|largest|N|REF.jpg", help="Which faces.")] = None,
+    blend: Annotated[str | None, typer.Option(metavar="auto|residual|replace", help="How the edit is put in.")] = None,
+    quality: Annotated[str | None, typer.Option(metavar="fast|balanced|best", help="Preset.")] = None,
+    backend: Annotated[str | None, typer.Option(metavar="NAME", help="Generator and encoder.")] = None,
+    device: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda", help="Where the models run.")] = None,
+    codec: Annotated[str | None, typer.Option(metavar="NAME|lossless", help="Video codec of the output.")] = None,
+    crf: Annotated[int | None, typer.Option(help="Quality of the codec; lower is better.")] = None,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Also write source, inversion, edit side by side.")
+    ] = False,
+    at: Annotated[
+        str | None, typer.Option(metavar="T", help="With --preview: only some seconds from T (0:12).")
+    ] = None,
+    keep_job: Annotated[bool, typer.Option("--keep-job", help="Keep the job folder (it holds faces).")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Never use the network.")] = False,
+    accept_licences: Annotated[bool, typer.Option("--accept-licences", help="Accept the weights' terms.")] = False,
+    show: Annotated[str | None, typer.Option("--progress", metavar="bar|json|none")] = None,
+    config: Annotated[str | None, typer.Option(metavar="FILE|NAME", help="Configuration, or a preset's name.")] = None,
+    changes: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key.")] = None,
+    json_to: Annotated[str | None, typer.Option("--json", metavar="FILE", help="Also write the report there.")] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Edit the face of a video; every other sample, stream and timestamp is kept.
+
+    Example: vidinv run talk.mp4 --edit age+2 --edit smile-1 -o older.mp4
+    """
+    asked = {
+        "faces": faces,
+        "blend": blend,
+        "device": device,
+        "backend": backend,
+        "codec": codec,
+        "crf": crf,
+    }
+    resolved = resolve(quality, config, asked, changes or [], edit or [])
+    target = output or source.with_name(f"{source.stem}.edited{source.suffix}")
+    from stages.job import Request
+
+    request = Request(
+        source=source,
+        output=target,
+        config=resolved,
+        overwrite=overwrite,
+        preview=preview,
+        at=None if at is None else parse_time(at),
+        keep_job=keep_job,
+    )
+    report = perform(request, show, offline=offline, accept=accept_licences)
+    if json_to is not None:
+        write_json(report, json_to)
+
+
+def resolve(
+    quality: str | None, config: str | None, asked: dict[str, Any], changes: list[str], edits: list[str]
+) -> RunConfig:
+    """The preset or file, then the options, then --set."""
+    if quality is not None and quality not in configs.CHOICES["quality"]:
+        known = ", ".join(configs.CHOICES["quality"])
+        raise UsageError(f"--quality {quality!r} is not known", remedy=f"choose one of {known}")
+    if quality is not None and config is not None:
+        raise UsageError("--quality and --config both choose a configuration", remedy="give one of them")
+    options = [f"{key}={value}" for key, value in asked.items() if value is not None]
+    return configs.with_edits(configs.load(config or quality or "balanced", options + changes), edits)
+
+
+def perform(request: Request, show: str | None, *, offline: bool, accept: bool) -> dict[str, Any]:
+    """Check the request, have the weights, run the job."""
+    import torch
+
+    from stages import job, parts
+    from stages.folder import check_output
+    from vidinv.media.probe import probe
+    from vidinv.weights import cache
+
+    torch.set_num_threads(request.config.threads or torch.get_num_threads())
+    moves = job.parse_moves(request.config)
+    job.check_request(request)
+    probe(request.source)
+    check_output(request.output, request.source, request.overwrite)
+    needs = parts.choose(request.config.backend).needs
+    if needs and (request.preview or any(strength != 0 for _, strength in moves)):
+        cache.pull(needs, offline=offline, accept=accept)
+    with progress.show(show) as shown:
+        listener = job.Listener(say=shown.say, phase=shown.phase, done=shown.done)
+        return job.run(request, listener)
+
+
+def parse_time(text: str) -> float:
+    """`12`, `0:12`, `1:02:03.5` -> seconds."""
+    if not re.fullmatch(r"(\d+:){0,2}\d+(\.\d+)?", text):
+        raise UsageError(f"cannot read the time {text!r}", remedy="write seconds or M:SS, as in 0:12")
+    seconds = 0.0
+    for part in text.split(":"):
+        seconds = seconds * 60 + float(part)
+    return seconds
+
+
+def write_json(value: Any, target: str) -> None:
+    """Write `value` as JSON to a file; `-` is standard output."""
+    text = json.dumps(value, indent=1, ensure_ascii=False)
+    if target == "-":
+        typer.echo(text)
+        return
+    try:
+        Path(target).write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputUnwritable(f"cannot write {target}: {error.strerror}", remedy="choose another file") from error

@@ -1,0 +1,179 @@
+"""The configuration of a run: frozen dataclasses, read from YAML by name or path, changed by key=value."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from vidinv.errors import UsageError
+
+CHOICES = {
+    "quality": ("fast", "balanced", "best"),
+    "blend": ("auto", "residual", "replace"),
+    "device": ("auto", "cpu", "cuda"),
+    "engine": ("eager",),
+    "backend": ("default", "tiny"),
+}
+
+
+@dataclass(frozen=True)
+class SmoothConfig:
+    """Gaussian sigmas, in frames, that smooth a track's crop transform inside a shot; 0 switches one off."""
+
+    centre: float = 1.0
+    axes: float = 3.0  # turn and scale
+
+
+@dataclass(frozen=True)
+class MaskConfig:
+    """The soft blend mask, in shares of the crop's side unless said otherwise."""
+
+    parse_size: int = 256  # pixels
+    parse_every: int = 3  # frames; the mask is carried in crop space between
+    grow: float = 0.012
+    blur: float = 0.02
+    residual_good: float = 0.07  # mean |source - inversion| in [0, 1] up to which the edit shows fully
+    residual_bad: float = 0.12  # and from which the source shows instead
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that decides what a run writes; equal config and source give an equal output."""
+
+    quality: str = "balanced"
+    backend: str = "default"
+    engine: str = "eager"
+    device: str = "auto"
+    threads: int = 0  # 0: every core the process may use
+    faces: str = "largest"
+    edits: tuple[str, ...] = ()
+    blend: str = "auto"
+    crop: int = 512  # pixels, side of the aligned face
+    batch: int = 4  # frames per batch
+    segment_seconds: float = 2.0
+    detect_every: int = 1  # frames; between them the last box follows its landmarks
+    cut_threshold: float = 27.0  # PySceneDetect's ContentDetector
+    refine_steps: int = 6  # per frame, from the neighbour's offset
+    refine_first: int = 24  # on the first frame of a track in a shot, which has no neighbour
+    measure_every: int = 1  # frames between identity measurements
+    codec: str = "auto"
+    crf: int = 17
+    preview_size: int = 256  # pixels, side of one panel
+    preview_seconds: float = 4.0  # length written for --at
+    smooth: SmoothConfig = field(default_factory=SmoothConfig)
+    mask: MaskConfig = field(default_factory=MaskConfig)
+
+
+def load(name_or_path: str = "balanced", overrides: list[str] | None = None) -> RunConfig:
+    """Read a preset by name (`fast`) or a YAML file, then apply `key=value` overrides in order.
+
+    Keys may be dotted (`mask.blur=0.03`). Raises UsageError for an unknown key (with the near ones), a value of the
+    wrong type or a preset that does not exist.
+    """
+    chosen = _read(name_or_path)
+    try:
+        changes = OmegaConf.from_dotlist(list(overrides or []))
+        values = OmegaConf.to_container(OmegaConf.merge(chosen, changes), resolve=True)
+    except OmegaConfBaseException as error:
+        raise UsageError(f"configuration: {str(error).splitlines()[0]}", remedy="write --set KEY=VALUE") from error
+    if not isinstance(values, dict):
+        raise UsageError(f"configuration {name_or_path}: expected keys and values")
+    config: RunConfig = _build(RunConfig, {str(key): value for key, value in values.items()}, prefix="")
+    _check(config)
+    return config
+
+
+def with_edits(config: RunConfig, edits: list[str]) -> RunConfig:
+    """`config` with these edits after its own."""
+    return replace(config, edits=(*config.edits, *edits))
+
+
+def presets() -> list[str]:
+    """Names of the shipped run configurations."""
+    folder = resources.files("configs") / "run"
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def to_yaml(config: RunConfig) -> str:
+    """The resolved configuration, as saved with every run."""
+    return OmegaConf.to_yaml(OmegaConf.create(_plain(config)))
+
+
+def fingerprint(config: RunConfig, source: Path) -> str:
+    """sha256 over the resolved configuration and the source's content: what must be equal to resume a job."""
+    digest = hashlib.sha256(json.dumps(_plain(config), sort_keys=True).encode())
+    with source.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _plain(config: RunConfig) -> dict[str, Any]:
+    values = asdict(config)
+    values["edits"] = list(config.edits)
+    return values
+
+
+def _read(name_or_path: str) -> Any:
+    shipped = resources.files("configs") / "run" / f"{name_or_path}.yaml"
+    path = Path(name_or_path)
+    if "/" not in name_or_path and shipped.is_file():
+        text = shipped.read_text(encoding="utf-8")
+    elif path.is_file():
+        text = path.read_text(encoding="utf-8")
+    else:
+        raise UsageError(f"no configuration {name_or_path!r}", remedy=f"give a file or one of {', '.join(presets())}")
+    try:
+        return OmegaConf.create(text)
+    except Exception as error:  # the YAML parser has its own family of errors
+        raise UsageError(f"configuration {name_or_path}: {str(error).splitlines()[0]}") from error
+
+
+def _build(kind: Any, values: dict[str, Any], prefix: str) -> Any:
+    hints = get_type_hints(kind)
+    known = {entry.name for entry in fields(kind)}
+    built: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=3, cutoff=0.4) or sorted(known)
+            names = ", ".join(prefix + name for name in near)
+            raise UsageError(f"unknown configuration key {prefix + key!r}", remedy=f"near keys: {names}")
+        built[key] = _convert(hints[key], value, prefix + key)
+    return kind(**built)
+
+
+def _convert(kind: Any, value: Any, name: str) -> Any:
+    if is_dataclass(kind):
+        if not isinstance(value, dict):
+            raise UsageError(f"{name} is a group of keys, got {value!r}", remedy=f"set {name}.KEY=VALUE")
+        return _build(kind, {str(key): inner for key, inner in value.items()}, prefix=f"{name}.")
+    if kind is str and isinstance(value, (str, int, float)) and not isinstance(value, bool):
+        return str(value)
+    if kind is int and isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    if kind == tuple[str, ...] and isinstance(value, list):
+        return tuple(str(entry) for entry in value)
+    wanted = "a list" if kind == tuple[str, ...] else {int: "a whole number", float: "a number"}.get(kind, "text")
+    raise UsageError(f"{name} must be {wanted}, got {value!r}", remedy="see configs/run for examples")
+
+
+def _check(config: RunConfig) -> None:
+    for name, allowed in CHOICES.items():
+        value = getattr(config, name)
+        if value not in allowed:
+            raise UsageError(f"{name} {value!r} is not known", remedy=f"choose one of {', '.join(allowed)}")
+    for name in ("crop", "batch", "detect_every", "measure_every", "preview_size"):
+        if getattr(config, name) < 1:
+            raise UsageError(f"{name} must be at least 1, got {getattr(config, name)}", remedy=f"set {name}=1 or more")
+    if config.mask.parse_every < 1 or config.segment_seconds <= 0:
+        raise UsageError("mask.parse_every and segment_seconds must be positive", remedy="leave them at their defaults")

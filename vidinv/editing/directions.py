@@ -1,0 +1,92 @@
+"""Named directions: where they are kept, what a strength means, and how an edit is written (`age+2`)."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from vidinv.errors import UsageError
+from vidinv.frames import Edit
+
+FOLDER = Path(__file__).parent.parent / "assets" / "directions"
+EDIT = re.compile(r"^(?P<name>[A-Za-z][A-Za-z0-9_.-]*?)(?P<strength>[+-]\d+(?:\.\d+)?)$")
+
+
+@dataclass(frozen=True)
+class Direction:
+    """A direction of one latent space.
+
+    `vector` [D] of unit norm; strength s moves the rows first <= l < last of w+ by s * `deviation` * vector, where
+    `deviation` is the standard deviation of w.d over the generator's samples. `calibration` says what strength 1 does
+    in the world, as measured (for instance {"years": 6.1}).
+    """
+
+    name: str
+    vector: Tensor
+    deviation: float
+    layers: tuple[int, int]
+    space: str
+    blend: str = "replace"  # residual | replace: what "auto" means for this direction
+    kind: str = "w"
+    calibration: dict[str, float] = field(default_factory=dict)
+    origin: str = ""
+    licence: str = ""
+
+    def offset(self, strength: float, slots: int) -> Tensor:
+        """What strength adds to w+: [L,D]."""
+        rows = torch.zeros(slots, 1)
+        rows[self.layers[0] : self.layers[1]] = 1
+        return rows * (strength * self.deviation) * self.vector
+
+
+def names(space: str) -> list[str]:
+    """Directions at hand for a latent space, in order of name."""
+    return sorted(path.stem for path in (FOLDER / space).glob("*.safetensors"))
+
+
+def load(name: str, space: str) -> Direction:
+    """The named direction of `space`; UsageError lists the near names when there is none."""
+    known = names(space)
+    if name not in known:
+        raise unknown(name, known)
+    return read(FOLDER / space / f"{name}.safetensors")
+
+
+def unknown(name: str, known: list[str]) -> UsageError:
+    """The error for a direction that is not there."""
+    near = difflib.get_close_matches(name, known, cutoff=0.4)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
+    return UsageError(f"unknown direction {name!r}", remedy=f"{hint} (vidinv directions list)")
+
+
+def read(path: Path) -> Direction:
+    """A direction from its safetensors file."""
+    with safe_open(str(path), framework="pt") as file:
+        facts = json.loads(file.metadata()["direction"])
+        vector = file.get_tensor("vector").float()
+    return Direction(**{**facts, "layers": tuple(facts["layers"]), "vector": vector})
+
+
+def write(direction: Direction, folder: Path) -> Path:
+    """Save a direction as `folder/<space>/<name>.safetensors`."""
+    path = folder / direction.space / f"{direction.name}.safetensors"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    facts = {key: value for key, value in asdict(direction).items() if key != "vector"}
+    save_file({"vector": direction.vector.contiguous()}, path, metadata={"direction": json.dumps(facts)})
+    return path
+
+
+def parse_edit(text: str) -> Edit:
+    """`age+2`, `smile-1.5` -> Edit; UsageError says how an edit is written."""
+    match = EDIT.match(text.strip())
+    if not match:
+        raise UsageError(f"cannot read the edit {text!r}", remedy="write NAME+STRENGTH or NAME-STRENGTH, as in age+2")
+    return Edit(match["name"], float(match["strength"]))

@@ -1,0 +1,62 @@
+"""Learn a direction from latent codes and measured attributes.
+
+A binary attribute gets InterFaceGAN's linear boundary (its normal, here by logistic regression); a continuous one
+(age, yaw) a ridge regression. Both in float64, whitened by nothing: w's own metric is the one that edits use.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def ridge(w: Tensor, score: Tensor, weight: float = 1.0) -> Tensor:
+    """Unit direction [D] along which `score` [N] rises, from w [N,D]: argmin |X d - y|^2 + weight * N * var |d|^2."""
+    _check(w, score)
+    x, y = w.double() - w.double().mean(0), score.double() - score.double().mean()
+    gram = x.T @ x + weight * len(x) * x.var() * torch.eye(x.shape[1], dtype=x.dtype)
+    return _unit(torch.linalg.solve(gram, x.T @ y))
+
+
+def boundary(w: Tensor, score: Tensor, share: float = 0.3, weight: float = 1e-2) -> Tensor:
+    """Unit normal [D] of the plane between the highest and lowest `share` of the samples (InterFaceGAN, Sec. 3.1)."""
+    _check(w, score)
+    count = int(len(score) * share)
+    order = score.argsort()
+    x = torch.cat([w[order[:count]], w[order[-count:]]]).double()
+    x = (x - x.mean(0)) / x.std()
+    y = torch.cat([torch.zeros(count), torch.ones(count)]).double()
+    normal = torch.zeros(x.shape[1], dtype=x.dtype, requires_grad=True)
+    optimiser = torch.optim.LBFGS([normal], max_iter=200, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimiser.zero_grad()
+        logits = x @ normal
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, y) + weight * normal.square().sum()
+        loss.backward()
+        return loss
+
+    optimiser.step(closure)
+    return _unit(normal.detach())
+
+
+def condition(direction: Tensor, others: list[Tensor]) -> Tensor:
+    """Remove from `direction` [D] what it shares with `others` (InterFaceGAN's conditional manipulation)."""
+    if not others:
+        return direction
+    basis, _ = torch.linalg.qr(torch.stack([other.double() for other in others], 1))  # [D,K]
+    return _unit(direction.double() - basis @ (basis.T @ direction.double()))
+
+
+def deviation(direction: Tensor, w: Tensor) -> float:
+    """Standard deviation of w.d over samples w [N,D]: what strength 1 means."""
+    return float((w.double() @ direction.double()).std())
+
+
+def _unit(vector: Tensor) -> Tensor:
+    return (vector / vector.norm()).float()
+
+
+def _check(w: Tensor, score: Tensor) -> None:
+    if w.ndim != 2 or score.shape != (len(w),):
+        raise ValueError(f"directions are learned from w [N,D] and scores [N], got {tuple(w.shape)}, {tuple(score.shape)}")

@@ -1,0 +1,18 @@
+"""The interface of every encoder: an aligned face in, a latent code out."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from vidinv.frames import Code
+
+
+class Encoder(nn.Module):
+    """Inverts aligned faces: image [N,3,S,S] in [-1,1] (any S; resized to `input_size`) -> Code."""
+
+    input_size: int
+    space: str
+    at: int | None
+
+    def forward(self, image: Tensor, c: Tensor | None = None) -> Code:
+        raise NotImplementedError("abstract: an encoder family defines its own network")

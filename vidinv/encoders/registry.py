@@ -1,0 +1,38 @@
+"""Every encoder by name; one line is the whole wiring of a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from vidinv.encoders import feature_style_light
+from vidinv.encoders.base import Encoder
+from vidinv.errors import UsageError
+from vidinv.generators import mobile_stylegan
+
+ASSETS = Path(__file__).parent.parent / "assets"
+TINY_SIZES = {"widths": (8, 16, 16, 16, 16), "blocks": (1, 1, 1, 1), "rank": 4}
+
+
+def _tiny() -> Encoder:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        encoder = feature_style_light.for_generator(mobile_stylegan.tiny(), **TINY_SIZES)
+    return encoder.eval().requires_grad_(False)
+
+
+ENCODERS: dict[str, Callable[[], Encoder]] = {
+    "feature-style-light": lambda: feature_style_light.load(
+        ASSETS / "feature_style_light.safetensors", space="mobile-stylegan-ffhq-w", at=2
+    ),
+    "feature-style-tiny": _tiny,
+}
+
+
+def load(name: str, device: str = "cpu") -> Encoder:
+    """The named encoder, frozen, in eval mode, on `device`."""
+    if name not in ENCODERS:
+        raise UsageError(f"unknown encoder {name!r}", remedy=f"known: {', '.join(ENCODERS)}")
+    return ENCODERS[name]().to(device)

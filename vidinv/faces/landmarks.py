@@ -1,0 +1,141 @@
+"""Facial landmarks: the 106-point network that always works, and face-alignment's FAN where its weights are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from vidinv.errors import WeightsUnavailable
+from vidinv.faces import similarity
+from vidinv.faces.detector import to_bytes
+from vidinv.faces.graph_network import GraphNetwork
+from vidinv.faces.warp import warp_cpu
+from vidinv.frames import Array
+from vidinv.weights import cache
+
+# Index groups of the 106 points; left and right as in the picture.
+EYE_LEFT = (33, 35, 36, 37, 39, 40, 41, 42)  # the lid's outline
+EYE_RIGHT = (87, 89, 90, 91, 93, 94, 95, 96)
+PUPIL_LEFT, PUPIL_RIGHT = 38, 88
+NOSE_TIP = 86
+MOUTH_LEFT, MOUTH_RIGHT = 52, 61
+
+
+class Landmarker(Protocol):
+    """What a landmark source offers."""
+
+    def detect(self, image: Array, boxes: Array, *, rotation: int = 0) -> Array:
+        """Landmarks [N,P,2] float32, in pixels of the RGB image [h,w,3], of the faces in boxes [N,4]."""
+        ...
+
+
+class Landmarks106:
+    """The 2d106 network: a 192x192 crop around each box, 106 points back in frame pixels."""
+
+    SIZE = 192
+    MARGIN = 1.5  # crop side as a multiple of the box's longer side
+
+    def __init__(self, network: GraphNetwork) -> None:
+        self.network = network
+
+    @torch.inference_mode()
+    def detect(self, image: Array, boxes: Array, *, rotation: int = 0) -> Array:
+        """[N,106,2] float32. `rotation` as in `Detector.detect`: the crops are turned upright for the network."""
+        if boxes.ndim != 2 or boxes.shape[1] != 4:
+            raise ValueError(f"boxes must be [N,4], got {boxes.shape}")
+        if not len(boxes):
+            return np.zeros((0, 106, 2), np.float32)
+        pixels = to_bytes(image).astype(np.float32)
+        transforms = [_box_to_frame(box, self.SIZE, self.MARGIN, rotation) for box in boxes]
+        crops = np.stack([warp_cpu(pixels, transform, self.SIZE) for transform in transforms])
+        device = next(self.network.parameters()).device
+        (out,) = self.network(torch.from_numpy(crops).permute(0, 3, 1, 2).to(device))
+        points = (out.float().cpu().numpy().reshape(-1, 106, 2) + 1) * (self.SIZE / 2)
+        return np.stack([similarity.apply(t, p) for t, p in zip(transforms, points, strict=True)]).astype(np.float32)
+
+
+def _box_to_frame(box: Array, size: int, margin: float, rotation: int) -> Array:
+    """Similarity from an upright size x size crop around the box to the coded frame's pixels."""
+    side = max(box[2] - box[0], box[3] - box[1]) * margin
+    # A step to the right in the upright picture, as a step in the coded frame.
+    right = {0: (1, 0), 1: (0, 1), 2: (-1, 0), 3: (0, -1)}[(rotation // 90) % 4]
+    a, b = np.array(right, np.float64) * float(side) / size
+    linear = np.array([[a, -b], [b, a]])
+    centre = np.array([box[0] + box[2], box[1] + box[3]], np.float64) / 2
+    return np.concatenate([linear, (centre - linear @ np.full(2, size / 2))[:, None]], axis=1)
+
+
+class FanLandmarks:
+    """The optional package face_alignment: 68 points; only with its weights on this machine, nothing is fetched."""
+
+    FILES = ("2DFAN4-cd938726ad.zip", "2DFAN4-11f355bf06.pth.tar")
+
+    def __init__(self, device: str = "cpu") -> None:
+        try:
+            import face_alignment
+        except ImportError as error:
+            raise WeightsUnavailable(
+                "the landmark source `fan` needs the package face-alignment",
+                remedy="pip install vidinv[face-alignment], or use the landmark source `2d106`",
+            ) from error
+        folder = Path(torch.hub.get_dir()) / "checkpoints"
+        if not any((folder / name).is_file() for name in self.FILES):
+            raise WeightsUnavailable(
+                f"face-alignment's weights are not in {folder}",
+                remedy=f"put {self.FILES[0]} there, or use the landmark source `2d106`",
+            )
+        self.network = face_alignment.FaceAlignment(
+            face_alignment.LandmarksType.TWO_D, device=device, flip_input=False, face_detector="folder"
+        )
+
+    def detect(self, image: Array, boxes: Array, *, rotation: int = 0) -> Array:
+        """[N,68,2] float32; only for frames stored upright."""
+        if rotation % 360:
+            raise ValueError(f"the landmark source `fan` takes upright frames, got rotation {rotation}")
+        if not len(boxes):
+            return np.zeros((0, 68, 2), np.float32)
+        found = self.network.get_landmarks_from_image(to_bytes(image), detected_faces=list(boxes))
+        return np.stack(found).astype(np.float32)
+
+
+def load_landmarks(path: str | Path | None = None) -> Landmarks106:
+    """The 106-point network from the weights cache, or from a safetensors file."""
+    return Landmarks106(GraphNetwork.load(path or cache.path("landmarks/2d106")))
+
+
+LANDMARKS: dict[str, Callable[[], Landmarker]] = {"2d106": load_landmarks, "fan": FanLandmarks}
+
+
+def five_points(landmarks: Array) -> Array:
+    """Eye centres, nose tip and mouth corners [5,2] of 106 or 68 landmarks [P,2], the detector's order."""
+    return np.stack([item.mean(0) for item in _five_groups(landmarks)]).astype(np.float32)
+
+
+def _five_groups(points: Array) -> tuple[Array, ...]:
+    if len(points) == 106:
+        groups: tuple[tuple[int, ...], ...] = (EYE_LEFT, EYE_RIGHT, (NOSE_TIP,), (MOUTH_LEFT,), (MOUTH_RIGHT,))
+    elif len(points) == 68:
+        groups = (tuple(range(36, 42)), tuple(range(42, 48)), (30,), (48,), (54,))
+    else:
+        raise ValueError(f"expected 106 or 68 landmarks, got {points.shape}")
+    return tuple(points[list(group)] for group in groups)
+
+
+# Where each of the 68 points (300-W order: jaw, brows, nose, eyes, lips) lies among the 106.
+_JAW = (1, 10, 12, 14, 16, 3, 5, 7, 0, 23, 21, 19, 32, 30, 28, 26, 17)
+_BROWS = (43, 48, 49, 51, 50, 102, 103, 104, 105, 101)
+_NOSE = (72, 73, 74, 86, 78, 79, 80, 85, 84)
+_EYES = (35, 41, 42, 39, 37, 36, 89, 95, 96, 93, 91, 90)
+_LIPS = (52, 64, 63, 71, 67, 68, 61, 58, 59, 53, 56, 55, 65, 66, 62, 70, 69, 57, 60, 54)
+TO_68 = (*_JAW, *_BROWS, *_NOSE, *_EYES, *_LIPS)
+
+
+def to68(landmarks: Array) -> Array:
+    """The 68-point layout [..., 68, 2] of 106 landmarks [..., 106, 2]."""
+    if landmarks.shape[-2:] != (106, 2):
+        raise ValueError(f"expected landmarks [..., 106, 2], got {landmarks.shape}")
+    return landmarks[..., list(TO_68), :]

@@ -1,0 +1,182 @@
+"""Face parsing: BiSeNet on ResNet-18, the 19 classes of CelebAMask-HQ."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from vidinv.weights import cache
+
+CLASSES = (
+    *("background", "skin", "brow_left", "brow_right", "eye_left", "eye_right", "glasses", "ear_left", "ear_right"),
+    *("earring", "nose", "mouth", "lip_upper", "lip_lower", "neck", "necklace", "cloth", "hair", "hat"),
+)
+SKIN = CLASSES.index("skin")
+FACE = (1, 2, 3, 4, 5, 6, 10, 11, 12, 13)  # skin, brows, eyes, glasses, nose, mouth, lips
+_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class ConvBlock(nn.Module):
+    """Convolution, BatchNorm, ReLU."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int = 3) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
+        self.bn = nn.BatchNorm2d(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.bn(self.conv(x)).relu()
+
+
+class BasicBlock(nn.Module):
+    """ResNet's two 3x3 convolutions with a skip."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.downsample: nn.Module = nn.Identity()
+        if stride != 1 or inputs != outputs:
+            self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.bn2(self.conv2(self.bn1(self.conv1(x)).relu()))
+        return (self.downsample(x) + y).relu()
+
+
+class ResNet18(nn.Module):
+    """Features at 1/8 [128], 1/16 [256] and 1/32 [512]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        self.layer1 = nn.Sequential(BasicBlock(64, 64, 1), BasicBlock(64, 64, 1))
+        self.layer2 = nn.Sequential(BasicBlock(64, 128, 2), BasicBlock(128, 128, 1))
+        self.layer3 = nn.Sequential(BasicBlock(128, 256, 2), BasicBlock(256, 256, 1))
+        self.layer4 = nn.Sequential(BasicBlock(256, 512, 2), BasicBlock(512, 512, 1))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x = F.max_pool2d(self.bn1(self.conv1(x)).relu(), 3, 2, 1)
+        eighth = self.layer2(self.layer1(x))
+        sixteenth = self.layer3(eighth)
+        return eighth, sixteenth, self.layer4(sixteenth)
+
+
+class AttentionRefinement(nn.Module):
+    """Channels weighted by what the whole picture says."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = ConvBlock(inputs, outputs)
+        self.conv_atten = nn.Conv2d(outputs, outputs, 1, bias=False)
+        self.bn_atten = nn.BatchNorm2d(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        return x * self.bn_atten(self.conv_atten(x.mean((2, 3), keepdim=True))).sigmoid()
+
+
+class ContextPath(nn.Module):
+    """ResNet and its global context, brought back to 1/8: (eighth [128], context8 [128], context16 [128], stages)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.resnet = ResNet18()
+        self.arm16, self.arm32 = AttentionRefinement(256, 128), AttentionRefinement(512, 128)
+        self.conv_head32, self.conv_head16 = ConvBlock(128, 128), ConvBlock(128, 128)
+        self.conv_avg = ConvBlock(512, 128, 1)
+
+    def forward(self, x: Tensor) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor, Tensor]:
+        eighth, sixteenth, last = self.resnet(x)
+        context = self.arm32(last) + self.conv_avg(last.mean((2, 3), keepdim=True))
+        context16 = self.conv_head32(F.interpolate(context, sixteenth.shape[2:], mode="nearest"))
+        context = self.arm16(sixteenth) + context16
+        context8 = self.conv_head16(F.interpolate(context, eighth.shape[2:], mode="nearest"))
+        return (eighth, sixteenth, last), context8, context16
+
+
+class FeatureFusion(nn.Module):
+    """Detail and context, fused and reweighted: [N,256,h,w]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convblk = ConvBlock(256, 256, 1)
+        self.conv1 = nn.Conv2d(256, 64, 1, bias=False)
+        self.conv2 = nn.Conv2d(64, 256, 1, bias=False)
+
+    def forward(self, detail: Tensor, context: Tensor) -> Tensor:
+        x = self.convblk(torch.cat([detail, context], dim=1))
+        weight = self.conv2(self.conv1(x.mean((2, 3), keepdim=True)).relu()).sigmoid()
+        return x * weight + x
+
+
+class Head(nn.Module):
+    """Class scores at the feature's own size."""
+
+    def __init__(self, inputs: int, middle: int) -> None:
+        super().__init__()
+        self.conv = ConvBlock(inputs, middle)
+        self.conv_out = nn.Conv2d(middle, len(CLASSES), 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv_out(self.conv(x))
+
+
+class BiSeNet(nn.Module):
+    """Frozen parser of RGB crops in [-1,1], sides a multiple of 32; differentiable in the image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cp = ContextPath()
+        self.ffm = FeatureFusion()
+        self.conv_out, self.conv_out16, self.conv_out32 = Head(256, 256), Head(128, 64), Head(128, 64)
+        self.register_buffer("mean", torch.tensor(_MEAN).reshape(1, 3, 1, 1), persistent=False)
+        self.register_buffer("deviation", torch.tensor(_DEVIATION).reshape(1, 3, 1, 1), persistent=False)
+        self.requires_grad_(False)
+
+    def taps(self, image: Tensor) -> tuple[Tensor, ...]:
+        """[N,3,H,W] -> the ResNet stages (1/8, 1/16, 1/32), the fused feature and the logits [N,19,H/8,W/8]."""
+        if image.ndim != 4 or image.shape[1] != 3 or image.shape[2] % 32 or image.shape[3] % 32:
+            raise ValueError(f"the parser takes [N,3,H,W] with sides a multiple of 32, got {tuple(image.shape)}")
+        stages, context8, _ = self.cp(((image + 1) / 2 - self.mean) / self.deviation)
+        fused = self.ffm(stages[0], context8)
+        return *stages, fused, self.conv_out(fused)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Class scores [N,19,H,W] of [N,3,H,W] in [-1,1]."""
+        return F.interpolate(self.taps(image)[-1], image.shape[2:], mode="bilinear", align_corners=True)
+
+    @torch.inference_mode()
+    def parse(self, crops: Tensor, size: int = 512) -> Tensor:
+        """Labels [N,size,size] uint8 of aligned crops [N,3,S,S] in [-1,1]; size 256 costs a quarter of 512."""
+        if crops.shape[-1] != size:
+            shrinks = crops.shape[-1] > size
+            crops = F.interpolate(crops, (size, size), mode="bilinear", align_corners=False, antialias=shrinks)
+        return self(crops).argmax(1).to(torch.uint8)
+
+
+def skin_mask(labels: Tensor) -> Tensor:
+    """Where the parser sees facial skin: bool, shaped as labels."""
+    return labels == SKIN
+
+
+def face_region(labels: Tensor) -> Tensor:
+    """Skin, brows, eyes, glasses, nose, mouth and lips: bool, shaped as labels."""
+    return torch.isin(labels, torch.tensor(FACE, dtype=labels.dtype, device=labels.device))
+
+
+def load_parser(path: str | Path | None = None) -> BiSeNet:
+    """The parser from the weights cache, or from a safetensors file."""
+    network = BiSeNet()
+    missing, unexpected = network.load_state_dict(load_file(str(path or cache.path("parser/bisenet"))), strict=False)
+    missing = [key for key in missing if not key.endswith("num_batches_tracked")]
+    if missing or unexpected:
+        raise ValueError(f"parser weights do not fit: missing {missing[:3]}, unexpected {unexpected[:3]}")
+    return network.eval()

@@ -1,0 +1,165 @@
+"""Link the faces of single frames into tracks of one person, across gaps and cuts; smoothing stays inside a shot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from vidinv.faces import alignment
+from vidinv.faces.detector import intersection_over_union
+from vidinv.frames import Array, Shot, Track
+
+
+@dataclass(frozen=True)
+class FrameFaces:
+    """What was found in one frame: `boxes` [N,4], `scores` [N], `landmarks` [N,106,2], `embeddings` [N,D] unit."""
+
+    boxes: Array
+    scores: Array
+    landmarks: Array
+    embeddings: Array
+
+
+@dataclass
+class _Tracklet:
+    """One face followed inside one shot."""
+
+    frames: list[int] = field(default_factory=list)
+    boxes: list[Array] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    landmarks: list[Array] = field(default_factory=list)
+    embeddings: list[Array] = field(default_factory=list)
+
+    def add(self, frame: int, faces: FrameFaces, i: int) -> None:
+        self.frames.append(frame)
+        self.boxes.append(faces.boxes[i])
+        self.scores.append(float(faces.scores[i]))
+        self.landmarks.append(faces.landmarks[i])
+        self.embeddings.append(faces.embeddings[i])
+
+    @property
+    def identity(self) -> Array:
+        total = np.sum(self.embeddings, axis=0)
+        return total / max(float(np.linalg.norm(total)), 1e-9)
+
+
+@dataclass(frozen=True)
+class Tracker:
+    """Settings of the linking; `link` is the work.
+
+    A face continues a tracklet if it overlaps its last box (IoU >= `overlap`) or, after a jump, looks alike
+    (cosine >= `same`). Tracklets whose mean embeddings reach `same` and that never share a frame are one person.
+    Gaps of at most `fill` frames inside a shot are interpolated; a tracklet ends after `patience` frames unseen.
+    """
+
+    crop: int = 1024
+    overlap: float = 0.3
+    same: float = 0.4
+    different: float = 0.05
+    fill: int = 3
+    patience: int = 15
+    shortest: int = 1
+    sigma_centre: float = 1.0
+    sigma_axes: float = 3.0
+
+    def link(self, faces: Sequence[FrameFaces | None], shots: Sequence[Shot]) -> list[Track]:
+        """Tracks of frames 0..T-1 (None or empty: no face), largest face first; ids count from 0."""
+        tracklets = [item for shot in shots for item in self._follow(faces, shot)]
+        people = self._join([item for item in tracklets if len(item.frames) >= self.shortest])
+        people.sort(key=lambda person: -sum(_area(box) for item in person for box in item.boxes))
+        return [self._track(i, person) for i, person in enumerate(people)]
+
+    def _follow(self, faces: Sequence[FrameFaces | None], shot: Shot) -> list[_Tracklet]:
+        done: list[_Tracklet] = []
+        live: list[_Tracklet] = []
+        for index in range(shot.start, shot.stop):
+            done += [item for item in live if index - item.frames[-1] > self.patience]
+            live = [item for item in live if index - item.frames[-1] <= self.patience]
+            here = faces[index]
+            if here is None or not len(here.scores):
+                continue
+            taken = self._match(live, here)
+            for tracklet, i in taken:
+                tracklet.add(index, here, i)
+            for i in set(range(len(here.scores))) - {i for _, i in taken}:
+                live.append(_Tracklet())
+                live[-1].add(index, here, i)
+        return done + live
+
+    def _match(self, live: list[_Tracklet], here: FrameFaces) -> list[tuple[_Tracklet, int]]:
+        """Best pairs first, each tracklet and each face once."""
+        if not live:
+            return []
+        shared = intersection_over_union(np.stack([item.boxes[-1] for item in live]), here.boxes)
+        alike = np.stack([item.identity for item in live]) @ here.embeddings.T
+        fits = ((shared >= self.overlap) & (alike >= self.different)) | (alike >= self.same)
+        worth = np.where(fits, shared + alike, -np.inf)
+        pairs = []
+        while np.isfinite(worth.max()):
+            row, column = (int(k) for k in np.unravel_index(worth.argmax(), worth.shape))
+            pairs.append((live[row], column))
+            worth[row], worth[:, column] = -np.inf, -np.inf
+        return pairs
+
+    def _join(self, tracklets: list[_Tracklet]) -> list[list[_Tracklet]]:
+        """Greedy: the longest tracklets found people, the others go to who they look most like."""
+        people: list[list[_Tracklet]] = []
+        for tracklet in sorted(tracklets, key=lambda item: -len(item.frames)):
+            likeness = [
+                -1.0 if any(set(item.frames) & set(tracklet.frames) for item in person) else _likeness(person, tracklet)
+                for person in people
+            ]
+            best = int(np.argmax(likeness)) if likeness else -1
+            if best >= 0 and likeness[best] >= self.same:
+                people[best].append(tracklet)
+            else:
+                people.append([tracklet])
+        return people
+
+    def _track(self, number: int, person: list[_Tracklet]) -> Track:
+        person = sorted(person, key=lambda item: item.frames[0])
+        frames, landmarks, transforms = [], [], []
+        for tracklet in person:
+            at, points = self._filled(tracklet)
+            raw = np.stack([alignment.to_frame(item, self.crop) for item in points])
+            for run in np.split(np.arange(len(at)), np.flatnonzero(np.diff(at) > 1) + 1):
+                sigmas = {"sigma_centre": self.sigma_centre, "sigma_axes": self.sigma_axes}
+                transforms.append(alignment.smooth(raw[run], at[run], size=self.crop, **sigmas))
+            frames.append(at)
+            landmarks.append(points)
+        index = np.concatenate(frames)
+        order = np.unique(index, return_index=True)[1]  # tracklets of one person may interleave, never collide
+        mean = _identity(person)
+        score = float(np.mean([value for item in person for value in item.scores]))
+        placed, points = np.concatenate(transforms)[order], np.concatenate(landmarks)[order]
+        return Track(number, index[order], placed, points.astype(np.float32), mean, self.crop, score)
+
+    def _filled(self, tracklet: _Tracklet) -> tuple[Array, Array]:
+        """Frames [T] and landmarks [T,106,2], gaps of at most `fill` frames interpolated in a straight line."""
+        frames, points = [tracklet.frames[0]], [tracklet.landmarks[0]]
+        for frame, shape in zip(tracklet.frames[1:], tracklet.landmarks[1:], strict=True):
+            gap = frame - frames[-1] - 1
+            before = points[-1]
+            if gap <= self.fill:
+                for step in range(1, gap + 1):
+                    share = step / (gap + 1)
+                    points.append((1 - share) * before + share * shape)
+                    frames.append(frames[-1] + 1)
+            frames.append(frame)
+            points.append(shape)
+        return np.array(frames, np.int64), np.stack(points)
+
+
+def _identity(person: list[_Tracklet]) -> Array:
+    total = np.sum([value for item in person for value in item.embeddings], axis=0)
+    return (total / max(float(np.linalg.norm(total)), 1e-9)).astype(np.float32)
+
+
+def _likeness(person: list[_Tracklet], tracklet: _Tracklet) -> float:
+    return float(_identity(person) @ tracklet.identity)
+
+
+def _area(box: Array) -> float:
+    return float((box[2] - box[0]) * (box[3] - box[1]))

@@ -1,0 +1,231 @@
+"""The data that flows between the parts: small frozen dataclasses that state their axes, range and time.
+
+Conventions. Pixel centres sit at integer coordinates, x to the right and y down. Images inside networks are
+RGB, NCHW, float32 in [-1, 1]. Time is a pts with its time base; an index is never turned into seconds by an fps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Array = NDArray[Any]
+Rect = tuple[int, int, int, int]  # x0, y0, x1, y1 in luma samples, half open
+
+
+@dataclass(frozen=True)
+class Colour:
+    """How the samples mean colour: ITU-T H.273 code points as FFmpeg numbers them, never guessed twice.
+
+    `matrix` is the matrix used for conversion (unspecified already resolved); the `*_tag` fields are what the
+    source says and what the output says again.
+    """
+
+    matrix: str  # "bt601" | "bt709" | "bt2020"
+    full_range: bool
+    primaries_tag: int = 2
+    transfer_tag: int = 2
+    matrix_tag: int = 2
+    range_tag: int = 0
+
+
+@dataclass(frozen=True)
+class Planes:
+    """One frame's own samples: for YUV formats Y [H,W], U and V [h,w]; uint8, or uint16 for more than 8 bits.
+
+    `sub_x`, `sub_y` are the log2 chroma shifts (1, 1 for 4:2:0) and `depth` the bits per sample.
+    `source` is the decoder's own frame, kept so that an untouched frame is passed on as it came.
+    """
+
+    planes: tuple[Array, ...]
+    pix_fmt: str
+    sub_x: int
+    sub_y: int
+    depth: int
+    source: Any = field(default=None, compare=False, repr=False)
+
+    @property
+    def height(self) -> int:
+        return int(self.planes[0].shape[0])
+
+    @property
+    def width(self) -> int:
+        return int(self.planes[0].shape[1])
+
+
+@dataclass(frozen=True)
+class FrameBatch:
+    """B consecutive frames in the source's own pixel format, with their exact times."""
+
+    native: tuple[Planes, ...]
+    colour: Colour
+    pts: tuple[int, ...]  # [B], in time_base
+    time_base: Fraction
+    index: tuple[int, ...]  # [B], decode order, counted from 0
+
+    def __len__(self) -> int:
+        return len(self.native)
+
+
+@dataclass(frozen=True)
+class FaceBatch:
+    """N aligned face crops: `image` [N,3,S,S] float32 in [-1,1]; `to_frame` [N,2,3] maps crop to frame pixel centres."""
+
+    image: Tensor
+    frame: Tensor  # [N] int64, position inside the FrameBatch
+    track: Tensor  # [N] int64, track id
+    to_frame: Tensor  # [N,2,3] float64
+
+    def __post_init__(self) -> None:
+        n = self.image.shape[0]
+        if self.image.ndim != 4 or self.image.shape[1] != 3 or self.image.shape[2] != self.image.shape[3]:
+            raise ValueError(f"face images must be [N,3,S,S], got {tuple(self.image.shape)}")
+        if self.to_frame.shape != (n, 2, 3) or self.frame.shape != (n,) or self.track.shape != (n,):
+            raise ValueError(f"{n} faces need to_frame [N,2,3], frame [N], track [N]; got {tuple(self.to_frame.shape)}")
+
+    def __len__(self) -> int:
+        return int(self.image.shape[0])
+
+
+@dataclass(frozen=True)
+class Code:
+    """Latent code of N images: `ws` [N,L,D] and the feature code `feature` [N,C,h,w] that replaces layer `at`.
+
+    `space` names latent space and generator ("mobile-stylegan-ffhq-w"); a direction applies where its space matches.
+    """
+
+    ws: Tensor
+    feature: Tensor | None = None
+    at: int | None = None
+    z: Tensor | None = None
+    c: Tensor | None = None
+    const: Tensor | None = None
+    space: str = ""
+
+    def __post_init__(self) -> None:
+        if self.ws.ndim != 3:
+            raise ValueError(f"ws must be [N,L,D], got {tuple(self.ws.shape)}")
+        if (self.feature is None) != (self.at is None):
+            raise ValueError("a feature code needs the layer it replaces (at), and a layer its feature")
+
+    def __len__(self) -> int:
+        return int(self.ws.shape[0])
+
+    def __getitem__(self, index: slice) -> Code:
+        def cut(x: Tensor | None) -> Tensor | None:
+            return None if x is None else x[index]
+
+        return replace(
+            self, ws=self.ws[index], feature=cut(self.feature), z=cut(self.z), c=cut(self.c), const=cut(self.const)
+        )
+
+
+def concatenate(codes: list[Code]) -> Code:
+    """Join codes of one space along N."""
+    first = codes[0]
+
+    def join(name: str) -> Tensor | None:
+        parts = [getattr(code, name) for code in codes]
+        return None if parts[0] is None else torch.cat(parts)
+
+    ws = join("ws")
+    assert ws is not None
+    return replace(first, ws=ws, feature=join("feature"), z=join("z"), c=join("c"), const=join("const"))
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Soft blend weights of one face in crop space: `alpha` [S,S] float32 in [0,1]."""
+
+    alpha: Array
+    skin_cover: float = 1.0  # share of the parsed skin area that the mask covers
+
+
+@dataclass(frozen=True)
+class Shot:
+    """Frames start <= index < stop between two cuts."""
+
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Track:
+    """One person through the clip: for each frame index with a face, its smoothed crop transform.
+
+    `frames` [T] ascending frame indices; `to_frame` [T,2,3] float64 crop (size `crop`) to frame pixel centres;
+    `landmarks` [T,P,2] float32 in frame pixels; `embedding` [512] the track's mean identity, L2-normalised.
+    """
+
+    id: int
+    frames: Array
+    to_frame: Array
+    landmarks: Array
+    embedding: Array
+    crop: int = 1024
+    score: float = 0.0
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One requested edit: a direction's name and its strength (1 = one standard deviation of w.d)."""
+
+    name: str
+    strength: float
+
+
+@dataclass(frozen=True)
+class EditPlan:
+    """What happens to one track: its edits in order, the blend mode, strength over time and regions."""
+
+    edits: tuple[Edit, ...]
+    blend: str = "auto"  # auto | residual | replace
+    strength_at: tuple[tuple[float, float], ...] = ()  # (seconds, factor) knots, empty = constant 1
+    regions: tuple[str, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        return all(edit.strength == 0 for edit in self.edits)
+
+
+@dataclass(frozen=True)
+class Work:
+    """One FrameBatch on its way through the stages; every stage returns a copy with its part added."""
+
+    frames: FrameBatch
+    faces: FaceBatch | None = None
+    codes: Code | None = None
+    edited: Code | None = None
+    inversion: Tensor | None = None  # [N,3,S,S] G(w, F)
+    edit: Tensor | None = None  # [N,3,S,S] G(w~, F~)
+    masks: tuple[Mask, ...] = ()
+    output: tuple[Planes, ...] = ()  # blended frames, before the video encoder
+    measures: tuple[dict[str, float], ...] = ()  # per face: identity similarities, cover, confidence
+    new_shot: bool = False  # the first frame of this batch starts a shot
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What the first pass learned about the clip."""
+
+    frame_count: int
+    pts: tuple[int, ...]
+    time_base: Fraction
+    shots: tuple[Shot, ...]
+    tracks: tuple[Track, ...]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One input, one output, one plan per track id; `folder` holds the journal (biometric data, mode 0700)."""
+
+    source: str
+    output: str
+    folder: str
+    plans: dict[int, EditPlan] = field(default_factory=dict)

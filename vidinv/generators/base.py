@@ -1,0 +1,91 @@
+"""The interface of every generator: map, synthesize (whole or in part), styles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class LayerSpec:
+    """One feature layer: its output is [N, channels, resolution, resolution]; `slots` are the W+ rows it reads."""
+
+    name: str
+    channels: int
+    resolution: int
+    slots: tuple[int, ...]
+
+
+class Generator(nn.Module):
+    """A generator whose synthesis can be cut at any layer.
+
+    `layers[k]` describes feature k, counted from 0. G^K(w) is `synthesize(ws, stop=K)`; injecting a feature code F
+    in place of feature K is `synthesize(ws, feature=F, at=K)`; both together give Eq. 1 of the Feature-Style
+    encoder paper. Images are RGB [N,3,S,S] around [-1, 1], not clamped.
+    """
+
+    name: str
+    space: str
+    z_dim: int
+    w_dim: int
+    num_ws: int
+    resolution: int
+    layers: tuple[LayerSpec, ...]
+    w_avg: Tensor  # [D], a buffer
+
+    def map(self, z: Tensor, c: Tensor | None = None) -> Tensor:
+        """Mapping network: z [N,Z] -> w [N,D]."""
+        raise NotImplementedError("abstract: a generator family defines its own mapping network")
+
+    def synthesize(
+        self,
+        ws: Tensor,
+        *,
+        feature: Tensor | None = None,
+        at: int | None = None,
+        styles: list[Tensor] | None = None,
+        start: int = 0,
+        stop: int | None = None,
+        canvas: Tensor | None = None,
+        noise: str = "const",
+        size: int | None = None,
+    ) -> Tensor:
+        """ws [N,L,D] -> image [N,3,size,size], or the feature [N,C,h,w] of layer `stop`.
+
+        feature, at: the feature code and the layer whose output it replaces.
+        start, canvas: begin at layer `start` from `canvas`, the output of layer start-1.
+        stop: return the output of this layer (taken before any replacement at the same layer) instead of an image.
+        styles: StyleSpace rows that override `styles(ws)`.
+        noise: "const" uses the fixed maps, so a video does not flicker.
+        size: output side, one of `sizes`; None is the full resolution.
+        """
+        raise NotImplementedError("abstract: a generator family defines its own synthesis network")
+
+    def styles(self, ws: Tensor) -> list[Tensor]:
+        """StyleSpace: the modulation vectors that `ws` [N,L,D] becomes, one [N,C_i] per modulated layer."""
+        raise NotImplementedError("abstract: a generator family defines its own modulation")
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Output sides that `synthesize` can give."""
+        return (self.resolution,)
+
+    def broadcast(self, w: Tensor) -> Tensor:
+        """w [N,D] -> ws [N,L,D], the same row for every slot."""
+        if w.ndim != 2 or w.shape[1] != self.w_dim:
+            raise ValueError(f"w must be [N,{self.w_dim}], got {tuple(w.shape)}")
+        return w[:, None].expand(-1, self.num_ws, -1)
+
+    def sample(self, count: int, seed: int = 0) -> Tensor:
+        """Draw `count` w [N,D] from a seeded normal z."""
+        z = torch.randn(count, self.z_dim, generator=torch.Generator().manual_seed(seed))
+        return self.map(z.to(self.w_avg.device))
+
+    def layer_at(self, resolution: int) -> int:
+        """Index of the last feature layer at this resolution."""
+        found = [k for k, spec in enumerate(self.layers) if spec.resolution == resolution]
+        if not found:
+            raise ValueError(f"{self.name} has no {resolution}x{resolution} feature")
+        return found[-1]

@@ -1,0 +1,212 @@
+"""MobileStyleGAN: a StyleGAN2 student with depthwise-separable convolutions and a wavelet output.
+
+The 1024 network has 16 W+ slots: slot 0 is the 4x4 convolution, slots 1+2i and 2+2i are block i, slot 15 the image.
+Demodulation does not depend on the style and is folded into the weights; noise maps are frozen constants.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vidinv.generators.base import Generator, LayerSpec
+
+FFHQ_CHANNELS = (512, 512, 512, 512, 512, 256, 128, 64)  # of the features at 4, 8, ... 512
+
+
+def inverse_haar(x: Tensor) -> Tensor:
+    """Inverse Haar transform: [N,4C,h,w] -> [N,C,2h,2w]; the first C channels are the low band.
+
+    The other 3C hold, channel by channel, the vertical, horizontal and diagonal detail.
+    """
+    n, channels, height, width = x.shape
+    c = channels // 4
+    low = x[:, :c]
+    vertical, horizontal, diagonal = x[:, c:].reshape(n, c, 3, height, width).unbind(2)
+    total, across = low + vertical, horizontal + diagonal  # upper rows
+    minus, differ = low - vertical, horizontal - diagonal  # lower rows
+    cells = torch.stack([total + across, total - across, minus + differ, minus - differ], 2)  # [N,C,4,h,w]
+    return functional.pixel_shuffle(cells.reshape(n, 4 * c, height, width), 2).mul_(0.5)
+
+
+class Modulation(nn.Module):
+    """style = W w + b, with the network's constant scale folded in: w [N,512] -> [N,C]."""
+
+    def __init__(self, w_dim: int, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(channels, w_dim) * 0.3 / w_dim**0.5)
+        self.bias = nn.Parameter(torch.ones(channels))
+
+    def forward(self, w: Tensor) -> Tensor:
+        return functional.linear(w, self.weight, self.bias)
+
+
+class StyledConv(nn.Module):
+    """Modulate, convolve (dense 3x3, or depthwise 3x3 then pointwise), add noise and bias, leaky ReLU."""
+
+    def __init__(self, w_dim: int, c_in: int, c_out: int, resolution: int, *, separable: bool) -> None:
+        super().__init__()
+        self.style = Modulation(w_dim, c_in)
+        side = 1 if separable else 3
+        self.weight = nn.Parameter(torch.randn(c_out, c_in, side, side) * (2 / (c_in * side * side)) ** 0.5)
+        self.depthwise = nn.Parameter(torch.randn(c_in, 1, 3, 3) / 3) if separable else None
+        self.register_buffer("noise", torch.randn(1, 1, resolution, resolution) * 0.1)
+        self.bias = nn.Parameter(torch.zeros(1, c_out, 1, 1))
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        x = x * style[:, :, None, None]
+        if self.depthwise is not None:
+            x = functional.conv2d(x, self.depthwise, padding=1, groups=x.shape[1])
+            x = functional.conv2d(x, self.weight)
+        else:
+            x = functional.conv2d(x, self.weight, padding=1)
+        return functional.leaky_relu(x + (self.noise + self.bias), 0.2)
+
+
+class Block(nn.Module):
+    """Doubles the side by an inverse Haar transform of the modulated feature, then two styled convolutions."""
+
+    def __init__(self, w_dim: int, c_in: int, c_out: int, resolution: int) -> None:
+        super().__init__()
+        self.up = Modulation(w_dim, c_in)
+        self.conv1 = StyledConv(w_dim, c_in // 4, c_out, resolution, separable=True)
+        self.conv2 = StyledConv(w_dim, c_out, c_out, resolution, separable=True)
+
+    def forward(self, x: Tensor, up: Tensor, style1: Tensor, style2: Tensor) -> Tensor:
+        x = inverse_haar(x * up[:, :, None, None])
+        return self.conv2(self.conv1(x, style1), style2)
+
+
+class ToImage(nn.Module):
+    """Modulated 1x1 convolution to the 12-channel Haar map of an RGB image."""
+
+    def __init__(self, w_dim: int, channels: int) -> None:
+        super().__init__()
+        self.style = Modulation(w_dim, channels)
+        self.weight = nn.Parameter(torch.randn(12, channels, 1, 1) / channels**0.5)
+        self.bias = nn.Parameter(torch.zeros(1, 12, 1, 1))
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        return functional.conv2d(x * style[:, :, None, None], self.weight) + self.bias
+
+
+class MobileStyleGAN(Generator):
+    """See the module's head. `channels[k]` is the width of feature k, whose side is 4 * 2**k."""
+
+    def __init__(self, name: str, space: str, channels: tuple[int, ...] = FFHQ_CHANNELS, w_dim: int = 512) -> None:
+        super().__init__()
+        self.name, self.space = name, space
+        self.z_dim = self.w_dim = w_dim
+        self.num_ws = 2 * len(channels)
+        self.resolution = 8 * 2 ** (len(channels) - 1)
+        self.mapping = nn.ModuleList(nn.Linear(w_dim, w_dim) for _ in range(8))
+        self.const = nn.Parameter(torch.randn(1, channels[0], 4, 4))
+        self.stem = StyledConv(w_dim, channels[0], channels[0], 4, separable=False)
+        self.blocks = nn.ModuleList(
+            Block(w_dim, channels[k], channels[k + 1], 8 * 2**k) for k in range(len(channels) - 1)
+        )
+        self.to_image = ToImage(w_dim, channels[-1])
+        self.register_buffer("w_avg", torch.zeros(w_dim))
+        self.layers = tuple(
+            LayerSpec(f"feature{4 * 2**k}", width, 4 * 2**k, (0,) if k == 0 else (2 * k - 1, 2 * k))
+            for k, width in enumerate(channels)
+        )
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Half size is exact: it is the low band of the Haar output."""
+        return (self.resolution // 2, self.resolution)
+
+    def map(self, z: Tensor, c: Tensor | None = None) -> Tensor:
+        if z.ndim != 2 or z.shape[1] != self.z_dim:
+            raise ValueError(f"z must be [N,{self.z_dim}], got {tuple(z.shape)}")
+        x = z * (z.square().mean(1, keepdim=True) + 1e-8).rsqrt()
+        for layer in self.mapping:
+            x = functional.leaky_relu(layer(x), 0.2) * 2**0.5
+        return x
+
+    def styles(self, ws: Tensor) -> list[Tensor]:
+        """One [N,C] per modulation: stem; then up, conv1, conv2 of every block; then the image."""
+        self._check(ws)
+        rows = [self.stem.style(ws[:, 0])]
+        for k, block in enumerate(self.blocks):
+            first, second = ws[:, 2 * k + 1], ws[:, 2 * k + 2]
+            rows += [block.up(first), block.conv1.style(first), block.conv2.style(second)]
+        return [*rows, self.to_image.style(ws[:, -1])]
+
+    def synthesize(
+        self,
+        ws: Tensor,
+        *,
+        feature: Tensor | None = None,
+        at: int | None = None,
+        styles: list[Tensor] | None = None,
+        start: int = 0,
+        stop: int | None = None,
+        canvas: Tensor | None = None,
+        noise: str = "const",
+        size: int | None = None,
+    ) -> Tensor:
+        if noise != "const":
+            raise ValueError(f"{self.name} has frozen noise maps only, got noise={noise!r}")
+        rows = self.styles(ws) if styles is None else styles
+        if (feature is None) != (at is None):
+            raise ValueError("give a feature code and the layer it replaces together")
+        if feature is not None and at is not None and (stop is None or stop > at):
+            self._check_canvas(feature, at)
+            start, canvas = at + 1, feature  # nothing below the replaced layer reaches the output
+        x = self._start(ws, canvas, start, rows)
+        for k in range(max(start, 1), len(self.layers)):
+            if stop is not None and k > stop:
+                break
+            up, style1, style2 = rows[3 * k - 2 : 3 * k + 1]
+            x = self.blocks[k - 1](x, up, style1, style2)
+        return x if stop is not None else self._image(x, rows[-1], size)
+
+    def _start(self, ws: Tensor, canvas: Tensor | None, start: int, rows: list[Tensor]) -> Tensor:
+        if start == 0:
+            return self.stem(self.const.expand(len(ws), -1, -1, -1), rows[0])
+        if canvas is None:
+            raise ValueError(f"starting at layer {start} needs the canvas of layer {start - 1}")
+        self._check_canvas(canvas, start - 1)
+        return canvas
+
+    def _image(self, x: Tensor, style: Tensor, size: int | None) -> Tensor:
+        bands = self.to_image(x, style)  # [N,12,h,w]
+        if size is None or size == self.resolution:
+            return inverse_haar(bands)
+        if size != self.resolution // 2:
+            raise ValueError(f"{self.name} gives images of {self.sizes}, asked for {size}")
+        return bands[:, :3] * 0.5
+
+    def _check(self, ws: Tensor) -> None:
+        if ws.ndim != 3 or ws.shape[1:] != (self.num_ws, self.w_dim):
+            raise ValueError(f"ws must be [N,{self.num_ws},{self.w_dim}], got {tuple(ws.shape)}")
+
+    def _check_canvas(self, canvas: Tensor, layer: int) -> None:
+        spec = self.layers[layer]
+        if canvas.shape[1:] != (spec.channels, spec.resolution, spec.resolution):
+            raise ValueError(
+                f"layer {layer} is [N,{spec.channels},{spec.resolution},{spec.resolution}], got {tuple(canvas.shape)}"
+            )
+
+
+def load(path: Path, name: str = "mobile-stylegan-ffhq-1024") -> MobileStyleGAN:
+    """The converted FFHQ network from its safetensors file, frozen and in eval mode."""
+    network = MobileStyleGAN(name, space="mobile-stylegan-ffhq-w")
+    with safe_open(str(path), framework="pt") as file:
+        network.load_state_dict({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
+    return network.eval().requires_grad_(False)
+
+
+def tiny(name: str = "mobile-stylegan-tiny") -> MobileStyleGAN:
+    """A seeded random network of the same shape at 64x64, for tests."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = MobileStyleGAN(name, space="mobile-stylegan-tiny-w", channels=(32, 32, 32, 16), w_dim=32)
+    network.w_avg.copy_(network.sample(1000, seed=1).detach().mean(0))
+    return network.eval().requires_grad_(False)

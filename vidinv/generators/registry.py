@@ -1,0 +1,22 @@
+"""Every generator by name; one line is the whole wiring of a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from vidinv.errors import UsageError
+from vidinv.generators import mobile_stylegan
+from vidinv.generators.base import Generator
+from vidinv.weights import cache
+
+GENERATORS: dict[str, Callable[[], Generator]] = {
+    "mobile-stylegan-ffhq-1024": lambda: mobile_stylegan.load(cache.path("generator/mobile-stylegan-ffhq")),
+    "mobile-stylegan-tiny": mobile_stylegan.tiny,
+}
+
+
+def load(name: str, device: str = "cpu") -> Generator:
+    """The named generator, frozen, in eval mode, on `device`."""
+    if name not in GENERATORS:
+        raise UsageError(f"unknown generator {name!r}", remedy=f"known: {', '.join(GENERATORS)}")
+    return GENERATORS[name]().to(device)

@@ -1,0 +1,97 @@
+"""LPIPS v0.1 (Zhang et al., "The Unreasonable Effectiveness of Deep Features", eq. 1) on AlexNet or VGG16."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from vidinv.weights import cache
+
+# Each backbone as a row of steps: (stride, padding) of the next convolution with its ReLU, "pool", or "tap".
+_POOL3, _POOL2 = ("pool", 3), ("pool", 2)
+_CONV = ("conv", 1, 1)
+_TAP = ("tap",)
+BACKBONES: dict[str, tuple[tuple[str | int, ...], ...]] = {
+    "alexnet": (
+        *(("conv", 4, 2), _TAP, _POOL3, ("conv", 1, 2), _TAP, _POOL3),
+        *(_CONV, _TAP, _CONV, _TAP, _CONV, _TAP),
+    ),
+    "vgg16": (
+        *(_CONV, _CONV, _TAP, _POOL2, _CONV, _CONV, _TAP, _POOL2, _CONV, _CONV, _CONV, _TAP, _POOL2),
+        *(_CONV, _CONV, _CONV, _TAP, _POOL2, _CONV, _CONV, _CONV, _TAP),
+    ),
+}
+SHIFT = (-0.030, -0.088, -0.188)
+SCALE = (0.458, 0.448, 0.450)
+
+
+class LPIPS(nn.Module):
+    """Perceptual distance of two batches; frozen weights `conv.{i}.*` and non-negative heads `head.{j}.weight`."""
+
+    def __init__(self, backbone: str, state: dict[str, Tensor]) -> None:
+        super().__init__()
+        if backbone not in BACKBONES:
+            raise ValueError(f"LPIPS has the backbones {sorted(BACKBONES)}, not {backbone!r}")
+        self.steps = BACKBONES[backbone]
+        count = sum(step[0] == "conv" for step in self.steps)
+        self.weights = nn.ParameterList([_frozen(state[f"conv.{i}.weight"]) for i in range(count)])
+        self.biases = nn.ParameterList([_frozen(state[f"conv.{i}.bias"]) for i in range(count)])
+        self.heads = nn.ParameterList([_frozen(state[f"head.{j}.weight"]) for j in range(5)])
+        self.register_buffer("shift", torch.tensor(SHIFT).reshape(1, 3, 1, 1))
+        self.register_buffer("scale", torch.tensor(SCALE).reshape(1, 3, 1, 1))
+
+    @classmethod
+    def load(cls, backbone: str, path: str | Path | None = None) -> LPIPS:
+        """ "alexnet" or "vgg16" from the weights cache, or from a safetensors file."""
+        return cls(backbone, load_file(str(path or cache.path(f"lpips/{backbone}")))).eval()
+
+    def features(self, image: Tensor) -> list[Tensor]:
+        """Five feature maps of [N,3,H,W] in [-1,1]."""
+        x = (image - self.shift) / self.scale
+        taps, index = [], 0
+        for kind, *numbers in self.steps:
+            if kind == "conv":
+                stride, padding = numbers
+                x = F.conv2d(x, self.weights[index], self.biases[index], stride, padding).relu()
+                index += 1
+            elif kind == "pool":
+                x = F.max_pool2d(x, numbers[0], 2)
+            else:
+                taps.append(x)
+        return taps
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """Distance [N] of a and b [N,3,H,W] in [-1,1], H and W at least 64 (AlexNet) or 16 (VGG16)."""
+        if a.shape != b.shape or a.ndim != 4 or a.shape[1] != 3:
+            raise ValueError(f"LPIPS takes two batches [N,3,H,W] of one shape, got {tuple(a.shape)}, {tuple(b.shape)}")
+        total = a.new_zeros(a.shape[0])
+        for x, y, head in zip(self.features(a), self.features(b), self.heads, strict=True):
+            difference = (_unit(x) - _unit(y)).square()
+            total = total + F.conv2d(difference, head).mean((1, 2, 3))
+        return total
+
+
+def _frozen(value: Tensor) -> nn.Parameter:
+    return nn.Parameter(value, requires_grad=False)
+
+
+def _unit(x: Tensor) -> Tensor:
+    """Unit length along the channels; the epsilon under the root keeps the gradient finite where all are zero."""
+    return x / (x.square().sum(1, keepdim=True) + 1e-10).sqrt()
+
+
+def multi_scale_lpips(net: LPIPS, a: Tensor, b: Tensor, scales: Sequence[float] = (1.0, 0.5, 0.25)) -> Tensor:
+    """Sum over `scales` of the batch's mean LPIPS, images shrunken by area; [N,3,H,W] in [-1,1] -> scalar."""
+    total = a.new_zeros(())
+    for scale in scales:
+        if scale == 1:
+            total = total + net(a, b).mean()
+            continue
+        size = [round(side * scale) for side in a.shape[2:]]
+        total = total + net(F.interpolate(a, size, mode="area"), F.interpolate(b, size, mode="area")).mean()
+    return total

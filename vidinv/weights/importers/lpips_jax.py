@@ -1,0 +1,73 @@
+"""LPIPS v0.1 backbones and heads: a pickle of nested dicts of numpy arrays -> tensors for `vidinv.losses.lpips`."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vidinv.errors import WeightsUnavailable
+
+VERSION = 1
+
+_ALLOWED = {("numpy", "ndarray"), ("numpy", "dtype")}
+_RECONSTRUCT = {"numpy.core.multiarray", "numpy._core.multiarray"}
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """Unpickler that can build numpy arrays and nothing else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) in _ALLOWED:
+            return getattr(np, name)
+        if module in _RECONSTRUCT and name == "_reconstruct":
+            return np._core.multiarray._reconstruct  # type: ignore[attr-defined]
+        if module == "_codecs" and name == "encode":
+            return _latin1
+        raise pickle.UnpicklingError(f"{module}.{name} is not allowed in a weight file")
+
+
+def _latin1(text: str, encoding: str) -> bytes:
+    return text.encode(encoding)
+
+
+def convert(members: dict[str, bytes]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """One checkpoint: `conv.{i}.weight` [O,I,k,k], `conv.{i}.bias` [O], `head.{j}.weight` [1,C,1,1] (all >= 0)."""
+    if len(members) != 1:
+        raise WeightsUnavailable(f"expected one LPIPS checkpoint, got {sorted(members)}")
+    name, content = next(iter(members.items()))
+    try:
+        tree = _ArraysOnly(io.BytesIO(content)).load()
+    except (pickle.UnpicklingError, EOFError, ValueError) as error:
+        raise WeightsUnavailable(f"{name} cannot be read as arrays ({error})") from error
+    return _rename(dict(_leaves(tree)))
+
+
+def _leaves(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for key, value in tree.items():
+        path = f"{prefix}{key}"
+        found += _leaves(value, f"{path}/") if isinstance(value, dict) else [(path, value)]
+    return found
+
+
+def _rename(leaves: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """`VGG16_0/Conv_3/kernel` -> `conv.3.weight`, `NetLinLayer_2/Conv_0/kernel` -> `head.2.weight`; HWIO -> OIHW."""
+    state: dict[str, Tensor] = {}
+    backbones = set()
+    for path, array in leaves.items():
+        module, layer, kind = path.split("/")
+        tensor = torch.from_numpy(np.array(array, np.float32))
+        if kind == "kernel":
+            tensor = tensor.permute(3, 2, 0, 1).contiguous()
+        if module.startswith("NetLinLayer_"):
+            state[f"head.{module.rpartition('_')[2]}.weight"] = tensor
+        else:
+            backbones.add(module)
+            state[f"conv.{layer.rpartition('_')[2]}.{'weight' if kind == 'kernel' else 'bias'}"] = tensor
+    name = {"AlexNet_0": "alexnet", "VGG16_0": "vgg16"}[backbones.pop()]
+    return state, {"network": f"lpips-{name}", "version": "0.1"}

@@ -1,0 +1,15 @@
+"""MobileNetV2 ImageNet classifier checkpoint -> tensors under the keys it has (`features.*`, `classifier.1.*`)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from vidinv.weights.importers.state_dict import read
+
+VERSION = 1
+
+
+def convert(members: dict[str, bytes]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Keep every tensor but BatchNorm's step counters."""
+    state = {key: value.float() for key, value in read(members).items() if not key.endswith("num_batches_tracked")}
+    return state, {"network": "mobilenet-v2", "input": "RGB 224x224, ImageNet mean and deviation"}

@@ -1,0 +1,57 @@
+"""Terms that must be accepted knowingly: asked once, remembered in the cache folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from datetime import datetime, timezone
+
+from rich.console import Console
+from rich.prompt import Confirm
+
+from vidinv.errors import WeightsUnavailable
+from vidinv.weights import places
+from vidinv.weights.catalog import Entry
+
+ENVIRONMENT = "VIDINV_ACCEPT_LICENCES"
+
+
+def require_accepted(entries: Sequence[Entry], *, accept: bool, console: Console) -> None:
+    """Prints the non-commercial terms not yet accepted and records their acceptance.
+
+    Accepted by `accept`, by VIDINV_ACCEPT_LICENCES=1, or by an answer on a terminal; free terms need none, and changed
+    terms are asked again. Raises WeightsUnavailable when they are not accepted.
+    """
+    remembered = _remembered()
+    asked = [e for e in entries if e.terms == "non-commercial" and remembered.get(e.name, {}).get("terms") != e.licence]
+    if not asked:
+        return
+    console.print("These parts may not be used commercially:", highlight=False)
+    for entry in asked:
+        console.print(
+            f"  {entry.name}: {entry.licence}\n    from {entry.origin}", highlight=False, markup=False, soft_wrap=True
+        )
+    if not (accept or os.environ.get(ENVIRONMENT) == "1" or _answered_yes(console)):
+        names = ", ".join(entry.name for entry in asked)
+        raise WeightsUnavailable(
+            f"the terms of {names} were not accepted", remedy=f"give --accept-licences or set {ENVIRONMENT}=1"
+        )
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    remembered.update({entry.name: {"terms": entry.licence, "accepted": now} for entry in asked})
+    with places.replacing(places.acceptances()) as draft:
+        draft.write_text(json.dumps(remembered, indent=2, ensure_ascii=False), encoding="utf-8")
+
+
+def _answered_yes(console: Console) -> bool:
+    return sys.stdin.isatty() and Confirm.ask("Do you accept these terms?", console=console, default=False)
+
+
+def _remembered() -> dict[str, dict[str, str]]:
+    """What was accepted before; a missing or unreadable memory counts as nothing."""
+    try:
+        known = json.loads(places.acceptances().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
