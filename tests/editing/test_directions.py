@@ -1,0 +1,83 @@
+"""Named directions: how an edit is written, what an unknown name says, what a file keeps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from vidinv.editing import directions
+from vidinv.editing.directions import Direction
+from vidinv.errors import UsageError
+from vidinv.frames import Edit
+
+SPACE = "made-up-w"
+
+
+def made(name: str) -> Direction:
+    vector = torch.nn.functional.normalize(torch.arange(1.0, 9.0), dim=0)
+    return Direction(
+        name,
+        vector,
+        0.7,
+        (2, 5),
+        SPACE,
+        blend="residual",
+        calibration={"years": 6.1},
+        origin="these tests",
+        licence="-",
+    )
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(directions, "FOLDER", tmp_path)
+    for name in ("age", "smile", "yaw"):
+        directions.write(made(name), tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "strength"),
+    [
+        ("age+2", "age", 2.0),
+        ("smile-1.5", "smile", -1.5),
+        (" yaw+0 ", "yaw", 0.0),
+        ("mouth_open+3", "mouth_open", 3.0),
+        ("old-age-1", "old-age", -1.0),
+    ],
+)
+def test_an_edit_is_a_name_and_a_signed_strength(text: str, name: str, strength: float) -> None:
+    assert directions.parse_edit(text) == Edit(name, strength)
+
+
+@pytest.mark.parametrize("text", ["", "age", "age2", "age+", "age+x", "+2", "2+age", "age+1e3", "age++2", "age +2"])
+def test_an_edit_that_cannot_be_read_is_a_usage_error(text: str) -> None:
+    with pytest.raises(UsageError, match=r"age\+2") as caught:
+        directions.parse_edit(text)
+    assert caught.value.exit_code == 2
+
+
+def test_an_unknown_direction_lists_the_near_names(shelf: Path) -> None:
+    with pytest.raises(UsageError, match=r"'aeg'.*did you mean age") as caught:
+        directions.load("aeg", SPACE)
+    assert caught.value.exit_code == 2
+    with pytest.raises(UsageError, match="known: age, smile, yaw"):
+        directions.load("qqqqq", SPACE)
+
+
+def test_a_written_direction_reads_back_the_same(shelf: Path) -> None:
+    assert directions.names(SPACE) == ["age", "smile", "yaw"]
+    again, first = directions.load("age", SPACE), made("age")
+    assert torch.equal(again.vector, first.vector)
+    for field in ("name", "deviation", "layers", "space", "blend", "kind", "calibration", "origin", "licence"):
+        assert getattr(again, field) == getattr(first, field), field
+
+
+def test_an_offset_moves_its_own_layers_only() -> None:
+    direction = made("age")
+    offset = direction.offset(-3.0, slots=8)
+    assert offset.shape == (8, 8)
+    assert not offset[:2].any() and not offset[5:].any()
+    torch.testing.assert_close(offset[2:5], (-3.0 * 0.7 * direction.vector).expand(3, 8))

@@ -1,0 +1,49 @@
+"""Learned directions: a planted one is found again, and an entangled one is cleaned."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from vidinv.editing import learn
+
+SIDE = 24
+
+
+def planted(noise: float) -> tuple[Tensor, Tensor, Tensor]:
+    """w [N,D] of uneven spread, the unit direction planted in them, and the noisy score along it."""
+    random = torch.Generator().manual_seed(0)
+    w = torch.randn(2000, SIDE, generator=random) * torch.linspace(0.7, 1.3, SIDE) + 2.0
+    truth = torch.nn.functional.normalize(torch.randn(SIDE, generator=random), dim=0)
+    return w, truth, w @ truth * 4 + noise * torch.randn(2000, generator=random)
+
+
+@pytest.mark.parametrize("method", [learn.ridge, learn.boundary])
+def test_a_planted_direction_is_found_again(method) -> None:  # type: ignore[no-untyped-def]
+    w, truth, score = planted(noise=2.0)
+    found = method(w, score)
+    assert found.shape == (SIDE,) and float(found.norm()) == pytest.approx(1, abs=1e-5)
+    assert float(found @ truth) > 0.9
+    assert float(method(w, -score) @ truth) < -0.9
+
+
+def test_conditioning_removes_what_is_shared() -> None:
+    random = torch.Generator().manual_seed(1)
+    age, glasses, pose = (torch.nn.functional.normalize(torch.randn(SIDE, generator=random), dim=0) for _ in range(3))
+    mixed = torch.nn.functional.normalize(age + 0.8 * glasses + 0.5 * pose, dim=0)
+    clean = learn.condition(mixed, [glasses, pose])
+    assert abs(float(clean @ glasses)) < 1e-5 and abs(float(clean @ pose)) < 1e-5
+    assert float(clean.norm()) == pytest.approx(1, abs=1e-5)
+    assert float(clean @ age) > float(mixed @ age)
+    assert learn.condition(mixed, []) is mixed
+
+
+def test_strength_one_is_a_standard_deviation_of_the_samples() -> None:
+    w, truth, _ = planted(noise=0.0)
+    assert learn.deviation(truth, w) == pytest.approx(float((w @ truth).std()), rel=1e-5)
+
+
+def test_wrong_shapes_are_named() -> None:
+    with pytest.raises(ValueError, match=r"\(10, 4\), \(9,\)"):
+        learn.ridge(torch.zeros(10, 4), torch.zeros(9))

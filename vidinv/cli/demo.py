@@ -1,0 +1,52 @@
+"""`vidinv demo`: a synthetic clip, made and edited; needs no video of anybody."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vidinv import config as configs
+from vidinv.cli import progress
+from vidinv.cli.run import perform
+from vidinv.errors import OutputUnwritable
+
+
+def demo(
+    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Where the two clips go.")] = Path("."),
+    edit: Annotated[list[str] | None, typer.Option("--edit", metavar="E", help="Default: age+2.")] = None,
+    seconds: Annotated[float, typer.Option(help="Length of the clip.", min=0.2, max=60)] = 2.0,
+    seed: Annotated[int, typer.Option(help="Which synthetic person.")] = 3,
+    quality: Annotated[str, typer.Option(metavar="fast|balanced|best", help="Preset.")] = "fast",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace clips that exist.")] = False,
+    only_clip: Annotated[bool, typer.Option("--only-clip", help="Make the clip, do not edit it.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Never use the network.")] = False,
+    accept_licences: Annotated[bool, typer.Option("--accept-licences", help="Accept the weights' terms.")] = False,
+    show: Annotated[str | None, typer.Option("--progress", metavar="bar|json|none")] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Make a short talking-head clip of a person who does not exist, with sound, and edit it.
+
+    Example: vidinv demo out/ --edit smile+1
+    """
+    from stages import demo as clips
+    from stages.job import Request
+    from stages.parts import choose
+    from vidinv.generators import registry
+    from vidinv.weights import cache
+
+    source, output = folder / "synthetic.mp4", folder / "synthetic.edited.mp4"
+    for path in (source, output):
+        if path.exists() and not overwrite:
+            raise OutputUnwritable(f"{path} exists", remedy="give --overwrite or another folder")
+    if not folder.is_dir():
+        raise OutputUnwritable(f"the folder {folder} is not there", remedy="make it first")
+    cache.pull(choose("default").needs, offline=offline, accept=accept_licences)
+    with progress.show(show) as shown:
+        shown.phase("demo clip", round(seconds * clips.FRAME_RATE))
+        clips.write(source, registry.load("mobile-stylegan-ffhq-1024"), seconds=seconds, seed=seed, done=shown.done)
+    if only_clip:
+        return
+    config = configs.with_edits(configs.load(quality), edit or ["age+2"])
+    perform(Request(source, output, config, overwrite=overwrite), show, offline=offline, accept=accept_licences)
