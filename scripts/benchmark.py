@@ -1,6 +1,6 @@
 """Frames per second of the main job, whole and per stage, and its peak memory, on one clip.
 
-    python scripts/benchmark.py examples/synthetic.mp4 --quality fast --edit age+2 [--json -]
+python scripts/benchmark.py examples/synthetic.mp4 --quality fast --edit age+2 [--json -]
 """
 
 from __future__ import annotations

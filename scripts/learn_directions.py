@@ -1,6 +1,6 @@
 """Learn and calibrate the shipped directions (age, smile, gender, yaw) from the default generator's own samples.
 
-    python scripts/learn_directions.py --samples 2000 --out vidinv/assets/directions
+python scripts/learn_directions.py --samples 2000 --out vidinv/assets/directions
 """
 
 from __future__ import annotations
@@ -18,7 +18,12 @@ from vidinv.generators import registry
 from vidinv.generators.base import Generator
 
 NAMES = ("age", "smile", "gender", "yaw")
-CONDITIONS = {"age": ("gender", "smile", "yaw"), "smile": ("gender", "yaw", "age"), "gender": ("yaw", "smile", "age"), "yaw": ()}
+CONDITIONS = {
+    "age": ("gender", "smile", "yaw"),
+    "smile": ("gender", "yaw", "age"),
+    "gender": ("yaw", "smile", "age"),
+    "yaw": (),
+}
 LAYERS = {"age": (0, 16), "smile": (2, 8), "gender": (0, 16), "yaw": (0, 4)}
 BLEND = {"age": "replace", "smile": "replace", "gender": "replace", "yaw": "replace"}
 UNITS = {"age": "years", "smile": "mouth_width_ratio", "gender": "p_female", "yaw": "degrees"}
@@ -61,7 +66,8 @@ def main() -> None:
     good = np.isfinite(scores).all(1)
     w, scores = w[torch.from_numpy(good)], torch.from_numpy(scores[good]).float()
     raw = {
-        name: (learn.ridge if name in ("age", "yaw") else learn.boundary)(w, scores[:, k]) for k, name in enumerate(NAMES)
+        name: (learn.ridge if name in ("age", "yaw") else learn.boundary)(w, scores[:, k])
+        for k, name in enumerate(NAMES)
     }
     fresh = generator.sample(args.calibration, seed=12)
     spread = generator.sample(10_000, seed=13)

@@ -1,4 +1,4 @@
-"""A short synthetic talking head with sound, made by the generator itself: nobody's likeness, nobody's consent needed."""
+"""A short synthetic talking head with sound, made by the generator itself: the likeness of nobody."""
 
 from __future__ import annotations
 
@@ -57,7 +57,13 @@ def sound(seconds: float) -> Array:
 
 
 def write(
-    path: Path, generator: Generator, *, seconds: float = 2.0, size: int = 384, seed: int = 3, done: Callable[[int], None]
+    path: Path,
+    generator: Generator,
+    *,
+    seconds: float = 2.0,
+    size: int = 384,
+    seed: int = 3,
+    done: Callable[[int], None],
 ) -> None:
     """Write the clip as H.264 and AAC in mp4; `done(n)` hears of every n frames. Raises OutputUnwritable."""
     count = round(seconds * FRAME_RATE)

@@ -2,8 +2,8 @@
 
 Every step draws codes, renders them through the proxy head, encodes the picture and asks two inversions to look like
 it: x1 = G(w) and x2 = G(w, F). Half of each batch has a feature code off the generator's manifold (cells of another
-sample's F pasted in), so that F must carry what w cannot. Runs for a time budget, saves every minute, and resumes
-exactly: the batch of step n depends on n and the seed only.
+sample's F pasted in), so that F must carry what w cannot. Runs for a time budget, saves every minute, and resumes:
+the batch of step n depends on n only. The learning rate follows the time spent, so two whole runs are not equal.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def draw(proxy: Proxy, at: int, count: int, seed: int) -> Batch:
 
 
 def paste_cells(feature: Tensor, random: torch.Generator) -> Tensor:
-    """Replace a random rectangle of every second F [N,C,h,w] by its neighbour's: an image off the manifold, exactly known."""
+    """Replace a rectangle of every second F [N,C,h,w] by its neighbour's: off the manifold, its image exactly known."""
     other, mixed = feature.roll(1, 0), feature.clone()
     side = feature.shape[-1]
     for n in range(0, len(feature), 2):
@@ -105,7 +105,8 @@ def losses(
     scale = encoder.f_std
     known = batch.exact.float()
     w_error = ((code.ws - batch.ws).square().mean((1, 2)) / 0.178 * known).sum() / known.sum().clamp(min=1)
-    f_error = (((code.feature - batch.feature) / scale).square().mean((1, 2, 3)) * known).sum() / known.sum().clamp(min=1)
+    f_each = ((code.feature - batch.feature) / scale).square().mean((1, 2, 3))
+    f_error = (f_each * known).sum() / known.sum().clamp(min=1)
     x1, x2 = proxy(code.ws), proxy(code.ws, code.feature, at)
     pixel1, pixel2 = functional.mse_loss(x1, batch.image), functional.mse_loss(x2, batch.image)
     with torch.no_grad():
@@ -152,7 +153,14 @@ def train(generator: Generator, head: Path, folder: Path, seconds: float, recipe
     return folder / "encoder.safetensors"
 
 
-def save(folder: Path, encoder: nn.Module, average: dict[str, Tensor], optimiser: torch.optim.Optimizer, step: int, spent: float) -> None:
+def save(
+    folder: Path,
+    encoder: nn.Module,
+    average: dict[str, Tensor],
+    optimiser: torch.optim.Optimizer,
+    step: int,
+    spent: float,
+) -> None:
     """Write the averaged encoder (fp16, what is shipped) and the resumable state, each under its name at once."""
     shipped = {k: v.half() if v.is_floating_point() else v for k, v in average.items()}
     save_file({k: v.contiguous() for k, v in shipped.items()}, folder / "encoder.new")
@@ -162,7 +170,9 @@ def save(folder: Path, encoder: nn.Module, average: dict[str, Tensor], optimiser
     os.replace(folder / "state.new", folder / "state.pt")
 
 
-def restore(folder: Path, encoder: nn.Module, average: dict[str, Tensor], optimiser: torch.optim.Optimizer) -> tuple[int, float]:
+def restore(
+    folder: Path, encoder: nn.Module, average: dict[str, Tensor], optimiser: torch.optim.Optimizer
+) -> tuple[int, float]:
     """(step, seconds spent) of the state in `folder`, loaded into its arguments; (0, 0.0) when there is none."""
     path = folder / "state.pt"
     if not path.exists():

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -75,7 +74,7 @@ class FrameBatch:
 
 @dataclass(frozen=True)
 class FaceBatch:
-    """N aligned face crops: `image` [N,3,S,S] float32 in [-1,1]; `to_frame` [N,2,3] maps crop to frame pixel centres."""
+    """N aligned face crops: `image` [N,3,S,S] float32 in [-1,1]; `to_frame` [N,2,3] maps crop to frame pixels."""
 
     image: Tensor
     frame: Tensor  # [N] int64, position inside the FrameBatch

@@ -106,13 +106,14 @@ def test_missing_empty_and_text_files_are_named(tmp_path: Path) -> None:
 
 
 def test_a_truncated_file_yields_its_good_frames_first(tmp_path: Path) -> None:
-    with av.open(str(make_clip(tmp_path / "in.mp4", frames=120, audio=False)), "r") as container:
-        with av.open(str(tmp_path / "fast.mp4"), "w", container_options={"movflags": "faststart"}) as fast:
-            stream = fast.add_stream_from_template(container.streams.video[0])
-            for packet in container.demux(video=0):
-                if packet.dts is not None:
-                    packet.stream = stream
-                    fast.mux(packet)
+    clip = make_clip(tmp_path / "in.mp4", frames=120, audio=False)
+    options = {"movflags": "faststart"}
+    with av.open(str(clip)) as container, av.open(str(tmp_path / "fast.mp4"), "w", container_options=options) as fast:
+        stream = fast.add_stream_from_template(container.streams.video[0])
+        for packet in container.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                fast.mux(packet)
     data = (tmp_path / "fast.mp4").read_bytes()
     (tmp_path / "cut.mp4").write_bytes(data[: len(data) * 6 // 10])
     seen = 0

@@ -40,8 +40,7 @@ def demo(
     for path in (source, output):
         if path.exists() and not overwrite:
             raise OutputUnwritable(f"{path} exists", remedy="give --overwrite or another folder")
-    if not folder.is_dir():
-        raise OutputUnwritable(f"the folder {folder} is not there", remedy="make it first")
+    folder.mkdir(parents=True, exist_ok=True)
     cache.pull(choose("default").needs, offline=offline, accept=accept_licences)
     with progress.show(show) as shown:
         shown.phase("demo clip", round(seconds * clips.FRAME_RATE))

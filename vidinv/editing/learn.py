@@ -59,4 +59,6 @@ def _unit(vector: Tensor) -> Tensor:
 
 def _check(w: Tensor, score: Tensor) -> None:
     if w.ndim != 2 or score.shape != (len(w),):
-        raise ValueError(f"directions are learned from w [N,D] and scores [N], got {tuple(w.shape)}, {tuple(score.shape)}")
+        raise ValueError(
+            f"directions are learned from w [N,D] and scores [N], got {tuple(w.shape)}, {tuple(score.shape)}"
+        )

@@ -33,11 +33,11 @@ class Guides:
 class Settings:
     """Step sizes are relative: `feature_rate` in units of F's own spread, `w_rate` in units of w."""
 
-    w_rate: float = 0.01
-    feature_rate: float = 0.08
-    pixel: float = 1.0
-    perceptual: float = 0.25
-    identity: float = 0.25
+    w_rate: float = 0.006
+    feature_rate: float = 0.14
+    pixel: float = 4.0
+    perceptual: float = 0.8
+    identity: float = 0.04  # small: a large weight fools the network and bends the picture
     keep_w: float = 0.003  # pull of w+ back to the encoder's, so that Eq. 1 keeps its footing
     size: int = 256  # side at which the images are compared
 
@@ -49,14 +49,15 @@ def refine(
     offset: Offset | None,
     steps: int,
     guides: Guides,
-    settings: Settings = Settings(),  # noqa: B008 (frozen)
+    settings: Settings = Settings(),
 ) -> tuple[Code, Offset]:
     """Refine the code of one frame [1,...] towards `target` [1,3,S,S]; returns it and its offset from the encoder's.
 
     `offset` is the neighbour frame's, or None at a start or after a cut.
     """
     if code.feature is None or len(code) != 1:
-        raise ValueError(f"refinement takes one code with a feature, got {len(code)} codes, feature {code.feature is not None}")
+        held = "a" if code.feature is not None else "no"
+        raise ValueError(f"refinement takes one code with a feature, got {len(code)} with {held} feature")
     ws, feature = code.ws.clone(), code.feature.clone()
     if offset is not None:
         ws, feature = ws + offset[0], feature + offset[1]
@@ -68,7 +69,14 @@ def refine(
 
 
 def _descend(
-    generator: Generator, code: Code, ws: Tensor, feature: Tensor, target: Tensor, steps: int, guides: Guides, s: Settings
+    generator: Generator,
+    code: Code,
+    ws: Tensor,
+    feature: Tensor,
+    target: Tensor,
+    steps: int,
+    guides: Guides,
+    s: Settings,
 ) -> tuple[Tensor, Tensor]:
     ws, feature = ws.detach().requires_grad_(), feature.detach().requires_grad_()
     spread = float(feature.detach().std())

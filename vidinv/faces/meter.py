@@ -21,7 +21,10 @@ class Meter:
 
     @torch.inference_mode()
     def measure(self, crops: Tensor) -> dict[str, Array]:
-        """FFHQ-aligned crops [N,3,S,S] in [-1,1] -> age (years), gender (probability of female), smile, yaw (degrees), each [N]."""
+        """FFHQ-aligned crops [N,3,S,S] in [-1,1] -> [N] each of age (years), gender (P of female), smile, yaw.
+
+        Yaw is in degrees, smile as `attributes.smile_score` defines it.
+        """
         size = crops.shape[-1]
         age, female = self.age_gender(crops)
         box = np.array([FACE_BOX], np.float32) * size

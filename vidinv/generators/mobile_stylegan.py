@@ -208,5 +208,7 @@ def tiny(name: str = "mobile-stylegan-tiny") -> MobileStyleGAN:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = MobileStyleGAN(name, space="mobile-stylegan-tiny-w", channels=(32, 32, 32, 16), w_dim=32)
+        for layer in network.mapping:
+            torch.nn.init.normal_(layer.weight, std=32**-0.5)
     network.w_avg.copy_(network.sample(1000, seed=1).detach().mean(0))
     return network.eval().requires_grad_(False)

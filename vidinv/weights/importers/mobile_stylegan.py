@@ -140,9 +140,8 @@ def _modulation(
 def _average_latent(state: dict[str, Tensor], samples: int = 100_000) -> Tensor:
     """Mean of w over `samples` seeded z; the IR does not carry it."""
     z = torch.randn(samples, 512, generator=torch.Generator().manual_seed(0))
-    return torch.stack([_map(state, part).sum(0, dtype=torch.float64) for part in z.split(10_000)]).sum(0).div(
-        samples
-    ).float()
+    parts = [_map(state, part).sum(0, dtype=torch.float64) for part in torch.chunk(z, 10)]
+    return (torch.stack(parts).sum(0) / samples).float()
 
 
 def _map(state: dict[str, Tensor], z: Tensor) -> Tensor:
