@@ -62,7 +62,7 @@ class RunConfig:
     detect_every: int = 1  # frames; between them the last box follows its landmarks
     cut_threshold: float = 27.0  # PySceneDetect's ContentDetector
     refine_steps: int = 6  # per frame, from the neighbour's offset
-    refine_first: int = 40  # on the first frame of a track in a shot, which has no neighbour
+    refine_first: int = 100  # on the first frame of a track in a shot, which has no neighbour
     measure_every: int = 1  # frames between identity measurements
     codec: str = "auto"
     crf: int = 17
