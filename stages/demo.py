@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,9 +12,9 @@ import numpy as np
 import torch
 
 from vidinv.editing import directions
-from vidinv.errors import OutputUnwritable
 from vidinv.frames import Array
 from vidinv.generators.base import Generator
+from vidinv.media.writer import unwritable
 
 SAMPLE_RATE = 44100
 FRAME_RATE = 25
@@ -33,20 +34,18 @@ def voice(seconds: Array) -> Array:
     return np.asarray(speaking * np.sin(np.pi * SYLLABLES * seconds) ** 2)
 
 
-def frames(generator: Generator, count: int, size: int, seed: int) -> list[Array]:
-    """`count` pictures [size,size,3] uint8 RGB of one synthetic person."""
+def frames(generator: Generator, count: int, size: int, seed: int) -> Iterator[Array]:
+    """`count` pictures [size,size,3] uint8 RGB of one synthetic person, one at a time."""
     yaw, smile = (directions.load(name, generator.space) for name in ("yaw", "smile"))
     person = generator.w_avg + 0.7 * (generator.sample(1, seed=seed) - generator.w_avg)
     turn, mouth = motion(np.arange(count) / FRAME_RATE)
-    pictures = []
     for index in range(count):
         ws = generator.broadcast(person) + yaw.offset(float(turn[index]), generator.num_ws)
         ws = ws + smile.offset(float(mouth[index]), generator.num_ws)
         with torch.inference_mode():
             image = generator.synthesize(ws, size=generator.sizes[0])
             image = torch.nn.functional.interpolate(image, (size, size), mode="bilinear", antialias=True)
-        pictures.append(((image[0].clamp(-1, 1) + 1) * 127.5).byte().permute(1, 2, 0).numpy())  # CHW -> HWC
-    return pictures
+        yield ((image[0].clamp(-1, 1) + 1) * 127.5).byte().permute(1, 2, 0).numpy()  # CHW -> HWC
 
 
 def sound(seconds: float) -> Array:
@@ -67,8 +66,9 @@ def write(
 ) -> None:
     """Write the clip as H.264 and AAC in mp4; `done(n)` hears of every n frames. Raises OutputUnwritable."""
     count = round(seconds * FRAME_RATE)
+    partial = path.with_name(f".{path.name}.part")
     try:
-        with av.open(str(path), "w") as container:
+        with av.open(str(partial), "w", format="mp4") as container:
             video = container.add_stream("libx264", rate=FRAME_RATE, options={"crf": "20", "preset": "slow"})
             video.width = video.height = size
             video.pix_fmt, video.codec_context.time_base = "yuv420p", Fraction(1, FRAME_RATE)
@@ -83,8 +83,11 @@ def write(
                 done(1)
             container.mux(video.encode(None))
             _write_sound(container, audio, sound(seconds))
-    except OSError as error:
-        raise OutputUnwritable(f"{path} cannot be written ({error.strerror})", remedy="choose another file") from error
+        os.replace(partial, path)
+    except (av.FFmpegError, OSError) as error:
+        raise unwritable(path, error) from error
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _write_sound(container: av.container.OutputContainer, stream: av.AudioStream, samples: Array) -> None:

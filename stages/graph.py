@@ -6,6 +6,7 @@ each side is one thread. The first error stops all three and surfaces with its s
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -71,9 +72,8 @@ def run(
     for thread in threads:
         thread.start()
     try:
-        _models(stages, decoded, finished, shared, times)
-    except _Stopped:
-        pass
+        with contextlib.suppress(_Stopped):  # the other thread's error is raised below
+            _models(stages, decoded, finished, shared, times)
     except KeyboardInterrupt as error:
         shared.fail(error, "")
     finally:
@@ -101,7 +101,7 @@ def _decode(source: tuple[str, Iterable[Work]], out: queue.Queue[Any], shared: _
             _put(out, work, shared, took)
         _put(out, _END, shared, took)
     except _Stopped:
-        pass
+        return  # the other thread's error is raised by `run`
     except BaseException as error:
         shared.fail(error, f"in stage {source[0]} after frame {frame}")
     finally:
@@ -123,7 +123,7 @@ def _encode(
             with _busy(took):
                 sink[1](work)
     except _Stopped:
-        pass
+        return  # the other thread's error is raised by `run`
     except BaseException as error:
         shared.fail(error, f"in stage {sink[0]} at frame {frame}")
 

@@ -71,11 +71,7 @@ def run(request: Request, listener: Listener | None = None) -> dict[str, Any]:
     the same request; a request that cannot succeed leaves nothing.
     """
     listener = listener or Listener()
-    moves = parse_moves(request.config)
-    check_request(request)
-    info = probe(request.source)
-    check_output(request.output, request.source, request.overwrite)
-    codecs.check_container(request.config.codec, info.pix_fmt, request.output)
+    moves, info = check(request)
     with JobFolder(request.output) as folder:
         mark = f"{request.preview}{request.at}"
         folder.claim(configs.fingerprint(request.config, request.source) + mark, configs.to_yaml(request.config))
@@ -88,6 +84,19 @@ def run(request: Request, listener: Listener | None = None) -> dict[str, Any]:
         if not request.keep_job:
             folder.delete()
     return report
+
+
+def check(request: Request) -> tuple[Moves, VideoInfo]:
+    """Everything that can be refused before work begins; returns the edits and the facts of the clip.
+
+    Raises UsageError, InputUnreadable or OutputUnwritable; nothing is fetched or written.
+    """
+    moves = parse_moves(request.config)
+    check_request(request)
+    info = probe(request.source)
+    check_output(request.output, request.source, request.overwrite)
+    codecs.check_container(request.config.codec, info.pix_fmt, request.output)
+    return moves, info
 
 
 def parse_moves(config: RunConfig) -> Moves:

@@ -35,6 +35,7 @@ class Recipe:
     batch: int = 8
     rate: float = 6e-4
     w: float = 0.3
+    w_variance: float = 0.178  # of the default generator's w, mean over its dimensions
     f: float = 0.1
     pixel: float = 4.0
     identity: float = 0.4
@@ -104,7 +105,7 @@ def losses(
         code = encoder(batch.seen.contiguous(memory_format=torch.channels_last))
     scale = encoder.f_std
     known = batch.exact.float()
-    w_error = ((code.ws - batch.ws).square().mean((1, 2)) / 0.178 * known).sum() / known.sum().clamp(min=1)
+    w_error = ((code.ws - batch.ws).square().mean((1, 2)) / recipe.w_variance * known).sum() / known.sum().clamp(min=1)
     f_each = ((code.feature - batch.feature) / scale).square().mean((1, 2, 3))
     f_error = (f_each * known).sum() / known.sum().clamp(min=1)
     x1, x2 = proxy(code.ws), proxy(code.ws, code.feature, at)

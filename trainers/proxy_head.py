@@ -17,6 +17,7 @@ from torch.nn import functional
 from trainers.samples import sample_ws
 from vidinv.generators import registry
 from vidinv.generators.base import Generator
+from vidinv.generators.ops import resize
 from vidinv.generators.proxy import ProxyHead
 
 
@@ -27,7 +28,7 @@ def collect(generator: Generator, count: int, batch: int = 4) -> tuple[Tensor, T
         ws = sample_ws(generator, batch, seed=index)
         image = generator.synthesize(ws, size=512)
         codes.append(ws)
-        images.append(functional.avg_pool2d(image, image.shape[-1] // 128))
+        images.append(resize(image, 128))
     return torch.cat(codes), torch.cat(images)
 
 

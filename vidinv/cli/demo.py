@@ -31,11 +31,13 @@ def demo(
     Example: vidinv demo out/ --edit smile+1
     """
     from stages import demo as clips
-    from stages.job import Request
+    from stages.job import Request, parse_moves
     from stages.parts import choose
     from vidinv.generators import registry
     from vidinv.weights import cache
 
+    config = configs.with_edits(configs.load(quality), edit or ["age+2"])
+    parse_moves(config)  # a wrong edit is refused before the clip is made
     source, output = folder / "synthetic.mp4", folder / "synthetic.edited.mp4"
     for path in (source, output):
         if path.exists() and not overwrite:
@@ -47,5 +49,4 @@ def demo(
         clips.write(source, registry.load("mobile-stylegan-ffhq-1024"), seconds=seconds, seed=seed, done=shown.done)
     if only_clip:
         return
-    config = configs.with_edits(configs.load(quality), edit or ["age+2"])
     perform(Request(source, output, config, overwrite=overwrite), show, offline=offline, accept=accept_licences)

@@ -93,15 +93,10 @@ def perform(request: Request, show: str | None, *, offline: bool, accept: bool) 
     import torch
 
     from stages import job, parts
-    from stages.folder import check_output
-    from vidinv.media.probe import probe
     from vidinv.weights import cache
 
     torch.set_num_threads(request.config.threads or torch.get_num_threads())
-    moves = job.parse_moves(request.config)
-    job.check_request(request)
-    probe(request.source)
-    check_output(request.output, request.source, request.overwrite)
+    moves, _ = job.check(request)
     needs = parts.choose(request.config.backend).needs
     if needs and (request.preview or any(strength != 0 for _, strength in moves)):
         cache.pull(needs, offline=offline, accept=accept)

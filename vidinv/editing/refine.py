@@ -16,6 +16,7 @@ from torch.nn import functional
 from vidinv.faces.embedder import IdentityNetwork
 from vidinv.frames import Code
 from vidinv.generators.base import Generator
+from vidinv.generators.ops import resize
 from vidinv.losses.lpips import LPIPS
 
 Offset = tuple[Tensor, Tensor]  # d_ws [L,D], d_feature [C,h,w]: refined minus encoded
@@ -97,23 +98,14 @@ def _descend(
 
 def _scorer(guides: Guides, target: Tensor, s: Settings) -> Callable[[Tensor], Tensor]:
     """The loss of an image [1,3,S,S] against the target, whose own embedding is taken once."""
-    wanted = _at(target, s.size)
+    wanted = resize(target, s.size)
     with torch.no_grad():
         person = guides.identity.embed(target)
 
     def score(image: Tensor) -> Tensor:
-        seen = _at(image, s.size)
+        seen = resize(image, s.size)
         pixel = functional.mse_loss(seen, wanted)
         likeness = 1 - (guides.identity.embed(image) * person).sum()
         return s.pixel * pixel + s.perceptual * guides.perceptual(seen, wanted).mean() + s.identity * likeness
 
     return score
-
-
-def _at(image: Tensor, size: int) -> Tensor:
-    side = image.shape[-1]
-    if side <= size:
-        return image
-    if side % size == 0:
-        return functional.avg_pool2d(image, side // size)
-    return functional.interpolate(image, (size, size), mode="bilinear", antialias=True)

@@ -16,6 +16,7 @@ from torch.nn import functional
 from vidinv.encoders.base import Encoder
 from vidinv.frames import Code
 from vidinv.generators.base import Generator
+from vidinv.generators.ops import resize
 
 
 class ResidualBlock(nn.Module):
@@ -115,16 +116,6 @@ class FeatureStyleLight(Encoder):
         pooled = torch.cat([self.squeeze(x4).flatten(1), x4.mean((2, 3)), x16.mean((2, 3))], 1)
         ws = self.w_avg + self.style(self.vector(pooled)).float()
         return Code(ws, self.f_mean + self.f_std * feature.float(), self.at, space=self.space)
-
-
-def resize(image: Tensor, size: int) -> Tensor:
-    """Area average down by whole factors, bilinear with antialiasing otherwise."""
-    side = image.shape[-1]
-    if side == size:
-        return image
-    if side % size == 0:
-        return functional.avg_pool2d(image, side // size)
-    return functional.interpolate(image, (size, size), mode="bilinear", antialias=side > size, align_corners=False)
 
 
 def for_generator(generator: Generator, **sizes: object) -> FeatureStyleLight:

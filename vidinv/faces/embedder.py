@@ -63,7 +63,7 @@ class IdentityNetwork(nn.Module):
 
     def taps_of_template(self, image: Tensor) -> tuple[Tensor, ...]:
         """Five feature levels of [N,3,size,size] RGB in [-1,1]; the last is the raw embedding [N,D]."""
-        raise NotImplementedError
+        raise NotImplementedError("abstract: each recognition network names its own taps")
 
     def taps(self, image: Tensor) -> tuple[Tensor, ...]:
         """Five feature levels of FFHQ-aligned crops [N,3,S,S] in [-1,1]; the last is the raw embedding [N,D]."""

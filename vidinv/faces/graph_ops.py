@@ -63,7 +63,7 @@ def max_pool(a: Attributes, x: Tensor) -> Tensor:
 def average_pool(a: Attributes, x: Tensor) -> Tensor:
     pair = _pair_padding(a.get("pads", [0, 0, 0, 0]))
     if pair is None:
-        raise NotImplementedError(f"average pooling with uneven padding {a['pads']}")
+        raise ValueError(f"average pooling with uneven padding {a['pads']}")
     counted = bool(a.get("count_include_pad", 0))
     return F.avg_pool2d(x, a["kernel_shape"], a.get("strides", 1), pair, bool(a.get("ceil_mode", 0)), counted)
 
