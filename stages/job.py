@@ -35,8 +35,9 @@ from vidinv.media import codecs, reader
 from vidinv.media.probe import VideoInfo, probe
 from vidinv.media.writer import SegmentWriter
 
-# Seconds per face that the cost line assumes: a rough guide for two cores, not a promise.
-FACE_SECONDS = {"fast": 0.6, "balanced": 3.0, "best": 7.0}
+# What the cost line assumes of two cores, from whole runs of the default parts: a rough guide, not a promise.
+FACE_SECONDS = 0.6  # per face, everything but refinement
+STEP_SECONDS = 0.65  # per refinement step
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,10 @@ def _frame_range(analysis: Analysis, only: tuple[float, float] | None) -> tuple[
 
 def _say_cost(request: Request, info: VideoInfo, analysis: Analysis, start: int, stop: int, listener: Listener) -> None:
     faces = sum(int(((track.frames >= start) & (track.frames < stop)).sum()) for track in analysis.tracks)
-    seconds = faces * FACE_SECONDS[request.config.quality] + (stop - start) * 0.02
+    config = request.config
+    beginnings = len(analysis.tracks) * len(analysis.shots)  # at most: a track begins anew after a cut
+    steps = config.refine_steps * faces + config.refine_first * min(beginnings, faces) if config.refine_steps else 0
+    seconds = faces * FACE_SECONDS + steps * STEP_SECONDS + (stop - start) * 0.02
     share = (stop - start) / max(analysis.frame_count, 1)
     disk = 2 * max(info.bit_rate * info.duration_s / 8, request.source.stat().st_size) * share / 1e6
     listener.say(
