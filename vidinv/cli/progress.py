@@ -121,4 +121,5 @@ class Bar:
             return
         self.frames += frames
         rate = self.frames / max(time.monotonic() - self.begun, 1e-6)
-        self.bars.update(self.task, advance=frames, rate=f"{rate:.1f} frames/s")
+        shown = f"{rate:.1f} frames/s" if rate >= 1 or not frames else f"{1 / rate:.1f} s/frame"
+        self.bars.update(self.task, advance=frames, rate=shown)
