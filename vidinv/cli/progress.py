@@ -121,5 +121,5 @@ class Bar:
             return
         self.frames += frames
         rate = self.frames / max(time.monotonic() - self.begun, 1e-6)
-        shown = f"{rate:.1f} frames/s" if rate >= 1 or not frames else f"{1 / rate:.1f} s/frame"
+        shown = f"{rate:.1f} frames/s" if rate >= 1 or not self.frames else f"{1 / rate:.1f} s/frame"
         self.bars.update(self.task, advance=frames, rate=shown)
