@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -39,7 +40,7 @@ def build(tracks: tuple[Track, ...], size: int) -> Stage:
                 track=torch.tensor(track_of),
                 to_frame=torch.from_numpy(np.stack(maps)),
             )
-            yield Work(frames=work.frames, faces=faces, new_shot=work.new_shot)
+            yield replace(work, faces=faces)
 
     return align
 

@@ -14,30 +14,29 @@ from stages.graph import Stage
 from vidinv.config import MaskConfig
 from vidinv.faces import alignment
 from vidinv.frames import Array, Colour, Mask, Planes, Work
+from vidinv.generators.ops import resize
 from vidinv.media import compose
 
+COMPARED = 128
 Region = Callable[[torch.Tensor, int], tuple[Array, Array]]  # images, size -> face region, skin: bool [N,size,size]
 
 
-def build(region: Region, mode: str, settings: MaskConfig, segment_starts: set[int]) -> Stage:
+def build(region: Region, mode: str, settings: MaskConfig) -> Stage:
     """A stage that adds `masks`, `output` and the measures `cover`, `residual`, `confidence` to each Work.
 
     `mode` "residual" adds (edit - inversion) to the source, "replace" adds (edit - source crop): the paper's paste.
     The region is parsed every `settings.parse_every` frames of a segment and carried in crop space between.
     """
     carried: dict[int, Mask] = {}
-    start = 0
 
     def blend(works: Iterator[Work]) -> Iterator[Work]:
-        nonlocal start
         for work in works:
-            if work.new_shot or work.frames.index[0] in segment_starts:
+            if work.new_shot or work.nth(0) == 0:
                 carried.clear()
-                start = work.frames.index[0]
             if work.faces is None or work.inversion is None or work.edit is None:
                 yield replace(work, output=work.frames.native)
                 continue
-            masks = _masks(work, region, settings, carried, start)
+            masks = _masks(work, region, settings, carried)
             output = list(work.frames.native)
             measures = []
             for n, mask in enumerate(masks):
@@ -49,7 +48,7 @@ def build(region: Region, mode: str, settings: MaskConfig, segment_starts: set[i
                 output[position] = add(
                     output[position], work.frames.colour, work.faces.to_frame[n].numpy(), delta, alpha
                 )
-                measures.append({"cover": mask.skin_cover, "residual": residual, "confidence": confidence})
+                measures.append({"cover": mask.skin_cover * confidence, "residual": residual, "confidence": confidence})
             yield replace(work, masks=tuple(masks), output=tuple(output), measures=tuple(measures))
 
     return blend
@@ -77,9 +76,13 @@ def mask_box(alpha: Array) -> tuple[float, float, float, float] | None:
 
 
 def trust(source: torch.Tensor, inversion: torch.Tensor, mask: Mask, settings: MaskConfig) -> tuple[float, float]:
-    """Mean |source - inversion| inside the mask, in [0,1], and the confidence in [0,1] that follows from it."""
-    weight = torch.from_numpy(mask.alpha)
-    error = (source - inversion).abs().mean(0) / 2  # [S,S]
+    """Mean |source - inversion| inside the mask, in [0,1], and the confidence in [0,1] that follows from it.
+
+    Compared at `COMPARED` pixels, where an inversion through the proxy head is as good as the whole.
+    """
+    size = min(COMPARED, source.shape[-1])
+    weight = resize(torch.from_numpy(mask.alpha)[None, None], size)[0, 0]
+    error = (resize(source[None], size) - resize(inversion[None], size)).abs().mean((0, 1)) / 2  # [s,s]
     residual = float((error * weight).sum() / weight.sum().clamp(min=1e-6))
     span = settings.residual_bad - settings.residual_good
     return residual, float(np.clip((settings.residual_bad - residual) / span, 0, 1))
@@ -110,13 +113,12 @@ def fill_holes(region: Array) -> Array:
     return cv2.drawContours(closed, outlines, -1, 1, cv2.FILLED).astype(bool)
 
 
-def _masks(work: Work, region: Region, settings: MaskConfig, carried: dict[int, Mask], start: int) -> list[Mask]:
+def _masks(work: Work, region: Region, settings: MaskConfig, carried: dict[int, Mask]) -> list[Mask]:
     assert work.faces is not None and work.edit is not None
-    index = [work.frames.index[int(position)] for position in work.faces.frame]
     known = set(carried)
     parse = []
     for n, track in enumerate(work.faces.track.tolist()):
-        if (index[n] - start) % settings.parse_every == 0 or track not in known:
+        if work.nth(int(work.faces.frame[n])) % settings.parse_every == 0 or track not in known:
             parse.append(n)
             known.add(track)
     parsed: dict[int, Mask] = {}

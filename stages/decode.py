@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -38,9 +39,14 @@ def batches(parts: Iterable[tuple[int, int]], shots: Iterable[Shot], size: int) 
     return found
 
 
-def decode(frames: Iterable[FrameBatch], plan: list[tuple[int, int]], shots: tuple[Shot, ...]) -> Iterator[Work]:
-    """Regroup decoded `frames` into one Work per range of `plan`; frames before and after the plan are dropped."""
-    starts = {shot.start for shot in shots}
+def decode(
+    frames: Iterable[FrameBatch], plan: list[tuple[int, int]], shots: tuple[Shot, ...], parts: list[tuple[int, int]]
+) -> Iterator[Work]:
+    """Regroup decoded `frames` into one Work per range of `plan`; frames before and after the plan are dropped.
+
+    `parts` are the segments that the plan was made from.
+    """
+    starts, segment_of = {shot.start for shot in shots}, [first for first, _ in parts]
     pending = iter(plan)
     current = next(pending, None)
     group: list[FrameBatch] = []
@@ -51,7 +57,8 @@ def decode(frames: Iterable[FrameBatch], plan: list[tuple[int, int]], shots: tup
             continue
         group.append(single)
         if single.index[0] == current[1] - 1:
-            yield Work(frames=_join(group), new_shot=current[0] in starts)
+            segment = segment_of[bisect_right(segment_of, current[0]) - 1]
+            yield Work(frames=_join(group), new_shot=current[0] in starts, segment=segment)
             group, current = [], next(pending, None)
     if current is not None:
         raise ValueError(f"the clip ended before frame {current[1] - 1}, which the analysis saw")

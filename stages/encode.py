@@ -56,7 +56,6 @@ def build(
     steps: int,
     first_steps: int,
     offsets: Offsets,
-    segment_starts: set[int],
 ) -> Stage:
     """A stage that adds `codes` to each Work with faces.
 
@@ -68,7 +67,7 @@ def build(
         for work in works:
             if work.new_shot:
                 offsets.forget()
-            if refine is not None and work.frames.index[0] in segment_starts:
+            if refine is not None and work.nth(0) == 0:
                 offsets.save(work.frames.index[0])
             if work.faces is None:
                 offsets.forget()

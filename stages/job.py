@@ -207,10 +207,9 @@ def _render(
         config.preview_size,
         listener.done,
     )
-    starts = {first for first, _ in parts_of}
-    stages = [] if moves is None else _face_stages(request, analysis, moves, folder, starts, resume)
+    stages = [] if moves is None else _face_stages(request, analysis, moves, folder, resume)
     frames: Iterator[FrameBatch] = reader.read(request.source, batch=1, first=resume)
-    source: Iterator[Work] = decode.decode(frames, plan, analysis.shots)
+    source: Iterator[Work] = decode.decode(frames, plan, analysis.shots, parts_of)
     try:
         times = graph.run(stages, ("decode", source), ("reencode", recorder))
     except BaseException:
@@ -223,7 +222,7 @@ def _render(
 
 
 def _face_stages(
-    request: Request, analysis: Analysis, moves: Moves, folder: JobFolder, starts: set[int], resume: int
+    request: Request, analysis: Analysis, moves: Moves, folder: JobFolder, resume: int
 ) -> list[tuple[str, graph.Stage]]:
     config = request.config
     device = pick_device(config.device)
@@ -234,8 +233,14 @@ def _face_stages(
     offsets = encode.Offsets(folder.path)
     offsets.restore(resume)
 
+    mode = blend_mode(config.blend, moves)
+
     def move(code: Code) -> Code:
         return feature_edit.edit(models.generator, code, moves)
+
+    def reads_inversion(work: Work, n: int) -> bool:
+        due = measure.is_due(work, n, config.measure_every)
+        return due or mode == "residual" or request.preview
 
     return [
         ("align", align.build(analysis.tracks, config.crop)),
@@ -247,13 +252,12 @@ def _face_stages(
                 steps=config.refine_steps,
                 first_steps=config.refine_first,
                 offsets=offsets,
-                segment_starts=starts,
             ),
         ),
         ("edit", edit.build(move)),
-        ("synthesize", synthesize.build(models.generator, config.crop)),
-        ("blend", blend.build(models.region, blend_mode(config.blend, moves), config.mask, starts)),
-        ("measure", measure.build(models.identity, config.measure_every, starts, measure.Anchors(folder.path))),
+        ("synthesize", synthesize.build(models.generator, models.proxy, config.crop, reads_inversion)),
+        ("blend", blend.build(models.region, mode, config.mask)),
+        ("measure", measure.build(models.identity, config.measure_every, measure.Anchors(folder.path))),
     ]
 
 

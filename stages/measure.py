@@ -41,27 +41,27 @@ class Anchors:
         partial.replace(self.path)
 
 
-def build(networks: dict[str, Embed], every: int, segment_starts: set[int], anchors: Anchors) -> Stage:
+def build(networks: dict[str, Embed], every: int, anchors: Anchors) -> Stage:
     """A stage that adds, per face and network, the similarity of inversion and edit to the source, and to frame 0.
 
     Measured on every `every`-th frame of a segment. Keys: `NETWORK_inversion`, `NETWORK_edit`, `NETWORK_ic_PICTURE`.
     """
-    start = 0
 
     def measure(works: Iterator[Work]) -> Iterator[Work]:
-        nonlocal start
         for work in works:
-            if work.frames.index[0] in segment_starts:
-                start = work.frames.index[0]
             if work.faces is None or work.inversion is None or not work.measures:
                 yield work
                 continue
-            chosen = [
-                n for n, at in enumerate(work.faces.frame.tolist()) if (work.frames.index[at] - start) % every == 0
-            ]
+            chosen = [n for n in range(len(work.faces)) if is_due(work, n, every)]
             yield _measured(work, chosen, networks, anchors) if chosen else work
 
     return measure
+
+
+def is_due(work: Work, n: int, every: int) -> bool:
+    """Whether face `n` of a Work with faces lies on a frame that is measured."""
+    assert work.faces is not None
+    return work.nth(int(work.faces.frame[n])) % every == 0
 
 
 def _measured(work: Work, chosen: list[int], networks: dict[str, Embed], anchors: Anchors) -> Work:

@@ -20,8 +20,10 @@ from vidinv.encoders import registry as encoders
 from vidinv.encoders.base import Encoder
 from vidinv.errors import UsageError
 from vidinv.frames import Array, Code
+from vidinv.generators import proxy as proxies
 from vidinv.generators import registry as generators
 from vidinv.generators.base import Generator
+from vidinv.generators.proxy import Proxy
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Models:
     """What the second pass runs."""
 
     generator: Generator
+    proxy: Proxy
     encoder: Encoder
     region: Region
     identity: dict[str, Embed]
@@ -140,8 +143,10 @@ def _default_models(device: str) -> Models:
 
         return embed
 
+    generator = generators.load("mobile-stylegan-ffhq-1024", device)
     return Models(
-        generator=generators.load("mobile-stylegan-ffhq-1024", device),
+        generator=generator,
+        proxy=proxies.load(generator),
         encoder=encoders.load("feature-style-light", device),
         region=_bisenet(),
         identity={name: embedding(network) for name, network in networks.items()},
@@ -181,8 +186,10 @@ def _centre() -> Locate:
 
 
 def _tiny_models(device: str) -> Models:
+    generator = generators.load("mobile-stylegan-tiny", device)
     return Models(
-        generator=generators.load("mobile-stylegan-tiny", device),
+        generator=generator,
+        proxy=proxies.load(generator),
         encoder=encoders.load("feature-style-tiny", device),
         region=_ellipse,
         identity={"arcface": _pixels, "lightcnn": _pixels},

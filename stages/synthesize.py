@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import torch
@@ -10,31 +10,38 @@ import torch
 from stages.graph import Stage
 from vidinv.frames import Code, Work
 from vidinv.generators.base import Generator
+from vidinv.generators.ops import resize
+from vidinv.generators.proxy import Proxy
+
+Reads = Callable[[Work, int], bool]  # does anything read the detail of this face's inversion?
 
 
-def build(generator: Generator, size: int) -> Stage:
+def build(generator: Generator, proxy: Proxy, size: int, reads_inversion: Reads) -> Stage:
     """A stage that adds `inversion` and `edit`, [N,3,S,S] in [-1,1]; S = `size`, or the generator's nearest resized.
 
-    Every frame is synthesized for itself.
+    Every edit is synthesized for itself. An inversion whose detail nothing reads is drawn through the proxy head,
+    at a fraction of the cost: it still says how far the frame can be trusted.
     """
     at_size = size if size in generator.sizes else max(generator.sizes)
 
     def picture(code: Code) -> torch.Tensor:
         image = generator.synthesize(code.ws, feature=code.feature, at=code.at, size=at_size)
-        if at_size != size:
-            image = torch.nn.functional.interpolate(image, size=(size, size), mode="bilinear", antialias=True)
-        return image.clamp(-1, 1)
+        return resize(image, size).clamp(-1, 1)
+
+    def coarse(code: Code) -> torch.Tensor:
+        return resize(proxy(code.ws, code.feature, code.at), size).clamp(-1, 1)
 
     def synthesize(works: Iterator[Work]) -> Iterator[Work]:
         for work in works:
             if work.codes is None or work.edited is None:
                 yield work
                 continue
+            inversions, edits = [], []
             with torch.no_grad():
-                images = [
-                    (picture(work.codes[n : n + 1]), picture(work.edited[n : n + 1])) for n in range(len(work.codes))
-                ]
-            inversion, edit = zip(*images, strict=True)
-            yield replace(work, inversion=torch.cat(inversion), edit=torch.cat(edit))
+                for n in range(len(work.codes)):
+                    invert = picture if reads_inversion(work, n) else coarse
+                    inversions.append(invert(work.codes[n : n + 1]))
+                    edits.append(picture(work.edited[n : n + 1]))
+            yield replace(work, inversion=torch.cat(inversions), edit=torch.cat(edits))
 
     return synthesize

@@ -1,8 +1,9 @@
 """Train the light Feature-Style encoder on the generator's own samples (paper Sec. 3.2, the recipe for few cores).
 
-Every step draws codes, renders them through the proxy head, encodes the picture and asks two inversions to look like
-it: x1 = G(w) and x2 = G(w, F). Half of each batch has a feature code off the generator's manifold (cells of another
-sample's F pasted in), so that F must carry what w cannot. Runs for a time budget, saves every minute, and resumes:
+Every step takes codes, half of them with their true images from a pool and half drawn through the proxy head, encodes
+the pictures and asks two inversions to look like them: x1 = G(w) and x2 = G(w, F), both through the proxy head. Half of
+each batch has a feature code off the generator's manifold (cells of another sample's F pasted in), so that F must
+carry what w cannot; w answers for the other half. Runs for a time budget, saves every minute, and resumes:
 the batch of step n depends on n only. The learning rate follows the time spent, so two whole runs are not equal.
 """
 
@@ -12,6 +13,7 @@ import argparse
 import json
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,12 +22,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainers.samples import sample_ws
+from trainers.samples import Pool, load_pool, paste_cells, sample_ws
+from vidinv.editing.refine import Guides
 from vidinv.encoders import feature_style_light
-from vidinv.faces.embedder import IdentityNetwork, load_arcface
+from vidinv.faces.embedder import load_arcface
 from vidinv.generators import registry
 from vidinv.generators.base import Generator
 from vidinv.generators.proxy import Proxy, load_head
+from vidinv.losses.lpips import LPIPS
 
 
 @dataclass(frozen=True)
@@ -34,12 +38,13 @@ class Recipe:
 
     batch: int = 8
     rate: float = 6e-4
-    w: float = 0.3
+    w: float = 1.0
     w_variance: float = 0.178  # of the default generator's w, mean over its dimensions
     f: float = 0.1
     pixel: float = 4.0
+    perceptual: float = 0.4
     identity: float = 0.4
-    w_image: float = 0.7  # weight of x1 beside x2
+    w_image: float = 1.0  # weight of x1 beside x2
     ema: float = 0.995
     clip: float = 2.0
     warmup: int = 50
@@ -54,39 +59,40 @@ class Batch:
     image: Tensor
     seen: Tensor
     exact: Tensor  # [N] bool: the image is G(ws, feature) itself, no photometric change
+    whole: Tensor  # [N] bool: nothing was pasted into the feature, so w alone could draw the face
 
 
-def draw(proxy: Proxy, at: int, count: int, seed: int) -> Batch:
-    """The batch of step `seed`: half with pasted feature cells, half with a photometric change."""
+def draw(proxy: Proxy, at: int, count: int, seed: int, pool: Pool | None = None) -> Batch:
+    """The batch of step `seed`: half of a pool's true images (when there is one), the rest drawn now by the proxy.
+
+    Every second feature is pasted (off the manifold); half of the images get a photometric change.
+    """
     generator = proxy.generator
     random = torch.Generator().manual_seed(seed)
+    fresh = count if pool is None else count // 2
     with torch.no_grad():
-        ws = sample_ws(generator, count, seed=seed)
-        feature = generator.synthesize(ws, stop=at)
-        feature = paste_cells(feature, random)
+        ws = sample_ws(generator, fresh, seed=seed)
+        feature = paste_cells(generator.synthesize(ws, stop=at), random)
         image = proxy(ws, feature, at).clamp(-1.1, 1.1)
+        seen = image
+        if pool is not None:
+            pick = torch.randint(len(pool) // 2, (count - fresh,), generator=random) * 2
+            pick += torch.arange(count - fresh) % 2  # even samples of a pool are pasted, odd ones are not
+            ws = torch.cat([ws, pool.ws[pick].float()])
+            feature = torch.cat([feature, pool.feature[pick].float()])
+            image = torch.cat([image, proxy(ws[fresh:], feature[fresh:], at).clamp(-1.1, 1.1)])
+            seen = torch.cat([seen, pool.image[pick].float() / 127.5 - 1])
     exact = torch.rand(count, generator=random) < 0.5
-    image = torch.where(exact[:, None, None, None], image, photometric(image, random))
-    return Batch(ws, feature, image, degrade(image, random), exact)
+    change = photometry(count, random)
+    image, seen = (torch.where(exact[:, None, None, None], x, change(x)) for x in (image, seen))
+    return Batch(ws, feature, image, degrade(seen, random), exact, torch.arange(count) % 2 == 1)
 
 
-def paste_cells(feature: Tensor, random: torch.Generator) -> Tensor:
-    """Replace a rectangle of every second F [N,C,h,w] by its neighbour's: off the manifold, its image exactly known."""
-    other, mixed = feature.roll(1, 0), feature.clone()
-    side = feature.shape[-1]
-    for n in range(0, len(feature), 2):
-        x, y = torch.randint(0, side - 2, (2,), generator=random).tolist()
-        w, h = torch.randint(2, side // 2 + 1, (2,), generator=random).tolist()
-        mixed[n, :, y : y + h, x : x + w] = other[n, :, y : y + h, x : x + w]
-    return mixed
-
-
-def photometric(image: Tensor, random: torch.Generator) -> Tensor:
-    """Gain, offset and per-channel tint of [N,3,S,S], as cameras differ."""
-    n = len(image)
-    gain = 1 + 0.25 * torch.randn(n, 1, 1, 1, generator=random)
-    tint = 0.06 * torch.randn(n, 3, 1, 1, generator=random)
-    return (image * gain + 0.1 * torch.randn(n, 1, 1, 1, generator=random) + tint).clamp(-1.1, 1.1)
+def photometry(count: int, random: torch.Generator) -> Callable[[Tensor], Tensor]:
+    """A change of gain, offset and per-channel tint for [N,3,S,S], one per image, as cameras differ."""
+    gain = 1 + 0.25 * torch.randn(count, 1, 1, 1, generator=random)
+    shift = 0.06 * torch.randn(count, 3, 1, 1, generator=random) + 0.1 * torch.randn(count, 1, 1, 1, generator=random)
+    return lambda image: (image * gain + shift).clamp(-1.1, 1.1)
 
 
 def degrade(image: Tensor, random: torch.Generator) -> Tensor:
@@ -98,32 +104,37 @@ def degrade(image: Tensor, random: torch.Generator) -> Tensor:
 
 
 def losses(
-    encoder: nn.Module, proxy: Proxy, face: IdentityNetwork, batch: Batch, recipe: Recipe, at: int
+    encoder: nn.Module, proxy: Proxy, guides: Guides, batch: Batch, recipe: Recipe, at: int
 ) -> tuple[Tensor, dict[str, float]]:
-    """The sum that is minimised, and its parts for the log."""
+    """The sum that is minimised, and its parts for the log. x1 = G(w) is asked of whole faces only."""
     with torch.autocast(batch.seen.device.type, torch.bfloat16):
         code = encoder(batch.seen.contiguous(memory_format=torch.channels_last))
-    scale = encoder.f_std
-    known = batch.exact.float()
-    w_error = ((code.ws - batch.ws).square().mean((1, 2)) / recipe.w_variance * known).sum() / known.sum().clamp(min=1)
-    f_each = ((code.feature - batch.feature) / scale).square().mean((1, 2, 3))
+    known, whole = batch.exact.float(), batch.whole
+    clean = known * whole
+    w_error = ((code.ws - batch.ws).square().mean((1, 2)) / recipe.w_variance * clean).sum() / clean.sum().clamp(min=1)
+    f_each = ((code.feature - batch.feature) / encoder.f_std).square().mean((1, 2, 3))
     f_error = (f_each * known).sum() / known.sum().clamp(min=1)
-    x1, x2 = proxy(code.ws), proxy(code.ws, code.feature, at)
-    pixel1, pixel2 = functional.mse_loss(x1, batch.image), functional.mse_loss(x2, batch.image)
+    x1, x2 = proxy(code.ws[whole]), proxy(code.ws, code.feature, at)
+    made, wanted = torch.cat([x1, x2]), torch.cat([batch.image[whole], batch.image])
     with torch.no_grad():
-        wanted = face.embed(batch.image)
-    made = face.embed(torch.cat([x1, x2]))
-    id1, id2 = (1 - (made.view(2, len(wanted), -1) * wanted).sum(2).mean(1)).unbind(0)
-    total = recipe.w * w_error + recipe.f * f_error
-    total = total + recipe.pixel * (pixel2 + recipe.w_image * pixel1) + recipe.identity * (id2 + recipe.w_image * id1)
-    parts = {"w": w_error, "f": f_error, "pixel1": pixel1, "pixel2": pixel2, "id1": 1 - id1, "id2": 1 - id2}
+        person = guides.identity.embed(batch.image)
+    alike = (guides.identity.embed(made) * torch.cat([person[whole], person])).sum(1)
+    apart = guides.perceptual(made, wanted)
+    pixel = (made - wanted).square().mean((1, 2, 3))
+    each = recipe.pixel * pixel + recipe.perceptual * apart + recipe.identity * (1 - alike)
+    count = len(x1)
+    total = recipe.w * w_error + recipe.f * f_error + recipe.w_image * each[:count].mean() + each[count:].mean()
+    parts = {"w": w_error, "f": f_error}
+    for name, value in (("pixel", pixel), ("lpips", apart), ("id", alike)):
+        parts |= {f"{name}1": value[:count].mean(), f"{name}2": value[count:].mean()}
     return total, {name: float(value.detach()) for name, value in parts.items()}
 
 
-def train(generator: Generator, head: Path, folder: Path, seconds: float, recipe: Recipe) -> Path:
+def train(generator: Generator, head: Path, pool: Pool, folder: Path, seconds: float, recipe: Recipe) -> Path:
     """Train until `seconds` of compute are spent in all (earlier runs counted); returns the encoder's file."""
     folder.mkdir(parents=True, exist_ok=True)
-    proxy, face = Proxy(generator, load_head(head)), load_arcface().requires_grad_(False)
+    proxy = Proxy(generator, load_head(head))
+    guides = Guides(load_arcface().requires_grad_(False), LPIPS.load("alexnet"))
     torch.manual_seed(0)
     encoder = feature_style_light.for_generator(generator).to(memory_format=torch.channels_last)
     average = {key: value.detach().clone() for key, value in encoder.state_dict().items()}
@@ -134,7 +145,8 @@ def train(generator: Generator, head: Path, folder: Path, seconds: float, recipe
         begun = time.monotonic()
         for group in optimiser.param_groups:
             group["lr"] = recipe.rate * min(1, (step + 1) / recipe.warmup) * max(0.03, 1 - (spent / seconds) ** 2)
-        total, parts = losses(encoder, proxy, face, draw(proxy, encoder.at, recipe.batch, step), recipe, encoder.at)
+        batch = draw(proxy, encoder.at, recipe.batch, step, pool)
+        total, parts = losses(encoder, proxy, guides, batch, recipe, encoder.at)
         optimiser.zero_grad(set_to_none=True)
         total.backward()
         nn.utils.clip_grad_norm_(encoder.parameters(), recipe.clip)
@@ -189,9 +201,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, required=True, help="checkpoints, log and the trained encoder")
     parser.add_argument("--head", type=Path, required=True, help="proxy head from `python -m trainers.proxy_head`")
+    parser.add_argument("--pool", type=Path, required=True, help="true images from `python -m trainers.samples`")
     parser.add_argument("--seconds", type=float, default=3600)
     args = parser.parse_args()
-    print(train(registry.load("mobile-stylegan-ffhq-1024"), args.head, args.folder, args.seconds, Recipe()))
+    generator = registry.load("mobile-stylegan-ffhq-1024")
+    print(train(generator, args.head, load_pool(args.pool), args.folder, args.seconds, Recipe()))
 
 
 if __name__ == "__main__":

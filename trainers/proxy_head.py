@@ -1,6 +1,6 @@
-"""Distil the proxy head: regress the true image, averaged to 128x128, from the generator's 64x64 feature.
+"""Distil the proxy head: regress the true images of a pool, 128x128, from the generator's 32x32 feature.
 
-Run as `python -m trainers.proxy_head -o head.safetensors`; a few minutes on two cores.
+Run as `python -m trainers.proxy_head --pool pool -o head.safetensors`; some minutes on two cores.
 """
 
 from __future__ import annotations
@@ -14,67 +14,62 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
-from trainers.samples import sample_ws
+from trainers.samples import Pool, load_pool
 from vidinv.generators import registry
 from vidinv.generators.base import Generator
-from vidinv.generators.ops import resize
-from vidinv.generators.proxy import ProxyHead
+from vidinv.generators.proxy import SIDE, ProxyHead
+
+HELD_OUT = 64
 
 
-def collect(generator: Generator, count: int, batch: int = 4) -> tuple[Tensor, Tensor]:
-    """ws [count,L,D] and their true images averaged to [count,3,128,128]."""
-    codes, images = [], []
-    for index in range(0, count, batch):
-        ws = sample_ws(generator, batch, seed=index)
-        image = generator.synthesize(ws, size=512)
-        codes.append(ws)
-        images.append(resize(image, 128))
-    return torch.cat(codes), torch.cat(images)
+def distil(generator: Generator, pool: Pool, at: int, seconds: float, batch: int = 8) -> tuple[ProxyHead, float]:
+    """Train on the pool for `seconds`; returns the head and its PSNR (dB, peak 2) on the pool's first 64 samples."""
+    head, layer = ProxyHead(w_dim=generator.w_dim), generator.layer_at(SIDE)
 
+    def sample(pick: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        ws, feature = pool.ws[pick].float(), pool.feature[pick].float()
+        with torch.no_grad():
+            made = generator.synthesize(ws, feature=feature, at=at, stop=layer)
+        return made, ws, pool.image[pick].float() / 127.5 - 1
 
-def distil(generator: Generator, count: int, seconds: float, batch: int = 8) -> tuple[ProxyHead, float]:
-    """Train on `count` samples for `seconds`; returns the head and its PSNR (dB, peak 2) on 32 held-out samples."""
-    with torch.no_grad():
-        codes, images = collect(generator, count)
-    head, layer = ProxyHead(w_dim=generator.w_dim), generator.layer_at(64)
-    with torch.no_grad():
-        feature = generator.synthesize(codes[:16], stop=layer)
-        head.mean.copy_(feature.mean((0, 2, 3), keepdim=True))
-        head.std.copy_(feature.std((0, 2, 3), keepdim=True))
-    styles = [p for name, p in head.named_parameters() if name.startswith("styles")]
-    convolutions = [p for name, p in head.named_parameters() if not name.startswith("styles")]
+    feature, _, _ = sample(torch.arange(64))
+    head.mean.copy_(feature.mean((0, 2, 3), keepdim=True))
+    head.std.copy_(feature.std((0, 2, 3), keepdim=True))
+    styles = [p for name, p in head.named_parameters() if "style." in name]
+    convolutions = [p for name, p in head.named_parameters() if "style." not in name]
     groups = [{"params": convolutions, "rate": 2e-3}, {"params": styles, "rate": 1e-4}]
     optimiser = torch.optim.Adam(groups, lr=2e-3, betas=(0.9, 0.99))
     begun, step = time.monotonic(), 0
     while (spent := time.monotonic() - begun) < seconds:
         for group in optimiser.param_groups:
             group["lr"] = group["rate"] * max(1 - spent / seconds, 0.02)
-        pick = torch.randint(32, count, (batch,))
-        with torch.no_grad():
-            feature = generator.synthesize(codes[pick], stop=layer)
-        loss = functional.mse_loss(head(feature, codes[pick]), images[pick])
+        feature, ws, image = sample(torch.randint(HELD_OUT, len(pool), (batch,)))
+        loss = functional.mse_loss(head(feature, ws), image)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         step += 1
         if step % 20 == 0:
             print(f"step {step} {spent:.0f}s psnr {10 * torch.log10(4 / loss).item():.2f}", flush=True)
-    with torch.no_grad():
-        made = torch.cat([head(generator.synthesize(ws, stop=layer), ws) for ws in codes[:32].split(8)])
-    error = (made - images[:32]).square().mean((1, 2, 3))
-    return head, (10 * torch.log10(4 / error)).mean().item()
+    errors = []
+    for pick in torch.arange(HELD_OUT).split(8):
+        feature, ws, image = sample(pick)
+        with torch.no_grad():
+            errors.append((head(feature, ws) - image).square().mean((1, 2, 3)))
+    return head, (10 * torch.log10(4 / torch.cat(errors))).mean().item()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--samples", type=int, default=400)
+    parser.add_argument("--pool", type=Path, required=True, help="from `python -m trainers.samples`")
     parser.add_argument("--seconds", type=float, default=240)
     args = parser.parse_args()
-    head, fidelity = distil(registry.load("mobile-stylegan-ffhq-1024"), args.samples, args.seconds)
+    generator = registry.load("mobile-stylegan-ffhq-1024")
+    head, fidelity = distil(generator, load_pool(args.pool), generator.layer_at(16), args.seconds)
     print(f"held-out PSNR {fidelity:.2f} dB")
     state = {key: value.half().contiguous() for key, value in head.state_dict().items()}
-    save_file(state, args.output, metadata={"fidelity": f"{fidelity:.2f}", "layer": "64", "size": "128"})
+    save_file(state, args.output, metadata={"fidelity": f"{fidelity:.2f}", "layer": str(SIDE), "size": "128"})
 
 
 if __name__ == "__main__":

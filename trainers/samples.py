@@ -1,11 +1,26 @@
-"""Synthetic training samples: latent codes of the generator, with truncation and style mixing."""
+"""Synthetic training samples: latent codes of the generator, pasted feature codes, and pools of true images.
+
+Run as `python -m trainers.samples -o pool --count 4000` to draw a pool; it is resumable and depends on its seeds only.
+"""
 
 from __future__ import annotations
 
+import argparse
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
 import torch
+from rich.progress import track
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from vidinv.generators import registry
 from vidinv.generators.base import Generator
+from vidinv.generators.ops import resize
+
+SHARD = 64
+IMAGE_SIZE = 128
 
 
 def sample_ws(generator: Generator, count: int, *, seed: int, mixing: float = 0.4) -> Tensor:
@@ -19,3 +34,75 @@ def sample_ws(generator: Generator, count: int, *, seed: int, mixing: float = 0.
     split[torch.rand(count, generator=random) >= mixing] = generator.num_ws
     rows = torch.arange(generator.num_ws)[None] < split[:, None]  # [N,L]
     return torch.where(rows[..., None].to(w.device), first[:, None], second[:, None])
+
+
+def paste_cells(feature: Tensor, random: torch.Generator) -> Tensor:
+    """Replace a rectangle of every second F [N,C,h,w] by its neighbour's: off the manifold, its image exactly known."""
+    other, mixed = feature.roll(1, 0), feature.clone()
+    side = feature.shape[-1]
+    for n in range(0, len(feature), 2):
+        x, y = torch.randint(0, side - 2, (2,), generator=random).tolist()
+        w, h = torch.randint(2, side // 2 + 1, (2,), generator=random).tolist()
+        mixed[n, :, y : y + h, x : x + w] = other[n, :, y : y + h, x : x + w]
+    return mixed
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Codes with their true images: `ws` [M,L,D], `feature` [M,C,h,w] at layer `at`, `image` [M,3,128,128] uint8.
+
+    Every even sample's feature is pasted (`paste_cells`), so its image is off the generator's manifold.
+    """
+
+    ws: Tensor
+    feature: Tensor
+    image: Tensor
+
+    def __len__(self) -> int:
+        return len(self.ws)
+
+
+@torch.no_grad()
+def draw_shard(generator: Generator, at: int, seed: int, batch: int = 4) -> dict[str, Tensor]:
+    """`SHARD` samples through the true synthesis at its smallest exact size, averaged to 128x128."""
+    parts = []
+    for index in range(SHARD // batch):
+        number = 1_000_000 + seed * SHARD + index
+        ws = sample_ws(generator, batch, seed=number)  # [batch,L,D]
+        random = torch.Generator().manual_seed(number)
+        feature = paste_cells(generator.synthesize(ws, stop=at), random)
+        image = resize(generator.synthesize(ws, feature=feature, at=at, size=generator.sizes[0]), IMAGE_SIZE)
+        parts.append((ws.half(), feature.half(), ((image.clamp(-1, 1) + 1) * 127.5).round().byte()))
+    ws, feature, image = (torch.cat(rows) for rows in zip(*parts, strict=True))
+    return {"ws": ws, "feature": feature, "image": image}
+
+
+def draw_pool(generator: Generator, at: int, folder: Path, count: int) -> None:
+    """Write the shards of a pool of at least `count` samples; those already there are kept."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for seed in track(range(-(-count // SHARD)), description=f"drawing {count} samples"):
+        path = folder / f"{seed:05d}.safetensors"
+        if not path.exists():
+            save_file(draw_shard(generator, at, seed), path.with_suffix(".new"))
+            os.replace(path.with_suffix(".new"), path)
+
+
+def load_pool(folder: Path) -> Pool:
+    """All shards of `folder`."""
+    shards = [load_file(path) for path in sorted(folder.glob("*.safetensors"))]
+    if not shards:
+        raise FileNotFoundError(f"no pool in {folder} (draw one: python -m trainers.samples -o {folder})")
+    return Pool(*(torch.cat([shard[name] for shard in shards]) for name in ("ws", "feature", "image")))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--count", type=int, default=4000)
+    args = parser.parse_args()
+    generator = registry.load("mobile-stylegan-ffhq-1024")
+    draw_pool(generator, generator.layer_at(16), args.output, args.count)
+
+
+if __name__ == "__main__":
+    main()

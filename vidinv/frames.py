@@ -201,12 +201,17 @@ class Work:
     faces: FaceBatch | None = None
     codes: Code | None = None
     edited: Code | None = None
-    inversion: Tensor | None = None  # [N,3,S,S] G(w, F)
+    inversion: Tensor | None = None  # [N,3,S,S] G(w, F); `synthesize` says where the proxy stands in
     edit: Tensor | None = None  # [N,3,S,S] G(w~, F~)
     masks: tuple[Mask, ...] = ()
     output: tuple[Planes, ...] = ()  # blended frames, before the video encoder
     measures: tuple[dict[str, float], ...] = ()  # per face: identity similarities, cover, confidence
     new_shot: bool = False  # the first frame of this batch starts a shot
+    segment: int = 0  # index of the first frame of the segment that this batch lies in
+
+    def nth(self, position: int) -> int:
+        """How many frames of its segment lie before the frame at `position`: what "every k-th frame" counts."""
+        return self.frames.index[position] - self.segment
 
 
 @dataclass(frozen=True)

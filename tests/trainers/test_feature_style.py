@@ -1,4 +1,4 @@
-"""The encoder's training at a tiny size: its batches, and that a stopped training goes on as if it had not stopped."""
+"""The encoder's training at a tiny size: pool, batches, losses, and that a stopped training goes on as it was."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainers import feature_style
-from trainers.feature_style import Recipe
+from trainers import feature_style, samples
+from trainers.feature_style import Batch, Recipe
+from trainers.samples import Pool
+from vidinv.editing.refine import Guides
 from vidinv.encoders import feature_style_light
 from vidinv.encoders.registry import TINY_SIZES
+from vidinv.frames import Code
 from vidinv.generators.mobile_stylegan import MobileStyleGAN
 from vidinv.generators.proxy import Proxy, ProxyHead
 
@@ -26,14 +29,24 @@ class PooledPixels(nn.Module):
         return functional.normalize(functional.adaptive_avg_pool2d(image.float(), 8).flatten(1), dim=1)
 
 
+class MeanDifference(nn.Module):
+    """[N,3,S,S] twice -> [N]."""
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return (a - b).abs().mean((1, 2, 3))
+
+
+GUIDES = Guides(PooledPixels(), MeanDifference())  # type: ignore[arg-type]
+
+
 @pytest.fixture(scope="module")
 def proxy() -> Proxy:
-    """A random generator with the 64x64 feature that the head reads, and a random head."""
+    """A random generator with the 32x32 feature that the head reads, and a random head."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        generator = MobileStyleGAN("small", "small-w", channels=(16, 16, 16, 16, 8), w_dim=16)
+        generator = MobileStyleGAN("small", "small-w", channels=(16, 16, 16, 8), w_dim=16)
         generator.w_avg.copy_(generator.sample(200, seed=1).detach().mean(0))
-        return Proxy(generator, ProxyHead(channels=8, width=8, slots=3, w_dim=16)).eval().requires_grad_(False)
+        return Proxy(generator, ProxyHead(channels=8, width=9, slots=1, w_dim=16)).eval().requires_grad_(False)
 
 
 def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
@@ -43,7 +56,7 @@ def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
 def test_pasting_puts_a_rectangle_of_the_neighbour_into_every_second_feature() -> None:
     levels = torch.arange(4.0)[:, None, None, None].expand(4, 3, 16, 16)  # every sample its own level
     for seed in range(20):
-        mixed = feature_style.paste_cells(levels, torch.Generator().manual_seed(seed))
+        mixed = samples.paste_cells(levels, torch.Generator().manual_seed(seed))
         assert torch.equal(mixed[1::2], levels[1::2])
         for n in (0, 2):
             pasted = mixed[n, 0] != levels[n, 0]
@@ -69,6 +82,70 @@ def test_an_exact_picture_is_what_its_code_draws(proxy: Proxy) -> None:
     assert torch.equal(drawn[batch.exact], batch.image[batch.exact])
 
 
+@pytest.fixture(scope="module")
+def pool(proxy: Proxy, tmp_path_factory: pytest.TempPathFactory) -> Pool:
+    folder = tmp_path_factory.mktemp("pool")
+    samples.draw_pool(proxy.generator, AT, folder, 65)
+    return samples.load_pool(folder)
+
+
+def test_a_pool_holds_codes_with_the_pictures_that_they_draw(proxy: Proxy, pool: Pool) -> None:
+    assert len(pool) == 2 * samples.SHARD  # whole shards
+    pick = torch.arange(6)
+    drawn = proxy.generator.synthesize(pool.ws[pick].float(), feature=pool.feature[pick].float(), at=AT, size=32)
+    large = functional.interpolate(drawn, 128, mode="bilinear", antialias=True).clamp(-1, 1)
+    assert (large - (pool.image[pick].float() / 127.5 - 1)).abs().max() < 0.02
+    own = proxy.generator.synthesize(pool.ws[pick].float(), stop=AT)
+    unlike = (own - pool.feature[pick].float()).abs().amax((1, 2, 3)) > 5e-3
+    assert unlike.tolist() == [True, False] * 3  # every even feature is pasted
+
+
+def test_a_pool_that_is_there_is_not_drawn_again(proxy: Proxy, tmp_path: Path) -> None:
+    samples.draw_pool(proxy.generator, AT, tmp_path, 10)
+    (shard,) = tmp_path.iterdir()
+    before = shard.stat().st_mtime_ns
+    samples.draw_pool(proxy.generator, AT, tmp_path, 10)
+    assert shard.stat().st_mtime_ns == before
+    with pytest.raises(FileNotFoundError, match="no pool"):
+        samples.load_pool(tmp_path / "nowhere")
+
+
+def test_half_of_a_batch_comes_from_the_pool_and_alternates(proxy: Proxy, pool: Pool) -> None:
+    batch = feature_style.draw(proxy, AT, 8, seed=3, pool=pool)
+    again = feature_style.draw(proxy, AT, 8, seed=3, pool=pool)
+    assert same(vars(batch), vars(again))
+    assert batch.whole.tolist() == [False, True] * 4
+    own = proxy.generator.synthesize(batch.ws, stop=AT)
+    assert ((own - batch.feature).abs().amax((1, 2, 3)) < 5e-3).tolist() == batch.whole.tolist()
+    known = {tuple(row.flatten()[:8].tolist()) for row in pool.ws.float()}
+    assert [tuple(ws.flatten()[:8].tolist()) in known for ws in batch.ws] == [False] * 4 + [True] * 4
+
+
+class Fixed(nn.Module):
+    """An encoder that answers with one code."""
+
+    def __init__(self, code: Code) -> None:
+        super().__init__()
+        self.code = code
+        self.register_buffer("f_std", torch.ones(1))
+
+    def forward(self, image: Tensor) -> Code:
+        return self.code
+
+
+def test_the_true_code_has_no_error_and_pasted_faces_ask_nothing_of_w(proxy: Proxy) -> None:
+    batch = feature_style.draw(proxy, AT, 8, seed=1)
+    plain = Batch(**{**vars(batch), "image": proxy(batch.ws, batch.feature, AT), "exact": torch.ones(8).bool()})
+    right = Code(batch.ws, batch.feature, AT)
+    total, parts = feature_style.losses(Fixed(right), proxy, GUIDES, plain, Recipe(), AT)
+    assert float(total) < 1e-4 and parts["id1"] > 0.999 and parts["id2"] > 0.999
+    elsewhere = batch.ws + ~batch.whole[:, None, None]  # wrong where the feature is pasted
+    _, moved = feature_style.losses(Fixed(Code(elsewhere, batch.feature, AT)), proxy, GUIDES, plain, Recipe(), AT)
+    assert moved["w"] == 0 and moved["pixel1"] < 1e-6
+    _, wrong = feature_style.losses(Fixed(Code(batch.ws + 1, batch.feature, AT)), proxy, GUIDES, plain, Recipe(), AT)
+    assert wrong["w"] > 1 and wrong["pixel1"] > 1e-4
+
+
 class Run:
     """A training at its start: encoder, its average and optimiser."""
 
@@ -81,7 +158,7 @@ class Run:
 
     def step(self, proxy: Proxy, number: int) -> dict[str, float]:
         batch = feature_style.draw(proxy, AT, 2, seed=number)
-        total, parts = feature_style.losses(self.encoder, proxy, PooledPixels(), batch, Recipe(), AT)  # type: ignore[arg-type]
+        total, parts = feature_style.losses(self.encoder, proxy, GUIDES, batch, Recipe(), AT)
         self.optimiser.zero_grad(set_to_none=True)
         total.backward()
         self.optimiser.step()

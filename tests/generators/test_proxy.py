@@ -1,0 +1,47 @@
+"""The proxy head: what it reads, and how far the shipped one is from the true image."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from vidinv.errors import UsageError
+from vidinv.generators import mobile_stylegan, proxy, registry
+from vidinv.generators.ops import resize
+
+
+def test_it_draws_128_pixels_from_the_generators_own_feature_or_from_an_injected_one() -> None:
+    generator = mobile_stylegan.tiny()
+    stand_in = proxy.load(generator)
+    ws = generator.broadcast(generator.sample(2, seed=3))
+    feature = generator.synthesize(ws, stop=2)
+    assert stand_in(ws).shape == (2, 3, 128, 128)
+    assert torch.equal(stand_in(ws), stand_in(ws, feature, 2))
+    assert not torch.equal(stand_in(ws), stand_in(ws, feature + 0.5, 2))
+
+
+def test_a_feature_of_another_size_is_refused_with_its_shape() -> None:
+    head = proxy.load(mobile_stylegan.tiny()).head
+    with pytest.raises(ValueError, match=r"16, 16"):
+        head(torch.zeros(1, 16, 16, 16), torch.zeros(1, 8, 32))
+
+
+def test_a_generator_without_a_head_is_named() -> None:
+    generator = mobile_stylegan.tiny("nobody")
+    with pytest.raises(UsageError, match="nobody"):
+        proxy.load(generator)
+
+
+@pytest.mark.weights
+def test_the_shipped_head_is_as_close_to_the_true_image_as_its_file_says() -> None:
+    generator = registry.load("mobile-stylegan-ffhq-1024")
+    stand_in = proxy.load(generator)
+    with safe_open(str(proxy.ASSETS / "proxy_head.safetensors"), framework="pt") as file:
+        promised = float(file.metadata()["fidelity"])
+    with torch.no_grad():
+        w = generator.w_avg.lerp(generator.sample(6, seed=99), 0.8)
+        ws = generator.broadcast(w)
+        true = torch.cat([resize(generator.synthesize(row[None], size=512), 128) for row in ws])
+        error = (stand_in(ws) - true).square().mean((1, 2, 3))
+    assert (10 * torch.log10(4 / error)).mean() > promised - 2

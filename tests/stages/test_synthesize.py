@@ -1,0 +1,60 @@
+"""Which pictures are drawn whole, and which through the proxy head."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+import torch
+
+from stages import synthesize
+from vidinv.editing import feature_edit
+from vidinv.encoders import registry as encoders
+from vidinv.frames import Code, Colour, FaceBatch, FrameBatch, Work
+from vidinv.generators import mobile_stylegan, proxy
+
+
+@pytest.fixture(scope="module")
+def work() -> Work:
+    """Three frames with one face each, encoded, and an edit that is not the inversion."""
+    frames = FrameBatch((None,) * 3, Colour("bt709", False), (0, 1, 2), Fraction(1, 25), (7, 8, 9))  # type: ignore[arg-type]
+    faces = FaceBatch(
+        image=torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(1)) * 2 - 1,
+        frame=torch.arange(3),
+        track=torch.zeros(3, dtype=torch.int64),
+        to_frame=torch.eye(2, 3).double().repeat(3, 1, 1),
+    )
+    codes = encoders.load("feature-style-tiny")(faces.image)
+    moved = Code(codes.ws + 0.3, codes.feature, codes.at, space=codes.space)
+    return Work(frames=frames, faces=faces, codes=codes, edited=moved)
+
+
+def test_only_the_inversions_that_are_read_are_drawn_whole(work: Work) -> None:
+    generator = mobile_stylegan.tiny()
+    stage = synthesize.build(generator, proxy.load(generator), 64, lambda w, n: n == 1)
+    (done,) = stage(iter([work]))
+    assert work.codes is not None and work.edited is not None
+    assert done.inversion is not None and done.edit is not None
+    whole = generator.synthesize(work.codes.ws, feature=work.codes.feature, at=work.codes.at).clamp(-1, 1)
+    equal = [torch.allclose(done.inversion[n], whole[n], atol=1e-5) for n in range(3)]
+    assert equal == [False, True, False]
+    edits = generator.synthesize(work.edited.ws, feature=work.edited.feature, at=work.edited.at).clamp(-1, 1)
+    torch.testing.assert_close(done.edit, edits, atol=1e-5, rtol=0)  # every edit is drawn for itself
+
+
+def test_a_work_without_an_edit_passes_as_it_came(work: Work) -> None:
+    generator = mobile_stylegan.tiny()
+    plain = Work(frames=work.frames, faces=work.faces)
+    (done,) = synthesize.build(generator, proxy.load(generator), 64, lambda w, n: True)(iter([plain]))
+    assert done is plain
+
+
+def test_eq_1_with_strength_zero_draws_the_inversion(work: Work) -> None:
+    generator = mobile_stylegan.tiny()
+    assert work.codes is not None
+    still = Work(
+        frames=work.frames, faces=work.faces, codes=work.codes, edited=feature_edit.edit(generator, work.codes, [])
+    )
+    (done,) = synthesize.build(generator, proxy.load(generator), 64, lambda w, n: True)(iter([still]))
+    assert done.inversion is not None and done.edit is not None
+    assert torch.equal(done.inversion, done.edit)
