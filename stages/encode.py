@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 
 from stages.graph import Stage
+from vidinv.config import RefineConfig
+from vidinv.editing.refine import Effort, Trace
 from vidinv.encoders.base import Encoder
 from vidinv.frames import Code, FaceBatch, Work, concatenate
 
-Refine = Callable[[Code, torch.Tensor, Any, int], tuple[Code, Any]]  # code, image, offset, steps -> code, offset
+Refine = Callable[[Code, torch.Tensor, Trace | None, Effort], tuple[Code, Trace]]  # code, image, neighbour's, steps
 
 
-class Offsets:
+class Traces:
     """The last frame's refinement of each track; stored at a segment's start so that a resumed run is equal."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.last: dict[int, Any] = {}  # track -> (d_ws [L,D], d_feature [C,h,w])
+        self.last: dict[int, Trace] = {}
 
     def forget(self) -> None:
         """Nothing crosses a cut."""
@@ -30,66 +31,61 @@ class Offsets:
 
     def save(self, frame: int) -> None:
         """Write the state before `frame`, whole or not at all."""
-        arrays: dict[str, np.ndarray] = {}
-        for track, offset in self.last.items():
-            for k, part in enumerate(offset):
-                arrays[f"{track}.{k}"] = part.detach().cpu().numpy()
-        partial = self.folder / f"offsets-{frame}.tmp.npz"
-        np.savez(partial, **arrays)  # type: ignore[arg-type]
-        partial.replace(self.folder / f"offsets-{frame}.npz")
+        tensors = {
+            f"{track}.{name}": value.contiguous()
+            for track, trace in self.last.items()
+            for name, value in vars(trace).items()
+        }
+        partial = self.folder / f"traces-{frame}.tmp"
+        save_file(tensors, partial)
+        partial.replace(self._path(frame))
 
     def restore(self, frame: int) -> None:
         """Read back the state before `frame`; nothing where none was written."""
-        path = self.folder / f"offsets-{frame}.npz"
         self.last.clear()
-        if not path.exists():
+        if not self._path(frame).exists():
             return
-        with np.load(path) as arrays:
-            for track in {int(name.split(".")[0]) for name in arrays.files}:
-                self.last[track] = tuple(torch.from_numpy(arrays[f"{track}.{k}"]) for k in range(2))
+        tensors = load_file(self._path(frame))
+        for track in {name.split(".")[0] for name in tensors}:
+            self.last[int(track)] = Trace(**{f.name: tensors[f"{track}.{f.name}"] for f in fields(Trace)})
+
+    def _path(self, frame: int) -> Path:
+        return self.folder / f"traces-{frame}.safetensors"
 
 
-def build(
-    encoder: Encoder,
-    refine: Refine | None,
-    *,
-    steps: int,
-    first_steps: int,
-    offsets: Offsets,
-) -> Stage:
+def build(encoder: Encoder, refine: Refine | None, steps: RefineConfig, traces: Traces) -> Stage:
     """A stage that adds `codes` to each Work with faces.
 
-    Without `refine` the encoder's codes are used as they are. With it, each track's frames are refined in order,
-    `steps` from the neighbour's offset, `first_steps` where there is no neighbour (start, cut, the face was away).
+    Without `refine` the encoder's codes are used as they are. With it, each track's frames are refined in order, each
+    from its neighbour's result, with more steps where there is no neighbour (start, cut, the face was away).
     """
 
     def encode(works: Iterator[Work]) -> Iterator[Work]:
         for work in works:
             if work.new_shot:
-                offsets.forget()
+                traces.forget()
             if refine is not None and work.nth(0) == 0:
-                offsets.save(work.frames.index[0])
+                traces.save(work.frames.index[0])
             if work.faces is None:
-                offsets.forget()
+                traces.forget()
                 yield work
                 continue
             with torch.no_grad():
                 codes = encoder(work.faces.image)  # [N,3,S,S] -> ws [N,L,D], feature [N,C,h,w]
             if refine is not None:
-                codes = _refine_in_order(codes, work.faces, refine, offsets, steps, first_steps)
+                codes = _refine_in_order(codes, work.faces, refine, traces, steps)
             yield replace(work, codes=codes)
 
     return encode
 
 
-def _refine_in_order(
-    codes: Code, faces: FaceBatch, refine: Refine, offsets: Offsets, steps: int, first_steps: int
-) -> Code:
+def _refine_in_order(codes: Code, faces: FaceBatch, refine: Refine, traces: Traces, steps: RefineConfig) -> Code:
+    first, following = Effort(steps.first_latent, steps.first_feature), Effort(steps.latent, steps.feature)
     refined: list[Code] = []
     for n in range(len(faces)):
         track = int(faces.track[n])
-        before = offsets.last.get(track)
-        count = steps if before is not None else first_steps
-        code, offsets.last[track] = refine(codes[n : n + 1], faces.image[n : n + 1], before, count)
+        before = traces.last.get(track)
+        effort = first if before is None else following
+        code, traces.last[track] = refine(codes[n : n + 1], faces.image[n : n + 1], before, effort)
         refined.append(code)
     return concatenate(refined)

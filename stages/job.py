@@ -162,7 +162,8 @@ def _say_cost(request: Request, info: VideoInfo, analysis: Analysis, start: int,
     faces = sum(int(((track.frames >= start) & (track.frames < stop)).sum()) for track in analysis.tracks)
     config = request.config
     beginnings = len(analysis.tracks) * len(analysis.shots)  # at most: a track begins anew after a cut
-    steps = config.refine_steps * faces + config.refine_first * min(beginnings, faces) if config.refine_steps else 0
+    more = config.refine
+    steps = (more.latent + more.feature) * faces + (more.first_latent + more.first_feature) * min(beginnings, faces)
     seconds = faces * FACE_SECONDS + steps * STEP_SECONDS + (stop - start) * 0.02
     share = (stop - start) / max(analysis.frame_count, 1)
     disk = 2 * max(info.bit_rate * info.duration_s / 8, request.source.stat().st_size) * share / 1e6
@@ -227,11 +228,9 @@ def _face_stages(
     config = request.config
     device = pick_device(config.device)
     models = parts.choose(config.backend).models(device)
-    refine = parts.refiner(config.backend, models) if max(config.refine_steps, config.refine_first) > 0 else None
-    if config.refine_steps == 0:
-        refine = None
-    offsets = encode.Offsets(folder.path)
-    offsets.restore(resume)
+    refine = None if config.refine.is_off else parts.refiner(config.backend, models)
+    traces = encode.Traces(folder.path)
+    traces.restore(resume)
 
     mode = blend_mode(config.blend, moves)
 
@@ -244,16 +243,7 @@ def _face_stages(
 
     return [
         ("align", align.build(analysis.tracks, config.crop)),
-        (
-            "encode",
-            encode.build(
-                models.encoder,
-                refine,
-                steps=config.refine_steps,
-                first_steps=config.refine_first,
-                offsets=offsets,
-            ),
-        ),
+        ("encode", encode.build(models.encoder, refine, config.refine, traces)),
         ("edit", edit.build(move)),
         ("synthesize", synthesize.build(models.generator, models.proxy, config.crop, reads_inversion)),
         ("blend", blend.build(models.region, mode, config.mask)),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ import torch
 from stages.encode import Refine
 from vidinv.editing import directions, refine
 from vidinv.editing.directions import Direction
+from vidinv.editing.refine import Effort, Trace
 from vidinv.encoders import registry as encoders
 from vidinv.encoders.base import Encoder
 from vidinv.errors import UsageError
@@ -96,8 +96,8 @@ def refiner(backend: str, models: Models) -> Refine:
 
     settings = refine.Settings(size=min(refine.Settings.size, models.generator.sizes[0]))
 
-    def refine_one(code: Code, image: torch.Tensor, offset: Any, steps: int) -> tuple[Code, Any]:
-        return refine.refine(models.generator, code, image, offset, steps, guides, settings)
+    def refine_one(code: Code, image: torch.Tensor, before: Trace | None, effort: Effort) -> tuple[Code, Trace]:
+        return refine.refine(models.generator, code, image, before, effort, guides, settings)
 
     return refine_one
 

@@ -45,6 +45,20 @@ class MaskConfig:
 
 
 @dataclass(frozen=True)
+class RefineConfig:
+    """Refinement steps: `latent` on w+, then `feature` on F. The first frame of a track in a shot has no neighbour."""
+
+    first_latent: int = 60
+    first_feature: int = 24
+    latent: int = 2
+    feature: int = 4
+
+    @property
+    def is_off(self) -> bool:
+        return not any((self.first_latent, self.first_feature, self.latent, self.feature))
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """Everything that decides what a run writes; equal config and source give an equal output."""
 
@@ -61,8 +75,6 @@ class RunConfig:
     segment_seconds: float = 2.0
     detect_every: int = 1  # frames; between them the last box follows its landmarks
     cut_threshold: float = 27.0  # PySceneDetect's ContentDetector
-    refine_steps: int = 6  # per frame, from the neighbour's offset
-    refine_first: int = 100  # on the first frame of a track in a shot, which has no neighbour
     measure_every: int = 1  # frames between identity measurements
     codec: str = "auto"
     crf: int = 17
@@ -70,6 +82,7 @@ class RunConfig:
     preview_seconds: float = 4.0  # length written for --at
     smooth: SmoothConfig = field(default_factory=SmoothConfig)
     mask: MaskConfig = field(default_factory=MaskConfig)
+    refine: RefineConfig = field(default_factory=RefineConfig)
 
 
 def load(name_or_path: str = "balanced", overrides: list[str] | None = None) -> RunConfig:

@@ -19,8 +19,10 @@ def test_every_preset_loads_and_survives_saving(name: str, tmp_path: Path) -> No
 
 
 def test_an_unknown_key_names_the_near_ones() -> None:
-    with pytest.raises(UsageError, match="refine_steps"):
-        configs.load("fast", ["refine_stepps=3"])
+    with pytest.raises(UsageError, match="segment_seconds"):
+        configs.load("fast", ["segment_secconds=3"])
+    with pytest.raises(UsageError, match="first_latent"):
+        configs.load("fast", ["refine.first_latents=3"])
 
 
 @pytest.mark.parametrize("change", ["batch=0", "crf=good", "quality=superb", "mask=3"])

@@ -15,7 +15,11 @@ from vidinv import config as configs
 from vidinv.cli.main import main
 from vidinv.media import reader
 
-TINY = ["--backend", "tiny", "--set", "crop=64", "--set", "refine_steps=1", "--set", "refine_first=2"]
+STEPS = [
+    *("--set", "refine.first_latent=2", "--set", "refine.first_feature=1"),
+    *("--set", "refine.latent=1", "--set", "refine.feature=1"),
+]
+TINY = ["--backend", "tiny", "--set", "crop=64", *STEPS]
 
 
 def frames_of(path: Path) -> list[tuple[int, list[np.ndarray]]]:
@@ -132,11 +136,11 @@ def test_the_report_has_the_fields_of_the_design(clip: Path) -> None:
 
 def test_a_killed_job_resumes_to_the_same_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = make_clip(tmp_path / "in.mp4", frames=20)
-    config = configs.load("balanced", ["backend=tiny", "crop=64", "refine_steps=1", "refine_first=2"])
+    config = configs.load("balanced", ["backend=tiny", "crop=64", *[s for s in STEPS if s != "--set"]])
     settings = configs.with_edits(
         configs.load(
             "balanced",
-            ["backend=tiny", "crop=64", "refine_steps=1", "refine_first=2", "segment_seconds=0.2", "codec=lossless"],
+            ["backend=tiny", "crop=64", *[s for s in STEPS if s != "--set"], "segment_seconds=0.2", "codec=lossless"],
         ),
         ["age+3"],
     )

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vidinv.editing import refine
-from vidinv.editing.refine import Guides, Settings
+from vidinv.editing.refine import Effort, Guides, Settings, Trace
 from vidinv.frames import Code
 from vidinv.generators import mobile_stylegan
 from vidinv.generators.mobile_stylegan import MobileStyleGAN
@@ -60,51 +60,84 @@ def psnr(a: Tensor, b: Tensor) -> float:
     return float(10 * torch.log10(4 / (a - b).square().mean()))
 
 
-def loss(image: Tensor, target: Tensor) -> float:
+def loss(image: Tensor, target: Tensor, identity: float = Settings.identity_feature) -> float:
     """The refinement's own sum without the pull on w+, written anew, at 32x32."""
     seen, wanted = functional.avg_pool2d(image, 2), functional.avg_pool2d(target, 2)
     likeness = 1 - (GUIDES.identity.embed(seen) * GUIDES.identity.embed(target)).sum()
-    total = 4 * (seen - wanted).square().mean() + 0.8 * (seen - wanted).abs().mean() + 0.04 * likeness
+    total = 4 * (seen - wanted).square().mean() + 0.8 * (seen - wanted).abs().mean() + identity * likeness
     return float(total)
 
 
 def test_refinement_brings_the_picture_closer(network: MobileStyleGAN, code: Code, target: Tensor) -> None:
-    refined, _ = refine.refine(network, code, target, None, 20, GUIDES, SETTINGS)
+    refined, _ = refine.refine(network, code, target, None, Effort(10, 10), GUIDES, SETTINGS)
     before, after = picture(network, code), picture(network, refined)
     assert loss(after, target) < 0.8 * loss(before, target)
     assert psnr(after, target) > psnr(before, target) + 0.5
 
 
+def test_w_alone_comes_closer_too_so_that_eq_1_stands_on_it(
+    network: MobileStyleGAN, code: Code, target: Tensor
+) -> None:
+    refined, _ = refine.refine(network, code, target, None, Effort(20, 0), GUIDES, SETTINGS)
+    before, after = network.synthesize(code.ws), network.synthesize(refined.ws)
+    assert psnr(after, target) > psnr(before, target) + 0.5
+    assert refined.feature is not None  # F is then the generator's own
+    torch.testing.assert_close(refined.feature, network.synthesize(refined.ws, stop=AT), rtol=0, atol=1e-5)
+
+
 def test_more_steps_are_no_worse(network: MobileStyleGAN, code: Code, target: Tensor) -> None:
-    few, _ = refine.refine(network, code, target, None, 4, GUIDES, SETTINGS)
-    many, _ = refine.refine(network, code, target, None, 40, GUIDES, SETTINGS)
+    few, _ = refine.refine(network, code, target, None, Effort(2, 2), GUIDES, SETTINGS)
+    many, _ = refine.refine(network, code, target, None, Effort(20, 20), GUIDES, SETTINGS)
     assert loss(picture(network, many), target) < loss(picture(network, few), target)
 
 
-def test_the_neighbours_offset_is_the_start(network: MobileStyleGAN, code: Code, target: Tensor) -> None:
-    _, offset = refine.refine(network, code, target, None, 5, GUIDES, SETTINGS)
-    assert code.feature is not None
-    again, found = refine.refine(network, code, target, offset, 0, GUIDES, SETTINGS)
-    assert torch.equal(again.ws, code.ws + offset[0])
-    assert again.feature is not None and torch.equal(again.feature, code.feature + offset[1])
-    torch.testing.assert_close(found[0], offset[0], rtol=0, atol=1e-5)
-    torch.testing.assert_close(found[1], offset[1], rtol=0, atol=1e-5)
+def test_the_neighbours_corrections_are_the_start(network: MobileStyleGAN, code: Code, target: Tensor) -> None:
+    found, trace = refine.refine(network, code, target, None, Effort(5, 5), GUIDES, SETTINGS)
+    again, handed = refine.refine(network, code, target, trace, Effort(0, 0), GUIDES, SETTINGS)
+    for a, b in ((again.ws, found.ws), (again.feature, found.feature)):
+        assert a is not None and b is not None
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-5)
+    torch.testing.assert_close(handed.latent, trace.latent, rtol=0, atol=1e-5)
+    torch.testing.assert_close(handed.feature, trace.feature, rtol=0, atol=1e-5)
 
 
-def test_no_steps_and_no_offset_leave_the_code_as_it_was(network: MobileStyleGAN, code: Code, target: Tensor) -> None:
-    refined, offset = refine.refine(network, code, target, None, 0, GUIDES, SETTINGS)
-    assert code.feature is not None and refined.feature is not None
-    assert torch.equal(refined.ws, code.ws) and torch.equal(refined.feature, code.feature)
-    assert not offset[0].any() and not offset[1].any()
+def test_a_still_picture_stays_refined_from_frame_to_frame(
+    network: MobileStyleGAN, code: Code, target: Tensor
+) -> None:
+    unrefined = loss(picture(network, code), target)
+    found, trace = refine.refine(network, code, target, None, Effort(20, 20), GUIDES, SETTINGS)
+    assert loss(picture(network, found), target) < 0.3 * unrefined
+    for _ in range(12):
+        found, trace = refine.refine(network, code, target, trace, Effort(1, 2), GUIDES, SETTINGS)
+        assert loss(picture(network, found), target) < 0.5 * unrefined
+
+
+def test_adam_goes_on_with_its_moments(network: MobileStyleGAN, code: Code, target: Tensor) -> None:
+    _, trace = refine.refine(network, code, target, None, Effort(10, 10), GUIDES, SETTINGS)
+    flat = {name: torch.zeros_like(value) for name, value in vars(trace).items() if "_" in name}
+    wide = Trace(**(vars(trace) | flat | {"feature_square": torch.full_like(trace.feature, 1e6)}))
+    still, _ = refine.refine(network, code, target, wide, Effort(0, 3), GUIDES, SETTINGS)
+    start = network.synthesize(still.ws, stop=AT) + trace.feature
+    assert still.feature is not None  # a huge second moment holds F where it is
+    torch.testing.assert_close(still.feature, start, rtol=0, atol=1e-3)
+
+
+def test_no_steps_and_no_neighbour_leave_w_and_give_the_generators_own_feature(
+    network: MobileStyleGAN, code: Code, target: Tensor
+) -> None:
+    refined, trace = refine.refine(network, code, target, None, Effort(0, 0), GUIDES, SETTINGS)
+    assert torch.equal(refined.ws, code.ws) and refined.feature is not None
+    assert torch.equal(refined.feature, network.synthesize(code.ws, stop=AT))
+    assert not any(value.any() for value in vars(trace).values())
 
 
 def test_the_code_handed_in_is_not_changed(network: MobileStyleGAN, code: Code, target: Tensor) -> None:
     assert code.feature is not None
     ws, feature = code.ws.clone(), code.feature.clone()
-    refine.refine(network, code, target, None, 3, GUIDES, SETTINGS)
+    refine.refine(network, code, target, None, Effort(2, 2), GUIDES, SETTINGS)
     assert torch.equal(code.ws, ws) and torch.equal(code.feature, feature)
 
 
 def test_refinement_takes_one_code_with_a_feature(network: MobileStyleGAN, code: Code, target: Tensor) -> None:
     with pytest.raises(ValueError, match="no feature"):
-        refine.refine(network, Code(code.ws), target, None, 1, GUIDES, SETTINGS)
+        refine.refine(network, Code(code.ws), target, None, Effort(1, 1), GUIDES, SETTINGS)

@@ -1,7 +1,9 @@
-"""Refinement of a code: a few gradient steps on w+ and F towards the picture, started from the neighbour's result.
+"""Refinement of a code: a few gradient steps on w+ and F towards the picture, going on from the neighbour's result.
 
-The encoder gives a code; what it misses in one frame of a person it misses in the next too. So the difference that
-the last frame's refinement found is added first, and a few steps correct the rest.
+w+ comes first, on G(w) alone, so that the generator's own face lies where the picture's is: Eq. 1 moves F by
+G^K(w~) - G^K(w), which edits the person only where that holds. F then takes what w+ cannot say. What one frame of a
+person lacks the next one lacks too, so each frame starts from its neighbour's corrections, and Adam goes on with its
+moments from frame to frame: begun anew, its first steps would all be of full length and undo more than they find.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from vidinv.generators.base import Generator
 from vidinv.generators.ops import resize
 from vidinv.losses.lpips import LPIPS
 
-Offset = tuple[Tensor, Tensor]  # d_ws [L,D], d_feature [C,h,w]: refined minus encoded
+BETAS = (0.8, 0.95)
 
 
 @dataclass(frozen=True)
@@ -31,81 +33,119 @@ class Guides:
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Step sizes are relative: `feature_rate` in units of F's own spread, `w_rate` in units of w."""
+class Effort:
+    """Steps of one frame: `latent` on w+ alone, then `feature` on F."""
 
-    w_rate: float = 0.006
-    feature_rate: float = 0.14
+    latent: int
+    feature: int
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Step sizes are relative: `*_feature` in units of F's own spread, `*_latent` in units of w."""
+
+    start_latent: float = 0.02
+    start_feature: float = 0.14
+    follow_latent: float = 0.008
+    follow_feature: float = 0.08
     pixel: float = 4.0
     perceptual: float = 0.8
-    identity: float = 0.04  # small: a large weight fools the network and bends the picture
-    keep_w: float = 0.003  # pull of w+ back to the encoder's, so that Eq. 1 keeps its footing
+    identity_latent: float = 0.2
+    identity_feature: float = 0.04  # small: a large weight on F fools the network and bends the picture
+    keep: float = 0.003  # pull of w+ back to where it started from
     size: int = 256  # side at which the images are compared
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What a frame hands to its neighbour: `latent` [L,D] = w+ - the encoder's, `feature` [C,h,w] = F - G^K(w).
+
+    The `*_mean` and `*_square` are Adam's moments of the same shapes.
+    """
+
+    latent: Tensor
+    feature: Tensor
+    latent_mean: Tensor
+    latent_square: Tensor
+    feature_mean: Tensor
+    feature_square: Tensor
 
 
 def refine(
     generator: Generator,
     code: Code,
     target: Tensor,
-    offset: Offset | None,
-    steps: int,
+    before: Trace | None,
+    effort: Effort,
     guides: Guides,
     settings: Settings = Settings(),
-) -> tuple[Code, Offset]:
-    """Refine the code of one frame [1,...] towards `target` [1,3,S,S]; returns it and its offset from the encoder's.
+) -> tuple[Code, Trace]:
+    """Refine the encoder's code of one frame [1,...] towards `target` [1,3,S,S]; returns it and what to hand on.
 
-    `offset` is the neighbour frame's, or None at a start or after a cut.
+    `before` is the neighbour frame's, or None at a start or after a cut: F then starts as the generator's own.
     """
-    if code.feature is None or len(code) != 1:
+    if code.feature is None or code.at is None or len(code) != 1:
         held = "a" if code.feature is not None else "no"
         raise ValueError(f"refinement takes one code with a feature, got {len(code)} with {held} feature")
-    ws, feature = code.ws.clone(), code.feature.clone()
-    if offset is not None:
-        ws, feature = ws + offset[0], feature + offset[1]
-    if steps > 0:
-        with torch.enable_grad():
-            ws, feature = _descend(generator, code, ws, feature, target, steps, guides, settings)
-    found = (ws[0] - code.ws[0], feature[0] - code.feature[0])
-    return replace(code, ws=ws, feature=feature), found
-
-
-def _descend(
-    generator: Generator,
-    code: Code,
-    ws: Tensor,
-    feature: Tensor,
-    target: Tensor,
-    steps: int,
-    guides: Guides,
-    s: Settings,
-) -> tuple[Tensor, Tensor]:
-    ws, feature = ws.detach().requires_grad_(), feature.detach().requires_grad_()
-    spread = float(feature.detach().std())
-    optimiser = torch.optim.Adam(
-        [{"params": [ws], "lr": s.w_rate}, {"params": [feature], "lr": s.feature_rate * spread}], betas=(0.8, 0.99)
-    )
-    score = _scorer(guides, target, s)
-    for step in range(steps):
-        for group, rate in zip(optimiser.param_groups, (s.w_rate, s.feature_rate * spread), strict=True):
-            group["lr"] = rate * (1 - 0.8 * step / steps)
-        image = generator.synthesize(ws, feature=feature, at=code.at, size=generator.sizes[0])
-        loss = score(image) + s.keep_w * (ws - code.ws).square().sum(2).mean()
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
-    return ws.detach(), feature.detach()
-
-
-def _scorer(guides: Guides, target: Tensor, s: Settings) -> Callable[[Tensor], Tensor]:
-    """The loss of an image [1,3,S,S] against the target, whose own embedding is taken once."""
+    at, s = code.at, settings
     wanted = resize(target, s.size)
     with torch.no_grad():
         person = guides.identity.embed(target)
 
-    def score(image: Tensor) -> Tensor:
+    def score(image: Tensor, identity: float) -> Tensor:
         seen = resize(image, s.size)
         pixel = functional.mse_loss(seen, wanted)
         likeness = 1 - (guides.identity.embed(image) * person).sum()
-        return s.pixel * pixel + s.perceptual * guides.perceptual(seen, wanted).mean() + s.identity * likeness
+        return s.pixel * pixel + s.perceptual * guides.perceptual(seen, wanted).mean() + identity * likeness
 
-    return score
+    def latent_loss(ws: Tensor) -> Tensor:
+        image = generator.synthesize(ws, size=generator.sizes[0])
+        return score(image, s.identity_latent) + s.keep * (ws - ws_start).square().sum(2).mean()
+
+    def feature_loss(feature: Tensor) -> Tensor:
+        image = generator.synthesize(ws, feature=feature, at=at, size=generator.sizes[0])
+        return score(image, s.identity_feature)
+
+    ws_start = code.ws if before is None else code.ws + before.latent
+    moments = None if before is None else (before.latent_mean, before.latent_square)
+    rate = s.start_latent if before is None else s.follow_latent
+    ws, latent_moments = _descend(ws_start, latent_loss, effort.latent, rate, moments)
+    with torch.no_grad():
+        own = generator.synthesize(ws, stop=at)  # G^K(w)
+    feature_start = own if before is None else own + before.feature
+    moments = None if before is None else (before.feature_mean, before.feature_square)
+    rate = (s.start_feature if before is None else s.follow_feature) * float(own.std())
+    feature, feature_moments = _descend(feature_start, feature_loss, effort.feature, rate, moments)
+    trace = Trace(ws[0] - code.ws[0], feature[0] - own[0], *latent_moments, *feature_moments)
+    return replace(code, ws=ws, feature=feature), trace
+
+
+def _descend(
+    start: Tensor,
+    loss: Callable[[Tensor], Tensor],
+    steps: int,
+    rate: float,
+    moments: tuple[Tensor, Tensor] | None,
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """`start` [1,...] after `steps` of Adam, and its moments without the leading axis.
+
+    From `moments` it goes on at a constant rate; without them it begins anew and slows down.
+    """
+    value = start.detach().clone().requires_grad_()
+    optimiser = torch.optim.Adam([value], lr=rate, betas=BETAS)
+    if moments is not None:
+        mean, square = (moment[None].clone() for moment in moments)
+        settled = torch.tensor(1e4)  # steps after which Adam corrects its moments no more
+        optimiser.state[value] = {"step": settled, "exp_avg": mean, "exp_avg_sq": square}
+    for step in range(steps):
+        if moments is None:
+            optimiser.param_groups[0]["lr"] = rate * (1 - 0.8 * step / steps)
+        with torch.enable_grad():
+            optimiser.zero_grad(set_to_none=True)
+            loss(value).backward()
+        optimiser.step()
+    state = optimiser.state[value]
+    if not state:
+        return value.detach(), (torch.zeros_like(start[0]), torch.zeros_like(start[0]))
+    correction = 1 if moments is not None else 1 - BETAS[1] ** steps
+    return value.detach(), (state["exp_avg"][0], state["exp_avg_sq"][0] / correction)
