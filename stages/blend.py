@@ -13,7 +13,7 @@ from stages.align import quad_rect
 from stages.graph import Stage
 from vidinv.config import MaskConfig
 from vidinv.faces import alignment
-from vidinv.frames import Array, Colour, Mask, Planes, Work
+from vidinv.frames import Array, Colour, Mask, Planes, Rect, Work
 from vidinv.generators.ops import resize
 from vidinv.media import compose
 
@@ -45,26 +45,33 @@ def build(region: Region, mode: str, settings: MaskConfig) -> Stage:
                 delta = (work.edit[n] - base).permute(1, 2, 0).numpy() / 2  # [S,S,3] in [-1,1]
                 position = int(work.faces.frame[n])
                 alpha = mask.alpha * np.float32(confidence)
-                output[position] = add(
+                output[position], rect = add(
                     output[position], work.frames.colour, work.faces.to_frame[n].numpy(), delta, alpha
                 )
-                measures.append({"cover": mask.skin_cover * confidence, "residual": residual, "confidence": confidence})
+                measures.append(
+                    {
+                        "rect": rect,
+                        "cover": mask.skin_cover * confidence,
+                        "residual": residual,
+                        "confidence": confidence,
+                    }
+                )
             yield replace(work, masks=tuple(masks), output=tuple(output), measures=tuple(measures))
 
     return blend
 
 
-def add(planes: Planes, colour: Colour, to_frame: Array, delta: Array, alpha: Array) -> Planes:
+def add(planes: Planes, colour: Colour, to_frame: Array, delta: Array, alpha: Array) -> tuple[Planes, Rect | None]:
     """`planes` with the RGB difference `delta` [S,S,3] weighted by `alpha` [S,S] added where `to_frame` puts it.
 
-    Only samples inside the mask's chroma-aligned rectangle can change.
+    Also returns the mask's chroma-aligned rectangle, outside which no sample of any plane can change.
     """
     box = mask_box(alpha)
     rect = None if box is None else quad_rect(to_frame, box, planes)
     if rect is None:
-        return planes
+        return planes, None
     weighted = np.ascontiguousarray(delta * alpha[:, :, None], dtype=np.float32)
-    return compose.add_delta(planes, colour, rect, alignment.paste(weighted, to_frame, rect))
+    return compose.add_delta(planes, colour, rect, alignment.paste(weighted, to_frame, rect)), rect
 
 
 def mask_box(alpha: Array) -> tuple[float, float, float, float] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -11,9 +11,9 @@ from safetensors.torch import load_file, save_file
 
 from stages.graph import Stage
 from vidinv.config import RefineConfig
-from vidinv.editing.refine import Effort, Trace
+from vidinv.editing.refine import Effort, Trace, between
 from vidinv.encoders.base import Encoder
-from vidinv.frames import Code, FaceBatch, Work, concatenate
+from vidinv.frames import Code, Work, concatenate
 
 Refine = Callable[[Code, torch.Tensor, Trace | None, Effort], tuple[Code, Trace]]  # code, image, neighbour's, steps
 
@@ -56,8 +56,9 @@ class Traces:
 def build(encoder: Encoder, refine: Refine | None, steps: RefineConfig, traces: Traces) -> Stage:
     """A stage that adds `codes` to each Work with faces.
 
-    Without `refine` the encoder's codes are used as they are. With it, each track's frames are refined in order, each
-    from its neighbour's result, with more steps where there is no neighbour (start, cut, the face was away).
+    Without `refine` the encoder's codes are used as they are. With it, each track's key frames are refined in order,
+    each from its neighbour's result, with more steps where there is no neighbour (start, cut, the face was away);
+    the frames between take what the keys around them found.
     """
 
     def encode(works: Iterator[Work]) -> Iterator[Work]:
@@ -73,19 +74,55 @@ def build(encoder: Encoder, refine: Refine | None, steps: RefineConfig, traces: 
             with torch.no_grad():
                 codes = encoder(work.faces.image)  # [N,3,S,S] -> ws [N,L,D], feature [N,C,h,w]
             if refine is not None:
-                codes = _refine_in_order(codes, work.faces, refine, traces, steps)
+                codes = _refined(codes, work, refine, traces, steps)
             yield replace(work, codes=codes)
 
     return encode
 
 
-def _refine_in_order(codes: Code, faces: FaceBatch, refine: Refine, traces: Traces, steps: RefineConfig) -> Code:
+def keys(seconds: Sequence[float], gap: float) -> list[int]:
+    """Positions among ascending times that are refined: the last, and back from it as few as keep `gap` seconds.
+
+    The face of the frame just before the first counts as refined.
+    """
+    chosen = [len(seconds) - 1]
+    for position in range(len(seconds) - 2, -1, -1):
+        if seconds[chosen[-1]] - _before(seconds, position) > gap * 1.01:  # frame rates do not divide seconds
+            chosen.append(position)
+    return chosen[::-1]
+
+
+def _before(seconds: Sequence[float], position: int) -> float:
+    """The time of the frame before `position`; before the first, one step of the same length earlier."""
+    return seconds[position - 1] if position else 2 * seconds[0] - seconds[min(1, len(seconds) - 1)]
+
+
+def _refined(codes: Code, work: Work, refine: Refine, traces: Traces, steps: RefineConfig) -> Code:
+    """The codes of a Work's faces, each track's in the order of its frames."""
+    assert work.faces is not None
     first, following = Effort(steps.first_latent, steps.first_feature), Effort(steps.latent, steps.feature)
-    refined: list[Code] = []
-    for n in range(len(faces)):
-        track = int(faces.track[n])
+    found: dict[int, Code] = {}
+    for track in work.faces.track.unique().tolist():
+        faces = (work.faces.track == track).nonzero().flatten().tolist()  # ascending in time
+        positions = [int(work.faces.frame[n]) for n in faces]
+        seconds = [float(work.frames.pts[position] * work.frames.time_base) for position in positions]
         before = traces.last.get(track)
-        effort = first if before is None else following
-        code, traces.last[track] = refine(codes[n : n + 1], faces.image[n : n + 1], before, effort)
-        refined.append(code)
-    return concatenate(refined)
+        wanted = keys(seconds, steps.gap)
+        if before is None:
+            wanted = sorted({0, *wanted})
+        waiting: list[int] = []
+        since = _before(seconds, 0)  # when `before` was
+        for k, n in enumerate(faces):
+            if k not in wanted:
+                waiting.append(k)
+                continue
+            effort = first if before is None else following
+            found[n], after = refine(codes[n : n + 1], work.faces.image[n : n + 1], before, effort)
+            for w in waiting:
+                assert before is not None
+                share = (seconds[w] - since) / (seconds[k] - since)
+                found[faces[w]] = between(codes[faces[w] : faces[w] + 1], before, after, share)
+            before, since, waiting = after, seconds[k], []
+        assert before is not None
+        traces.last[track] = before
+    return concatenate([found[n] for n in range(len(codes))])

@@ -36,8 +36,10 @@ from vidinv.media.probe import VideoInfo, probe
 from vidinv.media.writer import SegmentWriter
 
 # What the cost line assumes of two cores, from whole runs of the default parts: a rough guide, not a promise.
-FACE_SECONDS = 0.6  # per face, everything but refinement
-STEP_SECONDS = 0.65  # per refinement step
+FACE_SECONDS = 0.5  # per face, everything but refinement
+PICTURE_SECONDS = 0.2  # per picture of 512 pixels
+STEP_SECONDS = 0.5  # per refinement step through the whole synthesis
+QUICK_STEP_SECONDS = 0.18  # and through the proxy head
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,8 @@ def _run(request: Request, info: VideoInfo, moves: Moves, folder: JobFolder, lis
     start, stop = _frame_range(analysis, only)
     parts_of = decode.segments(analysis.pts, analysis.time_base, config.segment_seconds, start, stop)
     _say_cost(request, info, analysis, start, stop, listener)
-    times = _render(request, info, analysis, moves if works_on_faces else None, folder, parts_of, listener)
+    models = backend.models(pick_device(config.device)) if works_on_faces else None
+    times = _render(request, info, analysis, moves, models, folder, parts_of, listener)
     listener.phase("assemble", 0)
     timing = {
         "wall_s": round(time.perf_counter() - clock, 3),
@@ -145,7 +148,8 @@ def _run(request: Request, info: VideoInfo, moves: Moves, folder: JobFolder, lis
         "fps": round((stop - start) / max(time.perf_counter() - clock, 1e-9), 3),
         "stages": {"analyse": {"busy_s": round(analysed, 3), "wait_s": 0.0, "cpu_s": round(analysed_cpu, 3)}} | times,
     }
-    return result.finish(request, info, analysis, moves, folder, stop - start, timing)
+    drawn = "none" if models is None else synthesize.source(models.generator, models.proxy, config.crop)
+    return result.finish(request, info, analysis, moves, folder, stop - start, timing, drawn)
 
 
 def _frame_range(analysis: Analysis, only: tuple[float, float] | None) -> tuple[int, int]:
@@ -163,8 +167,11 @@ def _say_cost(request: Request, info: VideoInfo, analysis: Analysis, start: int,
     config = request.config
     beginnings = len(analysis.tracks) * len(analysis.shots)  # at most: a track begins anew after a cut
     more = config.refine
-    steps = (more.latent + more.feature) * faces + (more.first_latent + more.first_feature) * min(beginnings, faces)
-    seconds = faces * FACE_SECONDS + steps * STEP_SECONDS + (stop - start) * 0.02
+    seconds_each = float((analysis.pts[-1] - analysis.pts[0]) * analysis.time_base) / max(len(analysis.pts) - 1, 1)
+    refined = faces / max(1, int(1.01 * more.gap / max(seconds_each, 1e-6)))
+    quick = refined * ((more.latent + more.feature) * QUICK_STEP_SECONDS + 2 * PICTURE_SECONDS * (not more.is_off))
+    whole = (more.first_latent + more.first_feature) * min(beginnings, faces) * STEP_SECONDS
+    seconds = faces * FACE_SECONDS + quick + whole + (stop - start) * 0.02
     share = (stop - start) / max(analysis.frame_count, 1)
     disk = 2 * max(info.bit_rate * info.duration_s / 8, request.source.stat().st_size) * share / 1e6
     listener.say(
@@ -177,7 +184,8 @@ def _render(
     request: Request,
     info: VideoInfo,
     analysis: Analysis,
-    moves: Moves | None,
+    moves: Moves,
+    models: parts.Models | None,
     folder: JobFolder,
     parts_of: list[tuple[int, int]],
     listener: Listener,
@@ -208,7 +216,7 @@ def _render(
         config.preview_size,
         listener.done,
     )
-    stages = [] if moves is None else _face_stages(request, analysis, moves, folder, resume)
+    stages = [] if models is None else _face_stages(request, analysis, moves, models, folder, resume)
     frames: Iterator[FrameBatch] = reader.read(request.source, batch=1, first=resume)
     source: Iterator[Work] = decode.decode(frames, plan, analysis.shots, parts_of)
     try:
@@ -223,11 +231,9 @@ def _render(
 
 
 def _face_stages(
-    request: Request, analysis: Analysis, moves: Moves, folder: JobFolder, resume: int
+    request: Request, analysis: Analysis, moves: Moves, models: parts.Models, folder: JobFolder, resume: int
 ) -> list[tuple[str, graph.Stage]]:
     config = request.config
-    device = pick_device(config.device)
-    models = parts.choose(config.backend).models(device)
     refine = None if config.refine.is_off else parts.refiner(config.backend, models)
     traces = encode.Traces(folder.path)
     traces.restore(resume)

@@ -95,9 +95,10 @@ def refiner(backend: str, models: Models) -> Refine:
         guides = refine.Guides(identity=embedder.load_arcface(), perceptual=lpips.LPIPS.load("alexnet"))
 
     settings = refine.Settings(size=min(refine.Settings.size, models.generator.sizes[0]))
+    quick = models.proxy if models.proxy.head.spec.size == settings.size else None
 
     def refine_one(code: Code, image: torch.Tensor, before: Trace | None, effort: Effort) -> tuple[Code, Trace]:
-        return refine.refine(models.generator, code, image, before, effort, guides, settings)
+        return refine.refine(models.generator, code, image, before, effort, guides, settings, quick)
 
     return refine_one
 
@@ -146,7 +147,7 @@ def _default_models(device: str) -> Models:
     generator = generators.load("mobile-stylegan-ffhq-1024", device)
     return Models(
         generator=generator,
-        proxy=proxies.load(generator),
+        proxy=proxies.load(generator, 256),
         encoder=encoders.load("feature-style-light", device),
         region=_bisenet(),
         identity={name: embedding(network) for name, network in networks.items()},
@@ -189,7 +190,7 @@ def _tiny_models(device: str) -> Models:
     generator = generators.load("mobile-stylegan-tiny", device)
     return Models(
         generator=generator,
-        proxy=proxies.load(generator),
+        proxy=proxies.load(generator, 128),
         encoder=encoders.load("feature-style-tiny", device),
         region=_ellipse,
         identity={"arcface": _pixels, "lightcnn": _pixels},

@@ -31,8 +31,12 @@ def finish(
     folder: JobFolder,
     frames: int,
     timing: dict[str, Any],
+    synthesis: str,
 ) -> dict[str, Any]:
-    """Assemble the output (and the preview) and write `<output>.json`; returns the report."""
+    """Assemble the output (and the preview) and write `<output>.json`; returns the report.
+
+    `synthesis` says what drew the faces.
+    """
     records = Journal(folder.path).finished()
     warnings: list[str] = []
     versions = installed()
@@ -54,7 +58,7 @@ def finish(
             "width": info.width,
             "height": info.height,
         },
-        output=_output(request),
+        output=_output(request) | {"synthesis": synthesis},
         frames=frames,
         edits=[_edit(direction, strength) for direction, strength in moves],
         faces=[face for record in records for face in record["faces"]],

@@ -17,19 +17,21 @@ Reads = Callable[[Work, int], bool]  # does anything read the detail of this fac
 
 
 def build(generator: Generator, proxy: Proxy, size: int, reads_inversion: Reads) -> Stage:
-    """A stage that adds `inversion` and `edit`, [N,3,S,S] in [-1,1]; S = `size`, or the generator's nearest resized.
+    """A stage that adds `inversion` and `edit`, [N,3,size,size] in [-1,1].
 
     Every edit is synthesized for itself. An inversion whose detail nothing reads is drawn through the proxy head,
-    at a fraction of the cost: it still says how far the frame can be trusted.
+    at a fraction of the cost: it still says how far the frame can be trusted. See `source` for what draws the rest.
     """
     at_size = size if size in generator.sizes else max(generator.sizes)
 
-    def picture(code: Code) -> torch.Tensor:
+    def coarse(code: Code) -> torch.Tensor:
+        return resize(proxy(code.ws, code.feature, code.at), size).clamp(-1, 1)
+
+    def whole(code: Code) -> torch.Tensor:
         image = generator.synthesize(code.ws, feature=code.feature, at=code.at, size=at_size)
         return resize(image, size).clamp(-1, 1)
 
-    def coarse(code: Code) -> torch.Tensor:
-        return resize(proxy(code.ws, code.feature, code.at), size).clamp(-1, 1)
+    picture = coarse if source(generator, proxy, size).startswith("proxy") else whole
 
     def synthesize(works: Iterator[Work]) -> Iterator[Work]:
         for work in works:
@@ -45,3 +47,10 @@ def build(generator: Generator, proxy: Proxy, size: int, reads_inversion: Reads)
             yield replace(work, inversion=torch.cat(inversions), edit=torch.cat(edits))
 
     return synthesize
+
+
+def source(generator: Generator, proxy: Proxy, size: int) -> str:
+    """What draws the pictures of `size` pixels: the generator, or the proxy head for a size only the head has."""
+    if size not in generator.sizes and size <= proxy.head.spec.size:
+        return f"proxy head at {proxy.head.spec.size}"
+    return f"{generator.name} at {size if size in generator.sizes else max(generator.sizes)}"

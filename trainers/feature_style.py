@@ -26,9 +26,10 @@ from trainers.samples import Pool, load_pool, paste_cells, sample_ws
 from vidinv.editing.refine import Guides
 from vidinv.encoders import feature_style_light
 from vidinv.faces.embedder import load_arcface
+from vidinv.generators import proxy as proxies
 from vidinv.generators import registry
 from vidinv.generators.base import Generator
-from vidinv.generators.proxy import Proxy, load_head
+from vidinv.generators.proxy import Proxy
 from vidinv.losses.lpips import LPIPS
 
 
@@ -107,19 +108,22 @@ def losses(
     encoder: nn.Module, proxy: Proxy, guides: Guides, batch: Batch, recipe: Recipe, at: int
 ) -> tuple[Tensor, dict[str, float]]:
     """The sum that is minimised, and its parts for the log. x1 = G(w) is asked of whole faces only."""
-    with torch.autocast(batch.seen.device.type, torch.bfloat16):
+    half = torch.autocast(batch.seen.device.type, torch.bfloat16)
+    with half:
         code = encoder(batch.seen.contiguous(memory_format=torch.channels_last))
     known, whole = batch.exact.float(), batch.whole
     clean = known * whole
     w_error = ((code.ws - batch.ws).square().mean((1, 2)) / recipe.w_variance * clean).sum() / clean.sum().clamp(min=1)
     f_each = ((code.feature - batch.feature) / encoder.f_std).square().mean((1, 2, 3))
     f_error = (f_each * known).sum() / known.sum().clamp(min=1)
-    x1, x2 = proxy(code.ws[whole]), proxy(code.ws, code.feature, at)
+    with half:
+        x1, x2 = proxy(code.ws[whole]), proxy(code.ws, code.feature, at)
     made, wanted = torch.cat([x1, x2]), torch.cat([batch.image[whole], batch.image])
     with torch.no_grad():
         person = guides.identity.embed(batch.image)
     alike = (guides.identity.embed(made) * torch.cat([person[whole], person])).sum(1)
-    apart = guides.perceptual(made, wanted)
+    with half:
+        apart = guides.perceptual(made, wanted)
     pixel = (made - wanted).square().mean((1, 2, 3))
     each = recipe.pixel * pixel + recipe.perceptual * apart + recipe.identity * (1 - alike)
     count = len(x1)
@@ -130,10 +134,9 @@ def losses(
     return total, {name: float(value.detach()) for name, value in parts.items()}
 
 
-def train(generator: Generator, head: Path, pool: Pool, folder: Path, seconds: float, recipe: Recipe) -> Path:
+def train(generator: Generator, proxy: Proxy, pool: Pool, folder: Path, seconds: float, recipe: Recipe) -> Path:
     """Train until `seconds` of compute are spent in all (earlier runs counted); returns the encoder's file."""
     folder.mkdir(parents=True, exist_ok=True)
-    proxy = Proxy(generator, load_head(head))
     guides = Guides(load_arcface().requires_grad_(False), LPIPS.load("alexnet"))
     torch.manual_seed(0)
     encoder = feature_style_light.for_generator(generator).to(memory_format=torch.channels_last)
@@ -200,12 +203,11 @@ def restore(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, required=True, help="checkpoints, log and the trained encoder")
-    parser.add_argument("--head", type=Path, required=True, help="proxy head from `python -m trainers.proxy_head`")
     parser.add_argument("--pool", type=Path, required=True, help="true images from `python -m trainers.samples`")
     parser.add_argument("--seconds", type=float, default=3600)
     args = parser.parse_args()
     generator = registry.load("mobile-stylegan-ffhq-1024")
-    print(train(generator, args.head, load_pool(args.pool), args.folder, args.seconds, Recipe()))
+    print(train(generator, proxies.load(generator, 128), load_pool(args.pool), args.folder, args.seconds, Recipe()))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Distil the proxy head: regress the true images of a pool, 128x128, from the generator's 32x32 feature.
+"""Distil a proxy head: regress the true images of a pool from one of the generator's features.
 
-Run as `python -m trainers.proxy_head --pool pool -o head.safetensors`; some minutes on two cores.
+Run as `python -m trainers.proxy_head --size 256 --pool pool -o head.safetensors`; some minutes on two cores.
 """
 
 from __future__ import annotations
@@ -17,24 +17,29 @@ from torch.nn import functional
 from trainers.samples import Pool, load_pool
 from vidinv.generators import registry
 from vidinv.generators.base import Generator
-from vidinv.generators.proxy import SIDE, ProxyHead
+from vidinv.generators.proxy import FFHQ_HEADS, HeadSpec, ProxyHead
 
 HELD_OUT = 64
 
 
-def distil(generator: Generator, pool: Pool, at: int, seconds: float, batch: int = 8) -> tuple[ProxyHead, float]:
+def distil(
+    generator: Generator, pool: Pool, at: int, spec: HeadSpec, seconds: float, batch: int = 4
+) -> tuple[ProxyHead, float]:
     """Train on the pool for `seconds`; returns the head and its PSNR (dB, peak 2) on the pool's first 64 samples."""
-    head, layer = ProxyHead(w_dim=generator.w_dim), generator.layer_at(SIDE)
+    head, layer = ProxyHead(spec), generator.layer_at(spec.side)
+    with torch.no_grad():  # once for all steps; in fp16, since a pool of them is large
+        parts = [
+            generator.synthesize(ws.float(), feature=feature.float(), at=at, stop=layer).half()
+            for ws, feature in zip(pool.ws.split(4), pool.feature.split(4), strict=True)
+        ]
+    features = torch.cat(parts)
 
     def sample(pick: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        ws, feature = pool.ws[pick].float(), pool.feature[pick].float()
-        with torch.no_grad():
-            made = generator.synthesize(ws, feature=feature, at=at, stop=layer)
-        return made, ws, pool.image[pick].float() / 127.5 - 1
+        return features[pick].float(), pool.ws[pick].float(), pool.image[pick].float() / 127.5 - 1
 
-    feature, _, _ = sample(torch.arange(64))
-    head.mean.copy_(feature.mean((0, 2, 3), keepdim=True))
-    head.std.copy_(feature.std((0, 2, 3), keepdim=True))
+    first = features[:HELD_OUT].float()
+    head.mean.copy_(first.mean((0, 2, 3), keepdim=True))
+    head.std.copy_(first.std((0, 2, 3), keepdim=True))
     styles = [p for name, p in head.named_parameters() if "style." in name]
     convolutions = [p for name, p in head.named_parameters() if "style." not in name]
     groups = [{"params": convolutions, "rate": 2e-3}, {"params": styles, "rate": 1e-4}]
@@ -63,13 +68,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--pool", type=Path, required=True, help="from `python -m trainers.samples`")
+    parser.add_argument("--size", type=int, default=128, choices=sorted(FFHQ_HEADS))
     parser.add_argument("--seconds", type=float, default=240)
     args = parser.parse_args()
-    generator = registry.load("mobile-stylegan-ffhq-1024")
-    head, fidelity = distil(generator, load_pool(args.pool), generator.layer_at(16), args.seconds)
+    generator, spec = registry.load("mobile-stylegan-ffhq-1024"), FFHQ_HEADS[args.size]
+    head, fidelity = distil(generator, load_pool(args.pool), generator.layer_at(16), spec, args.seconds)
     print(f"held-out PSNR {fidelity:.2f} dB")
     state = {key: value.half().contiguous() for key, value in head.state_dict().items()}
-    save_file(state, args.output, metadata={"fidelity": f"{fidelity:.2f}", "layer": str(SIDE), "size": "128"})
+    save_file(state, args.output, metadata={"fidelity": f"{fidelity:.2f}"})
 
 
 if __name__ == "__main__":

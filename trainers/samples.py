@@ -20,7 +20,7 @@ from vidinv.generators.base import Generator
 from vidinv.generators.ops import resize
 
 SHARD = 64
-IMAGE_SIZE = 128
+ROUGHNESS = 0.25  # of the feature's standard deviation
 
 
 def sample_ws(generator: Generator, count: int, *, seed: int, mixing: float = 0.4) -> Tensor:
@@ -49,9 +49,10 @@ def paste_cells(feature: Tensor, random: torch.Generator) -> Tensor:
 
 @dataclass(frozen=True)
 class Pool:
-    """Codes with their true images: `ws` [M,L,D], `feature` [M,C,h,w] at layer `at`, `image` [M,3,128,128] uint8.
+    """Codes with their true images: `ws` [M,L,D], `feature` [M,C,h,w] at layer `at`, `image` [M,3,S,S] uint8.
 
-    Every even sample's feature is pasted (`paste_cells`), so its image is off the generator's manifold.
+    Every even sample's feature is pasted (`paste_cells`) and every second of these roughened with noise, as those are
+    that a refinement finds: their images are off the generator's manifold.
     """
 
     ws: Tensor
@@ -63,27 +64,28 @@ class Pool:
 
 
 @torch.no_grad()
-def draw_shard(generator: Generator, at: int, seed: int, batch: int = 4) -> dict[str, Tensor]:
-    """`SHARD` samples through the true synthesis at its smallest exact size, averaged to 128x128."""
+def draw_shard(generator: Generator, at: int, seed: int, size: int, batch: int = 4) -> dict[str, Tensor]:
+    """`SHARD` samples through the true synthesis at its smallest exact size, averaged to `size` pixels."""
     parts = []
     for index in range(SHARD // batch):
         number = 1_000_000 + seed * SHARD + index
         ws = sample_ws(generator, batch, seed=number)  # [batch,L,D]
         random = torch.Generator().manual_seed(number)
         feature = paste_cells(generator.synthesize(ws, stop=at), random)
-        image = resize(generator.synthesize(ws, feature=feature, at=at, size=generator.sizes[0]), IMAGE_SIZE)
+        feature[2::4] += ROUGHNESS * feature.std() * torch.randn(feature[2::4].shape, generator=random)
+        image = resize(generator.synthesize(ws, feature=feature, at=at, size=generator.sizes[0]), size)
         parts.append((ws.half(), feature.half(), ((image.clamp(-1, 1) + 1) * 127.5).round().byte()))
     ws, feature, image = (torch.cat(rows) for rows in zip(*parts, strict=True))
     return {"ws": ws, "feature": feature, "image": image}
 
 
-def draw_pool(generator: Generator, at: int, folder: Path, count: int) -> None:
+def draw_pool(generator: Generator, at: int, folder: Path, count: int, size: int = 128) -> None:
     """Write the shards of a pool of at least `count` samples; those already there are kept."""
     folder.mkdir(parents=True, exist_ok=True)
     for seed in track(range(-(-count // SHARD)), description=f"drawing {count} samples"):
         path = folder / f"{seed:05d}.safetensors"
         if not path.exists():
-            save_file(draw_shard(generator, at, seed), path.with_suffix(".new"))
+            save_file(draw_shard(generator, at, seed, size), path.with_suffix(".new"))
             os.replace(path.with_suffix(".new"), path)
 
 
@@ -99,9 +101,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--count", type=int, default=4000)
+    parser.add_argument("--size", type=int, default=128, help="of the images, in pixels")
     args = parser.parse_args()
     generator = registry.load("mobile-stylegan-ffhq-1024")
-    draw_pool(generator, generator.layer_at(16), args.output, args.count)
+    draw_pool(generator, generator.layer_at(16), args.output, args.count, args.size)
 
 
 if __name__ == "__main__":

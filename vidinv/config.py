@@ -51,7 +51,8 @@ class RefineConfig:
     first_latent: int = 60
     first_feature: int = 24
     latent: int = 2
-    feature: int = 4
+    feature: int = 5
+    gap: float = 0.1  # seconds between refined frames; 0 refines every frame
 
     @property
     def is_off(self) -> bool:
@@ -71,7 +72,7 @@ class RunConfig:
     edits: tuple[str, ...] = ()
     blend: str = "auto"
     crop: int = 512  # pixels, side of the aligned face
-    batch: int = 4  # frames per batch
+    batch: int = 6  # frames per batch
     segment_seconds: float = 2.0
     detect_every: int = 1  # frames; between them the last box follows its landmarks
     cut_threshold: float = 27.0  # PySceneDetect's ContentDetector

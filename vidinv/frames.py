@@ -205,7 +205,7 @@ class Work:
     edit: Tensor | None = None  # [N,3,S,S] G(w~, F~)
     masks: tuple[Mask, ...] = ()
     output: tuple[Planes, ...] = ()  # blended frames, before the video encoder
-    measures: tuple[dict[str, float], ...] = ()  # per face: identity similarities, cover, confidence
+    measures: tuple[dict[str, Any], ...] = ()  # per face: the mask's rect, cover, confidence, identity similarities
     new_shot: bool = False  # the first frame of this batch starts a shot
     segment: int = 0  # index of the first frame of the segment that this batch lies in
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -102,15 +106,21 @@ def test_no_edit_and_lossless_is_bit_exact(clip: Path) -> None:
         assert all(np.array_equal(a, b) for a, b in zip(old, new, strict=True))
 
 
-def test_an_edit_changes_the_face_and_nothing_outside(clip: Path) -> None:
-    output = clip.parent / "out.mp4"
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p10le", "yuv444p"])
+def test_an_edit_changes_the_face_and_no_sample_outside_the_masks_rectangle(tmp_path: Path, pix_fmt: str) -> None:
+    clip, output = make_clip(tmp_path / "in.mp4", frames=6, pix_fmt=pix_fmt), tmp_path / "out.mp4"
     settings = ["--set", "mask.residual_good=1", "--set", "mask.residual_bad=2"]
     assert run(clip, "--edit", "age+3", "-o", output, "--codec", "lossless", *TINY, *settings) == 0
-    changed = np.zeros((64, 96), bool)
-    for (_, old), (_, new) in zip(frames_of(clip), frames_of(output), strict=True):
-        changed |= old[0] != new[0]
-    assert changed.any()
-    assert not changed[:, :16].any() and not changed[:, -16:].any() and not changed[:4].any()
+    rows = json.loads((tmp_path / "out.mp4.json").read_text())["identity"]["tracks"][0]["per_frame"]
+    for (_, old), (_, new), row in zip(frames_of(clip), frames_of(output), rows, strict=True):
+        x0, y0, x1, y1 = row["rect"]
+        assert 0 < x0 < x1 < 96 and 0 < y0 < y1 <= 64
+        for before, after in zip(old, new, strict=True):
+            right, down = old[0].shape[1] // before.shape[1], old[0].shape[0] // before.shape[0]
+            inside = np.zeros(before.shape, bool)
+            inside[y0 // down : y1 // down, x0 // right : x1 // right] = True
+            assert np.array_equal(before[~inside], after[~inside])
+            assert (before[inside] != after[inside]).any()
 
 
 def test_a_variable_frame_rate_keeps_every_timestamp(tmp_path: Path) -> None:
@@ -134,17 +144,11 @@ def test_the_report_has_the_fields_of_the_design(clip: Path) -> None:
     assert len(seconds(clip.parent / "out.mp4.preview.mp4")) == 12
 
 
-def test_a_killed_job_resumes_to_the_same_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_job_resumes_to_the_same_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = make_clip(tmp_path / "in.mp4", frames=20)
-    config = configs.load("balanced", ["backend=tiny", "crop=64", *[s for s in STEPS if s != "--set"]])
-    settings = configs.with_edits(
-        configs.load(
-            "balanced",
-            ["backend=tiny", "crop=64", *[s for s in STEPS if s != "--set"], "segment_seconds=0.2", "codec=lossless"],
-        ),
-        ["age+3"],
-    )
-    assert settings.crop == config.crop
+    changes = ["backend=tiny", "crop=64", *(key for key in STEPS if key != "--set")]
+    settings = configs.load("balanced", [*changes, "segment_seconds=0.2", "codec=lossless"])
+    settings = configs.with_edits(settings, ["age+3"])
     whole, killed = tmp_path / "whole.mp4", tmp_path / "killed.mp4"
     job.run(Request(source, whole, settings))
     seen = 0
@@ -167,5 +171,25 @@ def test_a_killed_job_resumes_to_the_same_output(tmp_path: Path, monkeypatch: py
         job.run(Request(source, killed, configs.with_edits(settings, ["smile+1"])))
     resumed = job.run(Request(source, killed, settings))
     assert resumed["faces"] == 20
+    for (pts, old), (same, new) in zip(frames_of(whole), frames_of(killed), strict=True):
+        assert pts == same and all(np.array_equal(a, b) for a, b in zip(old, new, strict=True))
+
+
+def test_a_job_killed_without_warning_resumes_to_the_same_output(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mp4", frames=60)
+    options = ["--edit", "age+3", "--set", "segment_seconds=0.2", "--codec", "lossless", "--progress", "none", *TINY]
+    whole, killed = tmp_path / "whole.mp4", tmp_path / "killed.mp4"
+    assert run(source, "-o", whole, *options) == 0
+    command = [sys.executable, "-m", "vidinv", "run", str(source), "-o", str(killed), *options]
+    process = subprocess.Popen(command)
+    journal = tmp_path / "killed.mp4.vidinv" / "journal.jsonl"
+    while process.poll() is None and (not journal.exists() or journal.read_text().count("\n") < 2):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL and not killed.exists()
+    kept = journal.read_text().count("\n")
+    assert kept >= 2
+    assert run(source, "-o", killed, *options) == 0
+    assert json.loads((tmp_path / "killed.mp4.json").read_text())["faces"] == 60
     for (pts, old), (same, new) in zip(frames_of(whole), frames_of(killed), strict=True):
         assert pts == same and all(np.array_equal(a, b) for a, b in zip(old, new, strict=True))

@@ -11,6 +11,7 @@ from vidinv.editing import refine
 from vidinv.editing.refine import Effort, Guides, Settings, Trace
 from vidinv.frames import Code
 from vidinv.generators import mobile_stylegan
+from vidinv.generators import proxy as proxies
 from vidinv.generators.mobile_stylegan import MobileStyleGAN
 
 AT = 2
@@ -101,9 +102,7 @@ def test_the_neighbours_corrections_are_the_start(network: MobileStyleGAN, code:
     torch.testing.assert_close(handed.feature, trace.feature, rtol=0, atol=1e-5)
 
 
-def test_a_still_picture_stays_refined_from_frame_to_frame(
-    network: MobileStyleGAN, code: Code, target: Tensor
-) -> None:
+def test_a_still_picture_stays_refined_from_frame_to_frame(network: MobileStyleGAN, code: Code, target: Tensor) -> None:
     unrefined = loss(picture(network, code), target)
     found, trace = refine.refine(network, code, target, None, Effort(20, 20), GUIDES, SETTINGS)
     assert loss(picture(network, found), target) < 0.3 * unrefined
@@ -117,8 +116,8 @@ def test_adam_goes_on_with_its_moments(network: MobileStyleGAN, code: Code, targ
     flat = {name: torch.zeros_like(value) for name, value in vars(trace).items() if "_" in name}
     wide = Trace(**(vars(trace) | flat | {"feature_square": torch.full_like(trace.feature, 1e6)}))
     still, _ = refine.refine(network, code, target, wide, Effort(0, 3), GUIDES, SETTINGS)
-    start = network.synthesize(still.ws, stop=AT) + trace.feature
-    assert still.feature is not None  # a huge second moment holds F where it is
+    assert still.feature is not None and code.feature is not None
+    start = code.feature + trace.feature  # a huge second moment holds F where it is
     torch.testing.assert_close(still.feature, start, rtol=0, atol=1e-3)
 
 
@@ -128,7 +127,26 @@ def test_no_steps_and_no_neighbour_leave_w_and_give_the_generators_own_feature(
     refined, trace = refine.refine(network, code, target, None, Effort(0, 0), GUIDES, SETTINGS)
     assert torch.equal(refined.ws, code.ws) and refined.feature is not None
     assert torch.equal(refined.feature, network.synthesize(code.ws, stop=AT))
-    assert not any(value.any() for value in vars(trace).values())
+    assert not trace.latent.any() and not trace.latent_square.any() and not trace.feature_square.any()
+
+
+def test_through_the_proxy_the_true_picture_comes_closer(network: MobileStyleGAN, code: Code, target: Tensor) -> None:
+    _, trace = refine.refine(network, code, target, None, Effort(10, 0), GUIDES, SETTINGS)
+    moved = functional.interpolate(target.roll(1, 3), 64, mode="bilinear")
+    stay, _ = refine.refine(network, code, moved, trace, Effort(0, 0), GUIDES, SETTINGS)
+    quick = proxies.load(network, 64)
+    quick.head.load_state_dict({k: v * 0 for k, v in quick.head.state_dict().items()} | {"std": quick.head.std})
+    blind, _ = refine.refine(network, code, moved, trace, Effort(0, 5), GUIDES, SETTINGS, quick)
+    assert blind.feature is not None and stay.feature is not None
+    torch.testing.assert_close(blind.feature, stay.feature)  # a head that draws nothing has no gradient to give
+
+
+def test_between_two_refined_frames_the_corrections_are_shared(code: Code) -> None:
+    assert code.feature is not None
+    low, high = (Trace(*(torch.full_like(x[0], v) for x in (code.ws, code.feature) * 3)) for v in (1.0, 3.0))
+    middle = refine.between(code, low, high, 0.25)
+    torch.testing.assert_close(middle.ws, code.ws + 1.5)
+    torch.testing.assert_close(middle.feature, code.feature + 1.5)
 
 
 def test_the_code_handed_in_is_not_changed(network: MobileStyleGAN, code: Code, target: Tensor) -> None:

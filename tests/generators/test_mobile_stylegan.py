@@ -9,7 +9,8 @@ from torch.nn import functional
 
 from vidinv.errors import VidinvError
 from vidinv.generators import mobile_stylegan, registry
-from vidinv.generators.mobile_stylegan import MobileStyleGAN, inverse_haar
+from vidinv.generators.haar import inverse_haar
+from vidinv.generators.mobile_stylegan import MobileStyleGAN
 
 
 @pytest.fixture(scope="module")

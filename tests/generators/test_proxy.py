@@ -13,7 +13,7 @@ from vidinv.generators.ops import resize
 
 def test_it_draws_128_pixels_from_the_generators_own_feature_or_from_an_injected_one() -> None:
     generator = mobile_stylegan.tiny()
-    stand_in = proxy.load(generator)
+    stand_in = proxy.load(generator, 128)
     ws = generator.broadcast(generator.sample(2, seed=3))
     feature = generator.synthesize(ws, stop=2)
     assert stand_in(ws).shape == (2, 3, 128, 128)
@@ -22,7 +22,7 @@ def test_it_draws_128_pixels_from_the_generators_own_feature_or_from_an_injected
 
 
 def test_a_feature_of_another_size_is_refused_with_its_shape() -> None:
-    head = proxy.load(mobile_stylegan.tiny()).head
+    head = proxy.load(mobile_stylegan.tiny(), 128).head
     with pytest.raises(ValueError, match=r"16, 16"):
         head(torch.zeros(1, 16, 16, 16), torch.zeros(1, 8, 32))
 
@@ -30,14 +30,14 @@ def test_a_feature_of_another_size_is_refused_with_its_shape() -> None:
 def test_a_generator_without_a_head_is_named() -> None:
     generator = mobile_stylegan.tiny("nobody")
     with pytest.raises(UsageError, match="nobody"):
-        proxy.load(generator)
+        proxy.load(generator, 128)
 
 
 @pytest.mark.weights
 def test_the_shipped_head_is_as_close_to_the_true_image_as_its_file_says() -> None:
     generator = registry.load("mobile-stylegan-ffhq-1024")
-    stand_in = proxy.load(generator)
-    with safe_open(str(proxy.ASSETS / "proxy_head.safetensors"), framework="pt") as file:
+    stand_in = proxy.load(generator, 128)
+    with safe_open(str(proxy.ASSETS / "proxy_head_128.safetensors"), framework="pt") as file:
         promised = float(file.metadata()["fidelity"])
     with torch.no_grad():
         w = generator.w_avg.lerp(generator.sample(6, seed=99), 0.8)

@@ -31,7 +31,7 @@ def work() -> Work:
 
 def test_only_the_inversions_that_are_read_are_drawn_whole(work: Work) -> None:
     generator = mobile_stylegan.tiny()
-    stage = synthesize.build(generator, proxy.load(generator), 64, lambda w, n: n == 1)
+    stage = synthesize.build(generator, proxy.load(generator, 128), 64, lambda w, n: n == 1)
     (done,) = stage(iter([work]))
     assert work.codes is not None and work.edited is not None
     assert done.inversion is not None and done.edit is not None
@@ -45,7 +45,7 @@ def test_only_the_inversions_that_are_read_are_drawn_whole(work: Work) -> None:
 def test_a_work_without_an_edit_passes_as_it_came(work: Work) -> None:
     generator = mobile_stylegan.tiny()
     plain = Work(frames=work.frames, faces=work.faces)
-    (done,) = synthesize.build(generator, proxy.load(generator), 64, lambda w, n: True)(iter([plain]))
+    (done,) = synthesize.build(generator, proxy.load(generator, 128), 64, lambda w, n: True)(iter([plain]))
     assert done is plain
 
 
@@ -55,6 +55,6 @@ def test_eq_1_with_strength_zero_draws_the_inversion(work: Work) -> None:
     still = Work(
         frames=work.frames, faces=work.faces, codes=work.codes, edited=feature_edit.edit(generator, work.codes, [])
     )
-    (done,) = synthesize.build(generator, proxy.load(generator), 64, lambda w, n: True)(iter([still]))
+    (done,) = synthesize.build(generator, proxy.load(generator, 128), 64, lambda w, n: True)(iter([still]))
     assert done.inversion is not None and done.edit is not None
     assert torch.equal(done.inversion, done.edit)

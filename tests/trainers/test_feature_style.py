@@ -17,7 +17,7 @@ from vidinv.encoders import feature_style_light
 from vidinv.encoders.registry import TINY_SIZES
 from vidinv.frames import Code
 from vidinv.generators.mobile_stylegan import MobileStyleGAN
-from vidinv.generators.proxy import Proxy, ProxyHead
+from vidinv.generators.proxy import HeadSpec, Proxy, ProxyHead
 
 AT = 2
 
@@ -46,7 +46,7 @@ def proxy() -> Proxy:
         torch.manual_seed(0)
         generator = MobileStyleGAN("small", "small-w", channels=(16, 16, 16, 8), w_dim=16)
         generator.w_avg.copy_(generator.sample(200, seed=1).detach().mean(0))
-        return Proxy(generator, ProxyHead(channels=8, width=9, slots=1, w_dim=16)).eval().requires_grad_(False)
+        return Proxy(generator, ProxyHead(HeadSpec(32, 128, 8, 1, 9, 16))).eval().requires_grad_(False)
 
 
 def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
@@ -135,13 +135,15 @@ class Fixed(nn.Module):
 
 def test_the_true_code_has_no_error_and_pasted_faces_ask_nothing_of_w(proxy: Proxy) -> None:
     batch = feature_style.draw(proxy, AT, 8, seed=1)
-    plain = Batch(**{**vars(batch), "image": proxy(batch.ws, batch.feature, AT), "exact": torch.ones(8).bool()})
+    with torch.autocast("cpu", torch.bfloat16):  # the losses draw with 8 bits of mantissa too
+        drawn = proxy(batch.ws, batch.feature, AT)
+    plain = Batch(**{**vars(batch), "image": drawn, "exact": torch.ones(8).bool()})
     right = Code(batch.ws, batch.feature, AT)
     total, parts = feature_style.losses(Fixed(right), proxy, GUIDES, plain, Recipe(), AT)
-    assert float(total) < 1e-4 and parts["id1"] > 0.999 and parts["id2"] > 0.999
+    assert float(total) < 2e-3 and parts["id1"] > 0.999 and parts["id2"] > 0.999
     elsewhere = batch.ws + ~batch.whole[:, None, None]  # wrong where the feature is pasted
     _, moved = feature_style.losses(Fixed(Code(elsewhere, batch.feature, AT)), proxy, GUIDES, plain, Recipe(), AT)
-    assert moved["w"] == 0 and moved["pixel1"] < 1e-6
+    assert moved["w"] == 0 and moved["pixel1"] < 1e-5
     _, wrong = feature_style.losses(Fixed(Code(batch.ws + 1, batch.feature, AT)), proxy, GUIDES, plain, Recipe(), AT)
     assert wrong["w"] > 1 and wrong["pixel1"] > 1e-4
 

@@ -19,6 +19,7 @@ from vidinv.faces.embedder import IdentityNetwork
 from vidinv.frames import Code
 from vidinv.generators.base import Generator
 from vidinv.generators.ops import resize
+from vidinv.generators.proxy import Proxy
 from vidinv.losses.lpips import LPIPS
 
 BETAS = (0.8, 0.95)
@@ -58,7 +59,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Trace:
-    """What a frame hands to its neighbour: `latent` [L,D] = w+ - the encoder's, `feature` [C,h,w] = F - G^K(w).
+    """What a frame hands to its neighbour: `latent` [L,D] and `feature` [C,h,w], w+ and F less the encoder's.
 
     The `*_mean` and `*_square` are Adam's moments of the same shapes.
     """
@@ -79,10 +80,13 @@ def refine(
     effort: Effort,
     guides: Guides,
     settings: Settings = Settings(),
+    proxy: Proxy | None = None,
 ) -> tuple[Code, Trace]:
     """Refine the encoder's code of one frame [1,...] towards `target` [1,3,S,S]; returns it and what to hand on.
 
-    `before` is the neighbour frame's, or None at a start or after a cut: F then starts as the generator's own.
+    `before` is the neighbour frame's, or None at a start or after a cut: F then starts as the generator's own. With a
+    `proxy` the frames that have a neighbour take their gradients through its head in bfloat16, at a third of the cost;
+    what the head gets wrong where each descent starts is measured and added.
     """
     if code.feature is None or code.at is None or len(code) != 1:
         held = "a" if code.feature is not None else "no"
@@ -98,26 +102,53 @@ def refine(
         likeness = 1 - (guides.identity.embed(image) * person).sum()
         return s.pixel * pixel + s.perceptual * guides.perceptual(seen, wanted).mean() + identity * likeness
 
+    quick = proxy if before is not None else None
+
+    def whole(ws: Tensor, feature: Tensor | None = None) -> Tensor:
+        place = None if feature is None else at
+        return generator.synthesize(ws, feature=feature, at=place, size=generator.sizes[0])
+
+    def drawer(ws: Tensor, feature: Tensor | None = None) -> Callable[..., Tensor]:
+        """What draws w+ (and F) near here; what the head gets wrong here is measured and added."""
+        if quick is None:
+            return whole
+
+        def near(ws: Tensor, feature: Tensor | None = None) -> Tensor:
+            return quick(ws, feature, None if feature is None else at)
+
+        with torch.no_grad(), _bfloat16(ws):
+            gap = resize(whole(ws, feature), quick.head.spec.size) - near(ws, feature)
+        return lambda ws, feature=None: near(ws, feature) + gap
+
     def latent_loss(ws: Tensor) -> Tensor:
-        image = generator.synthesize(ws, size=generator.sizes[0])
-        return score(image, s.identity_latent) + s.keep * (ws - ws_start).square().sum(2).mean()
+        return score(draw_latent(ws), s.identity_latent) + s.keep * (ws - ws_start).square().sum(2).mean()
 
     def feature_loss(feature: Tensor) -> Tensor:
-        image = generator.synthesize(ws, feature=feature, at=at, size=generator.sizes[0])
-        return score(image, s.identity_feature)
+        return score(draw_feature(ws, feature), s.identity_feature)
 
     ws_start = code.ws if before is None else code.ws + before.latent
+    draw_latent = drawer(ws_start)
     moments = None if before is None else (before.latent_mean, before.latent_square)
     rate = s.start_latent if before is None else s.follow_latent
-    ws, latent_moments = _descend(ws_start, latent_loss, effort.latent, rate, moments)
+    half = quick is not None
+    ws, latent_moments = _descend(ws_start, latent_loss, effort.latent, rate, moments, half)
     with torch.no_grad():
         own = generator.synthesize(ws, stop=at)  # G^K(w)
-    feature_start = own if before is None else own + before.feature
+    feature_start = own if before is None else code.feature + before.feature
+    draw_feature = drawer(ws, feature_start)
     moments = None if before is None else (before.feature_mean, before.feature_square)
     rate = (s.start_feature if before is None else s.follow_feature) * float(own.std())
-    feature, feature_moments = _descend(feature_start, feature_loss, effort.feature, rate, moments)
-    trace = Trace(ws[0] - code.ws[0], feature[0] - own[0], *latent_moments, *feature_moments)
+    feature, feature_moments = _descend(feature_start, feature_loss, effort.feature, rate, moments, half)
+    trace = Trace(ws[0] - code.ws[0], feature[0] - code.feature[0], *latent_moments, *feature_moments)
     return replace(code, ws=ws, feature=feature), trace
+
+
+def between(code: Code, before: Trace, after: Trace, share: float) -> Code:
+    """The encoder's code of a frame [1,...] between two refined ones with what they found, `share` of the way along."""
+    if code.feature is None:
+        raise ValueError("a code between refined ones has a feature, as theirs have; this one has none")
+    ws = code.ws + torch.lerp(before.latent, after.latent, share)
+    return replace(code, ws=ws, feature=code.feature + torch.lerp(before.feature, after.feature, share))
 
 
 def _descend(
@@ -126,6 +157,7 @@ def _descend(
     steps: int,
     rate: float,
     moments: tuple[Tensor, Tensor] | None,
+    half: bool,
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
     """`start` [1,...] after `steps` of Adam, and its moments without the leading axis.
 
@@ -140,12 +172,17 @@ def _descend(
     for step in range(steps):
         if moments is None:
             optimiser.param_groups[0]["lr"] = rate * (1 - 0.8 * step / steps)
-        with torch.enable_grad():
-            optimiser.zero_grad(set_to_none=True)
-            loss(value).backward()
+        optimiser.zero_grad(set_to_none=True)
+        with torch.enable_grad(), _bfloat16(value, enabled=half):
+            away = loss(value)
+        away.backward()
         optimiser.step()
     state = optimiser.state[value]
     if not state:
         return value.detach(), (torch.zeros_like(start[0]), torch.zeros_like(start[0]))
     correction = 1 if moments is not None else 1 - BETAS[1] ** steps
     return value.detach(), (state["exp_avg"][0], state["exp_avg_sq"][0] / correction)
+
+
+def _bfloat16(like: Tensor, *, enabled: bool = True) -> torch.autocast:
+    return torch.autocast(like.device.type, torch.bfloat16, enabled=enabled)

@@ -14,23 +14,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vidinv.generators.base import Generator, LayerSpec
+from vidinv.generators.haar import inverse_haar
 
 FFHQ_CHANNELS = (512, 512, 512, 512, 512, 256, 128, 64)  # of the features at 4, 8, ... 512
 
 
-def inverse_haar(x: Tensor) -> Tensor:
-    """Inverse Haar transform: [N,4C,h,w] -> [N,C,2h,2w]; the first C channels are the low band.
+def pointwise(x: Tensor, weight: Tensor, style: Tensor) -> Tensor:
+    """1x1 convolution of x [N,C,h,w], channels scaled by style [N,C], with weight [D,C,1,1] -> [N,D,h*w].
 
-    The other 3C hold, channel by channel, the vertical, horizontal and diagonal detail.
+    As one matrix product per sample: on a CPU twice as fast as the convolution.
     """
-    n, channels, height, width = x.shape
-    c = channels // 4
-    low = x[:, :c]
-    vertical, horizontal, diagonal = x[:, c:].reshape(n, c, 3, height, width).unbind(2)
-    total, across = low + vertical, horizontal + diagonal  # upper rows
-    minus, differ = low - vertical, horizontal - diagonal  # lower rows
-    cells = torch.stack([total + across, total - across, minus + differ, minus - differ], 2)  # [N,C,4,h,w]
-    return functional.pixel_shuffle(cells.reshape(n, 4 * c, height, width), 2).mul_(0.5)
+    scaled = weight[None, :, :, 0, 0] * style[:, None]  # [N,D,C]
+    return torch.bmm(scaled, x.flatten(2))
 
 
 class Modulation(nn.Module):
@@ -58,13 +53,14 @@ class StyledConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1, c_out, 1, 1))
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        x = x * style[:, :, None, None]
-        if self.depthwise is not None:
-            x = functional.conv2d(x, self.depthwise, padding=1, groups=x.shape[1])
-            x = functional.conv2d(x, self.weight)
-        else:
-            x = functional.conv2d(x, self.weight, padding=1)
-        return functional.leaky_relu(x + (self.noise + self.bias), 0.2)
+        if self.depthwise is None:
+            x = functional.conv2d(x * style[:, :, None, None], self.weight, padding=1)
+            return functional.leaky_relu(x + self.noise + self.bias, 0.2)
+        x = functional.conv2d(x, self.depthwise, padding=1, groups=x.shape[1])
+        y = pointwise(x, self.weight, style)  # [N,D,h*w]; the style commutes with a depthwise convolution
+        # In place, and before the view: the product itself is needed by nobody, and memory bounds these layers.
+        y = functional.leaky_relu_(y.add_(self.noise.flatten(2)).add_(self.bias.flatten(2)), 0.2)
+        return y.unflatten(2, x.shape[2:])
 
 
 class Block(nn.Module):
@@ -91,7 +87,7 @@ class ToImage(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1, 12, 1, 1))
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        return functional.conv2d(x * style[:, :, None, None], self.weight) + self.bias
+        return pointwise(x, self.weight, style).unflatten(2, x.shape[2:]) + self.bias
 
 
 class MobileStyleGAN(Generator):

@@ -1,12 +1,13 @@
-"""A small distilled head: the generator's 32x32 feature to a 128x128 image, for cheap gradients.
+"""Small distilled heads: the generator's feature at some side to a small image, for cheap gradients and previews.
 
-It stands in for the rest of the synthesis in training. It is a stand-in, never an output: `fidelity` in its metadata
-says how far it is from the true image (PSNR, dB).
+A head stands in for the rest of the synthesis. `fidelity` in its metadata says how far it is from the true image,
+averaged to the head's size (PSNR, dB).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -17,7 +18,6 @@ from torch.nn import functional
 from vidinv.errors import UsageError
 from vidinv.generators.base import Generator
 
-SIDE = 32
 ASSETS = Path(__file__).parent.parent / "assets"
 
 
@@ -35,70 +35,109 @@ class Modulated(nn.Module):
         return self.conv(x * self.style(style)[:, :, None, None])
 
 
-class ProxyHead(nn.Module):
-    """Feature [N,C,32,32] and ws [N,L,D] -> image [N,3,128,128]: modulated convolutions and two pixel shuffles."""
+@dataclass(frozen=True)
+class HeadSpec:
+    """A head's shape: it reads [N,channels,side,side] and the last `slots` rows of w+, and draws `size` pixels."""
 
-    def __init__(self, channels: int = 512, width: int = 192, slots: int = 9, w_dim: int = 512) -> None:
+    side: int
+    size: int  # 2 * side or 4 * side
+    channels: int
+    slots: int
+    width: int
+    w_dim: int = 512
+
+
+# By size of the image. The encoder's training uses 128; refinement and fast runs use 256.
+FFHQ_HEADS = {128: HeadSpec(32, 128, 512, 9, 192), 256: HeadSpec(128, 256, 256, 5, 64)}
+
+
+class ProxyHead(nn.Module):
+    """Feature and ws [N,L,D] -> image [N,3,size,size]: modulated convolutions and one or two pixel shuffles."""
+
+    def __init__(self, spec: HeadSpec) -> None:
         super().__init__()
-        self.slots = slots  # the last `slots` rows of ws colour what this head replaces
-        style, fine = 128, width // 3
-        self.style = nn.Linear(slots * w_dim, style)
-        self.register_buffer("mean", torch.zeros(1, channels, 1, 1))
-        self.register_buffer("std", torch.ones(1, channels, 1, 1))
-        self.reduce = Modulated(channels, width, 1, style)
-        self.coarse = nn.ModuleList(Modulated(width, width, 3, style) for _ in range(2))
-        self.up = Modulated(width, 4 * fine, 3, style)
+        self.spec = spec
+        style, fine = 128, spec.width // 3 if spec.size == 4 * spec.side else spec.width
+        self.style = nn.Linear(spec.slots * spec.w_dim, style)
+        self.register_buffer("mean", torch.zeros(1, spec.channels, 1, 1))
+        self.register_buffer("std", torch.ones(1, spec.channels, 1, 1))
+        self.reduce = Modulated(spec.channels, spec.width, 1, style)
+        self.coarse = nn.ModuleList(Modulated(spec.width, spec.width, 3, style) for _ in range(2))
+        self.up = Modulated(spec.width, 4 * fine, 3, style) if spec.size == 4 * spec.side else None
         self.fine = Modulated(fine, fine, 3, style)
         self.out = Modulated(fine, 12, 3, style)
 
     def forward(self, feature: Tensor, ws: Tensor) -> Tensor:
-        if feature.shape[2:] != (SIDE, SIDE):
-            raise ValueError(f"the proxy head reads a [N,C,{SIDE},{SIDE}] feature, got {tuple(feature.shape)}")
+        spec = self.spec
+        if feature.shape[1:] != (spec.channels, spec.side, spec.side):
+            raise ValueError(
+                f"this head reads [N,{spec.channels},{spec.side},{spec.side}] features, got {tuple(feature.shape)}"
+            )
         with torch.autocast(feature.device.type, torch.bfloat16):
-            style = self.style(ws[:, -self.slots :].flatten(1))
-            x = ((feature - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
-            x = functional.leaky_relu(self.reduce(x, style), 0.2)
+            style = self.style(ws[:, -spec.slots :].flatten(1))
+            x = functional.leaky_relu(self._reduce(feature, style), 0.2)
             for layer in self.coarse:
                 x = x + functional.leaky_relu(layer(x, style), 0.2)
-            x = functional.leaky_relu(functional.pixel_shuffle(self.up(x, style), 2), 0.2)
+            if self.up is not None:
+                x = functional.leaky_relu(functional.pixel_shuffle(self.up(x, style), 2), 0.2)
             x = x + functional.leaky_relu(self.fine(x, style), 0.2)
             return functional.pixel_shuffle(self.out(x, style), 2).float()
 
+    def _reduce(self, feature: Tensor, style: Tensor) -> Tensor:
+        """The first 1x1 convolution, of the normalised feature: one product, for passing over a large one is slow."""
+        scale = self.reduce.style(style) / self.std.flatten()  # [N,C]
+        weight = self.reduce.conv.weight[None, :, :, 0, 0] * scale[:, None]  # [N,D,C]
+        bias = self.reduce.conv.bias[None, :, None] - weight @ self.mean.flatten()[:, None]  # [N,D,1]
+        x = torch.bmm(weight, feature.flatten(2)) + bias
+        return x.unflatten(2, feature.shape[2:]).contiguous(memory_format=torch.channels_last)
+
 
 class Proxy(nn.Module):
-    """G with its tail replaced by the head: ws (and F at layer `at`) -> image [N,3,128,128]."""
+    """G with its tail replaced by a head: ws (and F at layer `at`) -> image [N,3,size,size]."""
 
     def __init__(self, generator: Generator, head: ProxyHead) -> None:
         super().__init__()
         self.generator, self.head = generator, head
-        self.layer = generator.layer_at(SIDE)
+        self.layer = generator.layer_at(head.spec.side)
 
     def forward(self, ws: Tensor, feature: Tensor | None = None, at: int | None = None) -> Tensor:
         return self.head(self.generator.synthesize(ws, feature=feature, at=at, stop=self.layer), ws)
 
 
-HEADS: dict[str, Callable[[], ProxyHead]] = {
-    "mobile-stylegan-ffhq-1024": lambda: load_head(ASSETS / "proxy_head.safetensors"),
-    "mobile-stylegan-tiny": lambda: _tiny_head(),
-}
+def load(generator: Generator, size: int) -> Proxy:
+    """The proxy of a registered generator that draws `size` pixels, frozen, on its device."""
+    if (generator.name, size) not in HEADS:
+        raise UsageError(
+            f"{generator.name!r} has no proxy head of {size} pixels", remedy="distil one: python -m trainers.proxy_head"
+        )
+    head = HEADS[generator.name, size]().to(generator.w_avg.device)
+    return Proxy(generator, head).eval().requires_grad_(False)
 
 
-def load(generator: Generator) -> Proxy:
-    """The proxy of a registered generator, frozen, on its device."""
-    if generator.name not in HEADS:
-        raise UsageError(f"no proxy head for {generator.name!r}", remedy="distil one: python -m trainers.proxy_head")
-    return Proxy(generator, HEADS[generator.name]().to(generator.w_avg.device)).eval().requires_grad_(False)
-
-
-def load_head(path: Path) -> ProxyHead:
-    """The distilled head from its safetensors file, frozen."""
-    head = ProxyHead()
+def load_head(path: Path, spec: HeadSpec) -> ProxyHead:
+    """A distilled head from its safetensors file, frozen."""
+    head = ProxyHead(spec)
     with safe_open(str(path), framework="pt") as file:
         head.load_state_dict({key: file.get_tensor(key).float() for key in file.keys()})  # noqa: SIM118
     return head.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
 
-def _tiny_head() -> ProxyHead:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return ProxyHead(channels=16, width=9, slots=1, w_dim=32)
+def _shipped(size: int) -> Callable[[], ProxyHead]:
+    return lambda: load_head(ASSETS / f"proxy_head_{size}.safetensors", FFHQ_HEADS[size])
+
+
+def _tiny(spec: HeadSpec) -> Callable[[], ProxyHead]:
+    def make() -> ProxyHead:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            return ProxyHead(spec)
+
+    return make
+
+
+HEADS: dict[tuple[str, int], Callable[[], ProxyHead]] = {
+    ("mobile-stylegan-ffhq-1024", 128): _shipped(128),
+    ("mobile-stylegan-ffhq-1024", 256): _shipped(256),
+    ("mobile-stylegan-tiny", 128): _tiny(HeadSpec(32, 128, 16, 1, 9, 32)),
+    ("mobile-stylegan-tiny", 64): _tiny(HeadSpec(32, 64, 16, 1, 9, 32)),
+}

@@ -1,0 +1,118 @@
+"""What edits do to real faces: attributes and identity before and after, with a random direction as the control.
+
+python scripts/edit_table.py PICTURE_OR_CLIP ... --edit age+2 --edit age-2 --edit smile+1 [--picture sheet.png]
+
+Each picture, and `--frames` frames of each clip, is aligned, refined as a run's first frame is, and edited by Eq. 1.
+The control is a random unit vector at strength +2 of the first edit's deviation and rows. All measures are taken on
+the generator's own pictures, not on blended frames: `scripts/verify.py` does that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from stages import parts
+from vidinv import api
+from vidinv import config as configs
+from vidinv.cli.main import tune_process
+from vidinv.editing import directions, feature_edit
+from vidinv.editing.directions import Direction
+from vidinv.editing.refine import Effort
+from vidinv.faces import alignment, detector, landmarks
+from vidinv.faces.meter import load_meter
+from vidinv.frames import Array
+from vidinv.media import probe, reader
+from vidinv.media.colour import to_rgb
+
+SIZE = 512
+CLIPS = {".mp4", ".mkv", ".mov", ".webm"}
+
+
+def pictures(path: Path, count: int) -> Iterator[Array]:
+    """RGB uint8 [H,W,3]: the picture, or `count` frames spread over the clip."""
+    if path.suffix.lower() not in CLIPS:
+        yield cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+        return
+    total = probe.probe(path).frame_count
+    wanted = {int((k + 0.5) * total / count) for k in range(count)}
+    for batch in reader.read(path, batch=1):
+        if batch.index[0] in wanted:
+            planes = batch.native[0]
+            rgb = to_rgb(planes, batch.colour, (0, 0, planes.width, planes.height))
+            yield np.rint(rgb * 255).astype(np.uint8)
+
+
+def crops(path: Path, count: int, detect: detector.Detector, points: landmarks.Landmarker) -> Iterator[Tensor]:
+    """Aligned faces [1,3,512,512] in [-1,1]."""
+    for rgb in pictures(path, count):
+        boxes = detect.detect(rgb).boxes[:1]
+        if len(boxes):
+            to_frame = alignment.to_frame(points.detect(rgb, boxes)[0], SIZE)
+            crop = alignment.warp_cpu(rgb.astype(np.float32) / 127.5 - 1, to_frame, SIZE)
+            yield torch.from_numpy(crop).permute(2, 0, 1)[None].float().clamp(-1, 1)
+
+
+def control(like: Direction) -> Direction:
+    """A random unit vector with the deviation and rows of `like`."""
+    vector = torch.randn(like.vector.shape, generator=torch.Generator().manual_seed(5))
+    return replace(like, name="random", vector=vector / vector.norm())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("paths", type=Path, nargs="+")
+    parser.add_argument("--edit", action="append", required=True, dest="edits")
+    parser.add_argument("--frames", type=int, default=2, help="of each clip")
+    parser.add_argument("--json", metavar="FILE", help="also write the figures there; - is standard output")
+    parser.add_argument("--picture", type=Path, help="source, inversion and edits, one row per face")
+    args = parser.parse_args()
+    tune_process()
+    models, meter = api.load(), load_meter()
+    steps = configs.load("balanced").refine
+    effort, refine = Effort(steps.first_latent, steps.first_feature), parts.refiner("default", models)
+    wanted = [directions.parse_edit(text) for text in args.edits]
+    moves = [(directions.load(edit.name, models.generator.space), edit.strength) for edit in wanted]
+    moves.append((control(moves[0][0]), 2.0))
+    names = ["source", "inversion", *args.edits, "random+2"]
+    found: dict[str, list[dict[str, Any]]] = {}
+    sheet = []
+    for path in args.paths:
+        for crop in crops(path, args.frames, detector.load_detector(), landmarks.load_landmarks()):
+            with torch.no_grad():
+                code = models.encoder(crop)
+            code, _ = refine(code, crop, None, effort)
+            edited = [feature_edit.edit(models.generator, code, [move]) for move in moves]
+            with torch.no_grad():
+                made = [
+                    models.generator.synthesize(c.ws, feature=c.feature, at=c.at, size=SIZE).clamp(-1, 1)
+                    for c in (code, *edited)
+                ]
+            images = torch.cat([crop, *made])
+            measured = meter.measure(images)
+            measured |= {network: embed(images) @ embed(crop)[0] for network, embed in models.identity.items()}
+            row = {key: {n: round(float(v), 3) for n, v in zip(names, of, strict=True)} for key, of in measured.items()}
+            found.setdefault(path.name, []).append(row)
+            print(path.name, row, flush=True, file=sys.stderr)
+            small = torch.nn.functional.avg_pool2d(images, 2)
+            sheet.append(np.concatenate(list(small.permute(0, 2, 3, 1).numpy()), 1))  # [256,256*K,3]
+    if args.picture:
+        whole = np.rint((np.concatenate(sheet) + 1) * 127.5).astype(np.uint8)
+        cv2.imwrite(str(args.picture), cv2.cvtColor(whole, cv2.COLOR_RGB2BGR))
+    if args.json:
+        text = json.dumps(found, indent=1)
+        print(text) if args.json == "-" else Path(args.json).write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()

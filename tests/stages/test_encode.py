@@ -1,0 +1,95 @@
+"""Which frames are refined, and what the frames between them take."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+import torch
+
+from stages import encode
+from vidinv.config import RefineConfig
+from vidinv.editing.refine import Effort, Trace
+from vidinv.encoders import registry as encoders
+from vidinv.frames import Code, Colour, FaceBatch, FrameBatch, Work
+
+
+@pytest.mark.parametrize(
+    ("rate", "gap", "expected"),
+    [(30, 0.1, [2, 5]), (25, 0.1, [1, 3, 5]), (15, 0.1, [0, 1, 2, 3, 4, 5]), (25, 0.0, [0, 1, 2, 3, 4, 5])],
+)
+def test_keys_lie_no_further_apart_than_the_gap(rate: int, gap: float, expected: list[int]) -> None:
+    assert encode.keys([k / rate for k in range(6)], gap) == expected
+
+
+def test_keys_follow_time_and_not_the_frame_number() -> None:
+    assert encode.keys([0.0, 0.01, 0.02, 0.3, 0.31, 0.32], 0.1) == [2, 3, 5]
+    assert encode.keys([7.0], 0.1) == [0]
+
+
+class Counting:
+    """A refinement that only notes its calls and hands on a trace filled with their number."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[bool, Effort]] = []
+
+    def __call__(self, code: Code, image: torch.Tensor, before: Trace | None, effort: Effort) -> tuple[Code, Trace]:
+        assert code.feature is not None
+        self.calls.append((before is None, effort))
+        level = float(len(self.calls))
+        trace = Trace(*(torch.full_like(x[0], level) for x in (code.ws, code.feature) * 3))
+        return Code(code.ws + level, code.feature + level, code.at, space=code.space), trace
+
+
+def works(count: int, size: int = 6, *, cut_at: int | None = None) -> list[Work]:
+    """`count` Works of `size` frames at 30 frames/s, one face on each."""
+    made = []
+    for k in range(count):
+        index = tuple(range(k * size, (k + 1) * size))
+        frames = FrameBatch((None,) * size, Colour("bt709", False), index, Fraction(1, 30), index)  # type: ignore[arg-type]
+        faces = FaceBatch(
+            image=torch.zeros(size, 3, 64, 64),
+            frame=torch.arange(size),
+            track=torch.zeros(size, dtype=torch.int64),
+            to_frame=torch.eye(2, 3).double().repeat(size, 1, 1),
+        )
+        made.append(Work(frames=frames, faces=faces, new_shot=k in (0, cut_at)))
+    return made
+
+
+STEPS = RefineConfig(first_latent=9, first_feature=8, latent=2, feature=1, gap=0.1)
+
+
+def test_the_first_frame_gets_the_long_refinement_and_keys_the_short_one(tmp_path: Path) -> None:
+    refine, encoder = Counting(), encoders.load("feature-style-tiny")
+    done = list(encode.build(encoder, refine, STEPS, encode.Traces(tmp_path))(iter(works(2))))
+    first, short = Effort(9, 8), Effort(2, 1)
+    assert refine.calls == [(True, first), (False, short), (False, short), (False, short), (False, short)]
+    plain = encoder(torch.zeros(1, 3, 64, 64))
+    added = torch.cat([work.codes.ws[:, 0, 0] - plain.ws[0, 0, 0] for work in done if work.codes is not None])
+    thirds = [1, 1.5, 2, 7 / 3, 8 / 3, 3, 10 / 3, 11 / 3, 4, 13 / 3, 14 / 3, 5]  # keys at 0, 2, 5, 8, 11
+    torch.testing.assert_close(added, torch.tensor(thirds), atol=1e-5, rtol=0)
+
+
+def test_nothing_crosses_a_cut(tmp_path: Path) -> None:
+    refine, encoder = Counting(), encoders.load("feature-style-tiny")
+    list(encode.build(encoder, refine, STEPS, encode.Traces(tmp_path))(iter(works(2, cut_at=1))))
+    assert [anew for anew, _ in refine.calls] == [True, False, False, True, False, False]
+
+
+def test_a_restored_state_gives_the_same_codes(tmp_path: Path) -> None:
+    encoder = encoders.load("feature-style-tiny")
+    whole = list(encode.build(encoder, Counting(), STEPS, encode.Traces(tmp_path))(iter(works(2))))
+    traces = encode.Traces(tmp_path)
+    first = list(encode.build(encoder, refine := Counting(), STEPS, traces)(iter(works(1))))
+    traces.save(6)
+    again = encode.Traces(tmp_path)
+    again.restore(6)
+    again_refine = Counting()
+    again_refine.calls = list(refine.calls)
+    second = list(encode.build(encoder, again_refine, STEPS, again)(iter(works(2)[1:])))
+    for expected, got in zip(whole, first + second, strict=True):
+        assert expected.codes is not None and got.codes is not None
+        torch.testing.assert_close(got.codes.ws, expected.codes.ws)
+        torch.testing.assert_close(got.codes.feature, expected.codes.feature)
