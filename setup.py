@@ -19,6 +19,7 @@ CORE = [
     "scenedetect>=0.6.5",
     "tensorboard>=2.18",
     "torch>=2.5.1,<2.14",
+    "torchmetrics>=1.6",
     "typer>=0.15",
     "unearth>=0.19",
 ]

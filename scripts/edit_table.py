@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
 
 from stages import parts
 from vidinv import api
@@ -29,38 +27,10 @@ from vidinv.cli.main import tune_process
 from vidinv.editing import directions, feature_edit
 from vidinv.editing.directions import Direction
 from vidinv.editing.refine import Effort
-from vidinv.faces import alignment, detector, landmarks
+from vidinv.faces import detector, landmarks, pictures
 from vidinv.faces.meter import load_meter
-from vidinv.frames import Array
-from vidinv.media import probe, reader
-from vidinv.media.colour import to_rgb
 
 SIZE = 512
-CLIPS = {".mp4", ".mkv", ".mov", ".webm"}
-
-
-def pictures(path: Path, count: int) -> Iterator[Array]:
-    """RGB uint8 [H,W,3]: the picture, or `count` frames spread over the clip."""
-    if path.suffix.lower() not in CLIPS:
-        yield cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
-        return
-    total = probe.probe(path).frame_count
-    wanted = {int((k + 0.5) * total / count) for k in range(count)}
-    for batch in reader.read(path, batch=1):
-        if batch.index[0] in wanted:
-            planes = batch.native[0]
-            rgb = to_rgb(planes, batch.colour, (0, 0, planes.width, planes.height))
-            yield np.rint(rgb * 255).astype(np.uint8)
-
-
-def crops(path: Path, count: int, detect: detector.Detector, points: landmarks.Landmarker) -> Iterator[Tensor]:
-    """Aligned faces [1,3,512,512] in [-1,1]."""
-    for rgb in pictures(path, count):
-        boxes = detect.detect(rgb).boxes[:1]
-        if len(boxes):
-            to_frame = alignment.to_frame(points.detect(rgb, boxes)[0], SIZE)
-            crop = alignment.warp_cpu(rgb.astype(np.float32) / 127.5 - 1, to_frame, SIZE)
-            yield torch.from_numpy(crop).permute(2, 0, 1)[None].float().clamp(-1, 1)
 
 
 def control(like: Direction) -> Direction:
@@ -79,6 +49,7 @@ def main() -> None:
     args = parser.parse_args()
     tune_process()
     models, meter = api.load(), load_meter()
+    finder = pictures.Finder(detector.load_detector(), landmarks.load_landmarks())
     steps = configs.load("balanced").refine
     effort, refine = Effort(steps.first_latent, steps.first_feature), parts.refiner("default", models)
     wanted = [directions.parse_edit(text) for text in args.edits]
@@ -87,8 +58,8 @@ def main() -> None:
     names = ["source", "inversion", *args.edits, "random+2"]
     found: dict[str, list[dict[str, Any]]] = {}
     sheet = []
-    for path in args.paths:
-        for crop in crops(path, args.frames, detector.load_detector(), landmarks.load_landmarks()):
+    for path in pictures.files(args.paths):
+        for crop in pictures.crops(path, args.frames, SIZE, finder):
             with torch.no_grad():
                 code = models.encoder(crop)
             code, _ = refine(code, crop, None, effort)

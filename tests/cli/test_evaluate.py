@@ -1,0 +1,39 @@
+"""`vidinv evaluate inversion`: what it refuses, and a small whole run with the fetched parts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from vidinv.cli.main import main
+from vidinv.generators import registry
+
+
+def test_a_folder_without_pictures_exits_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "inversion", "--data", str(tmp_path)]) == 3
+    assert str(tmp_path) in capsys.readouterr().err
+
+
+def test_an_unknown_method_exits_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "inversion", "--data", str(tmp_path), "--method", "magic"]) == 2
+    assert "encoder" in capsys.readouterr().err
+
+
+@pytest.mark.weights
+def test_the_encoder_is_measured_on_a_generated_face(tmp_path: Path) -> None:
+    generator = registry.load("mobile-stylegan-ffhq-1024")
+    with torch.no_grad():
+        w = generator.w_avg.lerp(generator.sample(1, seed=4), 0.7)
+        face = generator.synthesize(generator.broadcast(w), size=512)[0].clamp(-1, 1)
+    pixels = ((face.permute(1, 2, 0) + 1) * 127.5).round().byte().numpy()
+    cv2.imwrite(str(tmp_path / "face.png"), cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2BGR))
+    options = ["--aligned", "--method", "encoder", "--offline", "--json", str(tmp_path / "t.json")]
+    assert main(["evaluate", "inversion", "--data", str(tmp_path), "--picture", str(tmp_path / "g.png"), *options]) == 0
+    row = json.loads((tmp_path / "t.json").read_text())["encoder"]
+    assert row["n"] == 1 and row["psnr"] > 18 and row["id"] > 0.3 and 0 < row["lpips"] < 0.5
+    assert cv2.imread(str(tmp_path / "g.png")).shape == (256, 512, 3)

@@ -1,0 +1,75 @@
+"""The table of inversions on tiny networks, where the right answers are known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vidinv.editing.refine import Effort, Guides
+from vidinv.frames import Code
+from vidinv.generators import mobile_stylegan
+from vidinv.report import inversions
+
+
+class PooledPixels(nn.Module):
+    """A person is the picture at 8x8."""
+
+    def embed(self, image: Tensor) -> Tensor:
+        return functional.normalize(functional.adaptive_avg_pool2d(image, 8).flatten(1), dim=1)
+
+
+class MeanDifference(nn.Module):
+    """[N,3,S,S] twice -> [N]."""
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return (a - b).abs().mean((1, 2, 3))
+
+
+class Knowing(nn.Module):
+    """An encoder that answers with one code."""
+
+    def __init__(self, code: Code) -> None:
+        super().__init__()
+        self.code = code
+
+    def forward(self, image: Tensor) -> Code:
+        return self.code
+
+
+@pytest.fixture(scope="module")
+def setting() -> tuple[inversions.Networks, Tensor]:
+    """Networks whose encoder knows the face exactly, and that face."""
+    generator = mobile_stylegan.tiny()
+    ws = generator.broadcast(generator.sample(1, seed=2)).clone()
+    code = Code(ws, generator.synthesize(ws, stop=2), 2, space=generator.space)
+    guides: Any = Guides(PooledPixels(), MeanDifference())  # type: ignore[arg-type]
+    face = generator.synthesize(ws, size=generator.sizes[0]).clamp(-1, 1)
+    networks = inversions.Networks(generator, Knowing(code), guides, PooledPixels())  # type: ignore[arg-type]
+    return networks, face
+
+
+def table(setting: tuple[inversions.Networks, Tensor], names: list[str], shown: list[int]) -> dict[str, Any]:
+    networks, face = setting
+    faces = [(name, face) for name in names]
+    hear = lambda name, row: shown.append(len(row))  # noqa: E731
+    return inversions.evaluate(networks, faces, inversions.METHODS, Effort(1, 1), 5, hear)
+
+
+def test_a_perfect_encoder_is_better_than_an_optimisation_cut_short(
+    setting: tuple[inversions.Networks, Tensor],
+) -> None:
+    shown: list[int] = []
+    found = table(setting, ["a.png", "b.png"], shown)
+    assert set(found) == set(inversions.METHODS) and shown == [4, 4]
+    assert found["encoder"]["n"] == 2 and "ic" not in found["encoder"]
+    assert found["encoder"]["id"] == pytest.approx(1, abs=1e-3) and found["encoder"]["mse"] < 1e-4
+    assert found["optimised"]["psnr"] < found["encoder"]["psnr"]
+
+
+def test_frames_of_one_clip_have_a_consistency(setting: tuple[inversions.Networks, Tensor]) -> None:
+    found = table(setting, ["clip.mp4"] * 3, [])
+    assert found["source"] == {"ic": pytest.approx(1, abs=1e-3)}
+    assert found["encoder"]["ic"] == pytest.approx(1, abs=1e-3)

@@ -1,0 +1,85 @@
+"""Aligned faces of pictures and clips, for measuring: what a folder holds, read and cut like a run's frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from vidinv.errors import InputUnreadable
+from vidinv.faces import alignment
+from vidinv.faces.detector import Detector
+from vidinv.faces.landmarks import Landmarker
+from vidinv.frames import Array
+from vidinv.media import probe, reader
+from vidinv.media.colour import to_rgb
+
+CLIPS = frozenset({".mp4", ".mkv", ".mov", ".webm", ".avi"})
+PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+
+
+@dataclass(frozen=True)
+class Finder:
+    """What finds a face and its landmarks."""
+
+    detect: Detector
+    points: Landmarker
+
+
+def files(paths: list[Path]) -> list[Path]:
+    """Pictures and clips among `paths` and in its folders, in order; InputUnreadable where there are none."""
+    found: list[Path] = []
+    for path in paths:
+        inside = sorted(path.iterdir()) if path.is_dir() else [path]
+        found += [entry for entry in inside if entry.suffix.lower() in CLIPS | PICTURES]
+    if not found:
+        raise InputUnreadable(
+            f"no picture and no clip in {', '.join(map(str, paths))}", remedy="give files, or a folder that holds some"
+        )
+    return found
+
+
+def is_clip(path: Path) -> bool:
+    """Whether the file is a clip by its name."""
+    return path.suffix.lower() in CLIPS
+
+
+def frames(path: Path, count: int) -> Iterator[Array]:
+    """RGB uint8 [H,W,3]: the picture itself, or `count` frames spread evenly over the clip."""
+    if not is_clip(path):
+        picture = cv2.imread(str(path))
+        if picture is None:
+            raise InputUnreadable(f"{path} is not a readable picture", remedy="give a .jpg or .png")
+        yield cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+        return
+    total = probe.probe(path).frame_count
+    wanted = {int((k + 0.5) * total / count) for k in range(count)}
+    for batch in reader.read(path, batch=1):
+        if batch.index[0] in wanted:
+            planes = batch.native[0]
+            rgb = to_rgb(planes, batch.colour, (0, 0, planes.width, planes.height))
+            yield np.rint(rgb * 255).astype(np.uint8)
+
+
+def crops(path: Path, count: int, size: int, finder: Finder | None) -> Iterator[Tensor]:
+    """The largest face of each frame, FFHQ-aligned, [1,3,size,size] in [-1,1]; frames without one are left out.
+
+    Without a `finder` the pictures are taken as aligned already.
+    """
+    for rgb in frames(path, count):
+        if finder is None:
+            yield _tensor(cv2.resize(rgb, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32) / 255)
+            continue
+        boxes = finder.detect.detect(rgb).boxes[:1]
+        if len(boxes):
+            to_frame = alignment.to_frame(finder.points.detect(rgb, boxes)[0], size)
+            yield _tensor(alignment.warp_cpu(rgb.astype(np.float32) / 255, to_frame, size))
+
+
+def _tensor(picture: Array) -> Tensor:
+    return torch.from_numpy(picture).permute(2, 0, 1)[None].float().mul(2).sub(1).clamp(-1, 1)  # HWC -> 1CHW

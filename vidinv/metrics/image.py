@@ -1,0 +1,35 @@
+"""How alike two images are: mean squared error, PSNR and SSIM on [-1,1]."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+PEAK = 2.0  # of images in [-1,1]
+
+
+def mse(a: Tensor, b: Tensor) -> Tensor:
+    """Mean squared error [N] of [N,C,H,W]."""
+    _check(a, b)
+    return (a - b).square().mean((1, 2, 3))
+
+
+def psnr(a: Tensor, b: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio [N] in dB of [N,C,H,W] in [-1,1]; infinite for equal images."""
+    return 10 * torch.log10(PEAK**2 / mse(a, b))
+
+
+def ssim(a: Tensor, b: Tensor) -> Tensor:
+    """Structural similarity [N] (Wang et al., 11x11 Gaussian window, sigma 1.5) of [N,C,H,W] in [-1,1]."""
+    _check(a, b)
+    found = structural_similarity_index_measure(a, b, data_range=PEAK, reduction="none")
+    assert isinstance(found, Tensor)
+    return found.reshape(len(a))
+
+
+def _check(a: Tensor, b: Tensor) -> None:
+    if a.shape != b.shape or a.ndim != 4:
+        raise ValueError(
+            f"image metrics take two batches [N,C,H,W] of one shape, got {tuple(a.shape)}, {tuple(b.shape)}"
+        )

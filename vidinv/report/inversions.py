@@ -1,0 +1,109 @@
+"""How well faces are inverted: the encoder alone, with refinement, and by optimisation of w+ as the baseline.
+
+Protocol: aligned faces, compared at 256 pixels in [-1,1]; LPIPS with AlexNet, ID the cosine of ArcFace embeddings,
+with an independent network's beside it. IC (Feature-Style encoder paper, Eq. 9) where a clip gave several frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vidinv.editing.refine import Effort, Guides, refine
+from vidinv.encoders.base import Encoder
+from vidinv.faces.embedder import IdentityNetwork
+from vidinv.frames import Array, Code
+from vidinv.generators.base import Generator
+from vidinv.generators.ops import resize
+from vidinv.metrics import identity, image
+
+METHODS = ("encoder", "refined", "optimised")
+SIZE = 256
+
+
+@dataclass(frozen=True)
+class Networks:
+    """What inverts and what judges; `other` is an identity network that no training or refinement uses."""
+
+    generator: Generator
+    encoder: Encoder
+    guides: Guides
+    other: IdentityNetwork
+
+
+@dataclass
+class Rows:
+    """Figures of one method, one entry per face; `embeddings` by clip, for IC."""
+
+    figures: dict[str, list[float]] = field(default_factory=dict)
+    embeddings: dict[str, list[Array]] = field(default_factory=dict)
+
+    def summary(self) -> dict[str, float | int]:
+        """Means over the faces, IC over the clips with more than one frame, and the number of faces."""
+        means: dict[str, float | int] = {name: round(float(np.mean(v)), 4) for name, v in self.figures.items()}
+        clips = [identity.consistency(np.stack(rows)) for rows in self.embeddings.values() if len(rows) > 1]
+        if clips:
+            means["ic"] = round(float(np.mean(clips)), 4)
+        return means | {"n": len(next(iter(self.figures.values()), []))}
+
+
+def invert(networks: Networks, method: str, face: Tensor, first: Effort, baseline: int) -> Tensor:
+    """The inversion's picture [1,3,S,S] of a face [1,3,S,S] by one of METHODS."""
+    generator = networks.generator
+    size = generator.sizes[0]
+    with torch.no_grad():
+        code = networks.encoder(face)
+    if method == "refined":
+        code, _ = refine(generator, code, face, None, first, networks.guides)
+    if method == "optimised":
+        ws = generator.broadcast(generator.w_avg[None])
+        start = Code(ws, generator.synthesize(ws, stop=code.at), code.at, space=code.space)
+        found, _ = refine(generator, start, face, None, Effort(baseline, 0), networks.guides)
+        code = replace(found, feature=None, at=None)
+    with torch.no_grad():
+        return generator.synthesize(code.ws, feature=code.feature, at=code.at, size=size).clamp(-1, 1)
+
+
+def evaluate(
+    networks: Networks,
+    faces: Iterable[tuple[str, Tensor]],
+    methods: Iterable[str],
+    first: Effort,
+    baseline: int,
+    seen: Callable[[str, list[Tensor]], None],
+) -> dict[str, dict[str, float | int]]:
+    """{METHOD: {psnr, ssim, mse, lpips, id, id_other, ic?, n}} over (clip or picture name, face [1,3,S,S]).
+
+    `seen` hears of every face: its name, and the face with its inversions at 256 pixels.
+    """
+    rows = {method: Rows() for method in methods}
+    source = Rows()
+    for name, face in faces:
+        small, shown = resize(face, SIZE), [resize(face, SIZE)]
+        person, other = networks.guides.identity.embed(face), networks.other.embed(face)
+        source.embeddings.setdefault(name, []).append(person[0].numpy())
+        for method, found in rows.items():
+            made = invert(networks, method, face, first, baseline)
+            picture = resize(made, SIZE)
+            shown.append(picture)
+            with torch.no_grad():
+                alike = networks.guides.identity.embed(made)
+                figures = {
+                    "psnr": image.psnr(picture, small),
+                    "ssim": image.ssim(picture, small),
+                    "mse": image.mse(picture, small),
+                    "lpips": networks.guides.perceptual(picture, small),
+                    "id": (alike * person).sum(1),
+                    "id_other": (networks.other.embed(made) * other).sum(1),
+                }
+            for key, value in figures.items():
+                found.figures.setdefault(key, []).append(float(value))
+            found.embeddings.setdefault(name, []).append(alike[0].numpy())
+        seen(name, shown)
+    table = {method: found.summary() for method, found in rows.items()}
+    clips = source.summary()
+    return table | ({"source": {"ic": clips["ic"]}} if "ic" in clips else {})
