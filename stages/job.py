@@ -126,8 +126,8 @@ def _run(request: Request, info: VideoInfo, moves: Moves, folder: JobFolder, lis
     listener.phase("analyse", info.frame_count)
     only = None if request.at is None else (request.at, request.at + config.preview_seconds)
     sightings = analyse.analyse(
-        lambda first: reader.read(request.source, batch=config.batch, first=first),
-        backend.locator() if works_on_faces else None,
+        lambda first: reader.read(request.source, batch=config.batch, first=first, reader=config.reader),
+        backend.locator(config.landmarks) if works_on_faces else None,
         folder.path,
         config,
         info.rotation,

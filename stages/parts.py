@@ -28,7 +28,7 @@ from vidinv.generators.proxy import Proxy
 
 @dataclass(frozen=True)
 class Found:
-    """N faces of one frame: `boxes` [N,4], `scores` [N], `landmarks` [N,106,2] in frame pixels, `embeddings` [N,D]."""
+    """N faces of one frame: `boxes` [N,4], `scores` [N], `landmarks` [N,P,2] in frame pixels, `embeddings` [N,D]."""
 
     boxes: Array
     scores: Array
@@ -57,7 +57,7 @@ class Models:
 class Backend:
     """One choice of networks; each part is loaded when it is called for. `needs` are catalogue names."""
 
-    locator: Callable[[], Locate]
+    locator: Callable[[str], Locate]  # of a landmark source
     models: Callable[[str], Models]
     space: str
     needs: tuple[str, ...]
@@ -114,10 +114,10 @@ def _no_distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return (a - b).abs().mean()
 
 
-def _scrfd() -> Locate:
+def _scrfd(source: str) -> Locate:
     from vidinv.faces import detector, embedder, landmarks
 
-    detect, points, arcface = detector.load_detector(), landmarks.load_landmarks(), embedder.load_arcface()
+    detect, points, arcface = detector.load_detector(), landmarks.LANDMARKS[source](), embedder.load_arcface()
 
     def locate(rgb: Array, rotation: int, boxes: Array | None) -> Found:
         turn = -rotation  # the detector counts counter-clockwise
@@ -166,7 +166,7 @@ def _bisenet() -> Region:
     return region
 
 
-def _centre() -> Locate:
+def _centre(source: str) -> Locate:
     """One upright face in the middle of every frame that is not nearly black; landmarks by fixed proportions."""
     from vidinv.faces.landmarks import EYE_LEFT, EYE_RIGHT, MOUTH_LEFT, MOUTH_RIGHT, NOSE_TIP
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from stages.analyse import Sightings
-from stages.parts import Backend
+from stages.parts import Backend, Locate
 from vidinv.config import RunConfig
 from vidinv.errors import InputUnreadable, NoFaceFound, UsageError
 from vidinv.faces.tracker import FrameFaces, Tracker
@@ -33,11 +34,11 @@ def link(seen: Sightings, config: RunConfig, backend: Backend, source: Path) -> 
         raise NoFaceFound(
             f"no face in {source.name} ({len(seen.pts)} frames searched)", remedy="choose a clip that shows a face"
         )
-    kept = choose(tracks, config.faces, backend, source)
+    kept = choose(tracks, config.faces, lambda: backend.locator(config.landmarks), source)
     return Analysis(len(seen.pts), seen.pts, seen.time_base, seen.shots, tuple(kept))
 
 
-def choose(tracks: list[Track], asked: str, backend: Backend, source: Path) -> list[Track]:
+def choose(tracks: list[Track], asked: str, locator: Callable[[], Locate], source: Path) -> list[Track]:
     """The tracks that `asked` names: all, largest, N (counted from 0, largest first) or a reference picture's path."""
     if asked == "all":
         return tracks
@@ -51,7 +52,7 @@ def choose(tracks: list[Track], asked: str, backend: Backend, source: Path) -> l
         return [tracks[int(asked)]]
     if not Path(asked).exists():
         raise UsageError(f"--faces {asked!r} is not known", remedy="give all, largest, a number or a picture")
-    wanted = _reference(Path(asked), backend)
+    wanted = _reference(Path(asked), locator())
     best = max(tracks, key=lambda track: float(track.embedding @ wanted))
     likeness = float(best.embedding @ wanted)
     if likeness < LIKE:
@@ -62,11 +63,11 @@ def choose(tracks: list[Track], asked: str, backend: Backend, source: Path) -> l
     return [best]
 
 
-def _reference(path: Path, backend: Backend) -> Array:
+def _reference(path: Path, locate: Locate) -> Array:
     picture = cv2.imread(str(path))
     if picture is None:
         raise InputUnreadable(f"{path} is not a readable picture", remedy="give a .jpg or .png")
-    found = backend.locator()(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), 0, None)
+    found = locate(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), 0, None)
     if not len(found.scores):
         raise NoFaceFound(f"no face in {path}", remedy="give a picture that shows the person's face")
     return np.asarray(found.embeddings[0])

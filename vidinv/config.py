@@ -21,6 +21,8 @@ CHOICES = {
     "device": ("auto", "cpu", "cuda"),
     "engine": ("eager",),
     "backend": ("default", "tiny"),
+    "landmarks": ("2d106", "fan"),
+    "reader": ("pyav", "decord"),
 }
 
 
@@ -68,6 +70,8 @@ class RunConfig:
     engine: str = "eager"
     device: str = "auto"
     threads: int = 0  # 0: every core the process may use
+    reader: str = "pyav"  # of the analysis; decord (extra [decord]) gives RGB only, so the render always takes pyav
+    landmarks: str = "2d106"  # fan needs the extra [face-alignment] and its weights on this machine
     faces: str = "largest"
     edits: tuple[str, ...] = ()
     blend: str = "auto"

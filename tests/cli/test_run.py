@@ -17,7 +17,7 @@ from stages.job import Request
 from tests.clips import make_clip
 from vidinv import config as configs
 from vidinv.cli.main import main
-from vidinv.media import reader
+from vidinv.media import probe, reader
 
 STEPS = [
     *("--set", "refine.first_latent=2", "--set", "refine.first_feature=1"),
@@ -193,3 +193,25 @@ def test_a_job_killed_without_warning_resumes_to_the_same_output(tmp_path: Path)
     assert json.loads((tmp_path / "killed.mp4.json").read_text())["faces"] == 60
     for (pts, old), (same, new) in zip(frames_of(whole), frames_of(killed), strict=True):
         assert pts == same and all(np.array_equal(a, b) for a, b in zip(old, new, strict=True))
+
+
+@pytest.mark.parametrize("rotation", [90, 180])
+def test_a_rotated_clip_is_edited_upright_and_stays_rotated(tmp_path: Path, rotation: int) -> None:
+    clip, output = make_clip(tmp_path / "in.mp4", frames=4, rotation=rotation), tmp_path / "out.mp4"
+    assert run(clip, "--edit", "age+3", "-o", output, "--codec", "lossless", *TINY) == 0
+    assert probe.probe(output).rotation == probe.probe(clip).rotation == rotation
+    assert [pts for pts, _ in frames_of(output)] == [pts for pts, _ in frames_of(clip)]
+
+
+def test_an_analysis_by_decord_gives_the_same_output(clip: Path) -> None:
+    pytest.importorskip("decord", reason="the extra [decord] is not installed")
+    options = ["--edit", "age+3", "--codec", "lossless", *TINY]
+    one, other = clip.parent / "one.mp4", clip.parent / "other.mp4"
+    assert run(clip, "-o", one, *options) == 0
+    assert run(clip, "-o", other, *options, "--set", "reader=decord") == 0
+    for (_, old), (_, new) in zip(frames_of(one), frames_of(other), strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(old, new, strict=True))
+
+
+def test_an_unknown_landmark_source_exits_2(clip: Path) -> None:
+    assert run(clip, "--edit", "age+3", *TINY, "--set", "landmarks=dlib") == 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from vidinv.faces import similarity
-from vidinv.faces.landmarks import EYE_LEFT, EYE_RIGHT, MOUTH_LEFT, MOUTH_RIGHT
+from vidinv.faces.landmarks import five_points
 from vidinv.faces.similarity import invert
 from vidinv.faces.warp import paste, warp_cpu, warp_device
 from vidinv.frames import Array
@@ -31,13 +31,10 @@ def ffhq_quad(eye_left: Array, eye_right: Array, mouth_left: Array, mouth_right:
 def to_frame(landmarks: Array, size: int) -> Array:
     """Similarity [2,3] float64 from the pixel centres of a size x size crop to frame pixel centres.
 
-    `landmarks` [106,2] in frame pixels.
+    `landmarks` [106,2] or [68,2] in frame pixels.
     """
-    if landmarks.shape != (106, 2):
-        raise ValueError(f"alignment takes 106 landmarks [106,2], got {landmarks.shape}")
-    points = landmarks.astype(np.float64)
-    eyes = points[list(EYE_LEFT)].mean(0), points[list(EYE_RIGHT)].mean(0)
-    corners = ffhq_quad(*eyes, points[MOUTH_LEFT], points[MOUTH_RIGHT])
+    eye_left, eye_right, _, mouth_left, mouth_right = five_points(landmarks)
+    corners = ffhq_quad(eye_left, eye_right, mouth_left, mouth_right)
     edge = size - 0.5  # the quad joins the outer edges of the corner pixels
     return similarity.fit(np.array([(-0.5, -0.5), (-0.5, edge), (edge, edge), (edge, -0.5)]), corners)
 

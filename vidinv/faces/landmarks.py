@@ -111,8 +111,8 @@ LANDMARKS: dict[str, Callable[[], Landmarker]] = {"2d106": load_landmarks, "fan"
 
 
 def five_points(landmarks: Array) -> Array:
-    """Eye centres, nose tip and mouth corners [5,2] of 106 or 68 landmarks [P,2], the detector's order."""
-    return np.stack([item.mean(0) for item in _five_groups(landmarks)]).astype(np.float32)
+    """Eye centres, nose tip and mouth corners [5,2] of 106 or 68 landmarks [P,2], float64, in the detector's order."""
+    return np.stack([item.astype(np.float64).mean(0) for item in _five_groups(landmarks)])
 
 
 def _five_groups(points: Array) -> tuple[Array, ...]:
