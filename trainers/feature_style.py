@@ -1,20 +1,16 @@
 """Train the light Feature-Style encoder on the generator's own samples (paper Sec. 3.2, the recipe for few cores).
 
-Every step takes codes, half of them with their true images from a pool and half drawn through the proxy head, encodes
+Every turn takes codes, half of them with their true images from a pool and half drawn through the proxy head, encodes
 the pictures and asks two inversions to look like them: x1 = G(w) and x2 = G(w, F), both through the proxy head. Half of
 each batch has a feature code off the generator's manifold (cells of another sample's F pasted in), so that F must
-carry what w cannot; w answers for the other half. Runs for a time budget, saves every minute, and resumes:
-the batch of step n depends on n only. The learning rate follows the time spent, so two whole runs are not equal.
+carry what w cannot; w answers for the other half.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
@@ -22,9 +18,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from trainers import engine
 from trainers.samples import Pool, load_pool, paste_cells, sample_ws
 from vidinv.editing.refine import Guides
 from vidinv.encoders import feature_style_light
+from vidinv.encoders.base import Encoder
 from vidinv.faces.embedder import load_arcface
 from vidinv.generators import proxy as proxies
 from vidinv.generators import registry
@@ -32,13 +30,17 @@ from vidinv.generators.base import Generator
 from vidinv.generators.proxy import Proxy
 from vidinv.losses.lpips import LPIPS
 
+BLOCK = 4  # samples that are drawn together; a batch, and every process' share of it, is a multiple
+
 
 @dataclass(frozen=True)
 class Recipe:
     """Weights of the losses and the schedule; `w` and `f` are normalised by the code's own variance."""
 
+    images: int = 60_000
     batch: int = 8
     rate: float = 6e-4
+    warmup: int = 400  # images
     w: float = 1.0
     w_variance: float = 0.178  # of the default generator's w, mean over its dimensions
     f: float = 0.1
@@ -48,7 +50,10 @@ class Recipe:
     w_image: float = 1.0  # weight of x1 beside x2
     ema: float = 0.995
     clip: float = 2.0
-    warmup: int = 50
+
+    def schedule(self, images: int) -> float:
+        """Share of `rate` after so many images: a linear start, then down to 3 % along a parabola."""
+        return min(1, (images + self.batch) / self.warmup) * max(0.03, 1 - (images / self.images) ** 2)
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,10 @@ class Batch:
     seen: Tensor
     exact: Tensor  # [N] bool: the image is G(ws, feature) itself, no photometric change
     whole: Tensor  # [N] bool: nothing was pasted into the feature, so w alone could draw the face
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch on `device`."""
+        return Batch(**{f.name: getattr(self, f.name).to(device) for f in fields(Batch)})
 
 
 def draw(proxy: Proxy, at: int, count: int, seed: int, pool: Pool | None = None) -> Batch:
@@ -104,20 +113,32 @@ def degrade(image: Tensor, random: torch.Generator) -> Tensor:
     return torch.where(pick, blurred, image) + 0.03 * torch.randn(image.shape, generator=random)
 
 
+class Codes(nn.Module):
+    """An encoder that answers (ws, feature): Fabric passes tensors on, and no frozen dataclass."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        code = self.encoder(image)
+        return code.ws, code.feature
+
+
 def losses(
-    encoder: nn.Module, proxy: Proxy, guides: Guides, batch: Batch, recipe: Recipe, at: int
-) -> tuple[Tensor, dict[str, float]]:
-    """The sum that is minimised, and its parts for the log. x1 = G(w) is asked of whole faces only."""
+    encoder: nn.Module, proxy: Proxy, guides: Guides, batch: Batch, recipe: Recipe, at: int, spread: Tensor
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The sum that is minimised, and its parts. x1 = G(w) is asked of whole faces only; `spread` [1,C,1,1] is F's."""
     half = torch.autocast(batch.seen.device.type, torch.bfloat16)
     with half:
-        code = encoder(batch.seen.contiguous(memory_format=torch.channels_last))
+        ws, feature = encoder(batch.seen.contiguous(memory_format=torch.channels_last))
     known, whole = batch.exact.float(), batch.whole
     clean = known * whole
-    w_error = ((code.ws - batch.ws).square().mean((1, 2)) / recipe.w_variance * clean).sum() / clean.sum().clamp(min=1)
-    f_each = ((code.feature - batch.feature) / encoder.f_std).square().mean((1, 2, 3))
+    w_error = ((ws - batch.ws).square().mean((1, 2)) / recipe.w_variance * clean).sum() / clean.sum().clamp(min=1)
+    f_each = ((feature - batch.feature) / spread).square().mean((1, 2, 3))
     f_error = (f_each * known).sum() / known.sum().clamp(min=1)
     with half:
-        x1, x2 = proxy(code.ws[whole]), proxy(code.ws, code.feature, at)
+        x1, x2 = proxy(ws[whole]), proxy(ws, feature, at)
     made, wanted = torch.cat([x1, x2]), torch.cat([batch.image[whole], batch.image])
     with torch.no_grad():
         person = guides.identity.embed(batch.image)
@@ -131,83 +152,57 @@ def losses(
     parts = {"w": w_error, "f": f_error}
     for name, value in (("pixel", pixel), ("lpips", apart), ("id", alike)):
         parts |= {f"{name}1": value[:count].mean(), f"{name}2": value[count:].mean()}
-    return total, {name: float(value.detach()) for name, value in parts.items()}
+    return total, parts
 
 
-def train(generator: Generator, proxy: Proxy, pool: Pool, folder: Path, seconds: float, recipe: Recipe) -> Path:
-    """Train until `seconds` of compute are spent in all (earlier runs counted); returns the encoder's file."""
-    folder.mkdir(parents=True, exist_ok=True)
-    guides = Guides(load_arcface().requires_grad_(False), LPIPS.load("alexnet"))
+def train(generator: Generator, proxy: Proxy, pool: Pool, folder: Path, recipe: Recipe) -> Path:
+    """Train to `recipe.images`, continuing what `folder` holds; returns the encoder's file (averaged, fp16)."""
     torch.manual_seed(0)
+    guides = Guides(load_arcface().requires_grad_(False), LPIPS.load("alexnet"))
     encoder = feature_style_light.for_generator(generator).to(memory_format=torch.channels_last)
-    average = {key: value.detach().clone() for key, value in encoder.state_dict().items()}
-    optimiser = torch.optim.AdamW(encoder.parameters(), lr=recipe.rate, betas=(0.9, 0.99), weight_decay=1e-4)
-    step, spent = restore(folder, encoder, average, optimiser)
-    saved = time.monotonic()
-    while spent < seconds:
-        begun = time.monotonic()
-        for group in optimiser.param_groups:
-            group["lr"] = recipe.rate * min(1, (step + 1) / recipe.warmup) * max(0.03, 1 - (spent / seconds) ** 2)
-        batch = draw(proxy, encoder.at, recipe.batch, step, pool)
-        total, parts = losses(encoder, proxy, guides, batch, recipe, encoder.at)
-        optimiser.zero_grad(set_to_none=True)
-        total.backward()
-        nn.utils.clip_grad_norm_(encoder.parameters(), recipe.clip)
-        optimiser.step()
-        step += 1
-        decay = min(recipe.ema, (1 + step) / (10 + step))
-        for key, value in encoder.state_dict().items():
-            average[key].lerp_(value, 1 - decay) if value.is_floating_point() else average[key].copy_(value)
-        spent += time.monotonic() - begun
-        if step % 10 == 0:
-            line = {"step": step, "seconds": round(spent), **{k: round(v, 4) for k, v in parts.items()}}
-            with (folder / "log.jsonl").open("a") as log:
-                log.write(json.dumps(line) + "\n")
-        if time.monotonic() - saved > 60 or spent >= seconds:
-            save(folder, encoder, average, optimiser, step, spent)
-            saved = time.monotonic()
-    return folder / "encoder.safetensors"
+    at, spread = encoder.at, encoder.f_std.clone()
+
+    def draw_rows(turn: int, rows: slice) -> Batch:
+        blocks = range(rows.start // BLOCK, rows.stop // BLOCK)
+        return join([draw(proxy, at, BLOCK, turn * recipe.batch // BLOCK + block, pool) for block in blocks])
+
+    def loss(networks: engine.Networks, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        return losses(networks["encoder"], proxy, guides, batch, recipe, at, spread)
+
+    def samples(networks: engine.Networks) -> Tensor:
+        batch = draw_rows(-1, slice(0, recipe.batch))
+        ws, feature = networks["encoder"](batch.seen)
+        shown = torch.cat([batch.seen, proxy(ws), proxy(ws, feature, at)], 2)  # three rows
+        return torch.cat(list(shown), 2)
+
+    def adam(parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(parameters, lr=recipe.rate, betas=(0.9, 0.99), weight_decay=1e-4)
+
+    plan = engine.Plan(
+        recipe.images, recipe.batch, recipe.schedule, accelerator="cpu", clip=recipe.clip, ema=recipe.ema
+    )
+    step = engine.Step("encoder", ("encoder",), adam, loss)
+    average = engine.train({"encoder": Codes(encoder)}, [step], draw_rows, plan, folder, samples)
+    shipped = {key.removeprefix("encoder.encoder."): value for key, value in average.items()}
+    path = folder / "encoder.safetensors"
+    save_file({k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in shipped.items()}, path)
+    return path
 
 
-def save(
-    folder: Path,
-    encoder: nn.Module,
-    average: dict[str, Tensor],
-    optimiser: torch.optim.Optimizer,
-    step: int,
-    spent: float,
-) -> None:
-    """Write the averaged encoder (fp16, what is shipped) and the resumable state, each under its name at once."""
-    shipped = {k: v.half() if v.is_floating_point() else v for k, v in average.items()}
-    save_file({k: v.contiguous() for k, v in shipped.items()}, folder / "encoder.new")
-    os.replace(folder / "encoder.new", folder / "encoder.safetensors")
-    state = {"net": encoder.state_dict(), "average": average, "optimiser": optimiser.state_dict()}
-    torch.save({**state, "step": step, "spent": spent}, folder / "state.new")
-    os.replace(folder / "state.new", folder / "state.pt")
-
-
-def restore(
-    folder: Path, encoder: nn.Module, average: dict[str, Tensor], optimiser: torch.optim.Optimizer
-) -> tuple[int, float]:
-    """(step, seconds spent) of the state in `folder`, loaded into its arguments; (0, 0.0) when there is none."""
-    path = folder / "state.pt"
-    if not path.exists():
-        return 0, 0.0
-    state = torch.load(path, weights_only=True)
-    encoder.load_state_dict(state["net"])
-    average.update(state["average"])
-    optimiser.load_state_dict(state["optimiser"])
-    return state["step"], state["spent"]
+def join(batches: list[Batch]) -> Batch:
+    """One batch of several."""
+    return Batch(**{f.name: torch.cat([getattr(batch, f.name) for batch in batches]) for f in fields(Batch)})
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, required=True, help="checkpoints, log and the trained encoder")
+    parser.add_argument("--folder", type=Path, required=True, help="checkpoints, log, grids and the trained encoder")
     parser.add_argument("--pool", type=Path, required=True, help="true images from `python -m trainers.samples`")
-    parser.add_argument("--seconds", type=float, default=3600)
+    parser.add_argument("--images", type=int, default=Recipe.images)
     args = parser.parse_args()
     generator = registry.load("mobile-stylegan-ffhq-1024")
-    print(train(generator, proxies.load(generator, 128), load_pool(args.pool), args.folder, args.seconds, Recipe()))
+    recipe = Recipe(images=args.images)
+    print(train(generator, proxies.load(generator, 128), load_pool(args.pool), args.folder, recipe))
 
 
 if __name__ == "__main__":

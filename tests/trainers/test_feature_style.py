@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainers import feature_style, samples
+from trainers import engine, feature_style, samples
 from trainers.feature_style import Batch, Recipe
 from trainers.samples import Pool
 from vidinv.editing.refine import Guides
@@ -127,10 +127,9 @@ class Fixed(nn.Module):
     def __init__(self, code: Code) -> None:
         super().__init__()
         self.code = code
-        self.register_buffer("f_std", torch.ones(1))
 
-    def forward(self, image: Tensor) -> Code:
-        return self.code
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor | None]:
+        return self.code.ws, self.code.feature
 
 
 def test_the_true_code_has_no_error_and_pasted_faces_ask_nothing_of_w(proxy: Proxy) -> None:
@@ -138,47 +137,52 @@ def test_the_true_code_has_no_error_and_pasted_faces_ask_nothing_of_w(proxy: Pro
     with torch.autocast("cpu", torch.bfloat16):  # the losses draw with 8 bits of mantissa too
         drawn = proxy(batch.ws, batch.feature, AT)
     plain = Batch(**{**vars(batch), "image": drawn, "exact": torch.ones(8).bool()})
-    right = Code(batch.ws, batch.feature, AT)
-    total, parts = feature_style.losses(Fixed(right), proxy, GUIDES, plain, Recipe(), AT)
+
+    def lose(code: Code) -> tuple[Tensor, dict[str, Tensor]]:
+        return feature_style.losses(Fixed(code), proxy, GUIDES, plain, Recipe(), AT, torch.ones(1))
+
+    total, parts = lose(Code(batch.ws, batch.feature, AT))
     assert float(total) < 2e-3 and parts["id1"] > 0.999 and parts["id2"] > 0.999
     elsewhere = batch.ws + ~batch.whole[:, None, None]  # wrong where the feature is pasted
-    _, moved = feature_style.losses(Fixed(Code(elsewhere, batch.feature, AT)), proxy, GUIDES, plain, Recipe(), AT)
+    _, moved = lose(Code(elsewhere, batch.feature, AT))
     assert moved["w"] == 0 and moved["pixel1"] < 1e-5
-    _, wrong = feature_style.losses(Fixed(Code(batch.ws + 1, batch.feature, AT)), proxy, GUIDES, plain, Recipe(), AT)
+    _, wrong = lose(Code(batch.ws + 1, batch.feature, AT))
     assert wrong["w"] > 1 and wrong["pixel1"] > 1e-4
 
 
-class Run:
-    """A training at its start: encoder, its average and optimiser."""
+class Tiny:
+    """What `feature_style.train` wires, at a tiny size, through the engine."""
 
-    def __init__(self, proxy: Proxy, seed: int) -> None:
+    def __init__(self, proxy: Proxy, pool: Pool) -> None:
         with torch.random.fork_rng():
-            torch.manual_seed(seed)
+            torch.manual_seed(0)
             self.encoder = feature_style_light.for_generator(proxy.generator, **TINY_SIZES)
-        self.average = {key: value.detach().clone() for key, value in self.encoder.state_dict().items()}
-        self.optimiser = torch.optim.AdamW(self.encoder.parameters(), lr=1e-3)
+        self.proxy, self.pool = proxy, pool
 
-    def step(self, proxy: Proxy, number: int) -> dict[str, float]:
-        batch = feature_style.draw(proxy, AT, 2, seed=number)
-        total, parts = feature_style.losses(self.encoder, proxy, GUIDES, batch, Recipe(), AT)
-        self.optimiser.zero_grad(set_to_none=True)
-        total.backward()
-        self.optimiser.step()
-        return parts
+    def draw(self, turn: int, rows: slice) -> Batch:
+        blocks = range(rows.start // feature_style.BLOCK, rows.stop // feature_style.BLOCK)
+        return feature_style.join([feature_style.draw(self.proxy, AT, 4, turn + b, self.pool) for b in blocks])
 
+    def train(self, folder: Path, images: int) -> dict[str, Tensor]:
+        spread = self.encoder.f_std.clone()
 
-def test_a_restored_training_takes_the_identical_next_step(proxy: Proxy, tmp_path: Path) -> None:
-    kept, restored = Run(proxy, seed=0), Run(proxy, seed=1)
-    for number in range(2):
-        kept.step(proxy, number)
-    feature_style.save(tmp_path, kept.encoder, kept.average, kept.optimiser, step=2, spent=7.5)
-    found = feature_style.restore(tmp_path, restored.encoder, restored.average, restored.optimiser)
-    assert found == (2, 7.5)
-    assert same(kept.average, restored.average)
-    assert kept.step(proxy, 2) == restored.step(proxy, 2)
-    assert same(kept.encoder.state_dict(), restored.encoder.state_dict())
+        def loss(networks: engine.Networks, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+            return feature_style.losses(networks["encoder"], self.proxy, GUIDES, batch, Recipe(), AT, spread)
+
+        step = engine.Step("encoder", ("encoder",), lambda p: torch.optim.AdamW(p, lr=1e-3), loss)
+        plan = engine.Plan(images, 4, accelerator="cpu", save_every=8)
+        return engine.train({"encoder": feature_style.Codes(self.encoder)}, [step], self.draw, plan, folder)
 
 
-def test_without_a_saved_state_a_training_starts_at_zero(proxy: Proxy, tmp_path: Path) -> None:
-    run = Run(proxy, seed=0)
-    assert feature_style.restore(tmp_path, run.encoder, run.average, run.optimiser) == (0, 0.0)
+def test_a_training_continued_is_a_training_never_stopped(proxy: Proxy, pool: Pool, tmp_path: Path) -> None:
+    whole = Tiny(proxy, pool).train(tmp_path / "whole", 16)
+    Tiny(proxy, pool).train(tmp_path / "parts", 8)
+    assert same(whole, Tiny(proxy, pool).train(tmp_path / "parts", 16))
+
+
+def test_the_rate_rises_then_falls_to_three_percent() -> None:
+    recipe = Recipe(images=10_000, batch=8, warmup=400)
+    shares = [recipe.schedule(images) for images in range(0, 10_000, 8)]
+    assert shares[0] == 8 / 400 and max(shares) > 0.99 and shares[-1] == pytest.approx(0.03, abs=0.01)
+    top = shares.index(max(shares))
+    assert shares[:top] == sorted(shares[:top]) and shares[top:] == sorted(shares[top:], reverse=True)

@@ -1,0 +1,240 @@
+"""The one training loop: ordered steps over named networks, on Lightning Fabric for devices, precision and processes.
+
+A trainer says which networks there are, which of them each step trains and by which loss; the engine does the rest:
+gradients for those networks alone, clipping, averaged weights, learning rates by images seen, logs, sample grids,
+checkpoints and resume. Batch and random state of step n depend on n alone, so that an interrupted training continues
+as if it had not been interrupted, and several processes share one global batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from trainers import checkpoint
+from trainers.log import Log
+from vidinv.errors import UsageError, VidinvError
+
+Networks = Mapping[str, nn.Module]
+Loss = Callable[[Networks, Any], tuple[Tensor, dict[str, Tensor]]]  # networks, batch -> what is minimised, its parts
+
+
+class Batch(Protocol):
+    """What a loss is handed: a tensor, or a dataclass of tensors."""
+
+    def to(self, device: torch.device) -> Any: ...
+
+
+Draw = Callable[[int, slice], Batch]  # turn of the loop, rows of the global batch -> those rows
+Samples = Callable[[Networks], Tensor]  # averaged networks -> a picture [3,H,W] in [-1,1]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One optimiser step: `nets` alone get gradients, every `every`-th turn of the loop."""
+
+    name: str
+    nets: tuple[str, ...]
+    optimiser: Callable[[Sequence[nn.Parameter]], torch.optim.Optimizer]
+    loss: Loss
+    every: int = 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how: `images` and `batch` count over all processes. `rate` scales the learning rates by images."""
+
+    images: int
+    batch: int
+    rate: Callable[[int], float] = lambda images: 1.0
+    precision: str = "32-true"
+    accelerator: str = "auto"
+    devices: int = 1
+    seed: int = 0
+    clip: float | None = None  # norm of each network's gradients
+    ema: float = 0.999
+    save_every: int = 2000  # images between checkpoints
+    log_every: int = 10  # turns between lines of the log
+    sample_every: int = 5000  # images between sample grids
+
+
+@dataclass
+class State:
+    """Where a training stands: turns of the loop done, and the averaged weights of every trained network."""
+
+    turn: int = 0
+    average: dict[str, Tensor] = field(default_factory=dict)
+
+
+def train(
+    networks: Networks,
+    steps: Sequence[Step],
+    draw: Draw,
+    plan: Plan,
+    folder: Path,
+    samples: Samples | None = None,
+) -> dict[str, Tensor]:
+    """Train to `plan.images`, continuing what `folder` holds; returns the averaged weights, `NETWORK.KEY` -> tensor.
+
+    Raises UsageError for a plan that cannot be, VidinvError when a loss is not finite (the last checkpoint stays).
+    """
+    check(networks, steps, plan)
+    fabric = Fabric(
+        accelerator=plan.accelerator,
+        devices=plan.devices,
+        strategy="ddp" if plan.devices > 1 else "auto",
+        precision=plan.precision,  # type: ignore[arg-type]
+    )
+    fabric.launch()
+    if plan.batch % fabric.world_size:
+        raise UsageError(
+            f"a batch of {plan.batch} cannot be shared by {fabric.world_size} processes", remedy="make it a multiple"
+        )
+    trained = {name for step in steps for name in step.nets}
+    ready = {
+        name: fabric.setup_module(net, _reapply_compile=False) if name in trained else fabric.to_device(net)
+        for name, net in networks.items()
+    }
+    optimisers = {
+        step.name: fabric.setup_optimizers(step.optimiser([p for n in step.nets for p in networks[n].parameters()]))
+        for step in steps
+    }
+    rates = {name: [group["lr"] for group in of.param_groups] for name, of in optimisers.items()}
+    state = State(average=_weights(networks, trained))
+    if checkpoint.exists(folder):
+        state.turn, state.average = checkpoint.load(folder, networks, optimisers, state.average)
+    share = plan.batch // fabric.world_size
+    rows = slice(fabric.global_rank * share, (fabric.global_rank + 1) * share)
+    with Log(folder, plan.images, enabled=fabric.is_global_zero) as log:
+        log.begin(state.turn * plan.batch)
+        while state.turn * plan.batch < plan.images:
+            parts = _turn(fabric, ready, steps, optimisers, rates, draw, plan, state, rows)
+            _average(state, networks, trained, plan.ema)
+            state.turn += 1
+            seen = state.turn * plan.batch
+            log.advance(plan.batch)
+            if state.turn % plan.log_every == 0:
+                log.write(state.turn, seen, _mean(fabric, parts))
+            if samples is not None and fabric.is_global_zero and _due(seen, plan.batch, plan.sample_every):
+                log.picture(seen, _with_average(networks, state.average, samples))
+            if fabric.is_global_zero and (_due(seen, plan.batch, plan.save_every) or seen >= plan.images):
+                checkpoint.save(folder, state.turn, networks, optimisers, state.average)
+    fabric.barrier()
+    return state.average
+
+
+def check(networks: Networks, steps: Sequence[Step], plan: Plan) -> None:
+    """UsageError for a step that names no network, a network that is missing, or an empty plan."""
+    for step in steps:
+        missing = set(step.nets) - set(networks)
+        if missing or not step.nets:
+            raise UsageError(
+                f"step {step.name!r} trains {sorted(missing) or 'nothing'}", remedy=f"networks: {sorted(networks)}"
+            )
+    if plan.images < 1 or plan.batch < 1:
+        raise UsageError(f"a plan of {plan.images} images in batches of {plan.batch}", remedy="give both at least 1")
+
+
+def describe(networks: Networks, steps: Sequence[Step], plan: Plan) -> str:
+    """The resolved plan in words: what `--dry-run` prints."""
+    sizes = {name: sum(p.numel() for p in net.parameters()) for name, net in networks.items()}
+    lines = [f"{plan.images} images in {-(-plan.images // plan.batch)} turns of {plan.batch}, {plan.precision}"]
+    lines += [f"network {name}: {size / 1e6:.2f} M parameters" for name, size in sizes.items()]
+    lines += [f"step {s.name}: trains {', '.join(s.nets)}, every {s.every} turns" for s in steps]
+    return "\n".join(lines)
+
+
+def _turn(
+    fabric: Fabric,
+    networks: Networks,
+    steps: Sequence[Step],
+    optimisers: Mapping[str, torch.optim.Optimizer],
+    rates: Mapping[str, list[float]],
+    draw: Draw,
+    plan: Plan,
+    state: State,
+    rows: slice,
+) -> dict[str, Tensor]:
+    torch.manual_seed(plan.seed * 1_000_003 + state.turn)
+    batch = draw(state.turn, rows).to(fabric.device)
+    parts: dict[str, Tensor] = {}
+    for step in steps:
+        if state.turn % step.every:
+            continue
+        for name, network in networks.items():
+            network.requires_grad_(name in step.nets)
+        optimiser = optimisers[step.name]
+        for group, rate in zip(optimiser.param_groups, rates[step.name], strict=True):
+            group["lr"] = rate * plan.rate(state.turn * plan.batch)
+        loss, found = step.loss(networks, batch)
+        if not torch.isfinite(loss):
+            where = ", ".join(f"{key} {float(value):.3g}" for key, value in found.items())
+            raise VidinvError(
+                f"step {step.name!r} has the loss {float(loss)} at turn {state.turn} ({where})",
+                remedy="lower the rate; the last checkpoint is whole",
+            )
+        optimiser.zero_grad(set_to_none=True)
+        fabric.backward(loss)
+        if plan.clip is not None:
+            for name in step.nets:
+                fabric.clip_gradients(networks[name], optimiser, max_norm=plan.clip)
+        optimiser.step()
+        parts |= {f"{step.name}/{key}": value.detach() for key, value in ({"loss": loss} | found).items()}
+    return parts
+
+
+def _due(seen: int, batch: int, every: int) -> bool:
+    """Whether a multiple of `every` images was passed by the last batch."""
+    return seen // every > (seen - batch) // every
+
+
+def _mean(fabric: Fabric, parts: dict[str, Tensor]) -> dict[str, float]:
+    """The parts averaged over the processes."""
+    return {key: float(fabric.all_reduce(value.float(), reduce_op="mean")) for key, value in parts.items()}  # type: ignore[arg-type]
+
+
+def _weights(networks: Networks, trained: set[str]) -> dict[str, Tensor]:
+    return {
+        f"{name}.{key}": value.detach().clone()
+        for name in sorted(trained)
+        for key, value in networks[name].state_dict().items()
+    }
+
+
+def _average(state: State, networks: Networks, trained: set[str], ema: float) -> None:
+    """Exponential moving average of the weights, quicker at the start; counters and the like are copied."""
+    decay = min(ema, (1 + state.turn) / (10 + state.turn))
+    with torch.no_grad():
+        for name in trained:
+            for key, value in networks[name].state_dict().items():
+                kept = state.average[f"{name}.{key}"]
+                kept.lerp_(value.to(kept), 1 - decay) if value.is_floating_point() else kept.copy_(value)
+
+
+def _with_average(networks: Networks, average: dict[str, Tensor], samples: Samples) -> Tensor:
+    """The picture that `samples` draws with the averaged weights in eval mode; the networks are left as they were."""
+    trained = {key.split(".", 1)[0] for key in average}
+    own = _weights(networks, trained)
+    modes = {name: networks[name].training for name in trained}
+    _put(networks, average)
+    for name in trained:
+        networks[name].eval()
+    try:
+        with torch.no_grad():
+            return samples(networks)
+    finally:
+        _put(networks, own)
+        for name, mode in modes.items():
+            networks[name].train(mode)
+
+
+def _put(networks: Networks, weights: dict[str, Tensor]) -> None:
+    for name in {key.split(".", 1)[0] for key in weights}:
+        prefix = f"{name}."
+        networks[name].load_state_dict({k[len(prefix) :]: v for k, v in weights.items() if k.startswith(prefix)})

@@ -1,0 +1,63 @@
+"""What a training shows: a bar with rate and time left, lines of JSON, TensorBoard scalars and sample grids."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+
+class Log:
+    """Context manager; a process that is not `enabled` stays silent."""
+
+    def __init__(self, folder: Path, images: int, *, enabled: bool) -> None:
+        self.folder, self.images, self.enabled = folder, images, enabled
+
+    def __enter__(self) -> Log:
+        if self.enabled:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.board = SummaryWriter(str(self.folder / "tensorboard"))  # type: ignore[no-untyped-call]
+            speed = TextColumn("{task.fields[speed]}")
+            self.bar = Progress(TextColumn("training"), BarColumn(), MofNCompleteColumn(), speed, TimeRemainingColumn())
+            self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.enabled:
+            self.bar.stop()
+            self.board.close()  # type: ignore[no-untyped-call]
+
+    def begin(self, seen: int) -> None:
+        """Show the bar, `seen` images in."""
+        if self.enabled:
+            self.task = self.bar.add_task("training", total=self.images, completed=seen, speed="")
+
+    def advance(self, images: int) -> None:
+        """`images` more were seen."""
+        if self.enabled:
+            self.bar.advance(self.task, images)
+            rate = self.bar.tasks[self.task].speed
+            self.bar.update(self.task, speed="" if rate is None else f"{rate:.1f} images/s")
+
+    def write(self, turn: int, seen: int, parts: dict[str, float]) -> None:
+        """One line in `log.jsonl` and the same scalars for TensorBoard, by images seen."""
+        if not self.enabled:
+            return
+        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps({"turn": turn, "images": seen, **parts}) + "\n")
+        for name, value in parts.items():
+            self.board.add_scalar(name, value, seen)  # type: ignore[no-untyped-call]
+
+    def picture(self, seen: int, image: Tensor) -> None:
+        """A sample grid [3,H,W] in [-1,1], as `samples-IMAGES.png` and for TensorBoard."""
+        if not self.enabled:
+            return
+        pixels = ((image.clamp(-1, 1) + 1) * 127.5).round().byte().cpu()
+        self.board.add_image("samples", pixels, seen)  # type: ignore[no-untyped-call]
+        shown = np.ascontiguousarray(pixels.permute(1, 2, 0).numpy()[:, :, ::-1])  # CHW RGB -> HWC BGR
+        cv2.imwrite(str(self.folder / f"samples-{seen:08d}.png"), shown)
