@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from vidinv.encoders import feature_style_light
+from vidinv.encoders import feature_style, feature_style_light
 from vidinv.encoders.base import Encoder
 from vidinv.errors import UsageError
 from vidinv.generators import mobile_stylegan
@@ -23,11 +23,19 @@ def _tiny() -> Encoder:
     return encoder.eval().requires_grad_(False)
 
 
+def _published_tiny() -> Encoder:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        encoder = feature_style.for_generator(mobile_stylegan.tiny(), stages=((8, 1), (8, 1), (8, 2), (8, 1)))
+    return encoder.eval().requires_grad_(False)
+
+
 ENCODERS: dict[str, Callable[[], Encoder]] = {
     "feature-style-light": lambda: feature_style_light.load(
         ASSETS / "feature_style_light.safetensors", space="mobile-stylegan-ffhq-w", at=2
     ),
     "feature-style-tiny": _tiny,
+    "feature-style-published-tiny": _published_tiny,
 }
 
 
