@@ -100,7 +100,10 @@ def _before(seconds: Sequence[float], position: int) -> float:
 def _refined(codes: Code, work: Work, refine: Refine, traces: Traces, steps: RefineConfig) -> Code:
     """The codes of a Work's faces, each track's in the order of its frames."""
     assert work.faces is not None
-    first, following = Effort(steps.first_latent, steps.first_feature), Effort(steps.latent, steps.feature)
+    first, following = (
+        Effort(steps.first_latent, steps.first_feature),
+        Effort(steps.latent, steps.feature, steps.patience),
+    )
     found: dict[int, Code] = {}
     for track in work.faces.track.unique().tolist():
         faces = (work.faces.track == track).nonzero().flatten().tolist()  # ascending in time

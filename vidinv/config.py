@@ -54,6 +54,7 @@ class RefineConfig:
     first_feature: int = 24
     latent: int = 2
     feature: int = 5
+    patience: int = 4  # a frame takes up to so many times its steps while it is worse than its track's first
     gap: float = 0.1  # seconds between refined frames; 0 refines every frame
 
     @property

@@ -38,7 +38,9 @@ class Counting:
         assert code.feature is not None
         self.calls.append((before is None, effort))
         level = float(len(self.calls))
-        trace = Trace(*(torch.full_like(x[0], level) for x in (code.ws, code.feature) * 3))
+        trace = Trace(
+            *(torch.full_like(x[0], level) for x in (code.ws, code.feature) * 3), torch.tensor(0.0), torch.tensor(0.0)
+        )
         return Code(code.ws + level, code.feature + level, code.at, space=code.space), trace
 
 

@@ -8,11 +8,12 @@ moments from frame to frame: begun anew, its first steps would all be of full le
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from vidinv.faces.embedder import IdentityNetwork
@@ -23,6 +24,7 @@ from vidinv.generators.proxy import Proxy
 from vidinv.losses.lpips import LPIPS
 
 BETAS = (0.8, 0.95)
+FASTEST = 2.5  # times the rate of a descent that goes on, where it is far from content
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,14 @@ class Guides:
 
 @dataclass(frozen=True)
 class Effort:
-    """Steps of one frame: `latent` on w+ alone, then `feature` on F."""
+    """Steps of one frame: `latent` on w+ alone, then `feature` on F.
+
+    A frame that follows another takes up to `patience` times as many while it is worse than its track's first.
+    """
 
     latent: int
     feature: int
+    patience: int = 4
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,7 @@ class Settings:
     identity_latent: float = 0.2
     identity_feature: float = 0.04  # small: a large weight on F fools the network and bends the picture
     keep: float = 0.003  # pull of w+ back to where it started from
+    slack: float = 1.25  # how much worse than its track's first a frame may stay
     size: int = 256  # side at which the images are compared
 
 
@@ -61,7 +68,8 @@ class Settings:
 class Trace:
     """What a frame hands to its neighbour: `latent` [L,D] and `feature` [C,h,w], w+ and F less the encoder's.
 
-    The `*_mean` and `*_square` are Adam's moments of the same shapes.
+    The `*_mean` and `*_square` are Adam's moments of the same shapes, the `*_loss` [] what the track's first frame
+    reached.
     """
 
     latent: Tensor
@@ -70,6 +78,8 @@ class Trace:
     latent_square: Tensor
     feature_mean: Tensor
     feature_square: Tensor
+    latent_loss: Tensor
+    feature_loss: Tensor
 
 
 def refine(
@@ -128,19 +138,26 @@ def refine(
 
     ws_start = code.ws if before is None else code.ws + before.latent
     draw_latent = drawer(ws_start)
-    moments = None if before is None else (before.latent_mean, before.latent_square)
-    rate = s.start_latent if before is None else s.follow_latent
-    half = quick is not None
-    ws, latent_moments = _descend(ws_start, latent_loss, effort.latent, rate, moments, half)
+    start = Start(ws_start, s.start_latent)
+    if before is not None:
+        limit = s.slack * float(before.latent_loss)
+        start = Start(ws_start, s.follow_latent, (before.latent_mean, before.latent_square), limit, effort.patience)
+    latent = _descend(start, latent_loss, effort.latent, half=quick is not None)
+    ws = latent.value
     with torch.no_grad():
         own = generator.synthesize(ws, stop=at)  # G^K(w)
     feature_start = own if before is None else code.feature + before.feature
     draw_feature = drawer(ws, feature_start)
-    moments = None if before is None else (before.feature_mean, before.feature_square)
-    rate = (s.start_feature if before is None else s.follow_feature) * float(own.std())
-    feature, feature_moments = _descend(feature_start, feature_loss, effort.feature, rate, moments, half)
-    trace = Trace(ws[0] - code.ws[0], feature[0] - code.feature[0], *latent_moments, *feature_moments)
-    return replace(code, ws=ws, feature=feature), trace
+    spread = float(own.std())
+    start = Start(feature_start, s.start_feature * spread)
+    if before is not None:
+        moments, limit = (before.feature_mean, before.feature_square), s.slack * float(before.feature_loss)
+        start = Start(feature_start, s.follow_feature * spread, moments, limit, effort.patience)
+    feature = _descend(start, feature_loss, effort.feature, half=quick is not None)
+    reached = (latent.loss, feature.loss) if before is None else (before.latent_loss, before.feature_loss)
+    changed = (ws[0] - code.ws[0], feature.value[0] - code.feature[0])
+    trace = Trace(*changed, *latent.moments, *feature.moments, *reached)
+    return replace(code, ws=ws, feature=feature.value), trace
 
 
 def between(code: Code, before: Trace, after: Trace, share: float) -> Code:
@@ -151,37 +168,61 @@ def between(code: Code, before: Trace, after: Trace, share: float) -> Code:
     return replace(code, ws=ws, feature=code.feature + torch.lerp(before.feature, after.feature, share))
 
 
-def _descend(
-    start: Tensor,
-    loss: Callable[[Tensor], Tensor],
-    steps: int,
-    rate: float,
-    moments: tuple[Tensor, Tensor] | None,
-    half: bool,
-) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """`start` [1,...] after `steps` of Adam, and its moments without the leading axis.
+@dataclass(frozen=True)
+class Start:
+    """Where a descent begins: the value [1,...] and the rate; going on, also Adam's moments and when to be content."""
 
-    From `moments` it goes on at a constant rate; without them it begins anew and slows down.
+    value: Tensor
+    rate: float
+    moments: tuple[Tensor, Tensor] | None = None
+    limit: float = math.inf
+    patience: int = 1
+
+
+@dataclass(frozen=True)
+class End:
+    """Where it ended: the value [1,...], Adam's moments without the leading axis, and the last loss []."""
+
+    value: Tensor
+    moments: tuple[Tensor, Tensor]
+    loss: Tensor
+
+
+def _descend(start: Start, loss: Callable[[Tensor], Tensor], steps: int, *, half: bool) -> End:
+    """`steps` of Adam, up to `patience` times as many while the loss is above the limit.
+
+    Begun anew it slows down. Going on, the rate follows how far above the limit the loss is, and no gradient is longer
+    than those before it were, since a sudden motion would otherwise throw the value off the generator's manifold.
     """
-    value = start.detach().clone().requires_grad_()
-    optimiser = torch.optim.Adam([value], lr=rate, betas=BETAS)
-    if moments is not None:
-        mean, square = (moment[None].clone() for moment in moments)
+    value = start.value.detach().clone().requires_grad_()
+    optimiser = torch.optim.Adam([value], lr=start.rate, betas=BETAS)
+    longest = math.inf
+    if start.moments is not None:
+        mean, square = (moment[None].clone() for moment in start.moments)
         settled = torch.tensor(1e4)  # steps after which Adam corrects its moments no more
         optimiser.state[value] = {"step": settled, "exp_avg": mean, "exp_avg_sq": square}
-    for step in range(steps):
-        if moments is None:
-            optimiser.param_groups[0]["lr"] = rate * (1 - 0.8 * step / steps)
+        longest = float(square.sum().sqrt())
+    away = torch.zeros(())
+    for step in range(start.patience * steps):
+        if start.moments is None:
+            optimiser.param_groups[0]["lr"] = start.rate * (1 - 0.8 * step / steps)
         optimiser.zero_grad(set_to_none=True)
         with torch.enable_grad(), _bfloat16(value, enabled=half):
             away = loss(value)
+        far = float(away.detach()) / start.limit
+        if step >= steps and far <= 1:
+            break
+        if start.moments is not None:
+            optimiser.param_groups[0]["lr"] = start.rate * min(max(far, 1.0), FASTEST)
         away.backward()
+        nn.utils.clip_grad_norm_([value], longest)
         optimiser.step()
     state = optimiser.state[value]
     if not state:
-        return value.detach(), (torch.zeros_like(start[0]), torch.zeros_like(start[0]))
-    correction = 1 if moments is not None else 1 - BETAS[1] ** steps
-    return value.detach(), (state["exp_avg"][0], state["exp_avg_sq"][0] / correction)
+        nothing = torch.zeros_like(start.value[0])
+        return End(value.detach(), (nothing, nothing), away)
+    correction = 1 if start.moments is not None else 1 - BETAS[1] ** steps
+    return End(value.detach(), (state["exp_avg"][0], state["exp_avg_sq"][0] / correction), away.detach().float())
 
 
 def _bfloat16(like: Tensor, *, enabled: bool = True) -> torch.autocast:
