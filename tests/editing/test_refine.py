@@ -142,6 +142,25 @@ def test_through_the_proxy_the_true_picture_comes_closer(network: MobileStyleGAN
     torch.testing.assert_close(blind.feature, stay.feature)  # a head that draws nothing has no gradient to give
 
 
+def test_a_frame_that_moved_takes_more_steps_than_one_that_did_not(
+    network: MobileStyleGAN, code: Code, target: Tensor
+) -> None:
+    _, trace = refine.refine(network, code, target, None, Effort(20, 20), GUIDES, SETTINGS)
+    looked: list[int] = []
+
+    class Watching(MeanDifference):
+        def forward(self, a: Tensor, b: Tensor) -> Tensor:
+            looked[-1] += 1
+            return super().forward(a, b)
+
+    guides = Guides(PooledPixels(), Watching())  # type: ignore[arg-type]
+    for picture_of in (target, target.flip(3)):
+        looked.append(0)
+        refine.refine(network, code, picture_of, trace, Effort(2, 2, patience=4), guides, SETTINGS)
+    still, moved = looked
+    assert still < moved == 2 * 2 * 4
+
+
 def test_between_two_refined_frames_the_corrections_are_shared(code: Code) -> None:
     assert code.feature is not None
     low, high = (Trace(*(torch.full_like(x[0], v) for x in (code.ws, code.feature) * 3), *LOSSES) for v in (1.0, 3.0))

@@ -202,14 +202,14 @@ def _descend(start: Start, loss: Callable[[Tensor], Tensor], steps: int, *, half
         settled = torch.tensor(1e4)  # steps after which Adam corrects its moments no more
         optimiser.state[value] = {"step": settled, "exp_avg": mean, "exp_avg_sq": square}
         longest = float(square.sum().sqrt())
-    away = torch.zeros(())
+    away = torch.tensor(math.inf)  # not known
     for step in range(start.patience * steps):
         if start.moments is None:
             optimiser.param_groups[0]["lr"] = start.rate * (1 - 0.8 * step / steps)
         optimiser.zero_grad(set_to_none=True)
         with torch.enable_grad(), _bfloat16(value, enabled=half):
             away = loss(value)
-        far = float(away.detach()) / start.limit
+        far = float(away.detach()) / max(start.limit, 1e-9)
         if step >= steps and far <= 1:
             break
         if start.moments is not None:
