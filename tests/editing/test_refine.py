@@ -142,6 +142,16 @@ def test_through_the_proxy_the_true_picture_comes_closer(network: MobileStyleGAN
     torch.testing.assert_close(blind.feature, stay.feature)  # a head that draws nothing has no gradient to give
 
 
+def test_the_feature_stays_near_the_generators_own(network: MobileStyleGAN, code: Code, target: Tensor) -> None:
+    distances = []
+    for near in (0.0, 2.0):
+        settings = Settings(size=32, near=near)
+        found, _ = refine.refine(network, code, target, None, Effort(2, 30), GUIDES, settings)
+        assert found.feature is not None
+        distances.append(float((found.feature - network.synthesize(found.ws, stop=AT)).square().mean()))
+    assert distances[1] < 0.5 * distances[0]
+
+
 def test_a_frame_that_moved_takes_more_steps_than_one_that_did_not(
     network: MobileStyleGAN, code: Code, target: Tensor
 ) -> None:

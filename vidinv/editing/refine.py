@@ -60,6 +60,7 @@ class Settings:
     identity_latent: float = 0.2
     identity_feature: float = 0.04  # small: a large weight on F fools the network and bends the picture
     keep: float = 0.003  # pull of w+ back to where it started from
+    near: float = 0.2  # pull of F to G^K(w), in units of its spread; far from it an edit of w says little
     slack: float = 1.25  # how much worse than its track's first a frame may stay
     size: int = 256  # side at which the images are compared
 
@@ -134,7 +135,8 @@ def refine(
         return score(draw_latent(ws), s.identity_latent) + s.keep * (ws - ws_start).square().sum(2).mean()
 
     def feature_loss(feature: Tensor) -> Tensor:
-        return score(draw_feature(ws, feature), s.identity_feature)
+        apart = (feature - own).square().mean() / own.var()
+        return score(draw_feature(ws, feature), s.identity_feature) + s.near * apart
 
     ws_start = code.ws if before is None else code.ws + before.latent
     draw_latent = drawer(ws_start)
