@@ -32,7 +32,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["vidinv", "vidinv.*", "stages", "stages.*", "trainers", "trainers.*", "configs"]),
-    package_data={"vidinv": ["assets/*", "assets/directions/*/*"], "configs": ["*/*.yaml"]},
+    package_data={"vidinv": ["assets/*", "assets/directions/*/*"], "configs": ["*/*.yaml", "*/*/*.yaml"]},
     install_requires=CORE,
     extras_require={
         "dev": DEV,

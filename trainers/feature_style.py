@@ -8,7 +8,6 @@ carry what w cannot; w answers for the other half.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -19,13 +18,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainers import engine
-from trainers.samples import Pool, load_pool, paste_cells, sample_ws
+from trainers.samples import Pool, paste_cells, sample_ws
 from vidinv.editing.refine import Guides
 from vidinv.encoders import feature_style_light
 from vidinv.encoders.base import Encoder
 from vidinv.faces.embedder import load_arcface
-from vidinv.generators import proxy as proxies
-from vidinv.generators import registry
 from vidinv.generators.base import Generator
 from vidinv.generators.proxy import Proxy
 from vidinv.losses.lpips import LPIPS
@@ -37,8 +34,9 @@ BLOCK = 4  # samples that are drawn together; a batch, and every process' share 
 class Recipe:
     """Weights of the losses and the schedule; `w` and `f` are normalised by the code's own variance."""
 
-    images: int = 60_000
+    images: int = 480_000  # the paper's schedule
     batch: int = 8
+    pool: int = 6000  # samples with true images, drawn before the training begins
     rate: float = 6e-4
     warmup: int = 400  # images
     w: float = 1.0
@@ -175,14 +173,8 @@ def train(generator: Generator, proxy: Proxy, pool: Pool, folder: Path, recipe: 
         shown = torch.cat([batch.seen, proxy(ws), proxy(ws, feature, at)], 2)  # three rows
         return torch.cat(list(shown), 2)
 
-    def adam(parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(parameters, lr=recipe.rate, betas=(0.9, 0.99), weight_decay=1e-4)
-
-    plan = engine.Plan(
-        recipe.images, recipe.batch, recipe.schedule, accelerator="cpu", clip=recipe.clip, ema=recipe.ema
-    )
-    step = engine.Step("encoder", ("encoder",), adam, loss)
-    average = engine.train({"encoder": Codes(encoder)}, [step], draw_rows, plan, folder, samples)
+    step = step_of(recipe, loss)
+    average = engine.train({"encoder": Codes(encoder)}, [step], draw_rows, plan_of(recipe), folder, samples)
     shipped = {key.removeprefix("encoder.encoder."): value for key, value in average.items()}
     path = folder / "encoder.safetensors"
     save_file({k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in shipped.items()}, path)
@@ -194,16 +186,27 @@ def join(batches: list[Batch]) -> Batch:
     return Batch(**{f.name: torch.cat([getattr(batch, f.name) for batch in batches]) for f in fields(Batch)})
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, required=True, help="checkpoints, log, grids and the trained encoder")
-    parser.add_argument("--pool", type=Path, required=True, help="true images from `python -m trainers.samples`")
-    parser.add_argument("--images", type=int, default=Recipe.images)
-    args = parser.parse_args()
-    generator = registry.load("mobile-stylegan-ffhq-1024")
-    recipe = Recipe(images=args.images)
-    print(train(generator, proxies.load(generator, 128), load_pool(args.pool), args.folder, recipe))
+def plan_of(recipe: Recipe) -> engine.Plan:
+    """How long and how, for the engine."""
+    return engine.Plan(
+        recipe.images, recipe.batch, recipe.schedule, accelerator="cpu", clip=recipe.clip, ema=recipe.ema
+    )
 
 
-if __name__ == "__main__":
-    main()
+def step_of(recipe: Recipe, loss: engine.Loss) -> engine.Step:
+    """The one step of this training."""
+
+    def adam(parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(parameters, lr=recipe.rate, betas=(0.9, 0.99), weight_decay=1e-4)
+
+    return engine.Step("encoder", ("encoder",), adam, loss)
+
+
+def describe(generator: Generator, recipe: Recipe) -> str:
+    """The plan in words."""
+
+    def loss(networks: engine.Networks, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        raise NotImplementedError("a plan is described, not run")
+
+    encoder = feature_style_light.for_generator(generator)
+    return engine.describe({"encoder": encoder}, [step_of(recipe, loss)], plan_of(recipe))

@@ -8,13 +8,17 @@ import json
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vidinv.errors import UsageError
 
+if TYPE_CHECKING:
+    from importlib.abc import Traversable
+
+Kind = TypeVar("Kind")
 CHOICES = {
     "quality": ("fast", "balanced", "best"),
     "blend": ("auto", "residual", "replace"),
@@ -92,12 +96,19 @@ class RunConfig:
 
 
 def load(name_or_path: str = "balanced", overrides: list[str] | None = None) -> RunConfig:
-    """Read a preset by name (`fast`) or a YAML file, then apply `key=value` overrides in order.
+    """Read a preset of a run by name (`fast`) or a YAML file, then apply `key=value` overrides; see `resolve`."""
+    config = resolve(RunConfig, "run", name_or_path, overrides)
+    _check(config)
+    return config
+
+
+def resolve(kind: type[Kind], group: str, name_or_path: str, overrides: list[str] | None = None) -> Kind:
+    """A dataclass `kind` from a shipped configuration of `group` (`run`) or a YAML file, then `key=value` overrides.
 
     Keys may be dotted (`mask.blur=0.03`). Raises UsageError for an unknown key (with the near ones), a value of the
-    wrong type or a preset that does not exist.
+    wrong type or a name that is not there.
     """
-    chosen = _read(name_or_path)
+    chosen = _read(group, name_or_path)
     try:
         changes = OmegaConf.from_dotlist(list(overrides or []))
         values = OmegaConf.to_container(OmegaConf.merge(chosen, changes), resolve=True)
@@ -105,9 +116,8 @@ def load(name_or_path: str = "balanced", overrides: list[str] | None = None) -> 
         raise UsageError(f"configuration: {str(error).splitlines()[0]}", remedy="write --set KEY=VALUE") from error
     if not isinstance(values, dict):
         raise UsageError(f"configuration {name_or_path}: expected keys and values")
-    config: RunConfig = _build(RunConfig, {str(key): value for key, value in values.items()}, prefix="")
-    _check(config)
-    return config
+    built: Kind = _build(kind, {str(key): value for key, value in values.items()}, prefix="")
+    return built
 
 
 def with_edits(config: RunConfig, edits: list[str]) -> RunConfig:
@@ -115,9 +125,9 @@ def with_edits(config: RunConfig, edits: list[str]) -> RunConfig:
     return replace(config, edits=(*config.edits, *edits))
 
 
-def presets() -> list[str]:
-    """Names of the shipped run configurations."""
-    folder = resources.files("configs") / "run"
+def presets(group: str = "run") -> list[str]:
+    """Names of the shipped configurations of a group."""
+    folder = _folder(group)
     return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
@@ -141,15 +151,21 @@ def _plain(config: RunConfig) -> dict[str, Any]:
     return values
 
 
-def _read(name_or_path: str) -> Any:
-    shipped = resources.files("configs") / "run" / f"{name_or_path}.yaml"
+def _folder(group: str) -> Traversable:
+    return resources.files("configs").joinpath(*group.split("/"))
+
+
+def _read(group: str, name_or_path: str) -> Any:
+    shipped = _folder(group) / f"{name_or_path}.yaml"
     path = Path(name_or_path)
     if "/" not in name_or_path and shipped.is_file():
         text = shipped.read_text(encoding="utf-8")
     elif path.is_file():
         text = path.read_text(encoding="utf-8")
     else:
-        raise UsageError(f"no configuration {name_or_path!r}", remedy=f"give a file or one of {', '.join(presets())}")
+        raise UsageError(
+            f"no configuration {name_or_path!r}", remedy=f"give a file or one of {', '.join(presets(group))}"
+        )
     try:
         return OmegaConf.create(text)
     except Exception as error:  # the YAML parser has its own family of errors

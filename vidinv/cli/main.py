@@ -11,7 +11,7 @@ import traceback
 import click
 import typer
 
-from vidinv.cli import demo, directions, evaluate, run, weights
+from vidinv.cli import demo, directions, evaluate, run, train, weights
 from vidinv.errors import VidinvError
 
 INTERRUPTED = 130
@@ -27,6 +27,7 @@ app.command("run")(run.run)
 app.command("demo")(demo.demo)
 app.add_typer(directions.app, name="directions")
 app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(train.app, name="train")
 app.add_typer(weights.app, name="weights")
 
 

@@ -1,0 +1,45 @@
+"""`vidinv train feature-style`: what it refuses, its plan, and a training of one batch that is continued."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vidinv.cli.main import main
+
+TRAIN = ["train", "feature-style"]
+
+
+def test_a_training_is_new_or_continued(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(TRAIN) == 2
+    assert main([*TRAIN, "--resume", str(tmp_path / "none")]) == 2
+    assert "holds no training" in capsys.readouterr().err
+
+
+def test_an_unknown_key_of_the_recipe_names_the_near_ones(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*TRAIN, "-o", str(tmp_path / "t"), "--set", "imagess=3"]) == 2
+    assert "images" in capsys.readouterr().err and not (tmp_path / "t").exists()
+
+
+@pytest.mark.weights
+def test_a_dry_run_prints_the_plan_and_makes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*TRAIN, "-o", str(tmp_path / "t"), "--config", "tiny", "--dry-run", "--offline"]) == 0
+    said = capsys.readouterr().out
+    assert "images: 400" in said and "50 turns of 8" in said and "network encoder: 18.5" in said
+    assert not (tmp_path / "t").exists()
+
+
+@pytest.mark.weights
+def test_a_training_goes_on_where_it_stopped_and_not_with_another_recipe(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "t"
+    changes = ["--config", "tiny", "--set", "pool=8", "--set", "batch=4", "--set", "images=4", "--offline"]
+    assert main([*TRAIN, "-o", str(folder), *changes]) == 0
+    assert (folder / "encoder.safetensors").stat().st_size > 30e6 and (folder / "checkpoint").is_dir()
+    assert main([*TRAIN, "-o", str(folder), *changes]) == 2
+    assert f"--resume {folder}" in capsys.readouterr().err
+    assert main([*TRAIN, "--resume", str(folder), *changes]) == 0
+    assert main([*TRAIN, "--resume", str(folder), *changes, "--set", "rate=0.1"]) == 2
+    assert "another recipe" in capsys.readouterr().err
