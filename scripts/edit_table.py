@@ -73,7 +73,7 @@ def main() -> None:
             measured = meter.measure(images)
             measured |= {network: embed(images) @ embed(crop)[0] for network, embed in models.identity.items()}
             row = {key: {n: round(float(v), 3) for n, v in zip(names, of, strict=True)} for key, of in measured.items()}
-            found.setdefault(path.name, []).append(row)
+            found.setdefault(str(path), []).append(row)
             print(path.name, row, flush=True, file=sys.stderr)
             small = torch.nn.functional.avg_pool2d(images, 2)
             sheet.append(np.concatenate(list(small.permute(0, 2, 3, 1).numpy()), 1))  # [256,256*K,3]

@@ -21,10 +21,10 @@ import torch
 
 from stages.align import crop
 from vidinv.cli.main import tune_process
-from vidinv.faces import alignment, detector, landmarks
+from vidinv.faces import detector, landmarks, pictures
 from vidinv.faces.meter import Meter, load_meter
 from vidinv.frames import Array, FrameBatch
-from vidinv.media import reader
+from vidinv.media import probe, reader
 from vidinv.media.colour import to_rgb
 
 SIZE = 512
@@ -49,26 +49,25 @@ def sound(path: Path) -> list[str]:
 
 def quads(path: Path, every: int) -> list[Array | None]:
     """Crop-to-frame transform [2,3] of the largest face of every `every`-th frame; None where there is no face."""
-    detect, points = detector.load_detector(), landmarks.load_landmarks()
+    finder = pictures.Finder(detector.load_detector(), landmarks.load_landmarks())
+    turn = -probe.probe(path).rotation
     found: list[Array | None] = []
     for batch in every_frame(path, every):
         planes = batch.native[0]
         rgb = to_rgb(planes, batch.colour, (0, 0, planes.width, planes.height))
-        rgb = np.rint(rgb * 255).astype(np.uint8)
-        boxes = detect.detect(rgb).boxes[:1]
-        found.append(alignment.to_frame(points.detect(rgb, boxes)[0], SIZE) if len(boxes) else None)
+        found.append(pictures.largest(np.rint(rgb * 255).astype(np.uint8), finder, turn, SIZE))
     return found
 
 
 def attributes(path: Path, every: int, where: list[Array | None], meter: Meter) -> Array:
     """[M,4] in the order of NAMES, for the frames that have a transform."""
     rows = []
-    for batch, to_frame in zip(every_frame(path, every), where, strict=True):
+    for batch, to_frame in zip(every_frame(path, every), where, strict=False):  # the counts are reported
         if to_frame is not None:
             image = torch.from_numpy(crop(batch.native[0], batch.colour, to_frame, SIZE)).permute(2, 0, 1)[None]
             measured = meter.measure(image * 2 - 1)
             rows.append([float(measured[name][0]) for name in NAMES])
-    return np.array(rows)
+    return np.array(rows).reshape(-1, len(NAMES))
 
 
 def every_frame(path: Path, every: int) -> Iterator[FrameBatch]:

@@ -33,14 +33,14 @@ def build(region: Region, mode: str, settings: MaskConfig) -> Stage:
         for work in works:
             if work.new_shot or work.nth(0) == 0:
                 carried.clear()
-            if work.faces is None or work.inversion is None or work.edit is None:
+            if work.faces is None or work.check is None or work.inversion is None or work.edit is None:
                 yield replace(work, output=work.frames.native)
                 continue
             masks = _masks(work, region, settings, carried)
             output = list(work.frames.native)
             measures = []
             for n, mask in enumerate(masks):
-                residual, confidence = trust(work.faces.image[n], work.inversion[n], mask, settings)
+                residual, confidence = trust(work.faces.image[n], work.check[n], mask, settings)
                 base = work.inversion[n] if mode == "residual" else work.faces.image[n]
                 delta = (work.edit[n] - base).permute(1, 2, 0).numpy() / 2  # [S,S,3] in [-1,1]
                 position = int(work.faces.frame[n])
@@ -85,9 +85,9 @@ def mask_box(alpha: Array) -> tuple[float, float, float, float] | None:
 def trust(source: torch.Tensor, inversion: torch.Tensor, mask: Mask, settings: MaskConfig) -> tuple[float, float]:
     """Mean |source - inversion| inside the mask, in [0,1], and the confidence in [0,1] that follows from it.
 
-    Compared at `COMPARED` pixels, where an inversion through the proxy head is as good as the whole.
+    The pictures are compared at `COMPARED` pixels, so that their sides may differ.
     """
-    size = min(COMPARED, source.shape[-1])
+    size = min(COMPARED, source.shape[-1], inversion.shape[-1])
     weight = resize(torch.from_numpy(mask.alpha)[None, None], size)[0, 0]
     error = (resize(source[None], size) - resize(inversion[None], size)).abs().mean((0, 1)) / 2  # [s,s]
     residual = float((error * weight).sum() / weight.sum().clamp(min=1e-6))

@@ -13,7 +13,7 @@ from stages.graph import Stage
 from vidinv.config import RefineConfig
 from vidinv.editing.refine import Effort, Trace, between
 from vidinv.encoders.base import Encoder
-from vidinv.frames import Code, Work, concatenate
+from vidinv.frames import Code, FaceBatch, Work, concatenate
 
 Refine = Callable[[Code, torch.Tensor, Trace | None, Effort], tuple[Code, Trace]]  # code, image, neighbour's, steps
 
@@ -98,34 +98,64 @@ def _before(seconds: Sequence[float], position: int) -> float:
 
 
 def _refined(codes: Code, work: Work, refine: Refine, traces: Traces, steps: RefineConfig) -> Code:
-    """The codes of a Work's faces, each track's in the order of its frames."""
+    """The codes of a Work's faces, each track's in the order of its frames.
+
+    A track goes on from its trace only where its face was on the frame before.
+    """
     assert work.faces is not None
-    first, following = (
-        Effort(steps.first_latent, steps.first_feature),
-        Effort(steps.latent, steps.feature, steps.patience),
-    )
     found: dict[int, Code] = {}
+    kept: dict[int, Trace] = {}
     for track in work.faces.track.unique().tolist():
-        faces = (work.faces.track == track).nonzero().flatten().tolist()  # ascending in time
-        positions = [int(work.faces.frame[n]) for n in faces]
-        seconds = [float(work.frames.pts[position] * work.frames.time_base) for position in positions]
-        before = traces.last.get(track)
-        wanted = keys(seconds, steps.gap)
-        if before is None:
-            wanted = sorted({0, *wanted})
-        waiting: list[int] = []
-        since = _before(seconds, 0)  # when `before` was
-        for k, n in enumerate(faces):
-            if k not in wanted:
-                waiting.append(k)
-                continue
-            effort = first if before is None else following
-            found[n], after = refine(codes[n : n + 1], work.faces.image[n : n + 1], before, effort)
-            for w in waiting:
-                assert before is not None
-                share = (seconds[w] - since) / (seconds[k] - since)
-                found[faces[w]] = between(codes[faces[w] : faces[w] + 1], before, after, share)
-            before, since, waiting = after, seconds[k], []
-        assert before is not None
-        traces.last[track] = before
+        for run in _runs(work.faces, track):
+            positions = [int(work.faces.frame[n]) for n in run]
+            before = traces.last.get(track) if positions[0] == 0 else None
+            last = _refine_run(codes, work, run, before, refine, steps, found)
+            if positions[-1] == len(work.frames) - 1:
+                kept[track] = last
+    traces.last = kept
     return concatenate([found[n] for n in range(len(codes))])
+
+
+def _runs(faces: FaceBatch, track: int) -> list[list[int]]:
+    """The track's faces [n, ...] in order of time, parted where the face was away."""
+    runs: list[list[int]] = []
+    before = None
+    for n in (faces.track == track).nonzero().flatten().tolist():
+        position = int(faces.frame[n])
+        if before is None or position != before + 1:
+            runs.append([])
+        runs[-1].append(n)
+        before = position
+    return runs
+
+
+def _refine_run(
+    codes: Code,
+    work: Work,
+    run: list[int],
+    before: Trace | None,
+    refine: Refine,
+    steps: RefineConfig,
+    found: dict[int, Code],
+) -> Trace:
+    """Refine the keys of faces on consecutive frames and fill in the rest; returns the last one's trace."""
+    assert work.faces is not None
+    first = Effort(steps.first_latent, steps.first_feature)
+    following = Effort(steps.latent, steps.feature, steps.patience)
+    seconds = [float(work.frames.pts[int(work.faces.frame[n])] * work.frames.time_base) for n in run]
+    wanted = set(keys(seconds, steps.gap)) | ({0} if before is None else set())
+    waiting: list[int] = []
+    since = _before(seconds, 0)  # when `before` was
+    for k, n in enumerate(run):
+        if k not in wanted:
+            waiting.append(k)
+            continue
+        effort = first if before is None else following
+        found[n], after = refine(codes[n : n + 1], work.faces.image[n : n + 1], before, effort)
+        for w in waiting:
+            assert before is not None
+            share = (seconds[w] - since) / (seconds[k] - since)
+            found[run[w]] = between(codes[run[w] : run[w] + 1], before, after, share)
+        before, since, waiting = after, seconds[k], []
+    assert before is not None
+    return before

@@ -168,7 +168,7 @@ def _say_cost(request: Request, info: VideoInfo, analysis: Analysis, start: int,
     beginnings = len(analysis.tracks) * len(analysis.shots)  # at most: a track begins anew after a cut
     more = config.refine
     seconds_each = float((analysis.pts[-1] - analysis.pts[0]) * analysis.time_base) / max(len(analysis.pts) - 1, 1)
-    refined = faces / max(1, int(1.01 * more.gap / max(seconds_each, 1e-6)))
+    refined = faces / min(max(1, int(1.01 * more.gap / max(seconds_each, 1e-6))), config.batch)
     quick = refined * ((more.latent + more.feature) * QUICK_STEP_SECONDS + 2 * PICTURE_SECONDS * (not more.is_off))
     whole = (more.first_latent + more.first_feature) * min(beginnings, faces) * STEP_SECONDS
     seconds = faces * FACE_SECONDS + quick + whole + (stop - start) * 0.02

@@ -17,34 +17,37 @@ Reads = Callable[[Work, int], bool]  # does anything read the detail of this fac
 
 
 def build(generator: Generator, proxy: Proxy, size: int, reads_inversion: Reads) -> Stage:
-    """A stage that adds `inversion` and `edit`, [N,3,size,size] in [-1,1].
+    """A stage that adds `inversion` and `edit`, [N,3,size,size] in [-1,1], and `check` at the proxy head's own size.
 
-    Every edit is synthesized for itself. An inversion whose detail nothing reads is drawn through the proxy head,
-    at a fraction of the cost: it still says how far the frame can be trusted. See `source` for what draws the rest.
+    Every edit is synthesized for itself. `check` is the inversion through the proxy head: how far a frame can be
+    trusted is judged by it alone, whatever else is drawn. An inversion whose detail nothing reads is `check` resized.
+    See `source` for what draws the rest.
     """
     at_size = size if size in generator.sizes else max(generator.sizes)
 
     def coarse(code: Code) -> torch.Tensor:
-        return resize(proxy(code.ws, code.feature, code.at), size).clamp(-1, 1)
+        return proxy(code.ws, code.feature, code.at).clamp(-1, 1)
 
     def whole(code: Code) -> torch.Tensor:
         image = generator.synthesize(code.ws, feature=code.feature, at=code.at, size=at_size)
         return resize(image, size).clamp(-1, 1)
 
-    picture = coarse if source(generator, proxy, size).startswith("proxy") else whole
+    by_proxy = source(generator, proxy, size).startswith("proxy")
 
     def synthesize(works: Iterator[Work]) -> Iterator[Work]:
         for work in works:
             if work.codes is None or work.edited is None:
                 yield work
                 continue
-            inversions, edits = [], []
+            checks, inversions, edits = [], [], []
             with torch.no_grad():
                 for n in range(len(work.codes)):
-                    invert = picture if reads_inversion(work, n) else coarse
-                    inversions.append(invert(work.codes[n : n + 1]))
-                    edits.append(picture(work.edited[n : n + 1]))
-            yield replace(work, inversion=torch.cat(inversions), edit=torch.cat(edits))
+                    code, edited = work.codes[n : n + 1], work.edited[n : n + 1]
+                    checks.append(coarse(code))
+                    read = reads_inversion(work, n) and not by_proxy
+                    inversions.append(whole(code) if read else resize(checks[-1], size))
+                    edits.append(resize(coarse(edited), size) if by_proxy else whole(edited))
+            yield replace(work, check=torch.cat(checks), inversion=torch.cat(inversions), edit=torch.cat(edits))
 
     return synthesize
 

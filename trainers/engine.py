@@ -8,6 +8,7 @@ as if it had not been interrupted, and several processes share one global batch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -111,16 +112,18 @@ def train(
         state.turn, state.average = checkpoint.load(folder, networks, optimisers, state.average)
     share = plan.batch // fabric.world_size
     rows = slice(fabric.global_rank * share, (fabric.global_rank + 1) * share)
+    latest: dict[str, Tensor] = {}  # since the last line of the log: not every step runs on every turn
     with Log(folder, plan.images, enabled=fabric.is_global_zero) as log:
         log.begin(state.turn * plan.batch)
         while state.turn * plan.batch < plan.images:
-            parts = _turn(fabric, ready, steps, optimisers, rates, draw, plan, state, rows)
+            latest |= _turn(fabric, ready, steps, optimisers, rates, draw, plan, state, rows)
             _average(state, networks, trained, plan.ema)
             state.turn += 1
             seen = state.turn * plan.batch
             log.advance(plan.batch)
             if state.turn % plan.log_every == 0:
-                log.write(state.turn, seen, _mean(fabric, parts))
+                log.write(state.turn, seen, _mean(fabric, latest))
+                latest = {}
             if samples is not None and fabric.is_global_zero and _due(seen, plan.batch, plan.sample_every):
                 log.picture(seen, _with_average(networks, state.average, samples))
             if fabric.is_global_zero and (_due(seen, plan.batch, plan.save_every) or seen >= plan.images):
@@ -181,9 +184,15 @@ def _turn(
             )
         optimiser.zero_grad(set_to_none=True)
         fabric.backward(loss)
-        if plan.clip is not None:
+        try:
             for name in step.nets:
-                fabric.clip_gradients(networks[name], optimiser, max_norm=plan.clip)
+                longest = math.inf if plan.clip is None else plan.clip
+                fabric.clip_gradients(networks[name], optimiser, max_norm=longest, error_if_nonfinite=True)
+        except RuntimeError as error:
+            raise VidinvError(
+                f"step {step.name!r} has gradients that are not finite at turn {state.turn}",
+                remedy="lower the rate; the last checkpoint is whole",
+            ) from error
         optimiser.step()
         parts |= {f"{step.name}/{key}": value.detach() for key, value in ({"loss": loss} | found).items()}
     return parts

@@ -202,6 +202,7 @@ class Work:
     codes: Code | None = None
     edited: Code | None = None
     inversion: Tensor | None = None  # [N,3,S,S] G(w, F); `synthesize` says where the proxy stands in
+    check: Tensor | None = None  # [N,3,s,s] the inversion through the proxy head, by which confidence is judged
     edit: Tensor | None = None  # [N,3,S,S] G(w~, F~)
     masks: tuple[Mask, ...] = ()
     output: tuple[Planes, ...] = ()  # blended frames, before the video encoder

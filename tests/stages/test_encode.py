@@ -44,17 +44,18 @@ class Counting:
         return Code(code.ws + level, code.feature + level, code.at, space=code.space), trace
 
 
-def works(count: int, size: int = 6, *, cut_at: int | None = None) -> list[Work]:
-    """`count` Works of `size` frames at 30 frames/s, one face on each."""
+def works(count: int, size: int = 6, *, cut_at: int | None = None, away: frozenset[int] = frozenset()) -> list[Work]:
+    """`count` Works of `size` frames at 30 frames/s, one face on each but on the frames `away`."""
     made = []
     for k in range(count):
         index = tuple(range(k * size, (k + 1) * size))
         frames = FrameBatch((None,) * size, Colour("bt709", False), index, Fraction(1, 30), index)  # type: ignore[arg-type]
+        here = [position for position, number in enumerate(index) if number not in away]
         faces = FaceBatch(
-            image=torch.zeros(size, 3, 64, 64),
-            frame=torch.arange(size),
-            track=torch.zeros(size, dtype=torch.int64),
-            to_frame=torch.eye(2, 3).double().repeat(size, 1, 1),
+            image=torch.zeros(len(here), 3, 64, 64),
+            frame=torch.tensor(here),
+            track=torch.zeros(len(here), dtype=torch.int64),
+            to_frame=torch.eye(2, 3).double().repeat(len(here), 1, 1),
         )
         made.append(Work(frames=frames, faces=faces, new_shot=k in (0, cut_at)))
     return made
@@ -78,6 +79,14 @@ def test_nothing_crosses_a_cut(tmp_path: Path) -> None:
     refine, encoder = Counting(), encoders.load("feature-style-tiny")
     list(encode.build(encoder, refine, STEPS, encode.Traces(tmp_path))(iter(works(2, cut_at=1))))
     assert [anew for anew, _ in refine.calls] == [True, False, False, True, False, False]
+
+
+@pytest.mark.parametrize("away", [{2, 3}, {4, 5}, {5, 6, 7}, {6}])
+def test_a_face_that_was_away_begins_anew(tmp_path: Path, away: set[int]) -> None:
+    refine, encoder = Counting(), encoders.load("feature-style-tiny")
+    done = list(encode.build(encoder, refine, STEPS, encode.Traces(tmp_path))(iter(works(2, away=frozenset(away)))))
+    assert [anew for anew, _ in refine.calls].count(True) == 2
+    assert sum(len(work.codes) for work in done if work.codes is not None) == 12 - len(away)
 
 
 def test_a_restored_state_gives_the_same_codes(tmp_path: Path) -> None:

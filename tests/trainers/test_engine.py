@@ -77,6 +77,23 @@ def test_a_step_runs_every_so_many_turns(tmp_path: Path) -> None:
     assert list((tmp_path / "tensorboard").iterdir())
 
 
+def test_what_runs_on_even_turns_is_in_a_log_of_odd_ones(tmp_path: Path) -> None:
+    engine.train(networks(), [MAKER, JUDGE], draw, plan(16, log_every=2), tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert len(lines) == 2 and all("judge/loss" in line for line in lines)
+
+
+def test_gradients_that_are_not_finite_stop_before_the_weights_do(tmp_path: Path) -> None:
+    def broken(nets: engine.Networks, batch: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        return (nets["maker"](batch) * 0).square().sum().sqrt() + 1, {}  # finite, with the gradient 0/0
+
+    nets = networks()
+    before = weights(nets)
+    with pytest.raises(VidinvError, match="gradients"):
+        engine.train(nets, [engine.Step("make", ("maker",), adam, broken)], draw, plan(8), tmp_path)
+    assert same(before, weights(nets))
+
+
 class Stop(Exception):
     pass
 

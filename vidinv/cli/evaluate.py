@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vidinv.cli.run import write_json
-from vidinv.errors import UsageError
+from vidinv.errors import NoFaceFound, UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -88,7 +88,7 @@ def measure(
     encoder = encoders.load("feature-style-light")
     networks = inversions.Networks(generator, encoder, guides, embedder.load_lightcnn())
     faces = (
-        (path.name, face)
+        (str(path), face)
         for path in track(files, description="inverting", transient=True)
         for face in pictures.crops(
             path, frames, generator.sizes[0], None if aligned and not pictures.is_clip(path) else finder
@@ -98,6 +98,8 @@ def measure(
     steps = configs.load("balanced").refine
     first = Effort(steps.first_latent, steps.first_feature)
     table = inversions.evaluate(networks, faces, methods, first, baseline, lambda name, shown: grid.append(shown))
+    if not grid:
+        raise NoFaceFound(f"no face in {len(files)} files", remedy="give pictures of faces, or --aligned crops")
     if picture is not None:
         write_grid(grid, picture)
     return table

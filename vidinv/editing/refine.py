@@ -199,7 +199,7 @@ def _descend(start: Start, loss: Callable[[Tensor], Tensor], steps: int, *, half
     value = start.value.detach().clone().requires_grad_()
     optimiser = torch.optim.Adam([value], lr=start.rate, betas=BETAS)
     longest = math.inf
-    if start.moments is not None:
+    if start.moments is not None and start.moments[1].any():
         mean, square = (moment[None].clone() for moment in start.moments)
         settled = torch.tensor(1e4)  # steps after which Adam corrects its moments no more
         optimiser.state[value] = {"step": settled, "exp_avg": mean, "exp_avg_sq": square}
@@ -222,7 +222,7 @@ def _descend(start: Start, loss: Callable[[Tensor], Tensor], steps: int, *, half
     state = optimiser.state[value]
     if not state:
         nothing = torch.zeros_like(start.value[0])
-        return End(value.detach(), (nothing, nothing), away)
+        return End(value.detach(), start.moments or (nothing, nothing.clone()), away)
     correction = 1 if start.moments is not None else 1 - BETAS[1] ** steps
     return End(value.detach(), (state["exp_avg"][0], state["exp_avg_sq"][0] / correction), away.detach().float())
 

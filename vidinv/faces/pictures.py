@@ -71,14 +71,24 @@ def crops(path: Path, count: int, size: int, finder: Finder | None) -> Iterator[
 
     Without a `finder` the pictures are taken as aligned already.
     """
+    turn = -probe.probe(path).rotation if is_clip(path) else 0  # the detector counts counter-clockwise
     for rgb in frames(path, count):
         if finder is None:
             yield _tensor(cv2.resize(rgb, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32) / 255)
             continue
-        boxes = finder.detect.detect(rgb).boxes[:1]
-        if len(boxes):
-            to_frame = alignment.to_frame(finder.points.detect(rgb, boxes)[0], size)
+        to_frame = largest(rgb, finder, turn, size)
+        if to_frame is not None:
             yield _tensor(alignment.warp_cpu(rgb.astype(np.float32) / 255, to_frame, size))
+
+
+def largest(rgb: Array, finder: Finder, turn: int, size: int) -> Array | None:
+    """Crop-to-frame transform [2,3] of the frame's largest face, or None; `turn` makes the frame upright."""
+    boxes = finder.detect.detect(rgb, rotation=turn).boxes
+    if not len(boxes):
+        return None
+    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    points = finder.points.detect(rgb, boxes[[int(area.argmax())]], rotation=turn)
+    return alignment.to_frame(points[0], size)
 
 
 def _tensor(picture: Array) -> Tensor:
