@@ -46,8 +46,10 @@ class MaskConfig:
     parse_every: int = 3  # frames; the mask is carried in crop space between
     grow: float = 0.012
     blur: float = 0.02
-    residual_good: float = 0.07  # mean |source - inversion| in [0, 1] up to which the edit shows fully
-    residual_bad: float = 0.12  # and from which the source shows instead
+    residual_good: float = (
+        0.10  # mean |source - inversion| in [0, 1], through the proxy head, up to which the edit shows
+    )
+    residual_bad: float = 0.15  # and from which the source shows instead; a good inversion has 0.04 to 0.08
 
 
 @dataclass(frozen=True)
