@@ -46,10 +46,8 @@ class MaskConfig:
     parse_every: int = 3  # frames; the mask is carried in crop space between
     grow: float = 0.012
     blur: float = 0.02
-    residual_good: float = (
-        0.10  # mean |source - inversion| in [0, 1], through the proxy head, up to which the edit shows
-    )
-    residual_bad: float = 0.15  # and from which the source shows instead; a good inversion has 0.04 to 0.08
+    residual_good: float = 0.10  # mean |source - check| in [0, 1] up to which the edit shows fully; usual: 0.04 to 0.08
+    residual_bad: float = 0.15  # and from which the source shows instead
 
 
 @dataclass(frozen=True)
