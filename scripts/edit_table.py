@@ -16,8 +16,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import torch
 
 from stages import parts
@@ -26,9 +24,10 @@ from vidinv import config as configs
 from vidinv.cli.main import tune_process
 from vidinv.editing import directions, feature_edit
 from vidinv.editing.directions import Direction
-from vidinv.editing.refine import Effort
 from vidinv.faces import detector, landmarks, pictures
 from vidinv.faces.meter import load_meter
+from vidinv.generators.ops import resize
+from vidinv.media.picture import write as write_picture
 
 SIZE = 512
 
@@ -50,8 +49,7 @@ def main() -> None:
     tune_process()
     models, meter = api.load(), load_meter()
     finder = pictures.Finder(detector.load_detector(), landmarks.load_landmarks())
-    steps = configs.load("balanced").refine
-    effort, refine = Effort(steps.first_latent, steps.first_feature), parts.refiner("default", models)
+    effort, refine = configs.load("balanced").refine.first, parts.refiner("default", models)
     wanted = [directions.parse_edit(text) for text in args.edits]
     moves = [(directions.load(edit.name, models.generator.space), edit.strength) for edit in wanted]
     moves.append((control(moves[0][0]), 2.0))
@@ -75,11 +73,9 @@ def main() -> None:
             row = {key: {n: round(float(v), 3) for n, v in zip(names, of, strict=True)} for key, of in measured.items()}
             found.setdefault(str(path), []).append(row)
             print(path.name, row, flush=True, file=sys.stderr)
-            small = torch.nn.functional.avg_pool2d(images, 2)
-            sheet.append(np.concatenate(list(small.permute(0, 2, 3, 1).numpy()), 1))  # [256,256*K,3]
+            sheet.append(torch.cat(list(resize(images, 256)), 2))  # [3,256,256*K]
     if args.picture:
-        whole = np.rint((np.concatenate(sheet) + 1) * 127.5).astype(np.uint8)
-        cv2.imwrite(str(args.picture), cv2.cvtColor(whole, cv2.COLOR_RGB2BGR))
+        write_picture(args.picture, torch.cat(sheet, 1))
     if args.json:
         text = json.dumps(found, indent=1)
         print(text) if args.json == "-" else Path(args.json).write_text(text + "\n")

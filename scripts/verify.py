@@ -25,7 +25,6 @@ from vidinv.faces import detector, landmarks, pictures
 from vidinv.faces.meter import Meter, load_meter
 from vidinv.frames import Array, FrameBatch
 from vidinv.media import probe, reader
-from vidinv.media.colour import to_rgb
 
 SIZE = 512
 NAMES = ("age", "smile", "gender", "yaw")
@@ -51,12 +50,7 @@ def quads(path: Path, every: int) -> list[Array | None]:
     """Crop-to-frame transform [2,3] of the largest face of every `every`-th frame; None where there is no face."""
     finder = pictures.Finder(detector.load_detector(), landmarks.load_landmarks())
     turn = -probe.probe(path).rotation
-    found: list[Array | None] = []
-    for batch in every_frame(path, every):
-        planes = batch.native[0]
-        rgb = to_rgb(planes, batch.colour, (0, 0, planes.width, planes.height))
-        found.append(pictures.largest(np.rint(rgb * 255).astype(np.uint8), finder, turn, SIZE))
-    return found
+    return [pictures.largest(pictures.picture(batch), finder, turn, SIZE) for batch in every_frame(path, every)]
 
 
 def attributes(path: Path, every: int, where: list[Array | None], meter: Meter) -> Array:
@@ -78,16 +72,17 @@ def every_frame(path: Path, every: int) -> Iterator[FrameBatch]:
 def verify(source: Path, outputs: list[Path], every: int) -> dict[str, dict[str, Any]]:
     """One entry per output; identity and cover come from its own report, the rest is measured here."""
     meter, where = load_meter(), quads(source, every)
-    before = attributes(source, every, where, meter).mean(0)
+    before, own_times, own_sound = attributes(source, every, where, meter).mean(0), times(source), sound(source)
     found = {}
     for output in outputs:
         after = attributes(output, every, where, meter).mean(0)
+        made = times(output)
         report = json.loads(output.with_name(output.name + ".json").read_text())
         networks = {name: report["identity"][name] for name in ("arcface", "lightcnn")}
         found[output.name] = {
-            "frames": [len(times(source)), len(times(output))],
-            "times_equal": times(source) == times(output),
-            "sound_equal": sound(source) == sound(output),
+            "frames": [len(own_times), len(made)],
+            "times_equal": own_times == made,
+            "sound_equal": own_sound == sound(output),
             "attributes": {n: [round(float(x[k]), 3) for x in (before, after)] for k, n in enumerate(NAMES)},
             "identity": {name: [of["inversion_mean"], of["edit_mean"]] for name, of in networks.items()},
             "cover_min": min((track["mask_cover_min"] for track in report["identity"]["tracks"]), default=None),

@@ -10,12 +10,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from stages.graph import Stage
-from vidinv.config import RefineConfig
-from vidinv.editing.refine import Effort, Trace, between
+from vidinv.config import Effort, RefineConfig
+from vidinv.editing.refine import Part, Trace, between
 from vidinv.encoders.base import Encoder
 from vidinv.frames import Code, FaceBatch, Work, concatenate
 
 Refine = Callable[[Code, torch.Tensor, Trace | None, Effort], tuple[Code, Trace]]  # code, image, neighbour's, steps
+
+KEPT = 8  # states on the disk: the video encoder is at most a few batches behind, none longer than a segment
 
 
 class Traces:
@@ -32,22 +34,34 @@ class Traces:
     def save(self, frame: int) -> None:
         """Write the state before `frame`, whole or not at all."""
         tensors = {
-            f"{track}.{name}": value.contiguous()
+            f"{track}.{part}.{name}": value.contiguous()
             for track, trace in self.last.items()
-            for name, value in vars(trace).items()
+            for part, of in vars(trace).items()
+            for name, value in vars(of).items()
         }
         partial = self.folder / f"traces-{frame}.tmp"
         save_file(tensors, partial)
         partial.replace(self._path(frame))
+        written = sorted(self.folder.glob("traces-*.safetensors"), key=lambda path: int(path.stem.split("-")[1]))
+        for old in written[:-KEPT]:
+            old.unlink()
+
+    def has(self, frame: int) -> bool:
+        """Whether the state before `frame` can be restored."""
+        return self._path(frame).exists()
 
     def restore(self, frame: int) -> None:
         """Read back the state before `frame`; nothing where none was written."""
         self.last.clear()
-        if not self._path(frame).exists():
+        if not self.has(frame):
             return
         tensors = load_file(self._path(frame))
         for track in {name.split(".")[0] for name in tensors}:
-            self.last[int(track)] = Trace(**{f.name: tensors[f"{track}.{f.name}"] for f in fields(Trace)})
+            latent, feature = (
+                Part(*(tensors[f"{track}.{part}.{entry.name}"] for entry in fields(Part)))
+                for part in ("latent", "feature")
+            )
+            self.last[int(track)] = Trace(latent, feature)
 
     def _path(self, frame: int) -> Path:
         return self.folder / f"traces-{frame}.safetensors"
@@ -140,8 +154,6 @@ def _refine_run(
 ) -> Trace:
     """Refine the keys of faces on consecutive frames and fill in the rest; returns the last one's trace."""
     assert work.faces is not None
-    first = Effort(steps.first_latent, steps.first_feature)
-    following = Effort(steps.latent, steps.feature, steps.patience)
     seconds = [float(work.frames.pts[int(work.faces.frame[n])] * work.frames.time_base) for n in run]
     wanted = set(keys(seconds, steps.gap)) | ({0} if before is None else set())
     waiting: list[int] = []
@@ -150,7 +162,7 @@ def _refine_run(
         if k not in wanted:
             waiting.append(k)
             continue
-        effort = first if before is None else following
+        effort = steps.first if before is None else steps.following
         found[n], after = refine(codes[n : n + 1], work.faces.image[n : n + 1], before, effort)
         for w in waiting:
             assert before is not None

@@ -169,8 +169,8 @@ def _say_cost(request: Request, info: VideoInfo, analysis: Analysis, start: int,
     more = config.refine
     seconds_each = float((analysis.pts[-1] - analysis.pts[0]) * analysis.time_base) / max(len(analysis.pts) - 1, 1)
     refined = faces / min(max(1, int(1.01 * more.gap / max(seconds_each, 1e-6))), config.batch)
-    quick = refined * ((more.latent + more.feature) * QUICK_STEP_SECONDS + 2 * PICTURE_SECONDS * (not more.is_off))
-    whole = (more.first_latent + more.first_feature) * min(beginnings, faces) * STEP_SECONDS
+    quick = refined * (more.following.steps * QUICK_STEP_SECONDS + 2 * PICTURE_SECONDS * (not more.is_off))
+    whole = more.first.steps * min(beginnings, faces) * STEP_SECONDS
     seconds = faces * FACE_SECONDS + quick + whole + (stop - start) * 0.02
     share = (stop - start) / max(analysis.frame_count, 1)
     disk = 2 * max(info.bit_rate * info.duration_s / 8, request.source.stat().st_size) * share / 1e6
@@ -193,8 +193,12 @@ def _render(
     config = request.config
     journal = reencode.Journal(folder.path)
     finished = journal.finished()
-    journal.keep(finished)
     start, stop = parts_of[0][0], parts_of[-1][1]
+    if models is not None and not config.refine.is_off:  # go on from where the refinement's state is known
+        traces = encode.Traces(folder.path)
+        while finished and finished[-1]["last"] + 1 < stop and not traces.has(finished[-1]["last"] + 1):
+            finished.pop()
+    journal.keep(finished)
     resume = finished[-1]["last"] + 1 if finished else start
     plan = [span for span in decode.batches(parts_of, analysis.shots, config.batch) if span[0] >= resume]
     listener.phase("render", stop - start)

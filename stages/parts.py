@@ -13,9 +13,10 @@ import numpy as np
 import torch
 
 from stages.encode import Refine
+from vidinv.config import Effort
 from vidinv.editing import directions, refine
 from vidinv.editing.directions import Direction
-from vidinv.editing.refine import Effort, Trace
+from vidinv.editing.refine import Trace
 from vidinv.encoders import registry as encoders
 from vidinv.encoders.base import Encoder
 from vidinv.errors import UsageError
@@ -87,13 +88,9 @@ def direction(backend: str, name: str, space: str) -> Direction:
 def refiner(backend: str, models: Models) -> Refine:
     """Refinement of one frame's code towards its picture, with the backend's guides."""
     if backend == "tiny":
-        guides = refine.Guides(identity=_TinyIdentity(), perceptual=_no_distance)  # type: ignore[arg-type]
+        guides = refine.Guides(identity=_TinyIdentity(), perceptual=_TinyDistance())  # type: ignore[arg-type]
     else:
-        from vidinv.faces import embedder
-        from vidinv.losses import lpips
-
-        guides = refine.Guides(identity=embedder.load_arcface(), perceptual=lpips.LPIPS.load("alexnet"))
-
+        guides = refine.load_guides()
     settings = refine.Settings(size=min(refine.Settings.size, models.generator.sizes[0]))
     quick = models.proxy if models.proxy.head.spec.size == settings.size else None
 
@@ -110,8 +107,11 @@ class _TinyIdentity:
         return torch.nn.functional.normalize(torch.nn.functional.adaptive_avg_pool2d(image, 8).flatten(1) + 1e-3, dim=1)
 
 
-def _no_distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    return (a - b).abs().mean()
+class _TinyDistance:
+    """Mean absolute difference stands for perception."""
+
+    def against(self, b: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+        return lambda a: (a - b).abs().mean()
 
 
 def _scrfd(source: str) -> Locate:

@@ -23,16 +23,20 @@ def build(generator: Generator, proxy: Proxy, size: int, reads_inversion: Reads)
     trusted is judged by it alone, whatever else is drawn. An inversion whose detail nothing reads is `check` resized.
     See `source` for what draws the rest.
     """
-    at_size = size if size in generator.sizes else max(generator.sizes)
+    at_size = _at_size(generator, size)
 
     def coarse(code: Code) -> torch.Tensor:
         return proxy(code.ws, code.feature, code.at).clamp(-1, 1)
+
+    def both(code: Code) -> tuple[torch.Tensor, torch.Tensor]:
+        check, image = proxy.with_whole(code.ws, code.feature, code.at, at_size)
+        return check.clamp(-1, 1), resize(image, size).clamp(-1, 1)
 
     def whole(code: Code) -> torch.Tensor:
         image = generator.synthesize(code.ws, feature=code.feature, at=code.at, size=at_size)
         return resize(image, size).clamp(-1, 1)
 
-    by_proxy = source(generator, proxy, size).startswith("proxy")
+    by_proxy = _drawn_by_proxy(generator, proxy, size)
 
     def synthesize(works: Iterator[Work]) -> Iterator[Work]:
         for work in works:
@@ -43,9 +47,13 @@ def build(generator: Generator, proxy: Proxy, size: int, reads_inversion: Reads)
             with torch.no_grad():
                 for n in range(len(work.codes)):
                     code, edited = work.codes[n : n + 1], work.edited[n : n + 1]
-                    checks.append(coarse(code))
-                    read = reads_inversion(work, n) and not by_proxy
-                    inversions.append(whole(code) if read else resize(checks[-1], size))
+                    if reads_inversion(work, n) and not by_proxy:
+                        check, inversion = both(code)
+                    else:
+                        check = coarse(code)
+                        inversion = resize(check, size)
+                    checks.append(check)
+                    inversions.append(inversion)
                     edits.append(resize(coarse(edited), size) if by_proxy else whole(edited))
             yield replace(work, check=torch.cat(checks), inversion=torch.cat(inversions), edit=torch.cat(edits))
 
@@ -53,7 +61,16 @@ def build(generator: Generator, proxy: Proxy, size: int, reads_inversion: Reads)
 
 
 def source(generator: Generator, proxy: Proxy, size: int) -> str:
-    """What draws the pictures of `size` pixels: the generator, or the proxy head for a size only the head has."""
-    if size not in generator.sizes and size <= proxy.head.spec.size:
+    """What draws the pictures of `size` pixels, for the report."""
+    if _drawn_by_proxy(generator, proxy, size):
         return f"proxy head at {proxy.head.spec.size}"
-    return f"{generator.name} at {size if size in generator.sizes else max(generator.sizes)}"
+    return f"{generator.name} at {_at_size(generator, size)}"
+
+
+def _drawn_by_proxy(generator: Generator, proxy: Proxy, size: int) -> bool:
+    """The head draws what is no size of the generator and not above the head's own."""
+    return size not in generator.sizes and size <= proxy.head.spec.size
+
+
+def _at_size(generator: Generator, size: int) -> int:
+    return size if size in generator.sizes else max(generator.sizes)

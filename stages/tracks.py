@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from stages.analyse import Sightings
 from stages.parts import Backend, Locate
 from vidinv.config import RunConfig
-from vidinv.errors import InputUnreadable, NoFaceFound, UsageError
+from vidinv.errors import NoFaceFound, UsageError
+from vidinv.faces import pictures
 from vidinv.faces.tracker import FrameFaces, Tracker
 from vidinv.frames import Analysis, Array, Track
 
@@ -64,10 +64,7 @@ def choose(tracks: list[Track], asked: str, locator: Callable[[], Locate], sourc
 
 
 def _reference(path: Path, locate: Locate) -> Array:
-    picture = cv2.imread(str(path))
-    if picture is None:
-        raise InputUnreadable(f"{path} is not a readable picture", remedy="give a .jpg or .png")
-    found = locate(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), 0, None)
+    found = locate(pictures.read(path), 0, None)
     if not len(found.scores):
         raise NoFaceFound(f"no face in {path}", remedy="give a picture that shows the person's face")
     return np.asarray(found.embeddings[0])

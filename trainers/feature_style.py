@@ -19,13 +19,11 @@ from torch.nn import functional
 
 from trainers import engine
 from trainers.samples import Pool, paste_cells, sample_ws
-from vidinv.editing.refine import Guides
+from vidinv.editing.refine import Guides, load_guides
 from vidinv.encoders import feature_style_light
 from vidinv.encoders.base import Encoder
-from vidinv.faces.embedder import load_arcface
 from vidinv.generators.base import Generator
 from vidinv.generators.proxy import Proxy
-from vidinv.losses.lpips import LPIPS
 
 BLOCK = 4  # samples that are drawn together; a batch, and every process' share of it, is a multiple
 
@@ -153,28 +151,54 @@ def losses(
     return total, parts
 
 
-def train(generator: Generator, proxy: Proxy, pool: Pool, folder: Path, recipe: Recipe) -> Path:
-    """Train to `recipe.images`, continuing what `folder` holds; returns the encoder's file (averaged, fp16)."""
+@dataclass(frozen=True)
+class Setup:
+    """A training before its first turn: the network, its one step, and the plan."""
+
+    codes: Codes
+    step: engine.Step
+    plan: engine.Plan
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        return {"encoder": self.codes}
+
+
+def set_up(generator: Generator, proxy: Proxy, recipe: Recipe) -> Setup:
+    """The untrained encoder and how it will be trained; what `--dry-run` describes and `train` runs."""
     torch.manual_seed(0)
-    guides = Guides(load_arcface().requires_grad_(False), LPIPS.load("alexnet"))
+    guides = load_guides()
     encoder = feature_style_light.for_generator(generator).to(memory_format=torch.channels_last)
     at, spread = encoder.at, encoder.f_std.clone()
-
-    def draw_rows(turn: int, rows: slice) -> Batch:
-        blocks = range(rows.start // BLOCK, rows.stop // BLOCK)
-        return join([draw(proxy, at, BLOCK, turn * recipe.batch // BLOCK + block, pool) for block in blocks])
 
     def loss(networks: engine.Networks, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         return losses(networks["encoder"], proxy, guides, batch, recipe, at, spread)
 
+    def adam(parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(parameters, lr=recipe.rate, betas=(0.9, 0.99), weight_decay=1e-4)
+
+    plan = engine.Plan(
+        recipe.images, recipe.batch, recipe.schedule, accelerator="cpu", clip=recipe.clip, ema=recipe.ema
+    )
+    return Setup(Codes(encoder), engine.Step("encoder", ("encoder",), adam, loss), plan)
+
+
+def train(setup: Setup, proxy: Proxy, pool: Pool, folder: Path) -> Path:
+    """Train to the plan's end, continuing what `folder` holds; returns the encoder's file (averaged, fp16)."""
+    at, batch_size = setup.codes.encoder.at, setup.plan.batch
+    assert at is not None
+
+    def draw_rows(turn: int, rows: slice) -> Batch:
+        blocks = range(rows.start // BLOCK, rows.stop // BLOCK)
+        return join([draw(proxy, at, BLOCK, turn * batch_size // BLOCK + block, pool) for block in blocks])
+
     def samples(networks: engine.Networks) -> Tensor:
-        batch = draw_rows(-1, slice(0, recipe.batch))
+        batch = draw_rows(-1, slice(0, batch_size))
         ws, feature = networks["encoder"](batch.seen)
         shown = torch.cat([batch.seen, proxy(ws), proxy(ws, feature, at)], 2)  # three rows
         return torch.cat(list(shown), 2)
 
-    step = step_of(recipe, loss)
-    average = engine.train({"encoder": Codes(encoder)}, [step], draw_rows, plan_of(recipe), folder, samples)
+    average = engine.train(setup.networks, [setup.step], draw_rows, setup.plan, folder, samples)
     shipped = {key.removeprefix("encoder.encoder."): value for key, value in average.items()}
     path = folder / "encoder.safetensors"
     save_file({k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in shipped.items()}, path)
@@ -184,29 +208,3 @@ def train(generator: Generator, proxy: Proxy, pool: Pool, folder: Path, recipe: 
 def join(batches: list[Batch]) -> Batch:
     """One batch of several."""
     return Batch(**{f.name: torch.cat([getattr(batch, f.name) for batch in batches]) for f in fields(Batch)})
-
-
-def plan_of(recipe: Recipe) -> engine.Plan:
-    """How long and how, for the engine."""
-    return engine.Plan(
-        recipe.images, recipe.batch, recipe.schedule, accelerator="cpu", clip=recipe.clip, ema=recipe.ema
-    )
-
-
-def step_of(recipe: Recipe, loss: engine.Loss) -> engine.Step:
-    """The one step of this training."""
-
-    def adam(parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(parameters, lr=recipe.rate, betas=(0.9, 0.99), weight_decay=1e-4)
-
-    return engine.Step("encoder", ("encoder",), adam, loss)
-
-
-def describe(generator: Generator, recipe: Recipe) -> str:
-    """The plan in words."""
-
-    def loss(networks: engine.Networks, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        raise NotImplementedError("a plan is described, not run")
-
-    encoder = feature_style_light.for_generator(generator)
-    return engine.describe({"encoder": encoder}, [step_of(recipe, loss)], plan_of(recipe))

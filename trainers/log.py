@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import cv2
-import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
+
+from vidinv.media import picture
 
 
 class Log:
@@ -57,7 +57,5 @@ class Log:
         """A sample grid [3,H,W] in [-1,1], as `samples-IMAGES.png` and for TensorBoard."""
         if not self.enabled:
             return
-        pixels = ((image.clamp(-1, 1) + 1) * 127.5).round().byte().cpu()
-        self.board.add_image("samples", pixels, seen)  # type: ignore[no-untyped-call]
-        shown = np.ascontiguousarray(pixels.permute(1, 2, 0).numpy()[:, :, ::-1])  # CHW RGB -> HWC BGR
-        cv2.imwrite(str(self.folder / f"samples-{seen:08d}.png"), shown)
+        self.board.add_image("samples", (image.clamp(-1, 1) + 1) / 2, seen)  # type: ignore[no-untyped-call]
+        picture.write(self.folder / f"samples-{seen:08d}.png", image)

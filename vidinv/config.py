@@ -51,19 +51,32 @@ class MaskConfig:
 
 
 @dataclass(frozen=True)
-class RefineConfig:
-    """Refinement steps: `latent` on w+, then `feature` on F. The first frame of a track in a shot has no neighbour."""
+class Effort:
+    """Refinement steps of one frame: `latent` on w+ alone, then `feature` on F.
 
-    first_latent: int = 60
-    first_feature: int = 24
-    latent: int = 2
-    feature: int = 5
-    patience: int = 4  # a frame takes up to so many times its steps while it is worse than its track's first
+    A frame that follows another takes up to `patience` times as many while it is worse than its track's first.
+    """
+
+    latent: int = 0
+    feature: int = 0
+    patience: int = 4
+
+    @property
+    def steps(self) -> int:
+        return self.latent + self.feature
+
+
+@dataclass(frozen=True)
+class RefineConfig:
+    """How a clip is refined; the `first` frame of a track in a shot has no neighbour to go on from."""
+
+    first: Effort = Effort(60, 24)
+    following: Effort = Effort(2, 5)
     gap: float = 0.1  # seconds between refined frames; 0 refines every frame
 
     @property
     def is_off(self) -> bool:
-        return not any((self.first_latent, self.first_feature, self.latent, self.feature))
+        return self.first.steps + self.following.steps == 0
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from vidinv.cli.main import main
 from vidinv.media import probe, reader
 
 STEPS = [
-    *("--set", "refine.first_latent=2", "--set", "refine.first_feature=1"),
-    *("--set", "refine.latent=1", "--set", "refine.feature=1"),
+    *("--set", "refine.first.latent=2", "--set", "refine.first.feature=1"),
+    *("--set", "refine.following.latent=1", "--set", "refine.following.feature=1"),
 ]
 TINY = ["--backend", "tiny", "--set", "crop=64", *STEPS]
 

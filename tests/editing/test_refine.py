@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,8 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tests.stand_ins import MeanDifference, guides
+from vidinv.config import Effort
 from vidinv.editing import refine
-from vidinv.editing.refine import Effort, Guides, Settings, Trace
+from vidinv.editing.refine import Part, Settings, Trace
 from vidinv.frames import Code
 from vidinv.generators import mobile_stylegan
 from vidinv.generators.mobile_stylegan import MobileStyleGAN
@@ -20,22 +23,7 @@ AT = 2
 SETTINGS = Settings(size=32)
 
 
-class PooledPixels(nn.Module):
-    """A person is the picture at 8x8: unit vectors, and differentiable, as the real network's are."""
-
-    def embed(self, image: Tensor) -> Tensor:
-        return functional.normalize(functional.adaptive_avg_pool2d(image, 8).flatten(1), dim=1)
-
-
-class MeanDifference(nn.Module):
-    """[N,3,S,S] twice -> [N]."""
-
-    def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        return (a - b).abs().mean((1, 2, 3))
-
-
-LOSSES = (torch.tensor(0.0), torch.tensor(0.0))
-GUIDES = Guides(identity=PooledPixels(), perceptual=MeanDifference())  # type: ignore[arg-type]
+GUIDES = guides()
 
 
 @pytest.fixture(scope="module")
@@ -101,8 +89,8 @@ def test_the_neighbours_corrections_are_the_start(network: MobileStyleGAN, code:
     for a, b in ((again.ws, found.ws), (again.feature, found.feature)):
         assert a is not None and b is not None
         torch.testing.assert_close(a, b, rtol=0, atol=1e-5)
-    torch.testing.assert_close(handed.latent, trace.latent, rtol=0, atol=1e-5)
-    torch.testing.assert_close(handed.feature, trace.feature, rtol=0, atol=1e-5)
+    torch.testing.assert_close(handed.latent.change, trace.latent.change, rtol=0, atol=1e-5)
+    torch.testing.assert_close(handed.feature.change, trace.feature.change, rtol=0, atol=1e-5)
 
 
 def test_a_still_picture_stays_refined_from_frame_to_frame(network: MobileStyleGAN, code: Code, target: Tensor) -> None:
@@ -116,11 +104,13 @@ def test_a_still_picture_stays_refined_from_frame_to_frame(network: MobileStyleG
 
 def test_adam_goes_on_with_its_moments(network: MobileStyleGAN, code: Code, target: Tensor) -> None:
     _, trace = refine.refine(network, code, target, None, Effort(10, 10), GUIDES, SETTINGS)
-    flat = {name: torch.zeros_like(value) for name, value in vars(trace).items() if "_mean" in name or "_sq" in name}
-    wide = Trace(**(vars(trace) | flat | {"feature_square": torch.full_like(trace.feature, 1e6)}))
+    wide = Trace(
+        replace(trace.latent, mean=trace.latent.mean * 0),
+        replace(trace.feature, mean=trace.feature.mean * 0, square=torch.full_like(trace.feature.square, 1e6)),
+    )
     still, _ = refine.refine(network, code, target, wide, Effort(0, 3), GUIDES, SETTINGS)
     assert still.feature is not None and code.feature is not None
-    start = code.feature + trace.feature  # a huge second moment holds F where it is
+    start = code.feature + trace.feature.change  # a huge second moment holds F where it is
     torch.testing.assert_close(still.feature, start, rtol=0, atol=1e-3)
 
 
@@ -130,7 +120,7 @@ def test_no_steps_and_no_neighbour_leave_w_and_give_the_generators_own_feature(
     refined, trace = refine.refine(network, code, target, None, Effort(0, 0), GUIDES, SETTINGS)
     assert torch.equal(refined.ws, code.ws) and refined.feature is not None
     assert torch.equal(refined.feature, network.synthesize(code.ws, stop=AT))
-    assert not trace.latent.any() and not trace.latent_square.any() and not trace.feature_square.any()
+    assert not trace.latent.change.any() and not trace.latent.square.any() and not trace.feature.square.any()
 
 
 class Biased(nn.Module):
@@ -138,11 +128,14 @@ class Biased(nn.Module):
 
     def __init__(self, network: MobileStyleGAN) -> None:
         super().__init__()
-        self.network, self.head = network, SimpleNamespace(spec=SimpleNamespace(size=32))
+        self.network = network
 
     def forward(self, ws: Tensor, feature: Tensor | None = None, at: int | None = None) -> Tensor:
         bias = torch.linspace(-0.5, 0.5, 32).expand(1, 3, 32, 32)
         return self.network.synthesize(ws, feature=feature, at=at, size=32) + bias
+
+    def with_whole(self, ws: Tensor, feature: Tensor | None, at: int | None, size: int) -> tuple[Tensor, Tensor]:
+        return self(ws, feature, at), self.network.synthesize(ws, feature=feature, at=at, size=size)
 
 
 def test_a_proxy_that_is_wrong_by_a_constant_still_brings_the_true_picture_closer(
@@ -159,8 +152,8 @@ def test_steps_left_out_at_a_start_can_be_taken_later(network: MobileStyleGAN, c
     _, trace = refine.refine(network, code, target, None, Effort(0, 10), GUIDES, SETTINGS)
     later, _ = refine.refine(network, code, target, trace, Effort(5, 0), GUIDES, SETTINGS)
     assert not torch.equal(later.ws, code.ws)
-    stored = {name: value.data_ptr() for name, value in vars(trace).items() if value.ndim}
-    assert len(set(stored.values())) == len(stored)  # a trace is saved tensor by tensor
+    stored = [value.data_ptr() for part in vars(trace).values() for value in vars(part).values() if value.ndim]
+    assert len(set(stored)) == len(stored)  # a trace is saved tensor by tensor
 
 
 def test_the_feature_stays_near_the_generators_own(network: MobileStyleGAN, code: Code, target: Tensor) -> None:
@@ -180,21 +173,30 @@ def test_a_frame_that_moved_takes_more_steps_than_one_that_did_not(
     looked: list[int] = []
 
     class Watching(MeanDifference):
-        def forward(self, a: Tensor, b: Tensor) -> Tensor:
-            looked[-1] += 1
-            return super().forward(a, b)
+        def against(self, b: Tensor) -> Callable[[Tensor], Tensor]:
+            distance = super().against(b)
 
-    guides = Guides(PooledPixels(), Watching())  # type: ignore[arg-type]
+            def look(a: Tensor) -> Tensor:
+                looked[-1] += 1
+                return distance(a)
+
+            return look
+
     for picture_of in (target, target.flip(3)):
         looked.append(0)
-        refine.refine(network, code, picture_of, trace, Effort(2, 2, patience=4), guides, SETTINGS)
+        refine.refine(network, code, picture_of, trace, Effort(2, 2, patience=4), guides(Watching()), SETTINGS)
     still, moved = looked
     assert still < moved == 2 * 2 * 4
 
 
+def level(like: Tensor, value: float) -> Part:
+    """A part whose every entry is `value`."""
+    return Part(*(torch.full_like(like, value) for _ in range(3)), torch.tensor(value))
+
+
 def test_between_two_refined_frames_the_corrections_are_shared(code: Code) -> None:
     assert code.feature is not None
-    low, high = (Trace(*(torch.full_like(x[0], v) for x in (code.ws, code.feature) * 3), *LOSSES) for v in (1.0, 3.0))
+    low, high = (Trace(*(level(x[0], v) for x in (code.ws, code.feature))) for v in (1.0, 3.0))
     middle = refine.between(code, low, high, 0.25)
     torch.testing.assert_close(middle.ws, code.ws + 1.5)
     torch.testing.assert_close(middle.feature, code.feature + 1.5)

@@ -21,6 +21,17 @@ def test_it_draws_128_pixels_from_the_generators_own_feature_or_from_an_injected
     assert not torch.equal(stand_in(ws), stand_in(ws, feature + 0.5, 2))
 
 
+def test_the_heads_and_the_whole_image_share_their_lower_layers_and_nothing_else_changes() -> None:
+    generator = mobile_stylegan.tiny()
+    stand_in = proxy.load(generator, 128)
+    ws = generator.broadcast(generator.sample(1, seed=3))
+    feature = generator.synthesize(ws, stop=2) + 0.3
+    for f, at in ((None, None), (feature, 2)):
+        drawn, whole = stand_in.with_whole(ws, f, at, 32)
+        assert torch.equal(drawn, stand_in(ws, f, at))
+        torch.testing.assert_close(whole, generator.synthesize(ws, feature=f, at=at, size=32))
+
+
 def test_a_feature_of_another_size_is_refused_with_its_shape() -> None:
     head = proxy.load(mobile_stylegan.tiny(), 128).head
     with pytest.raises(ValueError, match=r"16, 16"):

@@ -6,26 +6,12 @@ from typing import Any
 
 import pytest
 from torch import Tensor, nn
-from torch.nn import functional
 
-from vidinv.editing.refine import Effort, Guides
+from tests.stand_ins import PooledPixels, guides
+from vidinv.config import Effort
 from vidinv.frames import Code
 from vidinv.generators import mobile_stylegan
 from vidinv.report import inversions
-
-
-class PooledPixels(nn.Module):
-    """A person is the picture at 8x8."""
-
-    def embed(self, image: Tensor) -> Tensor:
-        return functional.normalize(functional.adaptive_avg_pool2d(image, 8).flatten(1), dim=1)
-
-
-class MeanDifference(nn.Module):
-    """[N,3,S,S] twice -> [N]."""
-
-    def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        return (a - b).abs().mean((1, 2, 3))
 
 
 class Knowing(nn.Module):
@@ -45,9 +31,8 @@ def setting() -> tuple[inversions.Networks, Tensor]:
     generator = mobile_stylegan.tiny()
     ws = generator.broadcast(generator.sample(1, seed=2)).clone()
     code = Code(ws, generator.synthesize(ws, stop=2), 2, space=generator.space)
-    guides: Any = Guides(PooledPixels(), MeanDifference())  # type: ignore[arg-type]
     face = generator.synthesize(ws, size=generator.sizes[0]).clamp(-1, 1)
-    networks = inversions.Networks(generator, Knowing(code), guides, PooledPixels())  # type: ignore[arg-type]
+    networks = inversions.Networks(generator, Knowing(code), guides(), PooledPixels())  # type: ignore[arg-type]
     return networks, face
 
 

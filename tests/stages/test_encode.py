@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from stages import encode
-from vidinv.config import RefineConfig
-from vidinv.editing.refine import Effort, Trace
+from vidinv.config import Effort, RefineConfig
+from vidinv.editing.refine import Part, Trace
 from vidinv.encoders import registry as encoders
 from vidinv.frames import Code, Colour, FaceBatch, FrameBatch, Work
 
@@ -38,10 +38,12 @@ class Counting:
         assert code.feature is not None
         self.calls.append((before is None, effort))
         level = float(len(self.calls))
-        trace = Trace(
-            *(torch.full_like(x[0], level) for x in (code.ws, code.feature) * 3), torch.tensor(0.0), torch.tensor(0.0)
+        latent, feature = (
+            Part(*(torch.full_like(value[0], level) for _ in range(3)), torch.tensor(level))
+            for value in (code.ws, code.feature)
         )
-        return Code(code.ws + level, code.feature + level, code.at, space=code.space), trace
+        moved = Code(code.ws + level, code.feature + level, code.at, space=code.space)
+        return moved, Trace(latent, feature)
 
 
 def works(count: int, size: int = 6, *, cut_at: int | None = None, away: frozenset[int] = frozenset()) -> list[Work]:
@@ -61,7 +63,7 @@ def works(count: int, size: int = 6, *, cut_at: int | None = None, away: frozens
     return made
 
 
-STEPS = RefineConfig(first_latent=9, first_feature=8, latent=2, feature=1, gap=0.1)
+STEPS = RefineConfig(first=Effort(9, 8), following=Effort(2, 1), gap=0.1)
 
 
 def test_the_first_frame_gets_the_long_refinement_and_keys_the_short_one(tmp_path: Path) -> None:
@@ -87,6 +89,14 @@ def test_a_face_that_was_away_begins_anew(tmp_path: Path, away: set[int]) -> Non
     done = list(encode.build(encoder, refine, STEPS, encode.Traces(tmp_path))(iter(works(2, away=frozenset(away)))))
     assert [anew for anew, _ in refine.calls].count(True) == 2
     assert sum(len(work.codes) for work in done if work.codes is not None) == 12 - len(away)
+
+
+def test_only_the_last_states_stay_on_the_disk(tmp_path: Path) -> None:
+    traces = encode.Traces(tmp_path)
+    for frame in range(0, 2000, 100):
+        traces.save(frame)
+    kept = [frame for frame in range(0, 2000, 100) if traces.has(frame)]
+    assert kept == list(range(1200, 2000, 100)) and len(list(tmp_path.iterdir())) == encode.KEPT
 
 
 def test_a_restored_state_gives_the_same_codes(tmp_path: Path) -> None:

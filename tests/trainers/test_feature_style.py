@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tests.stand_ins import guides
 from trainers import engine, feature_style, samples
 from trainers.feature_style import Batch, Recipe
 from trainers.samples import Pool
-from vidinv.editing.refine import Guides
 from vidinv.encoders import feature_style_light
 from vidinv.encoders.registry import TINY_SIZES
 from vidinv.frames import Code
@@ -22,21 +22,7 @@ from vidinv.generators.proxy import HeadSpec, Proxy, ProxyHead
 AT = 2
 
 
-class PooledPixels(nn.Module):
-    """A person is the picture at 8x8."""
-
-    def embed(self, image: Tensor) -> Tensor:
-        return functional.normalize(functional.adaptive_avg_pool2d(image.float(), 8).flatten(1), dim=1)
-
-
-class MeanDifference(nn.Module):
-    """[N,3,S,S] twice -> [N]."""
-
-    def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        return (a - b).abs().mean((1, 2, 3))
-
-
-GUIDES = Guides(PooledPixels(), MeanDifference())  # type: ignore[arg-type]
+GUIDES = guides()
 
 
 @pytest.fixture(scope="module")

@@ -67,50 +67,35 @@ def measure(
     offline: bool,
     accept: bool,
 ) -> dict[str, Any]:
-    """Have the weights, run the methods over every face, and write the grid."""
+    """Have the weights, run the methods over every face, and write the grid: one row a face."""
+    import torch
     from rich.progress import track
 
     from stages import parts
     from vidinv import config as configs
-    from vidinv.editing.refine import Effort, Guides
-    from vidinv.encoders import registry as encoders
+    from vidinv.editing.refine import load_guides
     from vidinv.faces import detector, embedder, landmarks, pictures
-    from vidinv.generators import registry as generators
-    from vidinv.losses.lpips import LPIPS
+    from vidinv.media.picture import write as write_picture
     from vidinv.report import inversions
     from vidinv.weights import cache
 
     files = pictures.files(data)
     cache.pull(parts.choose("default").needs, offline=offline, accept=accept)
     finder = pictures.Finder(detector.load_detector(), landmarks.load_landmarks())
-    generator = generators.load("mobile-stylegan-ffhq-1024")
-    guides = Guides(embedder.load_arcface(), LPIPS.load("alexnet"))
-    encoder = encoders.load("feature-style-light")
-    networks = inversions.Networks(generator, encoder, guides, embedder.load_lightcnn())
+    models = parts.choose("default").models("cpu")
+    networks = inversions.Networks(models.generator, models.encoder, load_guides(), embedder.load_lightcnn())
+    size = models.generator.sizes[0]
     faces = (
         (str(path), face)
         for path in track(files, description="inverting", transient=True)
-        for face in pictures.crops(
-            path, frames, generator.sizes[0], None if aligned and not pictures.is_clip(path) else finder
-        )
+        for face in pictures.crops(path, frames, size, None if aligned and not pictures.is_clip(path) else finder)
     )
     grid: list[list[Tensor]] = []
-    steps = configs.load("balanced").refine
-    first = Effort(steps.first_latent, steps.first_feature)
+    first = configs.load("balanced").refine.first
     table = inversions.evaluate(networks, faces, methods, first, baseline, lambda name, shown: grid.append(shown))
     if not grid:
         raise NoFaceFound(f"no face in {len(files)} files", remedy="give pictures of faces, or --aligned crops")
     if picture is not None:
-        write_grid(grid, picture)
+        rows = [torch.cat(row, 3) for row in grid]  # [1,3,S,columns*S]: the face, then its inversions
+        write_picture(picture, torch.cat(rows, 2)[0])
     return table
-
-
-def write_grid(grid: list[list[Tensor]], path: Path) -> None:
-    """One row per face: the face, then its inversions; images [1,3,S,S] in [-1,1]."""
-    import cv2
-    import torch
-
-    whole = torch.cat([torch.cat(row, 3) for row in grid], 2)[0]  # [3,rows*S,columns*S]
-    pixels = ((whole.permute(1, 2, 0) + 1) * 127.5).round().byte().numpy()
-    if not cv2.imwrite(str(path), cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)):
-        raise UsageError(f"cannot write {path}", remedy="give a .png in a folder that is there")

@@ -40,8 +40,8 @@ def feature_style(
     """
     from omegaconf import OmegaConf
 
+    from trainers import engine, samples
     from trainers import feature_style as trainer
-    from trainers import samples
 
     if (output is None) == (resume is None):
         raise UsageError("a training is new (-o DIR) or continued (--resume DIR)", remedy="give one of the two")
@@ -56,13 +56,15 @@ def feature_style(
 
     cache.pull(parts.choose("default").needs, offline=offline, accept=accept_licences)
     generator = registry.load("mobile-stylegan-ffhq-1024")
+    stand_in = proxy.load(generator, 128)
+    setup = trainer.set_up(generator, stand_in, recipe)
     if dry_run:
         typer.echo(OmegaConf.to_yaml(asdict(recipe)).rstrip())
-        typer.echo(trainer.describe(generator, recipe))
+        typer.echo(engine.describe(setup.networks, [setup.step], setup.plan))
         return
     drawn = pool or folder / "pool"
     samples.draw_pool(generator, generator.layer_at(16), drawn, recipe.pool)
-    typer.echo(trainer.train(generator, proxy.load(generator, 128), samples.load_pool(drawn), folder, recipe))
+    typer.echo(trainer.train(setup, stand_in, samples.load_pool(drawn), folder))
 
 
 def claim(folder: Path, recipe: Recipe, *, again: bool) -> None:

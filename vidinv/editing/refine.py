@@ -16,13 +16,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vidinv.faces.embedder import IdentityNetwork
+from vidinv.config import Effort
+from vidinv.faces.embedder import IdentityNetwork, load_arcface
 from vidinv.frames import Code
 from vidinv.generators.base import Generator
 from vidinv.generators.ops import resize
 from vidinv.generators.proxy import Proxy
 from vidinv.losses.lpips import LPIPS
 
+Loss = Callable[[Tensor], Tensor]
 BETAS = (0.8, 0.95)
 FASTEST = 2.5  # times the rate of a descent that goes on, where it is far from content
 
@@ -35,16 +37,9 @@ class Guides:
     perceptual: LPIPS
 
 
-@dataclass(frozen=True)
-class Effort:
-    """Steps of one frame: `latent` on w+ alone, then `feature` on F.
-
-    A frame that follows another takes up to `patience` times as many while it is worse than its track's first.
-    """
-
-    latent: int
-    feature: int
-    patience: int = 4
+def load_guides() -> Guides:
+    """ArcFace and LPIPS on AlexNet, from the weights cache."""
+    return Guides(load_arcface().requires_grad_(False), LPIPS.load("alexnet"))
 
 
 @dataclass(frozen=True)
@@ -66,21 +61,25 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Trace:
-    """What a frame hands to its neighbour: `latent` [L,D] and `feature` [C,h,w], w+ and F less the encoder's.
+class Part:
+    """What a frame found of w+ [L,D] or of F [C,h,w].
 
-    The `*_mean` and `*_square` are Adam's moments of the same shapes, the `*_loss` [] what the track's first frame
-    reached.
+    `change` is its value less the encoder's, `mean` and `square` Adam's moments, all of that shape; `loss` [] is what
+    the track's first frame reached.
     """
 
-    latent: Tensor
-    feature: Tensor
-    latent_mean: Tensor
-    latent_square: Tensor
-    feature_mean: Tensor
-    feature_square: Tensor
-    latent_loss: Tensor
-    feature_loss: Tensor
+    change: Tensor
+    mean: Tensor
+    square: Tensor
+    loss: Tensor
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What a frame hands to its neighbour."""
+
+    latent: Part
+    feature: Part
 
 
 def refine(
@@ -105,13 +104,13 @@ def refine(
     at, s = code.at, settings
     wanted = resize(target, s.size)
     with torch.no_grad():
-        person = guides.identity.embed(target)
+        person, unlike = guides.identity.embed(target), guides.perceptual.against(wanted)
 
     def score(image: Tensor, identity: float) -> Tensor:
         seen = resize(image, s.size)
         pixel = functional.mse_loss(seen, wanted)
         likeness = 1 - (guides.identity.embed(image) * person).sum()
-        return s.pixel * pixel + s.perceptual * guides.perceptual(seen, wanted).mean() + identity * likeness
+        return s.pixel * pixel + s.perceptual * unlike(seen).mean() + identity * likeness
 
     quick = proxy if before is not None else None
 
@@ -123,13 +122,11 @@ def refine(
         """What draws w+ (and F) near here; what the head gets wrong here is measured and added."""
         if quick is None:
             return whole
-
-        def near(ws: Tensor, feature: Tensor | None = None) -> Tensor:
-            return quick(ws, feature, None if feature is None else at)
-
+        place = None if feature is None else at
         with torch.no_grad(), _bfloat16(ws):
-            gap = resize(whole(ws, feature), quick.head.spec.size) - near(ws, feature)
-        return lambda ws, feature=None: near(ws, feature) + gap
+            drawn, true = quick.with_whole(ws, feature, place, generator.sizes[0])
+            gap = resize(true, drawn.shape[-1]) - drawn
+        return lambda ws, feature=None: quick(ws, feature, place) + gap
 
     def latent_loss(ws: Tensor) -> Tensor:
         return score(draw_latent(ws), s.identity_latent) + s.keep * (ws - ws_start).square().sum(2).mean()
@@ -138,27 +135,23 @@ def refine(
         apart = (feature - own).square().mean() / own.var()
         return score(draw_feature(ws, feature), s.identity_feature) + s.near * apart
 
-    ws_start = code.ws if before is None else code.ws + before.latent
+    def descend(start: Tensor, loss: Loss, steps: int, rates: tuple[float, float], known: Part | None) -> End:
+        if known is None:
+            return _begin(start, loss, steps, rates[0])
+        limit = float(known.loss) * s.slack
+        return _go_on(start, loss, steps, rates[1], known, limit, effort.patience, half=quick is not None)
+
+    ws_start = code.ws if before is None else code.ws + before.latent.change
     draw_latent = drawer(ws_start)
-    start = Start(ws_start, s.start_latent)
-    if before is not None:
-        limit = s.slack * float(before.latent_loss)
-        start = Start(ws_start, s.follow_latent, (before.latent_mean, before.latent_square), limit, effort.patience)
-    latent = _descend(start, latent_loss, effort.latent, half=quick is not None)
+    latent = descend(ws_start, latent_loss, effort.latent, (s.start_latent, s.follow_latent), before and before.latent)
     ws = latent.value
     with torch.no_grad():
         own = generator.synthesize(ws, stop=at)  # G^K(w)
-    feature_start = own if before is None else code.feature + before.feature
+    feature_start = own if before is None else code.feature + before.feature.change
     draw_feature = drawer(ws, feature_start)
-    spread = float(own.std())
-    start = Start(feature_start, s.start_feature * spread)
-    if before is not None:
-        moments, limit = (before.feature_mean, before.feature_square), s.slack * float(before.feature_loss)
-        start = Start(feature_start, s.follow_feature * spread, moments, limit, effort.patience)
-    feature = _descend(start, feature_loss, effort.feature, half=quick is not None)
-    reached = (latent.loss, feature.loss) if before is None else (before.latent_loss, before.feature_loss)
-    changed = (ws[0] - code.ws[0], feature.value[0] - code.feature[0])
-    trace = Trace(*changed, *latent.moments, *feature.moments, *reached)
+    rates = (s.start_feature * float(own.std()), s.follow_feature * float(own.std()))
+    feature = descend(feature_start, feature_loss, effort.feature, rates, before and before.feature)
+    trace = Trace(latent.part(code.ws), feature.part(code.feature))
     return replace(code, ws=ws, feature=feature.value), trace
 
 
@@ -166,65 +159,75 @@ def between(code: Code, before: Trace, after: Trace, share: float) -> Code:
     """The encoder's code of a frame [1,...] between two refined ones with what they found, `share` of the way along."""
     if code.feature is None:
         raise ValueError("a code between refined ones has a feature, as theirs have; this one has none")
-    ws = code.ws + torch.lerp(before.latent, after.latent, share)
-    return replace(code, ws=ws, feature=code.feature + torch.lerp(before.feature, after.feature, share))
-
-
-@dataclass(frozen=True)
-class Start:
-    """Where a descent begins: the value [1,...] and the rate; going on, also Adam's moments and when to be content."""
-
-    value: Tensor
-    rate: float
-    moments: tuple[Tensor, Tensor] | None = None
-    limit: float = math.inf
-    patience: int = 1
+    ws = code.ws + torch.lerp(before.latent.change, after.latent.change, share)
+    feature = code.feature + torch.lerp(before.feature.change, after.feature.change, share)
+    return replace(code, ws=ws, feature=feature)
 
 
 @dataclass(frozen=True)
 class End:
-    """Where it ended: the value [1,...], Adam's moments without the leading axis, and the last loss []."""
+    """Where a descent ended: the value [1,...], Adam's moments [...], and the loss [] its track is held to."""
 
     value: Tensor
-    moments: tuple[Tensor, Tensor]
+    mean: Tensor
+    square: Tensor
     loss: Tensor
 
+    def part(self, encoded: Tensor) -> Part:
+        return Part(self.value[0] - encoded[0], self.mean, self.square, self.loss)
 
-def _descend(start: Start, loss: Callable[[Tensor], Tensor], steps: int, *, half: bool) -> End:
-    """`steps` of Adam, up to `patience` times as many while the loss is above the limit.
 
-    Begun anew it slows down. Going on, the rate follows how far above the limit the loss is, and no gradient is longer
-    than those before it were, since a sudden motion would otherwise throw the value off the generator's manifold.
+def _begin(start: Tensor, loss: Loss, steps: int, rate: float) -> End:
+    """`steps` of Adam from `start` [1,...], slowing down."""
+    value = start.detach().clone().requires_grad_()
+    optimiser = torch.optim.Adam([value], lr=rate, betas=BETAS)
+    away = torch.tensor(math.inf)  # not known where there are no steps
+    for step in range(steps):
+        optimiser.param_groups[0]["lr"] = rate * (1 - 0.8 * step / steps)
+        away = _look(loss, value, optimiser, half=False)
+        away.backward()
+        optimiser.step()
+    state = optimiser.state[value]
+    if not state:
+        return End(value.detach(), torch.zeros_like(start[0]), torch.zeros_like(start[0]), away)
+    square = state["exp_avg_sq"][0] / (1 - BETAS[1] ** steps)
+    return End(value.detach(), state["exp_avg"][0], square, away.detach().float())
+
+
+def _go_on(
+    start: Tensor, loss: Loss, steps: int, rate: float, known: Part, limit: float, patience: int, *, half: bool
+) -> End:
+    """Go on from `start` [1,...] with the neighbour's moments; up to `patience` times `steps` while above `limit`.
+
+    The rate follows how far above it the loss is, and no gradient is longer than those before it were, since a sudden
+    motion would otherwise throw the value off the generator's manifold.
     """
-    value = start.value.detach().clone().requires_grad_()
-    optimiser = torch.optim.Adam([value], lr=start.rate, betas=BETAS)
-    longest = math.inf
-    if start.moments is not None and start.moments[1].any():
-        mean, square = (moment[None].clone() for moment in start.moments)
-        settled = torch.tensor(1e4)  # steps after which Adam corrects its moments no more
-        optimiser.state[value] = {"step": settled, "exp_avg": mean, "exp_avg_sq": square}
-        longest = float(square.sum().sqrt())
-    away = torch.tensor(math.inf)  # not known
-    for step in range(start.patience * steps):
-        if start.moments is None:
-            optimiser.param_groups[0]["lr"] = start.rate * (1 - 0.8 * step / steps)
-        optimiser.zero_grad(set_to_none=True)
-        with torch.enable_grad(), _bfloat16(value, enabled=half):
-            away = loss(value)
-        far = float(away.detach()) / max(start.limit, 1e-9)
+    if not known.square.any():  # the neighbour took no step, so there is nothing to go on with
+        return replace(_begin(start, loss, steps, rate), loss=known.loss)
+    value = start.detach().clone().requires_grad_()
+    optimiser = torch.optim.Adam([value], lr=rate, betas=BETAS)
+    settled = torch.tensor(1e4)  # steps after which Adam corrects its moments no more
+    moments = {"exp_avg": known.mean[None].clone(), "exp_avg_sq": known.square[None].clone()}
+    optimiser.state[value] = {"step": settled, **moments}
+    longest = float(known.square.sum().sqrt())
+    for step in range(patience * steps):
+        away = _look(loss, value, optimiser, half=half)
+        far = float(away.detach()) / max(limit, 1e-9)
         if step >= steps and far <= 1:
             break
-        if start.moments is not None:
-            optimiser.param_groups[0]["lr"] = start.rate * min(max(far, 1.0), FASTEST)
+        optimiser.param_groups[0]["lr"] = rate * min(max(far, 1.0), FASTEST)
         away.backward()
         nn.utils.clip_grad_norm_([value], longest)
         optimiser.step()
     state = optimiser.state[value]
-    if not state:
-        nothing = torch.zeros_like(start.value[0])
-        return End(value.detach(), start.moments or (nothing, nothing.clone()), away)
-    correction = 1 if start.moments is not None else 1 - BETAS[1] ** steps
-    return End(value.detach(), (state["exp_avg"][0], state["exp_avg_sq"][0] / correction), away.detach().float())
+    return End(value.detach(), state["exp_avg"][0], state["exp_avg_sq"][0], known.loss)
+
+
+def _look(loss: Loss, value: Tensor, optimiser: torch.optim.Optimizer, *, half: bool) -> Tensor:
+    """The loss of `value`, with a graph, and no gradient left from before."""
+    optimiser.zero_grad(set_to_none=True)
+    with torch.enable_grad(), _bfloat16(value, enabled=half):
+        return loss(value)
 
 
 def _bfloat16(like: Tensor, *, enabled: bool = True) -> torch.autocast:

@@ -15,7 +15,7 @@ from vidinv.errors import InputUnreadable
 from vidinv.faces import alignment
 from vidinv.faces.detector import Detector
 from vidinv.faces.landmarks import Landmarker
-from vidinv.frames import Array
+from vidinv.frames import Array, FrameBatch
 from vidinv.media import probe, reader
 from vidinv.media.colour import to_rgb
 
@@ -49,21 +49,31 @@ def is_clip(path: Path) -> bool:
     return path.suffix.lower() in CLIPS
 
 
+def read(path: Path) -> Array:
+    """A picture as RGB uint8 [H,W,3]; InputUnreadable where it is none."""
+    found = cv2.imread(str(path))
+    if found is None:
+        raise InputUnreadable(f"{path} is not a readable picture", remedy="give a .jpg or .png")
+    return cv2.cvtColor(found, cv2.COLOR_BGR2RGB)
+
+
 def frames(path: Path, count: int) -> Iterator[Array]:
     """RGB uint8 [H,W,3]: the picture itself, or `count` frames spread evenly over the clip."""
     if not is_clip(path):
-        picture = cv2.imread(str(path))
-        if picture is None:
-            raise InputUnreadable(f"{path} is not a readable picture", remedy="give a .jpg or .png")
-        yield cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+        yield read(path)
         return
     total = probe.probe(path).frame_count
     wanted = {int((k + 0.5) * total / count) for k in range(count)}
     for batch in reader.read(path, batch=1):
         if batch.index[0] in wanted:
-            planes = batch.native[0]
-            rgb = to_rgb(planes, batch.colour, (0, 0, planes.width, planes.height))
-            yield np.rint(rgb * 255).astype(np.uint8)
+            yield picture(batch)
+
+
+def picture(batch: FrameBatch) -> Array:
+    """The batch's first frame, whole: RGB uint8 [H,W,3]."""
+    planes = batch.native[0]
+    rgb = to_rgb(planes, batch.colour, (0, 0, planes.width, planes.height))
+    return np.rint(rgb * 255).astype(np.uint8)
 
 
 def crops(path: Path, count: int, size: int, finder: Finder | None) -> Iterator[Tensor]:

@@ -101,7 +101,15 @@ class Proxy(nn.Module):
         self.layer = generator.layer_at(head.spec.side)
 
     def forward(self, ws: Tensor, feature: Tensor | None = None, at: int | None = None) -> Tensor:
-        return self.head(self.generator.synthesize(ws, feature=feature, at=at, stop=self.layer), ws)
+        return self.head(self._canvas(ws, feature, at), ws)
+
+    def with_whole(self, ws: Tensor, feature: Tensor | None, at: int | None, size: int) -> tuple[Tensor, Tensor]:
+        """What the head draws, and the generator's own image at `size`; the layers below the head run once for both."""
+        canvas = self._canvas(ws, feature, at)
+        return self.head(canvas, ws), self.generator.synthesize(ws, start=self.layer + 1, canvas=canvas, size=size)
+
+    def _canvas(self, ws: Tensor, feature: Tensor | None, at: int | None) -> Tensor:
+        return self.generator.synthesize(ws, feature=feature, at=at, stop=self.layer)
 
 
 def load(generator: Generator, size: int) -> Proxy:

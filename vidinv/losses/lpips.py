@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -67,13 +67,23 @@ class LPIPS(nn.Module):
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """Distance [N] of a and b [N,3,H,W] in [-1,1], H and W at least 64 (AlexNet) or 16 (VGG16)."""
-        if a.shape != b.shape or a.ndim != 4 or a.shape[1] != 3:
-            raise ValueError(f"LPIPS takes two batches [N,3,H,W] of one shape, got {tuple(a.shape)}, {tuple(b.shape)}")
-        total = a.new_zeros(a.shape[0])
-        for x, y, head in zip(self.features(a), self.features(b), self.heads, strict=True):
-            difference = (_unit(x) - _unit(y)).square()
-            total = total + F.conv2d(difference, head).mean((1, 2, 3))
-        return total
+        return self.against(b)(a)
+
+    def against(self, b: Tensor) -> Callable[[Tensor], Tensor]:
+        """The distance to `b` as a function of a, for many a: the features of b are taken once."""
+        known = [_unit(y) for y in self.features(b)]
+
+        def distance(a: Tensor) -> Tensor:
+            if a.shape != b.shape or a.ndim != 4 or a.shape[1] != 3:
+                raise ValueError(
+                    f"LPIPS takes two batches [N,3,H,W] of one shape, got {tuple(a.shape)}, {tuple(b.shape)}"
+                )
+            total = a.new_zeros(a.shape[0])
+            for x, y, head in zip(self.features(a), known, self.heads, strict=True):
+                total = total + F.conv2d((_unit(x) - y).square(), head).mean((1, 2, 3))
+            return total
+
+        return distance
 
 
 def _frozen(value: Tensor) -> nn.Parameter:

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidinv.editing.refine import Effort, Guides, refine
+from vidinv.config import Effort
+from vidinv.editing.refine import Guides, refine
 from vidinv.encoders.base import Encoder
 from vidinv.faces.embedder import IdentityNetwork
 from vidinv.frames import Array, Code
