@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import torch
@@ -20,12 +21,20 @@ Refine = Callable[[Code, torch.Tensor, Trace | None, Effort], tuple[Code, Trace]
 KEPT = 8  # states on the disk: the video encoder is at most a few batches behind, none longer than a segment
 
 
+@dataclass(frozen=True)
+class Last:
+    """A track's last refined frame: what it hands on, and its time."""
+
+    trace: Trace
+    seconds: float
+
+
 class Traces:
     """The last frame's refinement of each track; stored at a segment's start so that a resumed run is equal."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.last: dict[int, Trace] = {}
+        self.last: dict[int, Last] = {}
 
     def forget(self) -> None:
         """Nothing crosses a cut."""
@@ -34,10 +43,9 @@ class Traces:
     def save(self, frame: int) -> None:
         """Write the state before `frame`, whole or not at all."""
         tensors = {
-            f"{track}.{part}.{name}": value.contiguous()
-            for track, trace in self.last.items()
-            for part, of in vars(trace).items()
-            for name, value in vars(of).items()
+            f"{track}.{name}": value.contiguous()
+            for track, last in self.last.items()
+            for name, value in _flat(last).items()
         }
         partial = self.folder / f"traces-{frame}.tmp"
         save_file(tensors, partial)
@@ -61,10 +69,21 @@ class Traces:
                 Part(*(tensors[f"{track}.{part}.{entry.name}"] for entry in fields(Part)))
                 for part in ("latent", "feature")
             )
-            self.last[int(track)] = Trace(latent, feature)
+            trace = Trace(latent, feature, tensors[f"{track}.person"])
+            self.last[int(track)] = Last(trace, float(tensors[f"{track}.seconds"]))
 
     def _path(self, frame: int) -> Path:
         return self.folder / f"traces-{frame}.safetensors"
+
+
+def _flat(last: Last) -> dict[str, torch.Tensor]:
+    """The tensors of a track's state by name: `latent.*`, `feature.*`, `person`, `seconds`."""
+    parts = {
+        f"{part}.{name}": value
+        for part in ("latent", "feature")
+        for name, value in vars(getattr(last.trace, part)).items()
+    }
+    return {**parts, "person": last.trace.person, "seconds": torch.tensor(last.seconds, dtype=torch.float64)}
 
 
 def build(encoder: Encoder, refine: Refine | None, steps: RefineConfig, traces: Traces) -> Stage:
@@ -94,21 +113,17 @@ def build(encoder: Encoder, refine: Refine | None, steps: RefineConfig, traces: 
     return encode
 
 
-def keys(seconds: Sequence[float], gap: float) -> list[int]:
+def keys(seconds: Sequence[float], gap: float, since: float | None) -> list[int]:
     """Positions among ascending times that are refined: the last, and back from it as few as keep `gap` seconds.
 
-    The face of the frame just before the first counts as refined.
+    `since` is when the face was last refined, on the frame just before; None where it was not: the first is then one.
     """
+    before = [-math.inf if since is None else since, *seconds]  # of each position, the time of the frame before it
     chosen = [len(seconds) - 1]
     for position in range(len(seconds) - 2, -1, -1):
-        if seconds[chosen[-1]] - _before(seconds, position) > gap * 1.01:  # frame rates do not divide seconds
+        if seconds[chosen[-1]] - before[position] > gap * 1.01:  # frame rates do not divide seconds
             chosen.append(position)
     return chosen[::-1]
-
-
-def _before(seconds: Sequence[float], position: int) -> float:
-    """The time of the frame before `position`; before the first, one step of the same length earlier."""
-    return seconds[position - 1] if position else 2 * seconds[0] - seconds[min(1, len(seconds) - 1)]
 
 
 def _refined(codes: Code, work: Work, refine: Refine, traces: Traces, steps: RefineConfig) -> Code:
@@ -118,7 +133,7 @@ def _refined(codes: Code, work: Work, refine: Refine, traces: Traces, steps: Ref
     """
     assert work.faces is not None
     found: dict[int, Code] = {}
-    kept: dict[int, Trace] = {}
+    kept: dict[int, Last] = {}
     for track in work.faces.track.unique().tolist():
         for run in _runs(work.faces, track):
             positions = [int(work.faces.frame[n]) for n in run]
@@ -147,27 +162,26 @@ def _refine_run(
     codes: Code,
     work: Work,
     run: list[int],
-    before: Trace | None,
+    last: Last | None,
     refine: Refine,
     steps: RefineConfig,
     found: dict[int, Code],
-) -> Trace:
-    """Refine the keys of faces on consecutive frames and fill in the rest; returns the last one's trace."""
+) -> Last:
+    """Refine the keys of faces on consecutive frames and fill in the rest; returns the last one's state."""
     assert work.faces is not None
     seconds = [float(work.frames.pts[int(work.faces.frame[n])] * work.frames.time_base) for n in run]
-    wanted = set(keys(seconds, steps.gap)) | ({0} if before is None else set())
+    wanted = set(keys(seconds, steps.gap, last and last.seconds))
     waiting: list[int] = []
-    since = _before(seconds, 0)  # when `before` was
     for k, n in enumerate(run):
         if k not in wanted:
             waiting.append(k)
             continue
-        effort = steps.first if before is None else steps.following
+        before, effort = (None, steps.first) if last is None else (last.trace, steps.following)
         found[n], after = refine(codes[n : n + 1], work.faces.image[n : n + 1], before, effort)
         for w in waiting:
-            assert before is not None
-            share = (seconds[w] - since) / (seconds[k] - since)
-            found[run[w]] = between(codes[run[w] : run[w] + 1], before, after, share)
-        before, since, waiting = after, seconds[k], []
-    assert before is not None
-    return before
+            assert last is not None
+            share = (seconds[w] - last.seconds) / (seconds[k] - last.seconds)
+            found[run[w]] = between(codes[run[w] : run[w] + 1], last.trace, after, share)
+        last, waiting = Last(after, seconds[k]), []
+    assert last is not None
+    return last

@@ -104,9 +104,10 @@ def test_a_still_picture_stays_refined_from_frame_to_frame(network: MobileStyleG
 
 def test_adam_goes_on_with_its_moments(network: MobileStyleGAN, code: Code, target: Tensor) -> None:
     _, trace = refine.refine(network, code, target, None, Effort(10, 10), GUIDES, SETTINGS)
-    wide = Trace(
-        replace(trace.latent, mean=trace.latent.mean * 0),
-        replace(trace.feature, mean=trace.feature.mean * 0, square=torch.full_like(trace.feature.square, 1e6)),
+    wide = replace(
+        trace,
+        latent=replace(trace.latent, mean=trace.latent.mean * 0),
+        feature=replace(trace.feature, mean=trace.feature.mean * 0, square=torch.full_like(trace.feature.square, 1e6)),
     )
     still, _ = refine.refine(network, code, target, wide, Effort(0, 3), GUIDES, SETTINGS)
     assert still.feature is not None and code.feature is not None
@@ -152,8 +153,25 @@ def test_steps_left_out_at_a_start_can_be_taken_later(network: MobileStyleGAN, c
     _, trace = refine.refine(network, code, target, None, Effort(0, 10), GUIDES, SETTINGS)
     later, _ = refine.refine(network, code, target, trace, Effort(5, 0), GUIDES, SETTINGS)
     assert not torch.equal(later.ws, code.ws)
-    stored = [value.data_ptr() for part in vars(trace).values() for value in vars(part).values() if value.ndim]
-    assert len(set(stored)) == len(stored)  # a trace is saved tensor by tensor
+    stored = [*vars(trace.latent).values(), *vars(trace.feature).values(), trace.person]
+    places = [value.data_ptr() for value in stored if value.ndim]
+    assert len(set(places)) == len(places)  # a trace is saved tensor by tensor
+
+
+def test_w_stays_by_the_person_found_first_and_the_first_person_is_handed_on(
+    network: MobileStyleGAN, code: Code, target: Tensor
+) -> None:
+    away = []
+    for keep in (0.0, 2.0):
+        settings = Settings(size=32, follow_keep=keep)
+        first, trace = refine.refine(network, code, target, None, Effort(10, 4), GUIDES, settings)
+        torch.testing.assert_close(trace.person, first.ws[0] - code.ws[0])
+        person = trace.person
+        for _ in range(10):
+            found, trace = refine.refine(network, code, target.flip(3), trace, Effort(4, 2), GUIDES, settings)
+            assert torch.equal(trace.person, person)
+        away.append(float((found.ws - first.ws).norm()))
+    assert 0 < away[1] < 0.5 * away[0]
 
 
 def test_the_feature_stays_near_the_generators_own(network: MobileStyleGAN, code: Code, target: Tensor) -> None:
@@ -194,9 +212,14 @@ def level(like: Tensor, value: float) -> Part:
     return Part(*(torch.full_like(like, value) for _ in range(3)), torch.tensor(value))
 
 
+def trace_of(code: Code, value: float) -> Trace:
+    assert code.feature is not None
+    return Trace(level(code.ws[0], value), level(code.feature[0], value), torch.zeros_like(code.ws[0]))
+
+
 def test_between_two_refined_frames_the_corrections_are_shared(code: Code) -> None:
     assert code.feature is not None
-    low, high = (Trace(*(level(x[0], v) for x in (code.ws, code.feature))) for v in (1.0, 3.0))
+    low, high = (trace_of(code, v) for v in (1.0, 3.0))
     middle = refine.between(code, low, high, 0.25)
     torch.testing.assert_close(middle.ws, code.ws + 1.5)
     torch.testing.assert_close(middle.feature, code.feature + 1.5)

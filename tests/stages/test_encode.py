@@ -20,12 +20,18 @@ from vidinv.frames import Code, Colour, FaceBatch, FrameBatch, Work
     [(30, 0.1, [2, 5]), (25, 0.1, [1, 3, 5]), (15, 0.1, [0, 1, 2, 3, 4, 5]), (25, 0.0, [0, 1, 2, 3, 4, 5])],
 )
 def test_keys_lie_no_further_apart_than_the_gap(rate: int, gap: float, expected: list[int]) -> None:
-    assert encode.keys([k / rate for k in range(6)], gap) == expected
+    assert encode.keys([k / rate for k in range(6)], gap, since=-1 / rate) == expected
 
 
 def test_keys_follow_time_and_not_the_frame_number() -> None:
-    assert encode.keys([0.0, 0.01, 0.02, 0.3, 0.31, 0.32], 0.1) == [2, 3, 5]
-    assert encode.keys([7.0], 0.1) == [0]
+    assert encode.keys([0.0, 0.01, 0.02, 0.3, 0.31, 0.32], 0.1, since=-0.01) == [2, 3, 5]
+    assert encode.keys([7.0], 0.1, since=6.9) == [0]
+
+
+def test_a_frame_held_long_before_the_batch_makes_its_first_frame_a_key() -> None:
+    assert encode.keys([0.0, 0.03, 0.06], 0.1, since=-0.03) == [2]
+    assert encode.keys([0.0, 0.03, 0.06], 0.1, since=-0.5) == [0, 2]
+    assert encode.keys([0.0, 0.03, 0.06], 0.1, since=None) == [0, 2]
 
 
 class Counting:
@@ -43,7 +49,7 @@ class Counting:
             for value in (code.ws, code.feature)
         )
         moved = Code(code.ws + level, code.feature + level, code.at, space=code.space)
-        return moved, Trace(latent, feature)
+        return moved, Trace(latent, feature, before.person if before else torch.full_like(code.ws[0], level))
 
 
 def works(count: int, size: int = 6, *, cut_at: int | None = None, away: frozenset[int] = frozenset()) -> list[Work]:
@@ -107,6 +113,9 @@ def test_a_restored_state_gives_the_same_codes(tmp_path: Path) -> None:
     traces.save(6)
     again = encode.Traces(tmp_path)
     again.restore(6)
+    restored = again.last[0]
+    assert restored.seconds == traces.last[0].seconds == pytest.approx(5 / 30)
+    assert restored.trace.person.unique().tolist() == [1.0]  # the track's first frame's
     again_refine = Counting()
     again_refine.calls = list(refine.calls)
     second = list(encode.build(encoder, again_refine, STEPS, again)(iter(works(2)[1:])))

@@ -4,6 +4,8 @@ w+ comes first, on G(w) alone, so that the generator's own face lies where the p
 G^K(w~) - G^K(w), which edits the person only where that holds. F then takes what w+ cannot say. What one frame of a
 person lacks the next one lacks too, so each frame starts from its neighbour's corrections, and Adam goes on with its
 moments from frame to frame: begun anew, its first steps would all be of full length and undo more than they find.
+What the track's first frame found of w+ is the person: the pull back to it keeps w+ from walking away along the clip,
+to where the picture is still right but a direction no longer means what its name says.
 """
 
 from __future__ import annotations
@@ -54,7 +56,8 @@ class Settings:
     perceptual: float = 0.8
     identity_latent: float = 0.2
     identity_feature: float = 0.04  # small: a large weight on F fools the network and bends the picture
-    keep: float = 0.003  # pull of w+ back to where it started from
+    start_keep: float = 0.003  # pull of a first frame's w+ to the encoder's
+    follow_keep: float = 0.5  # pull of a later frame's w+ to the encoder's with what the first frame found
     near: float = 0.2  # pull of F to G^K(w), in units of its spread; far from it an edit of w says little
     slack: float = 1.25  # how much worse than its track's first a frame may stay
     size: int = 256  # side at which the images are compared
@@ -76,10 +79,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Trace:
-    """What a frame hands to its neighbour."""
+    """What a frame hands to its neighbour: what it found, and `person` [L,D], the change of w+ its track began with."""
 
     latent: Part
     feature: Part
+    person: Tensor
 
 
 def refine(
@@ -129,7 +133,7 @@ def refine(
         return lambda ws, feature=None: quick(ws, feature, place) + gap
 
     def latent_loss(ws: Tensor) -> Tensor:
-        return score(draw_latent(ws), s.identity_latent) + s.keep * (ws - ws_start).square().sum(2).mean()
+        return score(draw_latent(ws), s.identity_latent) + keep * (ws - expected).square().sum(2).mean()
 
     def feature_loss(feature: Tensor) -> Tensor:
         apart = (feature - own).square().mean() / own.var()
@@ -142,6 +146,8 @@ def refine(
         return _go_on(start, loss, steps, rates[1], known, limit, effort.patience, half=quick is not None)
 
     ws_start = code.ws if before is None else code.ws + before.latent.change
+    expected = code.ws if before is None else code.ws + before.person
+    keep = s.start_keep if before is None else s.follow_keep
     draw_latent = drawer(ws_start)
     latent = descend(ws_start, latent_loss, effort.latent, (s.start_latent, s.follow_latent), before and before.latent)
     ws = latent.value
@@ -151,7 +157,9 @@ def refine(
     draw_feature = drawer(ws, feature_start)
     rates = (s.start_feature * float(own.std()), s.follow_feature * float(own.std()))
     feature = descend(feature_start, feature_loss, effort.feature, rates, before and before.feature)
-    trace = Trace(latent.part(code.ws), feature.part(code.feature))
+    found = latent.part(code.ws)
+    person = found.change.clone() if before is None else before.person
+    trace = Trace(found, feature.part(code.feature), person)
     return replace(code, ws=ws, feature=feature.value), trace
 
 
