@@ -32,8 +32,8 @@ class Last:
 class Traces:
     """The last frame's refinement of each track; stored at a segment's start so that a resumed run is equal."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, device: str = "cpu") -> None:
+        self.folder, self.device = folder, device
         self.last: dict[int, Last] = {}
 
     def forget(self) -> None:
@@ -63,7 +63,7 @@ class Traces:
         self.last.clear()
         if not self.has(frame):
             return
-        tensors = load_file(self._path(frame))
+        tensors = load_file(self._path(frame), device=self.device)
         for track in {name.split(".")[0] for name in tensors}:
             latent, feature = (
                 Part(*(tensors[f"{track}.{part}.{entry.name}"] for entry in fields(Part)))
@@ -91,7 +91,8 @@ def build(encoder: Encoder, refine: Refine | None, steps: RefineConfig, traces: 
 
     Without `refine` the encoder's codes are used as they are. With it, each track's key frames are refined in order,
     each from its neighbour's result, with more steps where there is no neighbour (start, cut, the face was away);
-    the frames between take what the keys around them found.
+    the frames between take what the keys around them found. The networks run, and the codes stay, on the device of
+    `traces`.
     """
 
     def encode(works: Iterator[Work]) -> Iterator[Work]:
@@ -104,10 +105,11 @@ def build(encoder: Encoder, refine: Refine | None, steps: RefineConfig, traces: 
                 traces.forget()
                 yield work
                 continue
+            images = work.faces.image.to(traces.device)
             with torch.no_grad():
-                codes = encoder(work.faces.image)  # [N,3,S,S] -> ws [N,L,D], feature [N,C,h,w]
+                codes = encoder(images)  # [N,3,S,S] -> ws [N,L,D], feature [N,C,h,w]
             if refine is not None:
-                codes = _refined(codes, work, refine, traces, steps)
+                codes = _refined(codes, images, work, refine, traces, steps)
             yield replace(work, codes=codes)
 
     return encode
@@ -126,7 +128,9 @@ def keys(seconds: Sequence[float], gap: float, since: float | None) -> list[int]
     return chosen[::-1]
 
 
-def _refined(codes: Code, work: Work, refine: Refine, traces: Traces, steps: RefineConfig) -> Code:
+def _refined(
+    codes: Code, images: torch.Tensor, work: Work, refine: Refine, traces: Traces, steps: RefineConfig
+) -> Code:
     """The codes of a Work's faces, each track's in the order of its frames.
 
     A track goes on from its trace only where its face was on the frame before.
@@ -138,7 +142,7 @@ def _refined(codes: Code, work: Work, refine: Refine, traces: Traces, steps: Ref
         for run in _runs(work.faces, track):
             positions = [int(work.faces.frame[n]) for n in run]
             before = traces.last.get(track) if positions[0] == 0 else None
-            last = _refine_run(codes, work, run, before, refine, steps, found)
+            last = _refine_run(codes, images, work, run, before, refine, steps, found)
             if positions[-1] == len(work.frames) - 1:
                 kept[track] = last
     traces.last = kept
@@ -160,6 +164,7 @@ def _runs(faces: FaceBatch, track: int) -> list[list[int]]:
 
 def _refine_run(
     codes: Code,
+    images: torch.Tensor,
     work: Work,
     run: list[int],
     last: Last | None,
@@ -177,7 +182,7 @@ def _refine_run(
             waiting.append(k)
             continue
         before, effort = (None, steps.first) if last is None else (last.trace, steps.following)
-        found[n], after = refine(codes[n : n + 1], work.faces.image[n : n + 1], before, effort)
+        found[n], after = refine(codes[n : n + 1], images[n : n + 1], before, effort)
         for w in waiting:
             assert last is not None
             share = (seconds[w] - last.seconds) / (seconds[k] - last.seconds)

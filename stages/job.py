@@ -5,9 +5,11 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from stages import (
     align,
@@ -75,6 +77,7 @@ def run(request: Request, listener: Listener | None = None) -> dict[str, Any]:
     """
     listener = listener or Listener()
     moves, info = check(request)
+    request = replace(request, config=settle(request.config))
     with JobFolder(request.output) as folder:
         mark = f"{request.preview}{request.at}"
         folder.claim(configs.fingerprint(request.config, request.source) + mark, configs.to_yaml(request.config))
@@ -113,6 +116,7 @@ def check_request(request: Request) -> None:
     """Raise UsageError where parts of the request contradict one another, InputUnreadable where there is no input."""
     if request.at is not None and not request.preview:
         raise UsageError("--at chooses the part of a preview", remedy="give --preview as well")
+    pick_device(request.config.device)
     if not request.source.exists():
         raise InputUnreadable(f"{request.source} does not exist", remedy="check the path")
 
@@ -139,7 +143,7 @@ def _run(request: Request, info: VideoInfo, moves: Moves, folder: JobFolder, lis
     start, stop = _frame_range(analysis, only)
     parts_of = decode.segments(analysis.pts, analysis.time_base, config.segment_seconds, start, stop)
     _say_cost(request, info, analysis, start, stop, listener)
-    models = backend.models(pick_device(config.device)) if works_on_faces else None
+    models = backend.models(config.device) if works_on_faces else None
     times = _render(request, info, analysis, moves, models, folder, parts_of, listener)
     listener.phase("assemble", 0)
     timing = {
@@ -239,7 +243,7 @@ def _face_stages(
 ) -> list[tuple[str, graph.Stage]]:
     config = request.config
     refine = None if config.refine.is_off else parts.refiner(config.backend, models)
-    traces = encode.Traces(folder.path)
+    traces = encode.Traces(folder.path, models.device)
     traces.restore(resume)
 
     mode = blend_mode(config.blend, moves)
@@ -268,11 +272,17 @@ def blend_mode(asked: str, moves: Moves) -> str:
     return "replace" if any(direction.blend == "replace" for direction, _ in moves) else "residual"
 
 
+def settle(config: RunConfig) -> RunConfig:
+    """`config` with the threads and the device that "all" and "auto" mean here: what is recorded and resumed with."""
+    return replace(config, threads=config.threads or torch.get_num_threads(), device=pick_device(config.device))
+
+
 def pick_device(asked: str) -> str:
-    """The device of the models. "auto" is the CPU: the stages keep crops and masks there, CUDA is not wired through."""
-    if asked == "cuda":
-        raise UsageError("--device cuda: this version runs on the CPU only", remedy="use --device cpu or auto")
-    return "cpu"
+    """The device of the models; "auto" takes CUDA where there is one. UsageError for CUDA that is not there."""
+    here = torch.cuda.is_available()
+    if asked == "cuda" and not here:
+        raise UsageError("--device cuda: PyTorch finds no CUDA device here", remedy="use --device cpu or auto")
+    return "cuda" if here and asked != "cpu" else "cpu"
 
 
 def _cpu_seconds() -> float:

@@ -45,13 +45,14 @@ Region = Callable[[torch.Tensor, int], tuple[Array, Array]]  # images, size -> r
 
 @dataclass(frozen=True)
 class Models:
-    """What the second pass runs."""
+    """What the second pass runs; `region` and `identity` take pictures on the CPU, the rest is on `device`."""
 
     generator: Generator
     proxy: Proxy
     encoder: Encoder
     region: Region
     identity: dict[str, Embed]
+    device: str
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def refiner(backend: str, models: Models) -> Refine:
     if backend == "tiny":
         guides = refine.Guides(identity=_TinyIdentity(), perceptual=_TinyDistance())  # type: ignore[arg-type]
     else:
-        guides = refine.load_guides()
+        guides = refine.load_guides(models.device)
     settings = refine.Settings(size=min(refine.Settings.size, models.generator.sizes[0]))
     quick = models.proxy if models.proxy.head.spec.size == settings.size else None
 
@@ -135,12 +136,12 @@ def _scrfd(source: str) -> Locate:
 def _default_models(device: str) -> Models:
     from vidinv.faces import embedder
 
-    networks = {"arcface": embedder.load_arcface(), "lightcnn": embedder.load_lightcnn()}
+    networks = {"arcface": embedder.load_arcface().to(device), "lightcnn": embedder.load_lightcnn().to(device)}
 
     def embedding(network: embedder.IdentityNetwork) -> Embed:
         def embed(images: torch.Tensor) -> Array:
             with torch.inference_mode():
-                return np.asarray(network.embed(images).float().cpu().numpy())
+                return np.asarray(network.embed(images.to(device)).float().cpu().numpy())
 
         return embed
 
@@ -149,18 +150,19 @@ def _default_models(device: str) -> Models:
         generator=generator,
         proxy=proxies.load(generator, 256),
         encoder=encoders.load("feature-style-light", device),
-        region=_bisenet(),
+        region=_bisenet(device),
         identity={name: embedding(network) for name, network in networks.items()},
+        device=device,
     )
 
 
-def _bisenet() -> Region:
+def _bisenet(device: str) -> Region:
     from vidinv.faces import parser
 
-    network = parser.load_parser()
+    network = parser.load_parser().to(device)
 
     def region(images: torch.Tensor, size: int) -> tuple[Array, Array]:
-        labels = network.parse(images, size)
+        labels = network.parse(images.to(device), size).cpu()
         return np.asarray(parser.face_region(labels), bool), np.asarray(parser.skin_mask(labels), bool)
 
     return region
@@ -194,6 +196,7 @@ def _tiny_models(device: str) -> Models:
         encoder=encoders.load("feature-style-tiny", device),
         region=_ellipse,
         identity={"arcface": _pixels, "lightcnn": _pixels},
+        device=device,
     )
 
 

@@ -19,6 +19,8 @@ Reads = Callable[[Work, int], bool]  # does anything read the detail of this fac
 def build(generator: Generator, proxy: Proxy, size: int, reads_inversion: Reads) -> Stage:
     """A stage that adds `inversion` and `edit`, [N,3,size,size] in [-1,1], and `check` at the proxy head's own size.
 
+    The codes may lie on any device; the pictures come back to the CPU, where the planes are.
+
     Every edit is synthesized for itself. `check` is the inversion through the proxy head: how far a frame can be
     trusted is judged by it alone, whatever else is drawn. An inversion whose detail nothing reads is `check` resized.
     See `source` for what draws the rest.
@@ -52,9 +54,9 @@ def build(generator: Generator, proxy: Proxy, size: int, reads_inversion: Reads)
                     else:
                         check = coarse(code)
                         inversion = resize(check, size)
-                    checks.append(check)
-                    inversions.append(inversion)
-                    edits.append(resize(coarse(edited), size) if by_proxy else whole(edited))
+                    checks.append(check.cpu())
+                    inversions.append(inversion.cpu())
+                    edits.append((resize(coarse(edited), size) if by_proxy else whole(edited)).cpu())
             yield replace(work, check=torch.cat(checks), inversion=torch.cat(inversions), edit=torch.cat(edits))
 
     return synthesize

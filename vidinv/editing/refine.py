@@ -39,9 +39,9 @@ class Guides:
     perceptual: LPIPS
 
 
-def load_guides() -> Guides:
-    """ArcFace and LPIPS on AlexNet, from the weights cache."""
-    return Guides(load_arcface().requires_grad_(False), LPIPS.load("alexnet"))
+def load_guides(device: str = "cpu") -> Guides:
+    """ArcFace and LPIPS on AlexNet, from the weights cache, on `device`."""
+    return Guides(load_arcface().requires_grad_(False).to(device), LPIPS.load("alexnet").to(device))
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ def _begin(start: Tensor, loss: Loss, steps: int, rate: float) -> End:
         optimiser.step()
     state = optimiser.state[value]
     if not state:
-        return End(value.detach(), torch.zeros_like(start[0]), torch.zeros_like(start[0]), away)
+        return End(value.detach(), torch.zeros_like(start[0]), torch.zeros_like(start[0]), away.to(start))
     square = state["exp_avg_sq"][0] / (1 - BETAS[1] ** steps)
     return End(value.detach(), state["exp_avg"][0], square, away.detach().float())
 
