@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -15,10 +16,12 @@ from stages import (
     align,
     analyse,
     blend,
+    cost,
     decode,
     edit,
     encode,
     graph,
+    inversion,
     measure,
     parts,
     reencode,
@@ -31,22 +34,21 @@ from vidinv import config as configs
 from vidinv.config import RunConfig
 from vidinv.editing import directions, feature_edit
 from vidinv.editing.directions import Direction
-from vidinv.errors import InputUnreadable, UsageError, VidinvError
+from vidinv.errors import InputUnreadable, OutputUnwritable, UsageError, VidinvError
 from vidinv.frames import Analysis, Code, FrameBatch, Work
 from vidinv.media import codecs, reader
 from vidinv.media.probe import VideoInfo, probe
 from vidinv.media.writer import SegmentWriter
 
-# What the cost line assumes of two cores, from whole runs of the default parts: a rough guide, not a promise.
-FACE_SECONDS = 0.5  # per face, everything but refinement
-PICTURE_SECONDS = 0.2  # per picture of 512 pixels
-STEP_SECONDS = 0.5  # per refinement step through the whole synthesis
-QUICK_STEP_SECONDS = 0.18  # and through the proxy head
+CODES = "codes.safetensors"  # in the job folder, until the job is done
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for: one input, one output and how; `at` in seconds restricts the run to a preview from there."""
+    """What is asked for: one input, one output and how; `at` in seconds restricts the run to a preview from there.
+
+    `codes` names the inversion's file: taken where it is there, else made and kept. With `only_codes` nothing else is.
+    """
 
     source: Path
     output: Path
@@ -55,6 +57,13 @@ class Request:
     preview: bool = False
     at: float | None = None
     keep_job: bool = False
+    codes: Path | None = None
+    only_codes: bool = False
+
+    @property
+    def replays(self) -> bool:
+        """Whether the inversion is taken from where it is."""
+        return self.codes is not None and self.codes.exists() and not self.only_codes
 
 
 @dataclass(frozen=True)
@@ -79,7 +88,7 @@ def run(request: Request, listener: Listener | None = None) -> dict[str, Any]:
     moves, info = check(request)
     request = replace(request, config=settle(request.config))
     with JobFolder(request.output) as folder:
-        mark = f"{request.preview}{request.at}"
+        mark = f"{request.preview}{request.at}{request.codes}{request.replays}{request.only_codes}"
         folder.claim(configs.fingerprint(request.config, request.source) + mark, configs.to_yaml(request.config))
         try:
             report = _run(request, info, moves, folder, listener)
@@ -87,9 +96,19 @@ def run(request: Request, listener: Listener | None = None) -> dict[str, Any]:
             if not (folder.path / "journal.jsonl").exists():  # nothing worth resuming
                 folder.delete()
             raise
+        made = folder.path / CODES
+        if request.codes is not None and made.exists():
+            _hand_over(made, request.codes)
         if not request.keep_job:
             folder.delete()
     return report
+
+
+def _hand_over(made: Path, wanted: Path) -> None:
+    try:
+        shutil.move(made, wanted)
+    except OSError as error:
+        raise OutputUnwritable(f"cannot write {wanted}: {error.strerror}", remedy="the codes are kept") from error
 
 
 def check(request: Request) -> tuple[Moves, VideoInfo]:
@@ -101,7 +120,10 @@ def check(request: Request) -> tuple[Moves, VideoInfo]:
     check_request(request)
     info = probe(request.source)
     check_output(request.output, request.source, request.overwrite)
-    codecs.check_container(request.config.codec, info.pix_fmt, request.output)
+    if not request.only_codes:
+        if request.codes is not None and not request.replays:
+            check_output(request.codes, request.source, overwrite=False)
+        codecs.check_container(request.config.codec, info.pix_fmt, request.output)
     return moves, info
 
 
@@ -116,6 +138,10 @@ def check_request(request: Request) -> None:
     """Raise UsageError where parts of the request contradict one another, InputUnreadable where there is no input."""
     if request.at is not None and not request.preview:
         raise UsageError("--at chooses the part of a preview", remedy="give --preview as well")
+    if request.at is not None and request.codes is not None and not request.replays:
+        raise UsageError(
+            f"--codes {request.codes} is not there, and --at makes only a part of it", remedy="leave one out"
+        )
     pick_device(request.config.device)
     if not request.source.exists():
         raise InputUnreadable(f"{request.source} does not exist", remedy="check the path")
@@ -126,7 +152,12 @@ def _run(request: Request, info: VideoInfo, moves: Moves, folder: JobFolder, lis
     cpu = _cpu_seconds()
     config = request.config
     backend = parts.choose(config.backend)
-    works_on_faces = any(strength != 0 for _, strength in moves) or request.preview
+    works_on_faces = any(strength != 0 for _, strength in moves) or request.preview or request.codes is not None
+    codes = None
+    if request.codes is not None:
+        origin = inversion.origin(config, configs.content(request.source))
+        known = inversion.open_codes(request.codes, origin) if request.replays else None
+        codes = inversion.Codes(folder.path / CODES, origin, known)
     listener.phase("analyse", info.frame_count)
     only = None if request.at is None else (request.at, request.at + config.preview_seconds)
     sightings = analyse.analyse(
@@ -142,9 +173,11 @@ def _run(request: Request, info: VideoInfo, moves: Moves, folder: JobFolder, lis
     analysed, analysed_cpu = time.perf_counter() - clock, _cpu_seconds() - cpu
     start, stop = _frame_range(analysis, only)
     parts_of = decode.segments(analysis.pts, analysis.time_base, config.segment_seconds, start, stop)
-    _say_cost(request, info, analysis, start, stop, listener)
+    if codes is not None and codes.known is not None:
+        inversion.check_faces(codes.known, inversion.rows(analysis.tracks, config.crop))
+    listener.say(cost.line(config, info, analysis, (start, stop), inverted=request.replays))
     models = backend.models(config.device) if works_on_faces else None
-    times = _render(request, info, analysis, moves, models, folder, parts_of, listener)
+    times = _render(request, info, analysis, moves, models, folder, parts_of, codes, listener)
     listener.phase("assemble", 0)
     timing = {
         "wall_s": round(time.perf_counter() - clock, 3),
@@ -152,6 +185,8 @@ def _run(request: Request, info: VideoInfo, moves: Moves, folder: JobFolder, lis
         "fps": round((stop - start) / max(time.perf_counter() - clock, 1e-9), 3),
         "stages": {"analyse": {"busy_s": round(analysed, 3), "wait_s": 0.0, "cpu_s": round(analysed_cpu, 3)}} | times,
     }
+    if request.only_codes:
+        return result.inverted(request, analysis, timing)
     drawn = "none" if models is None else synthesize.source(models.generator, models.proxy, config.crop)
     return result.finish(request, info, analysis, moves, folder, stop - start, timing, drawn)
 
@@ -166,24 +201,6 @@ def _frame_range(analysis: Analysis, only: tuple[float, float] | None) -> tuple[
     return inside[0], inside[-1] + 1
 
 
-def _say_cost(request: Request, info: VideoInfo, analysis: Analysis, start: int, stop: int, listener: Listener) -> None:
-    faces = sum(int(((track.frames >= start) & (track.frames < stop)).sum()) for track in analysis.tracks)
-    config = request.config
-    beginnings = len(analysis.tracks) * len(analysis.shots)  # at most: a track begins anew after a cut
-    more = config.refine
-    seconds_each = float((analysis.pts[-1] - analysis.pts[0]) * analysis.time_base) / max(len(analysis.pts) - 1, 1)
-    refined = faces / min(max(1, int(1.01 * more.gap / max(seconds_each, 1e-6))), config.batch)
-    quick = refined * (more.following.steps * QUICK_STEP_SECONDS + 2 * PICTURE_SECONDS * (not more.is_off))
-    whole = more.first.steps * min(beginnings, faces) * STEP_SECONDS
-    seconds = faces * FACE_SECONDS + quick + whole + (stop - start) * 0.02
-    share = (stop - start) / max(analysis.frame_count, 1)
-    disk = 2 * max(info.bit_rate * info.duration_s / 8, request.source.stat().st_size) * share / 1e6
-    listener.say(
-        f"{stop - start} frames, {faces} faces in {len(analysis.shots)} shots; about {seconds / 60:.1f} min "
-        f"on two cores at quality {request.config.quality}; about {disk:.0f} MB of disk"
-    )
-
-
 def _render(
     request: Request,
     info: VideoInfo,
@@ -192,13 +209,17 @@ def _render(
     models: parts.Models | None,
     folder: JobFolder,
     parts_of: list[tuple[int, int]],
+    codes: inversion.Codes | None,
     listener: Listener,
 ) -> dict[str, dict[str, float]]:
     config = request.config
     journal = reencode.Journal(folder.path)
     finished = journal.finished()
     start, stop = parts_of[0][0], parts_of[-1][1]
-    if models is not None and not config.refine.is_off:  # go on from where the refinement's state is known
+    if codes is not None and not codes.can_go_on():
+        finished.clear()
+    refines = models is not None and not config.refine.is_off and not request.replays
+    if refines:  # go on from where the refinement's state is known
         traces = encode.Traces(folder.path)
         while finished and finished[-1]["last"] + 1 < stop and not traces.has(finished[-1]["last"] + 1):
             finished.pop()
@@ -219,12 +240,12 @@ def _render(
     recorder = reencode.Recorder(
         journal,
         parts_of,
-        open_segment if request.at is None else None,
+        open_segment if request.at is None and not request.only_codes else None,
         open_preview if request.preview else None,
         config.preview_size,
         listener.done,
     )
-    stages = [] if models is None else _face_stages(request, analysis, moves, models, folder, resume)
+    stages = [] if models is None else _face_stages(request, analysis, moves, models, folder, resume, codes)
     frames: Iterator[FrameBatch] = reader.read(request.source, batch=1, first=resume)
     source: Iterator[Work] = decode.decode(frames, plan, analysis.shots, parts_of)
     try:
@@ -239,12 +260,27 @@ def _render(
 
 
 def _face_stages(
-    request: Request, analysis: Analysis, moves: Moves, models: parts.Models, folder: JobFolder, resume: int
+    request: Request,
+    analysis: Analysis,
+    moves: Moves,
+    models: parts.Models,
+    folder: JobFolder,
+    resume: int,
+    codes: inversion.Codes | None,
 ) -> list[tuple[str, graph.Stage]]:
     config = request.config
-    refine = None if config.refine.is_off else parts.refiner(config.backend, models)
-    traces = encode.Traces(folder.path, models.device)
-    traces.restore(resume)
+    first = ("align", align.build(analysis.tracks, config.crop))
+    if codes is not None and codes.known is not None:
+        inverting = [("encode", inversion.replay(codes.known, models.device))]
+    else:
+        refine = None if config.refine.is_off else parts.refiner(config.backend, models)
+        traces = encode.Traces(folder.path, models.device)
+        traces.restore(resume)
+        inverting = [("encode", encode.build(models.encoder, refine, config.refine, traces))]
+        if codes is not None:
+            inverting.append(("keep", inversion.keep(codes, inversion.rows(analysis.tracks, config.crop))))
+    if request.only_codes:
+        return [first, *inverting]
 
     mode = blend_mode(config.blend, moves)
 
@@ -256,8 +292,8 @@ def _face_stages(
         return due or mode == "residual" or request.preview
 
     return [
-        ("align", align.build(analysis.tracks, config.crop)),
-        ("encode", encode.build(models.encoder, refine, config.refine, traces)),
+        first,
+        *inverting,
         ("edit", edit.build(move)),
         ("synthesize", synthesize.build(models.generator, models.proxy, config.crop, reads_inversion)),
         ("blend", blend.build(models.region, mode, config.mask)),

@@ -71,6 +71,19 @@ def finish(
     return report
 
 
+def inverted(request: Request, analysis: Analysis, timing: dict[str, Any]) -> dict[str, Any]:
+    """The report on a job that made codes alone."""
+    return {
+        "input": {"path": request.source.name, "frames": analysis.frame_count},
+        "output": {"path": request.output.name, "quality": request.config.quality},
+        "faces": sum(len(track.frames) for track in analysis.tracks),
+        "tracks": [{"id": track.id, "frames": len(track.frames)} for track in analysis.tracks],
+        "versions": installed(),
+        "weights": weights(request.config.backend),
+        "timing": timing,
+    }
+
+
 def preview_path(output: Path) -> Path:
     """Where the side-by-side video of `output` goes."""
     return output.with_name(output.name + ".preview.mp4")
@@ -101,6 +114,8 @@ def _output(request: Request) -> dict[str, Any]:
     paths: dict[str, Any] = {"path": request.output.name if request.at is None else None}
     if request.preview:
         paths["preview"] = preview_path(request.output).name
+    if request.codes is not None:
+        paths["codes"] = request.codes.name
     config = request.config
     return paths | {"codec": config.codec, "crf": config.crf, "quality": config.quality, "blend": config.blend}
 

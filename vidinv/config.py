@@ -151,7 +151,12 @@ def to_yaml(config: RunConfig) -> str:
 
 def fingerprint(config: RunConfig, source: Path) -> str:
     """sha256 over the resolved configuration and the source's content: what must be equal to resume a job."""
-    digest = hashlib.sha256(json.dumps(_plain(config), sort_keys=True).encode())
+    return hashlib.sha256((json.dumps(_plain(config), sort_keys=True) + content(source)).encode()).hexdigest()
+
+
+def content(source: Path) -> str:
+    """sha256 of a file's bytes."""
+    digest = hashlib.sha256()
     with source.open("rb") as stream:
         while block := stream.read(1 << 20):
             digest.update(block)

@@ -11,7 +11,7 @@ import traceback
 import click
 import typer
 
-from vidinv.cli import demo, directions, evaluate, run, train, weights
+from vidinv.cli import demo, directions, evaluate, invert, run, train, weights
 from vidinv.errors import VidinvError
 
 INTERRUPTED = 130
@@ -24,6 +24,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command("run")(run.run)
+app.command("invert")(invert.invert)
 app.command("demo")(demo.demo)
 app.add_typer(directions.app, name="directions")
 app.add_typer(evaluate.app, name="evaluate")

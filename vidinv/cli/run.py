@@ -36,6 +36,10 @@ def run(
     at: Annotated[
         str | None, typer.Option(metavar="T", help="With --preview: only some seconds from T (0:12).")
     ] = None,
+    codes: Annotated[
+        Path | None,
+        typer.Option("--codes", metavar="FILE", help="The inversion: used if it is there, else made and kept."),
+    ] = None,
     keep_job: Annotated[bool, typer.Option("--keep-job", help="Keep the job folder (it holds faces).")] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Never use the network.")] = False,
     accept_licences: Annotated[bool, typer.Option("--accept-licences", help="Accept the weights' terms.")] = False,
@@ -69,6 +73,7 @@ def run(
         preview=preview,
         at=None if at is None else parse_time(at),
         keep_job=keep_job,
+        codes=codes,
     )
     report = perform(request, show, offline=offline, accept=accept_licences)
     if json_to is not None:
@@ -98,7 +103,7 @@ def perform(request: Request, show: str | None, *, offline: bool, accept: bool) 
     torch.set_num_threads(request.config.threads or torch.get_num_threads())
     moves, _ = job.check(request)
     needs = parts.choose(request.config.backend).needs
-    if needs and (request.preview or any(strength != 0 for _, strength in moves)):
+    if needs and (request.preview or request.codes or any(strength != 0 for _, strength in moves)):
         cache.pull(needs, offline=offline, accept=accept)
     with progress.show(show) as shown:
         listener = job.Listener(say=shown.say, phase=shown.phase, done=shown.done)

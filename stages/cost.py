@@ -1,0 +1,37 @@
+"""What a job will cost, said before it begins: a rough guide from whole runs of the default parts on two cores."""
+
+from __future__ import annotations
+
+from vidinv.config import RunConfig
+from vidinv.frames import Analysis
+from vidinv.media.probe import VideoInfo
+
+FACE_SECONDS = 0.5  # per face, everything but refinement
+PICTURE_SECONDS = 0.2  # per picture of 512 pixels
+STEP_SECONDS = 0.5  # per refinement step through the whole synthesis
+QUICK_STEP_SECONDS = 0.18  # and through the proxy head
+
+
+def line(config: RunConfig, info: VideoInfo, analysis: Analysis, span: tuple[int, int], *, inverted: bool) -> str:
+    """Frames, faces, minutes and disk of rendering the frames `span`; `inverted` where the codes are there already."""
+    start, stop = span
+    faces = sum(int(((track.frames >= start) & (track.frames < stop)).sum()) for track in analysis.tracks)
+    seconds = faces * FACE_SECONDS + (stop - start) * 0.02
+    if not inverted:
+        seconds += _refinement(config, analysis, faces)
+    share = (stop - start) / max(analysis.frame_count, 1)
+    disk = 2 * info.bit_rate * info.duration_s / 8 * share / 1e6
+    return (
+        f"{stop - start} frames, {faces} faces in {len(analysis.shots)} shots; about {seconds / 60:.1f} min "
+        f"on two cores at quality {config.quality}; about {disk:.0f} MB of disk"
+    )
+
+
+def _refinement(config: RunConfig, analysis: Analysis, faces: int) -> float:
+    """Seconds that refining `faces` faces takes."""
+    steps = config.refine
+    beginnings = len(analysis.tracks) * len(analysis.shots)  # at most: a track begins anew after a cut
+    seconds_each = float((analysis.pts[-1] - analysis.pts[0]) * analysis.time_base) / max(len(analysis.pts) - 1, 1)
+    refined = faces / min(max(1, int(1.01 * steps.gap / max(seconds_each, 1e-6))), config.batch)
+    following = steps.following.steps * QUICK_STEP_SECONDS + 2 * PICTURE_SECONDS * (not steps.is_off)
+    return refined * following + steps.first.steps * min(beginnings, faces) * STEP_SECONDS

@@ -1,0 +1,119 @@
+"""Inversion: keep a clip's codes in a file, or take them from one instead of encoding and refining again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stages.align import rescale
+from stages.graph import Stage
+from vidinv.config import RunConfig
+from vidinv.encoders.code_file import CodeReader, CodeWriter, Origin, Rows
+from vidinv.errors import UsageError
+from vidinv.frames import Track, Work, concatenate
+
+# What decides codes beside the source; the rest of the configuration may change between edits.
+DECIDING = ("backend", "reader", "landmarks", "faces", "crop", "batch", "segment_seconds", "detect_every")
+
+
+def origin(config: RunConfig, source_digest: str) -> Origin:
+    """What the codes of this run are made from and how."""
+    settings: dict[str, Any] = {name: getattr(config, name) for name in (*DECIDING, "cut_threshold")}
+    for group in ("smooth", "refine"):
+        settings |= {f"{group}.{key}": value for key, value in _flat(asdict(getattr(config, group))).items()}
+    return Origin(source_digest, settings)
+
+
+def rows(tracks: tuple[Track, ...], size: int) -> Rows:
+    """A row for every face of `tracks`, with its transform for crops of `size` pixels."""
+    found = [
+        (int(frame), track.id, rescale(track.to_frame[k], track.crop, size))
+        for track in tracks
+        for k, frame in enumerate(track.frames)
+    ]
+    frames, ids, maps = zip(*sorted(found, key=lambda face: face[:2]), strict=True)
+    return Rows(np.array(frames, np.int64), np.array(ids, np.int64), np.stack(maps), size)
+
+
+@dataclass(frozen=True)
+class Codes:
+    """A job's inversion: written to `path` in the job folder, or `known` already."""
+
+    path: Path
+    origin: Origin
+    known: CodeReader | None
+
+    def can_go_on(self) -> bool:
+        """Whether what finished segments found is still there."""
+        return self.known is not None or self.path.exists()
+
+
+def open_codes(path: Path, made: Origin) -> CodeReader:
+    """The codes at `path`; UsageError where they are of another source or were made in another way."""
+    reader = CodeReader(path)
+    different = reader.origin.differs_from(made)
+    if different is not None:
+        raise UsageError(f"the codes in {path} {different}", remedy="give another --codes, or that setting")
+    return reader
+
+
+def check_faces(reader: CodeReader, wanted: Rows) -> None:
+    """Raise UsageError where the stored codes are not those of the faces that the analysis found."""
+    stored = reader.rows
+    same = len(stored) == len(wanted) and (stored.frame == wanted.frame).all() and (stored.track == wanted.track).all()
+    if not same or not np.allclose(stored.to_frame, wanted.to_frame, atol=1e-3):
+        raise UsageError(f"the codes in {reader.path} are of other faces", remedy="give another --codes")
+
+
+def keep(codes: Codes, rows_of: Rows) -> Stage:
+    """A stage that stores the codes of each Work, and passes them on as they will be read back."""
+
+    def store(works: Iterator[Work]) -> Iterator[Work]:
+        writer: CodeWriter | None = None
+        try:
+            for work in works:
+                if work.codes is None or work.faces is None:
+                    yield work
+                    continue
+                if writer is None:  # only now every shape is known
+                    writer = CodeWriter(codes.path, rows_of, work.codes, codes.origin)
+                stored = [writer.put(*which, work.codes[n : n + 1]) for n, which in enumerate(_faces(work))]
+                yield replace(work, codes=concatenate(stored))
+        finally:
+            if writer is not None:
+                writer.close()
+
+    return store
+
+
+def replay(reader: CodeReader, device: str) -> Stage:
+    """A stage that adds the stored `codes` to each Work with faces."""
+
+    def read(works: Iterator[Work]) -> Iterator[Work]:
+        for work in works:
+            if work.faces is None:
+                yield work
+                continue
+            codes = concatenate([reader.get(*which) for which in _faces(work)])
+            assert codes.feature is not None
+            yield replace(work, codes=replace(codes, ws=codes.ws.to(device), feature=codes.feature.to(device)))
+
+    return read
+
+
+def _faces(work: Work) -> list[tuple[int, int]]:
+    """(frame index, track) of each face of a Work."""
+    assert work.faces is not None
+    pairs = zip(work.faces.frame.tolist(), work.faces.track.tolist(), strict=True)
+    return [(work.frames.index[position], track) for position, track in pairs]
+
+
+def _flat(group: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in group.items():
+        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return found

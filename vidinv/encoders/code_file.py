@@ -1,0 +1,172 @@
+"""An inversion on the disk: the codes of a clip's faces in one safetensors file, written and read row by row.
+
+Rows are faces in order of frame, then track. `ws` [N,L,D] float32, `feature` [N,C,h,w] float16, `to_frame` [N,2,3]
+float64 (crop to frame pixel centres), `frame` and `track` [N] int64. The metadata say the latent space, the layer that
+the feature replaces, the crop's side, what the codes were made from and how. Neither side holds more than the rows it
+was asked for in memory.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from vidinv.errors import InputUnreadable, OutputUnwritable
+from vidinv.frames import Array, Code
+
+SCHEMA = "vidinv-codes-1"
+STORED = {"I64": np.int64, "F64": np.float64, "F32": np.float32, "F16": np.float16}
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Whose codes lie in which row: `frame`, `track` [N] int64 and `to_frame` [N,2,3] float64 for a crop of `crop`."""
+
+    frame: Array
+    track: Array
+    to_frame: Array
+    crop: int
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What the codes are of and how they were made: sha256 of the source, and the settings that decide codes."""
+
+    source: str
+    settings: dict[str, Any]
+
+    def differs_from(self, other: Origin) -> str | None:
+        """The first thing that is not equal, in words, or None."""
+        if self.source != other.source:
+            return "are of another source"
+        for key in sorted(self.settings.keys() | other.settings.keys()):
+            here, there = self.settings.get(key), other.settings.get(key)
+            if here != there:
+                return f"were made with {key}={here} and not {there}"
+        return None
+
+
+class CodeWriter:
+    """Creates `path` at its full size and fills rows in any order; a file begun before is gone on with."""
+
+    def __init__(self, path: Path, rows: Rows, like: Code, origin: Origin) -> None:
+        if like.feature is None:
+            raise ValueError("a code file holds codes with a feature")
+        n, (slots, dim), feature = len(rows), like.ws.shape[1:], like.feature.shape[1:]
+        shapes = {
+            "frame": ("I64", (n,)),
+            "track": ("I64", (n,)),
+            "to_frame": ("F64", (n, 2, 3)),
+            "ws": ("F32", (n, slots, dim)),
+            "feature": ("F16", (n, *feature)),
+        }
+        metadata = {
+            "schema": SCHEMA,
+            "space": like.space,
+            "at": str(like.at),
+            "crop": str(rows.crop),
+            "source": origin.source,
+            "settings": json.dumps(origin.settings, sort_keys=True),
+        }
+        header, total = _header(shapes, metadata)
+        try:
+            if not (path.exists() and path.stat().st_size == len(header) + total and _starts_with(path, header)):
+                with path.open("wb") as stream:
+                    path.chmod(0o600)  # a face's code is biometric data
+                    stream.write(header)
+                    stream.truncate(len(header) + total)
+        except OSError as error:
+            raise OutputUnwritable(
+                f"cannot write {total >> 20} MiB of codes: {error.strerror}", remedy="free some disk space"
+            ) from error
+        self.arrays = _map(path, shapes, len(header))
+        for name in ("frame", "track", "to_frame"):
+            self.arrays[name][...] = getattr(rows, name)
+        self.row_of = _index(rows)
+
+    def put(self, frame: int, track: int, code: Code) -> Code:
+        """Store the code [1,...] of one face; returns it as it will be read back."""
+        row = self.row_of[frame, track]
+        assert code.feature is not None
+        self.arrays["ws"][row] = code.ws[0].float().cpu().numpy()
+        self.arrays["feature"][row] = code.feature[0].half().cpu().numpy()
+        return Code(code.ws.float(), code.feature.half().float(), code.at, space=code.space)
+
+    def close(self) -> None:
+        """Hand every row to the operating system."""
+        for array in self.arrays.values():
+            array.flush()
+        self.arrays.clear()
+
+
+class CodeReader:
+    """Codes of single faces from a file. Raises InputUnreadable where it is none."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self.file = safe_open(str(path), framework="pt")
+            self.metadata = self.file.metadata() or {}
+        except (OSError, SafetensorError) as error:
+            raise InputUnreadable(f"{path} is not a readable code file: {error}") from error
+        if self.metadata.get("schema") != SCHEMA:
+            raise InputUnreadable(f"{path} holds no codes of this version", remedy="make it with `vidinv invert`")
+        self.rows = Rows(
+            *(self.file.get_tensor(name).numpy() for name in ("frame", "track", "to_frame")), int(self.metadata["crop"])
+        )
+        self.origin = Origin(self.metadata["source"], json.loads(self.metadata["settings"]))
+        self.row_of = _index(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def get(self, frame: int, track: int) -> Code:
+        """The code [1,...] of one face; KeyError where there is none."""
+        row = self.row_of[frame, track]
+        ws, feature = (self.file.get_slice(name)[row : row + 1] for name in ("ws", "feature"))
+        return Code(_own(ws), _own(feature), int(self.metadata["at"]), space=self.metadata["space"])
+
+
+def _own(part: Tensor) -> Tensor:
+    return part.float().clone()
+
+
+def _index(rows: Rows) -> dict[tuple[int, int], int]:
+    pairs = zip(rows.frame.tolist(), rows.track.tolist(), strict=True)
+    return {pair: row for row, pair in enumerate(pairs)}
+
+
+def _header(shapes: dict[str, tuple[str, tuple[int, ...]]], metadata: dict[str, str]) -> tuple[bytes, int]:
+    """The safetensors header with its length in front, and the bytes of the tensors after it."""
+    entries: dict[str, Any] = {"__metadata__": metadata}
+    end = 0
+    for name, (kind, shape) in shapes.items():
+        start, end = end, end + math.prod(shape) * np.dtype(STORED[kind]).itemsize
+        entries[name] = {"dtype": kind, "shape": list(shape), "data_offsets": [start, end]}
+    text = json.dumps(entries).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text, end
+
+
+def _map(path: Path, shapes: dict[str, tuple[str, tuple[int, ...]]], offset: int) -> dict[str, np.memmap]:
+    arrays = {}
+    for name, (kind, shape) in shapes.items():
+        arrays[name] = np.memmap(path, STORED[kind], "r+", offset, shape)
+        offset += arrays[name].nbytes
+    return arrays
+
+
+def _starts_with(path: Path, header: bytes) -> bool:
+    with path.open("rb") as stream:
+        return os.fstat(stream.fileno()).st_size >= len(header) and stream.read(len(header)) == header
