@@ -1,0 +1,125 @@
+"""`vidinv invert` and `vidinv run --codes`: one inversion, many edits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from stages import job
+from stages.job import Request
+from tests.clips import make_clip
+from tests.runs import STEPS, TINY, frames_of, left_behind
+from vidinv import config as configs
+from vidinv.cli.main import main
+from vidinv.encoders.code_file import CodeReader
+from vidinv.media import probe
+
+
+def vidinv(*arguments: object) -> int:
+    return main([*map(str, arguments), *TINY])
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return make_clip(tmp_path / "in.mp4", frames=12)
+
+
+def test_a_clips_codes_are_kept_and_an_edit_of_them_is_the_edit_of_the_clip(clip: Path) -> None:
+    folder = clip.parent
+    codes, first, again = folder / "codes.safetensors", folder / "first.mp4", folder / "again.mp4"
+    assert vidinv("invert", clip, "-o", codes) == 0
+    assert left_behind(folder, but={"in.mp4"}) == {"codes.safetensors"}
+    assert CodeReader(codes).rows.frame.tolist() == list(range(12))
+    assert vidinv("run", clip, "--edit", "age+2", "-o", first, "--codes", folder / "own.safetensors") == 0
+    assert (folder / "own.safetensors").read_bytes() == codes.read_bytes()
+    assert vidinv("run", clip, "--edit", "age+2", "-o", again, "--codes", codes) == 0
+    assert again.read_bytes() == first.read_bytes()
+    stages = json.loads((folder / "again.mp4.json").read_text())["timing"]["stages"]
+    assert "keep" not in stages and "encode" in stages
+    plain, stored = folder / "plain.mkv", folder / "stored.mkv"
+    assert vidinv("run", clip, "--edit", "age+2", "-o", plain, "--codec", "lossless") == 0
+    assert vidinv("run", clip, "--edit", "age+2", "-o", stored, "--codec", "lossless", "--codes", codes) == 0
+    for (_, here), (_, there) in zip(frames_of(plain), frames_of(stored), strict=True):  # float16 of F is not seen
+        assert max(np.abs(a.astype(int) - b.astype(int)).max() for a, b in zip(here, there, strict=True)) <= 1
+
+
+def test_a_picture_has_one_code_and_a_sheet(clip: Path) -> None:
+    picture, codes, sheet = clip.with_name("face.png"), clip.with_name("c.safetensors"), clip.with_name("sheet.png")
+    cv2.imwrite(str(picture), np.full((96, 96, 3), 120, np.uint8))
+    assert vidinv("invert", picture, "-o", codes, "--render", sheet) == 0
+    assert len(CodeReader(codes)) == 1
+    shown = cv2.imread(str(sheet))
+    assert shown is not None and shown.shape == (256, 3 * 256, 3)
+    assert abs(float(shown[:, :256].mean()) - 120) < 3  # the face itself comes first
+    assert np.abs(shown[:, 256:512].astype(int) - shown[:, 512:]).max() > 3  # G(w) is not G(w, F)
+
+
+def test_a_clips_rendering_has_its_times(clip: Path) -> None:
+    codes, film = clip.with_name("c.safetensors"), clip.with_name("film.mp4")
+    assert vidinv("invert", clip, "-o", codes, "--render", film) == 0
+    assert [pts for pts, _ in frames_of(film)] and probe.probe(film).width == 3 * 256
+    assert len(frames_of(film)) == 12 and not left_behind(clip.parent, but={"in.mp4", "c.safetensors", "film.mp4"})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"), [(("--render", "x.gif"), 2), (("--render", "none/x.png"), 7), (("--quality", "superb"), 2)]
+)
+def test_a_wrong_request_is_refused_before_any_work(clip: Path, arguments: tuple[str, ...], code: int) -> None:
+    assert vidinv("invert", clip, "-o", clip.with_name("c.safetensors"), *arguments) == code
+    assert not left_behind(clip.parent, but={"in.mp4"})
+
+
+def test_codes_that_exist_are_replaced_only_when_told(clip: Path) -> None:
+    codes = clip.with_name("c.safetensors")
+    codes.write_text("mine")
+    assert vidinv("invert", clip, "-o", codes) == 7 and codes.read_text() == "mine"
+    assert vidinv("invert", clip, "-o", codes, "--overwrite") == 0 and len(CodeReader(codes)) == 12
+
+
+def test_codes_of_another_clip_or_of_other_settings_are_refused(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    codes, other = clip.with_name("c.safetensors"), make_clip(clip.with_name("other.mp4"), frames=10)
+    assert vidinv("invert", clip, "-o", codes) == 0
+    out = clip.with_name("out.mp4")
+    assert vidinv("run", other, "--edit", "age+2", "-o", out, "--codes", codes) == 2
+    assert "another source" in capsys.readouterr().err
+    assert (
+        main(["run", str(clip), "--edit", "age+2", "-o", str(out), "--codes", str(codes), *TINY, "--set", "batch=3"])
+        == 2
+    )
+    assert "batch=6 and not 3" in capsys.readouterr().err
+    codes.write_bytes(b"nothing")
+    assert vidinv("run", clip, "--edit", "age+2", "-o", out, "--codes", codes) == 3
+    assert not left_behind(clip.parent, but={"in.mp4", "other.mp4", "c.safetensors"})
+
+
+def test_a_part_of_a_clip_leaves_no_codes(clip: Path) -> None:
+    codes = clip.with_name("c.safetensors")
+    assert vidinv("run", clip, "--edit", "age+2", "--preview", "--at", "0", "--codes", codes) == 2
+    assert not left_behind(clip.parent, but={"in.mp4"})
+
+
+def test_an_interrupted_inversion_resumes_to_the_same_codes(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mp4", frames=20)
+    changes = ["backend=tiny", "crop=64", *(key for key in STEPS if key != "--set"), "segment_seconds=0.2"]
+    settings = configs.load("balanced", changes)
+    whole, killed = tmp_path / "whole.safetensors", tmp_path / "killed.safetensors"
+    job.run(Request(source, whole, settings, codes=whole, only_codes=True))
+    seen: list[int] = []
+
+    def interrupt(frames: int) -> None:
+        seen.append(frames)
+        if sum(seen) >= 31:  # 20 of the analysis, then 11
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        job.run(Request(source, killed, settings, codes=killed, only_codes=True), job.Listener(done=interrupt))
+    assert not killed.exists()
+    job.run(Request(source, killed, settings, codes=killed, only_codes=True))
+    assert killed.read_bytes() == whole.read_bytes() and left_behind(tmp_path, but={"in.mp4"}) == {
+        "whole.safetensors",
+        "killed.safetensors",
+    }

@@ -1,0 +1,31 @@
+"""What tests of whole runs share: the options of a tiny run, and what it left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from vidinv.media import reader
+
+STEPS = [
+    *("--set", "refine.first.latent=2", "--set", "refine.first.feature=1"),
+    *("--set", "refine.following.latent=1", "--set", "refine.following.feature=1"),
+]
+TINY = ["--backend", "tiny", "--set", "crop=64", *STEPS]
+
+
+def frames_of(path: Path) -> list[tuple[int, list[np.ndarray]]]:
+    return [
+        (batch.pts[i], [plane.copy() for plane in batch.native[i].planes])
+        for batch in reader.read(path, batch=4)
+        for i in range(len(batch))
+    ]
+
+
+def seconds(path: Path) -> list[float]:
+    return [float(batch.pts[i] * batch.time_base) for batch in reader.read(path) for i in range(len(batch))]
+
+
+def left_behind(folder: Path, *, but: set[str]) -> set[str]:
+    return {entry.name for entry in folder.iterdir()} - but
