@@ -72,11 +72,11 @@ def draw_shard(generator: Generator, at: int, seed: int, size: int, batch: int =
         ws = sample_ws(generator, batch, seed=number)  # [batch,L,D]
         random = torch.Generator().manual_seed(number)
         feature = paste_cells(generator.synthesize(ws, stop=at), random)
-        feature[2::4] += ROUGHNESS * feature.std() * torch.randn(feature[2::4].shape, generator=random)
+        feature[2::4] += ROUGHNESS * feature.std() * torch.randn(feature[2::4].shape, generator=random).to(feature)
         image = resize(generator.synthesize(ws, feature=feature, at=at, size=generator.sizes[0]), size)
         parts.append((ws.half(), feature.half(), ((image.clamp(-1, 1) + 1) * 127.5).round().byte()))
     ws, feature, image = (torch.cat(rows) for rows in zip(*parts, strict=True))
-    return {"ws": ws, "feature": feature, "image": image}
+    return {"ws": ws.cpu(), "feature": feature.cpu(), "image": image.cpu()}
 
 
 def draw_pool(generator: Generator, at: int, folder: Path, count: int, size: int = 128) -> None:

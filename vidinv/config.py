@@ -208,6 +208,8 @@ def _convert(kind: Any, value: Any, name: str) -> Any:
         if not isinstance(value, dict):
             raise UsageError(f"{name} is a group of keys, got {value!r}", remedy=f"set {name}.KEY=VALUE")
         return _build(kind, {str(key): inner for key, inner in value.items()}, prefix=f"{name}.")
+    if kind is bool and isinstance(value, bool):
+        return value
     if kind is str and isinstance(value, (str, int, float)) and not isinstance(value, bool):
         return str(value)
     if kind is int and isinstance(value, int) and not isinstance(value, bool):
@@ -216,7 +218,11 @@ def _convert(kind: Any, value: Any, name: str) -> Any:
         return float(value)
     if kind == tuple[str, ...] and isinstance(value, list):
         return tuple(str(entry) for entry in value)
-    wanted = "a list" if kind == tuple[str, ...] else {int: "a whole number", float: "a number"}.get(kind, "text")
+    wanted = (
+        "a list"
+        if kind == tuple[str, ...]
+        else {int: "a whole number", float: "a number", bool: "true or false"}.get(kind, "text")
+    )
     raise UsageError(f"{name} must be {wanted}, got {value!r}", remedy="see configs/run for examples")
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from trainers.recipe import Recipe
+from vidinv import config as configs
 from vidinv.cli.main import main
 
 TRAIN = ["train", "feature-style"]
@@ -20,6 +22,20 @@ def test_a_training_is_new_or_continued(tmp_path: Path, capsys: pytest.CaptureFi
 def test_an_unknown_key_of_the_recipe_names_the_near_ones(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*TRAIN, "-o", str(tmp_path / "t"), "--set", "imagess=3"]) == 2
     assert "images" in capsys.readouterr().err and not (tmp_path / "t").exists()
+
+
+@pytest.mark.parametrize("name", configs.presets("train/feature_style"))
+def test_every_shipped_recipe_can_be(name: str) -> None:
+    recipe = configs.resolve(Recipe, "train/feature_style", name)
+    recipe.check()
+    assert configs.resolve(Recipe, "train/feature_style", name, ["paste=true"]).paste
+
+
+def test_a_recipe_that_cannot_be_exits_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*TRAIN, "-o", str(tmp_path / "t"), "--set", "synthetic=false"]) == 2
+    assert "photos=FOLDER" in capsys.readouterr().err
+    assert main([*TRAIN, "-o", str(tmp_path / "t"), "--set", "paste=perhaps"]) == 2
+    assert "paste must be true or false" in capsys.readouterr().err and not (tmp_path / "t").exists()
 
 
 @pytest.mark.weights

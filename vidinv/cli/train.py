@@ -12,7 +12,7 @@ from vidinv import config as configs
 from vidinv.errors import UsageError
 
 if TYPE_CHECKING:
-    from trainers.feature_style import Recipe
+    from trainers.recipe import Recipe
 
 app = typer.Typer(help="Train encoders.", no_args_is_help=True)
 RECIPE = "recipe.yaml"
@@ -30,11 +30,14 @@ def feature_style(
     config: Annotated[str, typer.Option(metavar="FILE|NAME", help="A recipe.")] = "light",
     changes: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key.")] = None,
     pool: Annotated[Path | None, typer.Option(metavar="DIR", help="True images; drawn into DIR/pool if none.")] = None,
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where it trains.")] = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved plan and stop.")] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Never use the network.")] = False,
     accept_licences: Annotated[bool, typer.Option("--accept-licences", help="Accept the weights' terms.")] = False,
 ) -> None:
-    """Train the light Feature-Style encoder on the default generator's own samples.
+    """Train a Feature-Style encoder on the default generator's own samples, and on photos where given.
+
+    Recipes: light (the shipped encoder's), paper, published; `--set photos=FOLDER` adds aligned faces.
 
     Example: vidinv train feature-style -o my-encoder --set images=100000
     """
@@ -42,33 +45,41 @@ def feature_style(
 
     from trainers import engine, samples
     from trainers import feature_style as trainer
+    from trainers.recipe import Recipe
 
     if (output is None) == (resume is None):
         raise UsageError("a training is new (-o DIR) or continued (--resume DIR)", remedy="give one of the two")
     folder = resume or output
     assert folder is not None
-    recipe = configs.resolve(trainer.Recipe, "train/feature_style", config, changes)
+    recipe = configs.resolve(Recipe, "train/feature_style", config, changes)
+    recipe.check()
     if not dry_run:
-        claim(folder, recipe, again=resume is not None)
-    from stages import parts
-    from vidinv.generators import proxy, registry
+        check_folder(folder, recipe, again=resume is not None)
+    from stages import job, parts
+    from vidinv.generators import registry
     from vidinv.weights import cache
 
+    place = job.pick_device(device)
     cache.pull(parts.choose("default").needs, offline=offline, accept=accept_licences)
-    generator = registry.load("mobile-stylegan-ffhq-1024")
-    stand_in = proxy.load(generator, 128)
-    setup = trainer.set_up(generator, stand_in, recipe)
+    generator = registry.load("mobile-stylegan-ffhq-1024", place)
+    setup = trainer.set_up(generator, recipe)
     if dry_run:
         typer.echo(OmegaConf.to_yaml(asdict(recipe)).rstrip())
         typer.echo(engine.describe(setup.networks, [setup.step], setup.plan))
         return
-    drawn = pool or folder / "pool"
-    samples.draw_pool(generator, generator.layer_at(16), drawn, recipe.pool)
-    typer.echo(trainer.train(setup, stand_in, samples.load_pool(drawn), folder))
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / RECIPE).write_text(OmegaConf.to_yaml(asdict(recipe)), encoding="utf-8")
+    drawn = None
+    if recipe.pool:
+        samples.draw_pool(generator, setup.drawing.at, pool or folder / "pool", recipe.pool)
+        drawn = samples.load_pool(pool or folder / "pool")
+    typer.echo(trainer.train(setup, drawn, folder))
+    if setup.photos is not None and setup.photos.bad:
+        typer.echo(f"{len(setup.photos.bad)} of {len(setup.photos.files)} photos were passed over", err=True)
 
 
-def claim(folder: Path, recipe: Recipe, *, again: bool) -> None:
-    """Make the folder of a new training, or check that one to be continued has this recipe."""
+def check_folder(folder: Path, recipe: Recipe, *, again: bool) -> None:
+    """UsageError where a new training would hide another, or one to be continued has another recipe."""
     from omegaconf import OmegaConf
 
     record = folder / RECIPE
@@ -77,5 +88,3 @@ def claim(folder: Path, recipe: Recipe, *, again: bool) -> None:
         raise UsageError(f"{folder} {state}", remedy="give -o DIR" if again else f"give --resume {folder}")
     if again and OmegaConf.to_container(OmegaConf.load(record)) != asdict(recipe):
         raise UsageError(f"{folder} was begun with another recipe", remedy=f"repeat its options: see {record}")
-    folder.mkdir(parents=True, exist_ok=True)
-    record.write_text(OmegaConf.to_yaml(asdict(recipe)), encoding="utf-8")

@@ -149,6 +149,11 @@ class BiSeNet(nn.Module):
         fused = self.ffm(stages[0], context8)
         return *stages, fused, self.conv_out(fused)
 
+    def scores(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Class scores of the fused and of both context features: [N,19,H/8,W/8] twice and [N,19,H/16,W/16]."""
+        stages, context8, context16 = self.cp(((image + 1) / 2 - self.mean) / self.deviation)
+        return self.conv_out(self.ffm(stages[0], context8)), self.conv_out16(context8), self.conv_out32(context16)
+
     def forward(self, image: Tensor) -> Tensor:
         """Class scores [N,19,H,W] of [N,3,H,W] in [-1,1]."""
         return F.interpolate(self.taps(image)[-1], image.shape[2:], mode="bilinear", align_corners=True)

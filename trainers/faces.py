@@ -1,0 +1,127 @@
+"""The batches of a Feature-Style training: synthetic faces with known codes, and photos."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from trainers.photos import Photos
+from trainers.recipe import Recipe
+from trainers.samples import Pool, paste_cells, sample_ws
+from vidinv.generators.base import Generator
+from vidinv.generators.ops import resize
+
+BLOCK = 4  # samples that are drawn together; a batch, and every process' share of it, is a multiple
+Painter = Callable[..., Tensor]  # ws, feature=None, at=None -> image [N,3,S,S]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch: `image` [N,3,S,S] is what the encoder must reproduce, `seen` what it is shown.
+
+    `ws` [N,L,D] and `feature` [N,C,h,w] mean something only where `synthetic`.
+    """
+
+    ws: Tensor
+    feature: Tensor
+    image: Tensor
+    seen: Tensor
+    exact: Tensor  # [N] bool: the image is G(ws, feature) itself, no photometric change
+    whole: Tensor  # [N] bool: nothing was pasted into the feature, so w alone could draw the face
+    synthetic: Tensor  # [N] bool
+    done: Tensor  # [N] images that the training saw before
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch on `device`."""
+        return Batch(**{f.name: getattr(self, f.name).to(device) for f in fields(Batch)})
+
+
+def join(batches: list[Batch]) -> Batch:
+    """One batch of several."""
+    return Batch(**{f.name: torch.cat([getattr(batch, f.name) for batch in batches]) for f in fields(Batch)})
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where batches come from: the generator and what paints its codes, the layer `at` of F, a pool, photos."""
+
+    generator: Generator
+    paint: Painter
+    at: int
+    recipe: Recipe
+    pool: Pool | None = None
+    photos: Photos | None = None
+
+    def draw(self, count: int, seed: int, done: int = 0) -> Batch:
+        """`count` samples of the turn that `seed` stands for; they depend on it alone."""
+        if self.photos is None:
+            return self._synthetic(count, seed, done)
+        if not self.recipe.synthetic:
+            return self._photos(count, seed, done)
+        return join([self._synthetic(count - count // 2, seed, done), self._photos(count // 2, seed, done)])
+
+    @torch.no_grad()
+    def _synthetic(self, count: int, seed: int, done: int) -> Batch:
+        """Half of a pool's true images (when there is one), the rest drawn now.
+
+        Every second feature is pasted (off the manifold); half of the images get a photometric change.
+        """
+        recipe, random = self.recipe, torch.Generator().manual_seed(seed)
+        fresh = count if self.pool is None else count // 2
+        ws = sample_ws(self.generator, fresh, seed=seed)
+        feature = self.generator.synthesize(ws, stop=self.at)
+        if recipe.paste:
+            feature = paste_cells(feature, random)
+        image = self.paint(ws, feature, self.at).clamp(-1.1, 1.1)
+        seen = image
+        if self.pool is not None:
+            pick = torch.randint(len(self.pool) // 2, (count - fresh,), generator=random) * 2
+            pick += torch.arange(count - fresh) % 2  # even samples of a pool are pasted, odd ones are not
+            known = [part[pick].float().to(ws) for part in (self.pool.ws, self.pool.feature)]
+            drawn = self.paint(*known, self.at).clamp(-1.1, 1.1)
+            true = resize(self.pool.image[pick].float().to(ws) / 127.5 - 1, drawn.shape[-1])
+            ws, feature = torch.cat([ws, known[0]]), torch.cat([feature, known[1]])
+            image, seen = torch.cat([image, drawn]), torch.cat([seen, true])
+        exact = torch.rand(count, generator=random) < 0.5
+        if recipe.photometry:
+            change, kept = photometry(count, random), exact[:, None, None, None].to(ws.device)
+            image, seen = (torch.where(kept, x, change(x)) for x in (image, seen))
+        else:
+            exact = torch.ones(count, dtype=torch.bool)
+        if recipe.degrade:
+            seen = degrade(seen, random)
+        pasted = recipe.paste or self.pool is not None
+        whole = torch.arange(count) % 2 == 1 if pasted else torch.ones(count, dtype=torch.bool)
+        masks = (exact, whole, torch.ones(count, dtype=torch.bool), torch.full((count,), done))
+        return Batch(ws, feature, image, seen, *(mask.to(ws.device) for mask in masks))
+
+    def _photos(self, count: int, seed: int, done: int) -> Batch:
+        assert self.photos is not None
+        spec, like = self.generator.layers[self.at], self.generator.w_avg
+        image = self.photos.draw(count, seed).to(like)
+        random = torch.Generator().manual_seed(seed + 1)
+        seen = degrade(image, random) if self.recipe.degrade else image
+        no, yes = (torch.full((count,), value, device=like.device) for value in (False, True))
+        ws = like.new_zeros(count, self.generator.num_ws, self.generator.w_dim)
+        feature = like.new_zeros(count, spec.channels, spec.resolution, spec.resolution)
+        return Batch(ws, feature, image, seen, no, yes, no, torch.full((count,), done, device=like.device))
+
+
+def photometry(count: int, random: torch.Generator) -> Callable[[Tensor], Tensor]:
+    """A change of gain, offset and per-channel tint for [N,3,S,S], one per image, as cameras differ."""
+    gain = 1 + 0.25 * torch.randn(count, 1, 1, 1, generator=random)
+    shift = 0.06 * torch.randn(count, 3, 1, 1, generator=random) + 0.1 * torch.randn(count, 1, 1, 1, generator=random)
+    return lambda image: (image * gain.to(image) + shift.to(image)).clamp(-1.1, 1.1)
+
+
+def degrade(image: Tensor, random: torch.Generator) -> Tensor:
+    """Blur (half of the images) and noise on what the encoder sees, never on the target."""
+    small = functional.interpolate(image, scale_factor=0.6, mode="bilinear", antialias=True)
+    blurred = functional.interpolate(small, image.shape[-2:], mode="bilinear")
+    pick = torch.rand(len(image), 1, 1, 1, generator=random) < 0.5
+    noise = torch.randn(image.shape, generator=random)
+    return torch.where(pick.to(image.device), blurred, image) + 0.03 * noise.to(image)
