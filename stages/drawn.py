@@ -12,7 +12,7 @@ from torch import Tensor
 from stages import align, parts, reencode
 from vidinv.encoders.code_file import CodeReader
 from vidinv.errors import OutputUnwritable, UsageError
-from vidinv.frames import FrameBatch
+from vidinv.frames import Code, FrameBatch
 from vidinv.generators.base import Generator
 from vidinv.generators.ops import resize
 from vidinv.media import picture, reader
@@ -49,9 +49,7 @@ def write(source: Path, codes: Path, render: Path, device: str, done: Callable[[
     stored = CodeReader(codes)
     generator = parts.choose(stored.origin.settings["backend"]).models(device).generator
     if _is_sheet(render):
-        rows = np.unique(np.linspace(0, len(stored) - 1, min(SHEET, len(stored))).round().astype(int))
-        wanted = {(int(stored.rows.frame[row]), int(stored.rows.track[row])) for row in rows}
-        sheet = [panel for _, panel in _panels(source, stored, generator, device, wanted, done)]
+        sheet = [panel for _, panel in _panels(source, stored, generator, device, spread(stored, SHEET), done)]
         picture.write(render, torch.cat(sheet, 1))
         return
     _write_video(source, stored, generator, device, render, done)
@@ -77,6 +75,24 @@ def _write_video(
     partial.replace(render)
 
 
+def faces(source: Path, stored: CodeReader, wanted: set[tuple[int, int]]) -> Iterator[tuple[FrameBatch, Tensor, Code]]:
+    """Frame, aligned face [1,3,S,S] in [-1,1] and code of each wanted (frame, track), in order of frame."""
+    maps = {
+        pair: stored.rows.to_frame[row]
+        for row, pair in enumerate(zip(stored.rows.frame.tolist(), stored.rows.track.tolist(), strict=True))
+    }
+    for batch in reader.read(source, batch=1):
+        for pair in sorted(pair for pair in wanted if pair[0] == batch.index[0]):
+            face = torch.from_numpy(align.crop(batch.native[0], batch.colour, maps[pair], stored.rows.crop))
+            yield batch, face.permute(2, 0, 1)[None] * 2 - 1, stored.get(*pair)  # HWC -> 1CHW
+
+
+def spread(stored: CodeReader, count: int) -> set[tuple[int, int]]:
+    """(frame, track) of up to `count` stored faces, evenly over the rows."""
+    rows = np.unique(np.linspace(0, len(stored) - 1, min(count, len(stored))).round().astype(int))
+    return {(int(stored.rows.frame[row]), int(stored.rows.track[row])) for row in rows}
+
+
 def _panels(
     source: Path,
     stored: CodeReader,
@@ -86,20 +102,13 @@ def _panels(
     done: Callable[[int], None],
 ) -> Iterator[tuple[FrameBatch, Tensor]]:
     """The frame, and the panel [3,P,3P] in [-1,1], of each wanted (frame, track) in order."""
-    maps = {
-        pair: stored.rows.to_frame[row]
-        for row, pair in enumerate(zip(stored.rows.frame.tolist(), stored.rows.track.tolist(), strict=True))
-    }
-    for batch in reader.read(source, batch=1):
-        for pair in sorted(pair for pair in wanted if pair[0] == batch.index[0]):
-            face = torch.from_numpy(align.crop(batch.native[0], batch.colour, maps[pair], stored.rows.crop))
-            yield batch, _panel(generator, stored, pair, face.permute(2, 0, 1)[None] * 2 - 1, device)  # HWC -> 1CHW
-            done(1)
+    for batch, face, code in faces(source, stored, wanted):
+        yield batch, _panel(generator, code, face, device)
+        done(1)
 
 
 @torch.no_grad()
-def _panel(generator: Generator, stored: CodeReader, pair: tuple[int, int], face: Tensor, device: str) -> Tensor:
-    code = stored.get(*pair)
+def _panel(generator: Generator, code: Code, face: Tensor, device: str) -> Tensor:
     assert code.feature is not None
     ws, size = code.ws.to(device), generator.sizes[0]
     alone = generator.synthesize(ws, size=size)

@@ -37,3 +37,9 @@ def test_the_encoder_is_measured_on_a_generated_face(tmp_path: Path) -> None:
     row = json.loads((tmp_path / "t.json").read_text())["encoder"]
     assert row["n"] == 1 and row["psnr"] > 18 and row["id"] > 0.3 and 0 < row["lpips"] < 0.5
     assert cv2.imread(str(tmp_path / "g.png")).shape == (256, 512, 3)
+
+
+@pytest.mark.parametrize("arguments", [("--method", "stored"), ("--codes", "c.safetensors", "--data", "b.mp4")])
+def test_codes_and_what_they_are_of_go_together(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "inversion", "--data", "a.mp4", *arguments]) == 2
+    assert "codes" in capsys.readouterr().err

@@ -8,8 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
-from stages import job
+from stages import drawn, job
 from stages.job import Request
 from tests.clips import make_clip
 from tests.runs import STEPS, TINY, frames_of, left_behind
@@ -94,6 +95,18 @@ def test_codes_of_another_clip_or_of_other_settings_are_refused(clip: Path, caps
     codes.write_bytes(b"nothing")
     assert vidinv("run", clip, "--edit", "age+2", "-o", out, "--codes", codes) == 3
     assert not left_behind(clip.parent, but={"in.mp4", "other.mp4", "c.safetensors"})
+
+
+def test_the_stored_faces_are_the_clips_own_and_evenly_chosen(clip: Path) -> None:
+    codes = clip.with_name("c.safetensors")
+    assert vidinv("invert", clip, "-o", codes) == 0
+    stored = CodeReader(codes)
+    wanted = drawn.spread(stored, 4)
+    assert wanted == {(0, 0), (4, 0), (7, 0), (11, 0)}
+    found = list(drawn.faces(clip, stored, wanted))
+    assert [batch.index[0] for batch, _, _ in found] == [0, 4, 7, 11]
+    for batch, face, code in found:
+        assert face.shape == (1, 3, 64, 64) and torch.equal(code.ws, stored.get(batch.index[0], 0).ws)
 
 
 def test_a_part_of_a_clip_leaves_no_codes(clip: Path) -> None:
