@@ -20,11 +20,12 @@ from vidinv.cli.main import tune_process
 def measure(source: Path, quality: str, edits: list[str], changes: list[str]) -> dict[str, Any]:
     """Run the job once in a temporary folder; rates come from its own report, memory from the operating system."""
     from stages import job
+    from stages.request import Request
     from vidinv import config as configs
 
     config = configs.with_edits(configs.load(quality, changes), edits)
     with tempfile.TemporaryDirectory() as folder:
-        report = job.run(job.Request(source, Path(folder) / f"out{source.suffix}", config))
+        report = job.run(Request(source, Path(folder) / f"out{source.suffix}", config))
     timing, frames = report["timing"], report["frames"]
     rates = {
         name: {"frames_per_s": round(frames / stage["busy_s"], 2) if stage["busy_s"] else None, **stage}

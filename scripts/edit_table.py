@@ -28,7 +28,6 @@ from vidinv import config as configs
 from vidinv.cli.main import tune_process
 from vidinv.editing import directions, feature_edit
 from vidinv.editing.directions import Direction
-from vidinv.encoders.code_file import CodeReader
 from vidinv.faces import detector, landmarks, pictures
 from vidinv.faces.meter import load_meter
 from vidinv.frames import Code
@@ -48,7 +47,7 @@ def faces(args: argparse.Namespace, models: Models) -> Iterator[tuple[Path, Tens
     """Each face [1,3,S,S] with the file it is of and its code, refined now or stored."""
     if args.codes is not None:
         for path in args.paths:
-            stored = CodeReader(args.codes / f"{path.stem}.safetensors")
+            stored = drawn.open_stored(path, args.codes / f"{path.stem}.safetensors")
             for _, crop, code in drawn.faces(path, stored, drawn.spread(stored, args.frames)):
                 yield path, crop, code
         return
@@ -69,7 +68,7 @@ def main() -> None:
     parser.add_argument("--picture", type=Path, help="source, inversion and edits, one row per face")
     args = parser.parse_args()
     tune_process()
-    models, meter = api.load(), load_meter()
+    models, meter = api.load(device="cpu"), load_meter()
     wanted = [directions.parse_edit(text) for text in args.edits]
     moves = [(directions.load(edit.name, models.generator.space), edit.strength) for edit in wanted]
     moves.append((control(moves[0][0]), 2.0))

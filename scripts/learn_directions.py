@@ -1,6 +1,8 @@
-"""Learn and calibrate the shipped directions (age, smile, gender, yaw) from the default generator's own samples.
+"""Learn and calibrate the shipped directions from the default generator's own samples.
 
 python scripts/learn_directions.py --samples 2000 --out vidinv/assets/directions
+
+`--pool FOLDER` adds the plain samples of a training pool (`python -m trainers.samples`), whose pictures are drawn.
 """
 
 from __future__ import annotations
@@ -11,33 +13,53 @@ from pathlib import Path
 import numpy as np
 import torch
 from rich.progress import track
+from torch.nn import functional
 
+from trainers.samples import load_pool
 from vidinv.editing import directions, learn
 from vidinv.faces.meter import Meter, load_meter
 from vidinv.generators import registry
 from vidinv.generators.base import Generator
 
-NAMES = ("age", "smile", "gender", "yaw")
+NAMES = ("age", "smile", "gender", "yaw", "eyeglasses")
 CONDITIONS = {
-    "age": ("gender", "smile", "yaw"),
+    "age": ("gender", "smile", "yaw", "eyeglasses"),
     "smile": ("gender", "yaw", "age"),
     "gender": ("yaw", "smile", "age"),
     "yaw": (),
+    "eyeglasses": ("gender", "smile", "yaw", "age"),
 }
-LAYERS = {"age": (0, 16), "smile": (2, 8), "gender": (0, 16), "yaw": (0, 4)}
-BLEND = {"age": "replace", "smile": "replace", "gender": "replace", "yaw": "replace"}
-UNITS = {"age": "years", "smile": "mouth_width_ratio", "gender": "p_female", "yaw": "degrees"}
+LAYERS = {"age": (0, 16), "smile": (2, 8), "gender": (0, 16), "yaw": (0, 4), "eyeglasses": (0, 8)}
+BLEND = "replace"  # of all: residual blending ghosts wherever geometry moves
+LEARN = {"age": learn.ridge, "yaw": learn.ridge, "smile": learn.boundary, "gender": learn.boundary}
+UNITS = {
+    **{"age": "years", "smile": "mouth_width_ratio", "gender": "p_female", "yaw": "degrees"},
+    **{"eyeglasses": "share_that_wear_them"},
+}
 LICENCE = "Apache-2.0 (vector); labels by networks with non-commercial terms, generator's teacher non-commercial"
 
 
 def measure(generator: Generator, w: torch.Tensor, meter: Meter, batch: int = 4) -> np.ndarray:
-    """Attributes of G(w): [N,4] in the order of NAMES."""
+    """Attributes of G(w): [N,5] in the order of NAMES."""
     rows = []
     for part in track(w.split(batch), description="measuring"):
         with torch.inference_mode():
             image = generator.synthesize(generator.broadcast(part), size=512).clamp(-1, 1)
-            rows.append(np.stack([meter.measure(image)[name] for name in NAMES], 1))
+            found = meter.measure(image)
+            rows.append(np.stack([found[name] for name in NAMES], 1))
     return np.concatenate(rows)
+
+
+def measure_pool(folder: Path, meter: Meter, batch: int = 4) -> tuple[torch.Tensor, np.ndarray]:
+    """w [N,D] and attributes [N,5] of a pool's samples of one w, with nothing pasted into their features."""
+    pool = load_pool(folder)
+    plain = (pool.ws == pool.ws[:, :1]).all(2).all(1) & (torch.arange(len(pool)) % 2 == 1)
+    rows = []
+    for part in track(plain.nonzero().flatten().split(batch), description="measuring the pool"):
+        image = functional.interpolate(pool.image[part].float() / 127.5 - 1, 512, mode="bicubic").clamp(-1, 1)
+        found = meter.measure(image)
+        rows.append(np.stack([found[name] for name in NAMES], 1))
+    return pool.ws[plain, 0].float(), np.concatenate(rows)
 
 
 def calibrate(generator: Generator, direction: directions.Direction, w: torch.Tensor, meter: Meter) -> dict[str, float]:
@@ -57,25 +79,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--samples", type=int, default=2000)
     parser.add_argument("--calibration", type=int, default=24, help="fresh samples that the calibration is measured on")
+    parser.add_argument("--pool", type=Path, metavar="FOLDER", help="also learn from this pool")
     parser.add_argument("--out", type=Path, default=directions.FOLDER)
     args = parser.parse_args()
     generator = registry.load("mobile-stylegan-ffhq-1024")
     meter = load_meter()
     w = generator.w_avg + 0.9 * (generator.sample(args.samples, seed=11) - generator.w_avg)
     scores = measure(generator, w, meter)
+    pooled = "" if args.pool is None else ", those of a training pool among them"
+    if args.pool is not None:
+        more, known = measure_pool(args.pool, meter)
+        w, scores = torch.cat([w, more]), np.concatenate([scores, known])
     good = np.isfinite(scores).all(1)
     w, scores = w[torch.from_numpy(good)], torch.from_numpy(scores[good]).float()
-    raw = {
-        name: (learn.ridge if name in ("age", "yaw") else learn.boundary)(w, scores[:, k])
-        for k, name in enumerate(NAMES)
-    }
+    raw = {name: LEARN[name](w, scores[:, k]) for k, name in enumerate(NAMES) if name in LEARN}
+    raw["eyeglasses"] = learn.difference(w, scores[:, NAMES.index("eyeglasses")] > 0.5)
     fresh = generator.sample(args.calibration, seed=12)
     spread = generator.sample(10_000, seed=13)
     for name in NAMES:
         vector = learn.condition(raw[name], [raw[other] for other in CONDITIONS[name]])
         direction = directions.Direction(
-            name, vector, learn.deviation(vector, spread), LAYERS[name], generator.space, BLEND[name],
-            origin=f"scripts/learn_directions.py, {int(good.sum())} samples of {generator.name}", licence=LICENCE,
+            name, vector, learn.deviation(vector, spread), LAYERS[name], generator.space, BLEND,
+            origin=f"scripts/learn_directions.py, {int(good.sum())} samples of {generator.name}{pooled}",
+            licence=LICENCE,
         )  # fmt: skip
         calibration = calibrate(generator, direction, fresh, meter)
         done = directions.Direction(**{**direction.__dict__, "calibration": calibration})

@@ -27,7 +27,7 @@ from vidinv.frames import Array, FrameBatch
 from vidinv.media import probe, reader
 
 SIZE = 512
-NAMES = ("age", "smile", "gender", "yaw")
+NAMES = ("age", "smile", "gender", "yaw", "eyeglasses")
 
 
 def times(path: Path) -> list[float]:
@@ -54,7 +54,7 @@ def quads(path: Path, every: int) -> list[Array | None]:
 
 
 def attributes(path: Path, every: int, where: list[Array | None], meter: Meter) -> Array:
-    """[M,4] in the order of NAMES, for the frames that have a transform."""
+    """[M,5] in the order of NAMES, for the frames that have a transform."""
     rows = []
     for batch, to_frame in zip(every_frame(path, every), where, strict=False):  # the counts are reported
         if to_frame is not None:

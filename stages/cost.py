@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stages.request import Request
 from vidinv.config import RunConfig
 from vidinv.frames import Analysis
 from vidinv.media.probe import VideoInfo
@@ -12,15 +13,19 @@ STEP_SECONDS = 0.5  # per refinement step through the whole synthesis
 QUICK_STEP_SECONDS = 0.18  # and through the proxy head
 
 
-def line(config: RunConfig, info: VideoInfo, analysis: Analysis, span: tuple[int, int], *, inverted: bool) -> str:
-    """Frames, faces, minutes and disk of rendering the frames `span`; `inverted` where the codes are there already."""
-    start, stop = span
+CODE_MB = 0.3  # of the disk, per face whose codes are kept
+
+
+def line(request: Request, info: VideoInfo, analysis: Analysis, span: tuple[int, int], *, inverts: bool) -> str:
+    """Frames, faces, minutes and disk of rendering the frames `span`; it `inverts` unless the codes are there."""
+    config, (start, stop) = request.config, span
     faces = sum(int(((track.frames >= start) & (track.frames < stop)).sum()) for track in analysis.tracks)
     seconds = faces * FACE_SECONDS + (stop - start) * 0.02
-    if not inverted:
+    if inverts:
         seconds += _refinement(config, analysis, faces)
     share = (stop - start) / max(analysis.frame_count, 1)
-    disk = 2 * info.bit_rate * info.duration_s / 8 * share / 1e6
+    video = max(info.bit_rate * info.duration_s / 8, request.source.stat().st_size) * share / 1e6
+    disk = 2 * video * (not request.only_codes) + CODE_MB * faces * (inverts and request.codes is not None)
     return (
         f"{stop - start} frames, {faces} faces in {len(analysis.shots)} shots; about {seconds / 60:.1f} min "
         f"on two cores at quality {config.quality}; about {disk:.0f} MB of disk"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,29 +11,30 @@ import torch
 from torch import Tensor
 
 from stages import align, parts, reencode
+from stages.folder import check_output
+from vidinv.config import content
 from vidinv.encoders.code_file import CodeReader
-from vidinv.errors import OutputUnwritable, UsageError
+from vidinv.errors import UsageError
 from vidinv.frames import Code, FrameBatch
 from vidinv.generators.base import Generator
 from vidinv.generators.ops import resize
-from vidinv.media import picture, reader
+from vidinv.media import picture, reader, remux
 from vidinv.media.probe import probe
-from vidinv.media.writer import SegmentWriter
+from vidinv.media.writer import SEGMENT_SUFFIX, SegmentWriter
 
 SHEET = 8  # faces on a sheet
 PANEL = 256  # pixels
 
 
-def check(render: Path | None, overwrite: bool) -> None:
-    """Refuse a picture that cannot be written: UsageError for its kind, OutputUnwritable for its place."""
+def check(render: Path | None, source: Path, codes: Path, overwrite: bool) -> None:
+    """Refuse a picture that cannot be written: UsageError for its kind, else as `check_output` does."""
     if render is None:
         return
     if render.suffix.lower() not in (".png", ".mp4"):
         raise UsageError(f"--render {render} is neither a .png nor a .mp4", remedy="give one of them")
-    if not render.parent.is_dir():
-        raise OutputUnwritable(f"the folder {render.parent} does not exist", remedy="create it first")
-    if render.exists() and not overwrite:
-        raise OutputUnwritable(f"{render} exists", remedy="give --overwrite or another --render")
+    if render.absolute() == codes.absolute():
+        raise UsageError(f"--render and -o are both {render}", remedy="choose another --render")
+    check_output(render, source, overwrite)
 
 
 def count(codes: Path, render: Path) -> int:
@@ -46,7 +48,7 @@ def write(source: Path, codes: Path, render: Path, device: str, done: Callable[[
 
     `done` hears how many faces were drawn.
     """
-    stored = CodeReader(codes)
+    stored = open_stored(source, codes)
     generator = parts.choose(stored.origin.settings["backend"]).models(device).generator
     if _is_sheet(render):
         sheet = [panel for _, panel in _panels(source, stored, generator, device, spread(stored, SHEET), done)]
@@ -64,27 +66,38 @@ def _write_video(
 ) -> None:
     """One frame per face, at its frame's time; of several faces the track with the lowest number."""
     first = {int(frame): int(stored.rows.track[row]) for row, frame in reversed(list(enumerate(stored.rows.frame)))}
-    partial = render.with_name(render.name + ".tmp.mp4")
-    writer = SegmentWriter(partial, reencode.preview_info(probe(source), PANEL), codec="h264", crf=17)
-    try:
-        for batch, panel in _panels(source, stored, generator, device, set(first.items()), done):
-            pixels = ((panel.permute(1, 2, 0).numpy() + 1) * 127.5).round().astype(np.uint8)
-            writer.write(reencode.yuv420(np.ascontiguousarray(pixels)), batch.pts[0])
-    finally:
-        writer.close()
-    partial.replace(render)
+    with tempfile.TemporaryDirectory(prefix=f".{render.stem[:40]}.", dir=render.parent) as folder:
+        partial = Path(folder) / f"film{SEGMENT_SUFFIX}"
+        writer = SegmentWriter(partial, reencode.preview_info(probe(source), PANEL), codec="h264", crf=17)
+        try:
+            for batch, panel in _panels(source, stored, generator, device, set(first.items()), done):
+                pixels = ((panel.permute(1, 2, 0).numpy() + 1) * 127.5).round().astype(np.uint8)
+                writer.write(reencode.yuv420(np.ascontiguousarray(pixels)), batch.pts[0])
+        finally:
+            writer.close()
+        remux.assemble([partial], partial, render, metadata={})
+
+
+def open_stored(source: Path, codes: Path) -> CodeReader:
+    """The codes of a clip; UsageError where they are of another."""
+    stored = CodeReader(codes)
+    if stored.origin.source != content(source):
+        raise UsageError(f"the codes in {codes} are not of {source}", remedy="give the file that they were made from")
+    return stored
 
 
 def faces(source: Path, stored: CodeReader, wanted: set[tuple[int, int]]) -> Iterator[tuple[FrameBatch, Tensor, Code]]:
     """Frame, aligned face [1,3,S,S] in [-1,1] and code of each wanted (frame, track), in order of frame."""
-    maps = {
-        pair: stored.rows.to_frame[row]
-        for row, pair in enumerate(zip(stored.rows.frame.tolist(), stored.rows.track.tolist(), strict=True))
-    }
+    here: dict[int, list[int]] = {}
+    for frame, track in sorted(wanted):
+        here.setdefault(frame, []).append(track)
     for batch in reader.read(source, batch=1):
-        for pair in sorted(pair for pair in wanted if pair[0] == batch.index[0]):
-            face = torch.from_numpy(align.crop(batch.native[0], batch.colour, maps[pair], stored.rows.crop))
-            yield batch, face.permute(2, 0, 1)[None] * 2 - 1, stored.get(*pair)  # HWC -> 1CHW
+        for track in here.pop(batch.index[0], []):
+            to_frame = stored.rows.to_frame[stored.row_of[batch.index[0], track]]
+            face = torch.from_numpy(align.crop(batch.native[0], batch.colour, to_frame, stored.rows.crop))
+            yield batch, face.permute(2, 0, 1)[None] * 2 - 1, stored.get(batch.index[0], track)  # HWC -> 1CHW
+        if not here:
+            return
 
 
 def spread(stored: CodeReader, count: int) -> set[tuple[int, int]]:

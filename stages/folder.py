@@ -18,6 +18,8 @@ class JobFolder:
     def __init__(self, output: Path) -> None:
         self.output = output
         self.path = output.with_name(output.name + ".vidinv")
+        self.codes = self.path / "codes.safetensors"  # the inversion, until the job is done
+        self.config = self.path / "config.yaml"
         self.resumed = False
         self._lock: IO[str] | None = None
 
@@ -55,7 +57,7 @@ class JobFolder:
                 )
             self.resumed = True
             return
-        (self.path / "config.yaml").write_text(config, encoding="utf-8")
+        self.config.write_text(config, encoding="utf-8")
         partial = record.with_suffix(".tmp")
         partial.write_text(json.dumps({"fingerprint": fingerprint}), encoding="utf-8")
         partial.replace(record)
@@ -77,3 +79,13 @@ def check_output(output: Path, source: Path, overwrite: bool) -> None:
         raise OutputUnwritable(f"{output} exists", remedy="give --overwrite or another -o")
     if not os.access(output.parent, os.W_OK):
         raise OutputUnwritable(f"{output.parent} cannot be written", remedy="choose a folder you may write to")
+
+
+def preview_path(output: Path) -> Path:
+    """Where the side-by-side video of `output` goes."""
+    return output.with_name(output.name + ".preview.mp4")
+
+
+def sidecar_path(output: Path) -> Path:
+    """Where the report on `output` goes."""
+    return output.with_name(output.name + ".json")

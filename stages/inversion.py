@@ -11,20 +11,26 @@ import numpy as np
 
 from stages.align import rescale
 from stages.graph import Stage
-from vidinv.config import RunConfig
+from stages.parts import Backend
+from vidinv.config import RunConfig, content
+from vidinv.editing import refine
 from vidinv.encoders.code_file import CodeReader, CodeWriter, Origin, Rows
 from vidinv.errors import UsageError
 from vidinv.frames import Track, Work, concatenate
+from vidinv.weights import catalog
 
 # What decides codes beside the source; the rest of the configuration may change between edits.
 DECIDING = ("backend", "reader", "landmarks", "faces", "crop", "batch", "segment_seconds", "detect_every")
 
 
-def origin(config: RunConfig, source_digest: str) -> Origin:
-    """What the codes of this run are made from and how."""
+def origin(config: RunConfig, backend: Backend, source_digest: str) -> Origin:
+    """What the codes of this run are made from and how: its settings, the refinement's, and the networks."""
     settings: dict[str, Any] = {name: getattr(config, name) for name in (*DECIDING, "cut_threshold")}
-    for group in ("smooth", "refine"):
-        settings |= {f"{group}.{key}": value for key, value in _flat(asdict(getattr(config, group))).items()}
+    groups = {"smooth": config.smooth, "refine": config.refine, "descent": refine.Settings()}
+    for name, group in groups.items():
+        settings |= {f"{name}.{key}": value for key, value in _flat(asdict(group)).items()}
+    settings |= {f"weights.{name}": catalog.CATALOG[name].archive_sha256 for name in backend.needs}
+    settings |= {f"shipped.{path.stem}": content(path) for path in backend.shipped}
     return Origin(source_digest, settings)
 
 
@@ -82,6 +88,7 @@ def keep(codes: Codes, rows_of: Rows) -> Stage:
                 if writer is None:  # only now every shape is known
                     writer = CodeWriter(codes.path, rows_of, work.codes, codes.origin)
                 stored = [writer.put(*which, work.codes[n : n + 1]) for n, which in enumerate(_faces(work))]
+                writer.sync()  # before the journal says that these frames are done
                 yield replace(work, codes=concatenate(stored))
         finally:
             if writer is not None:

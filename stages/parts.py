@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -57,12 +58,16 @@ class Models:
 
 @dataclass(frozen=True)
 class Backend:
-    """One choice of networks; each part is loaded when it is called for. `needs` are catalogue names."""
+    """One choice of networks; each part is loaded when it is called for.
+
+    `needs` are catalogue names, `shipped` the files of this package that decide codes.
+    """
 
     locator: Callable[[str], Locate]  # of a landmark source
     models: Callable[[str], Models]
     space: str
     needs: tuple[str, ...]
+    shipped: tuple[Path, ...] = ()
 
 
 TINY_DIRECTIONS = ("age", "smile")
@@ -224,6 +229,7 @@ BACKENDS = {
             "parser/bisenet",
             "lpips/alexnet",
         ),
+        shipped=(encoders.ASSETS / "feature_style_light.safetensors", proxies.ASSETS / "proxy_head_256.safetensors"),
     ),
     "tiny": Backend(locator=_centre, models=_tiny_models, space="mobile-stylegan-tiny-w", needs=()),
 }

@@ -5,70 +5,61 @@ from __future__ import annotations
 import platform
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from stages import parts
-from stages.folder import JobFolder
+from stages import parts, synthesize
+from stages.folder import preview_path, sidecar_path
 from stages.reencode import Journal
+from stages.render import Prepared
+from stages.request import Request
 from vidinv.editing.directions import Direction
 from vidinv.frames import Analysis
 from vidinv.media import remux
-from vidinv.media.probe import VideoInfo
 from vidinv.report import sidecar
 from vidinv.weights import catalog
-
-if TYPE_CHECKING:
-    from stages.job import Request
 
 PACKAGES = ("vidinv", "torch", "av", "numpy", "opencv-python-headless")
 
 
-def finish(
-    request: Request,
-    info: VideoInfo,
-    analysis: Analysis,
-    moves: list[tuple[Direction, float]],
-    folder: JobFolder,
-    frames: int,
-    timing: dict[str, Any],
-    synthesis: str,
-) -> dict[str, Any]:
-    """Assemble the output (and the preview) and write `<output>.json`; returns the report.
-
-    `synthesis` says what drew the faces.
-    """
-    records = Journal(folder.path).finished()
+def finish(job: Prepared, frames: int, timing: dict[str, Any]) -> dict[str, Any]:
+    """Assemble the output (and the preview) and write `<output>.json`; returns the report."""
+    request, config = job.request, job.request.config
+    records = Journal(job.folder.path).finished()
     warnings: list[str] = []
     versions = installed()
     if request.at is None:
         made = {
             "vidinv_version": versions.get("vidinv", "unknown"),
-            "vidinv_edits": " ".join(request.config.edits) or "none",
-            "vidinv_weights": " ".join(weights(request.config.backend)),
+            "vidinv_edits": " ".join(config.edits) or "none",
+            "vidinv_weights": " ".join(weights(config.backend)),
         }
-        files = [folder.path / name for record in records for name in record["files"] if name.startswith("segment-")]
-        warnings += remux.assemble(files, request.source, request.output, metadata=made)
+        warnings += remux.assemble(_files(job, records, "segment-"), request.source, request.output, metadata=made)
     if request.preview:
-        files = [folder.path / name for record in records for name in record["files"] if name.startswith("preview-")]
+        files = _files(job, records, "preview-")
         warnings += remux.assemble(files, files[0], preview_path(request.output), metadata={})
+    drawn = "none" if job.models is None else synthesize.source(job.models.generator, job.models.proxy, config.crop)
     report = sidecar.build(
         source={
             "path": request.source.name,
-            "frames": analysis.frame_count,
-            "width": info.width,
-            "height": info.height,
+            "frames": job.analysis.frame_count,
+            "width": job.info.width,
+            "height": job.info.height,
         },
-        output=_output(request) | {"synthesis": synthesis},
+        output=_output(request) | {"synthesis": drawn},
         frames=frames,
-        edits=[_edit(direction, strength) for direction, strength in moves],
+        edits=[_edit(direction, strength) for direction, strength in job.moves],
         faces=[face for record in records for face in record["faces"]],
         versions=versions,
-        weights=weights(request.config.backend),
+        weights=weights(config.backend),
         timing=timing,
         warnings=warnings,
     )
     sidecar.write(sidecar_path(request.output), report)
     return report
+
+
+def _files(job: Prepared, records: list[dict[str, Any]], kind: str) -> list[Path]:
+    return [job.folder.path / name for record in records for name in record["files"] if name.startswith(kind)]
 
 
 def inverted(request: Request, analysis: Analysis, timing: dict[str, Any]) -> dict[str, Any]:
@@ -82,16 +73,6 @@ def inverted(request: Request, analysis: Analysis, timing: dict[str, Any]) -> di
         "weights": weights(request.config.backend),
         "timing": timing,
     }
-
-
-def preview_path(output: Path) -> Path:
-    """Where the side-by-side video of `output` goes."""
-    return output.with_name(output.name + ".preview.mp4")
-
-
-def sidecar_path(output: Path) -> Path:
-    """Where the report on `output` goes."""
-    return output.with_name(output.name + ".json")
 
 
 def installed() -> dict[str, str]:

@@ -73,14 +73,16 @@ class Source:
         recipe, random = self.recipe, torch.Generator().manual_seed(seed)
         fresh = count if self.pool is None else count // 2
         ws = sample_ws(self.generator, fresh, seed=seed)
-        feature = self.generator.synthesize(ws, stop=self.at)
+        feature = own = self.generator.synthesize(ws, stop=self.at)
         if recipe.paste:
             feature = paste_cells(feature, random)
+        whole = (feature == own).flatten(1).all(1).cpu()
         image = self.paint(ws, feature, self.at).clamp(-1.1, 1.1)
         seen = image
         if self.pool is not None:
             pick = torch.randint(len(self.pool) // 2, (count - fresh,), generator=random) * 2
-            pick += torch.arange(count - fresh) % 2  # even samples of a pool are pasted, odd ones are not
+            pick += torch.arange(fresh, count) % 2  # even samples of a pool are pasted, odd ones are not
+            whole = torch.cat([whole, pick % 2 == 1])
             known = [part[pick].float().to(ws) for part in (self.pool.ws, self.pool.feature)]
             drawn = self.paint(*known, self.at).clamp(-1.1, 1.1)
             true = resize(self.pool.image[pick].float().to(ws) / 127.5 - 1, drawn.shape[-1])
@@ -94,8 +96,6 @@ class Source:
             exact = torch.ones(count, dtype=torch.bool)
         if recipe.degrade:
             seen = degrade(seen, random)
-        pasted = recipe.paste or self.pool is not None
-        whole = torch.arange(count) % 2 == 1 if pasted else torch.ones(count, dtype=torch.bool)
         masks = (exact, whole, torch.ones(count, dtype=torch.bool), torch.full((count,), done))
         return Batch(ws, feature, image, seen, *(mask.to(ws.device) for mask in masks))
 

@@ -68,6 +68,7 @@ def set_up(generator: Generator, recipe: Recipe, judges: objective.Judges | None
     plan = engine.Plan(
         recipe.images, recipe.batch, recipe.schedule, accelerator=device, clip=recipe.clip, ema=recipe.ema
     )
+    engine.check({"encoder": encoder}, [], plan)
     photos = open_photos(Path(recipe.photos), recipe.size) if recipe.photos else None
     step = engine.Step("encoder", ("encoder",), optimiser, loss)
     return Setup(Codes(encoder), step, plan, drawing, recipe, photos)
@@ -119,5 +120,6 @@ def train(setup: Setup, pool: Pool | None, folder: Path) -> Path:
     average = engine.train(setup.networks, [setup.step], draw_rows, setup.plan, folder, samples)
     shipped = {key.removeprefix("encoder.encoder."): value for key, value in average.items()}
     path = folder / "encoder.safetensors"
-    save_file({k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in shipped.items()}, path)
-    return path
+    partial = path.with_suffix(".new")
+    save_file({k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in shipped.items()}, partial)
+    return partial.replace(path)

@@ -7,7 +7,6 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from trainers.faces import Batch, Painter
 from trainers.recipe import Recipe
@@ -17,8 +16,9 @@ from vidinv.faces.embedder import IdentityNetwork
 from vidinv.faces.parser import load_parser
 from vidinv.generators.base import Generator
 from vidinv.losses.feature import feature_reconstruction
-from vidinv.losses.identity import taps_apart
+from vidinv.losses.identity import identity, multi_layer_identity, taps_apart
 from vidinv.losses.lpips import LPIPS, multi_scale_lpips
+from vidinv.losses.parsing import multi_layer_parsing
 
 
 class Parser(Protocol):
@@ -129,15 +129,15 @@ def compare(made: Tensor, wanted: Tensor, pixels: Tensor, judges: Judges, recipe
         with half:
             found["lpips"] = multi_scale_lpips(judges.perceptual, made, wanted, scales).float()
     if judges.identity is not None:
-        if recipe.identity_taps == 1:
-            likeness = functional.cosine_similarity(judges.identity.embed(made), judges.identity.embed(wanted))
-            found["id"] = 1 - likeness.mean()
-        else:
-            found["id"] = taps_apart(judges.identity.taps(made), judges.identity.taps(wanted))
+        alike = identity if recipe.identity_taps == 1 else multi_layer_identity
+        found["id"] = alike(judges.identity, made, wanted)
     if judges.parser is not None:
-        levels = judges.parser.taps if recipe.parsing_taps == 5 else judges.parser.scores
         with half:
-            found["parsing"] = taps_apart(levels(made), levels(wanted)).float()
+            if recipe.parsing_taps == 5:
+                found["parsing"] = multi_layer_parsing(judges.parser, made, wanted).float()
+            else:
+                scores = judges.parser.scores
+                found["parsing"] = taps_apart(scores(made), scores(wanted)).float()
     return found
 
 

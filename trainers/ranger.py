@@ -30,7 +30,7 @@ class Ranger(torch.optim.RAdam):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One step; the state of each parameter also holds `slow` and `taken`, so that a resume is exact."""
+        """One step; the state of each parameter also holds `slow`, so that a resume is exact."""
         started: dict[nn.Parameter, Tensor] = {}
         for parameter in self._trained():
             assert parameter.grad is not None
@@ -43,8 +43,7 @@ class Ranger(torch.optim.RAdam):
             state = self.state[parameter]
             if parameter in started:
                 state["slow"] = started[parameter]
-            state["taken"] = state.get("taken", torch.zeros(())) + 1
-            if int(state["taken"]) % self.k == 0:
+            if int(state["step"]) % self.k == 0:
                 slow: Tensor = state["slow"]
                 slow.lerp_(parameter, self.alpha)
                 parameter.copy_(slow)

@@ -15,6 +15,7 @@ from rich.progress import track
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from vidinv.errors import UsageError
 from vidinv.generators import registry
 from vidinv.generators.base import Generator
 from vidinv.generators.ops import resize
@@ -95,6 +96,15 @@ def load_pool(folder: Path) -> Pool:
     if not shards:
         raise FileNotFoundError(f"no pool in {folder} (draw one: python -m trainers.samples -o {folder})")
     return Pool(*(torch.cat([shard[name] for shard in shards]) for name in ("ws", "feature", "image")))
+
+
+def check_pool(pool: Pool, generator: Generator, at: int, folder: Path) -> None:
+    """Raise UsageError for a pool that was drawn for another generator or layer."""
+    spec = generator.layers[at]
+    wanted = (generator.num_ws, generator.w_dim), (spec.channels, spec.resolution, spec.resolution)
+    found = tuple(pool.ws.shape[1:]), tuple(pool.feature.shape[1:])
+    if found != wanted:
+        raise UsageError(f"the pool in {folder} holds {found}, this training takes {wanted}", remedy="draw another")
 
 
 def main() -> None:

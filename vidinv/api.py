@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from stages import job, parts
+from stages import request as requests
 from stages.parts import Models
 from vidinv import config as configs
 from vidinv.editing import directions, feature_edit
@@ -17,7 +18,7 @@ from vidinv.frames import Code
 
 def load(backend: str = "default", device: str = "auto") -> Models:
     """The networks of a backend, from the weights cache. Raises WeightsUnavailable when they are not there."""
-    return parts.choose(backend).models(job.pick_device(device))
+    return parts.choose(backend).models(requests.pick_device(device))
 
 
 def run(
@@ -32,13 +33,13 @@ def run(
 ) -> dict[str, Any]:
     """Edit the face of the video `source` into `output`; returns the report. `settings` are KEY=VALUE strings."""
     resolved = configs.with_edits(configs.load(config, settings), edits)
-    return job.run(job.Request(Path(source), Path(output), resolved, overwrite=overwrite, preview=preview))
+    return job.run(requests.Request(Path(source), Path(output), resolved, overwrite=overwrite, preview=preview))
 
 
 def invert(models: Models, images: Tensor) -> Code:
     """Aligned faces [N,3,S,S] in [-1,1] -> their codes, by the encoder alone."""
     with torch.no_grad():
-        return models.encoder(images)
+        return models.encoder(images.to(models.device))
 
 
 def edit(models: Models, code: Code, edits: list[str]) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
@@ -10,13 +11,14 @@ import numpy as np
 import pytest
 import torch
 
-from stages import drawn, job
-from stages.job import Request
+from stages import drawn, inversion, job
+from stages.request import Request
 from tests.clips import make_clip
-from tests.runs import STEPS, TINY, frames_of, left_behind
+from tests.runs import STEPS, TINY, frames_of, left_behind, seconds
 from vidinv import config as configs
 from vidinv.cli.main import main
 from vidinv.encoders.code_file import CodeReader
+from vidinv.errors import OutputUnwritable
 from vidinv.media import probe
 
 
@@ -62,7 +64,8 @@ def test_a_picture_has_one_code_and_a_sheet(clip: Path) -> None:
 def test_a_clips_rendering_has_its_times(clip: Path) -> None:
     codes, film = clip.with_name("c.safetensors"), clip.with_name("film.mp4")
     assert vidinv("invert", clip, "-o", codes, "--render", film) == 0
-    assert [pts for pts, _ in frames_of(film)] and probe.probe(film).width == 3 * 256
+    assert probe.probe(film).width == 3 * 256 and b"ftyp" in film.read_bytes()[:16]
+    assert seconds(film) == pytest.approx(seconds(clip))
     assert len(frames_of(film)) == 12 and not left_behind(clip.parent, but={"in.mp4", "c.safetensors", "film.mp4"})
 
 
@@ -107,6 +110,59 @@ def test_the_stored_faces_are_the_clips_own_and_evenly_chosen(clip: Path) -> Non
     assert [batch.index[0] for batch, _, _ in found] == [0, 4, 7, 11]
     for batch, face, code in found:
         assert face.shape == (1, 3, 64, 64) and torch.equal(code.ws, stored.get(batch.index[0], 0).ws)
+
+
+def test_no_edit_with_codes_leaves_the_clip_as_it_is(clip: Path) -> None:
+    codes, out = clip.with_name("c.safetensors"), clip.with_name("out.mkv")
+    for edit in ((), ("--edit", "age+0", "--blend", "replace")):
+        options = ("-o", out, "--codes", codes, "--codec", "lossless", "--overwrite")
+        assert vidinv("run", clip, *edit, *options) == 0  # codes are made at first, then taken
+        for (_, here), (_, there) in zip(frames_of(clip), frames_of(out), strict=True):
+            assert all(np.array_equal(a, b) for a, b in zip(here, there, strict=True))
+
+
+def test_stored_codes_serve_a_preview_of_a_part(clip: Path) -> None:
+    codes, out = clip.with_name("c.safetensors"), clip.with_name("out.mp4")
+    assert vidinv("invert", clip, "-o", codes) == 0
+    options = ("--preview", "--at", "0.2", "--set", "preview_seconds=0.1", "--codes", codes)
+    assert vidinv("run", clip, "--edit", "age+2", "-o", out, *options) == 0
+    assert 0 < len(frames_of(clip.with_name("out.mp4.preview.mp4"))) < 12
+
+
+def test_files_that_would_be_written_twice_over_are_refused(clip: Path) -> None:
+    out = clip.with_name("out.mp4")
+    assert vidinv("run", clip, "--edit", "age+2", "-o", out, "--codes", out) == 2
+    assert vidinv("run", clip, "--edit", "age+2", "-o", out, "--codes", clip.with_name("out.mp4.json")) == 2
+    assert vidinv("invert", clip, "-o", clip.with_name("x.png"), "--render", clip.with_name("x.png")) == 2
+    assert vidinv("invert", clip, "-o", clip.with_name("c"), "--render", clip, "--overwrite") == 2
+    assert not left_behind(clip.parent, but={"in.mp4"}) and len(frames_of(clip)) == 12
+
+
+def test_codes_go_to_another_disk_whole_and_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, wanted = tmp_path / "made", tmp_path / "wanted"
+    made.write_bytes(b"codes")
+    plain = Path.replace
+
+    def across(path: Path, target: Path) -> Path:
+        if path == made:
+            raise OSError(errno.EXDEV, "another disk")
+        return plain(path, target)
+
+    monkeypatch.setattr(Path, "replace", across)
+    job.hand_over(made, wanted)
+    assert wanted.read_bytes() == b"codes" and wanted.stat().st_mode & 0o777 == 0o600
+    assert left_behind(tmp_path, but={"made", "wanted"}) == set()
+    monkeypatch.setattr(Path, "replace", lambda path, target: across(made, target))
+    (tmp_path / "full").mkdir()
+    with pytest.raises(OutputUnwritable, match="the codes lie in"):
+        job.hand_over(made, tmp_path / "none" / "wanted")
+
+
+def test_a_job_whose_codes_are_gone_begins_anew(clip: Path) -> None:
+    codes = inversion.Codes(clip.with_name("gone"), None, None)  # type: ignore[arg-type]
+    assert not codes.can_go_on()
+    clip.with_name("gone").write_bytes(b"")
+    assert codes.can_go_on()
 
 
 def test_a_part_of_a_clip_leaves_no_codes(clip: Path) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from stages import job
-from stages.job import Request
+from stages.request import Request
 from tests.clips import make_clip
 from tests.runs import STEPS, TINY, frames_of, left_behind, seconds
 from vidinv import config as configs

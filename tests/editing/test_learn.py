@@ -47,3 +47,13 @@ def test_strength_one_is_a_standard_deviation_of_the_samples() -> None:
 def test_wrong_shapes_are_named() -> None:
     with pytest.raises(ValueError, match=r"\(10, 4\), \(9,\)"):
         learn.ridge(torch.zeros(10, 4), torch.zeros(9))
+
+
+def test_what_few_have_is_the_difference_of_means() -> None:
+    w, truth, score = planted(noise=1.0)
+    has = score > score.quantile(0.93)
+    spread = torch.linspace(0.7, 1.3, SIDE)
+    expected = torch.nn.functional.normalize(truth * spread.square(), dim=0)  # w's own spread bends it
+    assert float(learn.difference(w, has) @ expected) > 0.9
+    with pytest.raises(ValueError, match="both kinds"):
+        learn.difference(w, has | True)

@@ -32,6 +32,17 @@ def test_the_heads_and_the_whole_image_share_their_lower_layers_and_nothing_else
         torch.testing.assert_close(whole, generator.synthesize(ws, feature=f, at=at, size=32))
 
 
+def test_a_feature_at_the_heads_own_layer_is_what_it_draws_and_a_later_one_is_refused() -> None:
+    generator = mobile_stylegan.tiny()
+    stand_in = proxy.load(generator, 128)
+    ws = generator.broadcast(generator.sample(1, seed=3))
+    own = generator.synthesize(ws, stop=stand_in.layer)
+    assert torch.equal(stand_in(ws, own, stand_in.layer), stand_in(ws))
+    assert not torch.equal(stand_in(ws, own + 0.5, stand_in.layer), stand_in(ws))
+    with pytest.raises(ValueError, match="before F"):
+        stand_in(ws, own, stand_in.layer + 1)
+
+
 def test_a_feature_of_another_size_is_refused_with_its_shape() -> None:
     head = proxy.load(mobile_stylegan.tiny(), 128).head
     with pytest.raises(ValueError, match=r"16, 16"):

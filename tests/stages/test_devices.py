@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from stages import encode, job, parts, synthesize
+from stages import encode, parts, request, synthesize
 from tests.clips import make_clip
 from tests.stand_ins import guides
 from vidinv import api
@@ -70,19 +70,29 @@ def test_refinement_stays_on_its_device(away: str) -> None:
 
 def test_a_device_that_is_not_there_is_refused_and_auto_takes_what_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert job.pick_device("auto") == job.pick_device("cpu") == "cpu"
+    assert request.pick_device("auto") == request.pick_device("cpu") == "cpu"
     with pytest.raises(UsageError, match="no CUDA device"):
-        job.pick_device("cuda")
+        request.pick_device("cuda")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert (job.pick_device("auto"), job.pick_device("cpu"), job.pick_device("cuda")) == ("cuda", "cpu", "cuda")
+    assert (request.pick_device("auto"), request.pick_device("cpu"), request.pick_device("cuda")) == (
+        "cuda",
+        "cpu",
+        "cuda",
+    )
 
 
-def test_a_run_records_the_threads_and_the_device_it_took(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_records_the_threads_and_the_device_it_took_and_resumes_with_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    settled = job.settle(configs.load("fast"))
+    settled = request.settle(configs.load("fast"), tmp_path / "none")
     assert (settled.threads, settled.device) == (3, "cpu")
-    assert job.settle(configs.load("fast", ["threads=1"])).threads == 1
+    assert request.settle(configs.load("fast", ["threads=1"]), tmp_path / "none").threads == 1
+    (tmp_path / "config.yaml").write_text(configs.to_yaml(settled))
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert request.settle(configs.load("fast"), tmp_path / "config.yaml") == settled
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

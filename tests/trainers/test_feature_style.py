@@ -21,6 +21,7 @@ from trainers.samples import Pool
 from vidinv.encoders import feature_style_light
 from vidinv.encoders.base import Encoder
 from vidinv.encoders.registry import TINY_SIZES
+from vidinv.errors import UsageError
 from vidinv.frames import Code
 from vidinv.generators.mobile_stylegan import MobileStyleGAN
 from vidinv.generators.proxy import HeadSpec, Proxy, ProxyHead
@@ -176,3 +177,30 @@ def test_the_rate_rises_then_falls_to_three_percent() -> None:
     assert shares[0] == 8 / 400 and max(shares) > 0.99 and shares[-1] == pytest.approx(0.03, abs=0.01)
     top = shares.index(max(shares))
     assert shares[:top] == sorted(shares[:top]) and shares[top:] == sorted(shares[top:], reverse=True)
+
+
+class Grey:
+    """Photos that are all alike."""
+
+    def draw(self, count: int, seed: int) -> Tensor:
+        return torch.full((count, 3, 128, 128), 0.25)
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+def test_with_photos_half_a_batch_is_of_them_and_every_flag_is_true(proxy: Proxy, pool: Pool, pooled: bool) -> None:
+    mixed = replace(source(proxy, pool if pooled else None, degrade=False), photos=Grey())  # type: ignore[arg-type]
+    for seed in range(6):
+        batch = mixed.draw(4, seed)
+        assert batch.synthetic.tolist() == [True, True, False, False]
+        assert batch.whole[2:].all() and not batch.exact[2:].any() and (batch.seen[2:] == 0.25).all()
+        own = proxy.generator.synthesize(batch.ws[:2], stop=AT)
+        clean = (own - batch.feature[:2]).abs().amax((1, 2, 3)) < 5e-3
+        assert clean.tolist() == batch.whole[:2].tolist()
+    alone = replace(mixed, recipe=Recipe(synthetic=False, photos="x", w=0, f=0)).draw(4, 0)
+    assert not alone.synthetic.any() and alone.whole.all()
+
+
+def test_a_pool_of_another_layer_is_refused(proxy: Proxy, pool: Pool) -> None:
+    samples.check_pool(pool, proxy.generator, AT, Path("pool"))
+    with pytest.raises(UsageError, match="draw another"):
+        samples.check_pool(pool, proxy.generator, AT + 1, Path("pool"))

@@ -30,7 +30,8 @@ class Levels(nn.Module):
     def taps(self, image: Tensor) -> tuple[Tensor, ...]:
         return tuple(nn.functional.adaptive_avg_pool2d(image, side).flatten(1) + 2 for side in (8, 4, 2))
 
-    scores = taps
+    def scores(self, image: Tensor) -> tuple[Tensor, ...]:
+        return (10 * image.flatten(1) + 1,)
 
 
 class Answer(nn.Module):
@@ -158,3 +159,14 @@ def test_the_papers_feature_loss_moves_w_and_the_published_one_does_not(
 def test_a_recipe_that_cannot_be_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         Recipe(**changes).check()
+
+
+def test_the_published_parsing_loss_compares_scores(network: MobileStyleGAN, drawing: Drawing) -> None:
+    batch = batch_of(network, [True, True])
+    answer = Answer(batch.ws + 0.3, batch.feature)
+    for taps, levels in ((5, Levels().taps), (3, Levels().scores)):
+        made = network.synthesize(answer.ws).detach()
+        _, parts = parts_of(drawing, answer, batch, parsing_taps=taps)
+        pairs = zip(levels(made), levels(batch.image), strict=True)
+        expected = sum(1 - nn.functional.cosine_similarity(a, b).mean() for a, b in pairs)
+        torch.testing.assert_close(parts["parsing1"], expected, rtol=0.1, atol=1e-3)

@@ -31,8 +31,8 @@ def demo(
     Example: vidinv demo out/ --edit smile+1
     """
     from stages import demo as clips
-    from stages.job import Request, parse_moves
     from stages.parts import choose
+    from stages.request import Request, parse_moves
     from vidinv.generators import registry
     from vidinv.weights import cache
 

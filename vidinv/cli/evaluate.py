@@ -45,7 +45,7 @@ def inversion(
     data: Annotated[list[Path], typer.Option("--data", metavar="PATH", help="Picture, clip or folder; repeatable.")],
     methods: Annotated[
         list[str] | None,
-        typer.Option("--method", metavar="encoder|refined|optimised|stored", help="Repeatable; default: all."),
+        typer.Option("--method", metavar="encoder|refined|optimised|stored", help="Repeatable; default: all that can."),
     ] = None,
     codes: Annotated[Path | None, typer.Option(metavar="FILE", help="The clip's codes, for the method stored.")] = None,
     frames: Annotated[int, typer.Option(help="Frames of each clip.")] = 4,
@@ -110,16 +110,21 @@ def measure(asked: Asked, *, offline: bool, accept: bool) -> dict[str, Any]:
     models = parts.choose("default").models("cpu")
     features = load_mobilenet() if asked.frechet else None
     networks = inversions.Networks(models.generator, models.encoder, load_guides(), embedder.load_lightcnn(), features)
-    grid: list[list[Tensor]] = []
+    grid: list[list[Tensor]] = []  # only where a picture is asked for: it holds every face
+
+    def seen(name: str, shown: list[Tensor]) -> None:
+        if asked.picture is not None:
+            grid.append(shown)
+
     table = inversions.evaluate(
         networks,
         stored_faces(asked) if asked.codes is not None else found_faces(asked, models.generator.sizes[0]),
         asked.methods,
         configs.load("balanced").refine.first,
         asked.baseline,
-        lambda name, shown: grid.append(shown),
+        seen,
     )
-    if not grid:
+    if not any(row.get("n") for row in table.values()):
         raise NoFaceFound(f"no face in {asked.data[0]}", remedy="give pictures of faces, or --aligned crops")
     if asked.picture is not None:
         rows = [torch.cat(row, 3) for row in grid]  # [1,3,S,columns*S]: the face, then its inversions
@@ -147,11 +152,10 @@ def stored_faces(asked: Asked) -> Iterator[Face]:
     from rich.progress import track
 
     from stages import drawn
-    from vidinv.encoders.code_file import CodeReader
     from vidinv.report.inversions import Face
 
     assert asked.codes is not None
-    stored = CodeReader(asked.codes)
+    stored = drawn.open_stored(asked.data[0], asked.codes)
     wanted = drawn.spread(stored, asked.frames)
     faces = drawn.faces(asked.data[0], stored, wanted)
     for _, image, code in track(faces, description="judging", total=len(wanted), transient=True):

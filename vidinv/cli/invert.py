@@ -36,11 +36,11 @@ def invert(
     Example: vidinv invert talk.mp4 -o talk.codes.safetensors --render inversion.png
     """
     from stages import drawn
-    from stages.job import Request, pick_device
+    from stages.request import Request, pick_device
 
     asked = {"faces": faces, "device": device, "backend": backend}
     resolved = resolve(quality, config, asked, changes or [], [])
-    drawn.check(render, overwrite)
+    drawn.check(render, source, output, overwrite)
     request = Request(source, output, resolved, overwrite=overwrite, codes=output, only_codes=True)
     report = perform(request, show, offline=offline, accept=accept_licences)
     if render is not None:

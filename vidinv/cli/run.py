@@ -15,7 +15,7 @@ from vidinv.config import RunConfig
 from vidinv.errors import OutputUnwritable, UsageError
 
 if TYPE_CHECKING:
-    from stages.job import Request
+    from stages.request import Request
 
 
 def run(
@@ -63,7 +63,7 @@ def run(
     }
     resolved = resolve(quality, config, asked, changes or [], edit or [])
     target = output or source.with_name(f"{source.stem}.edited{source.suffix}")
-    from stages.job import Request
+    from stages.request import Request
 
     request = Request(
         source=source,
@@ -95,13 +95,11 @@ def resolve(
 
 def perform(request: Request, show: str | None, *, offline: bool, accept: bool) -> dict[str, Any]:
     """Check the request, have the weights, run the job."""
-    import torch
-
     from stages import job, parts
+    from stages import request as requests
     from vidinv.weights import cache
 
-    torch.set_num_threads(request.config.threads or torch.get_num_threads())
-    moves, _ = job.check(request)
+    moves, _ = requests.check(request)
     needs = parts.choose(request.config.backend).needs
     if needs and (request.preview or request.codes or any(strength != 0 for _, strength in moves)):
         cache.pull(needs, offline=offline, accept=accept)

@@ -27,7 +27,7 @@ def _group() -> None:
 def feature_style(
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="A new training.")] = None,
     resume: Annotated[Path | None, typer.Option("--resume", metavar="DIR", help="Continue one.")] = None,
-    config: Annotated[str, typer.Option(metavar="FILE|NAME", help="A recipe.")] = "light",
+    config: Annotated[str | None, typer.Option(metavar="FILE|NAME", help="A recipe; light if none.")] = None,
     changes: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key.")] = None,
     pool: Annotated[Path | None, typer.Option(metavar="DIR", help="True images; drawn into DIR/pool if none.")] = None,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where it trains.")] = "auto",
@@ -47,19 +47,25 @@ def feature_style(
     from trainers import feature_style as trainer
     from trainers.recipe import Recipe
 
+    if pool is not None and not pool.is_dir() and resume is not None:
+        raise UsageError(f"--pool {pool} is not a folder", remedy="leave it out to go on with the training's own")
     if (output is None) == (resume is None):
         raise UsageError("a training is new (-o DIR) or continued (--resume DIR)", remedy="give one of the two")
     folder = resume or output
     assert folder is not None
-    recipe = configs.resolve(Recipe, "train/feature_style", config, changes)
+    known = folder / RECIPE if resume is not None and config is None else None
+    if known is not None and not known.exists():
+        raise UsageError(f"{folder} holds no training", remedy="give -o DIR")
+    recipe = configs.resolve(Recipe, "train/feature_style", str(known or config or "light"), changes)
     recipe.check()
     if not dry_run:
         check_folder(folder, recipe, again=resume is not None)
-    from stages import job, parts
+    from stages import parts
+    from stages.request import pick_device
     from vidinv.generators import registry
     from vidinv.weights import cache
 
-    place = job.pick_device(device)
+    place = pick_device(device)
     cache.pull(parts.choose("default").needs, offline=offline, accept=accept_licences)
     generator = registry.load("mobile-stylegan-ffhq-1024", place)
     setup = trainer.set_up(generator, recipe)
@@ -70,9 +76,13 @@ def feature_style(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / RECIPE).write_text(OmegaConf.to_yaml(asdict(recipe)), encoding="utf-8")
     drawn = None
-    if recipe.pool:
-        samples.draw_pool(generator, setup.drawing.at, pool or folder / "pool", recipe.pool)
-        drawn = samples.load_pool(pool or folder / "pool")
+    if recipe.pool and recipe.synthetic:
+        place_of_pool = folder / "pool"
+        if pool is not None and not place_of_pool.exists():
+            place_of_pool.symlink_to(pool.absolute(), target_is_directory=True)  # so that --resume finds it
+        samples.draw_pool(generator, setup.drawing.at, place_of_pool, recipe.pool, min(recipe.size, generator.sizes[0]))
+        drawn = samples.load_pool(place_of_pool)
+        samples.check_pool(drawn, generator, setup.drawing.at, place_of_pool)
     typer.echo(trainer.train(setup, drawn, folder))
     if setup.photos is not None and setup.photos.bad:
         typer.echo(f"{len(setup.photos.bad)} of {len(setup.photos.files)} photos were passed over", err=True)

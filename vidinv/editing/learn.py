@@ -1,7 +1,8 @@
 """Learn a direction from latent codes and measured attributes.
 
 A binary attribute gets InterFaceGAN's linear boundary (its normal, here by logistic regression); a continuous one
-(age, yaw) a ridge regression. Both in float64, whitened by nothing: w's own metric is the one that edits use.
+(age, yaw) a ridge regression; a rare one (eyeglasses) the difference of means. All in float64, whitened by nothing:
+w's own metric is the one that edits use.
 """
 
 from __future__ import annotations
@@ -38,6 +39,17 @@ def boundary(w: Tensor, score: Tensor, share: float = 0.3, weight: float = 1e-2)
 
     optimiser.step(closure)
     return _unit(normal.detach())
+
+
+def difference(w: Tensor, has: Tensor) -> Tensor:
+    """Unit direction [D] from the mean of the samples without an attribute to that of those with it; `has` [N] bool.
+
+    For an attribute that few samples have: its mean is known where a boundary's normal is mostly noise.
+    """
+    _check(w, has)
+    if has.all() or not has.any():
+        raise ValueError(f"the mean difference takes samples of both kinds, got {int(has.sum())} of {len(has)} with it")
+    return _unit(w[has].double().mean(0) - w[~has].double().mean(0))
 
 
 def condition(direction: Tensor, others: list[Tensor]) -> Tensor:

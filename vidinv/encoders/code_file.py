@@ -79,35 +79,48 @@ class CodeWriter:
             "source": origin.source,
             "settings": json.dumps(origin.settings, sort_keys=True),
         }
-        header, total = _header(shapes, metadata)
+        header, self.layout, size = _layout(shapes, metadata)
+        self.path, self.row_of = path, _index(rows)
+        fresh = not (path.exists() and path.stat().st_size == size and _starts_with(path, header))
         try:
-            if not (path.exists() and path.stat().st_size == len(header) + total and _starts_with(path, header)):
-                with path.open("wb") as stream:
-                    path.chmod(0o600)  # a face's code is biometric data
-                    stream.write(header)
-                    stream.truncate(len(header) + total)
+            self.file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)  # a face's code is biometric data
+            os.fchmod(self.file, 0o600)
+            if fresh:
+                os.ftruncate(self.file, 0)
+                reserve = getattr(os, "posix_fallocate", lambda file, start, length: os.ftruncate(file, length))
+                reserve(self.file, 0, size)  # where the system can: a full disk says so now
+                os.pwrite(self.file, header, 0)
         except OSError as error:
             raise OutputUnwritable(
-                f"cannot write {total >> 20} MiB of codes: {error.strerror}", remedy="free some disk space"
+                f"{path} cannot hold {size >> 20} MiB of codes ({error.strerror})", remedy="free some disk space"
             ) from error
-        self.arrays = _map(path, shapes, len(header))
         for name in ("frame", "track", "to_frame"):
-            self.arrays[name][...] = getattr(rows, name)
-        self.row_of = _index(rows)
+            for row, value in enumerate(getattr(rows, name)):
+                self._write(name, row, value)
 
     def put(self, frame: int, track: int, code: Code) -> Code:
         """Store the code [1,...] of one face; returns it as it will be read back."""
         row = self.row_of[frame, track]
         assert code.feature is not None
-        self.arrays["ws"][row] = code.ws[0].float().cpu().numpy()
-        self.arrays["feature"][row] = code.feature[0].half().cpu().numpy()
+        self._write("ws", row, code.ws[0].float().cpu().numpy())
+        self._write("feature", row, code.feature[0].half().cpu().numpy())
         return Code(code.ws.float(), code.feature.half().float(), code.at, space=code.space)
 
+    def sync(self) -> None:
+        """Wait until what was put is on the disk."""
+        os.fsync(self.file)
+
     def close(self) -> None:
-        """Hand every row to the operating system."""
-        for array in self.arrays.values():
-            array.flush()
-        self.arrays.clear()
+        """Finish the file."""
+        os.fsync(self.file)
+        os.close(self.file)
+
+    def _write(self, name: str, row: int, value: Array) -> None:
+        kind, offset, stride = self.layout[name]
+        data = np.ascontiguousarray(value, STORED[kind]).tobytes()
+        if len(data) != stride:
+            raise ValueError(f"a row of {name} is {stride} bytes, got {len(data)}")
+        os.pwrite(self.file, data, offset + row * stride)
 
 
 class CodeReader:
@@ -119,7 +132,9 @@ class CodeReader:
             self.file = safe_open(str(path), framework="pt")
             self.metadata = self.file.metadata() or {}
         except (OSError, SafetensorError) as error:
-            raise InputUnreadable(f"{path} is not a readable code file: {error}") from error
+            raise InputUnreadable(
+                f"{path} is not a readable code file ({error})", remedy="make it with `vidinv invert`"
+            ) from error
         if self.metadata.get("schema") != SCHEMA:
             raise InputUnreadable(f"{path} holds no codes of this version", remedy="make it with `vidinv invert`")
         self.rows = Rows(
@@ -147,24 +162,22 @@ def _index(rows: Rows) -> dict[tuple[int, int], int]:
     return {pair: row for row, pair in enumerate(pairs)}
 
 
-def _header(shapes: dict[str, tuple[str, tuple[int, ...]]], metadata: dict[str, str]) -> tuple[bytes, int]:
-    """The safetensors header with its length in front, and the bytes of the tensors after it."""
+Layout = dict[str, tuple[str, int, int]]  # name -> kind, offset in the file, bytes a row
+
+
+def _layout(shapes: dict[str, tuple[str, tuple[int, ...]]], metadata: dict[str, str]) -> tuple[bytes, Layout, int]:
+    """The safetensors header with its length in front, where each tensor's rows lie, and the file's size."""
     entries: dict[str, Any] = {"__metadata__": metadata}
+    places: Layout = {}
     end = 0
     for name, (kind, shape) in shapes.items():
         start, end = end, end + math.prod(shape) * np.dtype(STORED[kind]).itemsize
         entries[name] = {"dtype": kind, "shape": list(shape), "data_offsets": [start, end]}
+        places[name] = (kind, start, (end - start) // shape[0])
     text = json.dumps(entries).encode()
     text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text, end
-
-
-def _map(path: Path, shapes: dict[str, tuple[str, tuple[int, ...]]], offset: int) -> dict[str, np.memmap]:
-    arrays = {}
-    for name, (kind, shape) in shapes.items():
-        arrays[name] = np.memmap(path, STORED[kind], "r+", offset, shape)
-        offset += arrays[name].nbytes
-    return arrays
+    header = len(text).to_bytes(8, "little") + text
+    return header, {name: (kind, len(header) + at, row) for name, (kind, at, row) in places.items()}, len(header) + end
 
 
 def _starts_with(path: Path, header: bytes) -> bool:

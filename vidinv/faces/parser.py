@@ -143,16 +143,19 @@ class BiSeNet(nn.Module):
 
     def taps(self, image: Tensor) -> tuple[Tensor, ...]:
         """[N,3,H,W] -> the ResNet stages (1/8, 1/16, 1/32), the fused feature and the logits [N,19,H/8,W/8]."""
-        if image.ndim != 4 or image.shape[1] != 3 or image.shape[2] % 32 or image.shape[3] % 32:
-            raise ValueError(f"the parser takes [N,3,H,W] with sides a multiple of 32, got {tuple(image.shape)}")
-        stages, context8, _ = self.cp(((image + 1) / 2 - self.mean) / self.deviation)
+        stages, context8, _ = self.cp(self._normal(image))
         fused = self.ffm(stages[0], context8)
         return *stages, fused, self.conv_out(fused)
 
     def scores(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Class scores of the fused and of both context features: [N,19,H/8,W/8] twice and [N,19,H/16,W/16]."""
-        stages, context8, context16 = self.cp(((image + 1) / 2 - self.mean) / self.deviation)
+        stages, context8, context16 = self.cp(self._normal(image))
         return self.conv_out(self.ffm(stages[0], context8)), self.conv_out16(context8), self.conv_out32(context16)
+
+    def _normal(self, image: Tensor) -> Tensor:
+        if image.ndim != 4 or image.shape[1] != 3 or image.shape[2] % 32 or image.shape[3] % 32:
+            raise ValueError(f"the parser takes [N,3,H,W] with sides a multiple of 32, got {tuple(image.shape)}")
+        return ((image + 1) / 2 - self.mean) / self.deviation
 
     def forward(self, image: Tensor) -> Tensor:
         """Class scores [N,19,H,W] of [N,3,H,W] in [-1,1]."""

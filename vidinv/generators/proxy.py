@@ -109,6 +109,10 @@ class Proxy(nn.Module):
         return self.head(canvas, ws), self.generator.synthesize(ws, start=self.layer + 1, canvas=canvas, size=size)
 
     def _canvas(self, ws: Tensor, feature: Tensor | None, at: int | None) -> Tensor:
+        if feature is not None and at is not None and at >= self.layer:
+            if at > self.layer:
+                raise ValueError(f"the head reads layer {self.layer}, before F is put in at layer {at}")
+            return feature
         return self.generator.synthesize(ws, feature=feature, at=at, stop=self.layer)
 
 

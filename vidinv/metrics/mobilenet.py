@@ -63,10 +63,6 @@ class MobileNetV2(nn.Module):
         x = F.interpolate(image, (SIDE, SIDE), mode="bilinear", align_corners=False, antialias=True)
         return self.features(((x + 1) / 2 - self.mean) / self.deviation).mean((2, 3))
 
-    def logits(self, image: Tensor) -> Tensor:
-        """Scores [N,1000] of the ImageNet classes."""
-        return self.classifier(self(image))
-
 
 def load_mobilenet(path: str | Path | None = None) -> MobileNetV2:
     """The network from the weights cache, or from a safetensors file; frozen, in eval mode."""

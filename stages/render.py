@@ -1,0 +1,136 @@
+"""Render, the second pass: decode -> align -> encode -> edit -> synthesize -> blend -> measure -> reencode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from stages import align, blend, decode, edit, encode, graph, inversion, measure, parts, reencode, synthesize
+from stages.folder import JobFolder
+from stages.request import Moves, Request
+from vidinv.editing import feature_edit
+from vidinv.frames import Analysis, Code, FrameBatch, Work
+from vidinv.media import reader
+from vidinv.media.probe import VideoInfo
+from vidinv.media.writer import SegmentWriter
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A job after its first pass. `models` is None where no face is touched; `segments` are [(first, end), ...]."""
+
+    request: Request
+    info: VideoInfo
+    analysis: Analysis
+    moves: Moves
+    models: parts.Models | None
+    codes: inversion.Codes | None
+    folder: JobFolder
+    segments: list[tuple[int, int]]
+
+
+def render(
+    job: Prepared, phase: Callable[[str, int], None], done: Callable[[int], None]
+) -> dict[str, dict[str, float]]:
+    """Write every segment that is not finished; returns busy, wait and CPU seconds per stage.
+
+    `phase(name, frames)` and `done(frames)` hear how it goes.
+    """
+    request, config = job.request, job.request.config
+    journal = reencode.Journal(job.folder.path)
+    finished = _finished(job, journal)
+    start, stop = job.segments[0][0], job.segments[-1][1]
+    resume = finished[-1]["last"] + 1 if finished else start
+    plan = [span for span in decode.batches(job.segments, job.analysis.shots, config.batch) if span[0] >= resume]
+    phase("render", stop - start)
+    done(resume - start)
+    if not plan:
+        return {}
+
+    def open_segment(path: Path) -> SegmentWriter:
+        return SegmentWriter(path, job.info, codec=config.codec, crf=config.crf)
+
+    def open_preview(path: Path) -> SegmentWriter:
+        return SegmentWriter(path, reencode.preview_info(job.info, config.preview_size), codec="h264", crf=17)
+
+    recorder = reencode.Recorder(
+        journal,
+        job.segments,
+        open_segment if request.at is None and not request.only_codes else None,
+        open_preview if request.preview else None,
+        config.preview_size,
+        done,
+    )
+    stages = [] if job.models is None else face_stages(job, job.models, resume)
+    frames: Iterator[FrameBatch] = reader.read(request.source, batch=1, first=resume)
+    source: Iterator[Work] = decode.decode(frames, plan, job.analysis.shots, job.segments)
+    try:
+        times = graph.run(stages, ("decode", source), ("reencode", recorder))
+    except BaseException:
+        recorder.abandon()
+        raise
+    return {
+        name: {"busy_s": round(t.busy_s, 3), "wait_s": round(t.wait_s, 3), "cpu_s": round(t.cpu_s, 3)}
+        for name, t in times.items()
+    }
+
+
+def _finished(job: Prepared, journal: reencode.Journal) -> list[dict[str, object]]:
+    """The journal's records that can be gone on from: what later frames need of them is known."""
+    finished = journal.finished()
+    if job.codes is not None and not job.codes.can_go_on():
+        finished.clear()
+    inverts = job.models is not None and (job.codes is None or job.codes.known is None)
+    if inverts and not job.request.config.refine.is_off:
+        traces, stop = encode.Traces(job.folder.path), job.segments[-1][1]
+        while finished and finished[-1]["last"] + 1 < stop and not traces.has(finished[-1]["last"] + 1):
+            finished.pop()
+    journal.keep(finished)
+    return finished
+
+
+def face_stages(job: Prepared, models: parts.Models, resume: int) -> list[tuple[str, graph.Stage]]:
+    """The stages between decode and reencode, from frame `resume` on."""
+    config = job.request.config
+    first = [("align", align.build(job.analysis.tracks, config.crop)), *_inverting(job, models, resume)]
+    edits = any(strength != 0 for _, strength in job.moves)
+    if job.request.only_codes or not (edits or job.request.preview):
+        return first
+    mode = blend_mode(config.blend, job.moves) if edits else "residual"  # of nothing: the source itself
+
+    def move(code: Code) -> Code:
+        return feature_edit.edit(models.generator, code, job.moves)
+
+    def reads_inversion(work: Work, n: int) -> bool:
+        due = measure.is_due(work, n, config.measure_every)
+        return due or mode == "residual" or job.request.preview
+
+    return [
+        *first,
+        ("edit", edit.build(move)),
+        ("synthesize", synthesize.build(models.generator, models.proxy, config.crop, reads_inversion)),
+        ("blend", blend.build(models.region, mode, config.mask)),
+        ("measure", measure.build(models.identity, config.measure_every, measure.Anchors(job.folder.path))),
+    ]
+
+
+def _inverting(job: Prepared, models: parts.Models, resume: int) -> list[tuple[str, graph.Stage]]:
+    """What adds the codes: the stored ones, or the encoder and the refinement, and what keeps theirs."""
+    config, codes = job.request.config, job.codes
+    if codes is not None and codes.known is not None:
+        return [("encode", inversion.replay(codes.known, models.device))]
+    refine = None if config.refine.is_off else parts.refiner(config.backend, models)
+    traces = encode.Traces(job.folder.path, models.device)
+    traces.restore(resume)
+    stages = [("encode", encode.build(models.encoder, refine, config.refine, traces))]
+    if codes is not None:
+        stages.append(("keep", inversion.keep(codes, inversion.rows(job.analysis.tracks, config.crop))))
+    return stages
+
+
+def blend_mode(asked: str, moves: Moves) -> str:
+    """The blend mode: the one asked for, or for "auto" replace as soon as one direction needs it."""
+    if asked != "auto":
+        return asked
+    return "replace" if any(direction.blend == "replace" for direction, _ in moves) else "residual"

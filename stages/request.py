@@ -1,0 +1,106 @@
+"""The request: what a job is asked for, what can be refused before it begins, and what "auto" means here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from stages import parts
+from stages.folder import check_output, preview_path, sidecar_path
+from vidinv import config as configs
+from vidinv.config import RunConfig
+from vidinv.editing import directions
+from vidinv.editing.directions import Direction
+from vidinv.errors import InputUnreadable, UsageError
+from vidinv.media import codecs
+from vidinv.media.probe import VideoInfo, probe
+
+Moves = list[tuple[Direction, float]]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for: one input, one output and how; `at` in seconds restricts the run to a preview from there.
+
+    `codes` names the inversion's file: taken where it is there, else made and kept. With `only_codes` nothing else is.
+    """
+
+    source: Path
+    output: Path
+    config: RunConfig
+    overwrite: bool = False
+    preview: bool = False
+    at: float | None = None
+    keep_job: bool = False
+    codes: Path | None = None
+    only_codes: bool = False
+
+    @property
+    def codes_are_there(self) -> bool:
+        """Whether an inversion lies where `codes` says, to be taken from there."""
+        return self.codes is not None and self.codes.exists() and not self.only_codes
+
+    def writes(self) -> list[Path]:
+        """Every file that the job would leave."""
+        if self.only_codes:
+            return [self.output]
+        files = [self.output, sidecar_path(self.output)]
+        files += [preview_path(self.output)] if self.preview else []
+        return files + ([self.codes] if self.codes is not None and not self.codes_are_there else [])
+
+
+def check(request: Request) -> tuple[Moves, VideoInfo]:
+    """Everything that can be refused before work begins; returns the edits and the facts of the clip.
+
+    Raises UsageError, InputUnreadable or OutputUnwritable; nothing is fetched or written.
+    """
+    moves = parse_moves(request.config)
+    _check_options(request)
+    if not request.source.exists():
+        raise InputUnreadable(f"{request.source} does not exist", remedy="check the path")
+    info = probe(request.source)
+    check_output(request.output, request.source, request.overwrite)
+    if not request.only_codes:
+        if request.codes is not None and not request.codes_are_there:
+            check_output(request.codes, request.source, overwrite=False)
+        codecs.check_container(request.config.codec, info.pix_fmt, request.output)
+    return moves, info
+
+
+def parse_moves(config: RunConfig) -> Moves:
+    """The directions and strengths of the configured edits; UsageError for bad syntax or an unknown direction."""
+    edits = [directions.parse_edit(text) for text in config.edits]
+    space = parts.choose(config.backend).space
+    return [(parts.direction(config.backend, entry.name, space), entry.strength) for entry in edits]
+
+
+def _check_options(request: Request) -> None:
+    if request.at is not None and not request.preview:
+        raise UsageError("--at chooses the part of a preview", remedy="give --preview as well")
+    if request.at is not None and request.codes is not None and not request.codes_are_there:
+        raise UsageError(
+            f"--codes {request.codes} is not there, and --at makes only a part of it", remedy="leave one out"
+        )
+    files = [path.absolute() for path in request.writes()]
+    for path in files:
+        if files.count(path) > 1:
+            raise UsageError(f"{path.name} would be written twice over", remedy="choose another -o or --codes")
+    pick_device(request.config.device)
+
+
+def settle(config: RunConfig, recorded: Path) -> RunConfig:
+    """`config` with what 0 threads and "auto" mean: what a job to be resumed `recorded`, else what is here."""
+    known = configs.load(str(recorded)) if recorded.exists() else None
+    threads = known.threads if known else torch.get_num_threads()
+    device = known.device if known and config.device == "auto" else config.device
+    return replace(config, threads=config.threads or threads, device=pick_device(device))
+
+
+def pick_device(asked: str) -> str:
+    """The device of the models; "auto" takes CUDA where there is one. UsageError for CUDA that is not there."""
+    here = torch.cuda.is_available()
+    if asked == "cuda" and not here:
+        raise UsageError("--device cuda: PyTorch finds no CUDA device here", remedy="use --device cpu or auto")
+    return "cuda" if here and asked != "cpu" else "cpu"
