@@ -92,7 +92,7 @@ def main() -> None:
         print(name)
         for key in rows[0]:
             means = {n: round(sum(row[key][n] for row in rows) / len(rows), 3) for n in names}
-            print("  " + key.ljust(10) + "  ".join(f"{n} {value}" for n, value in means.items()))
+            print("  " + key.ljust(12) + "  ".join(f"{n} {value}" for n, value in means.items()))
     if args.picture:
         write_picture(args.picture, torch.cat(sheet, 1))
     if args.json:
