@@ -52,7 +52,7 @@ def faces(args: argparse.Namespace, models: Models) -> Iterator[tuple[Path, Tens
                 yield path, crop, code
         return
     finder = pictures.Finder(detector.load_detector(), landmarks.load_landmarks())
-    effort, refine = configs.load("balanced").refine.first, parts.refiner("default", models)
+    effort, refine = configs.load("balanced").refine.first, parts.refiner(parts.choose("default"), models)
     for path in pictures.files(args.paths):
         for crop in pictures.crops(path, args.frames, SIZE, finder):
             yield path, crop, refine(api.invert(models, crop), crop, None, effort)[0]
@@ -77,11 +77,7 @@ def main() -> None:
     sheet = []
     for path, crop, code in faces(args, models):
         edited = [feature_edit.edit(models.generator, code, [move]) for move in moves]
-        with torch.no_grad():
-            made = [
-                models.generator.synthesize(c.ws, feature=c.feature, at=c.at, size=SIZE).clamp(-1, 1)
-                for c in (code, *edited)
-            ]
+        made = [models.generator.picture(each, SIZE) for each in (code, *edited)]
         images = torch.cat([crop, *made])
         measured = meter.measure(images)
         measured |= {network: embed(images) @ embed(crop)[0] for network, embed in models.identity.items()}

@@ -54,9 +54,7 @@ def main() -> None:
     source = stack([face for _, face, _ in faces])
 
     def made(change: Callable[[Code], Code]) -> float:
-        with torch.no_grad():
-            codes = [change(code) for _, _, code in faces]
-            images = [generator.synthesize(c.ws, feature=c.feature, at=c.at, size=generator.sizes[0]) for c in codes]
+        images = [generator.picture(change(code), generator.sizes[0]) for _, _, code in faces]
         return 1000 * flicker(source, stack(images))
 
     found = {"inversion": made(lambda code: code)}

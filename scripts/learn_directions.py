@@ -39,14 +39,19 @@ UNITS = {
 LICENCE = "Apache-2.0 (vector); labels by networks with non-commercial terms, generator's teacher non-commercial"
 
 
+def scores(meter: Meter, image: torch.Tensor) -> np.ndarray:
+    """[N,5] in the order of NAMES."""
+    found = meter.measure(image)
+    return np.stack([found[name] for name in NAMES], 1)
+
+
 def measure(generator: Generator, w: torch.Tensor, meter: Meter, batch: int = 4) -> np.ndarray:
     """Attributes of G(w): [N,5] in the order of NAMES."""
     rows = []
     for part in track(w.split(batch), description="measuring"):
         with torch.inference_mode():
             image = generator.synthesize(generator.broadcast(part), size=512).clamp(-1, 1)
-            found = meter.measure(image)
-            rows.append(np.stack([found[name] for name in NAMES], 1))
+            rows.append(scores(meter, image))
     return np.concatenate(rows)
 
 
@@ -57,8 +62,7 @@ def measure_pool(folder: Path, meter: Meter, batch: int = 4) -> tuple[torch.Tens
     rows = []
     for part in track(plain.nonzero().flatten().split(batch), description="measuring the pool"):
         image = functional.interpolate(pool.image[part].float() / 127.5 - 1, 512, mode="bicubic").clamp(-1, 1)
-        found = meter.measure(image)
-        rows.append(np.stack([found[name] for name in NAMES], 1))
+        rows.append(scores(meter, image))
     return pool.ws[plain, 0].float(), np.concatenate(rows)
 
 
@@ -85,15 +89,15 @@ def main() -> None:
     generator = registry.load("mobile-stylegan-ffhq-1024")
     meter = load_meter()
     w = generator.w_avg + 0.9 * (generator.sample(args.samples, seed=11) - generator.w_avg)
-    scores = measure(generator, w, meter)
+    measured = measure(generator, w, meter)
     pooled = "" if args.pool is None else ", those of a training pool among them"
     if args.pool is not None:
         more, known = measure_pool(args.pool, meter)
-        w, scores = torch.cat([w, more]), np.concatenate([scores, known])
-    good = np.isfinite(scores).all(1)
-    w, scores = w[torch.from_numpy(good)], torch.from_numpy(scores[good]).float()
-    raw = {name: LEARN[name](w, scores[:, k]) for k, name in enumerate(NAMES) if name in LEARN}
-    raw["eyeglasses"] = learn.difference(w, scores[:, NAMES.index("eyeglasses")] > 0.5)
+        w, measured = torch.cat([w, more]), np.concatenate([measured, known])
+    good = np.isfinite(measured).all(1)
+    w, target = w[torch.from_numpy(good)], torch.from_numpy(measured[good]).float()
+    raw = {name: LEARN[name](w, target[:, k]) for k, name in enumerate(NAMES) if name in LEARN}
+    raw["eyeglasses"] = learn.difference(w, target[:, NAMES.index("eyeglasses")] > 0.5)
     fresh = generator.sample(args.calibration, seed=12)
     spread = generator.sample(10_000, seed=13)
     for name in NAMES:

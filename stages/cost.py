@@ -11,8 +11,6 @@ FACE_SECONDS = 0.5  # per face, everything but refinement
 PICTURE_SECONDS = 0.2  # per picture of 512 pixels
 STEP_SECONDS = 0.5  # per refinement step through the whole synthesis
 QUICK_STEP_SECONDS = 0.18  # and through the proxy head
-
-
 CODE_MB = 0.3  # of the disk, per face whose codes are kept
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from vidinv.config import content
 from vidinv.encoders.code_file import CodeReader
 from vidinv.errors import UsageError
 from vidinv.frames import Code, FrameBatch
+from vidinv.generators import registry as generators
 from vidinv.generators.base import Generator
 from vidinv.generators.ops import resize
 from vidinv.media import picture, reader, remux
@@ -37,45 +39,47 @@ def check(render: Path | None, source: Path, codes: Path, overwrite: bool) -> No
     check_output(render, source, overwrite)
 
 
-def count(codes: Path, render: Path) -> int:
+def count(stored: CodeReader, render: Path) -> int:
     """How many faces `write` will draw."""
-    rows = CodeReader(codes).rows
-    return min(SHEET, len(rows)) if _is_sheet(render) else len(np.unique(rows.frame))
+    return min(SHEET, len(stored)) if _is_sheet(render) else len(np.unique(stored.rows.frame))
 
 
-def write(source: Path, codes: Path, render: Path, device: str, done: Callable[[int], None]) -> None:
+def write(source: Path, stored: CodeReader, render: Path, device: str, done: Callable[[int], None]) -> None:
     """Draw the codes of `source` into `render`: a sheet of up to SHEET faces (.png) or a video of all (.mp4).
 
     `done` hears how many faces were drawn.
     """
-    stored = open_stored(source, codes)
-    generator = parts.choose(stored.origin.settings["backend"]).models(device).generator
+    generator = generators.load(parts.choose(stored.origin.settings["backend"]).generator, device)
     if _is_sheet(render):
-        sheet = [panel for _, panel in _panels(source, stored, generator, device, spread(stored, SHEET), done)]
+        sheet = []
+        for _, face, code in faces(source, stored, spread(stored, SHEET)):
+            sheet.append(_panel(generator, code, face))
+            done(1)
         picture.write(render, torch.cat(sheet, 1))
         return
-    _write_video(source, stored, generator, device, render, done)
+    # One frame per face, at its frame's time; of several faces the track with the lowest number.
+    first = {int(frame): int(stored.rows.track[row]) for row, frame in reversed(list(enumerate(stored.rows.frame)))}
+    with tempfile.TemporaryDirectory(prefix=f".{render.stem[:40]}.", dir=render.parent) as folder:
+        partial = Path(folder) / f"film{SEGMENT_SUFFIX}"
+        writer = SegmentWriter(partial, reencode.preview_info(probe(source), PANEL), codec="h264", crf=17)
+        try:
+            for batch, face, code in faces(source, stored, set(first.items())):
+                writer.write(reencode.yuv420(picture.pixels(_panel(generator, code, face))), batch.pts[0])
+                done(1)
+        finally:
+            writer.close()
+        remux.assemble([partial], partial, render, metadata={})
 
 
 def _is_sheet(render: Path) -> bool:
     return render.suffix.lower() == ".png"
 
 
-def _write_video(
-    source: Path, stored: CodeReader, generator: Generator, device: str, render: Path, done: Callable[[int], None]
-) -> None:
-    """One frame per face, at its frame's time; of several faces the track with the lowest number."""
-    first = {int(frame): int(stored.rows.track[row]) for row, frame in reversed(list(enumerate(stored.rows.frame)))}
-    with tempfile.TemporaryDirectory(prefix=f".{render.stem[:40]}.", dir=render.parent) as folder:
-        partial = Path(folder) / f"film{SEGMENT_SUFFIX}"
-        writer = SegmentWriter(partial, reencode.preview_info(probe(source), PANEL), codec="h264", crf=17)
-        try:
-            for batch, panel in _panels(source, stored, generator, device, set(first.items()), done):
-                pixels = ((panel.permute(1, 2, 0).numpy() + 1) * 127.5).round().astype(np.uint8)
-                writer.write(reencode.yuv420(np.ascontiguousarray(pixels)), batch.pts[0])
-        finally:
-            writer.close()
-        remux.assemble([partial], partial, render, metadata={})
+def _panel(generator: Generator, code: Code, face: Tensor) -> Tensor:
+    """[3,P,3P] in [-1,1]: the face, G(w) and G(w, F)."""
+    size = generator.sizes[0]
+    alone, whole = (generator.picture(each, size) for each in (replace(code, feature=None, at=None), code))
+    return torch.cat([resize(image.cpu(), PANEL)[0] for image in (face, alone, whole)], 2).clamp(-1, 1)
 
 
 def open_stored(source: Path, codes: Path) -> CodeReader:
@@ -104,26 +108,3 @@ def spread(stored: CodeReader, count: int) -> set[tuple[int, int]]:
     """(frame, track) of up to `count` stored faces, evenly over the rows."""
     rows = np.unique(np.linspace(0, len(stored) - 1, min(count, len(stored))).round().astype(int))
     return {(int(stored.rows.frame[row]), int(stored.rows.track[row])) for row in rows}
-
-
-def _panels(
-    source: Path,
-    stored: CodeReader,
-    generator: Generator,
-    device: str,
-    wanted: set[tuple[int, int]],
-    done: Callable[[int], None],
-) -> Iterator[tuple[FrameBatch, Tensor]]:
-    """The frame, and the panel [3,P,3P] in [-1,1], of each wanted (frame, track) in order."""
-    for batch, face, code in faces(source, stored, wanted):
-        yield batch, _panel(generator, code, face, device)
-        done(1)
-
-
-@torch.no_grad()
-def _panel(generator: Generator, code: Code, face: Tensor, device: str) -> Tensor:
-    assert code.feature is not None
-    ws, size = code.ws.to(device), generator.sizes[0]
-    alone = generator.synthesize(ws, size=size)
-    whole = generator.synthesize(ws, feature=code.feature.to(device), at=code.at, size=size)
-    return torch.cat([resize(image.cpu(), PANEL)[0].clamp(-1, 1) for image in (face, alone, whole)], 2)

@@ -32,8 +32,8 @@ class Last:
 class Traces:
     """The last frame's refinement of each track; stored at a segment's start so that a resumed run is equal."""
 
-    def __init__(self, folder: Path, device: str = "cpu") -> None:
-        self.folder, self.device = folder, device
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.last: dict[int, Last] = {}
 
     def forget(self) -> None:
@@ -58,12 +58,12 @@ class Traces:
         """Whether the state before `frame` can be restored."""
         return self._path(frame).exists()
 
-    def restore(self, frame: int) -> None:
-        """Read back the state before `frame`; nothing where none was written."""
+    def restore(self, frame: int, device: str) -> None:
+        """Read back the state before `frame` onto `device`; nothing where none was written."""
         self.last.clear()
         if not self.has(frame):
             return
-        tensors = load_file(self._path(frame), device=self.device)
+        tensors = load_file(self._path(frame), device=device)
         for track in {name.split(".")[0] for name in tensors}:
             latent, feature = (
                 Part(*(tensors[f"{track}.{part}.{entry.name}"] for entry in fields(Part)))
@@ -86,13 +86,12 @@ def _flat(last: Last) -> dict[str, torch.Tensor]:
     return {**parts, "person": last.trace.person, "seconds": torch.tensor(last.seconds, dtype=torch.float64)}
 
 
-def build(encoder: Encoder, refine: Refine | None, steps: RefineConfig, traces: Traces) -> Stage:
+def build(encoder: Encoder, refine: Refine | None, steps: RefineConfig, traces: Traces, device: str) -> Stage:
     """A stage that adds `codes` to each Work with faces.
 
     Without `refine` the encoder's codes are used as they are. With it, each track's key frames are refined in order,
     each from its neighbour's result, with more steps where there is no neighbour (start, cut, the face was away);
-    the frames between take what the keys around them found. The networks run, and the codes stay, on the device of
-    `traces`.
+    the frames between take what the keys around them found. The networks are, and the codes stay, on `device`.
     """
 
     def encode(works: Iterator[Work]) -> Iterator[Work]:
@@ -105,7 +104,7 @@ def build(encoder: Encoder, refine: Refine | None, steps: RefineConfig, traces: 
                 traces.forget()
                 yield work
                 continue
-            images = work.faces.image.to(traces.device)
+            images = work.faces.image.to(device)
             with torch.no_grad():
                 codes = encoder(images)  # [N,3,S,S] -> ws [N,L,D], feature [N,C,h,w]
             if refine is not None:
@@ -141,8 +140,11 @@ def _refined(
     for track in work.faces.track.unique().tolist():
         for run in _runs(work.faces, track):
             positions = [int(work.faces.frame[n]) for n in run]
+            seconds = [float(work.frames.pts[position] * work.frames.time_base) for position in positions]
+            given = [(codes[n : n + 1], images[n : n + 1]) for n in run]
             before = traces.last.get(track) if positions[0] == 0 else None
-            last = _refine_run(codes, images, work, run, before, refine, steps, found)
+            refined, last = _refine_run(given, seconds, before, refine, steps)
+            found |= dict(zip(run, refined, strict=True))
             if positions[-1] == len(work.frames) - 1:
                 kept[track] = last
     traces.last = kept
@@ -163,30 +165,28 @@ def _runs(faces: FaceBatch, track: int) -> list[list[int]]:
 
 
 def _refine_run(
-    codes: Code,
-    images: torch.Tensor,
-    work: Work,
-    run: list[int],
+    given: Sequence[tuple[Code, torch.Tensor]],
+    seconds: Sequence[float],
     last: Last | None,
     refine: Refine,
     steps: RefineConfig,
-    found: dict[int, Code],
-) -> Last:
-    """Refine the keys of faces on consecutive frames and fill in the rest; returns the last one's state."""
-    assert work.faces is not None
-    seconds = [float(work.frames.pts[int(work.faces.frame[n])] * work.frames.time_base) for n in run]
+) -> tuple[list[Code], Last]:
+    """Refine the keys among codes and images of one face on consecutive frames, and fill in the rest.
+
+    Returns the codes in order and the last one's state.
+    """
     wanted = set(keys(seconds, steps.gap, last and last.seconds))
-    waiting: list[int] = []
-    for k, n in enumerate(run):
+    done: list[Code] = []
+    for k, (code, image) in enumerate(given):
         if k not in wanted:
-            waiting.append(k)
             continue
         before, effort = (None, steps.first) if last is None else (last.trace, steps.following)
-        found[n], after = refine(codes[n : n + 1], images[n : n + 1], before, effort)
-        for w in waiting:
+        refined, after = refine(code, image, before, effort)
+        for w in range(len(done), k):  # frames since the key before
             assert last is not None
             share = (seconds[w] - last.seconds) / (seconds[k] - last.seconds)
-            found[run[w]] = between(codes[run[w] : run[w] + 1], last.trace, after, share)
-        last, waiting = Last(after, seconds[k]), []
+            done.append(between(given[w][0], last.trace, after, share))
+        done.append(refined)
+        last = Last(after, seconds[k])
     assert last is not None
-    return last
+    return done, last

@@ -58,6 +58,11 @@ class Codes:
         return self.known is not None or self.path.exists()
 
 
+def is_due(codes: Codes | None) -> bool:
+    """Whether faces have still to be inverted."""
+    return codes is None or codes.known is None
+
+
 def open_codes(path: Path, made: Origin) -> CodeReader:
     """The codes at `path`; UsageError where they are of another source or were made in another way."""
     reader = CodeReader(path)

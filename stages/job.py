@@ -45,10 +45,11 @@ def run(request: Request, listener: Listener | None = None) -> dict[str, Any]:
     with JobFolder(request.output) as folder:
         request = replace(request, config=requests.settle(request.config, folder.config))
         torch.set_num_threads(request.config.threads)
+        content = configs.content(request.source)
         mark = f"{request.preview}{request.at}{request.codes}{request.only_codes}"
-        folder.claim(configs.fingerprint(request.config, request.source) + mark, configs.to_yaml(request.config))
+        folder.claim(configs.fingerprint(request.config, content) + mark, configs.to_yaml(request.config))
         try:
-            report = _run(request, info, moves, folder, listener)
+            report = _run(request, info, moves, _codes(request, content, folder), folder, listener)
         except VidinvError:
             if not (folder.path / "journal.jsonl").exists():  # nothing worth resuming
                 folder.delete()
@@ -80,12 +81,18 @@ def hand_over(made: Path, wanted: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _run(request: Request, info: VideoInfo, moves: Moves, folder: JobFolder, listener: Listener) -> dict[str, Any]:
+def _run(
+    request: Request,
+    info: VideoInfo,
+    moves: Moves,
+    codes: inversion.Codes | None,
+    folder: JobFolder,
+    listener: Listener,
+) -> dict[str, Any]:
     clock, cpu = time.perf_counter(), _cpu_seconds()
     config = request.config
     backend = parts.choose(config.backend)
-    codes = None if request.codes is None else _open_codes(request, backend, folder)
-    works_on_faces = any(strength != 0 for _, strength in moves) or request.preview or codes is not None
+    works_on_faces = requests.touches_faces(request, moves)
     listener.phase("analyse", info.frame_count)
     only = None if request.at is None else (request.at, request.at + config.preview_seconds)
     sightings = analyse.analyse(
@@ -102,7 +109,7 @@ def _run(request: Request, info: VideoInfo, moves: Moves, folder: JobFolder, lis
         inversion.check_faces(codes.known, inversion.rows(analysis.tracks, config.crop))
     analysed, analysed_cpu = time.perf_counter() - clock, _cpu_seconds() - cpu
     start, stop = _frame_range(analysis, only)
-    listener.say(cost.line(request, info, analysis, (start, stop), inverts=codes is None or codes.known is None))
+    listener.say(cost.line(request, info, analysis, (start, stop), inverts=inversion.is_due(codes)))
     prepared = render.Prepared(
         request=request,
         info=info,
@@ -126,10 +133,11 @@ def _run(request: Request, info: VideoInfo, moves: Moves, folder: JobFolder, lis
     return result.finish(prepared, stop - start, timing)
 
 
-def _open_codes(request: Request, backend: parts.Backend, folder: JobFolder) -> inversion.Codes:
-    """The job's inversion: taken from where it lies, unless this job began to make it."""
-    assert request.codes is not None
-    made = inversion.origin(request.config, backend, configs.content(request.source))
+def _codes(request: Request, content: str, folder: JobFolder) -> inversion.Codes | None:
+    """The job's inversion, if it keeps one: taken from where it lies, unless this job began to make it."""
+    if request.codes is None:
+        return None
+    made = inversion.origin(request.config, parts.choose(request.config.backend), content)
     taken = request.codes_are_there and not folder.codes.exists()
     return inversion.Codes(folder.codes, made, inversion.open_codes(request.codes, made) if taken else None)
 

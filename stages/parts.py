@@ -1,7 +1,7 @@
 """The networks of a job by backend: what finds, describes, parses and re-draws the face.
 
-`default` is what a user gets. `tiny` is for tests: a random generator and encoder, and a geometric face locator, so
-that the whole job runs without fetched weights.
+`default` is what a user gets. `tiny` is for tests (`stages/tiny.py`): a random generator and encoder, and a geometric
+face locator, so that the whole job runs without fetched weights.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from stages import tiny
 from stages.encode import Refine
 from vidinv.config import Effort
 from vidinv.editing import directions, refine
 from vidinv.editing.directions import Direction
-from vidinv.editing.refine import Trace
+from vidinv.editing.refine import Guides, Trace
 from vidinv.encoders import registry as encoders
 from vidinv.encoders.base import Encoder
 from vidinv.errors import UsageError
@@ -26,6 +27,8 @@ from vidinv.generators import proxy as proxies
 from vidinv.generators import registry as generators
 from vidinv.generators.base import Generator
 from vidinv.generators.proxy import Proxy
+
+GENERATOR, SPACE = "mobile-stylegan-ffhq-1024", "mobile-stylegan-ffhq-w"  # of the default backend
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class Models:
     region: Region
     identity: dict[str, Embed]
     device: str
+    backend: str
 
 
 @dataclass(frozen=True)
@@ -64,13 +68,13 @@ class Backend:
     """
 
     locator: Callable[[str], Locate]  # of a landmark source
-    models: Callable[[str], Models]
+    models: Callable[[str], Models]  # on a device
+    guides: Callable[[str], Guides]  # of the refinement, on a device
+    direction: Callable[[str], Direction]  # by name
+    generator: str  # its name in the registry
     space: str
     needs: tuple[str, ...]
     shipped: tuple[Path, ...] = ()
-
-
-TINY_DIRECTIONS = ("age", "smile")
 
 
 def choose(name: str) -> Backend:
@@ -80,23 +84,9 @@ def choose(name: str) -> Backend:
     return BACKENDS[name]
 
 
-def direction(backend: str, name: str, space: str) -> Direction:
-    """The named direction of the backend's space; the tiny one draws any of `TINY_DIRECTIONS` from a seed."""
-    if backend != "tiny":
-        return directions.load(name, space)
-    if name not in TINY_DIRECTIONS:
-        raise directions.unknown(name, list(TINY_DIRECTIONS))
-    generator = generators.load("mobile-stylegan-tiny")
-    vector = torch.randn(generator.w_dim, generator=torch.Generator().manual_seed(TINY_DIRECTIONS.index(name)))
-    return Direction(name, vector / vector.norm(), 1.0, (0, generator.num_ws), space, blend="residual")
-
-
-def refiner(backend: str, models: Models) -> Refine:
+def refiner(backend: Backend, models: Models) -> Refine:
     """Refinement of one frame's code towards its picture, with the backend's guides."""
-    if backend == "tiny":
-        guides = refine.Guides(identity=_TinyIdentity(), perceptual=_TinyDistance())  # type: ignore[arg-type]
-    else:
-        guides = refine.load_guides(models.device)
+    guides = backend.guides(models.device)
     settings = refine.Settings(size=min(refine.Settings.size, models.generator.sizes[0]))
     quick = models.proxy if models.proxy.head.spec.size == settings.size else None
 
@@ -104,20 +94,6 @@ def refiner(backend: str, models: Models) -> Refine:
         return refine.refine(models.generator, code, image, before, effort, guides, settings, quick)
 
     return refine_one
-
-
-class _TinyIdentity:
-    """Average colours stand for a person."""
-
-    def embed(self, image: torch.Tensor) -> torch.Tensor:
-        return torch.nn.functional.normalize(torch.nn.functional.adaptive_avg_pool2d(image, 8).flatten(1) + 1e-3, dim=1)
-
-
-class _TinyDistance:
-    """Mean absolute difference stands for perception."""
-
-    def against(self, b: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
-        return lambda a: (a - b).abs().mean()
 
 
 def _scrfd(source: str) -> Locate:
@@ -150,7 +126,7 @@ def _default_models(device: str) -> Models:
 
         return embed
 
-    generator = generators.load("mobile-stylegan-ffhq-1024", device)
+    generator = generators.load(GENERATOR, device)
     return Models(
         generator=generator,
         proxy=proxies.load(generator, 256),
@@ -158,6 +134,7 @@ def _default_models(device: str) -> Models:
         region=_bisenet(device),
         identity={name: embedding(network) for name, network in networks.items()},
         device=device,
+        backend="default",
     )
 
 
@@ -194,32 +171,26 @@ def _centre(source: str) -> Locate:
 
 
 def _tiny_models(device: str) -> Models:
-    generator = generators.load("mobile-stylegan-tiny", device)
+    generator = generators.load(tiny.GENERATOR, device)
     return Models(
         generator=generator,
         proxy=proxies.load(generator, 128),
         encoder=encoders.load("feature-style-tiny", device),
-        region=_ellipse,
-        identity={"arcface": _pixels, "lightcnn": _pixels},
+        region=tiny.ellipse,
+        identity={"arcface": tiny.embed, "lightcnn": tiny.embed},
         device=device,
+        backend="tiny",
     )
-
-
-def _ellipse(images: torch.Tensor, size: int) -> tuple[Array, Array]:
-    y, x = np.mgrid[:size, :size] / (size - 1) - 0.5
-    inside = (x / 0.22) ** 2 + (y / 0.28) ** 2 < 1
-    return np.repeat(inside[None], len(images), 0), np.repeat(inside[None], len(images), 0)
-
-
-def _pixels(images: torch.Tensor) -> Array:
-    return np.asarray(_TinyIdentity().embed(images).numpy())
 
 
 BACKENDS = {
     "default": Backend(
         locator=_scrfd,
         models=_default_models,
-        space="mobile-stylegan-ffhq-w",
+        guides=refine.load_guides,
+        direction=lambda name: directions.load(name, SPACE),
+        generator=GENERATOR,
+        space=SPACE,
         needs=(
             "generator/mobile-stylegan-ffhq",
             "identity/arcface-mbf",
@@ -231,5 +202,13 @@ BACKENDS = {
         ),
         shipped=(encoders.ASSETS / "feature_style_light.safetensors", proxies.ASSETS / "proxy_head_256.safetensors"),
     ),
-    "tiny": Backend(locator=_centre, models=_tiny_models, space="mobile-stylegan-tiny-w", needs=()),
+    "tiny": Backend(
+        locator=_centre,
+        models=_tiny_models,
+        guides=tiny.guides,
+        direction=tiny.direction,
+        generator=tiny.GENERATOR,
+        space=tiny.SPACE,
+        needs=(),
+    ),
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stages import align, blend, decode, edit, encode, graph, inversion, measure, parts, reencode, synthesize
 from stages.folder import JobFolder
-from stages.request import Moves, Request
+from stages.request import Moves, Request, edits_faces
 from vidinv.editing import feature_edit
 from vidinv.frames import Analysis, Code, FrameBatch, Work
 from vidinv.media import reader
@@ -81,8 +81,7 @@ def _finished(job: Prepared, journal: reencode.Journal) -> list[dict[str, object
     finished = journal.finished()
     if job.codes is not None and not job.codes.can_go_on():
         finished.clear()
-    inverts = job.models is not None and (job.codes is None or job.codes.known is None)
-    if inverts and not job.request.config.refine.is_off:
+    if job.models is not None and inversion.is_due(job.codes) and not job.request.config.refine.is_off:
         traces, stop = encode.Traces(job.folder.path), job.segments[-1][1]
         while finished and finished[-1]["last"] + 1 < stop and not traces.has(finished[-1]["last"] + 1):
             finished.pop()
@@ -94,7 +93,7 @@ def face_stages(job: Prepared, models: parts.Models, resume: int) -> list[tuple[
     """The stages between decode and reencode, from frame `resume` on."""
     config = job.request.config
     first = [("align", align.build(job.analysis.tracks, config.crop)), *_inverting(job, models, resume)]
-    edits = any(strength != 0 for _, strength in job.moves)
+    edits = edits_faces(job.moves)
     if job.request.only_codes or not (edits or job.request.preview):
         return first
     mode = blend_mode(config.blend, job.moves) if edits else "residual"  # of nothing: the source itself
@@ -120,10 +119,10 @@ def _inverting(job: Prepared, models: parts.Models, resume: int) -> list[tuple[s
     config, codes = job.request.config, job.codes
     if codes is not None and codes.known is not None:
         return [("encode", inversion.replay(codes.known, models.device))]
-    refine = None if config.refine.is_off else parts.refiner(config.backend, models)
-    traces = encode.Traces(job.folder.path, models.device)
-    traces.restore(resume)
-    stages = [("encode", encode.build(models.encoder, refine, config.refine, traces))]
+    refine = None if config.refine.is_off else parts.refiner(parts.choose(config.backend), models)
+    traces = encode.Traces(job.folder.path)
+    traces.restore(resume, models.device)
+    stages = [("encode", encode.build(models.encoder, refine, config.refine, traces, models.device))]
     if codes is not None:
         stages.append(("keep", inversion.keep(codes, inversion.rows(job.analysis.tracks, config.crop))))
     return stages

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def check(request: Request) -> tuple[Moves, VideoInfo]:
 
     Raises UsageError, InputUnreadable or OutputUnwritable; nothing is fetched or written.
     """
-    moves = parse_moves(request.config)
+    moves = parse_moves(request.config.edits, request.config.backend)
     _check_options(request)
     if not request.source.exists():
         raise InputUnreadable(f"{request.source} does not exist", remedy="check the path")
@@ -69,11 +70,20 @@ def check(request: Request) -> tuple[Moves, VideoInfo]:
     return moves, info
 
 
-def parse_moves(config: RunConfig) -> Moves:
-    """The directions and strengths of the configured edits; UsageError for bad syntax or an unknown direction."""
-    edits = [directions.parse_edit(text) for text in config.edits]
-    space = parts.choose(config.backend).space
-    return [(parts.direction(config.backend, entry.name, space), entry.strength) for entry in edits]
+def parse_moves(edits: Sequence[str], backend: str) -> Moves:
+    """The directions and strengths of edits such as "age+2"; UsageError for bad syntax or an unknown direction."""
+    find = parts.choose(backend).direction
+    return [(find(entry.name), entry.strength) for entry in map(directions.parse_edit, edits)]
+
+
+def edits_faces(moves: Moves) -> bool:
+    """Whether any move has a strength: where none has, no plane of the source changes."""
+    return any(strength != 0 for _, strength in moves)
+
+
+def touches_faces(request: Request, moves: Moves) -> bool:
+    """Whether faces have to be found and drawn or inverted at all."""
+    return edits_faces(moves) or request.preview or request.codes is not None
 
 
 def _check_options(request: Request) -> None:

@@ -35,8 +35,7 @@ def build(generator: Generator, proxy: Proxy, size: int, reads_inversion: Reads)
         return check.clamp(-1, 1), resize(image, size).clamp(-1, 1)
 
     def whole(code: Code) -> torch.Tensor:
-        image = generator.synthesize(code.ws, feature=code.feature, at=code.at, size=at_size)
-        return resize(image, size).clamp(-1, 1)
+        return resize(generator.picture(code, at_size), size)
 
     by_proxy = _drawn_by_proxy(generator, proxy, size)
 

@@ -179,7 +179,7 @@ def _turn(
         if not torch.isfinite(loss):
             where = ", ".join(f"{key} {float(value):.3g}" for key, value in found.items())
             raise VidinvError(
-                f"step {step.name!r} has the loss {float(loss)} at turn {state.turn} ({where})",
+                f"step {step.name!r} has the loss {float(loss.detach())} at turn {state.turn} ({where})",
                 remedy="lower the rate; the last checkpoint is whole",
             )
         optimiser.zero_grad(set_to_none=True)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from trainers import engine, faces, objective
 from trainers.faces import Batch, Painter
-from trainers.objective import Codes, Drawing
+from trainers.objective import Drawing, TensorCodes
 from trainers.photos import Photos, open_photos
 from trainers.ranger import Ranger
 from trainers.recipe import Recipe
@@ -32,7 +32,7 @@ from vidinv.generators.base import Generator
 class Setup:
     """A training before its first turn: the network, its one step, the plan, and what draws."""
 
-    codes: Codes
+    codes: TensorCodes
     step: engine.Step
     plan: engine.Plan
     drawing: Drawing
@@ -71,7 +71,7 @@ def set_up(generator: Generator, recipe: Recipe, judges: objective.Judges | None
     engine.check({"encoder": encoder}, [], plan)
     photos = open_photos(Path(recipe.photos), recipe.size) if recipe.photos else None
     step = engine.Step("encoder", ("encoder",), optimiser, loss)
-    return Setup(Codes(encoder), step, plan, drawing, recipe, photos)
+    return Setup(TensorCodes(encoder), step, plan, drawing, recipe, photos)
 
 
 def build(generator: Generator, recipe: Recipe) -> Encoder:

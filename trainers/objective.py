@@ -47,7 +47,7 @@ def load_judges(recipe: Recipe, device: str) -> Judges:
     )
 
 
-class Codes(nn.Module):
+class TensorCodes(nn.Module):
     """An encoder that answers (ws, feature): Fabric passes tensors on, and no frozen dataclass."""
 
     def __init__(self, encoder: Encoder) -> None:

@@ -12,7 +12,7 @@ from stages import job, parts
 from stages import request as requests
 from stages.parts import Models
 from vidinv import config as configs
-from vidinv.editing import directions, feature_edit
+from vidinv.editing import feature_edit
 from vidinv.frames import Code
 
 
@@ -44,8 +44,6 @@ def invert(models: Models, images: Tensor) -> Code:
 
 def edit(models: Models, code: Code, edits: list[str]) -> Tensor:
     """The picture [N,3,S,S] of `code` after `edits` such as "age+2" (Eq. 1)."""
-    wanted = [directions.parse_edit(text) for text in edits]
-    moves = [(directions.load(entry.name, code.space), entry.strength) for entry in wanted]
+    moves = requests.parse_moves(edits, models.backend)
     with torch.no_grad():
-        moved = feature_edit.edit(models.generator, code, moves)
-        return models.generator.synthesize(moved.ws, feature=moved.feature, at=moved.at).clamp(-1, 1)
+        return models.generator.picture(feature_edit.edit(models.generator, code, moves))

@@ -149,9 +149,9 @@ def to_yaml(config: RunConfig) -> str:
     return OmegaConf.to_yaml(OmegaConf.create(_plain(config)))
 
 
-def fingerprint(config: RunConfig, source: Path) -> str:
-    """sha256 over the resolved configuration and the source's content: what must be equal to resume a job."""
-    return hashlib.sha256((json.dumps(_plain(config), sort_keys=True) + content(source)).encode()).hexdigest()
+def fingerprint(config: RunConfig, source_content: str) -> str:
+    """sha256 over the resolved configuration and the source's `content`: what must be equal to resume a job."""
+    return hashlib.sha256((json.dumps(_plain(config), sort_keys=True) + source_content).encode()).hexdigest()
 
 
 def content(source: Path) -> str:

@@ -14,9 +14,14 @@ from vidinv.cli.main import main
 from vidinv.generators import registry
 
 
-def test_a_folder_without_pictures_exits_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_without_pictures_exits_3_before_any_term_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("VIDINV_ACCEPT_LICENCES", raising=False)
+    monkeypatch.setenv("VIDINV_CACHE", str(tmp_path / "cache"))
     assert main(["evaluate", "inversion", "--data", str(tmp_path)]) == 3
-    assert str(tmp_path) in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert str(tmp_path) in said and "licences" not in said and not (tmp_path / "cache").exists()
 
 
 def test_an_unknown_method_exits_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

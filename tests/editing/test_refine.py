@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tests.stand_ins import MeanDifference, guides
+from stages.tiny import MeanDifference, guides
 from vidinv.config import Effort
 from vidinv.editing import refine
 from vidinv.editing.refine import Part, Settings, Trace
@@ -202,7 +202,9 @@ def test_a_frame_that_moved_takes_more_steps_than_one_that_did_not(
 
     for picture_of in (target, target.flip(3)):
         looked.append(0)
-        refine.refine(network, code, picture_of, trace, Effort(2, 2, patience=4), guides(Watching()), SETTINGS)
+        refine.refine(
+            network, code, picture_of, trace, Effort(2, 2, patience=4), guides(perceptual=Watching()), SETTINGS
+        )
     still, moved = looked
     assert still < moved == 2 * 2 * 4
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from stages import encode, parts, request, synthesize
+from stages import encode, request, synthesize, tiny
+from stages.tiny import guides
 from tests.clips import make_clip
-from tests.stand_ins import guides
 from vidinv import api
 from vidinv import config as configs
 from vidinv.config import Effort, RefineConfig
@@ -46,11 +46,11 @@ def away(monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_crops_go_to_the_networks_device_and_pictures_come_back(away: str, tmp_path: Path) -> None:
     generator = generators.load("mobile-stylegan-tiny", away)
-    encode_stage = encode.build(encoders.load("feature-style-tiny", away), None, OFF, encode.Traces(tmp_path, away))
+    encode_stage = encode.build(encoders.load("feature-style-tiny", away), None, OFF, encode.Traces(tmp_path), away)
     draw = synthesize.build(generator, proxy.load(generator, 128), 64, lambda work, n: True)
     (encoded,) = encode_stage(iter([faces_on_the_cpu()]))
     assert encoded.codes is not None and encoded.codes.ws.device.type == away
-    smile = parts.direction("tiny", "smile", "mobile-stylegan-tiny-w")
+    smile = tiny.direction("smile")
     edited = feature_edit.edit(generator, encoded.codes, [(smile, 1.0)])
     (drawn,) = draw(iter([replace(encoded, edited=edited)]))
     for picture in (drawn.check, drawn.inversion, drawn.edit):

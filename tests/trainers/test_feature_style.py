@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tests.stand_ins import guides
+from stages.tiny import guides
 from trainers import feature_style, objective, samples
 from trainers.faces import Batch, Source
 from trainers.objective import Drawing, Judges

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.stand_ins import guides
+from stages.tiny import guides
 from trainers import objective
 from trainers.faces import Batch
 from trainers.objective import Drawing, Judges

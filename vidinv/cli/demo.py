@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vidinv import config as configs
-from vidinv.cli import progress
+from vidinv.cli import options, progress
 from vidinv.cli.run import perform
 from vidinv.errors import OutputUnwritable
 
@@ -21,10 +21,10 @@ def demo(
     quality: Annotated[str, typer.Option(metavar="fast|balanced|best", help="Preset.")] = "fast",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace clips that exist.")] = False,
     only_clip: Annotated[bool, typer.Option("--only-clip", help="Make the clip, do not edit it.")] = False,
-    offline: Annotated[bool, typer.Option("--offline", help="Never use the network.")] = False,
-    accept_licences: Annotated[bool, typer.Option("--accept-licences", help="Accept the weights' terms.")] = False,
-    show: Annotated[str | None, typer.Option("--progress", metavar="bar|json|none")] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    offline: options.Offline = False,
+    accept_licences: options.AcceptLicences = False,
+    show: options.Show = None,
+    debug: options.Debug = False,
 ) -> None:
     """Make a short talking-head clip of a person who does not exist, with sound, and edit it.
 
@@ -37,7 +37,7 @@ def demo(
     from vidinv.weights import cache
 
     config = configs.with_edits(configs.load(quality), edit or ["age+2"])
-    parse_moves(config)  # a wrong edit is refused before the clip is made
+    parse_moves(config.edits, config.backend)  # a wrong edit is refused before the clip is made
     source, output = folder / "synthetic.mp4", folder / "synthetic.edited.mp4"
     for path in (source, output):
         if path.exists() and not overwrite:

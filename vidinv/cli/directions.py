@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vidinv.cli.run import write_json
+from vidinv.cli import options
 
 app = typer.Typer(help="The directions of the latent space: list.", no_args_is_help=True)
 
@@ -18,9 +18,7 @@ def _group() -> None:
 
 @app.command("list")
 def list_directions(
-    json_to: Annotated[
-        str | None, typer.Option("--json", metavar="FILE", help="Write JSON there; - is standard output.")
-    ] = None,
+    json_to: options.JsonTo = None,
     backend: Annotated[str, typer.Option(metavar="NAME", help="Generator and encoder.")] = "default",
 ) -> None:
     """Show every direction, what strength 1 does, and how it is blended.
@@ -46,7 +44,7 @@ def list_directions(
         for entry in found
     ]
     if json_to is not None:
-        write_json(rows, json_to)
+        options.write_json(rows, json_to)
         return
     for row in rows:
         effect = ", ".join(f"{value:+.2f} {unit}" for unit, value in dict(row["calibration"]).items())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vidinv.cli.run import write_json
+from vidinv.cli import options
 from vidinv.errors import NoFaceFound, UsageError
 
 if TYPE_CHECKING:
@@ -53,9 +53,9 @@ def inversion(
     baseline: Annotated[int, typer.Option(help="Steps of the w+ optimisation.")] = 200,
     frechet: Annotated[bool, typer.Option("--frechet", help="Also the Frechet distance (MobileNetV2).")] = False,
     picture: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a grid of faces and inversions.")] = None,
-    json_to: Annotated[str | None, typer.Option("--json", metavar="FILE", help="- is standard output.")] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Never use the network.")] = False,
-    accept_licences: Annotated[bool, typer.Option("--accept-licences", help="Accept the weights' terms.")] = False,
+    json_to: options.JsonTo = None,
+    offline: options.Offline = False,
+    accept_licences: options.AcceptLicences = False,
 ) -> None:
     """SSIM, PSNR, MSE, LPIPS and identity of inversions, at 256 pixels in [-1,1].
 
@@ -64,12 +64,15 @@ def inversion(
 
     Example: vidinv evaluate inversion --data faces/ --aligned --method encoder --picture grid.png
     """
+    from vidinv.faces import pictures
+
     chosen = methods or ["stored" if codes else "refined", "encoder", *([] if codes else ["optimised"])]
     check(chosen, data, codes)
+    pictures.files(data)  # what cannot be measured is said before anything is fetched
     asked = Asked(data, chosen, codes, frames, aligned, baseline, frechet, picture)
     table = measure(asked, offline=offline, accept=accept_licences)
     if json_to is not None:
-        write_json(table, json_to)
+        options.write_json(table, json_to)
     if json_to != "-":
         shown = [column for column in COLUMNS if any(column in row for row in table.values())]
         typer.echo(" ".join([f"{'method':>10}", *(f"{column:>9}" for column in shown)]))

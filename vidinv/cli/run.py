@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vidinv import config as configs
-from vidinv.cli import progress
+from vidinv.cli import options, progress
 from vidinv.config import RunConfig
-from vidinv.errors import OutputUnwritable, UsageError
+from vidinv.errors import UsageError
 
 if TYPE_CHECKING:
     from stages.request import Request
@@ -23,11 +22,11 @@ def run(
     edit: Annotated[list[str] | None, typer.Option("--edit", metavar="E", help="NAME+S or NAME-S; repeatable.")] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Default: IN's name with .edited.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")] = False,
-    faces: Annotated[str | None, typer.Option(metavar="all|largest|N|REF.jpg", help="Which faces.")] = None,
+    faces: options.Faces = None,
     blend: Annotated[str | None, typer.Option(metavar="auto|residual|replace", help="How the edit is put in.")] = None,
-    quality: Annotated[str | None, typer.Option(metavar="fast|balanced|best", help="Preset.")] = None,
-    backend: Annotated[str | None, typer.Option(metavar="NAME", help="Generator and encoder.")] = None,
-    device: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda", help="Where the models run.")] = None,
+    quality: options.Quality = None,
+    backend: options.Backend = None,
+    device: options.Device = None,
     codec: Annotated[str | None, typer.Option(metavar="NAME|lossless", help="Video codec of the output.")] = None,
     crf: Annotated[int | None, typer.Option(help="Quality of the codec; lower is better.")] = None,
     preview: Annotated[
@@ -41,13 +40,13 @@ def run(
         typer.Option("--codes", metavar="FILE", help="The inversion: used if it is there, else made and kept."),
     ] = None,
     keep_job: Annotated[bool, typer.Option("--keep-job", help="Keep the job folder (it holds faces).")] = False,
-    offline: Annotated[bool, typer.Option("--offline", help="Never use the network.")] = False,
-    accept_licences: Annotated[bool, typer.Option("--accept-licences", help="Accept the weights' terms.")] = False,
-    show: Annotated[str | None, typer.Option("--progress", metavar="bar|json|none")] = None,
-    config: Annotated[str | None, typer.Option(metavar="FILE|NAME", help="Configuration, or a preset's name.")] = None,
-    changes: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key.")] = None,
-    json_to: Annotated[str | None, typer.Option("--json", metavar="FILE", help="Also write the report there.")] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    offline: options.Offline = False,
+    accept_licences: options.AcceptLicences = False,
+    show: options.Show = None,
+    config: options.Config = None,
+    changes: options.Changes = None,
+    json_to: options.JsonTo = None,
+    debug: options.Debug = False,
 ) -> None:
     """Edit the face of a video; every other sample, stream and timestamp is kept.
 
@@ -77,7 +76,7 @@ def run(
     )
     report = perform(request, show, offline=offline, accept=accept_licences)
     if json_to is not None:
-        write_json(report, json_to)
+        options.write_json(report, json_to)
 
 
 def resolve(
@@ -89,8 +88,8 @@ def resolve(
         raise UsageError(f"--quality {quality!r} is not known", remedy=f"choose one of {known}")
     if quality is not None and config is not None:
         raise UsageError("--quality and --config both choose a configuration", remedy="give one of them")
-    options = [f"{key}={value}" for key, value in asked.items() if value is not None]
-    return configs.with_edits(configs.load(config or quality or "balanced", options + changes), edits)
+    given = [f"{key}={value}" for key, value in asked.items() if value is not None]
+    return configs.with_edits(configs.load(config or quality or "balanced", given + changes), edits)
 
 
 def perform(request: Request, show: str | None, *, offline: bool, accept: bool) -> dict[str, Any]:
@@ -101,7 +100,7 @@ def perform(request: Request, show: str | None, *, offline: bool, accept: bool) 
 
     moves, _ = requests.check(request)
     needs = parts.choose(request.config.backend).needs
-    if needs and (request.preview or request.codes or any(strength != 0 for _, strength in moves)):
+    if needs and requests.touches_faces(request, moves):
         cache.pull(needs, offline=offline, accept=accept)
     with progress.show(show) as shown:
         listener = job.Listener(say=shown.say, phase=shown.phase, done=shown.done)
@@ -116,15 +115,3 @@ def parse_time(text: str) -> float:
     for part in text.split(":"):
         seconds = seconds * 60 + float(part)
     return seconds
-
-
-def write_json(value: Any, target: str) -> None:
-    """Write `value` as JSON to a file; `-` is standard output."""
-    text = json.dumps(value, indent=1, ensure_ascii=False)
-    if target == "-":
-        typer.echo(text)
-        return
-    try:
-        Path(target).write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputUnwritable(f"cannot write {target}: {error.strerror}", remedy="choose another file") from error

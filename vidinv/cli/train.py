@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vidinv import config as configs
+from vidinv.cli import options
 from vidinv.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,12 +29,12 @@ def feature_style(
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="A new training.")] = None,
     resume: Annotated[Path | None, typer.Option("--resume", metavar="DIR", help="Continue one.")] = None,
     config: Annotated[str | None, typer.Option(metavar="FILE|NAME", help="A recipe; light if none.")] = None,
-    changes: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key.")] = None,
+    changes: options.Changes = None,
     pool: Annotated[Path | None, typer.Option(metavar="DIR", help="True images; drawn into DIR/pool if none.")] = None,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where it trains.")] = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved plan and stop.")] = False,
-    offline: Annotated[bool, typer.Option("--offline", help="Never use the network.")] = False,
-    accept_licences: Annotated[bool, typer.Option("--accept-licences", help="Accept the weights' terms.")] = False,
+    offline: options.Offline = False,
+    accept_licences: options.AcceptLicences = False,
 ) -> None:
     """Train a Feature-Style encoder on the default generator's own samples, and on photos where given.
 
@@ -47,8 +48,8 @@ def feature_style(
     from trainers import feature_style as trainer
     from trainers.recipe import Recipe
 
-    if pool is not None and not pool.is_dir() and resume is not None:
-        raise UsageError(f"--pool {pool} is not a folder", remedy="leave it out to go on with the training's own")
+    if pool is not None and resume is not None:
+        raise UsageError("a training goes on with the pool that it began with", remedy="leave --pool out")
     if (output is None) == (resume is None):
         raise UsageError("a training is new (-o DIR) or continued (--resume DIR)", remedy="give one of the two")
     folder = resume or output
@@ -78,7 +79,8 @@ def feature_style(
     drawn = None
     if recipe.pool and recipe.synthetic:
         place_of_pool = folder / "pool"
-        if pool is not None and not place_of_pool.exists():
+        if pool is not None:
+            pool.mkdir(parents=True, exist_ok=True)
             place_of_pool.symlink_to(pool.absolute(), target_is_directory=True)  # so that --resume finds it
         samples.draw_pool(generator, setup.drawing.at, place_of_pool, recipe.pool, min(recipe.size, generator.sizes[0]))
         drawn = samples.load_pool(place_of_pool)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from vidinv.errors import OutputUnwritable
+from vidinv.cli import options
 from vidinv.weights import cache, catalog, converted, places
 
 app = typer.Typer(help="The pretrained parts: list, pull, verify, path.", no_args_is_help=True)
@@ -20,9 +19,7 @@ Names = Annotated[list[str] | None, typer.Argument(help="Parts or roles, such as
 
 @app.command("list")
 def list_parts(
-    json_to: Annotated[
-        str | None, typer.Option("--json", metavar="FILE", help="Write JSON there; - is standard output.")
-    ] = None,
+    json_to: options.JsonTo = None,
 ) -> None:
     """Show every part: where it comes from, its terms, and whether it is in the cache.
 
@@ -30,7 +27,7 @@ def list_parts(
     """
     rows = [_row(entry) for entry in catalog.CATALOG.values()]
     if json_to is not None:
-        _write_json(rows, json_to)
+        options.write_json(rows, json_to)
         return
     table = Table("name", "state", "size", "carried by, and its terms", box=None, pad_edge=False)
     for row in rows:
@@ -112,14 +109,3 @@ def _row(entry: catalog.Entry) -> dict[str, Any]:
         "core": entry.core,
         "path": str(places.converted(entry.name)),
     }
-
-
-def _write_json(rows: list[dict[str, Any]], target: str) -> None:
-    text = json.dumps(rows, indent=2, ensure_ascii=False)
-    if target == "-":
-        typer.echo(text)
-        return
-    try:
-        Path(target).write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputUnwritable(f"cannot write {target}: {error.strerror}", remedy="choose another file") from error

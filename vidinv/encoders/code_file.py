@@ -95,8 +95,8 @@ class CodeWriter:
                 f"{path} cannot hold {size >> 20} MiB of codes ({error.strerror})", remedy="free some disk space"
             ) from error
         for name in ("frame", "track", "to_frame"):
-            for row, value in enumerate(getattr(rows, name)):
-                self._write(name, row, value)
+            kind, offset, _ = self.layout[name]
+            os.pwrite(self.file, np.ascontiguousarray(getattr(rows, name), STORED[kind]).tobytes(), offset)
 
     def put(self, frame: int, track: int, code: Code) -> Code:
         """Store the code [1,...] of one face; returns it as it will be read back."""

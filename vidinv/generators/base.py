@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from vidinv.frames import Code
+
 
 @dataclass(frozen=True)
 class LayerSpec:
@@ -62,6 +64,13 @@ class Generator(nn.Module):
         size: output side, one of `sizes`; None is the full resolution.
         """
         raise NotImplementedError("abstract: a generator family defines its own synthesis network")
+
+    @torch.no_grad()
+    def picture(self, code: Code, size: int | None = None) -> Tensor:
+        """The image [N,3,size,size] in [-1,1] of a code on any device, without gradients."""
+        ws = code.ws.to(self.w_avg)
+        feature = None if code.feature is None else code.feature.to(self.w_avg)
+        return self.synthesize(ws, feature=feature, at=code.at, size=size).clamp(-1, 1)
 
     def styles(self, ws: Tensor) -> list[Tensor]:
         """StyleSpace: the modulation vectors that `ws` [N,L,D] becomes, one [N,C_i] per modulated layer."""

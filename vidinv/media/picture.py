@@ -1,22 +1,29 @@
-"""Writing a picture."""
+"""A picture as pixels, and as a file."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import cv2
+import numpy as np
 from torch import Tensor
 
 from vidinv.errors import OutputUnwritable
+from vidinv.frames import Array
+
+
+def pixels(image: Tensor) -> Array:
+    """[3,H,W] in [-1,1] -> RGB uint8 [H,W,3]."""
+    rounded = ((image.detach().clamp(-1, 1) + 1) * 127.5).round().byte()
+    return np.ascontiguousarray(rounded.permute(1, 2, 0).cpu().numpy())  # CHW -> HWC
 
 
 def write(path: Path, image: Tensor) -> None:
     """Write [3,H,W] in [-1,1] as the kind of file that the name says. Raises OutputUnwritable."""
     if image.ndim != 3 or image.shape[0] != 3:
         raise ValueError(f"a picture is [3,H,W], got {tuple(image.shape)}")
-    pixels = ((image.detach().clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()  # HWC
     try:
-        done = cv2.imwrite(str(path), cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
+        done = cv2.imwrite(str(path), cv2.cvtColor(pixels(image), cv2.COLOR_RGB2BGR))
     except cv2.error:  # a name that says no kind of picture
         done = False
     if not done:

@@ -43,7 +43,7 @@ class Networks:
 
 
 @dataclass
-class Rows:
+class Figures:
     """Figures of one method, one entry per face; `embeddings` by clip, for IC; the set of pictures it made."""
 
     figures: dict[str, list[float]] = field(default_factory=dict)
@@ -70,10 +70,8 @@ class Face:
 
 def invert(networks: Networks, method: str, face: Face, first: Effort, baseline: int) -> Tensor:
     """The inversion's picture [1,3,S,S] of a face by one of METHODS."""
-    generator = networks.generator
     code = _code(networks, method, face, first, baseline)
-    with torch.no_grad():
-        return generator.synthesize(code.ws, feature=code.feature, at=code.at, size=generator.sizes[0]).clamp(-1, 1)
+    return networks.generator.picture(code, networks.generator.sizes[0])
 
 
 def _code(networks: Networks, method: str, face: Face, first: Effort, baseline: int) -> Code:
@@ -107,9 +105,10 @@ def evaluate(
     `seen` hears of every face: its name, and the face with its inversions at 256 pixels.
     """
     rows = {
-        method: Rows(pictures=None if networks.features is None else Frechet(networks.features)) for method in methods
+        method: Figures(pictures=None if networks.features is None else Frechet(networks.features))
+        for method in methods
     }
-    source = Rows()
+    source = Figures()
     for face in faces:
         name, small = face.name, resize(face.image, SIZE)
         shown = [small]

@@ -1,0 +1,62 @@
+"""The tiny backend's parts, for tests: a whole job without fetched weights, with answers that can be worked out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vidinv.editing import directions
+from vidinv.editing.directions import Direction
+from vidinv.editing.refine import Guides
+from vidinv.frames import Array
+from vidinv.generators import registry as generators
+
+GENERATOR, SPACE = "mobile-stylegan-tiny", "mobile-stylegan-tiny-w"
+DIRECTIONS = ("age", "smile")
+
+
+class PooledPixels(nn.Module):
+    """A person is the picture at 8x8, as a unit vector."""
+
+    def embed(self, image: Tensor) -> Tensor:
+        return functional.normalize(functional.adaptive_avg_pool2d(image.float(), 8).flatten(1) + 1e-3, dim=1)
+
+
+class MeanDifference(nn.Module):
+    """[N,3,S,S] twice -> [N]: what stands for perception."""
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return self.against(b)(a)
+
+    def against(self, b: Tensor) -> Callable[[Tensor], Tensor]:
+        return lambda a: (a - b).abs().mean((1, 2, 3))
+
+
+def guides(device: str = "cpu", perceptual: nn.Module | None = None) -> Guides:
+    """Both stand-ins, or another judge, as the guides of a refinement; they have no weights to move to `device`."""
+    return Guides(identity=PooledPixels(), perceptual=perceptual or MeanDifference())  # type: ignore[arg-type]
+
+
+def direction(name: str) -> Direction:
+    """Any of DIRECTIONS, drawn from a seed. Raises UsageError for another name."""
+    if name not in DIRECTIONS:
+        raise directions.unknown(name, list(DIRECTIONS))
+    generator = generators.load(GENERATOR)
+    vector = torch.randn(generator.w_dim, generator=torch.Generator().manual_seed(DIRECTIONS.index(name)))
+    return Direction(name, vector / vector.norm(), 1.0, (0, generator.num_ws), SPACE, blend="residual")
+
+
+def ellipse(images: Tensor, size: int) -> tuple[Array, Array]:
+    """The face region and the skin [N,size,size]: one ellipse in the middle."""
+    y, x = np.mgrid[:size, :size] / (size - 1) - 0.5
+    inside = (x / 0.22) ** 2 + (y / 0.28) ** 2 < 1
+    return np.repeat(inside[None], len(images), 0), np.repeat(inside[None], len(images), 0)
+
+
+def embed(images: Tensor) -> Array:
+    """[N,3,S,S] -> [N,192]."""
+    return np.asarray(PooledPixels().embed(images).numpy())

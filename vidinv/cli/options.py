@@ -1,0 +1,37 @@
+"""Options that several commands share, so that each means and says the same everywhere; and the JSON they can write."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vidinv.errors import OutputUnwritable
+
+Faces = Annotated[str | None, typer.Option(metavar="all|largest|N|REF.jpg", help="Which faces.")]
+Quality = Annotated[str | None, typer.Option(metavar="fast|balanced|best", help="Preset.")]
+Backend = Annotated[str | None, typer.Option(metavar="NAME", help="Generator and encoder.")]
+Device = Annotated[str | None, typer.Option(metavar="auto|cpu|cuda", help="Where the networks run.")]
+Config = Annotated[str | None, typer.Option(metavar="FILE|NAME", help="Configuration, or a preset's name.")]
+Changes = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key.")]
+Offline = Annotated[bool, typer.Option("--offline", help="Never use the network.")]
+AcceptLicences = Annotated[bool, typer.Option("--accept-licences", help="Accept the weights' terms.")]
+Show = Annotated[
+    str | None, typer.Option("--progress", metavar="bar|json|none", help="A bar on a terminal if not given.")
+]
+JsonTo = Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write JSON there; - is standard output.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+def write_json(value: Any, target: str) -> None:
+    """Write `value` as JSON to a file; `-` is standard output."""
+    text = json.dumps(value, indent=1, ensure_ascii=False)
+    if target == "-":
+        typer.echo(text)
+        return
+    try:
+        Path(target).write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputUnwritable(f"cannot write {target}: {error.strerror}", remedy="choose another file") from error
