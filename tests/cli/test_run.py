@@ -123,6 +123,16 @@ def test_the_report_has_the_fields_of_the_design(clip: Path) -> None:
     assert len(seconds(clip.parent / "out.mp4.preview.mp4")) == 12
 
 
+def test_a_finished_run_says_what_it_made(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = clip.parent / "out.mp4"
+    assert run(clip, "--edit", "age+2", "-o", output, *TINY, "--progress", "json") == 0
+    last = json.loads(capsys.readouterr().err.splitlines()[-1])
+    report = json.loads((clip.parent / "out.mp4.json").read_text())
+    assert last["event"] == "say"
+    assert str(output) in last["text"]
+    assert f"ArcFace {report['identity']['arcface']['edit_mean']:.2f}" in last["text"]
+
+
 def test_an_interrupted_job_resumes_to_the_same_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = make_clip(tmp_path / "in.mp4", frames=20)
     changes = ["backend=tiny", "crop=64", *(key for key in STEPS if key != "--set")]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
 from vidinv.errors import UsageError
 
 EVERY = 0.5  # seconds between JSON lines
+REMEMBERED = 3600.0  # seconds of work that a bar's time left is judged by; a batch alone can take minutes
 KINDS = ("bar", "json", "none")
 
 
@@ -74,18 +75,18 @@ class JsonLines:
     def _progress(self) -> None:
         self.at = time.monotonic()
         rate = self.frames / max(self.at - self.begun, 1e-6)
-        self._write(
-            {"event": "progress", "phase": self.name, "frame": self.frames, "of": self.total, "fps": round(rate, 2)}
-        )
+        left = round((self.total - self.frames) / rate, 1) if self.total and rate else None
+        facts = {"phase": self.name, "frame": self.frames, "of": self.total, "fps": round(rate, 2), "left_s": left}
+        self._write({"event": "progress"} | facts)
 
     def _write(self, event: dict[str, object]) -> None:
         print(json.dumps(event), file=sys.stderr, flush=True)
 
 
 class Bar:
-    """A bar with frames/s and time left on standard error."""
+    """A bar with frames/s and time left on standard error; `clock` gives seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as RichProgress
@@ -97,7 +98,10 @@ class Bar:
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(),
             console=Console(stderr=True),
+            speed_estimate_period=REMEMBERED,
+            get_time=clock,
         )
+        self.clock = clock
         self.task = None
         self.begun = 0.0
         self.frames = 0
@@ -114,12 +118,12 @@ class Bar:
 
     def phase(self, name: str, frames: int) -> None:
         self.task = self.bars.add_task(name, total=frames or None, rate="")
-        self.begun, self.frames = time.monotonic(), 0
+        self.begun, self.frames = self.clock(), 0
 
     def done(self, frames: int) -> None:
         if self.task is None:
             return
         self.frames += frames
-        rate = self.frames / max(time.monotonic() - self.begun, 1e-6)
+        rate = self.frames / max(self.clock() - self.begun, 1e-6)
         shown = f"{rate:.1f} frames/s" if rate >= 1 or not self.frames else f"{1 / rate:.1f} s/frame"
         self.bars.update(self.task, advance=frames, rate=shown)

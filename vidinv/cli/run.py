@@ -96,6 +96,7 @@ def perform(request: Request, show: str | None, *, offline: bool, accept: bool) 
     """Check the request, have the weights, run the job."""
     from stages import job, parts
     from stages import request as requests
+    from vidinv.report import summary
     from vidinv.weights import cache
 
     moves, _ = requests.check(request)
@@ -104,7 +105,10 @@ def perform(request: Request, show: str | None, *, offline: bool, accept: bool) 
         cache.pull(needs, offline=offline, accept=accept)
     with progress.show(show) as shown:
         listener = job.Listener(say=shown.say, phase=shown.phase, done=shown.done)
-        return job.run(request, listener)
+        report = job.run(request, listener)
+    for line in summary.lines(report, request.output.parent):  # below the bars
+        shown.say(line)
+    return report
 
 
 def parse_time(text: str) -> float:
