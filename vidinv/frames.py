@@ -173,7 +173,7 @@ class Track:
 
 @dataclass(frozen=True)
 class Edit:
-    """One requested edit: a direction's name and its strength (1 = one standard deviation of w.d)."""
+    """One requested edit: a direction's name and its strength (1 = one standard deviation of the attribute)."""
 
     name: str
     strength: float

@@ -57,3 +57,35 @@ def test_what_few_have_is_the_difference_of_means() -> None:
     assert float(learn.difference(w, has) @ expected) > 0.9
     with pytest.raises(ValueError, match="both kinds"):
         learn.difference(w, has | True)
+
+
+def test_a_preserving_direction_raises_the_attribute_by_what_the_person_does_not_feel() -> None:
+    normal = torch.nn.functional.normalize(torch.ones(SIDE), dim=0)
+    felt = torch.linspace(0.1, 3.0, SIDE)  # the person feels the last coordinates most
+    identity = torch.randn(4000, SIDE, generator=torch.Generator().manual_seed(3)) * felt
+
+    def change(direction: Tensor) -> float:
+        """Of the person, per unit by which the attribute rises."""
+        return float((identity @ direction).square().mean().sqrt() / (normal @ direction))
+
+    found = learn.preserving(normal, identity, weight=0.1)
+    assert float(found.norm()) == pytest.approx(1, abs=1e-5)
+    assert change(found) < 0.5 * change(normal)
+    assert float(learn.preserving(normal, identity, weight=1e6) @ normal) == pytest.approx(1, abs=1e-4)
+    others = torch.nn.functional.normalize(torch.randn(200, SIDE, generator=torch.Generator().manual_seed(4)), dim=1)
+    assert all(change(found) <= change(other * (other @ normal).sign()) for other in others)
+    with pytest.raises(ValueError, match=r"got \(24,\), \(5, 23\)"):
+        learn.preserving(normal, torch.zeros(5, SIDE - 1))
+
+
+def test_strength_one_of_a_bent_direction_moves_the_attribute_as_far_as_its_normal_would() -> None:
+    w, truth, _ = planted(noise=0.0)
+    bent = torch.nn.functional.normalize(truth + 0.8 * torch.roll(truth, 3), dim=0)
+    assert learn.deviation(bent, w, truth) * float(bent @ truth) == pytest.approx(learn.deviation(truth, w), rel=1e-5)
+    with pytest.raises(ValueError, match="must raise the attribute"):
+        learn.deviation(-bent, w, truth)
+
+
+def test_the_normal_of_an_attribute_is_its_mean_gradient() -> None:
+    rows = torch.tensor([[3.0, 1.0], [3.0, -1.0]])
+    assert torch.allclose(learn.mean_gradient(rows), torch.tensor([1.0, 0.0]))

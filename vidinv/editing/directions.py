@@ -25,8 +25,9 @@ class Direction:
     """A direction of one latent space.
 
     `vector` [D] of unit norm; strength s moves the rows first <= l < last of w+ by s * `deviation` * vector, where
-    `deviation` is the standard deviation of w.d over the generator's samples. `calibration` says what strength 1 does
-    in the world, as measured (for instance {"years": 6.1}).
+    `deviation` is what moves w.n by one standard deviation over the generator's samples, n being the attribute's normal
+    (`vector` itself, but for directions that were bent to keep the person: `learn.preserving`). `calibration` says
+    what strength 1 does in the world, as measured (for instance {"years": 6.1}).
     """
 
     name: str

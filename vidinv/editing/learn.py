@@ -1,8 +1,9 @@
 """Learn a direction from latent codes and measured attributes.
 
 A binary attribute gets InterFaceGAN's linear boundary (its normal, here by logistic regression); a continuous one
-(age, yaw) a ridge regression; a rare one (eyeglasses) the difference of means. All in float64, whitened by nothing:
-w's own metric is the one that edits use.
+(yaw) a ridge regression; a rare one (eyeglasses) the difference of means. An attribute whose scorer passes gradients
+(age) needs no regression: its normal is the mean gradient, and `preserving` finds the way along which the attribute
+rises most for what the person changes. All in float64, whitened by nothing: w's own metric is the one that edits use.
 """
 
 from __future__ import annotations
@@ -52,6 +53,24 @@ def difference(w: Tensor, has: Tensor) -> Tensor:
     return _unit(w[has].double().mean(0) - w[~has].double().mean(0))
 
 
+def mean_gradient(gradients: Tensor) -> Tensor:
+    """Unit normal [D] of an attribute from its gradients [N,D]: what raises it on average."""
+    return _unit(gradients.double().mean(0))
+
+
+def preserving(normal: Tensor, identity: Tensor, weight: float = 1.0) -> Tensor:
+    """Unit direction d [D] that maximises n.d for a bounded d^T (M + weight * mean eigenvalue * I) d.
+
+    `normal` n [D] is the attribute's, M = mean of g g^T over `identity` [N,D], the gradients of the person's embedding:
+    so d raises the attribute by ways that a recognition network hardly feels. A large weight gives n itself.
+    """
+    if identity.ndim != 2 or normal.shape != identity.shape[1:]:
+        raise ValueError(f"expected n [D] and gradients [N,D], got {tuple(normal.shape)}, {tuple(identity.shape)}")
+    felt = identity.double().T @ identity.double() / len(identity)
+    mean = felt.diagonal().mean()
+    return _unit(torch.linalg.solve(felt + weight * mean * torch.eye(len(felt), dtype=felt.dtype), normal.double()))
+
+
 def condition(direction: Tensor, others: list[Tensor]) -> Tensor:
     """Remove from `direction` [D] what it shares with `others` (InterFaceGAN's conditional manipulation)."""
     if not others:
@@ -60,9 +79,16 @@ def condition(direction: Tensor, others: list[Tensor]) -> Tensor:
     return _unit(direction.double() - basis @ (basis.T @ direction.double()))
 
 
-def deviation(direction: Tensor, w: Tensor) -> float:
-    """Standard deviation of w.d over samples w [N,D]: what strength 1 means."""
-    return float((w.double() @ direction.double()).std())
+def deviation(direction: Tensor, w: Tensor, normal: Tensor | None = None) -> float:
+    """What strength 1 means: the step along d that moves w.n by its standard deviation over samples w [N,D].
+
+    n is the attribute's unit normal, d itself where none is given: then the step is the standard deviation of w.d.
+    """
+    normal = direction if normal is None else normal
+    slope = float(normal.double() @ direction.double())
+    if slope <= 0:
+        raise ValueError(f"the direction must raise the attribute, but its normal times it is {slope:.3g}")
+    return float((w.double() @ normal.double()).std()) / slope
 
 
 def _unit(vector: Tensor) -> Tensor:

@@ -1,0 +1,42 @@
+"""Gradients of a scorer and of an identity in w, against finite differences in float64."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from vidinv.editing import gradients
+from vidinv.generators import registry
+
+
+def score(image: Tensor) -> Tensor:
+    return image[:, 0].mean((1, 2)) * 3
+
+
+def embed(image: Tensor) -> Tensor:
+    return functional.normalize(functional.adaptive_avg_pool2d(image, 4).flatten(1), dim=1)
+
+
+def test_both_are_the_derivatives_of_the_picture() -> None:
+    generator = registry.load("mobile-stylegan-tiny").requires_grad_(False).double()
+    random = torch.Generator().manual_seed(2)
+    w, along = torch.randn(2, 2, generator.w_dim, dtype=torch.float64, generator=random)  # [2,D] each
+    found = gradients.measure(generator, w, score, embed, size=generator.resolution, seed=7)
+    assert found.score.shape == found.identity.shape == w.shape
+
+    def picture(at: Tensor) -> Tensor:
+        made = generator.synthesize(generator.broadcast(at[None]), size=generator.resolution)
+        return made.clamp(-gradients.OVERSHOOT, gradients.OVERSHOOT)
+
+    tangents = torch.Generator().manual_seed(7)
+    for k in range(2):
+        ahead, behind = picture(w[k] + 1e-5 * along[k]), picture(w[k] - 1e-5 * along[k])
+        slope = (score(ahead) - score(behind)) / 2e-5
+        assert float(found.score[k] @ along[k]) == pytest.approx(float(slope), rel=1e-4)
+        here, change = embed(picture(w[k]))[0], (embed(ahead) - embed(behind))[0] / 2e-5
+        tangent = torch.randn(len(here), generator=tangents).double()
+        tangent -= (tangent @ here) * here
+        assert float(found.identity[k] @ along[k]) == pytest.approx(float(change @ tangent), rel=1e-4, abs=1e-7)
+        assert float(slope) != 0 and float(change.norm()) != 0
