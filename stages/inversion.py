@@ -30,8 +30,14 @@ def origin(config: RunConfig, backend: Backend, source_digest: str) -> Origin:
     for name, group in groups.items():
         settings |= {f"{name}.{key}": value for key, value in _flat(asdict(group)).items()}
     settings |= {f"weights.{name}": catalog.CATALOG[name].archive_sha256 for name in backend.needs}
+    settings["encoder"] = encoder_digest(config)
     settings |= {f"shipped.{path.stem}": content(path) for path in backend.shipped}
     return Origin(source_digest, settings)
+
+
+def encoder_digest(config: RunConfig) -> str:
+    """sha256 of the user's own encoder; empty with the shipped one."""
+    return content(Path(config.encoder)) if config.encoder else ""
 
 
 def rows(tracks: tuple[Track, ...], size: int) -> Rows:

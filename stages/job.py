@@ -47,6 +47,7 @@ def run(request: Request, listener: Listener | None = None) -> dict[str, Any]:
         torch.set_num_threads(request.config.threads)
         content = configs.content(request.source)
         mark = f"{request.preview}{request.at}{request.codes}{request.only_codes}"
+        mark += inversion.encoder_digest(request.config)
         folder.claim(configs.fingerprint(request.config, content) + mark, configs.to_yaml(request.config))
         try:
             report = _run(request, info, moves, _codes(request, content, folder), folder, listener)
@@ -115,7 +116,7 @@ def _run(
         info=info,
         analysis=analysis,
         moves=moves,
-        models=backend.models(config.device) if works_on_faces else None,
+        models=backend.models(config.device, config.encoder) if works_on_faces else None,
         codes=codes,
         folder=folder,
         segments=decode.segments(analysis.pts, analysis.time_base, config.segment_seconds, start, stop),

@@ -19,6 +19,7 @@ from vidinv.config import Effort
 from vidinv.editing import directions, refine
 from vidinv.editing.directions import Direction
 from vidinv.editing.refine import Guides, Trace
+from vidinv.encoders import encoder_file
 from vidinv.encoders import registry as encoders
 from vidinv.encoders.base import Encoder
 from vidinv.errors import UsageError
@@ -68,7 +69,7 @@ class Backend:
     """
 
     locator: Callable[[str], Locate]  # of a landmark source
-    models: Callable[[str], Models]  # on a device
+    models: Callable[[str, str], Models]  # on a device, with the encoder in a file ("": the shipped one)
     guides: Callable[[str], Guides]  # of the refinement, on a device
     direction: Callable[[str], Direction]  # by name
     generator: str  # its name in the registry
@@ -114,7 +115,7 @@ def _scrfd(source: str) -> Locate:
     return locate
 
 
-def _default_models(device: str) -> Models:
+def _default_models(device: str, encoder: str) -> Models:
     from vidinv.faces import embedder
 
     networks = {"arcface": embedder.load_arcface().to(device), "lightcnn": embedder.load_lightcnn().to(device)}
@@ -130,12 +131,17 @@ def _default_models(device: str) -> Models:
     return Models(
         generator=generator,
         proxy=proxies.load(generator, 256),
-        encoder=encoders.load("feature-style-light", device),
+        encoder=_encoder(encoder, "feature-style-light", generator),
         region=_bisenet(device),
         identity={name: embedding(network) for name, network in networks.items()},
         device=device,
         backend="default",
     )
+
+
+def _encoder(path: str, shipped: str, generator: Generator) -> Encoder:
+    """The encoder in the file `path`, or the `shipped` one where there is none, on the generator's device."""
+    return encoder_file.read(Path(path), generator) if path else encoders.load(shipped, generator.w_avg.device.type)
 
 
 def _bisenet(device: str) -> Region:
@@ -170,12 +176,12 @@ def _centre(source: str) -> Locate:
     return locate
 
 
-def _tiny_models(device: str) -> Models:
+def _tiny_models(device: str, encoder: str) -> Models:
     generator = generators.load(tiny.GENERATOR, device)
     return Models(
         generator=generator,
         proxy=proxies.load(generator, 128),
-        encoder=encoders.load("feature-style-tiny", device),
+        encoder=_encoder(encoder, "feature-style-tiny", generator),
         region=tiny.ellipse,
         identity={"arcface": tiny.embed, "lightcnn": tiny.embed},
         device=device,

@@ -14,6 +14,7 @@ from vidinv import config as configs
 from vidinv.config import RunConfig
 from vidinv.editing import directions
 from vidinv.editing.directions import Direction
+from vidinv.encoders import encoder_file
 from vidinv.errors import InputUnreadable, UsageError
 from vidinv.media import codecs
 from vidinv.media.probe import VideoInfo, probe
@@ -59,6 +60,8 @@ def check(request: Request) -> tuple[Moves, VideoInfo]:
     """
     moves = parse_moves(request.config.edits, request.config.backend)
     _check_options(request)
+    if request.config.encoder:
+        encoder_file.check(Path(request.config.encoder), parts.choose(request.config.backend).space)
     if not request.source.exists():
         raise InputUnreadable(f"{request.source} does not exist", remedy="check the path")
     info = probe(request.source)

@@ -9,9 +9,11 @@ from typing import Any
 
 from stages import parts, synthesize
 from stages.folder import preview_path, sidecar_path
+from stages.inversion import encoder_digest
 from stages.reencode import Journal
 from stages.render import Prepared
 from stages.request import Request
+from vidinv.config import RunConfig
 from vidinv.editing.directions import Direction
 from vidinv.frames import Analysis
 from vidinv.media import remux
@@ -31,7 +33,7 @@ def finish(job: Prepared, frames: int, timing: dict[str, Any]) -> dict[str, Any]
         made = {
             "vidinv_version": versions.get("vidinv", "unknown"),
             "vidinv_edits": " ".join(config.edits) or "none",
-            "vidinv_weights": " ".join(weights(config.backend)),
+            "vidinv_weights": " ".join(weights(config)),
         }
         warnings += remux.assemble(_files(job, records, "segment-"), request.source, request.output, metadata=made)
     if request.preview:
@@ -50,7 +52,7 @@ def finish(job: Prepared, frames: int, timing: dict[str, Any]) -> dict[str, Any]
         edits=[_edit(direction, strength) for direction, strength in job.moves],
         faces=[face for record in records for face in record["faces"]],
         versions=versions,
-        weights=weights(config.backend),
+        weights=weights(config),
         timing=timing,
         warnings=warnings,
     )
@@ -70,7 +72,7 @@ def inverted(request: Request, analysis: Analysis, timing: dict[str, Any]) -> di
         "faces": sum(len(track.frames) for track in analysis.tracks),
         "tracks": [{"id": track.id, "frames": len(track.frames)} for track in analysis.tracks],
         "versions": installed(),
-        "weights": weights(request.config.backend),
+        "weights": weights(request.config),
         "timing": timing,
     }
 
@@ -86,9 +88,10 @@ def installed() -> dict[str, str]:
     return found
 
 
-def weights(backend: str) -> dict[str, str]:
-    """Part -> sha256 of the archive it came from."""
-    return {name: catalog.CATALOG[name].archive_sha256 for name in parts.choose(backend).needs}
+def weights(config: RunConfig) -> dict[str, str]:
+    """Part -> sha256 of the archive it came from; of the user's own encoder its file's."""
+    fetched = {name: catalog.CATALOG[name].archive_sha256 for name in parts.choose(config.backend).needs}
+    return fetched | ({"encoder": encoder_digest(config)} if config.encoder else {})
 
 
 def _output(request: Request) -> dict[str, Any]:

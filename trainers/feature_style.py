@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from trainers import engine, faces, objective
@@ -22,8 +21,10 @@ from trainers.photos import Photos, open_photos
 from trainers.ranger import Ranger
 from trainers.recipe import Recipe
 from trainers.samples import Pool
-from vidinv.encoders import feature_style, feature_style_light
+from vidinv.encoders import encoder_file
+from vidinv.encoders import registry as encoders
 from vidinv.encoders.base import Encoder
+from vidinv.errors import UsageError
 from vidinv.generators import proxy
 from vidinv.generators.base import Generator
 
@@ -53,7 +54,7 @@ def set_up(generator: Generator, recipe: Recipe, judges: objective.Judges | None
     torch.manual_seed(0)
     device = str(generator.w_avg.device.type)
     judges = judges or objective.load_judges(recipe, device)
-    encoder = build(generator, recipe).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    encoder = begin(generator, recipe).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     at = generator.layer_at(recipe.feature_side)
     drawing = Drawing(generator, painter(generator, recipe.size), at, spread(generator, at))
 
@@ -74,11 +75,27 @@ def set_up(generator: Generator, recipe: Recipe, judges: objective.Judges | None
     return Setup(TensorCodes(encoder), step, plan, drawing, recipe, photos)
 
 
-def build(generator: Generator, recipe: Recipe) -> Encoder:
-    """The untrained encoder that the recipe names, for this generator."""
-    if recipe.encoder == "published":
-        return feature_style.for_generator(generator, recipe.feature_side)
-    return feature_style_light.for_generator(generator)
+def begin(generator: Generator, recipe: Recipe) -> Encoder:
+    """The recipe's encoder before the first turn: untrained, or with the weights to start from."""
+    if not recipe.start:
+        return encoder_file.build(recipe.encoder, generator, recipe.feature_side)
+    if recipe.start == "shipped":
+        encoder = encoders.load("feature-style-light")
+    else:
+        known, asked = encoder_file.check(Path(recipe.start), generator.space), facts(generator, recipe)
+        if known != asked:
+            raise UsageError(
+                f"{recipe.start} is of another kind: {known}, the recipe's is {asked}",
+                remedy="set encoder, feature_side and feature_branch as they are there",
+            )
+        encoder = encoder_file.read(Path(recipe.start), generator)
+        encoder = encoder.encoder if isinstance(encoder, encoder_file.OwnFeature) else encoder
+    return encoder.train().requires_grad_(True)
+
+
+def facts(generator: Generator, recipe: Recipe) -> encoder_file.Facts:
+    """What the trained encoder's file will say of it."""
+    return encoder_file.Facts(recipe.encoder, generator.space, recipe.feature_side, recipe.feature_branch)
 
 
 def painter(generator: Generator, size: int) -> Painter:
@@ -119,7 +136,4 @@ def train(setup: Setup, pool: Pool | None, folder: Path) -> Path:
 
     average = engine.train(setup.networks, [setup.step], draw_rows, setup.plan, folder, samples)
     shipped = {key.removeprefix("encoder.encoder."): value for key, value in average.items()}
-    path = folder / "encoder.safetensors"
-    partial = path.with_suffix(".new")
-    save_file({k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in shipped.items()}, partial)
-    return partial.replace(path)
+    return encoder_file.write(folder / "encoder.safetensors", shipped, facts(drawing.generator, setup.recipe))

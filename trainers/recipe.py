@@ -29,6 +29,7 @@ class Recipe:
     encoder: str = "light"
     feature_side: int = 16  # of the layer that F replaces: K = 4, 5 of the paper at 16, K = 6, 7 at 32
     feature_branch: bool = True
+    start: str = ""  # weights to begin with: a file that `vidinv train` wrote, or "shipped" (light); empty: random ones
 
     # On what. `size`: side of the compared pictures; 128 and 256 are drawn by proxy heads, 512 by the generator.
     images: int = 480_000  # the paper's schedule
@@ -86,6 +87,8 @@ class Recipe:
             raise UsageError("synthetic=false leaves nothing to train on", remedy="give photos=FOLDER of aligned faces")
         if not self.synthetic and (self.w or self.f):
             raise UsageError("w and f compare with known codes, which photos have not", remedy="set w=0 f=0")
+        if self.start == "shipped" and self.encoder != "light":
+            raise UsageError("the shipped encoder is a light one", remedy="set encoder=light, or give start=FILE")
         if self.encoder == "light" and self.feature_side != 16:
             raise UsageError("the light encoder's feature is 16x16", remedy="set feature_side=16 or encoder=published")
         if self.lpips_scales == 3 and self.perceptual and self.size < 256:

@@ -16,9 +16,12 @@ from vidinv.editing import feature_edit
 from vidinv.frames import Code
 
 
-def load(backend: str = "default", device: str = "auto") -> Models:
-    """The networks of a backend, from the weights cache. Raises WeightsUnavailable when they are not there."""
-    return parts.choose(backend).models(requests.pick_device(device))
+def load(backend: str = "default", device: str = "auto", encoder: str | Path = "") -> Models:
+    """The networks of a backend, from the weights cache; `encoder` is a file of `vidinv train`, else the shipped one.
+
+    Raises WeightsUnavailable when the weights are not there.
+    """
+    return parts.choose(backend).models(requests.pick_device(device), str(encoder))
 
 
 def run(

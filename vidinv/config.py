@@ -89,6 +89,7 @@ class RunConfig:
     device: str = "auto"
     threads: int = 0  # 0: every core the process may use
     reader: str = "pyav"  # of the analysis; decord (extra [decord]) gives RGB only, so the render always takes pyav
+    encoder: str = ""  # a file that `vidinv train` wrote; the shipped encoder if empty
     landmarks: str = "2d106"  # fan needs the extra [face-alignment] and its weights on this machine
     faces: str = "largest"
     edits: tuple[str, ...] = ()

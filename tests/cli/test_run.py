@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from stages import job
 from stages.request import Request
@@ -18,6 +20,8 @@ from tests.clips import make_clip
 from tests.runs import STEPS, TINY, frames_of, left_behind, seconds
 from vidinv import config as configs
 from vidinv.cli.main import main
+from vidinv.encoders import encoder_file
+from vidinv.generators import mobile_stylegan
 from vidinv.media import probe
 
 
@@ -200,6 +204,29 @@ def test_an_analysis_by_decord_gives_the_same_output(clip: Path) -> None:
     assert run(clip, "-o", other, *options, "--set", "reader=decord") == 0
     for (_, old), (_, new) in zip(frames_of(one), frames_of(other), strict=True):
         assert all(np.array_equal(a, b) for a, b in zip(old, new, strict=True))
+
+
+def test_a_run_with_an_encoder_of_ones_own_uses_it_and_says_so(clip: Path) -> None:
+    tiny = mobile_stylegan.tiny()
+    torch.manual_seed(3)
+    state = encoder_file.build("light", tiny, 16).state_dict()
+    own = encoder_file.write(clip.parent / "encoder.safetensors", state, encoder_file.Facts("light", tiny.space, 16))
+    shown = ["--set", "mask.residual_good=1", "--set", "mask.residual_bad=2"]
+    for name, options in (("shipped", shown), ("own", [*shown, "--encoder", own])):
+        assert run(clip, "--edit", "age+2", "-o", clip.parent / f"{name}.mp4", *TINY, *options) == 0
+    first, second = (frames_of(clip.parent / f"{name}.mp4")[5][1][0] for name in ("shipped", "own"))
+    assert (first != second).any()
+    weights = json.loads((clip.parent / "own.mp4.json").read_text())["weights"]
+    assert weights == {"encoder": hashlib.sha256(own.read_bytes()).hexdigest()}
+
+
+def test_an_encoder_of_another_generator_exits_2(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = encoder_file.write(
+        clip.parent / "e.safetensors", {"a": torch.zeros(1)}, encoder_file.Facts("light", "other-w", 16)
+    )
+    assert run(clip, "--edit", "age+2", "-o", clip.parent / "out.mp4", *TINY, "--encoder", other) == 2
+    assert "other-w" in capsys.readouterr().err
+    assert not left_behind(clip.parent, but={"in.mp4", "e.safetensors"})
 
 
 def test_an_unknown_landmark_source_exits_2(clip: Path) -> None:

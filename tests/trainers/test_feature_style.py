@@ -18,7 +18,7 @@ from trainers.faces import Batch, Source
 from trainers.objective import Drawing, Judges
 from trainers.recipe import Recipe
 from trainers.samples import Pool
-from vidinv.encoders import feature_style_light
+from vidinv.encoders import encoder_file, feature_style_light
 from vidinv.encoders.base import Encoder
 from vidinv.encoders.registry import TINY_SIZES
 from vidinv.errors import UsageError
@@ -152,7 +152,7 @@ def test_the_true_code_has_no_error_and_pasted_faces_ask_nothing_of_w(proxy: Pro
 def train(proxy: Proxy, pool: Pool, folder: Path, images: int, monkeypatch: pytest.MonkeyPatch) -> dict[str, Tensor]:
     """What `vidinv train` does, with a tiny encoder; the same plan, stopped after `images`."""
     monkeypatch.setattr(feature_style, "painter", lambda generator, size: proxy)
-    monkeypatch.setattr(feature_style, "build", lambda generator, recipe: tiny_encoder(proxy))
+    monkeypatch.setattr(feature_style, "begin", lambda generator, recipe: tiny_encoder(proxy))
     setup = feature_style.set_up(proxy.generator, Recipe(images=64, batch=4), JUDGES)
     shorter = replace(setup, plan=replace(setup.plan, images=images, save_every=8))
     return load_file(feature_style.train(shorter, pool, folder))
@@ -204,3 +204,16 @@ def test_a_pool_of_another_layer_is_refused(proxy: Proxy, pool: Pool) -> None:
     samples.check_pool(pool, proxy.generator, AT, Path("pool"))
     with pytest.raises(UsageError, match="draw another"):
         samples.check_pool(pool, proxy.generator, AT + 1, Path("pool"))
+
+
+def test_a_training_can_begin_with_the_weights_of_another(proxy: Proxy, tmp_path: Path) -> None:
+    other = encoder_file.build("light", proxy.generator, 16).half().float()  # as stored
+    facts = encoder_file.Facts("light", proxy.generator.space, 16)
+    path = encoder_file.write(tmp_path / "e.safetensors", other.state_dict(), facts)
+    begun = feature_style.begin(proxy.generator, Recipe(start=str(path)))
+    assert same(begun.state_dict(), other.state_dict())
+    assert begun.training and all(weight.requires_grad for weight in begun.parameters())
+    with pytest.raises(UsageError, match="of another kind"):
+        feature_style.begin(proxy.generator, Recipe(start=str(path), encoder="published"))
+    with pytest.raises(UsageError, match="light one"):
+        Recipe(start="shipped", encoder="published").check()

@@ -33,6 +33,7 @@ class Asked:
     baseline: int
     frechet: bool
     picture: Path | None
+    encoder: str
 
 
 @app.callback()
@@ -53,6 +54,7 @@ def inversion(
     baseline: Annotated[int, typer.Option(help="Steps of the w+ optimisation.")] = 200,
     frechet: Annotated[bool, typer.Option("--frechet", help="Also the Frechet distance (MobileNetV2).")] = False,
     picture: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a grid of faces and inversions.")] = None,
+    encoder: options.Encoder = None,
     json_to: options.JsonTo = None,
     offline: options.Offline = False,
     accept_licences: options.AcceptLicences = False,
@@ -64,12 +66,16 @@ def inversion(
 
     Example: vidinv evaluate inversion --data faces/ --aligned --method encoder --picture grid.png
     """
+    from stages import parts
+    from vidinv.encoders import encoder_file
     from vidinv.faces import pictures
 
     chosen = methods or ["stored" if codes else "refined", "encoder", *([] if codes else ["optimised"])]
     check(chosen, data, codes)
+    if encoder is not None:
+        encoder_file.check(Path(encoder), parts.choose("default").space)
     pictures.files(data)  # what cannot be measured is said before anything is fetched
-    asked = Asked(data, chosen, codes, frames, aligned, baseline, frechet, picture)
+    asked = Asked(data, chosen, codes, frames, aligned, baseline, frechet, picture, encoder or "")
     table = measure(asked, offline=offline, accept=accept_licences)
     if json_to is not None:
         options.write_json(table, json_to)
@@ -110,7 +116,7 @@ def measure(asked: Asked, *, offline: bool, accept: bool) -> dict[str, Any]:
 
     needs = (*parts.choose("default").needs, *(["features/mobilenet-v2"] if asked.frechet else []))
     cache.pull(needs, offline=offline, accept=accept)
-    models = parts.choose("default").models("cpu")
+    models = parts.choose("default").models("cpu", asked.encoder)
     features = load_mobilenet() if asked.frechet else None
     networks = inversions.Networks(models.generator, models.encoder, load_guides(), embedder.load_lightcnn(), features)
     grid: list[list[Tensor]] = []  # only where a picture is asked for: it holds every face

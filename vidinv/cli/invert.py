@@ -22,6 +22,7 @@ def invert(
     faces: options.Faces = None,
     quality: options.Quality = None,
     backend: options.Backend = None,
+    encoder: options.Encoder = None,
     device: options.Device = None,
     offline: options.Offline = False,
     accept_licences: options.AcceptLicences = False,
@@ -38,7 +39,7 @@ def invert(
     from stages import drawn
     from stages.request import Request, pick_device
 
-    asked = {"faces": faces, "device": device, "backend": backend}
+    asked = {"faces": faces, "device": device, "backend": backend, "encoder": encoder}
     resolved = resolve(quality, config, asked, changes or [], [])
     drawn.check(render, source, output, overwrite)
     request = Request(source, output, resolved, overwrite=overwrite, codes=output, only_codes=True)

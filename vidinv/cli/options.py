@@ -13,6 +13,9 @@ from vidinv.errors import OutputUnwritable
 Faces = Annotated[str | None, typer.Option(metavar="all|largest|N|REF.jpg", help="Which faces.")]
 Quality = Annotated[str | None, typer.Option(metavar="fast|balanced|best", help="Preset.")]
 Backend = Annotated[str | None, typer.Option(metavar="NAME", help="Generator and encoder.")]
+Encoder = Annotated[
+    str | None, typer.Option(metavar="FILE", help="Your own encoder (of vidinv train); the shipped one if not given.")
+]
 Device = Annotated[str | None, typer.Option(metavar="auto|cpu|cuda", help="Where the networks run.")]
 Config = Annotated[str | None, typer.Option(metavar="FILE|NAME", help="Configuration, or a preset's name.")]
 Changes = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key.")]

@@ -26,6 +26,7 @@ def run(
     blend: Annotated[str | None, typer.Option(metavar="auto|residual|replace", help="How the edit is put in.")] = None,
     quality: options.Quality = None,
     backend: options.Backend = None,
+    encoder: options.Encoder = None,
     device: options.Device = None,
     codec: Annotated[str | None, typer.Option(metavar="NAME|lossless", help="Video codec of the output.")] = None,
     crf: Annotated[int | None, typer.Option(help="Quality of the codec; lower is better.")] = None,
@@ -57,6 +58,7 @@ def run(
         "blend": blend,
         "device": device,
         "backend": backend,
+        "encoder": encoder,
         "codec": codec,
         "crf": crf,
     }

@@ -1,0 +1,104 @@
+"""An encoder in a file of its own: what a training writes, and `--encoder FILE` reads.
+
+Safetensors with the encoder's state; its metadata say of which family it is, and the latent space and the side of the
+feature code that it was trained for.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from vidinv.encoders import feature_style, feature_style_light
+from vidinv.encoders.base import Encoder
+from vidinv.errors import UsageError
+from vidinv.frames import Code
+from vidinv.generators.base import Generator
+
+KEY = "encoder"  # of the metadata
+FAMILIES: dict[str, Callable[[Generator, int], Encoder]] = {
+    "light": lambda generator, side: feature_style_light.for_generator(generator),
+    "published": lambda generator, side: feature_style.for_generator(generator, side),
+}
+
+
+def build(family: str, generator: Generator, feature_side: int) -> Encoder:
+    """An untrained encoder of a family for a generator; its F replaces the layer of `feature_side` pixels."""
+    return FAMILIES[family](generator, feature_side)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What an encoder's file says of it; without the feature branch (the paper's ablation B) it gives w alone."""
+
+    family: str
+    space: str
+    feature_side: int
+    feature_branch: bool = True
+
+
+class OwnFeature(Encoder):
+    """An encoder whose feature branch was not trained: its F is the generator's own, G^K(w), so G(w, F) = G(w)."""
+
+    def __init__(self, encoder: Encoder, generator: Generator) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.input_size, self.space, self.at = encoder.input_size, encoder.space, encoder.at
+        self._draw = generator.synthesize  # a bound method is no submodule: the generator's weights are not this one's
+
+    def forward(self, image: Tensor, c: Tensor | None = None) -> Code:
+        code = self.encoder(image)
+        return replace(code, feature=self._draw(code.ws, stop=code.at))
+
+
+def write(path: Path, state: dict[str, Tensor], facts: Facts) -> Path:
+    """Store an encoder's `state` as fp16, whole or not at all."""
+    half = {key: (value.half() if value.is_floating_point() else value).contiguous() for key, value in state.items()}
+    partial = path.with_name(f".{path.name}")
+    save_file(half, partial, metadata={KEY: json.dumps(asdict(facts))})
+    return partial.replace(path)
+
+
+def check(path: Path, space: str) -> Facts:
+    """What the header of `path` says of its encoder.
+
+    Raises UsageError for a file that is no encoder, and for one of another latent space.
+    """
+    if not path.exists():
+        raise UsageError(f"the encoder {path} does not exist", remedy="check the path")
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            facts = Facts(**json.loads((file.metadata() or {})[KEY]))
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+        raise UsageError(
+            f"{path} is no encoder", remedy="give the encoder.safetensors that vidinv train wrote"
+        ) from error
+    if facts.space != space or facts.family not in FAMILIES:
+        raise UsageError(
+            f"{path} is a {facts.family!r} encoder of the space {facts.space!r}, the generator's is {space!r}",
+            remedy="give an encoder that was trained for this generator",
+        )
+    return facts
+
+
+def read(path: Path, generator: Generator) -> Encoder:
+    """The encoder in `path`, frozen, in eval mode, on the generator's device. Raises UsageError as `check` does."""
+    facts = check(path, generator.space)
+    with torch.random.fork_rng():
+        encoder = build(facts.family, generator, facts.feature_side)
+    try:
+        encoder.load_state_dict(load_file(path))
+    except RuntimeError as error:
+        raise UsageError(
+            f"{path} does not hold the tensors of a {facts.family!r} encoder",
+            remedy="train it anew, or use the version that wrote it",
+        ) from error
+    encoder = encoder.to(generator.w_avg.device).eval().requires_grad_(False)
+    return encoder if facts.feature_branch else OwnFeature(encoder, generator)
