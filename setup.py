@@ -23,7 +23,7 @@ CORE = [
     "typer>=0.15",
     "unearth>=0.19",
 ]
-DEV = ["mypy>=1.14", "onnxruntime>=1.20", "openvino>=2025.0", "pytest>=8", "ruff>=0.9"]
+DEV = ["matplotlib>=3.9", "mypy>=1.14", "onnxruntime>=1.20", "openvino>=2025.0", "pytest>=8", "ruff>=0.9"]
 
 setup(
     name="vidinv",

@@ -1,0 +1,97 @@
+"""What parts of the Feature-Style training pay: the same small budget with and without each, as a table and curves.
+
+python scripts/ablation.py -o runs/ablation --faces FOLDER --images 2400 [--pool POOL] [--curves curves.png]
+
+FOLDER holds aligned faces that no training saw. A is the paper's "no multi-scale LPIPS", B its "no feature branch"
+(Table 4). What is trained already is taken as it is, and what was cut off goes on. Curves need the extra [dev].
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from vidinv.cli.main import main as vidinv
+
+SHARED = ("size=256", "lpips_scales=3")  # the smallest pictures that three scales of LPIPS can judge
+VARIANTS = {"baseline": (), "A": ("lpips_scales=1",), "B": ("feature_branch=false", "f=0")}
+PAPER = {  # Table 4, after 480 000 images half of which are photos; ID is of another ArcFace, LPIPS of another network
+    "baseline": {"ssim": 0.641, "psnr": 23.65, "lpips": 0.066, "id": 0.867},
+    "A": {"ssim": 0.647, "psnr": 24.01, "lpips": 0.056, "id": 0.874},
+    "B": {"ssim": 0.489, "psnr": 19.44, "lpips": 0.192, "id": 0.635},
+}
+METRICS = ("psnr", "ssim", "lpips", "id", "id_other", "frechet_mobilenet_v2")
+CURVES = {"pixel2": "squared error", "lpips2": "LPIPS", "id2": "1 - ArcFace similarity"}  # of x2 = G(w, F)
+SMOOTH = 20  # lines of the log that a point of a curve is the mean of
+
+
+def train(name: str, args: argparse.Namespace) -> Path:
+    """The variant's folder, trained to the end."""
+    folder = args.output / name
+    if (folder / "encoder.safetensors").exists():
+        return folder
+    changes = [*SHARED, *VARIANTS[name], f"images={args.images}", f"warmup={args.images // 10}", *args.changes]
+    options = [part for change in changes for part in ("--set", change)]
+    if (folder / "recipe.yaml").exists():
+        place = ["--resume", str(folder)]
+    else:
+        place = ["-o", str(folder), *options, *(["--pool", str(args.pool)] if args.pool else [])]
+    if vidinv(["train", "feature-style", *place]) != 0:
+        raise SystemExit(f"the training {folder} failed")
+    return folder
+
+
+def judge(folder: Path, faces: Path) -> dict[str, float]:
+    """Metrics of the encoder alone on the faces."""
+    table = folder / "evaluation.json"
+    options = ["--method", "encoder", "--frechet", "--encoder", str(folder / "encoder.safetensors")]
+    if vidinv(["evaluate", "inversion", "--data", str(faces), "--aligned", *options, "--json", str(table)]) != 0:
+        raise SystemExit(f"{folder} could not be measured")
+    return dict(json.loads(table.read_text())["encoder"])
+
+
+def draw(folders: dict[str, Path], target: Path) -> None:
+    """Training losses by images seen, one line a variant."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4 * len(CURVES), 3), layout="constrained")
+    for axes, (key, label) in zip(figure.subplots(1, len(CURVES)), CURVES.items(), strict=True):
+        for name, folder in folders.items():
+            lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+            values = [(line["images"], line[f"encoder/{key}"]) for line in lines if f"encoder/{key}" in line]
+            if len(values) >= SMOOTH:  # B has no x2
+                images, found = np.array(values).T
+                axes.plot(images[SMOOTH - 1 :], np.convolve(found, np.ones(SMOOTH) / SMOOTH, "valid"), label=name)
+        axes.set(xlabel="images", title=label)
+        axes.legend()
+    figure.savefig(target, dpi=110)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("-o", "--output", type=Path, default=Path("runs/ablation"))
+    parser.add_argument("--faces", type=Path, required=True, metavar="FOLDER", help="aligned, never trained on")
+    parser.add_argument("--images", type=int, default=2400, help="budget of each training")
+    parser.add_argument("--pool", type=Path, metavar="DIR", help="synthetic samples that are drawn already")
+    parser.add_argument("--set", action="append", default=[], dest="changes", metavar="KEY=VALUE", help="of the recipe")
+    parser.add_argument("--only", action="append", choices=VARIANTS, help="repeatable")
+    parser.add_argument("--curves", type=Path, metavar="FILE", help="draw the training losses")
+    args = parser.parse_args()
+    folders = {name: train(name, args) for name in args.only or VARIANTS}
+    rows = {name: judge(folder, args.faces) for name, folder in folders.items()}
+    table = Table("", *METRICS, title=f"{args.images} images each; the paper's Table 4 in brackets")
+    for name, row in rows.items():
+        cells = [f"{row[key]:.3f}" + (f" ({PAPER[name][key]})" if key in PAPER[name] else "") for key in METRICS]
+        table.add_row(name, *cells)
+    Console(width=120).print(table)
+    if args.curves:
+        draw(folders, args.curves)
+
+
+if __name__ == "__main__":
+    main()
