@@ -57,11 +57,12 @@ def main() -> None:
         images = [generator.picture(change(code), generator.sizes[0]) for _, _, code in faces]
         return 1000 * flicker(source, stack(images))
 
-    found = {"inversion": made(lambda code: code)}
-    for text in args.edits:
+    def edited(text: str) -> Callable[[Code], Code]:
         edit = directions.parse_edit(text)
         moves = [(directions.load(edit.name, generator.space), edit.strength)]
-        found[text] = made(lambda code, moves=moves: feature_edit.edit(generator, code, moves))
+        return lambda code: feature_edit.edit(generator, code, moves)
+
+    found = {"inversion": made(lambda code: code)} | {text: made(edited(text)) for text in args.edits}
     ratios = {f"{name} / inversion": value / found["inversion"] for name, value in found.items() if name != "inversion"}
     print(json.dumps({name: round(value, 3) for name, value in {**found, **ratios}.items()}))
 

@@ -37,7 +37,8 @@ CONDITIONS = {
 }
 LAYERS = {"age": (0, 12), "smile": (2, 8), "gender": (0, 16), "yaw": (0, 4), "eyeglasses": (0, 8)}
 BLEND = "replace"  # of all: residual blending ghosts wherever geometry moves
-LEARN = {"yaw": learn.ridge, "smile": learn.boundary, "gender": learn.boundary}
+Method = Callable[[Tensor, Tensor], Tensor]  # w [N,D], what was measured [N] -> direction [D]
+LEARN: dict[str, Method] = {"yaw": learn.ridge, "smile": learn.boundary, "gender": learn.boundary}
 UNITS = {
     **{"age": "years", "smile": "mouth_width_ratio", "gender": "p_female", "yaw": "degrees"},
     **{"eyeglasses": "share_that_wear_them"},

@@ -81,7 +81,7 @@ def _thumbnail(native: Planes) -> Array:
     width = min(CUT_WIDTH, native.width)
     height = max(1, native.height * width // native.width)
     for plane in native.planes[:3]:
-        small = cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA)
+        small: Array = cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA)
         planes.append((small >> (native.depth - 8)).astype(np.uint8) if native.depth > 8 else small)
     if len(planes) == 1:
         return cv2.cvtColor(planes[0], cv2.COLOR_GRAY2BGR)
@@ -134,7 +134,8 @@ class _Shards:
         path = self.folder / f"analysis-{self.first:07d}.npz"
         partial = path.with_suffix(".tmp.npz")
         base = [self.time_base.numerator, self.time_base.denominator]
-        np.savez(partial, pts=self.pts, cuts=self.cuts, time_base=base, frame=self.frame, **_stack(self.found))
+        times = {"pts": self.pts, "cuts": self.cuts, "time_base": base, "frame": self.frame}
+        np.savez(partial, **times, **_stack(self.found))  # type: ignore[arg-type]
         partial.replace(path)
         self.paths.append(path)
         self.first += len(self.pts)

@@ -99,7 +99,7 @@ def soften(region: Array, skin: Array, size: int, settings: MaskConfig) -> Mask:
     """The soft mask [size,size] of a parsed `region` [s,s]: grown, blurred, and zero at the crop's border."""
     side = region.shape[0]
     grow = round(settings.grow * side)
-    grown = fill_holes(region).astype(np.float32)
+    grown: Array = fill_holes(region).astype(np.float32)
     if grow:
         grown = cv2.dilate(grown, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * grow + 1, 2 * grow + 1)))
     edge = max(2, round(2 * settings.blur * side))

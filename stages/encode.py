@@ -175,7 +175,7 @@ def _refine_run(
 
     Returns the codes in order and the last one's state.
     """
-    wanted = set(keys(seconds, steps.gap, last and last.seconds))
+    wanted = set(keys(seconds, steps.gap, None if last is None else last.seconds))
     done: list[Code] = []
     for k, (code, image) in enumerate(given):
         if k not in wanted:

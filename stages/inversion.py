@@ -26,9 +26,9 @@ DECIDING = ("backend", "reader", "landmarks", "faces", "crop", "batch", "segment
 def origin(config: RunConfig, backend: Backend, source_digest: str) -> Origin:
     """What the codes of this run are made from and how: its settings, the refinement's, and the networks."""
     settings: dict[str, Any] = {name: getattr(config, name) for name in (*DECIDING, "cut_threshold")}
-    groups = {"smooth": config.smooth, "refine": config.refine, "descent": refine.Settings()}
+    groups = {"smooth": asdict(config.smooth), "refine": asdict(config.refine), "descent": asdict(refine.Settings())}
     for name, group in groups.items():
-        settings |= {f"{name}.{key}": value for key, value in _flat(asdict(group)).items()}
+        settings |= {f"{name}.{key}": value for key, value in _flat(group).items()}
     settings |= {f"weights.{name}": catalog.CATALOG[name].archive_sha256 for name in backend.needs}
     settings["encoder"] = encoder_digest(config)
     settings |= {f"shipped.{path.stem}": content(path) for path in backend.shipped}

@@ -146,7 +146,7 @@ class Recorder:
 def side_by_side(work: Work, position: int, panel: int) -> Planes:
     """Source, inversion and edit of the frame's first face, 4:2:0 8-bit planes [panel, 3*panel]; else black."""
     faces = work.faces
-    picture = np.zeros((panel, 3 * panel, 3), np.float32)
+    picture: Array = np.zeros((panel, 3 * panel, 3), np.float32)
     if faces is not None and work.inversion is not None and work.edit is not None:
         here = (faces.frame == position).nonzero().flatten().tolist()
         if here:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from stages import align, blend, decode, edit, encode, graph, inversion, measure, parts, reencode, synthesize
 from stages.folder import JobFolder
@@ -76,7 +77,7 @@ def render(
     }
 
 
-def _finished(job: Prepared, journal: reencode.Journal) -> list[dict[str, object]]:
+def _finished(job: Prepared, journal: reencode.Journal) -> list[dict[str, Any]]:
     """The journal's records that can be gone on from: what later frames need of them is known."""
     finished = journal.finished()
     if job.codes is not None and not job.codes.can_go_on():

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from lightning_fabric import Fabric
@@ -54,7 +54,7 @@ class Plan:
     images: int
     batch: int
     rate: Callable[[int], float] = lambda images: 1.0
-    precision: str = "32-true"
+    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
     accelerator: str = "auto"
     devices: int = 1
     seed: int = 0
@@ -90,7 +90,7 @@ def train(
         accelerator=plan.accelerator,
         devices=plan.devices,
         strategy="ddp" if plan.devices > 1 else "auto",
-        precision=plan.precision,  # type: ignore[arg-type]
+        precision=plan.precision,
     )
     fabric.launch()
     if plan.batch % fabric.world_size:
@@ -103,7 +103,7 @@ def train(
         for name, net in networks.items()
     }
     optimisers = {
-        step.name: fabric.setup_optimizers(step.optimiser([p for n in step.nets for p in networks[n].parameters()]))
+        step.name: _set_up(fabric, step.optimiser([p for n in step.nets for p in networks[n].parameters()]))
         for step in steps
     }
     rates = {name: [group["lr"] for group in of.param_groups] for name, of in optimisers.items()}
@@ -151,6 +151,12 @@ def describe(networks: Networks, steps: Sequence[Step], plan: Plan) -> str:
     lines += [f"network {name}: {size / 1e6:.2f} M parameters" for name, size in sizes.items()]
     lines += [f"step {s.name}: trains {', '.join(s.nets)}, every {s.every} turns" for s in steps]
     return "\n".join(lines)
+
+
+def _set_up(fabric: Fabric, optimiser: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    ready = fabric.setup_optimizers(optimiser)
+    assert isinstance(ready, torch.optim.Optimizer)  # the wrapper takes on the class of what it wraps
+    return ready
 
 
 def _turn(
@@ -205,7 +211,12 @@ def _due(seen: int, batch: int, every: int) -> bool:
 
 def _mean(fabric: Fabric, parts: dict[str, Tensor]) -> dict[str, float]:
     """The parts averaged over the processes."""
-    return {key: float(fabric.all_reduce(value.float(), reduce_op="mean")) for key, value in parts.items()}  # type: ignore[arg-type]
+    found: dict[str, float] = {}
+    for key, value in parts.items():
+        mean = fabric.all_reduce(value.float(), reduce_op="mean")
+        assert isinstance(mean, Tensor)
+        found[key] = float(mean)
+    return found
 
 
 def _weights(networks: Networks, trained: set[str]) -> dict[str, Tensor]:

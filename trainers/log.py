@@ -21,7 +21,7 @@ class Log:
     def __enter__(self) -> Log:
         if self.enabled:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self.board = SummaryWriter(str(self.folder / "tensorboard"))  # type: ignore[no-untyped-call]
+            self.board = SummaryWriter(str(self.folder / "tensorboard"))
             speed = TextColumn("{task.fields[speed]}")
             self.bar = Progress(TextColumn("training"), BarColumn(), MofNCompleteColumn(), speed, TimeRemainingColumn())
             self.bar.start()
@@ -30,7 +30,7 @@ class Log:
     def __exit__(self, *_: object) -> None:
         if self.enabled:
             self.bar.stop()
-            self.board.close()  # type: ignore[no-untyped-call]
+            self.board.close()
 
     def begin(self, seen: int) -> None:
         """Show the bar, `seen` images in."""
@@ -51,11 +51,11 @@ class Log:
         with (self.folder / "log.jsonl").open("a", encoding="utf-8") as stream:
             stream.write(json.dumps({"turn": turn, "images": seen, **parts}) + "\n")
         for name, value in parts.items():
-            self.board.add_scalar(name, value, seen)  # type: ignore[no-untyped-call]
+            self.board.add_scalar(name, value, seen)
 
     def picture(self, seen: int, image: Tensor) -> None:
         """A sample grid [3,H,W] in [-1,1], as `samples-IMAGES.png` and for TensorBoard."""
         if not self.enabled:
             return
-        self.board.add_image("samples", (image.clamp(-1, 1) + 1) / 2, seen)  # type: ignore[no-untyped-call]
+        self.board.add_image("samples", (image.clamp(-1, 1) + 1) / 2, seen)
         picture.write(self.folder / f"samples-{seen:08d}.png", image)

@@ -42,9 +42,11 @@ class Photos:
         try:
             rgb = pictures.read(path)  # [H,W,3]
         except InputUnreadable:
-            return self._refuse(path, "not a readable picture")
+            self._refuse(path, "not a readable picture")
+            return None
         if rgb.shape[0] != rgb.shape[1]:
-            return self._refuse(path, f"{rgb.shape[1]}x{rgb.shape[0]} is not square, so not aligned")
+            self._refuse(path, f"{rgb.shape[1]}x{rgb.shape[0]} is not square, so not aligned")
+            return None
         image = torch.from_numpy(rgb).permute(2, 0, 1)[None].float() / 127.5 - 1  # HWC -> 1CHW
         return resize(image, self.size)
 

@@ -46,6 +46,6 @@ def list_directions(
     if json_to is not None:
         options.write_json(rows, json_to)
         return
-    for row in rows:
-        effect = ", ".join(f"{value:+.2f} {unit}" for unit, value in dict(row["calibration"]).items())
-        typer.echo(f"{row['name']:<12} {row['blend']:<9} strength 1: {effect or 'not measured'}")
+    for entry in found:
+        effect = ", ".join(f"{value:+.2f} {unit}" for unit, value in entry.calibration.items())
+        typer.echo(f"{entry.name:<12} {entry.blend:<9} strength 1: {effect or 'not measured'}")

@@ -88,7 +88,7 @@ class Bar:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as RichProgress
 
         self.bars = RichProgress(
@@ -102,7 +102,7 @@ class Bar:
             get_time=clock,
         )
         self.clock = clock
-        self.task = None
+        self.task: TaskID | None = None
         self.begun = 0.0
         self.frames = 0
 

@@ -149,14 +149,16 @@ def refine(
     expected = code.ws if before is None else code.ws + before.person
     keep = s.start_keep if before is None else s.follow_keep
     draw_latent = drawer(ws_start)
-    latent = descend(ws_start, latent_loss, effort.latent, (s.start_latent, s.follow_latent), before and before.latent)
+    known = None if before is None else before.latent
+    latent = descend(ws_start, latent_loss, effort.latent, (s.start_latent, s.follow_latent), known)
     ws = latent.value
     with torch.no_grad():
         own = generator.synthesize(ws, stop=at)  # G^K(w)
     feature_start = own if before is None else code.feature + before.feature.change
     draw_feature = drawer(ws, feature_start)
     rates = (s.start_feature * float(own.std()), s.follow_feature * float(own.std()))
-    feature = descend(feature_start, feature_loss, effort.feature, rates, before and before.feature)
+    known = None if before is None else before.feature
+    feature = descend(feature_start, feature_loss, effort.feature, rates, known)
     found = latent.part(code.ws)
     person = found.change.clone() if before is None else before.person
     trace = Trace(found, feature.part(code.feature), person)

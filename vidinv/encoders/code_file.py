@@ -137,9 +137,8 @@ class CodeReader:
             ) from error
         if self.metadata.get("schema") != SCHEMA:
             raise InputUnreadable(f"{path} holds no codes of this version", remedy="make it with `vidinv invert`")
-        self.rows = Rows(
-            *(self.file.get_tensor(name).numpy() for name in ("frame", "track", "to_frame")), int(self.metadata["crop"])
-        )
+        frame, track, to_frame = (self.file.get_tensor(name).numpy() for name in ("frame", "track", "to_frame"))
+        self.rows = Rows(frame, track, to_frame, int(self.metadata["crop"]))
         self.origin = Origin(self.metadata["source"], json.loads(self.metadata["settings"]))
         self.row_of = _index(self.rows)
 

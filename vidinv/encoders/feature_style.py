@@ -50,6 +50,8 @@ class FeatureStyle(Encoder):
     added to what the heads say; it is not part of the state.
     """
 
+    w_avg: Tensor
+
     input_size = INPUT_SIZE
 
     def __init__(
@@ -102,7 +104,9 @@ class FeatureStyle(Encoder):
         return Code(ws, feature, self.at, space=self.space)
 
 
-def for_generator(generator: Generator, feature_side: int = 16, **sizes: object) -> FeatureStyle:
+def for_generator(
+    generator: Generator, feature_side: int = 16, *, stages: tuple[tuple[int, int], ...] = STAGES
+) -> FeatureStyle:
     """An untrained encoder for any generator that has a layer of `feature_side` pixels."""
     at = generator.layer_at(feature_side)
     return FeatureStyle(
@@ -112,5 +116,5 @@ def for_generator(generator: Generator, feature_side: int = 16, **sizes: object)
         slots=generator.num_ws,
         channels=generator.layers[at].channels,
         feature_side=feature_side,
-        **sizes,  # type: ignore[arg-type]
+        stages=stages,
     )

@@ -7,6 +7,7 @@ Same idea as the published encoder (Sec. 3.1 of the paper) at a size for two CPU
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
 
 import torch
 from safetensors import safe_open
@@ -17,6 +18,9 @@ from vidinv.encoders.base import Encoder
 from vidinv.frames import Code
 from vidinv.generators.base import Generator
 from vidinv.generators.ops import resize
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class ResidualBlock(nn.Module):
@@ -68,6 +72,10 @@ class FeatureStyleLight(Encoder):
     network starts at the mean face.
     """
 
+    w_avg: Tensor
+    f_mean: Tensor
+    f_std: Tensor
+
     def __init__(
         self,
         space: str,
@@ -118,7 +126,16 @@ class FeatureStyleLight(Encoder):
         return Code(ws, self.f_mean + self.f_std * feature.float(), self.at, space=self.space)
 
 
-def for_generator(generator: Generator, **sizes: object) -> FeatureStyleLight:
+class Sizes(TypedDict, total=False):
+    """What makes a `FeatureStyleLight` larger or smaller."""
+
+    widths: tuple[int, int, int, int, int]
+    blocks: tuple[int, int, int, int]
+    input_size: int
+    rank: int
+
+
+def for_generator(generator: Generator, **sizes: Unpack[Sizes]) -> FeatureStyleLight:
     """An untrained encoder whose mean output is the generator's mean face (statistics of 256 samples)."""
     at = generator.layer_at(16)
     spec = generator.layers[at]

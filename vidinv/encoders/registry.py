@@ -13,7 +13,7 @@ from vidinv.errors import UsageError
 from vidinv.generators import mobile_stylegan
 
 ASSETS = Path(__file__).parent.parent / "assets"
-TINY_SIZES = {"widths": (8, 16, 16, 16, 16), "blocks": (1, 1, 1, 1), "rank": 4}
+TINY_SIZES = feature_style_light.Sizes(widths=(8, 16, 16, 16, 16), blocks=(1, 1, 1, 1), rank=4)
 
 
 def _tiny() -> Encoder:

@@ -26,6 +26,9 @@ _YEARS = (0.25, *range(1, 81))
 class AgeGender(nn.Module):
     """Apparent age and gender of FFHQ-aligned crops; frozen, differentiable in the image."""
 
+    means: Tensor  # [1,3,1,1], buffers
+    years: Tensor  # [81]
+
     def __init__(self, age: GraphNetwork, gender: GraphNetwork) -> None:
         super().__init__()
         self.age, self.gender = age, gender

@@ -108,7 +108,11 @@ def decode(outputs: list[Array], size: int, threshold: float) -> tuple[Array, Ar
         boxes.append(np.concatenate([centre - reach[:, :2], centre + reach[:, 2:]], axis=1))
         scores.append(score[chosen, 0])
         points.append(centre[:, None] + offset[chosen].reshape(-1, 5, 2) * stride)
-    return tuple(np.concatenate(parts).astype(np.float32) for parts in (boxes, scores, points))
+    return _joined(boxes), _joined(scores), _joined(points)
+
+
+def _joined(levels: list[Array]) -> Array:
+    return np.concatenate(levels).astype(np.float32)
 
 
 def suppress(boxes: Array, scores: Array, overlap: float) -> Array:
@@ -144,6 +148,9 @@ def coded_points(points: Array, rotation: int, width: int, height: int) -> Array
     return np.stack([x, y], axis=-1)
 
 
-def load_detector(path: str | Path | None = None, **settings: float) -> Detector:
+def load_detector(
+    path: str | Path | None = None, *, size: int = 640, threshold: float = 0.5, overlap: float = 0.4
+) -> Detector:
     """The detector from the weights cache, or from a safetensors file."""
-    return Detector(GraphNetwork.load(path or cache.path("detector/scrfd-500m")), **settings)
+    network = GraphNetwork.load(path or cache.path("detector/scrfd-500m"))
+    return Detector(network, size=size, threshold=threshold, overlap=overlap)

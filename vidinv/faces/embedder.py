@@ -30,6 +30,8 @@ LIGHTCNN_TEMPLATE = ARCFACE_TEMPLATE * 128 / 112  # the same framing on 128x128
 class TemplateWarp(nn.Module):
     """FFHQ-aligned crop -> a network's own template, by one fixed similarity; differentiable, antialiased."""
 
+    grid: Tensor  # [1,size,size,2], a buffer
+
     def __init__(self, template: Array, size: int, points: Array = FFHQ_POINTS) -> None:
         super().__init__()
         self.size = size

@@ -100,8 +100,7 @@ def _fold_batch_norm(nodes: list[dict[str, Any]], state: dict[str, Tensor], keep
     for node in nodes:
         source = node["inputs"][0] if node["op"] == "BatchNormalization" else ""
         conv = made_by.get(source)
-        foldable = conv is not None and readers[source] == 1 and source not in keep and readers[conv["inputs"][1]] == 1
-        if not foldable:
+        if conv is None or readers[source] != 1 or source in keep or readers[conv["inputs"][1]] != 1:
             copied = dict(node)
             result.append(copied)
             if node["op"] == "Conv":

@@ -132,6 +132,9 @@ class Head(nn.Module):
 class BiSeNet(nn.Module):
     """Frozen parser of RGB crops in [-1,1], sides a multiple of 32; differentiable in the image."""
 
+    mean: Tensor  # [1,3,1,1], buffers
+    deviation: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.cp = ContextPath()

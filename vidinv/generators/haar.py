@@ -17,12 +17,12 @@ def inverse_haar(bands: Tensor) -> Tensor:
     The first C channels are the low band; the other 3C hold, channel by channel, the vertical, horizontal and
     diagonal detail.
     """
-    return _Inverse.apply(bands)  # type: ignore[no-any-return,no-untyped-call]
+    return _Inverse.apply(bands)
 
 
 def haar(image: Tensor) -> Tensor:
     """[N,C,2h,2w] -> [N,4C,h,w], bands ordered as `inverse_haar` reads them."""
-    return _Forward.apply(image)  # type: ignore[no-any-return,no-untyped-call]
+    return _Forward.apply(image)
 
 
 class _Inverse(torch.autograd.Function):
@@ -35,7 +35,7 @@ class _Inverse(torch.autograd.Function):
         return functional.pixel_shuffle(cells.flatten(1, 2), 2)
 
     @staticmethod
-    def backward(ctx: object, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: object, gradient: Tensor) -> Tensor:
         return haar(gradient)
 
 
@@ -48,7 +48,7 @@ class _Forward(torch.autograd.Function):
         return bands
 
     @staticmethod
-    def backward(ctx: object, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: object, gradient: Tensor) -> Tensor:
         return inverse_haar(gradient)
 
 

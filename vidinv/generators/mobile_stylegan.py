@@ -43,6 +43,8 @@ class Modulation(nn.Module):
 class StyledConv(nn.Module):
     """Modulate, convolve (dense 3x3, or depthwise 3x3 then pointwise), add noise and bias, leaky ReLU."""
 
+    noise: Tensor  # [1,1,h,w], a buffer
+
     def __init__(self, w_dim: int, c_in: int, c_out: int, resolution: int, *, separable: bool) -> None:
         super().__init__()
         self.style = Modulation(w_dim, c_in)
@@ -130,6 +132,7 @@ class MobileStyleGAN(Generator):
         self._check(ws)
         rows = [self.stem.style(ws[:, 0])]
         for k, block in enumerate(self.blocks):
+            assert isinstance(block, Block)
             first, second = ws[:, 2 * k + 1], ws[:, 2 * k + 2]
             rows += [block.up(first), block.conv1.style(first), block.conv2.style(second)]
         return [*rows, self.to_image.style(ws[:, -1])]
@@ -205,6 +208,7 @@ def tiny(name: str = "mobile-stylegan-tiny") -> MobileStyleGAN:
         torch.manual_seed(0)
         network = MobileStyleGAN(name, space="mobile-stylegan-tiny-w", channels=(32, 32, 32, 16), w_dim=32)
         for layer in network.mapping:
+            assert isinstance(layer, nn.Linear)
             torch.nn.init.normal_(layer.weight, std=32**-0.5)
     network.w_avg.copy_(network.sample(1000, seed=1).detach().mean(0))
     return network.eval().requires_grad_(False)

@@ -54,6 +54,9 @@ FFHQ_HEADS = {128: HeadSpec(32, 128, 512, 9, 192), 256: HeadSpec(128, 256, 256, 
 class ProxyHead(nn.Module):
     """Feature and ws [N,L,D] -> image [N,3,size,size]: modulated convolutions and one or two pixel shuffles."""
 
+    mean: Tensor  # [1,C,1,1], buffers
+    std: Tensor
+
     def __init__(self, spec: HeadSpec) -> None:
         super().__init__()
         self.spec = spec
@@ -85,9 +88,11 @@ class ProxyHead(nn.Module):
 
     def _reduce(self, feature: Tensor, style: Tensor) -> Tensor:
         """The first 1x1 convolution, of the normalised feature: one product, for passing over a large one is slow."""
+        convolution = self.reduce.conv
+        assert convolution.bias is not None
         scale = self.reduce.style(style) / self.std.flatten()  # [N,C]
-        weight = self.reduce.conv.weight[None, :, :, 0, 0] * scale[:, None]  # [N,D,C]
-        bias = self.reduce.conv.bias[None, :, None] - weight @ self.mean.flatten()[:, None]  # [N,D,1]
+        weight = convolution.weight[None, :, :, 0, 0] * scale[:, None]  # [N,D,C]
+        bias = convolution.bias[None, :, None] - weight @ self.mean.flatten()[:, None]  # [N,D,1]
         x = torch.bmm(weight, feature.flatten(2)) + bias
         return x.unflatten(2, feature.shape[2:]).contiguous(memory_format=torch.channels_last)
 
@@ -131,7 +136,7 @@ def load_head(path: Path, spec: HeadSpec) -> ProxyHead:
     head = ProxyHead(spec)
     with safe_open(str(path), framework="pt") as file:
         head.load_state_dict({key: file.get_tensor(key).float() for key in file.keys()})  # noqa: SIM118
-    return head.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    return head.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _shipped(size: int) -> Callable[[], ProxyHead]:

@@ -12,13 +12,14 @@ from torch import Tensor, nn
 
 from vidinv.weights import cache
 
-# Each backbone as a row of steps: (stride, padding) of the next convolution with its ReLU, "pool", or "tap".
-_POOL3, _POOL2 = ("pool", 3), ("pool", 2)
-_CONV = ("conv", 1, 1)
-_TAP = ("tap",)
-BACKBONES: dict[str, tuple[tuple[str | int, ...], ...]] = {
+# Each backbone as a row of steps: (stride, padding) of the next convolution with its ReLU, (side) of a pool, or a tap.
+Step = tuple[str, tuple[int, ...]]
+_POOL3, _POOL2 = ("pool", (3,)), ("pool", (2,))
+_CONV = ("conv", (1, 1))
+_TAP: Step = ("tap", ())
+BACKBONES: dict[str, tuple[Step, ...]] = {
     "alexnet": (
-        *(("conv", 4, 2), _TAP, _POOL3, ("conv", 1, 2), _TAP, _POOL3),
+        *(("conv", (4, 2)), _TAP, _POOL3, ("conv", (1, 2)), _TAP, _POOL3),
         *(_CONV, _TAP, _CONV, _TAP, _CONV, _TAP),
     ),
     "vgg16": (
@@ -32,6 +33,9 @@ SCALE = (0.458, 0.448, 0.450)
 
 class LPIPS(nn.Module):
     """Perceptual distance of two batches; frozen weights `conv.{i}.*` and non-negative heads `head.{j}.weight`."""
+
+    shift: Tensor  # [1,3,1,1], buffers
+    scale: Tensor
 
     def __init__(self, backbone: str, state: dict[str, Tensor]) -> None:
         super().__init__()
@@ -54,7 +58,7 @@ class LPIPS(nn.Module):
         """Five feature maps of [N,3,H,W] in [-1,1]."""
         x = (image - self.shift) / self.scale
         taps, index = [], 0
-        for kind, *numbers in self.steps:
+        for kind, numbers in self.steps:
             if kind == "conv":
                 stride, padding = numbers
                 x = F.conv2d(x, self.weights[index], self.biases[index], stride, padding).relu()

@@ -21,7 +21,7 @@ def flicker(source: Array, made: Array) -> float:
     difference = (made - source).astype(np.float32)
     height, width = source.shape[1:3]
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    estimate = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    estimate = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)  # type: ignore[attr-defined]
     changes = []
     for t in range(len(source) - 1):
         flow = estimate.calc(grey[t + 1], grey[t], None)  # [H,W,2]: where each pixel of t+1 was at t

@@ -43,6 +43,8 @@ class MobileNetV2(nn.Module):
     """Images [N,3,H,W] in [-1,1] -> features [N,1280], the input of the classifier; names are torchvision's."""
 
     num_features = FEATURES
+    mean: Tensor  # [1,3,1,1], buffers
+    deviation: Tensor
 
     def __init__(self) -> None:
         super().__init__()
