@@ -16,10 +16,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from trainers.recipe import Recipe
+from vidinv import config as configs
 from vidinv.cli.main import main as vidinv
 
 SHARED = ("size=256", "lpips_scales=3")  # the smallest pictures that three scales of LPIPS can judge
-VARIANTS = {"baseline": (), "A": ("lpips_scales=1",), "B": ("feature_branch=false", "f=0")}
+VARIANTS = {"baseline": (), "A": ("lpips_scales=1",), "B": ("feature_branch=false",)}
 PAPER = {  # Table 4, after 480 000 images half of which are photos; ID is of another ArcFace, LPIPS of another network
     "baseline": {"ssim": 0.641, "psnr": 23.65, "lpips": 0.066, "id": 0.867},
     "A": {"ssim": 0.647, "psnr": 24.01, "lpips": 0.056, "id": 0.874},
@@ -33,14 +35,17 @@ SMOOTH = 20  # lines of the log that a point of a curve is the mean of
 def train(name: str, args: argparse.Namespace) -> Path:
     """The variant's folder, trained to the end."""
     folder = args.output / name
-    if (folder / "encoder.safetensors").exists():
-        return folder
     changes = [*SHARED, *VARIANTS[name], f"images={args.images}", f"warmup={args.images // 10}", *args.changes]
     options = [part for change in changes for part in ("--set", change)]
-    if (folder / "recipe.yaml").exists():
+    place = ["-o", str(folder), *options, *(["--pool", str(args.pool)] if args.pool else [])]
+    record = folder / "recipe.yaml"
+    if record.exists():
+        asked = configs.resolve(Recipe, "train/feature_style", "light", changes)
+        if asked != configs.resolve(Recipe, "train/feature_style", str(record)):
+            raise SystemExit(f"{folder} was trained by another recipe: give another -o, or the same options")
         place = ["--resume", str(folder)]
-    else:
-        place = ["-o", str(folder), *options, *(["--pool", str(args.pool)] if args.pool else [])]
+    if (folder / "encoder.safetensors").exists():
+        return folder
     if vidinv(["train", "feature-style", *place]) != 0:
         raise SystemExit(f"the training {folder} failed")
     return folder
@@ -63,9 +68,9 @@ def draw(folders: dict[str, Path], target: Path) -> None:
     for axes, (key, label) in zip(figure.subplots(1, len(CURVES)), CURVES.items(), strict=True):
         for name, folder in folders.items():
             lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-            values = [(line["images"], line[f"encoder/{key}"]) for line in lines if f"encoder/{key}" in line]
+            values = {line["images"]: line[f"encoder/{key}"] for line in lines if f"encoder/{key}" in line}
             if len(values) >= SMOOTH:  # B has no x2
-                images, found = np.array(values).T
+                images, found = np.array(sorted(values.items())).T  # a training that was cut off logs some lines twice
                 axes.plot(images[SMOOTH - 1 :], np.convolve(found, np.ones(SMOOTH) / SMOOTH, "valid"), label=name)
         axes.set(xlabel="images", title=label)
         axes.legend()

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from rich.progress import track
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional
@@ -110,13 +111,17 @@ def age_gradients(count: int, generator: Generator) -> dict[str, Tensor]:
     return {"score": found.score, "identity": found.identity}
 
 
-def stored(path: Path, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Tensors from a file; made and kept there if it does not exist."""
+def stored(path: Path, made: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Tensors from a file; made and kept there if it does not exist. `made` says how: the file must say the same."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}")
-        save_file({key: value.contiguous() for key, value in make().items()}, partial)
+        save_file({key: value.contiguous() for key, value in make().items()}, partial, metadata={"made": made})
         partial.replace(path)
+    with safe_open(str(path), framework="pt") as file:
+        known = (file.metadata() or {}).get("made")
+    if known != made:
+        raise SystemExit(f"{path} was made with {known}, not with {made}: give another --work")
     return load_file(path)
 
 
@@ -132,8 +137,15 @@ def main() -> None:
     args = parser.parse_args()
     generator = registry.load("mobile-stylegan-ffhq-1024").requires_grad_(False)
     meter = load_meter()
-    read = stored(args.work / "readings.safetensors", lambda: readings(args, generator, meter))
-    felt = stored(args.work / "age-gradients.safetensors", lambda: age_gradients(args.gradients, generator))
+    pooled = "" if args.pool is None else " and a training pool"
+    read = stored(
+        args.work / "readings.safetensors", f"{args.samples} samples{pooled}", lambda: readings(args, generator, meter)
+    )
+    felt = stored(
+        args.work / "age-gradients.safetensors",
+        f"{args.gradients} samples",
+        lambda: age_gradients(args.gradients, generator),
+    )
     w, score = read["w"], dict(zip(NAMES, read["scores"].T, strict=True))
     raw = {name: method(w, score[name]) for name, method in LEARN.items()}
     raw["eyeglasses"] = learn.difference(w, score["eyeglasses"] > 0.5)
@@ -142,7 +154,7 @@ def main() -> None:
     for name in args.only or NAMES:
         others = [raw[other] for other in CONDITIONS[name]]
         normal = vector = learn.condition(raw[name], others)
-        origin = f"scripts/learn_directions.py, {len(w)} samples of {generator.name}"
+        origin = f"scripts/learn_directions.py, {len(w)} samples of {generator.name}{pooled}"
         if name == "age":
             vector = learn.condition(learn.preserving(normal, felt["identity"]), others)
             origin += f", gradients of age and ArcFace on {len(felt['score'])}"

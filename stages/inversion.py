@@ -23,14 +23,17 @@ from vidinv.weights import catalog
 DECIDING = ("backend", "reader", "landmarks", "faces", "crop", "batch", "segment_seconds", "detect_every")
 
 
-def origin(config: RunConfig, backend: Backend, source_digest: str) -> Origin:
-    """What the codes of this run are made from and how: its settings, the refinement's, and the networks."""
+def origin(config: RunConfig, backend: Backend, source_digest: str, encoder: str) -> Origin:
+    """What the codes of this run are made from and how: its settings, the refinement's, and the networks.
+
+    `encoder` is the digest of the user's own, empty with the shipped one.
+    """
     settings: dict[str, Any] = {name: getattr(config, name) for name in (*DECIDING, "cut_threshold")}
     groups = {"smooth": asdict(config.smooth), "refine": asdict(config.refine), "descent": asdict(refine.Settings())}
     for name, group in groups.items():
         settings |= {f"{name}.{key}": value for key, value in _flat(group).items()}
     settings |= {f"weights.{name}": catalog.CATALOG[name].archive_sha256 for name in backend.needs}
-    settings["encoder"] = encoder_digest(config)
+    settings |= {"encoder": encoder} if encoder else {}
     settings |= {f"shipped.{path.stem}": content(path) for path in backend.shipped}
     return Origin(source_digest, settings)
 

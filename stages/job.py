@@ -27,10 +27,10 @@ from vidinv.media.probe import VideoInfo
 
 @dataclass(frozen=True)
 class Listener:
-    """Who hears how the job goes: `say(line)`, `phase(name, frames)`, `done(frames)`."""
+    """Who hears how the job goes: `say(line)`, `phase(name, frames, already done)`, `done(frames)`."""
 
     say: Callable[[str], None] = lambda line: None
-    phase: Callable[[str, int], None] = lambda name, frames: None
+    phase: Callable[[str, int, int], None] = lambda name, frames, already: None
     done: Callable[[int], None] = lambda frames: None
 
 
@@ -45,12 +45,13 @@ def run(request: Request, listener: Listener | None = None) -> dict[str, Any]:
     with JobFolder(request.output) as folder:
         request = replace(request, config=requests.settle(request.config, folder.config))
         torch.set_num_threads(request.config.threads)
-        content = configs.content(request.source)
+        content, encoder = configs.content(request.source), inversion.encoder_digest(request.config)
         mark = f"{request.preview}{request.at}{request.codes}{request.only_codes}"
-        mark += inversion.encoder_digest(request.config)
-        folder.claim(configs.fingerprint(request.config, content) + mark, configs.to_yaml(request.config))
+        asked = replace(request.config, encoder=encoder)  # what is in the file, wherever it lies
+        folder.claim(configs.fingerprint(asked, content) + mark, configs.to_yaml(request.config))
         try:
-            report = _run(request, info, moves, _codes(request, content, folder), folder, listener)
+            codes = _codes(request, content, encoder, folder)
+            report = _run(request, info, moves, codes, encoder, folder, listener)
         except VidinvError:
             if not (folder.path / "journal.jsonl").exists():  # nothing worth resuming
                 folder.delete()
@@ -87,6 +88,7 @@ def _run(
     info: VideoInfo,
     moves: Moves,
     codes: inversion.Codes | None,
+    encoder: str,
     folder: JobFolder,
     listener: Listener,
 ) -> dict[str, Any]:
@@ -94,7 +96,7 @@ def _run(
     config = request.config
     backend = parts.choose(config.backend)
     works_on_faces = requests.touches_faces(request, moves)
-    listener.phase("analyse", info.frame_count)
+    listener.phase("analyse", info.frame_count, 0)
     only = None if request.at is None else (request.at, request.at + config.preview_seconds)
     sightings = analyse.analyse(
         lambda first: reader.read(request.source, batch=config.batch, first=first, reader=config.reader),
@@ -110,19 +112,23 @@ def _run(
         inversion.check_faces(codes.known, inversion.rows(analysis.tracks, config.crop))
     analysed, analysed_cpu = time.perf_counter() - clock, _cpu_seconds() - cpu
     start, stop = _frame_range(analysis, only)
+    models = backend.models(config.device, config.encoder) if works_on_faces else None
+    if inversion.encoder_digest(config) != encoder:
+        raise UsageError(f"{config.encoder} changed while the job ran", remedy="run again")
     listener.say(cost.line(request, info, analysis, (start, stop), inverts=inversion.is_due(codes)))
     prepared = render.Prepared(
         request=request,
         info=info,
         analysis=analysis,
         moves=moves,
-        models=backend.models(config.device, config.encoder) if works_on_faces else None,
+        models=models,
         codes=codes,
+        encoder=encoder,
         folder=folder,
         segments=decode.segments(analysis.pts, analysis.time_base, config.segment_seconds, start, stop),
     )
     times = render.render(prepared, listener.phase, listener.done)
-    listener.phase("assemble", 0)
+    listener.phase("assemble", 0, 0)
     timing = {
         "wall_s": round(time.perf_counter() - clock, 3),
         "cpu_s": round(_cpu_seconds() - cpu, 3),
@@ -130,15 +136,15 @@ def _run(
         "stages": {"analyse": {"busy_s": round(analysed, 3), "wait_s": 0.0, "cpu_s": round(analysed_cpu, 3)}} | times,
     }
     if request.only_codes:
-        return result.inverted(request, analysis, timing)
+        return result.inverted(prepared, timing)
     return result.finish(prepared, stop - start, timing)
 
 
-def _codes(request: Request, content: str, folder: JobFolder) -> inversion.Codes | None:
+def _codes(request: Request, content: str, encoder: str, folder: JobFolder) -> inversion.Codes | None:
     """The job's inversion, if it keeps one: taken from where it lies, unless this job began to make it."""
     if request.codes is None:
         return None
-    made = inversion.origin(request.config, parts.choose(request.config.backend), content)
+    made = inversion.origin(request.config, parts.choose(request.config.backend), content, encoder)
     taken = request.codes_are_there and not folder.codes.exists()
     return inversion.Codes(folder.codes, made, inversion.open_codes(request.codes, made) if taken else None)
 

@@ -19,7 +19,11 @@ from vidinv.media.writer import SegmentWriter
 
 @dataclass(frozen=True)
 class Prepared:
-    """A job after its first pass. `models` is None where no face is touched; `segments` are [(first, end), ...]."""
+    """A job after its first pass.
+
+    `models` is None where no face is touched, `encoder` the digest of the user's own (empty: the shipped one);
+    `segments` are [(first, end), ...].
+    """
 
     request: Request
     info: VideoInfo
@@ -27,16 +31,17 @@ class Prepared:
     moves: Moves
     models: parts.Models | None
     codes: inversion.Codes | None
+    encoder: str
     folder: JobFolder
     segments: list[tuple[int, int]]
 
 
 def render(
-    job: Prepared, phase: Callable[[str, int], None], done: Callable[[int], None]
+    job: Prepared, phase: Callable[[str, int, int], None], done: Callable[[int], None]
 ) -> dict[str, dict[str, float]]:
     """Write every segment that is not finished; returns busy, wait and CPU seconds per stage.
 
-    `phase(name, frames)` and `done(frames)` hear how it goes.
+    `phase(name, frames, already)` and `done(frames)` hear how it goes.
     """
     request, config = job.request, job.request.config
     journal = reencode.Journal(job.folder.path)
@@ -44,8 +49,7 @@ def render(
     start, stop = job.segments[0][0], job.segments[-1][1]
     resume = finished[-1]["last"] + 1 if finished else start
     plan = [span for span in decode.batches(job.segments, job.analysis.shots, config.batch) if span[0] >= resume]
-    phase("render", stop - start)
-    done(resume - start)
+    phase("render", stop - start, resume - start)
     if not plan:
         return {}
 

@@ -48,7 +48,8 @@ class Request:
         """Every file that the job would leave."""
         if self.only_codes:
             return [self.output]
-        files = [self.output, sidecar_path(self.output)]
+        files = [self.output] if self.at is None else []
+        files += [sidecar_path(self.output)]
         files += [preview_path(self.output)] if self.preview else []
         return files + ([self.codes] if self.codes is not None and not self.codes_are_there else [])
 

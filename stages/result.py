@@ -9,13 +9,10 @@ from typing import Any
 
 from stages import parts, synthesize
 from stages.folder import preview_path, sidecar_path
-from stages.inversion import encoder_digest
 from stages.reencode import Journal
 from stages.render import Prepared
 from stages.request import Request
-from vidinv.config import RunConfig
 from vidinv.editing.directions import Direction
-from vidinv.frames import Analysis
 from vidinv.media import remux
 from vidinv.report import sidecar
 from vidinv.weights import catalog
@@ -33,7 +30,7 @@ def finish(job: Prepared, frames: int, timing: dict[str, Any]) -> dict[str, Any]
         made = {
             "vidinv_version": versions.get("vidinv", "unknown"),
             "vidinv_edits": " ".join(config.edits) or "none",
-            "vidinv_weights": " ".join(weights(config)),
+            "vidinv_weights": " ".join(weights(job)),
         }
         warnings += remux.assemble(_files(job, records, "segment-"), request.source, request.output, metadata=made)
     if request.preview:
@@ -52,7 +49,7 @@ def finish(job: Prepared, frames: int, timing: dict[str, Any]) -> dict[str, Any]
         edits=[_edit(direction, strength) for direction, strength in job.moves],
         faces=[face for record in records for face in record["faces"]],
         versions=versions,
-        weights=weights(config),
+        weights=weights(job),
         timing=timing,
         warnings=warnings,
     )
@@ -64,15 +61,16 @@ def _files(job: Prepared, records: list[dict[str, Any]], kind: str) -> list[Path
     return [job.folder.path / name for record in records for name in record["files"] if name.startswith(kind)]
 
 
-def inverted(request: Request, analysis: Analysis, timing: dict[str, Any]) -> dict[str, Any]:
+def inverted(job: Prepared, timing: dict[str, Any]) -> dict[str, Any]:
     """The report on a job that made codes alone."""
+    request, analysis = job.request, job.analysis
     return {
         "input": {"path": request.source.name, "frames": analysis.frame_count},
         "output": {"path": request.output.name, "quality": request.config.quality},
         "faces": sum(len(track.frames) for track in analysis.tracks),
         "tracks": [{"id": track.id, "frames": len(track.frames)} for track in analysis.tracks],
         "versions": installed(),
-        "weights": weights(request.config),
+        "weights": weights(job),
         "timing": timing,
     }
 
@@ -88,10 +86,10 @@ def installed() -> dict[str, str]:
     return found
 
 
-def weights(config: RunConfig) -> dict[str, str]:
+def weights(job: Prepared) -> dict[str, str]:
     """Part -> sha256 of the archive it came from; of the user's own encoder its file's."""
-    fetched = {name: catalog.CATALOG[name].archive_sha256 for name in parts.choose(config.backend).needs}
-    return fetched | ({"encoder": encoder_digest(config)} if config.encoder else {})
+    fetched = {name: catalog.CATALOG[name].archive_sha256 for name in parts.choose(job.request.config.backend).needs}
+    return fetched | ({"encoder": job.encoder} if job.encoder else {})
 
 
 def _output(request: Request) -> dict[str, Any]:

@@ -79,23 +79,30 @@ def begin(generator: Generator, recipe: Recipe) -> Encoder:
     """The recipe's encoder before the first turn: untrained, or with the weights to start from."""
     if not recipe.start:
         return encoder_file.build(recipe.encoder, generator, recipe.feature_side)
+    check_start(generator.space, recipe)
     if recipe.start == "shipped":
         encoder = encoders.load("feature-style-light")
     else:
-        known, asked = encoder_file.check(Path(recipe.start), generator.space), facts(generator, recipe)
-        if known != asked:
-            raise UsageError(
-                f"{recipe.start} is of another kind: {known}, the recipe's is {asked}",
-                remedy="set encoder, feature_side and feature_branch as they are there",
-            )
         encoder = encoder_file.read(Path(recipe.start), generator)
-        encoder = encoder.encoder if isinstance(encoder, encoder_file.OwnFeature) else encoder
+        encoder = encoder.encoder if isinstance(encoder, encoder_file.GeneratorFeature) else encoder
     return encoder.train().requires_grad_(True)
 
 
-def facts(generator: Generator, recipe: Recipe) -> encoder_file.Facts:
+def check_start(space: str, recipe: Recipe) -> None:
+    """Raise UsageError where the recipe begins with an encoder's file that is of another kind than its own."""
+    if recipe.start in ("", "shipped"):
+        return
+    known, asked = encoder_file.check(Path(recipe.start), space), facts(space, recipe)
+    if known != asked:
+        raise UsageError(
+            f"{recipe.start} is of another kind: {known}, the recipe's is {asked}",
+            remedy="set encoder, feature_side and feature_branch as they are there",
+        )
+
+
+def facts(space: str, recipe: Recipe) -> encoder_file.Facts:
     """What the trained encoder's file will say of it."""
-    return encoder_file.Facts(recipe.encoder, generator.space, recipe.feature_side, recipe.feature_branch)
+    return encoder_file.Facts(recipe.encoder, space, recipe.feature_side, recipe.feature_branch)
 
 
 def painter(generator: Generator, size: int) -> Painter:
@@ -136,4 +143,4 @@ def train(setup: Setup, pool: Pool | None, folder: Path) -> Path:
 
     average = engine.train(setup.networks, [setup.step], draw_rows, setup.plan, folder, samples)
     shipped = {key.removeprefix("encoder.encoder."): value for key, value in average.items()}
-    return encoder_file.write(folder / "encoder.safetensors", shipped, facts(drawing.generator, setup.recipe))
+    return encoder_file.write(folder / "encoder.safetensors", shipped, facts(drawing.generator.space, setup.recipe))

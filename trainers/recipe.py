@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vidinv.encoders import encoder_file
 from vidinv.errors import UsageError
 
 CHOICES: dict[str, tuple[object, ...]] = {
-    "encoder": ("light", "published"),
-    "feature_side": (16, 32),
+    "encoder": tuple(encoder_file.FAMILIES),
+    "feature_side": encoder_file.SIDES,
     "optimiser": ("adamw", "ranger"),
     "decay": ("parabola", "step"),
     "pixel_on": ("w", "both"),

@@ -19,7 +19,7 @@ from vidinv.frames import Code
 def load(backend: str = "default", device: str = "auto", encoder: str | Path = "") -> Models:
     """The networks of a backend, from the weights cache; `encoder` is a file of `vidinv train`, else the shipped one.
 
-    Raises WeightsUnavailable when the weights are not there.
+    Raises WeightsUnavailable when the weights are not there, UsageError for a file that is no such encoder.
     """
     return parts.choose(backend).models(requests.pick_device(device), str(encoder))
 

@@ -109,23 +109,35 @@ class RunConfig:
     refine: RefineConfig = field(default_factory=RefineConfig)
 
 
-def load(name_or_path: str = "balanced", overrides: list[str] | None = None) -> RunConfig:
-    """Read a preset of a run by name (`fast`) or a YAML file, then apply `key=value` overrides; see `resolve`."""
-    config = resolve(RunConfig, "run", name_or_path, overrides)
+def load(
+    name_or_path: str = "balanced", overrides: list[str] | None = None, given: dict[str, Any] | None = None
+) -> RunConfig:
+    """Read a preset of a run by name (`fast`) or a YAML file, then take what is `given`, then `key=value` overrides.
+
+    See `resolve`.
+    """
+    config = resolve(RunConfig, "run", name_or_path, overrides, given)
     _check(config)
     return config
 
 
-def resolve(kind: type[Kind], group: str, name_or_path: str, overrides: list[str] | None = None) -> Kind:
-    """A dataclass `kind` from a shipped configuration of `group` (`run`) or a YAML file, then `key=value` overrides.
+def resolve(
+    kind: type[Kind],
+    group: str,
+    name_or_path: str,
+    overrides: list[str] | None = None,
+    given: dict[str, Any] | None = None,
+) -> Kind:
+    """A dataclass `kind` from a shipped configuration of `group` (`run`) or a YAML file, changed.
 
-    Keys may be dotted (`mask.blur=0.03`). Raises UsageError for an unknown key (with the near ones), a value of the
+    First by the values `given` (taken as they are), then by `key=value` overrides, read as YAML; their keys may be
+    dotted (`mask.blur=0.03`). Raises UsageError for an unknown key (with the near ones), a value of the
     wrong type or a name that is not there.
     """
     chosen = _read(group, name_or_path)
     try:
         changes = OmegaConf.from_dotlist(list(overrides or []))
-        values = OmegaConf.to_container(OmegaConf.merge(chosen, changes), resolve=True)
+        values = OmegaConf.to_container(OmegaConf.merge(chosen, given or {}, changes), resolve=True)
     except OmegaConfBaseException as error:
         raise UsageError(f"configuration: {str(error).splitlines()[0]}", remedy="write --set KEY=VALUE") from error
     if not isinstance(values, dict):

@@ -173,7 +173,7 @@ class Track:
 
 @dataclass(frozen=True)
 class Edit:
-    """One requested edit: a direction's name and its strength (1 = one standard deviation of the attribute)."""
+    """One requested edit: a direction's name and its strength (1: see `vidinv.editing.directions.Direction`)."""
 
     name: str
     strength: float

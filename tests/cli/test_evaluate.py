@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from vidinv.cli.main import main
+from vidinv.encoders import encoder_file
 from vidinv.generators import registry
 
 
@@ -48,3 +49,9 @@ def test_the_encoder_is_measured_on_a_generated_face(tmp_path: Path) -> None:
 def test_codes_and_what_they_are_of_go_together(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", "inversion", "--data", "a.mp4", *arguments]) == 2
     assert "codes" in capsys.readouterr().err
+
+
+def test_an_encoder_of_another_generator_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = encoder_file.write(tmp_path / "e.safetensors", {}, encoder_file.Facts("light", "other-w", 16))
+    assert main(["evaluate", "inversion", "--data", "a.mp4", "--method", "encoder", "--encoder", str(path)]) == 2
+    assert "other-w" in capsys.readouterr().err

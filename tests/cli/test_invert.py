@@ -17,8 +17,10 @@ from tests.clips import make_clip
 from tests.runs import STEPS, TINY, frames_of, left_behind, seconds
 from vidinv import config as configs
 from vidinv.cli.main import main
+from vidinv.encoders import encoder_file
 from vidinv.encoders.code_file import CodeReader
 from vidinv.errors import OutputUnwritable
+from vidinv.generators import mobile_stylegan
 from vidinv.media import probe
 
 
@@ -192,3 +194,39 @@ def test_an_interrupted_inversion_resumes_to_the_same_codes(tmp_path: Path) -> N
         "whole.safetensors",
         "killed.safetensors",
     }
+
+
+def own_encoder(path: Path, seed: int) -> Path:
+    tiny = mobile_stylegan.tiny()
+    torch.manual_seed(seed)
+    state = encoder_file.build("light", tiny, 16).state_dict()
+    return encoder_file.write(path, state, encoder_file.Facts("light", tiny.space, 16))
+
+
+def test_codes_are_of_one_encoder(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    encoder = own_encoder(clip.with_name("my #1 [x].safetensors"), seed=3)
+    shipped, own = clip.with_name("shipped.codes"), clip.with_name("own.codes")
+    assert vidinv("invert", clip, "-o", shipped) == vidinv("invert", clip, "-o", own, "--encoder", encoder) == 0
+    assert not torch.equal(CodeReader(shipped).get(0, 0).ws, CodeReader(own).get(0, 0).ws)
+    edit = ("run", clip, "--edit", "age+2", "-o", clip.with_name("out.mp4"))
+    assert vidinv(*edit, "--codes", shipped, "--encoder", encoder) == 2
+    assert vidinv(*edit, "--codes", own) == 2
+    assert capsys.readouterr().err.count("were made with another encoder") == 2
+    assert vidinv(*edit, "--codes", own, "--encoder", encoder) == 0
+
+
+def test_a_job_is_not_continued_with_another_encoder(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = own_encoder(clip.with_name("encoder.safetensors"), seed=3)
+    out = clip.with_name("out.mp4")
+    command = ("run", clip, "--edit", "age+2", "-o", out, "--encoder", encoder, "--set", "segment_seconds=0.2")
+    with monkeypatch.context() as patched:
+        patched.setattr(job.result, "finish", interrupt)
+        assert vidinv(*command) == 130
+    own_encoder(encoder, seed=4)
+    assert vidinv(*command) == 2
+    own_encoder(encoder, seed=3)
+    assert vidinv(*command) == 0
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt

@@ -147,7 +147,7 @@ def test_an_interrupted_job_resumes_to_the_same_output(tmp_path: Path, monkeypat
     seen = 0
     phase = ""
 
-    def begin(name: str, frames: int) -> None:
+    def begin(name: str, frames: int, already: int) -> None:
         nonlocal phase
         phase = name
 

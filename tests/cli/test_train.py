@@ -9,6 +9,7 @@ import pytest
 from trainers.recipe import Recipe
 from vidinv import config as configs
 from vidinv.cli.main import main
+from vidinv.encoders import encoder_file
 
 TRAIN = ["train", "feature-style"]
 
@@ -54,6 +55,8 @@ def test_a_training_goes_on_where_it_stopped_and_not_with_another_recipe(
     changes = ["--config", "tiny", "--set", "pool=8", "--set", "batch=4", "--set", "images=4", "--offline"]
     assert main([*TRAIN, "-o", str(folder), *changes]) == 0
     assert (folder / "encoder.safetensors").stat().st_size > 30e6 and (folder / "checkpoint").is_dir()
+    space = "mobile-stylegan-ffhq-w"
+    assert encoder_file.check(folder / "encoder.safetensors", space) == encoder_file.Facts("light", space, 16)
     assert main([*TRAIN, "-o", str(folder), *changes]) == 2
     assert f"--resume {folder}" in capsys.readouterr().err
     assert main([*TRAIN, "--resume", str(folder), *changes]) == 0

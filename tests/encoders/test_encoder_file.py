@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from vidinv.encoders import encoder_file
 from vidinv.encoders.base import Encoder
 from vidinv.encoders.encoder_file import Facts
-from vidinv.errors import UsageError
+from vidinv.errors import OutputUnwritable, UsageError
 from vidinv.generators import mobile_stylegan
 from vidinv.generators.base import Generator
 
@@ -60,6 +60,17 @@ def test_one_of_another_space_is_refused(stored: Path) -> None:
         encoder_file.check(stored, "other-w")
 
 
+def test_one_of_an_unknown_family_or_feature_is_refused(tmp_path: Path) -> None:
+    for facts in (Facts("heavy", "any-w", 16), Facts("light", "any-w", 64)):
+        with pytest.raises(UsageError, match="known are light, published, with F at 16 or 32"):
+            encoder_file.check(encoder_file.write(tmp_path / "e.safetensors", {}, facts), "any-w")
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(OutputUnwritable, match="cannot write"):
+        encoder_file.write(tmp_path / "none" / "e.safetensors", {}, Facts("light", "any-w", 16))
+
+
 def test_tensors_of_another_encoder_are_refused(tmp_path: Path, generator: Generator) -> None:
     path = encoder_file.write(tmp_path / "e.safetensors", {"a": torch.zeros(2)}, Facts("light", generator.space, 16))
     with pytest.raises(UsageError, match="does not hold the tensors"):
@@ -71,7 +82,7 @@ def test_what_is_no_encoder_is_refused(tmp_path: Path) -> None:
     text.write_text("hello")
     save_file({"a": torch.zeros(2)}, weights)
     for path in (text, weights, tmp_path):
-        with pytest.raises(UsageError, match="is no encoder"):
+        with pytest.raises(UsageError, match="is no encoder that says"):
             encoder_file.check(path, "any-w")
     with pytest.raises(UsageError, match="does not exist"):
         encoder_file.check(tmp_path / "none", "any-w")

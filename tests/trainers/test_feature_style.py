@@ -217,3 +217,16 @@ def test_a_training_can_begin_with_the_weights_of_another(proxy: Proxy, tmp_path
         feature_style.begin(proxy.generator, Recipe(start=str(path), encoder="published"))
     with pytest.raises(UsageError, match="light one"):
         Recipe(start="shipped", encoder="published").check()
+
+
+def test_a_file_says_whether_the_feature_branch_was_trained() -> None:
+    for branch in (True, False):
+        said = feature_style.facts("some-w", Recipe(feature_branch=branch))
+        assert said == encoder_file.Facts("light", "some-w", 16, branch)
+
+
+def test_a_training_can_begin_with_the_shipped_weights(monkeypatch: pytest.MonkeyPatch, proxy: Proxy) -> None:
+    shipped = tiny_encoder(proxy).eval().requires_grad_(False)
+    monkeypatch.setattr(feature_style.encoders, "load", lambda name: {"feature-style-light": shipped}[name])
+    begun = feature_style.begin(proxy.generator, Recipe(start="shipped"))
+    assert begun is shipped and begun.training and next(begun.parameters()).requires_grad

@@ -49,5 +49,6 @@ def invert(
         with progress.show(show) as shown:
             shown.phase("draw", drawn.count(stored, render))
             drawn.write(source, stored, render, pick_device(resolved.device), shown.done)
+        shown.say(f"made {render}")
     if json_to is not None:
         options.write_json(report, json_to)

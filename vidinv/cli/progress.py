@@ -17,11 +17,11 @@ KINDS = ("bar", "json", "none")
 
 
 class Progress(Protocol):
-    """What a job tells: a line, a phase with its number of frames (0 unknown), frames done."""
+    """What a job tells: a line, a phase with its number of frames (0 unknown) and those done before, frames done."""
 
     def say(self, line: str) -> None: ...
 
-    def phase(self, name: str, frames: int) -> None: ...
+    def phase(self, name: str, frames: int, already: int = 0) -> None: ...
 
     def done(self, frames: int) -> None: ...
 
@@ -46,7 +46,7 @@ class Quiet:
 
     def say(self, line: str) -> None: ...
 
-    def phase(self, name: str, frames: int) -> None: ...
+    def phase(self, name: str, frames: int, already: int = 0) -> None: ...
 
     def done(self, frames: int) -> None: ...
 
@@ -55,16 +55,16 @@ class JsonLines:
     """One JSON object a line on standard error: {"event": "say" | "phase" | "progress", ...}."""
 
     def __init__(self) -> None:
-        self.name, self.total, self.frames, self.at, self.begun = "", 0, 0, 0.0, 0.0
+        self.name, self.total, self.frames, self.already, self.at, self.begun = "", 0, 0, 0, 0.0, 0.0
 
     def say(self, line: str) -> None:
         self._write({"event": "say", "text": line})
 
-    def phase(self, name: str, frames: int) -> None:
+    def phase(self, name: str, frames: int, already: int = 0) -> None:
         if self.name:
             self._progress()
-        self.name, self.total, self.frames, self.at = name, frames, 0, time.monotonic()
-        self.begun = self.at
+        self.name, self.total, self.frames, self.already = name, frames, already, already
+        self.at = self.begun = time.monotonic()
         self._write({"event": "phase", "name": name, "frames": frames})
 
     def done(self, frames: int) -> None:
@@ -74,7 +74,7 @@ class JsonLines:
 
     def _progress(self) -> None:
         self.at = time.monotonic()
-        rate = self.frames / max(self.at - self.begun, 1e-6)
+        rate = (self.frames - self.already) / max(self.at - self.begun, 1e-6)
         left = round((self.total - self.frames) / rate, 1) if self.total and rate else None
         facts = {"phase": self.name, "frame": self.frames, "of": self.total, "fps": round(rate, 2), "left_s": left}
         self._write({"event": "progress"} | facts)
@@ -114,10 +114,10 @@ class Bar:
         self.bars.stop()
 
     def say(self, line: str) -> None:
-        self.bars.console.print(line, highlight=False)
+        self.bars.console.print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
-    def phase(self, name: str, frames: int) -> None:
-        self.task = self.bars.add_task(name, total=frames or None, rate="")
+    def phase(self, name: str, frames: int, already: int = 0) -> None:
+        self.task = self.bars.add_task(name, total=frames or None, completed=already, rate="")
         self.begun, self.frames = self.clock(), 0
 
     def done(self, frames: int) -> None:

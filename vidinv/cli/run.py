@@ -90,8 +90,8 @@ def resolve(
         raise UsageError(f"--quality {quality!r} is not known", remedy=f"choose one of {known}")
     if quality is not None and config is not None:
         raise UsageError("--quality and --config both choose a configuration", remedy="give one of them")
-    given = [f"{key}={value}" for key, value in asked.items() if value is not None]
-    return configs.with_edits(configs.load(config or quality or "balanced", given + changes), edits)
+    given = {key: value for key, value in asked.items() if value is not None}
+    return configs.with_edits(configs.load(config or quality or "balanced", changes, given), edits)
 
 
 def perform(request: Request, show: str | None, *, offline: bool, accept: bool) -> dict[str, Any]:
@@ -105,10 +105,11 @@ def perform(request: Request, show: str | None, *, offline: bool, accept: bool) 
     needs = parts.choose(request.config.backend).needs
     if needs and requests.touches_faces(request, moves):
         cache.pull(needs, offline=offline, accept=accept)
+    files = request.writes()
     with progress.show(show) as shown:
         listener = job.Listener(say=shown.say, phase=shown.phase, done=shown.done)
         report = job.run(request, listener)
-    for line in summary.lines(report, request.output.parent):  # below the bars
+    for line in summary.lines(report, files):  # below the bars
         shown.say(line)
     return report
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,7 +44,7 @@ def feature_style(
     """
     from omegaconf import OmegaConf
 
-    from trainers import engine, samples
+    from trainers import checkpoint, engine, samples
     from trainers import feature_style as trainer
     from trainers.recipe import Recipe
 
@@ -58,6 +58,8 @@ def feature_style(
     if known is not None and not known.exists():
         raise UsageError(f"{folder} holds no training", remedy="give -o DIR")
     recipe = configs.resolve(Recipe, "train/feature_style", str(known or config or "light"), changes)
+    if recipe.start not in ("", "shipped"):
+        recipe = replace(recipe, start=str(Path(recipe.start).absolute()))
     recipe.check()
     if not dry_run:
         check_folder(folder, recipe, again=resume is not None)
@@ -67,9 +69,12 @@ def feature_style(
     from vidinv.weights import cache
 
     place = pick_device(device)
+    begun = resume is not None and checkpoint.exists(folder)  # then the checkpoint holds every weight
+    if not begun:
+        trainer.check_start(parts.SPACE, recipe)
     cache.pull(parts.choose("default").needs, offline=offline, accept=accept_licences)
     generator = registry.load("mobile-stylegan-ffhq-1024", place)
-    setup = trainer.set_up(generator, recipe)
+    setup = trainer.set_up(generator, replace(recipe, start="") if begun else recipe)
     if dry_run:
         typer.echo(OmegaConf.to_yaml(asdict(recipe)).rstrip())
         typer.echo(engine.describe(setup.networks, [setup.step], setup.plan))
@@ -92,11 +97,11 @@ def feature_style(
 
 def check_folder(folder: Path, recipe: Recipe, *, again: bool) -> None:
     """UsageError where a new training would hide another, or one to be continued has another recipe."""
-    from omegaconf import OmegaConf
+    from trainers.recipe import Recipe
 
     record = folder / RECIPE
     if again != record.exists():
         state = "holds no training" if again else "holds a training already"
         raise UsageError(f"{folder} {state}", remedy="give -o DIR" if again else f"give --resume {folder}")
-    if again and OmegaConf.to_container(OmegaConf.load(record)) != asdict(recipe):
+    if again and configs.resolve(Recipe, "train/feature_style", str(record)) != recipe:
         raise UsageError(f"{folder} was begun with another recipe", remedy=f"repeat its options: see {record}")

@@ -52,6 +52,8 @@ class Origin:
             return "are of another source"
         for key in sorted(self.settings.keys() | other.settings.keys()):
             here, there = self.settings.get(key), other.settings.get(key)
+            if here != there and key == "encoder":
+                return "were made with another encoder"
             if here != there:
                 return f"were made with {key}={here} and not {there}"
         return None

@@ -18,11 +18,12 @@ from torch import Tensor
 
 from vidinv.encoders import feature_style, feature_style_light
 from vidinv.encoders.base import Encoder
-from vidinv.errors import UsageError
+from vidinv.errors import OutputUnwritable, UsageError
 from vidinv.frames import Code
 from vidinv.generators.base import Generator
 
 KEY = "encoder"  # of the metadata
+SIDES = (16, 32)  # pixels, of a feature code
 FAMILIES: dict[str, Callable[[Generator, int], Encoder]] = {
     "light": lambda generator, side: feature_style_light.for_generator(generator),
     "published": lambda generator, side: feature_style.for_generator(generator, side),
@@ -44,7 +45,7 @@ class Facts:
     feature_branch: bool = True
 
 
-class OwnFeature(Encoder):
+class GeneratorFeature(Encoder):
     """An encoder whose feature branch was not trained: its F is the generator's own, G^K(w), so G(w, F) = G(w)."""
 
     def __init__(self, encoder: Encoder, generator: Generator) -> None:
@@ -54,16 +55,20 @@ class OwnFeature(Encoder):
         self._draw = generator.synthesize  # a bound method is no submodule: the generator's weights are not this one's
 
     def forward(self, image: Tensor, c: Tensor | None = None) -> Code:
-        code = self.encoder(image)
+        code = self.encoder(image, c)
         return replace(code, feature=self._draw(code.ws, stop=code.at))
 
 
 def write(path: Path, state: dict[str, Tensor], facts: Facts) -> Path:
-    """Store an encoder's `state` as fp16, whole or not at all."""
+    """Store an encoder's `state` as fp16, whole or not at all. Raises OutputUnwritable."""
     half = {key: (value.half() if value.is_floating_point() else value).contiguous() for key, value in state.items()}
     partial = path.with_name(f".{path.name}")
-    save_file(half, partial, metadata={KEY: json.dumps(asdict(facts))})
-    return partial.replace(path)
+    try:
+        save_file(half, partial, metadata={KEY: json.dumps(asdict(facts))})
+        return partial.replace(path)
+    except (SafetensorError, OSError) as error:
+        partial.unlink(missing_ok=True)
+        raise OutputUnwritable(f"cannot write {path}: {error}", remedy="make room, or choose another folder") from error
 
 
 def check(path: Path, space: str) -> Facts:
@@ -78,11 +83,17 @@ def check(path: Path, space: str) -> Facts:
             facts = Facts(**json.loads((file.metadata() or {})[KEY]))
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise UsageError(
-            f"{path} is no encoder", remedy="give the encoder.safetensors that vidinv train wrote"
+            f"{path} is no encoder that says what it is",
+            remedy="give the encoder.safetensors of vidinv train (--resume writes that of a finished training anew)",
         ) from error
-    if facts.space != space or facts.family not in FAMILIES:
+    if facts.family not in FAMILIES or facts.feature_side not in SIDES:
         raise UsageError(
-            f"{path} is a {facts.family!r} encoder of the space {facts.space!r}, the generator's is {space!r}",
+            f"{path} is a {facts.family!r} encoder with F at {facts.feature_side}",
+            remedy=f"known are {', '.join(FAMILIES)}, with F at {' or '.join(map(str, SIDES))}",
+        )
+    if facts.space != space:
+        raise UsageError(
+            f"{path} is an encoder of the space {facts.space!r}, the generator's is {space!r}",
             remedy="give an encoder that was trained for this generator",
         )
     return facts
@@ -101,4 +112,4 @@ def read(path: Path, generator: Generator) -> Encoder:
             remedy="train it anew, or use the version that wrote it",
         ) from error
     encoder = encoder.to(generator.w_avg.device).eval().requires_grad_(False)
-    return encoder if facts.feature_branch else OwnFeature(encoder, generator)
+    return encoder if facts.feature_branch else GeneratorFeature(encoder, generator)
