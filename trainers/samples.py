@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 from rich.progress import track
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -81,13 +82,36 @@ def draw_shard(generator: Generator, at: int, seed: int, size: int, batch: int =
 
 
 def draw_pool(generator: Generator, at: int, folder: Path, count: int, size: int = 128) -> None:
-    """Write the shards of a pool of at least `count` samples; those already there are kept."""
+    """Write the shards of a pool of at least `count` samples; those already there are kept.
+
+    Raises UsageError where what is there was drawn for another generator, layer or size.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    check_pool(folder, generator, at, size)
     for seed in track(range(-(-count // SHARD)), description=f"drawing {count} samples"):
         path = folder / f"{seed:05d}.safetensors"
         if not path.exists():
             save_file(draw_shard(generator, at, seed, size), path.with_suffix(".new"))
             os.replace(path.with_suffix(".new"), path)
+
+
+def check_pool(folder: Path, generator: Generator, at: int, size: int) -> None:
+    """Raise UsageError where a shard of `folder`, by its header, was drawn for another generator, layer or size."""
+    spec = generator.layers[at]
+    wanted = {
+        "ws": [SHARD, generator.num_ws, generator.w_dim],
+        "feature": [SHARD, spec.channels, spec.resolution, spec.resolution],
+        "image": [SHARD, 3, size, size],
+    }
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(str(path), framework="pt") as shard:
+            for name, shape in wanted.items():
+                found = shard.get_slice(name).get_shape()
+                if found != shape:
+                    raise UsageError(
+                        f"the pool's {path} holds {name} {found}, not {shape}",
+                        remedy="draw another pool",
+                    )
 
 
 def load_pool(folder: Path) -> Pool:
@@ -96,15 +120,6 @@ def load_pool(folder: Path) -> Pool:
     if not shards:
         raise FileNotFoundError(f"no pool in {folder} (draw one: python -m trainers.samples -o {folder})")
     return Pool(*(torch.cat([shard[name] for shard in shards]) for name in ("ws", "feature", "image")))
-
-
-def check_pool(pool: Pool, generator: Generator, at: int, folder: Path) -> None:
-    """Raise UsageError for a pool that was drawn for another generator or layer."""
-    spec = generator.layers[at]
-    wanted = (generator.num_ws, generator.w_dim), (spec.channels, spec.resolution, spec.resolution)
-    found = tuple(pool.ws.shape[1:]), tuple(pool.feature.shape[1:])
-    if found != wanted:
-        raise UsageError(f"the pool in {folder} holds {found}, this training takes {wanted}", remedy="draw another")
 
 
 def main() -> None:

@@ -200,10 +200,12 @@ def test_with_photos_half_a_batch_is_of_them_and_every_flag_is_true(proxy: Proxy
     assert not alone.synthetic.any() and alone.whole.all()
 
 
-def test_a_pool_of_another_layer_is_refused(proxy: Proxy, pool: Pool) -> None:
-    samples.check_pool(pool, proxy.generator, AT, Path("pool"))
-    with pytest.raises(UsageError, match="draw another"):
-        samples.check_pool(pool, proxy.generator, AT + 1, Path("pool"))
+def test_a_pool_of_another_layer_or_size_is_refused_before_more_is_drawn(proxy: Proxy, tmp_path: Path) -> None:
+    samples.draw_pool(proxy.generator, AT, tmp_path, 1, size=32)
+    for at, size in ((AT + 1, 32), (AT, 64)):
+        with pytest.raises(UsageError, match="draw another"):
+            samples.draw_pool(proxy.generator, at, tmp_path, 2 * samples.SHARD, size=size)
+    assert [path.name for path in tmp_path.iterdir()] == ["00000.safetensors"]
 
 
 def test_a_training_can_begin_with_the_weights_of_another(proxy: Proxy, tmp_path: Path) -> None:

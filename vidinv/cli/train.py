@@ -89,7 +89,6 @@ def feature_style(
             place_of_pool.symlink_to(pool.absolute(), target_is_directory=True)  # so that --resume finds it
         samples.draw_pool(generator, setup.drawing.at, place_of_pool, recipe.pool, min(recipe.size, generator.sizes[0]))
         drawn = samples.load_pool(place_of_pool)
-        samples.check_pool(drawn, generator, setup.drawing.at, place_of_pool)
     typer.echo(trainer.train(setup, drawn, folder))
     if setup.photos is not None and setup.photos.bad:
         typer.echo(f"{len(setup.photos.bad)} of {len(setup.photos.files)} photos were passed over", err=True)
