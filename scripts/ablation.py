@@ -28,8 +28,8 @@ PAPER = {  # Table 4, after 480 000 images half of which are photos; ID is of an
     "B": {"ssim": 0.489, "psnr": 19.44, "lpips": 0.192, "id": 0.635},
 }
 METRICS = ("psnr", "ssim", "lpips", "id", "id_other", "frechet_mobilenet_v2")
-CURVES = {"pixel2": "squared error", "lpips2": "LPIPS", "id2": "1 - ArcFace similarity"}  # of x2 = G(w, F)
-SMOOTH = 20  # lines of the log that a point of a curve is the mean of
+CURVES = {"pixel2": "squared error", "lpips2": "LPIPS, sum over its scales", "id2": "1 - ArcFace similarity"}  # of x2 = G(w, F)
+SMOOTH = 6  # a point of a curve is the mean over one part in so many of its log
 
 
 def train(name: str, args: argparse.Namespace) -> Path:
@@ -69,9 +69,10 @@ def draw(folders: dict[str, Path], target: Path) -> None:
         for name, folder in folders.items():
             lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
             values = {line["images"]: line[f"encoder/{key}"] for line in lines if f"encoder/{key}" in line}
-            if len(values) >= SMOOTH:  # B has no x2
+            if values:  # B has no x2
                 images, found = np.array(sorted(values.items())).T  # a training that was cut off logs some lines twice
-                axes.plot(images[SMOOTH - 1 :], np.convolve(found, np.ones(SMOOTH) / SMOOTH, "valid"), label=name)
+                window = max(1, len(values) // SMOOTH)
+                axes.plot(images[window - 1 :], np.convolve(found, np.ones(window) / window, "valid"), label=name)
         axes.set(xlabel="images", title=label)
         axes.legend()
     figure.savefig(target, dpi=110)

@@ -67,7 +67,13 @@ def set_up(generator: Generator, recipe: Recipe, judges: objective.Judges | None
         return torch.optim.AdamW(parameters, lr=recipe.rate, betas=(0.9, 0.99), weight_decay=1e-4)
 
     plan = engine.Plan(
-        recipe.images, recipe.batch, recipe.schedule, accelerator=device, clip=recipe.clip, ema=recipe.ema
+        recipe.images,
+        recipe.batch,
+        recipe.schedule,
+        accelerator=device,
+        clip=recipe.clip,
+        ema=recipe.ema,
+        save_every=recipe.save_every,
     )
     engine.check({"encoder": encoder}, [], plan)
     photos = open_photos(Path(recipe.photos), recipe.size) if recipe.photos else None

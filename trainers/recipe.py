@@ -50,6 +50,7 @@ class Recipe:
     decay: str = "parabola"  # down to 3 %; "step": to a tenth after ten twelfths
     ema: float = 0.995
     clip: float = 2.0
+    save_every: int = 2000  # images between checkpoints
 
     # Losses against known codes, synthetic samples only; normalised by the codes' own variance.
     w: float = 1.0
