@@ -28,7 +28,8 @@ PAPER = {  # Table 4, after 480 000 images half of which are photos; ID is of an
     "B": {"ssim": 0.489, "psnr": 19.44, "lpips": 0.192, "id": 0.635},
 }
 METRICS = ("psnr", "ssim", "lpips", "id", "id_other", "frechet_mobilenet_v2")
-CURVES = {"pixel2": "squared error", "lpips2": "LPIPS, sum over its scales", "id2": "1 - ArcFace similarity"}  # of x2 = G(w, F)
+# Of x2 = G(w, F).
+CURVES = {"pixel2": "squared error", "lpips2": "LPIPS, sum over its scales", "id2": "1 - ArcFace similarity"}
 SMOOTH = 6  # a point of a curve is the mean over one part in so many of its log
 
 
