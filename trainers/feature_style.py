@@ -87,11 +87,8 @@ def begin(generator: Generator, recipe: Recipe) -> Encoder:
         return encoder_file.build(recipe.encoder, generator, recipe.feature_side)
     check_start(generator.space, recipe)
     if recipe.start == "shipped":
-        encoder = encoders.load("feature-style-light")
-    else:
-        encoder = encoder_file.read(Path(recipe.start), generator)
-        encoder = encoder.encoder if isinstance(encoder, encoder_file.GeneratorFeature) else encoder
-    return encoder.train().requires_grad_(True)
+        return encoders.load("feature-style-light").train().requires_grad_(True)
+    return encoder_file.trained(Path(recipe.start), generator)
 
 
 def check_start(space: str, recipe: Recipe) -> None:

@@ -11,6 +11,7 @@ from vidinv.cli import options, progress
 from vidinv.cli.run import perform, resolve
 
 
+@options.of_job
 def invert(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A picture or a video.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The codes (.safetensors).")],
@@ -19,18 +20,8 @@ def invert(
         typer.Option("--render", metavar="FILE", help="Source, G(w) and G(w, F): .png for a few faces, .mp4 for all."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace codes that exist.")] = False,
-    faces: options.Faces = None,
-    quality: options.Quality = None,
-    backend: options.Backend = None,
-    encoder: options.Encoder = None,
-    device: options.Device = None,
-    offline: options.Offline = False,
-    accept_licences: options.AcceptLicences = False,
-    show: options.Show = None,
-    config: options.Config = None,
-    changes: options.Changes = None,
-    json_to: options.JsonTo = None,
-    debug: options.Debug = False,
+    *,
+    common: options.Job,
 ) -> None:
     """Invert the faces of a picture or a video: w+ and F of each, for `vidinv run --codes` and for your own code.
 
@@ -39,16 +30,15 @@ def invert(
     from stages import drawn
     from stages.request import Request, pick_device
 
-    asked = {"faces": faces, "device": device, "backend": backend, "encoder": encoder}
-    resolved = resolve(quality, config, asked, changes or [], [])
+    resolved = resolve(common)
     drawn.check(render, source, output, overwrite)
     request = Request(source, output, resolved, overwrite=overwrite, codes=output, only_codes=True)
-    report = perform(request, show, offline=offline, accept=accept_licences)
+    report = perform(request, common.show, offline=common.offline, accept=common.accept_licences)
     if render is not None:
         stored = drawn.open_stored(source, output)
-        with progress.show(show) as shown:
+        with progress.show(common.show) as shown:
             shown.phase("draw", drawn.count(stored, render))
             drawn.write(source, stored, render, pick_device(resolved.device), shown.done)
         shown.say(f"made {render}")
-    if json_to is not None:
-        options.write_json(report, json_to)
+    if common.json_to is not None:
+        options.write_json(report, common.json_to)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import json
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
@@ -26,6 +30,47 @@ Show = Annotated[
 ]
 JsonTo = Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write JSON there; - is standard output.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every command that inverts faces takes: which, how and with what, and how it shows itself."""
+
+    faces: Faces = None
+    quality: Quality = None
+    backend: Backend = None
+    encoder: Encoder = None
+    device: Device = None
+    offline: Offline = False
+    accept_licences: AcceptLicences = False
+    show: Show = None
+    config: Config = None
+    changes: Changes = None
+    json_to: JsonTo = None
+    debug: Debug = False
+
+
+def of_job(command: Callable[..., None]) -> Callable[..., None]:
+    """`command(..., *, common: Job)` as typer reads it: an option for every field of Job instead of `common`."""
+
+    @functools.wraps(command)
+    def call(**given: Any) -> None:
+        common = Job(**{field.name: given.pop(field.name) for field in fields(Job)})
+        command(**given, common=common)
+
+    hints = get_type_hints(command, include_extras=True)
+    own = [
+        parameter.replace(annotation=hints[name], kind=parameter.KEYWORD_ONLY)
+        for name, parameter in inspect.signature(command).parameters.items()
+        if name != "common"
+    ]
+    shared = [
+        inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=kind)
+        for field, kind in zip(fields(Job), get_type_hints(Job, include_extras=True).values(), strict=True)
+    ]
+    call.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
+    call.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *shared)}
+    return call
 
 
 def write_json(value: Any, target: str) -> None:

@@ -17,17 +17,13 @@ if TYPE_CHECKING:
     from stages.request import Request
 
 
+@options.of_job
 def run(
     source: Annotated[Path, typer.Argument(metavar="IN", help="The video.")],
     edit: Annotated[list[str] | None, typer.Option("--edit", metavar="E", help="NAME+S or NAME-S; repeatable.")] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Default: IN's name with .edited.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")] = False,
-    faces: options.Faces = None,
     blend: Annotated[str | None, typer.Option(metavar="auto|residual|replace", help="How the edit is put in.")] = None,
-    quality: options.Quality = None,
-    backend: options.Backend = None,
-    encoder: options.Encoder = None,
-    device: options.Device = None,
     codec: Annotated[str | None, typer.Option(metavar="NAME|lossless", help="Video codec of the output.")] = None,
     crf: Annotated[int | None, typer.Option(help="Quality of the codec; lower is better.")] = None,
     preview: Annotated[
@@ -41,28 +37,14 @@ def run(
         typer.Option("--codes", metavar="FILE", help="The inversion: used if it is there, else made and kept."),
     ] = None,
     keep_job: Annotated[bool, typer.Option("--keep-job", help="Keep the job folder (it holds faces).")] = False,
-    offline: options.Offline = False,
-    accept_licences: options.AcceptLicences = False,
-    show: options.Show = None,
-    config: options.Config = None,
-    changes: options.Changes = None,
-    json_to: options.JsonTo = None,
-    debug: options.Debug = False,
+    *,
+    common: options.Job,
 ) -> None:
     """Edit the face of a video; every other sample, stream and timestamp is kept.
 
     Example: vidinv run talk.mp4 --edit age+2 --edit smile-1 -o older.mp4
     """
-    asked = {
-        "faces": faces,
-        "blend": blend,
-        "device": device,
-        "backend": backend,
-        "encoder": encoder,
-        "codec": codec,
-        "crf": crf,
-    }
-    resolved = resolve(quality, config, asked, changes or [], edit or [])
+    resolved = configs.with_edits(resolve(common, blend=blend, codec=codec, crf=crf), edit or [])
     target = output or source.with_name(f"{source.stem}.edited{source.suffix}")
     from stages.request import Request
 
@@ -76,22 +58,22 @@ def run(
         keep_job=keep_job,
         codes=codes,
     )
-    report = perform(request, show, offline=offline, accept=accept_licences)
-    if json_to is not None:
-        options.write_json(report, json_to)
+    report = perform(request, common.show, offline=common.offline, accept=common.accept_licences)
+    if common.json_to is not None:
+        options.write_json(report, common.json_to)
 
 
-def resolve(
-    quality: str | None, config: str | None, asked: dict[str, Any], changes: list[str], edits: list[str]
-) -> RunConfig:
-    """The preset or file, then the options, then --set."""
+def resolve(common: options.Job, **own: str | int | None) -> RunConfig:
+    """The preset or file, then the options (the command's `own` among them), then --set."""
+    quality, config = common.quality, common.config
     if quality is not None and quality not in configs.CHOICES["quality"]:
         known = ", ".join(configs.CHOICES["quality"])
         raise UsageError(f"--quality {quality!r} is not known", remedy=f"choose one of {known}")
     if quality is not None and config is not None:
         raise UsageError("--quality and --config both choose a configuration", remedy="give one of them")
+    asked = {key: getattr(common, key) for key in ("faces", "backend", "encoder", "device")} | own
     given = {key: value for key, value in asked.items() if value is not None}
-    return configs.with_edits(configs.load(config or quality or "balanced", changes, given), edits)
+    return configs.load(config or quality or "balanced", common.changes, given)
 
 
 def perform(request: Request, show: str | None, *, offline: bool, accept: bool) -> dict[str, Any]:

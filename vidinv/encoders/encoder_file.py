@@ -101,6 +101,12 @@ def check(path: Path, space: str) -> Facts:
 
 def read(path: Path, generator: Generator) -> Encoder:
     """The encoder in `path`, frozen, in eval mode, on the generator's device. Raises UsageError as `check` does."""
+    encoder = trained(path, generator).to(generator.w_avg.device).eval().requires_grad_(False)
+    return encoder if check(path, generator.space).feature_branch else GeneratorFeature(encoder, generator)
+
+
+def trained(path: Path, generator: Generator) -> Encoder:
+    """The network in `path` as a training left it, to go on with, on the CPU. Raises UsageError as `check` does."""
     facts = check(path, generator.space)
     with torch.random.fork_rng():
         encoder = build(facts.family, generator, facts.feature_side)
@@ -111,5 +117,4 @@ def read(path: Path, generator: Generator) -> Encoder:
             f"{path} does not hold the tensors of a {facts.family!r} encoder",
             remedy="train it anew, or use the version that wrote it",
         ) from error
-    encoder = encoder.to(generator.w_avg.device).eval().requires_grad_(False)
-    return encoder if facts.feature_branch else GeneratorFeature(encoder, generator)
+    return encoder
