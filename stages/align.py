@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from stages.graph import Stage
 from vidinv.faces import alignment
-from vidinv.frames import Array, Colour, FaceBatch, Planes, Rect, Track, Work
+from vidinv.frames import Array, Colour, FaceBatch, FrameBatch, Planes, Rect, Track, Work
 from vidinv.media import colour as colours
+from vidinv.media import reader
+
+Wanted = Mapping[tuple[int, int], Array]  # (frame, track) -> to_frame [2,3] of its crop
 
 
 def build(tracks: tuple[Track, ...], size: int) -> Stage:
@@ -43,6 +48,19 @@ def build(tracks: tuple[Track, ...], size: int) -> Stage:
             yield replace(work, faces=faces)
 
     return align
+
+
+def faces(source: Path, wanted: Wanted, size: int) -> Iterator[tuple[FrameBatch, tuple[int, int], Tensor]]:
+    """Frame, (frame, track) and aligned face [1,3,size,size] in [-1,1] of each that is wanted, in order of frame."""
+    here: dict[int, list[tuple[int, int]]] = {}
+    for key in sorted(wanted):
+        here.setdefault(key[0], []).append(key)
+    for batch in reader.read(source, batch=1):
+        for key in here.pop(batch.index[0], []):
+            face = torch.from_numpy(crop(batch.native[0], batch.colour, wanted[key], size))
+            yield batch, key, face.permute(2, 0, 1)[None] * 2 - 1  # HWC -> 1CHW
+        if not here:
+            return
 
 
 def rescale(to_frame: Array, crop_size: int, size: int) -> Array:

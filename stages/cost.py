@@ -11,7 +11,9 @@ FACE_SECONDS = 0.5  # per face, everything but refinement
 PICTURE_SECONDS = 0.2  # per picture of 512 pixels
 STEP_SECONDS = 0.5  # per refinement step through the whole synthesis
 QUICK_STEP_SECONDS = 0.18  # and through the proxy head
+TUNE_SECONDS = 0.3  # per picture that the encoder is tuned on
 CODE_MB = 0.3  # of the disk, per face whose codes are kept
+TUNE_MB = 380  # of the disk, while the encoder is tuned
 
 
 def line(request: Request, info: VideoInfo, analysis: Analysis, span: tuple[int, int], *, inverts: bool) -> str:
@@ -19,11 +21,15 @@ def line(request: Request, info: VideoInfo, analysis: Analysis, span: tuple[int,
     config, (start, stop) = request.config, span
     faces = sum(int(((track.frames >= start) & (track.frames < stop)).sum()) for track in analysis.tracks)
     seconds = faces * FACE_SECONDS + (stop - start) * 0.02
+    tunes = inverts and config.tune == "encoder"
     if inverts:
         seconds += _refinement(config, analysis, faces)
+    if tunes:
+        seconds += config.tuning.steps * config.tuning.batch * TUNE_SECONDS
     share = (stop - start) / max(analysis.frame_count, 1)
     video = max(info.bit_rate * info.duration_s / 8, request.source.stat().st_size) * share / 1e6
     disk = 2 * video * (not request.only_codes) + CODE_MB * faces * (inverts and request.codes is not None)
+    disk += TUNE_MB * tunes
     return (
         f"{stop - start} frames, {faces} faces in {len(analysis.shots)} shots; about {seconds / 60:.1f} min "
         f"on two cores at quality {config.quality}; about {disk:.0f} MB of disk"

@@ -20,7 +20,7 @@ from vidinv.frames import Code, FrameBatch
 from vidinv.generators import registry as generators
 from vidinv.generators.base import Generator
 from vidinv.generators.ops import resize
-from vidinv.media import picture, reader, remux
+from vidinv.media import picture, remux
 from vidinv.media.probe import probe
 from vidinv.media.writer import SEGMENT_SUFFIX, SegmentWriter
 
@@ -92,16 +92,9 @@ def open_stored(source: Path, codes: Path) -> CodeReader:
 
 def faces(source: Path, stored: CodeReader, wanted: set[tuple[int, int]]) -> Iterator[tuple[FrameBatch, Tensor, Code]]:
     """Frame, aligned face [1,3,S,S] in [-1,1] and code of each wanted (frame, track), in order of frame."""
-    here: dict[int, list[int]] = {}
-    for frame, track in sorted(wanted):
-        here.setdefault(frame, []).append(track)
-    for batch in reader.read(source, batch=1):
-        for track in here.pop(batch.index[0], []):
-            to_frame = stored.rows.to_frame[stored.row_of[batch.index[0], track]]
-            face = torch.from_numpy(align.crop(batch.native[0], batch.colour, to_frame, stored.rows.crop))
-            yield batch, face.permute(2, 0, 1)[None] * 2 - 1, stored.get(batch.index[0], track)  # HWC -> 1CHW
-        if not here:
-            return
+    rows = {key: stored.rows.to_frame[stored.row_of[key]] for key in wanted}
+    for batch, key, face in align.faces(source, rows, stored.rows.crop):
+        yield batch, face, stored.get(*key)
 
 
 def spread(stored: CodeReader, count: int) -> set[tuple[int, int]]:

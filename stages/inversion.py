@@ -30,6 +30,8 @@ def origin(config: RunConfig, backend: Backend, source_digest: str, encoder: str
     """
     settings: dict[str, Any] = {name: getattr(config, name) for name in (*DECIDING, "cut_threshold")}
     groups = {"smooth": asdict(config.smooth), "refine": asdict(config.refine), "descent": asdict(refine.Settings())}
+    if config.tune == "encoder":
+        groups["tuning"] = asdict(config.tuning)
     for name, group in groups.items():
         settings |= {f"{name}.{key}": value for key, value in _flat(group).items()}
     settings |= {f"weights.{name}": catalog.CATALOG[name].archive_sha256 for name in backend.needs}

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from stages import analyse, cost, decode, inversion, parts, render, result, tracks
+from stages import analyse, cost, decode, inversion, parts, render, result, tracks, tune
 from stages import request as requests
 from stages.folder import JobFolder
 from stages.request import Moves, Request
@@ -116,6 +116,9 @@ def _run(
     if inversion.encoder_digest(config) != encoder:
         raise UsageError(f"{config.encoder} changed while the job ran", remedy="run again")
     listener.say(cost.line(request, info, analysis, (start, stop), inverts=inversion.is_due(codes)))
+    if models is not None and config.tune == "encoder" and inversion.is_due(codes):
+        told = tune.Told(listener.phase, listener.done)
+        models = tune.tuned(models, request.source, analysis.tracks, (start, stop), config, folder, told)
     prepared = render.Prepared(
         request=request,
         info=info,

@@ -66,7 +66,7 @@ def inverted(job: Prepared, timing: dict[str, Any]) -> dict[str, Any]:
     request, analysis = job.request, job.analysis
     return {
         "input": {"path": request.source.name, "frames": analysis.frame_count},
-        "output": {"path": request.output.name, "quality": request.config.quality},
+        "output": {"path": request.output.name, "quality": request.config.quality, "tune": request.config.tune},
         "faces": sum(len(track.frames) for track in analysis.tracks),
         "tracks": [{"id": track.id, "frames": len(track.frames)} for track in analysis.tracks],
         "versions": installed(),
@@ -99,7 +99,8 @@ def _output(request: Request) -> dict[str, Any]:
     if request.codes is not None:
         paths["codes"] = request.codes.name
     config = request.config
-    return paths | {"codec": config.codec, "crf": config.crf, "quality": config.quality, "blend": config.blend}
+    how = {name: getattr(config, name) for name in ("codec", "crf", "quality", "tune", "blend")}
+    return paths | how
 
 
 def _edit(direction: Direction, strength: float) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from trainers import checkpoint
-from trainers.log import Log
+from trainers.log import Bar, Log, Shown
 from vidinv.errors import UsageError, VidinvError
 
 Networks = Mapping[str, nn.Module]
@@ -80,8 +80,11 @@ def train(
     plan: Plan,
     folder: Path,
     samples: Samples | None = None,
+    shown: Shown | None = None,
 ) -> dict[str, Tensor]:
     """Train to `plan.images`, continuing what `folder` holds; returns the averaged weights, `NETWORK.KEY` -> tensor.
+
+    A bar shows how far it is, unless that is to be `shown` otherwise.
 
     Raises UsageError for a plan that cannot be, VidinvError when a loss is not finite (the last checkpoint stays).
     """
@@ -113,8 +116,8 @@ def train(
     share = plan.batch // fabric.world_size
     rows = slice(fabric.global_rank * share, (fabric.global_rank + 1) * share)
     latest: dict[str, Tensor] = {}  # since the last line of the log: not every step runs on every turn
-    with Log(folder, plan.images, enabled=fabric.is_global_zero) as log:
-        log.begin(state.turn * plan.batch)
+    seen = state.turn * plan.batch
+    with Log(folder, plan.images, seen, shown or Bar(), enabled=fabric.is_global_zero) as log:
         while state.turn * plan.batch < plan.images:
             latest |= _turn(fabric, ready, steps, optimisers, rates, draw, plan, state, rows)
             _average(state, networks, trained, plan.ema)

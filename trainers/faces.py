@@ -77,14 +77,14 @@ class Source:
         if recipe.paste:
             feature = paste_cells(feature, random)
         whole = (feature == own).flatten(1).all(1).cpu()
-        image = self.paint(ws, feature, self.at).clamp(-1.1, 1.1)
+        image = self._paint(ws, feature)
         seen = image
         if self.pool is not None:
             pick = torch.randint(len(self.pool) // 2, (count - fresh,), generator=random) * 2
             pick += torch.arange(fresh, count) % 2  # even samples of a pool are pasted, odd ones are not
             whole = torch.cat([whole, pick % 2 == 1])
             known = [part[pick].float().to(ws) for part in (self.pool.ws, self.pool.feature)]
-            drawn = self.paint(*known, self.at).clamp(-1.1, 1.1)
+            drawn = self._paint(*known)
             true = resize(self.pool.image[pick].float().to(ws) / 127.5 - 1, drawn.shape[-1])
             ws, feature = torch.cat([ws, known[0]]), torch.cat([feature, known[1]])
             image, seen = torch.cat([image, drawn]), torch.cat([seen, true])
@@ -98,6 +98,11 @@ class Source:
             seen = degrade(seen, random)
         masks = (exact, whole, torch.ones(count, dtype=torch.bool), torch.full((count,), done))
         return Batch(ws, feature, image, seen, *(mask.to(ws.device) for mask in masks))
+
+    def _paint(self, ws: Tensor, feature: Tensor) -> Tensor:
+        """Pictures in the precision that the losses' pictures have."""
+        with torch.autocast(ws.device.type, torch.bfloat16):
+            return self.paint(ws, feature, self.at).float().clamp(-1.1, 1.1)
 
     def _photos(self, count: int, seed: int, done: int) -> Batch:
         assert self.photos is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Protocol
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
@@ -12,37 +13,56 @@ from torch.utils.tensorboard import SummaryWriter
 from vidinv.media import picture
 
 
-class Log:
-    """Context manager; a process that is not `enabled` stays silent."""
+class Shown(Protocol):
+    """How far a training is, for people to see."""
 
-    def __init__(self, folder: Path, images: int, *, enabled: bool) -> None:
-        self.folder, self.images, self.enabled = folder, images, enabled
+    def begin(self, images: int, seen: int) -> None: ...
+
+    def advance(self, images: int) -> None: ...
+
+    def end(self) -> None: ...
+
+
+class Bar:
+    """A bar of its own on the terminal."""
+
+    def begin(self, images: int, seen: int) -> None:
+        speed = TextColumn("{task.fields[speed]}")
+        self.bar = Progress(TextColumn("training"), BarColumn(), MofNCompleteColumn(), speed, TimeRemainingColumn())
+        self.task = self.bar.add_task("training", total=images, completed=seen, speed="")
+        self.bar.start()
+
+    def advance(self, images: int) -> None:
+        self.bar.advance(self.task, images)
+        rate = self.bar.tasks[self.task].speed
+        self.bar.update(self.task, speed="" if rate is None else f"{rate:.1f} images/s")
+
+    def end(self) -> None:
+        self.bar.stop()
+
+
+class Log:
+    """Context manager from `seen` images on; a process that is not `enabled` stays silent."""
+
+    def __init__(self, folder: Path, images: int, seen: int, shown: Shown, *, enabled: bool) -> None:
+        self.folder, self.images, self.seen, self.shown, self.enabled = folder, images, seen, shown, enabled
 
     def __enter__(self) -> Log:
         if self.enabled:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.board = SummaryWriter(str(self.folder / "tensorboard"))
-            speed = TextColumn("{task.fields[speed]}")
-            self.bar = Progress(TextColumn("training"), BarColumn(), MofNCompleteColumn(), speed, TimeRemainingColumn())
-            self.bar.start()
+            self.shown.begin(self.images, self.seen)
         return self
 
     def __exit__(self, *_: object) -> None:
         if self.enabled:
-            self.bar.stop()
+            self.shown.end()
             self.board.close()
-
-    def begin(self, seen: int) -> None:
-        """Show the bar, `seen` images in."""
-        if self.enabled:
-            self.task = self.bar.add_task("training", total=self.images, completed=seen, speed="")
 
     def advance(self, images: int) -> None:
         """`images` more were seen."""
         if self.enabled:
-            self.bar.advance(self.task, images)
-            rate = self.bar.tasks[self.task].speed
-            self.bar.update(self.task, speed="" if rate is None else f"{rate:.1f} images/s")
+            self.shown.advance(images)
 
     def write(self, turn: int, seen: int, parts: dict[str, float]) -> None:
         """One line in `log.jsonl` and the same scalars for TensorBoard, by images seen."""

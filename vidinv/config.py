@@ -23,6 +23,7 @@ CHOICES = {
     "quality": ("fast", "balanced", "best"),
     "blend": ("auto", "residual", "replace"),
     "device": ("auto", "cpu", "cuda"),
+    "tune": ("none", "encoder"),
     "engine": ("eager",),
     "backend": ("default", "tiny"),
     "landmarks": ("2d106", "fan"),
@@ -80,6 +81,17 @@ class RefineConfig:
 
 
 @dataclass(frozen=True)
+class TuneConfig:
+    """How an encoder is tuned to a clip before it inverts it."""
+
+    faces: int = 96  # at most, evenly over the clip
+    steps: int = 200
+    batch: int = 4  # faces a step
+    rate: float = 1e-4
+    keep: float = 1.0  # pull of w+ to what the encoder said before
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """Everything that decides what a run writes; equal config and source give an equal output."""
 
@@ -90,6 +102,7 @@ class RunConfig:
     threads: int = 0  # 0: every core the process may use
     reader: str = "pyav"  # of the analysis; decord (extra [decord]) gives RGB only, so the render always takes pyav
     encoder: str = ""  # a file that `vidinv train` wrote; the shipped encoder if empty
+    tune: str = "none"  # to the clip, before its faces are inverted: the encoder
     landmarks: str = "2d106"  # fan needs the extra [face-alignment] and its weights on this machine
     faces: str = "largest"
     edits: tuple[str, ...] = ()
@@ -107,6 +120,7 @@ class RunConfig:
     smooth: SmoothConfig = field(default_factory=SmoothConfig)
     mask: MaskConfig = field(default_factory=MaskConfig)
     refine: RefineConfig = field(default_factory=RefineConfig)
+    tuning: TuneConfig = field(default_factory=TuneConfig)
 
 
 def load(
@@ -247,5 +261,10 @@ def _check(config: RunConfig) -> None:
     for name in ("crop", "batch", "detect_every", "measure_every", "preview_size"):
         if getattr(config, name) < 1:
             raise UsageError(f"{name} must be at least 1, got {getattr(config, name)}", remedy=f"set {name}=1 or more")
+    for name in ("faces", "steps", "batch"):
+        if getattr(config.tuning, name) < 1:
+            raise UsageError(
+                f"tuning.{name} must be at least 1", remedy="use --tune none to leave the encoder as it is"
+            )
     if config.mask.parse_every < 1 or config.segment_seconds <= 0:
         raise UsageError("mask.parse_every and segment_seconds must be positive", remedy="leave them at their defaults")

@@ -196,6 +196,43 @@ def test_an_interrupted_inversion_resumes_to_the_same_codes(tmp_path: Path) -> N
     }
 
 
+TUNE = ["--tune", "encoder", "--set", "tuning.steps=8", "--set", "tuning.rate=0.001", "--set", "tuning.faces=5"]
+
+
+def test_a_tuned_encoder_gives_other_codes_and_says_so(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plain, tuned, again = (clip.with_name(f"{name}.codes") for name in ("plain", "tuned", "again"))
+    assert vidinv("invert", clip, "-o", plain) == vidinv("invert", clip, "-o", tuned, *TUNE) == 0
+    assert vidinv("invert", clip, "-o", again, *TUNE, "--json", clip.with_name("again.json")) == 0
+    assert not torch.equal(CodeReader(plain).get(0, 0).feature, CodeReader(tuned).get(0, 0).feature)
+    assert tuned.read_bytes() == again.read_bytes()
+    assert json.loads(clip.with_name("again.json").read_text())["output"]["tune"] == "encoder"
+    edit = ("run", clip, "--edit", "age+2", "-o", clip.with_name("out.mp4"), "--codes", tuned)
+    assert vidinv(*edit) == 2 and "tun" in capsys.readouterr().err
+    assert vidinv(*edit, *TUNE) == 0
+    assert not list(clip.parent.glob("*.vidinv"))
+
+
+def test_a_job_stopped_while_it_tunes_or_after_goes_on_to_the_same_codes(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mp4", frames=20)
+    changes = ["backend=tiny", "crop=64", *(key for key in STEPS if key != "--set"), "segment_seconds=0.2"]
+    settings = configs.load("balanced", [*changes, "tune=encoder", *TUNE[3::2]])
+    whole = tmp_path / "whole.safetensors"
+    job.run(Request(source, whole, settings, codes=whole, only_codes=True))
+    for after in (20 + 20, 20 + 32 + 11):  # frames analysed, faces tuned on, frames inverted
+        killed, seen = tmp_path / f"killed{after}.safetensors", [0]
+
+        def interrupt(frames: int, after: int = after, seen: list[int] = seen) -> None:
+            seen[0] += frames
+            if seen[0] >= after:
+                raise KeyboardInterrupt
+
+        request = Request(source, killed, settings, codes=killed, only_codes=True)
+        with pytest.raises(KeyboardInterrupt):
+            job.run(request, job.Listener(done=interrupt))
+        job.run(request)
+        assert killed.read_bytes() == whole.read_bytes()
+
+
 def own_encoder(path: Path, seed: int) -> Path:
     tiny = mobile_stylegan.tiny()
     torch.manual_seed(seed)

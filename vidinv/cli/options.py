@@ -20,6 +20,9 @@ Backend = Annotated[str | None, typer.Option(metavar="NAME", help="Generator and
 Encoder = Annotated[
     str | None, typer.Option(metavar="FILE", help="Your own encoder (of vidinv train); the shipped one if not given.")
 ]
+Tune = Annotated[
+    str | None, typer.Option(metavar="none|encoder", help="What is tuned to the clip before it is inverted.")
+]
 Device = Annotated[str | None, typer.Option(metavar="auto|cpu|cuda", help="Where the networks run.")]
 Config = Annotated[str | None, typer.Option(metavar="FILE|NAME", help="Configuration, or a preset's name.")]
 Changes = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key.")]
@@ -40,6 +43,7 @@ class Job:
     quality: Quality = None
     backend: Backend = None
     encoder: Encoder = None
+    tune: Tune = None
     device: Device = None
     offline: Offline = False
     accept_licences: AcceptLicences = False

@@ -1,7 +1,8 @@
 """The light Feature-Style encoder: a residual network with a style branch (w+) and a feature branch (F).
 
-Same idea as the published encoder (Sec. 3.1 of the paper) at a size for two CPU cores: 128x128 input, stages at
-64, 32, 16, 8 and 4; F from a small U-Net decoder at 16x16; w+ from a shared vector and low-rank rows per slot.
+Same idea as the published encoder (Sec. 3.1 of the paper) at a size for two CPU cores: a 256x256 input folded to 64x64
+pixels of 48 channels, stages at 64, 32, 16, 8 and 4; F from a small U-Net decoder at 16x16; w+ from a shared vector and
+low-rank rows per slot.
 """
 
 from __future__ import annotations
@@ -87,14 +88,20 @@ class FeatureStyleLight(Encoder):
         feature_side: int = 16,
         widths: tuple[int, int, int, int, int] = (64, 128, 256, 384, 512),
         blocks: tuple[int, int, int, int] = (2, 3, 2, 1),
-        input_size: int = 128,
+        input_size: int = 256,
         rank: int = 48,
     ) -> None:
         super().__init__()
         self.space, self.at, self.input_size, self.feature_side = space, at, input_size, feature_side
+        if input_size % (4 * feature_side):
+            raise ValueError(f"the input's side must be a multiple of {4 * feature_side}, got {input_size}")
+        self.fold = input_size // (4 * feature_side)  # pixels of a side that become channels
         c64, c32, c16, c8, c4 = widths
         self.stem = nn.Sequential(
-            nn.Conv2d(12, c64, 3, padding=1, bias=False), nn.BatchNorm2d(c64), nn.PReLU(c64), ResidualBlock(c64, c64)
+            nn.Conv2d(3 * self.fold**2, c64, 3, padding=1, bias=False),
+            nn.BatchNorm2d(c64),
+            nn.PReLU(c64),
+            ResidualBlock(c64, c64),
         )
         self.stage32 = _stage(c64, c32, blocks[0])
         self.stage16 = _stage(c32, c16, blocks[1])
@@ -114,7 +121,7 @@ class FeatureStyleLight(Encoder):
     def forward(self, image: Tensor, c: Tensor | None = None) -> Code:
         if image.ndim != 4 or image.shape[1] != 3:
             raise ValueError(f"the encoder reads [N,3,S,S] images, got {tuple(image.shape)}")
-        x64 = self.stem(functional.pixel_unshuffle(resize(image, self.input_size), 2))
+        x64 = self.stem(functional.pixel_unshuffle(resize(image, self.input_size), self.fold))
         x32 = self.stage32(x64)
         x16 = self.stage16(x32)
         x8 = self.stage8(x16)

@@ -1,0 +1,104 @@
+"""An encoder tuned to a few faces inverts them better, keeps w+ where told, and forgets nothing when interrupted."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from stages.tiny import guides
+from trainers.objective import Drawing, Judges
+from trainers.tune_encoder import tune
+from vidinv.config import TuneConfig
+from vidinv.encoders import registry as encoders
+from vidinv.encoders.base import Encoder
+from vidinv.generators import mobile_stylegan
+
+JUDGES = Judges(guides().identity, guides().perceptual, None)
+TUNING = TuneConfig(steps=24, batch=4, rate=1e-3)
+
+
+@pytest.fixture(scope="module")
+def drawing() -> Drawing:
+    network = mobile_stylegan.tiny()
+
+    def paint(ws: Tensor, feature: Tensor | None = None, at: int | None = None) -> Tensor:
+        return network.synthesize(ws, feature=feature, at=at)
+
+    return Drawing(network, paint, 2, torch.ones(1))
+
+
+@pytest.fixture(scope="module")
+def faces(drawing: Drawing) -> Tensor:
+    network = mobile_stylegan.tiny()
+    return network.synthesize(network.broadcast(network.sample(6, seed=9))).clamp(-1, 1)
+
+
+def inverted(encoder: Encoder, state: dict[str, Tensor], drawing: Drawing, faces: Tensor) -> tuple[Tensor, Tensor]:
+    """w+ of the faces by an encoder in `state`, and the squared error of G(w, F)."""
+    other = deepcopy(encoder)
+    other.load_state_dict(state)
+    with torch.no_grad():
+        code = other(faces)
+        error = (drawing.paint(code.ws, code.feature, drawing.at) - faces).square().mean()
+    return code.ws, error
+
+
+def test_a_tuned_encoder_inverts_its_faces_better(drawing: Drawing, faces: Tensor, tmp_path: Path) -> None:
+    encoder = encoders.load("feature-style-tiny")
+    before = {key: value.clone() for key, value in encoder.state_dict().items()}
+    state = tune(encoder, drawing, JUDGES, faces, TUNING, tmp_path)
+    _, was = inverted(encoder, before, drawing, faces)
+    _, now = inverted(encoder, state, drawing, faces)
+    assert now < 0.9 * was
+    assert all(torch.equal(value, before[key]) for key, value in encoder.state_dict().items()), "it tunes a copy"
+    assert not any(parameter.requires_grad for parameter in encoder.parameters())
+    statistics = [key for key in before if "running" in key]
+    assert statistics and all(torch.equal(state[key], before[key]) for key in statistics)
+
+
+def test_w_stays_where_it_was_when_it_is_kept(drawing: Drawing, faces: Tensor, tmp_path: Path) -> None:
+    encoder = encoders.load("feature-style-tiny")
+    moved = {}
+    first, _ = inverted(encoder, encoder.state_dict(), drawing, faces)
+    for keep in (0.0, 100.0):
+        state = tune(encoder, drawing, JUDGES, faces, replace(TUNING, keep=keep), tmp_path / str(keep))
+        moved[keep] = float((inverted(encoder, state, drawing, faces)[0] - first).norm())
+    assert moved[100.0] < 0.5 * moved[0.0]
+
+
+class Stopped:
+    """Somebody who presses Ctrl-C after so many images."""
+
+    def __init__(self, after: int) -> None:
+        self.left, self.begun_at = after, 0
+
+    def begin(self, images: int, seen: int) -> None:
+        self.begun_at = seen
+
+    def advance(self, images: int) -> None:
+        self.left -= images
+        if self.left <= 0:
+            raise KeyboardInterrupt
+
+    def end(self) -> None: ...
+
+
+def test_an_interrupted_tuning_goes_on_as_if_it_had_not_been(drawing: Drawing, faces: Tensor, tmp_path: Path) -> None:
+    encoder = encoders.load("feature-style-tiny")
+    whole = tune(encoder, drawing, JUDGES, faces, TUNING, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        tune(encoder, drawing, JUDGES, faces, TUNING, tmp_path / "stopped", Stopped(60))
+    later = Stopped(10_000)
+    resumed = tune(encoder, drawing, JUDGES, faces, TUNING, tmp_path / "stopped", later)
+    assert later.begun_at == 48  # the second checkpoint of four
+    assert all(torch.equal(resumed[key], value) for key, value in whole.items())
+
+
+def test_nothing_to_tune_to_is_refused(drawing: Drawing, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="tuned to faces"):
+        tune(encoders.load("feature-style-tiny"), drawing, JUDGES, torch.zeros(0, 3, 64, 64), TUNING, tmp_path)
