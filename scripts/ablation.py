@@ -12,7 +12,7 @@ import argparse
 import json
 from pathlib import Path
 
-import numpy as np
+import curves
 from rich.console import Console
 from rich.table import Table
 
@@ -28,9 +28,6 @@ PAPER = {  # Table 4, after 480 000 images half of which are photos; ID is of an
     "B": {"ssim": 0.489, "psnr": 19.44, "lpips": 0.192, "id": 0.635},
 }
 METRICS = ("psnr", "ssim", "lpips", "id", "id_other", "frechet_mobilenet_v2")
-# Of x2 = G(w, F).
-CURVES = {"pixel2": "squared error", "lpips2": "LPIPS, sum over its scales", "id2": "1 - ArcFace similarity"}
-SMOOTH = 6  # a point of a curve is the mean over one part in so many of its log
 
 
 def train(name: str, args: argparse.Namespace) -> Path:
@@ -61,24 +58,6 @@ def judge(folder: Path, faces: Path) -> dict[str, float]:
     return dict(json.loads(table.read_text())["encoder"])
 
 
-def draw(folders: dict[str, Path], target: Path) -> None:
-    """Training losses by images seen, one line a variant."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(4 * len(CURVES), 3), layout="constrained")
-    for axes, (key, label) in zip(figure.subplots(1, len(CURVES)), CURVES.items(), strict=True):
-        for name, folder in folders.items():
-            lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-            values = {line["images"]: line[f"encoder/{key}"] for line in lines if f"encoder/{key}" in line}
-            if values:  # B has no x2
-                images, found = np.array(sorted(values.items())).T  # a training that was cut off logs some lines twice
-                window = max(1, len(values) // SMOOTH)
-                axes.plot(images[window - 1 :], np.convolve(found, np.ones(window) / window, "valid"), label=name)
-        axes.set(xlabel="images", title=label)
-        axes.legend()
-    figure.savefig(target, dpi=110)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--output", type=Path, default=Path("runs/ablation"))
@@ -97,7 +76,7 @@ def main() -> None:
         table.add_row(name, *cells)
     Console(width=120).print(table)
     if args.curves:
-        draw(folders, args.curves)
+        curves.draw(folders, args.curves)
 
 
 if __name__ == "__main__":

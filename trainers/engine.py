@@ -9,6 +9,7 @@ as if it had not been interrupted, and several processes share one global batch.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,29 @@ from vidinv.errors import UsageError, VidinvError
 
 Networks = Mapping[str, nn.Module]
 Loss = Callable[[Networks, Any], tuple[Tensor, dict[str, Tensor]]]  # networks, batch -> what is minimised, its parts
+
+
+TORCHRUN = (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0))  # its variables, and what they are without it
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which of how many processes this is, over all machines, and which on its own."""
+
+    rank: int = 0
+    count: int = 1
+    local: int = 0
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes files and speaks."""
+        return self.rank == 0
+
+
+def place() -> Place:
+    """As `torchrun` says in the environment; alone without it."""
+    rank, count, local = (int(os.environ.get(name, default)) for name, default in TORCHRUN)
+    return Place(rank, count, local)
 
 
 class Batch(Protocol):
@@ -56,7 +80,7 @@ class Plan:
     rate: Callable[[int], float] = lambda images: 1.0
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
     accelerator: str = "auto"
-    devices: int = 1
+    devices: int = 1  # processes
     seed: int = 0
     clip: float | None = None  # norm of each network's gradients
     ema: float = 0.999
@@ -150,7 +174,9 @@ def check(networks: Networks, steps: Sequence[Step], plan: Plan) -> None:
 def describe(networks: Networks, steps: Sequence[Step], plan: Plan) -> str:
     """The resolved plan in words: what `--dry-run` prints."""
     sizes = {name: sum(p.numel() for p in net.parameters()) for name, net in networks.items()}
-    lines = [f"{plan.images} images in {-(-plan.images // plan.batch)} turns of {plan.batch}, {plan.precision}"]
+    turns = -(-plan.images // plan.batch)
+    shared = f", shared by {plan.devices} processes" if plan.devices > 1 else ""
+    lines = [f"{plan.images} images in {turns} turns of {plan.batch}{shared}, {plan.precision}"]
     lines += [f"network {name}: {size / 1e6:.2f} M parameters" for name, size in sizes.items()]
     lines += [f"step {s.name}: trains {', '.join(s.nets)}, every {s.every} turns" for s in steps]
     return "\n".join(lines)

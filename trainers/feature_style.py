@@ -71,10 +71,16 @@ def set_up(generator: Generator, recipe: Recipe, judges: objective.Judges | None
         recipe.batch,
         recipe.schedule,
         accelerator=device,
+        devices=engine.place().count,
         clip=recipe.clip,
         ema=recipe.ema,
         save_every=recipe.save_every,
     )
+    if recipe.batch % (faces.BLOCK * plan.devices):
+        raise UsageError(
+            f"a batch of {recipe.batch} cannot be shared by {plan.devices} processes in blocks of {faces.BLOCK}",
+            remedy=f"set batch={faces.BLOCK * plan.devices} or a multiple",
+        )
     engine.check({"encoder": encoder}, [], plan)
     photos = open_photos(Path(recipe.photos), recipe.size) if recipe.photos else None
     step = engine.Step("encoder", ("encoder",), optimiser, loss)
@@ -127,7 +133,10 @@ def spread(generator: Generator, at: int) -> Tensor:
 
 
 def train(setup: Setup, pool: Pool | None, folder: Path) -> Path:
-    """Train to the plan's end, continuing what `folder` holds; returns the encoder's file (averaged, fp16)."""
+    """Train to the plan's end, continuing what `folder` holds; returns the encoder's file (averaged, fp16).
+
+    Of several processes the first writes it.
+    """
     drawing, batch = setup.drawing, setup.plan.batch
     source = faces.Source(drawing.generator, drawing.paint, drawing.at, setup.recipe, pool, setup.photos)
 
@@ -145,5 +154,8 @@ def train(setup: Setup, pool: Pool | None, folder: Path) -> Path:
         return torch.cat(list(torch.cat(rows, 2)), 2)
 
     average = engine.train(setup.networks, [setup.step], draw_rows, setup.plan, folder, samples)
-    shipped = {key.removeprefix("encoder.encoder."): value for key, value in average.items()}
-    return encoder_file.write(folder / "encoder.safetensors", shipped, facts(drawing.generator.space, setup.recipe))
+    path = folder / "encoder.safetensors"
+    if engine.place().is_first:
+        state = {key.removeprefix("encoder.encoder."): value for key, value in average.items()}
+        encoder_file.write(path, state, facts(drawing.generator.space, setup.recipe))
+    return path

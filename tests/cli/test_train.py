@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -62,3 +66,41 @@ def test_a_training_goes_on_where_it_stopped_and_not_with_another_recipe(
     assert main([*TRAIN, "--resume", str(folder), *changes]) == 0
     assert main([*TRAIN, "--resume", str(folder), *changes, "--set", "rate=0.1"]) == 2
     assert "another recipe" in capsys.readouterr().err
+
+
+@pytest.mark.weights
+def test_two_processes_share_a_training(tmp_path: Path) -> None:
+    folder = tmp_path / "t"
+    changes = ["--set", "pool=0", "--set", "images=16", "--set", "size=128", "--set", "warmup=8", "--device", "cpu"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "vidinv"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, *TRAIN, "-o", str(folder), *changes, "--offline"],
+        cwd=Path(__file__).parent.parent.parent,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split().count(str(folder / "encoder.safetensors")) == 1
+    state = json.loads((folder / "checkpoint" / "state.json").read_text())
+    assert state["turn"] == 2, "two turns of 8, half of each in each process"
+    assert encoder_file.check(folder / "encoder.safetensors", "mobile-stylegan-ffhq-w").family == "light"
+
+
+def test_several_processes_need_a_pool_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main([*TRAIN, "-o", str(tmp_path / "t"), "--config", "tiny"]) == 2
+    assert "--pool DIR" in capsys.readouterr().err and not (tmp_path / "t").exists()
+
+
+@pytest.mark.weights
+def test_several_processes_need_a_batch_to_share(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main([*TRAIN, "-o", str(tmp_path / "t"), "--set", "pool=0", "--set", "batch=4"]) == 2
+    assert "processes" in capsys.readouterr().err and not (tmp_path / "t").exists()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from trainers.recipe import Recipe
 
 app = typer.Typer(help="Train encoders.", no_args_is_help=True)
-RECIPE = "recipe.yaml"
+RECIPE, POOL = "recipe.yaml", "pool"
 
 
 @app.callback()
@@ -39,9 +39,11 @@ def feature_style(
     """Train a Feature-Style encoder on the default generator's own samples, and on photos where given.
 
     Recipes: light (the shipped encoder's), paper, published; `--set photos=FOLDER` adds aligned faces.
+    Several processes: torchrun --nproc-per-node 2 -m vidinv train feature-style ...
 
     Example: vidinv train feature-style -o my-encoder --set images=100000
     """
+    import torch
     from omegaconf import OmegaConf
 
     from trainers import checkpoint, engine, samples
@@ -61,37 +63,60 @@ def feature_style(
     if recipe.start not in ("", "shipped"):
         recipe = replace(recipe, start=str(Path(recipe.start).absolute()))
     recipe.check()
-    if not dry_run:
+    here = engine.place()
+    if here.is_first and not dry_run:
         check_folder(folder, recipe, again=resume is not None)
+    if here.count > 1 and recipe.pool and recipe.synthetic and not (pool or folder / POOL).is_dir():
+        raise UsageError(
+            "several processes share a pool that is there already",
+            remedy="draw it (python -m trainers.samples -o DIR) and give --pool DIR, or --set pool=0",
+        )
     from stages import parts
     from stages.request import pick_device
     from vidinv.generators import registry
     from vidinv.weights import cache
 
-    place = pick_device(device)
+    used = pick_device(device)
+    if used == "cuda":
+        torch.cuda.set_device(here.local)
     begun = resume is not None and checkpoint.exists(folder)  # then the checkpoint holds every weight
     if not begun:
         trainer.check_start(parts.SPACE, recipe)
     cache.pull(parts.choose("default").needs, offline=offline, accept=accept_licences)
-    generator = registry.load("mobile-stylegan-ffhq-1024", place)
+    generator = registry.load("mobile-stylegan-ffhq-1024", used)
     setup = trainer.set_up(generator, replace(recipe, start="") if begun else recipe)
     if dry_run:
-        typer.echo(OmegaConf.to_yaml(asdict(recipe)).rstrip())
-        typer.echo(engine.describe(setup.networks, [setup.step], setup.plan))
+        if here.is_first:
+            typer.echo(OmegaConf.to_yaml(asdict(recipe)).rstrip())
+            typer.echo(engine.describe(setup.networks, [setup.step], setup.plan))
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / RECIPE).write_text(OmegaConf.to_yaml(asdict(recipe)), encoding="utf-8")
+    if here.is_first:
+        begin(folder, recipe, pool)
     drawn = None
     if recipe.pool and recipe.synthetic:
-        place_of_pool = folder / "pool"
-        if pool is not None:
-            pool.mkdir(parents=True, exist_ok=True)
-            place_of_pool.symlink_to(pool.absolute(), target_is_directory=True)  # so that --resume finds it
-        samples.draw_pool(generator, setup.drawing.at, place_of_pool, recipe.pool, min(recipe.size, generator.sizes[0]))
+        place_of_pool = folder / POOL if here.is_first else pool or folder / POOL
+        if here.count == 1:
+            side = min(recipe.size, generator.sizes[0])
+            samples.draw_pool(generator, setup.drawing.at, place_of_pool, recipe.pool, side)
         drawn = samples.load_pool(place_of_pool)
-    typer.echo(trainer.train(setup, drawn, folder))
+    made = trainer.train(setup, drawn, folder)
+    if here.is_first:
+        typer.echo(made)
     if setup.photos is not None and setup.photos.bad:
         typer.echo(f"{len(setup.photos.bad)} of {len(setup.photos.files)} photos were passed over", err=True)
+
+
+def begin(folder: Path, recipe: Recipe, pool: Path | None) -> None:
+    """Write the recipe, and a link to the pool that was given, so that --resume finds both."""
+    from omegaconf import OmegaConf
+
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f".{RECIPE}"
+    partial.write_text(OmegaConf.to_yaml(asdict(recipe)), encoding="utf-8")
+    partial.replace(folder / RECIPE)
+    if pool is not None and recipe.pool and recipe.synthetic:
+        pool.mkdir(parents=True, exist_ok=True)
+        (folder / POOL).symlink_to(pool.absolute(), target_is_directory=True)
 
 
 def check_folder(folder: Path, recipe: Recipe, *, again: bool) -> None:
