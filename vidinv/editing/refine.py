@@ -28,7 +28,6 @@ from vidinv.losses.lpips import LPIPS
 
 Loss = Callable[[Tensor], Tensor]
 BETAS = (0.8, 0.95)
-CELLS, WORST = 32, 32
 FASTEST = 2.5  # times the rate of a descent that goes on, where it is far from content
 
 
@@ -54,7 +53,6 @@ class Settings:
     follow_latent: float = 0.008
     follow_feature: float = 0.08
     pixel: float = 4.0
-    worst: float = 0.0  # of the picture's worst parts, beside `pixel` of all: a brow is little of a face
     perceptual: float = 0.8
     identity_latent: float = 0.2
     identity_feature: float = 0.04  # small: a large weight on F fools the network and bends the picture
@@ -114,10 +112,9 @@ def refine(
 
     def score(image: Tensor, identity: float) -> Tensor:
         seen = resize(image, s.size)
-        error = (seen - wanted).square().mean(1, keepdim=True)  # [1,1,S,S]
-        pixel = s.pixel * error.mean() + s.worst * worst_parts(error)
+        pixel = functional.mse_loss(seen, wanted)
         likeness = 1 - (guides.identity.embed(image) * person).sum()
-        return pixel + s.perceptual * unlike(seen).mean() + identity * likeness
+        return s.pixel * pixel + s.perceptual * unlike(seen).mean() + identity * likeness
 
     quick = proxy if before is not None else None
 
@@ -166,12 +163,6 @@ def refine(
     person = found.change.clone() if before is None else before.person
     trace = Trace(found, feature.part(code.feature), person)
     return replace(code, ws=ws, feature=feature.value), trace
-
-
-def worst_parts(error: Tensor) -> Tensor:
-    """Mean of `error` [1,1,S,S] over the worst of its CELLS x CELLS cells, one in WORST -> []."""
-    cells = functional.avg_pool2d(error, max(error.shape[-1] // CELLS, 1)).flatten()
-    return cells.topk(max(len(cells) // WORST, 1)).values.mean()
 
 
 def between(code: Code, before: Trace, after: Trace, share: float) -> Code:
