@@ -117,10 +117,16 @@ class Source:
 
 
 def photometry(count: int, random: torch.Generator) -> Callable[[Tensor], Tensor]:
-    """A change of gain, offset and per-channel tint for [N,3,S,S], one per image, as cameras differ."""
+    """A change of gain, offset, per-channel tint and saturation for [N,3,S,S], one per image, as cameras differ."""
     gain = 1 + 0.25 * torch.randn(count, 1, 1, 1, generator=random)
     shift = 0.06 * torch.randn(count, 3, 1, 1, generator=random) + 0.1 * torch.randn(count, 1, 1, 1, generator=random)
-    return lambda image: (image * gain.to(image) + shift.to(image)).clamp(-1.1, 1.1)
+    colour = torch.exp(0.3 * torch.randn(count, 1, 1, 1, generator=random))
+
+    def change(image: Tensor) -> Tensor:
+        grey = image.mean(1, keepdim=True)
+        return (torch.lerp(grey, image, colour.to(image)) * gain.to(image) + shift.to(image)).clamp(-1.1, 1.1)
+
+    return change
 
 
 def degrade(image: Tensor, random: torch.Generator) -> Tensor:
