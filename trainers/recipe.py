@@ -35,35 +35,35 @@ class Recipe:
     # On what. `size`: side of the compared pictures; 128 and 256 are drawn by proxy heads, 512 by the generator.
     images: int = 480_000  # the paper's schedule
     batch: int = 8
-    size: int = 128
+    size: int = 256
     photos: str = ""  # a folder of aligned faces: half of each batch, where it is given
     synthetic: bool = True  # off is the paper's ablation C: photos alone
-    pool: int = 6000  # synthetic samples with true images, drawn before the training begins; 0: none
+    pool: int = 0  # synthetic samples with true images, drawn before the training begins; half of each batch
     paste: bool = True  # half of the synthetic features leave the generator's manifold
     photometry: bool = True  # gain, offset and tint of half of the synthetic pictures
     degrade: bool = True  # blur and noise on what the encoder sees
 
     # How.
     optimiser: str = "adamw"
-    rate: float = 6e-4
-    warmup: int = 400  # images
+    rate: float = 4e-4
+    warmup: int = 800  # images
     decay: str = "parabola"  # down to 3 %; "step": to a tenth after ten twelfths
     ema: float = 0.995
     clip: float = 2.0
-    save_every: int = 2000  # images between checkpoints
+    save_every: int = 800  # images between checkpoints
 
     # Losses against known codes, synthetic samples only; normalised by the codes' own variance.
-    w: float = 1.0
+    w: float = 0.5
     w_variance: float = 0.178  # of the default generator's w, mean over its dimensions
     f: float = 0.1
 
     # Losses of the pictures; `w_image` weighs x1 beside x2.
-    w_image: float = 1.0
+    w_image: float = 0.5
     pixel: float = 4.0
     pixel_on: str = "both"  # "w": on x1 of synthetic pictures alone, as in the paper
-    perceptual: float = 0.4
+    perceptual: float = 0.8
     lpips_scales: int = 1  # 3: at 1, 1/2 and 1/4, the paper's multi-scale LPIPS; 1 is its ablation A
-    identity: float = 0.4
+    identity: float = 0.8
     identity_taps: int = 1  # 1: the embedding; 5: the paper's multi-layer identity
     parsing: float = 0.0
     parsing_taps: int = 5  # the paper's; 3: the published system's logit maps

@@ -36,8 +36,7 @@ def recipe(tuning: TuneConfig, *, feature_branch: bool) -> Recipe:
         feature_branch=feature_branch,
         w=tuning.keep,
         f=0.0,
-        w_image=0.5,
-        perceptual=0.8,
+        identity=0.4,
     )
 
 

@@ -19,7 +19,16 @@ from vidinv.generators.mobile_stylegan import MobileStyleGAN
 
 AT = 2
 PAPER: dict[str, Any] = {
-    **{"w": 0.0, "f": 0.0, "pixel": 1.0, "pixel_on": "w", "perceptual": 0.2, "identity": 0.1, "parsing": 0.1},
+    **{
+        "w": 0.0,
+        "f": 0.0,
+        "w_image": 1.0,
+        "pixel": 1.0,
+        "pixel_on": "w",
+        "perceptual": 0.2,
+        "identity": 0.1,
+        "parsing": 0.1,
+    },
     **{"feature": 0.01, "identity_taps": 5, "lpips_scales": 3, "size": 512},
 }
 
@@ -152,7 +161,7 @@ def test_the_papers_feature_loss_moves_w_and_the_published_one_does_not(
         {"synthetic": False, "photos": "faces"},
         {"encoder": "large"},
         {"feature_side": 32},
-        {"lpips_scales": 3},
+        {"lpips_scales": 3, "size": 128},
         {"batch": 6},
     ],
 )
