@@ -63,6 +63,11 @@ def faces(source: Path, wanted: Wanted, size: int) -> Iterator[tuple[FrameBatch,
             return
 
 
+def evenly(count: int, among: int) -> list[int]:
+    """Up to `count` of the numbers 0 to `among` - 1, evenly, both ends included."""
+    return sorted({round(place) for place in np.linspace(0, among - 1, min(count, among)).tolist()})
+
+
 def rescale(to_frame: Array, crop_size: int, size: int) -> Array:
     """The transform [2,3] of a `crop_size` crop for one of side `size`, pixel centres at integers."""
     ratio = crop_size / size

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from stages.request import Request
 from vidinv.config import RunConfig
+from vidinv.encoders import registry
 from vidinv.frames import Analysis
 from vidinv.media.probe import VideoInfo
 
@@ -13,7 +16,7 @@ STEP_SECONDS = 0.5  # per refinement step through the whole synthesis
 QUICK_STEP_SECONDS = 0.18  # and through the proxy head
 TUNE_SECONDS = 0.3  # per picture that the encoder is tuned on
 CODE_MB = 0.3  # of the disk, per face whose codes are kept
-TUNE_MB = 380  # of the disk, while the encoder is tuned
+TUNE_SHARE = 16  # of the disk, times an encoder's file: two checkpoints, each of three copies and more in fp32
 
 
 def line(request: Request, info: VideoInfo, analysis: Analysis, span: tuple[int, int], *, inverts: bool) -> str:
@@ -21,7 +24,7 @@ def line(request: Request, info: VideoInfo, analysis: Analysis, span: tuple[int,
     config, (start, stop) = request.config, span
     faces = sum(int(((track.frames >= start) & (track.frames < stop)).sum()) for track in analysis.tracks)
     seconds = faces * FACE_SECONDS + (stop - start) * 0.02
-    tunes = inverts and config.tune == "encoder"
+    tunes = inverts and faces > 0 and config.tune == "encoder"
     if inverts:
         seconds += _refinement(config, analysis, faces)
     if tunes:
@@ -29,7 +32,8 @@ def line(request: Request, info: VideoInfo, analysis: Analysis, span: tuple[int,
     share = (stop - start) / max(analysis.frame_count, 1)
     video = max(info.bit_rate * info.duration_s / 8, request.source.stat().st_size) * share / 1e6
     disk = 2 * video * (not request.only_codes) + CODE_MB * faces * (inverts and request.codes is not None)
-    disk += TUNE_MB * tunes
+    if tunes:
+        disk += TUNE_SHARE * (Path(config.encoder) if config.encoder else registry.SHIPPED).stat().st_size / 1e6
     return (
         f"{stop - start} frames, {faces} faces in {len(analysis.shots)} shots; about {seconds / 60:.1f} min "
         f"on two cores at quality {config.quality}; about {disk:.0f} MB of disk"

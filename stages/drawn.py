@@ -99,5 +99,5 @@ def faces(source: Path, stored: CodeReader, wanted: set[tuple[int, int]]) -> Ite
 
 def spread(stored: CodeReader, count: int) -> set[tuple[int, int]]:
     """(frame, track) of up to `count` stored faces, evenly over the rows."""
-    rows = np.unique(np.linspace(0, len(stored) - 1, min(count, len(stored))).round().astype(int))
+    rows = align.evenly(count, len(stored))
     return {(int(stored.rows.frame[row]), int(stored.rows.track[row])) for row in rows}

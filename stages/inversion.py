@@ -12,6 +12,7 @@ import numpy as np
 from stages.align import rescale
 from stages.graph import Stage
 from stages.parts import Backend
+from trainers import recipe
 from vidinv.config import RunConfig, content
 from vidinv.editing import refine
 from vidinv.encoders.code_file import CodeReader, CodeWriter, Origin, Rows
@@ -20,7 +21,7 @@ from vidinv.frames import Track, Work, concatenate
 from vidinv.weights import catalog
 
 # What decides codes beside the source; the rest of the configuration may change between edits.
-DECIDING = ("backend", "reader", "landmarks", "faces", "crop", "batch", "segment_seconds", "detect_every")
+DECIDING = ("tune", "backend", "reader", "landmarks", "faces", "crop", "batch", "segment_seconds", "detect_every")
 
 
 def origin(config: RunConfig, backend: Backend, source_digest: str, encoder: str) -> Origin:
@@ -32,6 +33,7 @@ def origin(config: RunConfig, backend: Backend, source_digest: str, encoder: str
     groups = {"smooth": asdict(config.smooth), "refine": asdict(config.refine), "descent": asdict(refine.Settings())}
     if config.tune == "encoder":
         groups["tuning"] = asdict(config.tuning)
+        groups["tuning.recipe"] = asdict(recipe.for_clip(config.tuning, feature_branch=True))
     for name, group in groups.items():
         settings |= {f"{name}.{key}": value for key, value in _flat(group).items()}
     settings |= {f"weights.{name}": catalog.CATALOG[name].archive_sha256 for name in backend.needs}

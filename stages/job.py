@@ -34,6 +34,23 @@ class Listener:
     done: Callable[[int], None] = lambda frames: None
 
 
+@dataclass(frozen=True)
+class Clock:
+    """Since when something is done, in seconds of the wall and of the process's cores."""
+
+    wall: float
+    cpu: float
+
+    @classmethod
+    def now(cls) -> Clock:
+        return cls(time.perf_counter(), _cpu_seconds())
+
+    def busy(self) -> dict[str, float]:
+        """What has been spent since, as the report has it for every stage."""
+        wall, cpu = time.perf_counter() - self.wall, _cpu_seconds() - self.cpu
+        return {"busy_s": round(wall, 3), "wait_s": 0.0, "cpu_s": round(cpu, 3)}
+
+
 def run(request: Request, listener: Listener | None = None) -> dict[str, Any]:
     """Do the whole job and return its report, which also lies beside the output.
 
@@ -92,8 +109,7 @@ def _run(
     folder: JobFolder,
     listener: Listener,
 ) -> dict[str, Any]:
-    clock, cpu = time.perf_counter(), _cpu_seconds()
-    config = request.config
+    clock, config = Clock.now(), request.config
     backend = parts.choose(config.backend)
     works_on_faces = requests.touches_faces(request, moves)
     listener.phase("analyse", info.frame_count, 0)
@@ -110,15 +126,17 @@ def _run(
     analysis = tracks.link(sightings, config, backend, request.source) if works_on_faces else tracks.empty(sightings)
     if codes is not None and codes.known is not None:
         inversion.check_faces(codes.known, inversion.rows(analysis.tracks, config.crop))
-    analysed, analysed_cpu = time.perf_counter() - clock, _cpu_seconds() - cpu
+    busy = {"analyse": clock.busy()}
     start, stop = _frame_range(analysis, only)
     models = backend.models(config.device, config.encoder) if works_on_faces else None
     if inversion.encoder_digest(config) != encoder:
         raise UsageError(f"{config.encoder} changed while the job ran", remedy="run again")
     listener.say(cost.line(request, info, analysis, (start, stop), inverts=inversion.is_due(codes)))
     if models is not None and config.tune == "encoder" and inversion.is_due(codes):
-        told = tune.Told(listener.phase, listener.done)
-        models = tune.tuned(models, request.source, analysis.tracks, (start, stop), config, folder, told)
+        tuning, told = Clock.now(), tune.Told(listener.phase, listener.done)
+        wanted = tune.spread(analysis.tracks, (start, stop), config.tuning.faces, models.proxy.head.spec.size)
+        models = tune.tuned(models, request.source, wanted, config, folder, told) if wanted else models
+        busy["tune"] = tuning.busy()
     prepared = render.Prepared(
         request=request,
         info=info,
@@ -133,10 +151,10 @@ def _run(
     times = render.render(prepared, listener.phase, listener.done)
     listener.phase("assemble", 0, 0)
     timing = {
-        "wall_s": round(time.perf_counter() - clock, 3),
-        "cpu_s": round(_cpu_seconds() - cpu, 3),
-        "fps": round((stop - start) / max(time.perf_counter() - clock, 1e-9), 3),
-        "stages": {"analyse": {"busy_s": round(analysed, 3), "wait_s": 0.0, "cpu_s": round(analysed_cpu, 3)}} | times,
+        "wall_s": clock.busy()["busy_s"],
+        "cpu_s": clock.busy()["cpu_s"],
+        "fps": round((stop - start) / max(clock.busy()["busy_s"], 1e-3), 3),
+        "stages": busy | times,
     }
     if request.only_codes:
         return result.inverted(prepared, timing)

@@ -206,7 +206,7 @@ BACKENDS = {
             "parser/bisenet",
             "lpips/alexnet",
         ),
-        shipped=(encoders.ASSETS / "feature_style_light.safetensors", proxies.ASSETS / "proxy_head_256.safetensors"),
+        shipped=(encoders.SHIPPED, proxies.ASSETS / "proxy_head_256.safetensors"),
     ),
     "tiny": Backend(
         locator=_centre,

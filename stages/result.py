@@ -44,7 +44,7 @@ def finish(job: Prepared, frames: int, timing: dict[str, Any]) -> dict[str, Any]
             "width": job.info.width,
             "height": job.info.height,
         },
-        output=_output(request) | {"synthesis": drawn},
+        output=_output(request, touched=job.models is not None) | {"synthesis": drawn},
         frames=frames,
         edits=[_edit(direction, strength) for direction, strength in job.moves],
         faces=[face for record in records for face in record["faces"]],
@@ -92,7 +92,7 @@ def weights(job: Prepared) -> dict[str, str]:
     return fetched | ({"encoder": job.encoder} if job.encoder else {})
 
 
-def _output(request: Request) -> dict[str, Any]:
+def _output(request: Request, *, touched: bool) -> dict[str, Any]:
     paths: dict[str, Any] = {"path": request.output.name if request.at is None else None}
     if request.preview:
         paths["preview"] = preview_path(request.output).name
@@ -100,7 +100,7 @@ def _output(request: Request) -> dict[str, Any]:
         paths["codes"] = request.codes.name
     config = request.config
     how = {name: getattr(config, name) for name in ("codec", "crf", "quality", "tune", "blend")}
-    return paths | how
+    return paths | how | ({} if touched else {"tune": "none"})
 
 
 def _edit(direction: Direction, strength: float) -> dict[str, Any]:

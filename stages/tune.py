@@ -8,17 +8,17 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from stages import align, parts
 from stages.folder import JobFolder
 from stages.parts import Models
-from trainers import tune_encoder
-from trainers.objective import Drawing, Judges
 from vidinv.config import RunConfig
 from vidinv.encoders.encoder_file import GeneratorFeature
+from vidinv.errors import OutputUnwritable, VidinvError
 from vidinv.frames import Track
 
 
@@ -39,51 +39,59 @@ class Told:
 
 
 def tuned(
-    models: Models,
-    source: Path,
-    tracks: tuple[Track, ...],
-    span: tuple[int, int],
-    config: RunConfig,
-    folder: JobFolder,
-    told: Told,
+    models: Models, source: Path, wanted: align.Wanted, config: RunConfig, folder: JobFolder, told: Told
 ) -> Models:
-    """`models` with the encoder tuned to the faces of `tracks` on the frames start <= i < stop of `span`.
+    """`models` with the encoder tuned to the faces `wanted` of `source`, crops of the proxy head's size.
 
-    What it learned lies in the job folder, so that a job that goes on has the same encoder. A clip without a face
-    there leaves it as it is.
+    What it learned lies in the job folder, so that a job that goes on has the same encoder. Raises OutputUnwritable
+    where that folder's disk is full, VidinvError where the tuning fails.
     """
     path, work = folder.path / "tuned.safetensors", folder.path / "tuning"
     if not path.exists():
-        size = models.proxy.head.spec.size
-        wanted = spread(tracks, span, config.tuning.faces, size)
-        if not wanted:
-            return models
-        images = torch.cat([face for _, _, face in align.faces(source, wanted, size)]).to(models.device)
-        guides = parts.choose(config.backend).guides(models.device)
-        assert models.encoder.at is not None
-        drawing = Drawing(models.generator, models.proxy, models.encoder.at, images.new_ones(1))
-        judges = Judges(guides.identity, guides.perceptual, None)
-        branch = not isinstance(models.encoder, GeneratorFeature)
-        state = tune_encoder.tune(
-            models.encoder, drawing, judges, images, config.tuning, work, told, feature_branch=branch
-        )
-        partial = path.with_suffix(".tmp")
-        save_file({key: value.cpu().contiguous() for key, value in state.items()}, partial)
-        partial.replace(path)
+        faces = torch.cat([face for _, _, face in align.faces(source, wanted, models.proxy.head.spec.size)])
+        try:
+            state = _learn(models, faces.to(models.device), config, work, told)
+            partial = path.with_suffix(".tmp")
+            save_file({key: value.cpu().contiguous() for key, value in state.items()}, partial)
+            partial.replace(path)
+        except (SafetensorError, OSError) as error:
+            raise OutputUnwritable(f"cannot write {work}: {error}", remedy="make room, or --tune none") from error
         shutil.rmtree(work, ignore_errors=True)
     encoder = deepcopy(models.encoder)
     encoder.load_state_dict(load_file(path, device=models.device))
     return replace(models, encoder=encoder.eval().requires_grad_(False))
 
 
+def _learn(models: Models, faces: Tensor, config: RunConfig, work: Path, told: Told) -> dict[str, Tensor]:
+    from trainers import tune_encoder  # the training's libraries take seconds to load, and few runs need them
+    from trainers.objective import Drawing, Judges
+
+    assert models.encoder.at is not None
+    guides = parts.choose(config.backend).guides(models.device)
+    drawing = Drawing(models.generator, models.proxy, models.encoder.at, faces.new_ones(1))
+    judges = Judges(guides.identity, guides.perceptual, None)
+    branch = not isinstance(models.encoder, GeneratorFeature)
+    try:
+        return tune_encoder.tune(
+            models.encoder, drawing, judges, faces, config.tuning, work, told, feature_branch=branch
+        )
+    except VidinvError as error:
+        raise VidinvError(
+            f"tuning the encoder to the clip failed: {error}", remedy="--set tuning.rate=3e-5, or --tune none"
+        ) from error
+
+
 def spread(tracks: tuple[Track, ...], span: tuple[int, int], count: int, size: int) -> align.Wanted:
-    """Up to `count` of the faces inside `span`, evenly, with their transforms for crops of `size` pixels."""
+    """About `count` of the faces on the frames start <= i < stop of `span`, evenly over each track.
+
+    A track has a share by its length, one at least. The transforms are for crops of `size` pixels.
+    """
     start, stop = span
-    found = [
-        ((int(frame), track.id), align.rescale(track.to_frame[k], track.crop, size))
-        for track in tracks
-        for k, frame in enumerate(track.frames)
-        if start <= frame < stop
-    ]
-    picked = np.unique(np.linspace(0, len(found) - 1, min(count, len(found))).round().astype(int))
-    return dict(found[n] for n in picked)
+    rows = [[k for k, frame in enumerate(track.frames) if start <= frame < stop] for track in tracks]
+    total = sum(map(len, rows))
+    wanted = {}
+    for track, here in zip(tracks, rows, strict=True):
+        for place in align.evenly(max(1, round(count * len(here) / max(total, 1))), len(here)):
+            k = here[place]
+            wanted[int(track.frames[k]), track.id] = align.rescale(track.to_frame[k], track.crop, size)
+    return wanted

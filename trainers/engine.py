@@ -32,7 +32,7 @@ TORCHRUN = (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0))  # its variables,
 
 @dataclass(frozen=True)
 class Place:
-    """Which of how many processes this is, over all machines, and which on its own."""
+    """Which of how many processes this is, and which on its machine."""
 
     rank: int = 0
     count: int = 1
@@ -45,9 +45,24 @@ class Place:
 
 
 def place() -> Place:
-    """As `torchrun` says in the environment; alone without it."""
+    """As `torchrun` says in the environment; alone without it. UsageError for several machines."""
     rank, count, local = (int(os.environ.get(name, default)) for name, default in TORCHRUN)
+    if "RANK" not in os.environ:
+        return Place()
+    if count != int(os.environ.get("LOCAL_WORLD_SIZE", count)):
+        raise UsageError("a training is shared by the processes of one machine", remedy="leave --nnodes out")
     return Place(rank, count, local)
+
+
+def take_device(device: str, here: Place) -> None:
+    """Make "cuda" mean this process's own GPU. Raises UsageError where there are fewer GPUs than processes."""
+    if device != "cuda":
+        return
+    if here.local >= torch.cuda.device_count():
+        raise UsageError(
+            f"{here.count} processes and {torch.cuda.device_count()} GPUs", remedy="one process a GPU, or --device cpu"
+        )
+    torch.cuda.set_device(here.local)
 
 
 class Batch(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vidinv.config import TuneConfig
 from vidinv.encoders import encoder_file
 from vidinv.errors import UsageError
 
@@ -40,7 +41,7 @@ class Recipe:
     synthetic: bool = True  # off is the paper's ablation C: photos alone
     pool: int = 0  # synthetic samples with true images, drawn before the training begins; half of each batch
     paste: bool = True  # half of the synthetic features leave the generator's manifold
-    photometry: bool = True  # gain, offset and tint of half of the synthetic pictures
+    photometry: bool = True  # gain, offset, tint and saturation of half of the synthetic pictures
     degrade: bool = True  # blur and noise on what the encoder sees
 
     # How.
@@ -97,3 +98,21 @@ class Recipe:
             raise UsageError(f"a quarter of {self.size} pixels is too small for LPIPS", remedy="set size=256 or 512")
         if self.batch % 4:
             raise UsageError(f"batch {self.batch} is no multiple of 4", remedy="set batch=4 or more")
+
+
+def for_clip(tuning: TuneConfig, *, feature_branch: bool) -> Recipe:
+    """What tuning an encoder to a clip weighs, and the learning rate's way: up over a tenth, then down."""
+    images = tuning.steps * tuning.batch
+    return Recipe(
+        images=images,
+        batch=tuning.batch,
+        feature_branch=feature_branch,
+        rate=tuning.rate,
+        warmup=images // 10,
+        w=tuning.keep,
+        f=0.0,
+        w_image=0.5,
+        pixel=4.0,
+        perceptual=0.8,
+        identity=0.4,
+    )

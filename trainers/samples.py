@@ -81,7 +81,7 @@ def draw_shard(generator: Generator, at: int, seed: int, size: int, batch: int =
     return {"ws": ws.cpu(), "feature": feature.cpu(), "image": image.cpu()}
 
 
-def draw_pool(generator: Generator, at: int, folder: Path, count: int, size: int = 128) -> None:
+def draw_pool(generator: Generator, at: int, folder: Path, count: int, size: int) -> None:
     """Write the shards of a pool of at least `count` samples; those already there are kept.
 
     Raises UsageError where what is there was drawn for another generator, layer or size.
@@ -114,6 +114,17 @@ def check_pool(folder: Path, generator: Generator, at: int, size: int) -> None:
                     )
 
 
+def check_drawn(folder: Path, generator: Generator, at: int, count: int, size: int) -> None:
+    """Raise UsageError unless `folder` holds a pool of at least `count` samples, as `check_pool` wants them."""
+    check_pool(folder, generator, at, size)
+    held = SHARD * len(list(folder.glob("*.safetensors")))
+    if held < count:
+        raise UsageError(
+            f"several processes share a pool that is there already, and {folder} holds {held} of {count} samples",
+            remedy=f"python -m trainers.samples -o DIR --count {count} --size {size}, then --pool DIR; or --set pool=0",
+        )
+
+
 def load_pool(folder: Path) -> Pool:
     """All shards of `folder`."""
     shards = [load_file(path) for path in sorted(folder.glob("*.safetensors"))]
@@ -126,7 +137,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--count", type=int, default=4000)
-    parser.add_argument("--size", type=int, default=128, help="of the images, in pixels")
+    parser.add_argument("--size", type=int, default=256, help="of the images, in pixels")
     args = parser.parse_args()
     generator = registry.load("mobile-stylegan-ffhq-1024")
     draw_pool(generator, generator.layer_at(16), args.output, args.count, args.size)

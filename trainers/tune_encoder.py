@@ -14,30 +14,14 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from trainers import engine, objective
+from trainers import engine, objective, recipe
 from trainers.faces import Batch
 from trainers.log import Shown
 from trainers.objective import Drawing, Judges, TensorCodes
-from trainers.recipe import Recipe
 from vidinv.config import TuneConfig
 from vidinv.encoders.base import Encoder
 
 ENCODE_AT_ONCE = 8
-
-
-def recipe(tuning: TuneConfig, *, feature_branch: bool) -> Recipe:
-    """What the losses weigh, and the learning rate's way: up over a tenth, then down."""
-    images = tuning.steps * tuning.batch
-    return Recipe(
-        images=images,
-        batch=tuning.batch,
-        rate=tuning.rate,
-        warmup=images // 10,
-        feature_branch=feature_branch,
-        w=tuning.keep,
-        f=0.0,
-        identity=0.4,
-    )
 
 
 def tune(
@@ -51,13 +35,15 @@ def tune(
     *,
     feature_branch: bool = True,
 ) -> dict[str, Tensor]:
-    """The state of a copy of `encoder` after `tuning.steps` turns on `faces` [N,3,S,S] in [-1,1].
+    """The moving average of the weights of a copy of `encoder` over `tuning.steps` turns on `faces`.
 
-    S is the side that `drawing` paints. Checkpoints lie in `folder`, and an interrupted tuning goes on from there.
+    `faces` [N,3,S,S] in [-1,1] are on the encoder's device; S is the side that `drawing` paints. Checkpoints lie in
+    `folder`, and an interrupted tuning goes on from there. Raises ValueError without a face, VidinvError where a loss
+    is not finite.
     """
     if faces.ndim != 4 or faces.shape[1] != 3 or not len(faces):
         raise ValueError(f"an encoder is tuned to faces [N,3,S,S], got {tuple(faces.shape)}")
-    asked = recipe(tuning, feature_branch=feature_branch)
+    asked = recipe.for_clip(tuning, feature_branch=feature_branch)
     with torch.no_grad():
         known = torch.cat([encoder(part).ws for part in faces.split(ENCODE_AT_ONCE)])
     codes = TensorCodes(deepcopy(encoder).eval())

@@ -261,10 +261,18 @@ def _check(config: RunConfig) -> None:
     for name in ("crop", "batch", "detect_every", "measure_every", "preview_size"):
         if getattr(config, name) < 1:
             raise UsageError(f"{name} must be at least 1, got {getattr(config, name)}", remedy=f"set {name}=1 or more")
-    for name in ("faces", "steps", "batch"):
-        if getattr(config.tuning, name) < 1:
-            raise UsageError(
-                f"tuning.{name} must be at least 1", remedy="use --tune none to leave the encoder as it is"
-            )
+    _check_tuning(config.tuning)
     if config.mask.parse_every < 1 or config.segment_seconds <= 0:
         raise UsageError("mask.parse_every and segment_seconds must be positive", remedy="leave them at their defaults")
+
+
+def _check_tuning(tuning: TuneConfig) -> None:
+    for name in ("faces", "steps", "batch"):
+        value = getattr(tuning, name)
+        if value < 1:
+            raise UsageError(f"tuning.{name} must be at least 1, got {value}", remedy=f"set tuning.{name}=1 or more")
+    if tuning.rate <= 0 or tuning.keep < 0:
+        raise UsageError(
+            f"tuning.rate must be positive and tuning.keep not negative, got {tuning.rate} and {tuning.keep}",
+            remedy="leave them at their defaults",
+        )

@@ -207,7 +207,7 @@ def test_a_tuned_encoder_gives_other_codes_and_says_so(clip: Path, capsys: pytes
     assert tuned.read_bytes() == again.read_bytes()
     assert json.loads(clip.with_name("again.json").read_text())["output"]["tune"] == "encoder"
     edit = ("run", clip, "--edit", "age+2", "-o", clip.with_name("out.mp4"), "--codes", tuned)
-    assert vidinv(*edit) == 2 and "tun" in capsys.readouterr().err
+    assert vidinv(*edit) == 2 and "made with tune=encoder and not none" in capsys.readouterr().err
     assert vidinv(*edit, *TUNE) == 0
     assert not list(clip.parent.glob("*.vidinv"))
 

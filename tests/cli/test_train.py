@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from trainers import engine
 from trainers.recipe import Recipe
 from vidinv import config as configs
 from vidinv.cli.main import main
@@ -84,23 +85,59 @@ def test_two_processes_share_a_training(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split().count(str(folder / "encoder.safetensors")) == 1
-    state = json.loads((folder / "checkpoint" / "state.json").read_text())
-    assert state["turn"] == 2, "two turns of 8, half of each in each process"
+    assert json.loads((folder / "checkpoint" / "state.json").read_text())["turn"] == 2
     assert encoder_file.check(folder / "encoder.safetensors", "mobile-stylegan-ffhq-w").family == "light"
 
 
+def test_a_pool_that_the_recipe_does_not_take_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*TRAIN, "-o", str(tmp_path / "t"), "--pool", str(tmp_path / "pool")]) == 2
+    assert "--set pool=N" in capsys.readouterr().err and not (tmp_path / "t").exists()
+
+
+@pytest.mark.parametrize("variables", [{"WORLD_SIZE": "2"}, {}])
+def test_a_process_without_a_rank_is_alone(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert engine.place() == engine.Place()
+
+
+def two_processes(monkeypatch: pytest.MonkeyPatch, rank: int = 0) -> None:
+    for name, value in (("RANK", rank), ("LOCAL_RANK", rank), ("WORLD_SIZE", 2), ("LOCAL_WORLD_SIZE", 2)):
+        monkeypatch.setenv(name, str(value))
+
+
+def test_processes_of_several_machines_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two_processes(monkeypatch)
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    assert main([*TRAIN, "-o", str(tmp_path / "t")]) == 2
+    assert "one machine" in capsys.readouterr().err and not (tmp_path / "t").exists()
+
+
+@pytest.mark.weights
 def test_several_processes_need_a_pool_that_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    assert main([*TRAIN, "-o", str(tmp_path / "t"), "--config", "tiny"]) == 2
-    assert "--pool DIR" in capsys.readouterr().err and not (tmp_path / "t").exists()
+    two_processes(monkeypatch)
+    assert main([*TRAIN, "-o", str(tmp_path / "t"), "--config", "tiny", "--offline"]) == 2
+    assert "--count 64 --size 256, then --pool DIR" in capsys.readouterr().err and not (tmp_path / "t").exists()
+
+
+@pytest.mark.weights
+def test_the_plan_of_several_processes_says_so_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for rank, times in ((0, 1), (1, 0)):
+        two_processes(monkeypatch, rank)
+        assert main([*TRAIN, "-o", str(tmp_path / "t"), "--dry-run", "--offline"]) == 0
+        assert capsys.readouterr().out.count("turns of 8, shared by 2 processes") == times
 
 
 @pytest.mark.weights
 def test_several_processes_need_a_batch_to_share(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    assert main([*TRAIN, "-o", str(tmp_path / "t"), "--set", "pool=0", "--set", "batch=4"]) == 2
+    two_processes(monkeypatch)
+    assert main([*TRAIN, "-o", str(tmp_path / "t"), "--set", "batch=4", "--offline"]) == 2
     assert "processes" in capsys.readouterr().err and not (tmp_path / "t").exists()

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stages.tiny import guides
-from trainers import feature_style, objective, samples
+from trainers import faces, feature_style, objective, samples
 from trainers.faces import Batch, Source
 from trainers.objective import Drawing, Judges
 from trainers.recipe import Recipe
@@ -63,6 +63,19 @@ def test_pasting_puts_a_rectangle_of_the_neighbour_into_every_second_feature() -
             assert (mixed[n][:, pasted] == levels[n - 1, 0, 0, 0]).all()
 
 
+def test_a_photometric_change_is_one_of_colour_too() -> None:
+    picture = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(1)).mul(0.4).sub(0.2)
+    spread = (picture - picture.mean(1, keepdim=True)).square().mean()
+    change = faces.photometry(200, torch.Generator().manual_seed(2))
+    changed = change(picture.expand(200, -1, -1, -1))
+    grey, gain = changed.mean(1, keepdim=True), changed.mean(1).std((1, 2)) / picture.mean(1).std()
+    tint = (changed - grey).mean((2, 3), keepdim=True) - (picture - picture.mean(1, keepdim=True)).mean(
+        (2, 3), keepdim=True
+    )
+    ratios = ((changed - grey - tint).square().mean((1, 2, 3)) / spread).sqrt() / gain
+    assert 0.2 < float(ratios.log().std()) < 0.45, "saturation varies by about exp(0.3 N)"
+
+
 def test_a_batch_depends_on_its_seed_alone(proxy: Proxy) -> None:
     first = source(proxy).draw(4, seed=5)
     torch.rand(3)  # the global generator moves on; the batch must not care
@@ -83,7 +96,7 @@ def test_an_exact_picture_is_what_its_code_draws(proxy: Proxy) -> None:
 @pytest.fixture(scope="module")
 def pool(proxy: Proxy, tmp_path_factory: pytest.TempPathFactory) -> Pool:
     folder = tmp_path_factory.mktemp("pool")
-    samples.draw_pool(proxy.generator, AT, folder, 65)
+    samples.draw_pool(proxy.generator, AT, folder, 65, 128)
     return samples.load_pool(folder)
 
 
@@ -99,10 +112,10 @@ def test_a_pool_holds_codes_with_the_pictures_that_they_draw(proxy: Proxy, pool:
 
 
 def test_a_pool_that_is_there_is_not_drawn_again(proxy: Proxy, tmp_path: Path) -> None:
-    samples.draw_pool(proxy.generator, AT, tmp_path, 10)
+    samples.draw_pool(proxy.generator, AT, tmp_path, 10, 128)
     (shard,) = tmp_path.iterdir()
     before = shard.stat().st_mtime_ns
-    samples.draw_pool(proxy.generator, AT, tmp_path, 10)
+    samples.draw_pool(proxy.generator, AT, tmp_path, 10, 128)
     assert shard.stat().st_mtime_ns == before
     with pytest.raises(FileNotFoundError, match="no pool"):
         samples.load_pool(tmp_path / "nowhere")

@@ -30,7 +30,9 @@ def feature_style(
     resume: Annotated[Path | None, typer.Option("--resume", metavar="DIR", help="Continue one.")] = None,
     config: Annotated[str | None, typer.Option(metavar="FILE|NAME", help="A recipe; light if none.")] = None,
     changes: options.Changes = None,
-    pool: Annotated[Path | None, typer.Option(metavar="DIR", help="True images; drawn into DIR/pool if none.")] = None,
+    pool: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="True images, for pool=N; else drawn into DIR/pool.")
+    ] = None,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where it trains.")] = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved plan and stop.")] = False,
     offline: options.Offline = False,
@@ -43,7 +45,6 @@ def feature_style(
 
     Example: vidinv train feature-style -o my-encoder --set images=100000
     """
-    import torch
     from omegaconf import OmegaConf
 
     from trainers import checkpoint, engine, samples
@@ -66,23 +67,21 @@ def feature_style(
     here = engine.place()
     if here.is_first and not dry_run:
         check_folder(folder, recipe, again=resume is not None)
-    if here.count > 1 and recipe.pool and recipe.synthetic and not (pool or folder / POOL).is_dir():
-        raise UsageError(
-            "several processes share a pool that is there already",
-            remedy="draw it (python -m trainers.samples -o DIR) and give --pool DIR, or --set pool=0",
-        )
+    takes_pool = recipe.pool > 0 and recipe.synthetic
+    if pool is not None and not takes_pool:
+        raise UsageError("--pool is given, but the recipe takes none", remedy="say how many: --set pool=N")
     from stages import parts
     from stages.request import pick_device
     from vidinv.generators import registry
     from vidinv.weights import cache
 
     used = pick_device(device)
-    if used == "cuda":
-        torch.cuda.set_device(here.local)
+    engine.take_device(used, here)
     begun = resume is not None and checkpoint.exists(folder)  # then the checkpoint holds every weight
     if not begun:
         trainer.check_start(parts.SPACE, recipe)
-    cache.pull(parts.choose("default").needs, offline=offline, accept=accept_licences)
+    alone = here.count == 1  # several would fetch the same files and ask the same question
+    cache.pull(parts.choose("default").needs, offline=offline or not alone, accept=accept_licences)
     generator = registry.load("mobile-stylegan-ffhq-1024", used)
     setup = trainer.set_up(generator, replace(recipe, start="") if begun else recipe)
     if dry_run:
@@ -90,18 +89,20 @@ def feature_style(
             typer.echo(OmegaConf.to_yaml(asdict(recipe)).rstrip())
             typer.echo(engine.describe(setup.networks, [setup.step], setup.plan))
         return
+    source, side = pool or folder / POOL, min(recipe.size, generator.sizes[0])
+    if takes_pool and not alone:
+        samples.check_drawn(source, generator, setup.drawing.at, recipe.pool, side)
     if here.is_first:
         begin(folder, recipe, pool)
     drawn = None
-    if recipe.pool and recipe.synthetic:
-        place_of_pool = folder / POOL if here.is_first else pool or folder / POOL
-        if here.count == 1:
-            side = min(recipe.size, generator.sizes[0])
-            samples.draw_pool(generator, setup.drawing.at, place_of_pool, recipe.pool, side)
-        drawn = samples.load_pool(place_of_pool)
+    if takes_pool:
+        if alone:
+            samples.draw_pool(generator, setup.drawing.at, source, recipe.pool, side)
+        drawn = samples.load_pool(source)
     made = trainer.train(setup, drawn, folder)
-    if here.is_first:
-        typer.echo(made)
+    if not here.is_first:
+        return
+    typer.echo(made)
     if setup.photos is not None and setup.photos.bad:
         typer.echo(f"{len(setup.photos.bad)} of {len(setup.photos.files)} photos were passed over", err=True)
 
@@ -114,7 +115,7 @@ def begin(folder: Path, recipe: Recipe, pool: Path | None) -> None:
     partial = folder / f".{RECIPE}"
     partial.write_text(OmegaConf.to_yaml(asdict(recipe)), encoding="utf-8")
     partial.replace(folder / RECIPE)
-    if pool is not None and recipe.pool and recipe.synthetic:
+    if pool is not None:
         pool.mkdir(parents=True, exist_ok=True)
         (folder / POOL).symlink_to(pool.absolute(), target_is_directory=True)
 

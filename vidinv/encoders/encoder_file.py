@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -52,11 +54,14 @@ class GeneratorFeature(Encoder):
         super().__init__()
         self.encoder = encoder
         self.input_size, self.space, self.at = encoder.input_size, encoder.space, encoder.at
-        self._draw = generator.synthesize  # a bound method is no submodule: the generator's weights are not this one's
+        self._drawer = (generator,)  # in a tuple it is no submodule: its weights are not this one's
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> GeneratorFeature:
+        return GeneratorFeature(deepcopy(self.encoder, memo), *self._drawer)
 
     def forward(self, image: Tensor, c: Tensor | None = None) -> Code:
         code = self.encoder(image, c)
-        return replace(code, feature=self._draw(code.ws, stop=code.at))
+        return replace(code, feature=self._drawer[0].synthesize(code.ws, stop=code.at))
 
 
 def write(path: Path, state: dict[str, Tensor], facts: Facts) -> Path:

@@ -13,6 +13,7 @@ from vidinv.errors import UsageError
 from vidinv.generators import mobile_stylegan
 
 ASSETS = Path(__file__).parent.parent / "assets"
+SHIPPED = ASSETS / "feature_style_light.safetensors"
 TINY_SIZES = feature_style_light.Sizes(widths=(8, 16, 16, 16, 16), blocks=(1, 1, 1, 1), rank=4)
 
 
@@ -31,9 +32,7 @@ def _published_tiny() -> Encoder:
 
 
 ENCODERS: dict[str, Callable[[], Encoder]] = {
-    "feature-style-light": lambda: feature_style_light.load(
-        ASSETS / "feature_style_light.safetensors", space="mobile-stylegan-ffhq-w", at=2
-    ),
+    "feature-style-light": lambda: feature_style_light.load(SHIPPED, space="mobile-stylegan-ffhq-w", at=2),
     "feature-style-tiny": _tiny,
     "feature-style-published-tiny": _published_tiny,
 }
