@@ -85,7 +85,7 @@ class TuneConfig:
     """How an encoder is tuned to a clip before it inverts it."""
 
     faces: int = 96  # at most, evenly over the clip
-    steps: int = 200
+    steps: int = 120
     batch: int = 4  # faces a step
     rate: float = 1e-4
     keep: float = 1.0  # pull of w+ to what the encoder said before
