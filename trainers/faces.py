@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from trainers import bridge
 from trainers.photos import Photos
 from trainers.recipe import Recipe
 from trainers.samples import Pool, paste_cells, sample_ws
@@ -88,16 +88,37 @@ class Source:
             true = resize(self.pool.image[pick].float().to(ws) / 127.5 - 1, drawn.shape[-1])
             ws, feature = torch.cat([ws, known[0]]), torch.cat([feature, known[1]])
             image, seen = torch.cat([image, drawn]), torch.cat([seen, true])
-        exact = torch.rand(count, generator=random) < 0.5
-        if recipe.photometry:
-            change, kept = photometry(count, random), exact[:, None, None, None].to(ws.device)
-            image, seen = (torch.where(kept, x, change(x)) for x in (image, seen))
-        else:
-            exact = torch.ones(count, dtype=torch.bool)
-        if recipe.degrade:
-            seen = degrade(seen, random)
+        image, seen, exact, covered = self._changed(image, seen, random)
+        seen, whole = self._shown(seen, random), whole & ~covered
         masks = (exact, whole, torch.ones(count, dtype=torch.bool), torch.full((count,), done))
         return Batch(ws, feature, image, seen, *(mask.to(ws.device) for mask in masks))
+
+    def _changed(self, image: Tensor, seen: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The faces to be reproduced and what will be shown of them, half of both changed.
+
+        Then which [N] are as they were, and which have something in front of the face.
+        """
+        count, recipe = len(image), self.recipe
+        exact = torch.rand(count, generator=random) < 0.5
+        covered = torch.zeros(count, dtype=torch.bool)
+        steps = []
+        if recipe.photometry:
+            steps.append((bridge.photometry(count, random), ~exact))
+        if recipe.jitter:
+            steps.append((bridge.jitter(count, random), ~exact & (torch.rand(count, generator=random) < 0.5)))
+        if recipe.occlude:
+            covered = ~exact & (torch.rand(count, generator=random) < 0.5)
+            steps.append((bridge.occlude(count, image.shape[-1], random), covered))
+        for change, pick in steps:
+            where = pick[:, None, None, None].to(image.device)
+            image, seen = (torch.where(where, change(x), x) for x in (image, seen))
+        return image, seen, exact if steps else torch.ones_like(exact), covered
+
+    def _shown(self, image: Tensor, random: torch.Generator) -> Tensor:
+        """What the encoder is shown of the faces."""
+        if self.recipe.degrade:
+            image = bridge.degrade(image, random)
+        return bridge.compress(image, random) if self.recipe.compress else image
 
     def _paint(self, ws: Tensor, feature: Tensor) -> Tensor:
         """Pictures in the precision that the losses' pictures have."""
@@ -109,30 +130,8 @@ class Source:
         spec, like = self.generator.layers[self.at], self.generator.w_avg
         image = self.photos.draw(count, seed).to(like)
         random = torch.Generator().manual_seed(seed + 1)
-        seen = degrade(image, random) if self.recipe.degrade else image
+        seen = self._shown(image, random)
         no, yes = (torch.full((count,), value, device=like.device) for value in (False, True))
         ws = like.new_zeros(count, self.generator.num_ws, self.generator.w_dim)
         feature = like.new_zeros(count, spec.channels, spec.resolution, spec.resolution)
         return Batch(ws, feature, image, seen, no, yes, no, torch.full((count,), done, device=like.device))
-
-
-def photometry(count: int, random: torch.Generator) -> Callable[[Tensor], Tensor]:
-    """A change of gain, offset, per-channel tint and saturation for [N,3,S,S], one per image, as cameras differ."""
-    gain = 1 + 0.25 * torch.randn(count, 1, 1, 1, generator=random)
-    shift = 0.06 * torch.randn(count, 3, 1, 1, generator=random) + 0.1 * torch.randn(count, 1, 1, 1, generator=random)
-    colour = torch.exp(0.3 * torch.randn(count, 1, 1, 1, generator=random))
-
-    def change(image: Tensor) -> Tensor:
-        grey = image.mean(1, keepdim=True)
-        return (torch.lerp(grey, image, colour.to(image)) * gain.to(image) + shift.to(image)).clamp(-1.1, 1.1)
-
-    return change
-
-
-def degrade(image: Tensor, random: torch.Generator) -> Tensor:
-    """Blur (half of the images) and noise on what the encoder sees, never on the target."""
-    small = functional.interpolate(image, scale_factor=0.6, mode="bilinear", antialias=True)
-    blurred = functional.interpolate(small, image.shape[-2:], mode="bilinear")
-    pick = torch.rand(len(image), 1, 1, 1, generator=random) < 0.5
-    noise = torch.randn(image.shape, generator=random)
-    return torch.where(pick.to(image.device), blurred, image) + 0.03 * noise.to(image)

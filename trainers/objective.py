@@ -74,13 +74,13 @@ def losses(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The sum that is minimised, and its parts; names that end in 1 and 2 are of x1 and x2.
 
-    Where features were pasted, w alone cannot draw the face, so x1 is asked of whole faces only.
+    Where features were pasted or a face is covered, w alone cannot draw it, so x1 is asked of whole faces only.
     """
     half = torch.autocast(batch.seen.device.type, torch.bfloat16)
     with half:
         ws, feature = encoder(batch.seen.contiguous(memory_format=torch.channels_last))
     ws, feature = ws.float(), feature.float()
-    total = 0.0 * feature.sum()  # so that every parameter has a gradient, whatever is off
+    total = 0.0 * (feature.sum() + ws.sum())  # so that every parameter has a gradient, whatever is off
     parts: dict[str, Tensor] = {}
     known = batch.exact.float()
     if recipe.w:
@@ -102,15 +102,16 @@ def losses(
             share = (batch.done / recipe.feature_ramp).clamp(max=1)[:, None, None, None].to(own)
             injected = torch.lerp(own, feature, share)
     whole = batch.whole
-    with half:
-        if recipe.inject_both and recipe.feature_branch:
-            x1 = drawing.paint(ws[whole], injected[whole], drawing.at)
-        else:
-            x1 = drawing.paint(ws[whole])
     pixels = batch.synthetic.float() if recipe.pixel_on == "w" else torch.ones_like(known)
-    first = compare(x1.float(), batch.image[whole], pixels[whole], judges, recipe)
-    total = total + recipe.w_image * _weighted(first, recipe)
-    parts |= {f"{name}1": value for name, value in first.items()}
+    if whole.any():
+        with half:
+            if recipe.inject_both and recipe.feature_branch:
+                x1 = drawing.paint(ws[whole], injected[whole], drawing.at)
+            else:
+                x1 = drawing.paint(ws[whole])
+        first = compare(x1.float(), batch.image[whole], pixels[whole], judges, recipe)
+        total = total + recipe.w_image * _weighted(first, recipe)
+        parts |= {f"{name}1": value for name, value in first.items()}
     if recipe.feature_branch:
         with half:
             x2 = drawing.paint(ws, injected, drawing.at)

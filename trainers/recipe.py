@@ -43,6 +43,9 @@ class Recipe:
     paste: bool = True  # half of the synthetic features leave the generator's manifold
     photometry: bool = True  # gain, offset, tint and saturation of half of the synthetic pictures
     degrade: bool = True  # blur and noise on what the encoder sees
+    jitter: bool = False  # small turns, scalings and shifts of a quarter, as alignment errs
+    occlude: bool = False  # a piece of another picture in front of a quarter
+    compress: bool = False  # JPEG on half of what the encoder sees
 
     # How.
     optimiser: str = "adamw"

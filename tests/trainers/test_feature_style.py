@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stages.tiny import guides
-from trainers import faces, feature_style, objective, samples
+from trainers import bridge, feature_style, objective, samples
 from trainers.faces import Batch, Source
 from trainers.objective import Drawing, Judges
 from trainers.recipe import Recipe
@@ -66,7 +66,7 @@ def test_pasting_puts_a_rectangle_of_the_neighbour_into_every_second_feature() -
 def test_a_photometric_change_is_one_of_colour_too() -> None:
     picture = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(1)).mul(0.4).sub(0.2)
     spread = (picture - picture.mean(1, keepdim=True)).square().mean()
-    change = faces.photometry(200, torch.Generator().manual_seed(2))
+    change = bridge.photometry(200, torch.Generator().manual_seed(2))
     changed = change(picture.expand(200, -1, -1, -1))
     grey, gain = changed.mean(1, keepdim=True), changed.mean(1).std((1, 2)) / picture.mean(1).std()
     tint = (changed - grey).mean((2, 3), keepdim=True) - (picture - picture.mean(1, keepdim=True)).mean(
@@ -91,6 +91,16 @@ def test_an_exact_picture_is_what_its_code_draws(proxy: Proxy) -> None:
     with torch.autocast("cpu", torch.bfloat16):
         drawn = proxy(batch.ws, batch.feature, AT).clamp(-1.1, 1.1)
     assert torch.equal(drawn[batch.exact], batch.image[batch.exact])
+
+
+def test_a_covered_face_is_neither_exact_nor_asked_of_w(proxy: Proxy) -> None:
+    plain = source(proxy).draw(64, seed=3)
+    covered = source(proxy, occlude=True, jitter=True, compress=True).draw(64, seed=3)
+    assert torch.equal(plain.exact, covered.exact), "the same half stays as it was"
+    lost = plain.whole & ~covered.whole
+    assert 4 <= int(lost.sum()) <= 16 and not (lost & covered.exact).any()
+    assert torch.equal(plain.image[plain.exact], covered.image[plain.exact])
+    assert not torch.equal(plain.image, covered.image)
 
 
 @pytest.fixture(scope="module")

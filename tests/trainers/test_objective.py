@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -85,6 +86,13 @@ def batch_of(network: MobileStyleGAN, synthetic: list[bool], done: int = 0) -> B
 
 def parts_of(drawing: Drawing, answer: Answer, batch: Batch, **changes: Any) -> tuple[Tensor, dict[str, Tensor]]:
     return objective.losses(answer, drawing, judges(), batch, Recipe(**{**PAPER, **changes}))
+
+
+def test_a_batch_without_a_whole_face_asks_f_alone(network: MobileStyleGAN, drawing: Drawing) -> None:
+    batch = batch_of(network, [True, True])
+    batch = replace(batch, whole=torch.zeros(2, dtype=torch.bool))
+    total, parts = parts_of(drawing, Answer(batch.ws + 0.3, batch.feature + 0.2), batch)
+    assert torch.isfinite(total) and "lpips2" in parts and "lpips1" not in parts
 
 
 def test_the_papers_losses_are_all_there_and_nothing_else(network: MobileStyleGAN, drawing: Drawing) -> None:
