@@ -77,7 +77,7 @@ def _learn(models: Models, faces: Tensor, config: RunConfig, work: Path, told: T
         )
     except VidinvError as error:
         raise VidinvError(
-            f"tuning the encoder to the clip failed: {error}", remedy="--set tuning.rate=3e-5, or --tune none"
+            f"tuning the encoder to the clip failed: {error.what}", remedy="--set tuning.rate=3e-5, or --tune none"
         ) from error
 
 

@@ -23,15 +23,15 @@ Painter = Callable[..., Tensor]  # ws, feature=None, at=None -> image [N,3,S,S]
 class Batch:
     """One batch: `image` [N,3,S,S] is what the encoder must reproduce, `seen` what it is shown.
 
-    `ws` [N,L,D] and `feature` [N,C,h,w] mean something only where `synthetic`.
+    `ws` [N,L,D] and `feature` [N,C,h,w] mean something only where `exact`.
     """
 
     ws: Tensor
     feature: Tensor
     image: Tensor
     seen: Tensor
-    exact: Tensor  # [N] bool: the image is G(ws, feature) itself, no photometric change
-    whole: Tensor  # [N] bool: nothing was pasted into the feature, so w alone could draw the face
+    exact: Tensor  # [N] bool: ws and feature are what the encoder should say of the image
+    whole: Tensor  # [N] bool: nothing was pasted into the feature or covers the face, so w alone could draw it
     synthetic: Tensor  # [N] bool
     done: Tensor  # [N] images that the training saw before
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from trainers import engine, faces, objective
+from trainers import engine, faces, objective, processes
 from trainers.faces import Batch, Painter
 from trainers.objective import Drawing, TensorCodes
 from trainers.photos import Photos, open_photos
@@ -50,7 +50,8 @@ def set_up(generator: Generator, recipe: Recipe, judges: objective.Judges | None
 
     Everything is on the generator's device. `judges` are the recipe's own unless others are given.
     """
-    recipe.check()
+    shared_by = processes.place().count
+    recipe.check(shared_by)
     torch.manual_seed(0)
     device = str(generator.w_avg.device.type)
     judges = judges or objective.load_judges(recipe, device)
@@ -71,16 +72,11 @@ def set_up(generator: Generator, recipe: Recipe, judges: objective.Judges | None
         recipe.batch,
         recipe.schedule,
         accelerator=device,
-        devices=engine.place().count,
+        devices=shared_by,
         clip=recipe.clip,
         ema=recipe.ema,
         save_every=recipe.save_every,
     )
-    if recipe.batch % (faces.BLOCK * plan.devices):
-        raise UsageError(
-            f"a batch of {recipe.batch} cannot be shared by {plan.devices} processes in blocks of {faces.BLOCK}",
-            remedy=f"set batch={faces.BLOCK * plan.devices} or a multiple",
-        )
     engine.check({"encoder": encoder}, [], plan)
     photos = open_photos(Path(recipe.photos), recipe.size) if recipe.photos else None
     step = engine.Step("encoder", ("encoder",), optimiser, loss)
@@ -155,7 +151,6 @@ def train(setup: Setup, pool: Pool | None, folder: Path) -> Path:
 
     average = engine.train(setup.networks, [setup.step], draw_rows, setup.plan, folder, samples)
     path = folder / "encoder.safetensors"
-    if engine.place().is_first:
-        state = {key.removeprefix("encoder.encoder."): value for key, value in average.items()}
-        encoder_file.write(path, state, facts(drawing.generator.space, setup.recipe))
+    if processes.place().is_first:
+        encoder_file.write(path, objective.encoder_state(average), facts(drawing.generator.space, setup.recipe))
     return path

@@ -59,6 +59,11 @@ class TensorCodes(nn.Module):
         return code.ws, code.feature
 
 
+def encoder_state(average: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The encoder's own state out of the weights of {"encoder": TensorCodes(encoder)} as a training returns them."""
+    return {key.removeprefix("encoder.encoder."): value for key, value in average.items()}
+
+
 @dataclass(frozen=True)
 class Drawing:
     """What turns codes into pictures: the generator up to layer `at`, and the painter of whole pictures."""

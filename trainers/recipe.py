@@ -83,8 +83,8 @@ class Recipe:
             return start * (1.0 if images < self.images * 10 / 12 else 0.1)
         return start * max(0.03, 1 - (images / self.images) ** 2)
 
-    def check(self) -> None:
-        """Raise UsageError for a value that is not known or a combination that cannot be."""
+    def check(self, processes: int = 1) -> None:
+        """Raise UsageError for a value that is not known or a combination that cannot be, shared by `processes`."""
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 known = ", ".join(map(str, allowed))
@@ -99,8 +99,11 @@ class Recipe:
             raise UsageError("the light encoder's feature is 16x16", remedy="set feature_side=16 or encoder=published")
         if self.lpips_scales == 3 and self.perceptual and self.size < 256:
             raise UsageError(f"a quarter of {self.size} pixels is too small for LPIPS", remedy="set size=256 or 512")
-        if self.batch % 4:
-            raise UsageError(f"batch {self.batch} is no multiple of 4", remedy="set batch=4 or more")
+        if self.batch % (4 * processes):
+            raise UsageError(
+                f"batch {self.batch} is no multiple of 4 for each of {processes} processes",
+                remedy=f"set batch={4 * processes} or a multiple",
+            )
 
 
 def for_clip(tuning: TuneConfig, *, feature_branch: bool) -> Recipe:

@@ -72,7 +72,7 @@ def tune(
     average = engine.train(
         {"encoder": codes}, [engine.Step("encoder", ("encoder",), optimiser, loss)], draw, plan, folder, shown=shown
     )
-    return {key.removeprefix("encoder.encoder."): value for key, value in average.items()}
+    return objective.encoder_state(average)
 
 
 def photos(image: Tensor, ws: Tensor) -> Batch:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from trainers import engine
+from trainers import processes as shared
 from trainers.recipe import Recipe
 from vidinv import config as configs
 from vidinv.cli.main import main
@@ -89,16 +89,11 @@ def test_two_processes_share_a_training(tmp_path: Path) -> None:
     assert encoder_file.check(folder / "encoder.safetensors", "mobile-stylegan-ffhq-w").family == "light"
 
 
-def test_a_pool_that_the_recipe_does_not_take_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([*TRAIN, "-o", str(tmp_path / "t"), "--pool", str(tmp_path / "pool")]) == 2
-    assert "--set pool=N" in capsys.readouterr().err and not (tmp_path / "t").exists()
-
-
 @pytest.mark.parametrize("variables", [{"WORLD_SIZE": "2"}, {}])
 def test_a_process_without_a_rank_is_alone(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert engine.place() == engine.Place()
+    assert shared.place() == shared.Place()
 
 
 def two_processes(monkeypatch: pytest.MonkeyPatch, rank: int = 0) -> None:
@@ -106,22 +101,32 @@ def two_processes(monkeypatch: pytest.MonkeyPatch, rank: int = 0) -> None:
         monkeypatch.setenv(name, str(value))
 
 
-def test_processes_of_several_machines_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("processes", "machines", "options", "words"),
+    [
+        (1, 1, ["--pool", "pool"], "--set pool=N"),
+        (2, 2, [], "one machine"),
+        (2, 1, ["--set", "batch=4"], "each of 2 processes"),
+        pytest.param(
+            *(2, 1, ["--config", "tiny", "--offline"], "--count 64 --size 256, then --pool DIR"),
+            marks=pytest.mark.weights,
+        ),
+    ],
+)
+def test_what_cannot_be_shared_or_taken_is_refused_before_anything_is_written(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    processes: int,
+    machines: int,
+    options: list[str],
+    words: str,
 ) -> None:
-    two_processes(monkeypatch)
-    monkeypatch.setenv("WORLD_SIZE", "4")
-    assert main([*TRAIN, "-o", str(tmp_path / "t")]) == 2
-    assert "one machine" in capsys.readouterr().err and not (tmp_path / "t").exists()
-
-
-@pytest.mark.weights
-def test_several_processes_need_a_pool_that_is_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    two_processes(monkeypatch)
-    assert main([*TRAIN, "-o", str(tmp_path / "t"), "--config", "tiny", "--offline"]) == 2
-    assert "--count 64 --size 256, then --pool DIR" in capsys.readouterr().err and not (tmp_path / "t").exists()
+    if processes > 1:
+        two_processes(monkeypatch)
+        monkeypatch.setenv("WORLD_SIZE", str(processes * machines))
+    assert main([*TRAIN, "-o", str(tmp_path / "t"), *options]) == 2
+    assert words in capsys.readouterr().err and not (tmp_path / "t").exists()
 
 
 @pytest.mark.weights
@@ -132,12 +137,3 @@ def test_the_plan_of_several_processes_says_so_once(
         two_processes(monkeypatch, rank)
         assert main([*TRAIN, "-o", str(tmp_path / "t"), "--dry-run", "--offline"]) == 0
         assert capsys.readouterr().out.count("turns of 8, shared by 2 processes") == times
-
-
-@pytest.mark.weights
-def test_several_processes_need_a_batch_to_share(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    two_processes(monkeypatch)
-    assert main([*TRAIN, "-o", str(tmp_path / "t"), "--set", "batch=4", "--offline"]) == 2
-    assert "processes" in capsys.readouterr().err and not (tmp_path / "t").exists()

@@ -47,7 +47,7 @@ def feature_style(
     """
     from omegaconf import OmegaConf
 
-    from trainers import checkpoint, engine, samples
+    from trainers import checkpoint, engine, processes, samples
     from trainers import feature_style as trainer
     from trainers.recipe import Recipe
 
@@ -63,8 +63,8 @@ def feature_style(
     recipe = configs.resolve(Recipe, "train/feature_style", str(known or config or "light"), changes)
     if recipe.start not in ("", "shipped"):
         recipe = replace(recipe, start=str(Path(recipe.start).absolute()))
-    recipe.check()
-    here = engine.place()
+    here = processes.place()
+    recipe.check(here.count)
     if here.is_first and not dry_run:
         check_folder(folder, recipe, again=resume is not None)
     takes_pool = recipe.pool > 0 and recipe.synthetic
@@ -76,7 +76,7 @@ def feature_style(
     from vidinv.weights import cache
 
     used = pick_device(device)
-    engine.take_device(used, here)
+    processes.take_device(used, here)
     begun = resume is not None and checkpoint.exists(folder)  # then the checkpoint holds every weight
     if not begun:
         trainer.check_start(parts.SPACE, recipe)

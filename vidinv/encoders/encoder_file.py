@@ -106,13 +106,17 @@ def check(path: Path, space: str) -> Facts:
 
 def read(path: Path, generator: Generator) -> Encoder:
     """The encoder in `path`, frozen, in eval mode, on the generator's device. Raises UsageError as `check` does."""
-    encoder = trained(path, generator).to(generator.w_avg.device).eval().requires_grad_(False)
-    return encoder if check(path, generator.space).feature_branch else GeneratorFeature(encoder, generator)
+    facts = check(path, generator.space)
+    encoder = _filled(path, facts, generator).to(generator.w_avg.device).eval().requires_grad_(False)
+    return encoder if facts.feature_branch else GeneratorFeature(encoder, generator)
 
 
 def trained(path: Path, generator: Generator) -> Encoder:
     """The network in `path` as a training left it, to go on with, on the CPU. Raises UsageError as `check` does."""
-    facts = check(path, generator.space)
+    return _filled(path, check(path, generator.space), generator)
+
+
+def _filled(path: Path, facts: Facts, generator: Generator) -> Encoder:
     with torch.random.fork_rng():
         encoder = build(facts.family, generator, facts.feature_side)
     try:
