@@ -8,13 +8,14 @@ import platform
 import sys
 import traceback
 
-import click
 import typer
 
 from vidinv.cli import demo, directions, evaluate, invert, run, train, weights
 from vidinv.errors import VidinvError
 
 INTERRUPTED = 130
+# click's UsageError, whether typer brings a copy of click or uses the package
+REFUSED: type[typer.BadParameter] = typer.BadParameter.__bases__[0]
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # glibc's malloc.h
 
 app = typer.Typer(
@@ -49,9 +50,9 @@ def main(arguments: list[str] | None = None) -> int:
         return code if isinstance(code, int) else 0
     except VidinvError as error:
         return _report(error, str(error), error.exit_code, given)
-    except click.ClickException as error:
-        return _report(error, error.format_message(), 2, given)
-    except (KeyboardInterrupt, click.Abort) as error:
+    except REFUSED as error:
+        return _report(error, error.format_message() or "nothing to do; name a command", 2, given)
+    except (KeyboardInterrupt, typer.Abort) as error:
         return _report(error, "interrupted; the same command continues where it stopped", INTERRUPTED, given)
     except MemoryError as error:
         return _report(error, "out of memory; lower it with --set batch=1 or --quality fast", 1, given)
