@@ -14,6 +14,7 @@ CORE = [
     "onnx>=1.17",
     "opencv-python-headless>=4.10",
     "packaging>=24",
+    "pyyaml>=6",
     "rich>=13",
     "safetensors>=0.4",
     "scenedetect>=0.6.5",
@@ -23,7 +24,15 @@ CORE = [
     "typer>=0.15",
     "unearth>=0.19",
 ]
-DEV = ["matplotlib>=3.9", "mypy>=1.14", "onnxruntime>=1.20", "openvino>=2025.0", "pytest>=8", "ruff>=0.9"]
+DEV = [
+    "hypothesis>=6.100",
+    "matplotlib>=3.9",
+    "mypy>=1.14",
+    "onnxruntime>=1.20",
+    "openvino>=2025.0",
+    "pytest>=8",
+    "ruff>=0.9",
+]
 
 setup(
     name="vidinv",

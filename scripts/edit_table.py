@@ -26,7 +26,7 @@ from stages.parts import Models
 from vidinv import api
 from vidinv import config as configs
 from vidinv.cli.main import tune_process
-from vidinv.editing import directions, feature_edit
+from vidinv.editing import directions, feature_edit, grammar
 from vidinv.editing.directions import Direction
 from vidinv.faces import detector, landmarks, pictures
 from vidinv.faces.meter import load_meter
@@ -69,7 +69,7 @@ def main() -> None:
     args = parser.parse_args()
     tune_process()
     models, meter = api.load(device="cpu"), load_meter()
-    wanted = [directions.parse_edit(text) for text in args.edits]
+    wanted = [grammar.parse(text) for text in args.edits]
     moves = [(directions.load(edit.name, models.generator.space), edit.strength) for edit in wanted]
     moves.append((control(moves[0][0]), 2.0))
     names = ["source", "inversion", *args.edits, "random+2"]

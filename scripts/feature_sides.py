@@ -24,7 +24,7 @@ from stages.parts import Models
 from vidinv import api
 from vidinv import config as configs
 from vidinv.cli.main import tune_process
-from vidinv.editing import directions, feature_edit
+from vidinv.editing import directions, feature_edit, grammar
 from vidinv.faces import detector, landmarks, pictures
 from vidinv.faces.meter import load_meter
 from vidinv.frames import Code
@@ -52,7 +52,7 @@ def main() -> None:
     args = parser.parse_args()
     tune_process()
     models, meter, lpips = api.load(device="cpu"), load_meter(), LPIPS.load("alexnet")
-    wanted = directions.parse_edit(args.edit)
+    wanted = grammar.parse(args.edit)
     move = (directions.load(wanted.name, models.generator.space), wanted.strength)
     finder = pictures.Finder(detector.load_detector(), landmarks.load_landmarks())
     effort, refine = configs.load("balanced").refine.first, parts.refiner(parts.choose("default"), models)

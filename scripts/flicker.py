@@ -21,7 +21,7 @@ from torch import Tensor
 from stages import drawn
 from vidinv import api
 from vidinv.cli.main import tune_process
-from vidinv.editing import directions, feature_edit
+from vidinv.editing import directions, feature_edit, grammar
 from vidinv.frames import Array, Code
 from vidinv.generators.ops import resize
 from vidinv.metrics.flicker import flicker
@@ -58,7 +58,7 @@ def main() -> None:
         return 1000 * flicker(source, stack(images))
 
     def edited(text: str) -> Callable[[Code], Code]:
-        edit = directions.parse_edit(text)
+        edit = grammar.parse(text)
         moves = [(directions.load(edit.name, generator.space), edit.strength)]
         return lambda code: feature_edit.edit(generator, code, moves)
 

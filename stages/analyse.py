@@ -48,7 +48,8 @@ def analyse(
 ) -> Sightings:
     """Look at every frame of `frames(first)`, or continue after the shards already in `folder`.
 
-    `locate` None looks for cuts alone. `only` (start, stop in seconds) restricts where faces are looked for.
+    `locate` None looks for cuts alone. `only` (start, stop in seconds from the first frame) restricts where
+    faces are looked for.
     """
     shards = _Shards(folder)
     start = shards.next_frame
@@ -64,7 +65,7 @@ def analyse(
             if index < start:
                 continue
             last = None if cut else last
-            inside = only is None or only[0] <= pts * batch.time_base < only[1]
+            inside = only is None or only[0] <= shards.second(pts, batch.time_base) < only[1]
             found: Found | None = None
             if locate is not None and inside:
                 known = None if last is None or index % config.detect_every == 0 else _boxes(last.landmarks)
@@ -107,10 +108,12 @@ class _Shards:
         self.folder = folder
         self.paths: list[Path] = []
         self.next_frame = 0
+        self.origin: int | None = None  # pts of the clip's first frame
         while (path := folder / f"analysis-{self.next_frame:07d}.npz").exists():
             self.paths.append(path)
             with np.load(path) as shard:
                 self.next_frame += len(shard["pts"])
+                self.origin = int(shard["pts"][0]) if self.origin is None else self.origin
         self.first = self.next_frame
         self.pts: list[int] = []
         self.cuts: list[int] = []
@@ -121,12 +124,17 @@ class _Shards:
         if self.pts and (starts_shot or len(self.pts) >= SHARD_FRAMES):
             self.flush()
         self.time_base = time_base
+        self.origin = pts if self.origin is None else self.origin
         self.pts.append(pts)
         if starts_shot:
             self.cuts.append(index)
         if found is not None and len(found.scores):
             self.frame += [index] * len(found.scores)
             self.found.append(found)
+
+    def second(self, pts: int, time_base: Fraction) -> float:
+        """Seconds from the clip's first frame."""
+        return float((pts - (pts if self.origin is None else self.origin)) * time_base)
 
     def flush(self) -> None:
         if not self.pts:

@@ -44,7 +44,7 @@ def build(region: Region, mode: str, settings: MaskConfig) -> Stage:
                 base = work.inversion[n] if mode == "residual" else work.faces.image[n]
                 delta = (work.edit[n] - base).permute(1, 2, 0).numpy() / 2  # [S,S,3] in [-1,1]
                 position = int(work.faces.frame[n])
-                alpha = mask.alpha * np.float32(confidence)
+                alpha = mask.alpha * np.float32(confidence * work.presence[n])
                 output[position], rect = add(
                     output[position], work.frames.colour, work.faces.to_frame[n].numpy(), delta, alpha
                 )

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from stages import analyse, cost, decode, inversion, parts, render, result, tracks, tune
+from stages import aim, analyse, cost, decode, inversion, parts, render, result, tracks, tune
 from stages import request as requests
 from stages.folder import JobFolder
 from stages.request import Moves, Request
@@ -123,9 +123,13 @@ def _run(
         listener.done,
         None if codes is not None else only,  # stored codes are of the whole clip
     )
-    analysis = tracks.link(sightings, config, backend, request.source) if works_on_faces else tracks.empty(sightings)
+    analysis = tracks.empty(sightings)
+    if works_on_faces:
+        analysis, moves = tracks.link(sightings, config, backend, request.source, moves)
     if codes is not None and codes.known is not None:
         inversion.check_faces(codes.known, inversion.rows(analysis.tracks, config.crop))
+    if requests.edits_faces(moves) and not request.preview and not (codes is not None and codes.known is None):
+        analysis = tracks.edited(analysis, moves, request.source)
     busy = {"analyse": clock.busy()}
     start, stop = _frame_range(analysis, only)
     models = backend.models(config.device, config.encoder) if works_on_faces else None
@@ -137,6 +141,11 @@ def _run(
         wanted = tune.spread(analysis.tracks, (start, stop), config.tuning.faces, models.proxy.head.spec.size)
         models = tune.tuned(models, request.source, wanted, config, folder, told) if wanted else models
         busy["tune"] = tuning.busy()
+    warnings: list[str] = []
+    if models is not None and aim.is_due(moves):
+        aiming = Clock.now()
+        moves, warnings = _aimed(moves, analysis, models, codes, request, folder, listener)
+        busy["aim"] = aiming.busy()
     prepared = render.Prepared(
         request=request,
         info=info,
@@ -158,7 +167,33 @@ def _run(
     }
     if request.only_codes:
         return result.inverted(prepared, timing)
-    return result.finish(prepared, stop - start, timing)
+    return result.finish(prepared, stop - start, timing, warnings)
+
+
+def _aimed(
+    moves: Moves,
+    analysis: Analysis,
+    models: parts.Models,
+    codes: inversion.Codes | None,
+    request: Request,
+    folder: JobFolder,
+    listener: Listener,
+) -> tuple[Moves, list[str]]:
+    """The moves with a strength where one named a value, and what could not be reached."""
+    config = request.config
+    measure = parts.choose(config.backend).measure()
+    judge = aim.Judge(models, measure, render.blend_mode(config.blend, moves), config.mask)
+    people = [track for track in analysis.tracks if any(m.edit.target and m.edit.track == track.id for m in moves)]
+
+    def find() -> tuple[Moves, list[str]]:
+        samples = []
+        for sample in aim.of_clip(request.source, people, models, config, codes):
+            samples.append(sample)
+            listener.done(1)
+        return aim.aimed(moves, samples, judge)
+
+    listener.phase("aim", aim.FACES * len(people), 0)
+    return aim.remembered(folder.path / "aim.json", moves, find)
 
 
 def _codes(request: Request, content: str, encoder: str, folder: JobFolder) -> inversion.Codes | None:
@@ -173,7 +208,7 @@ def _codes(request: Request, content: str, encoder: str, folder: JobFolder) -> i
 def _frame_range(analysis: Analysis, only: tuple[float, float] | None) -> tuple[int, int]:
     if only is None:
         return 0, analysis.frame_count
-    seconds = [float(pts * analysis.time_base) for pts in analysis.pts]
+    seconds = [analysis.second(pts) for pts in analysis.pts]
     inside = [i for i, second in enumerate(seconds) if only[0] <= second < only[1]]
     if not inside:
         raise UsageError(f"--at {only[0]:g} s is after the clip's end", remedy=f"it lasts {seconds[-1]:.1f} s")

@@ -45,6 +45,7 @@ class Found:
 # RGB uint8 [H,W,3], clockwise rotation for display, boxes [N,4] already known (None: detect) -> faces
 Locate = Callable[[Array, int, "Array | None"], Found]
 Embed = Callable[[torch.Tensor], Array]  # [N,3,S,S] in [-1,1] -> [N,D], L2-normalised
+Measure = Callable[[torch.Tensor], dict[str, Array]]  # [N,3,S,S] in [-1,1] -> attribute -> [N]
 Region = Callable[[torch.Tensor, int], tuple[Array, Array]]  # images, size -> region, skin: bool [N,size,size]
 
 
@@ -72,9 +73,12 @@ class Backend:
     models: Callable[[str, str], Models]  # on a device, with the encoder in a file ("": the shipped one)
     guides: Callable[[str], Guides]  # of the refinement, on a device
     direction: Callable[[str], Direction]  # by name
+    measure: Callable[[], Measure]  # of attributes, on the CPU
     generator: str  # its name in the registry
     space: str
+    slots: int  # rows of its w+
     needs: tuple[str, ...]
+    measuring: tuple[str, ...] = ()  # what `measure` needs beside
     shipped: tuple[Path, ...] = ()
 
 
@@ -156,6 +160,12 @@ def _bisenet(device: str) -> Region:
     return region
 
 
+def _measure() -> Measure:
+    from vidinv.faces import meter
+
+    return meter.load_meter().measure
+
+
 def _centre(source: str) -> Locate:
     """One upright face in the middle of every frame that is not nearly black; landmarks by fixed proportions."""
     from vidinv.faces.landmarks import EYE_LEFT, EYE_RIGHT, MOUTH_LEFT, MOUTH_RIGHT, NOSE_TIP
@@ -195,8 +205,10 @@ BACKENDS = {
         models=_default_models,
         guides=refine.load_guides,
         direction=lambda name: directions.load(name, SPACE),
+        measure=_measure,
         generator=GENERATOR,
         space=SPACE,
+        slots=16,
         needs=(
             "generator/mobile-stylegan-ffhq",
             "identity/arcface-mbf",
@@ -206,6 +218,7 @@ BACKENDS = {
             "parser/bisenet",
             "lpips/alexnet",
         ),
+        measuring=("age/dlib", "gender/dlib"),
         shipped=(encoders.SHIPPED, proxies.ASSETS / "proxy_head_256.safetensors"),
     ),
     "tiny": Backend(
@@ -213,8 +226,10 @@ BACKENDS = {
         models=_tiny_models,
         guides=tiny.guides,
         direction=tiny.direction,
+        measure=lambda: tiny.measure,
         generator=tiny.GENERATOR,
         space=tiny.SPACE,
+        slots=tiny.SLOTS,
         needs=(),
     ),
 }

@@ -10,8 +10,7 @@ from typing import Any
 from stages import align, blend, decode, edit, encode, graph, inversion, measure, parts, reencode, synthesize
 from stages.folder import JobFolder
 from stages.request import Moves, Request, edits_faces
-from vidinv.editing import feature_edit
-from vidinv.frames import Analysis, Code, FrameBatch, Work
+from vidinv.frames import Analysis, FrameBatch, Work
 from vidinv.media import reader
 from vidinv.media.probe import VideoInfo
 from vidinv.media.writer import SegmentWriter
@@ -103,16 +102,13 @@ def face_stages(job: Prepared, models: parts.Models, resume: int) -> list[tuple[
         return first
     mode = blend_mode(config.blend, job.moves) if edits else "residual"  # of nothing: the source itself
 
-    def move(code: Code) -> Code:
-        return feature_edit.edit(models.generator, code, job.moves)
-
     def reads_inversion(work: Work, n: int) -> bool:
         due = measure.is_due(work, n, config.measure_every)
         return due or mode == "residual" or job.request.preview
 
     return [
         *first,
-        ("edit", edit.build(move)),
+        ("edit", edit.build(models.generator, job.moves, job.analysis)),
         ("synthesize", synthesize.build(models.generator, models.proxy, config.crop, reads_inversion)),
         ("blend", blend.build(models.region, mode, config.mask)),
         ("measure", measure.build(models.identity, config.measure_every, measure.Anchors(job.folder.path))),
@@ -137,4 +133,4 @@ def blend_mode(asked: str, moves: Moves) -> str:
     """The blend mode: the one asked for, or for "auto" replace as soon as one direction needs it."""
     if asked != "auto":
         return asked
-    return "replace" if any(direction.blend == "replace" for direction, _ in moves) else "residual"
+    return "replace" if any(move.direction.blend == "replace" for move in moves) else "residual"

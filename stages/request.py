@@ -12,14 +12,14 @@ from stages import parts
 from stages.folder import check_output, preview_path, sidecar_path
 from vidinv import config as configs
 from vidinv.config import RunConfig
-from vidinv.editing import directions
-from vidinv.editing.directions import Direction
+from vidinv.editing import grammar, plan
+from vidinv.editing.plan import Move
 from vidinv.encoders import encoder_file
 from vidinv.errors import InputUnreadable, UsageError
 from vidinv.media import codecs
 from vidinv.media.probe import VideoInfo, probe
 
-Moves = list[tuple[Direction, float]]
+Moves = list[Move]
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,7 @@ def check(request: Request) -> tuple[Moves, VideoInfo]:
     if not request.source.exists():
         raise InputUnreadable(f"{request.source} does not exist", remedy="check the path")
     info = probe(request.source)
+    _check_times(moves, info)
     check_output(request.output, request.source, request.overwrite)
     if not request.only_codes:
         if request.codes is not None and not request.codes_are_there:
@@ -75,19 +76,25 @@ def check(request: Request) -> tuple[Moves, VideoInfo]:
 
 
 def parse_moves(edits: Sequence[str], backend: str) -> Moves:
-    """The directions and strengths of edits such as "age+2"; UsageError for bad syntax or an unknown direction."""
-    find = parts.choose(backend).direction
-    return [(find(entry.name), entry.strength) for entry in map(directions.parse_edit, edits)]
+    """What edits such as "age+2" ask for; UsageError for bad syntax, an unknown direction, rows that are not there."""
+    chosen = parts.choose(backend)
+    return [plan.move(chosen.direction(entry.name), entry, chosen.slots) for entry in map(grammar.parse, edits)]
 
 
 def edits_faces(moves: Moves) -> bool:
     """Whether any move has a strength: where none has, no plane of the source changes."""
-    return any(strength != 0 for _, strength in moves)
+    return not all(move.is_still for move in moves)
 
 
 def touches_faces(request: Request, moves: Moves) -> bool:
     """Whether faces have to be found and drawn or inverted at all."""
     return edits_faces(moves) or request.preview or request.codes is not None
+
+
+def _check_times(moves: Moves, info: VideoInfo) -> None:
+    for begin in (move.edit.span[0] for move in moves):
+        if begin > 0 and info.duration_s and begin >= info.duration_s:
+            raise UsageError(f"an edit begins at {begin:g} s, after the clip's end ({info.duration_s:.2f} s)")
 
 
 def _check_options(request: Request) -> None:

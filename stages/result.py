@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from importlib import metadata
 from pathlib import Path
@@ -12,7 +13,7 @@ from stages.folder import preview_path, sidecar_path
 from stages.reencode import Journal
 from stages.render import Prepared
 from stages.request import Request
-from vidinv.editing.directions import Direction
+from vidinv.editing.plan import Move
 from vidinv.media import remux
 from vidinv.report import sidecar
 from vidinv.weights import catalog
@@ -20,11 +21,10 @@ from vidinv.weights import catalog
 PACKAGES = ("vidinv", "torch", "av", "numpy", "opencv-python-headless")
 
 
-def finish(job: Prepared, frames: int, timing: dict[str, Any]) -> dict[str, Any]:
-    """Assemble the output (and the preview) and write `<output>.json`; returns the report."""
+def finish(job: Prepared, frames: int, timing: dict[str, Any], warnings: list[str]) -> dict[str, Any]:
+    """Assemble the output (and the preview) and write `<output>.json`, with the `warnings` so far; returns it."""
     request, config = job.request, job.request.config
     records = Journal(job.folder.path).finished()
-    warnings: list[str] = []
     versions = installed()
     if request.at is None:
         made = {
@@ -32,10 +32,12 @@ def finish(job: Prepared, frames: int, timing: dict[str, Any]) -> dict[str, Any]
             "vidinv_edits": " ".join(config.edits) or "none",
             "vidinv_weights": " ".join(weights(job)),
         }
-        warnings += remux.assemble(_files(job, records, "segment-"), request.source, request.output, metadata=made)
+        warnings = warnings + remux.assemble(
+            _files(job, records, "segment-"), request.source, request.output, metadata=made
+        )
     if request.preview:
         files = _files(job, records, "preview-")
-        warnings += remux.assemble(files, files[0], preview_path(request.output), metadata={})
+        warnings = warnings + remux.assemble(files, files[0], preview_path(request.output), metadata={})
     drawn = "none" if job.models is None else synthesize.source(job.models.generator, job.models.proxy, config.crop)
     report = sidecar.build(
         source={
@@ -46,7 +48,7 @@ def finish(job: Prepared, frames: int, timing: dict[str, Any]) -> dict[str, Any]
         },
         output=_output(request, touched=job.models is not None) | {"synthesis": drawn},
         frames=frames,
-        edits=[_edit(direction, strength) for direction, strength in job.moves],
+        edits=[_edit(move) for move in job.moves],
         faces=[face for record in records for face in record["faces"]],
         versions=versions,
         weights=weights(job),
@@ -103,10 +105,17 @@ def _output(request: Request, *, touched: bool) -> dict[str, Any]:
     return paths | how | ({} if touched else {"tune": "none"})
 
 
-def _edit(direction: Direction, strength: float) -> dict[str, Any]:
+def _edit(move: Move) -> dict[str, Any]:
+    direction, edit = move.direction, move.edit
+    first, last = edit.span
     return {
         "name": direction.name,
-        "strength": strength,
+        "strength": edit.strength,
+        "target": edit.target,
+        "track": edit.track,
+        "layers": list(direction.layers),
+        "from_s": first,
+        "to_s": None if math.isinf(last) else last,
         "space": direction.space,
         "blend": direction.blend,
         "calibration": direction.calibration,

@@ -25,17 +25,14 @@ def build(generator: Generator, proxy: Proxy, size: int, reads_inversion: Reads)
     trusted is judged by it alone, whatever else is drawn. An inversion whose detail nothing reads is `check` resized.
     See `source` for what draws the rest.
     """
-    at_size = _at_size(generator, size)
+    drawn_at = at_size(generator, size)
 
     def coarse(code: Code) -> torch.Tensor:
         return proxy(code.ws, code.feature, code.at).clamp(-1, 1)
 
     def both(code: Code) -> tuple[torch.Tensor, torch.Tensor]:
-        check, image = proxy.with_whole(code.ws, code.feature, code.at, at_size)
+        check, image = proxy.with_whole(code.ws, code.feature, code.at, drawn_at)
         return check.clamp(-1, 1), resize(image, size).clamp(-1, 1)
-
-    def whole(code: Code) -> torch.Tensor:
-        return resize(generator.picture(code, at_size), size)
 
     by_proxy = _drawn_by_proxy(generator, proxy, size)
 
@@ -55,7 +52,7 @@ def build(generator: Generator, proxy: Proxy, size: int, reads_inversion: Reads)
                         inversion = resize(check, size)
                     checks.append(check.cpu())
                     inversions.append(inversion.cpu())
-                    edits.append((resize(coarse(edited), size) if by_proxy else whole(edited)).cpu())
+                    edits.append((resize(coarse(edited), size) if by_proxy else whole(generator, edited, size)).cpu())
             yield replace(work, check=torch.cat(checks), inversion=torch.cat(inversions), edit=torch.cat(edits))
 
     return synthesize
@@ -65,7 +62,7 @@ def source(generator: Generator, proxy: Proxy, size: int) -> str:
     """What draws the pictures of `size` pixels, for the report."""
     if _drawn_by_proxy(generator, proxy, size):
         return f"proxy head at {proxy.head.spec.size}"
-    return f"{generator.name} at {_at_size(generator, size)}"
+    return f"{generator.name} at {at_size(generator, size)}"
 
 
 def _drawn_by_proxy(generator: Generator, proxy: Proxy, size: int) -> bool:
@@ -73,5 +70,11 @@ def _drawn_by_proxy(generator: Generator, proxy: Proxy, size: int) -> bool:
     return size not in generator.sizes and size <= proxy.head.spec.size
 
 
-def _at_size(generator: Generator, size: int) -> int:
+def whole(generator: Generator, code: Code, size: int) -> torch.Tensor:
+    """The picture [N,3,size,size] in [-1,1] of a code, through the whole synthesis."""
+    return resize(generator.picture(code, at_size(generator, size)), size)
+
+
+def at_size(generator: Generator, size: int) -> int:
+    """The side at which the generator draws what is shown at `size`."""
     return size if size in generator.sizes else max(generator.sizes)

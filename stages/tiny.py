@@ -16,6 +16,7 @@ from vidinv.frames import Array
 from vidinv.generators import registry as generators
 
 GENERATOR, SPACE = "mobile-stylegan-tiny", "mobile-stylegan-tiny-w"
+SLOTS = 8
 DIRECTIONS = ("age", "smile")
 
 
@@ -47,7 +48,8 @@ def direction(name: str) -> Direction:
         raise directions.unknown(name, list(DIRECTIONS))
     generator = generators.load(GENERATOR)
     vector = torch.randn(generator.w_dim, generator=torch.Generator().manual_seed(DIRECTIONS.index(name)))
-    return Direction(name, vector / vector.norm(), 1.0, (0, generator.num_ws), SPACE, blend="residual")
+    years = {"years": 2.6} if name == "age" else {}  # as `measure` has it
+    return Direction(name, vector / vector.norm(), 1.0, (0, SLOTS), SPACE, blend="residual", calibration=years)
 
 
 def ellipse(images: Tensor, size: int) -> tuple[Array, Array]:
@@ -55,6 +57,11 @@ def ellipse(images: Tensor, size: int) -> tuple[Array, Array]:
     y, x = np.mgrid[:size, :size] / (size - 1) - 0.5
     inside = (x / 0.22) ** 2 + (y / 0.28) ** 2 < 1
     return np.repeat(inside[None], len(images), 0), np.repeat(inside[None], len(images), 0)
+
+
+def measure(images: Tensor) -> dict[str, Array]:
+    """The "age" of [N,3,S,S]: 100 times what the pictures have more of blue than of red."""
+    return {"age": np.asarray(100 * (images[:, 2] - images[:, 0]).mean((1, 2)).numpy())}
 
 
 def embed(images: Tensor) -> Array:

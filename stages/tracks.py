@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from stages.analyse import Sightings
 from stages.parts import Backend, Locate
+from stages.request import Moves
 from vidinv.config import RunConfig
+from vidinv.editing import plan
+from vidinv.editing.plan import Move
 from vidinv.errors import NoFaceFound, UsageError
 from vidinv.faces import pictures
 from vidinv.faces.tracker import FrameFaces, Tracker
@@ -23,9 +27,12 @@ def empty(seen: Sightings) -> Analysis:
     return Analysis(len(seen.pts), seen.pts, seen.time_base, seen.shots, ())
 
 
-def link(seen: Sightings, config: RunConfig, backend: Backend, source: Path) -> Analysis:
-    """Link the faces of all frames into tracks and keep those that `config.faces` asks for.
+def link(
+    seen: Sightings, config: RunConfig, backend: Backend, source: Path, moves: Moves
+) -> tuple[Analysis, list[Move]]:
+    """Link the faces of all frames into tracks; keep those that `config.faces` asks for or a move names.
 
+    Also returns the moves with their persons: one that names none is for everybody that `config.faces` asks for.
     Raises NoFaceFound when none is left, UsageError for a request that cannot be read.
     """
     tracker = Tracker(sigma_centre=config.smooth.centre, sigma_axes=config.smooth.axes)
@@ -34,8 +41,30 @@ def link(seen: Sightings, config: RunConfig, backend: Backend, source: Path) -> 
         raise NoFaceFound(
             f"no face in {source.name} ({len(seen.pts)} frames searched)", remedy="choose a clip that shows a face"
         )
-    kept = choose(tracks, config.faces, lambda: backend.locator(config.landmarks), source)
-    return Analysis(len(seen.pts), seen.pts, seen.time_base, seen.shots, tuple(kept))
+    named = {person(tracks, move.edit.track, source) for move in moves if move.edit.track is not None}
+    asked = choose(tracks, config.faces, lambda: backend.locator(config.landmarks), source)
+    ids = [track.id for track in asked]
+    kept = asked + [tracks[number] for number in sorted(named.difference(ids))]
+    return Analysis(len(seen.pts), seen.pts, seen.time_base, seen.shots, tuple(kept)), plan.assigned(moves, ids)
+
+
+def edited(analysis: Analysis, moves: Moves, source: Path) -> Analysis:
+    """The analysis with the frames of each track on which some move is present; NoFaceFound where there is none."""
+    seconds = [analysis.second(pts) for pts in analysis.pts]
+    tracks = [plan.edited(track, moves, seconds) for track in analysis.tracks]
+    kept = tuple(track for track in tracks if len(track.frames))
+    if not kept:
+        raise NoFaceFound(f"nobody is seen in {source.name} while an edit lasts", remedy="give other times or persons")
+    return replace(analysis, tracks=kept)
+
+
+def person(tracks: list[Track], number: int, source: Path) -> int:
+    """`number`, where there is such a person (counted from 0, the largest first); NoFaceFound where there is none."""
+    if number >= len(tracks):
+        raise NoFaceFound(
+            f"{source.name} has no person {number}", remedy=f"there are {len(tracks)}, counted from 0, largest first"
+        )
+    return number
 
 
 def choose(tracks: list[Track], asked: str, locator: Callable[[], Locate], source: Path) -> list[Track]:
@@ -45,11 +74,7 @@ def choose(tracks: list[Track], asked: str, locator: Callable[[], Locate], sourc
     if asked == "largest":
         return tracks[:1]
     if asked.isdigit():
-        if int(asked) >= len(tracks):
-            raise NoFaceFound(
-                f"{source.name} has no person {asked}", remedy=f"there are {len(tracks)}, counted from 0, largest first"
-            )
-        return [tracks[int(asked)]]
+        return [tracks[person(tracks, int(asked), source)]]
     if not Path(asked).exists():
         raise UsageError(f"--faces {asked!r} is not known", remedy="give all, largest, a number or a picture")
     wanted = _reference(Path(asked), locator())

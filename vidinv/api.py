@@ -47,6 +47,6 @@ def invert(models: Models, images: Tensor) -> Code:
 
 def edit(models: Models, code: Code, edits: list[str]) -> Tensor:
     """The picture [N,3,S,S] of `code` after `edits` such as "age+2" (Eq. 1)."""
-    moves = requests.parse_moves(edits, models.backend)
+    moves = [(move.direction, move.edit.strength) for move in requests.parse_moves(edits, models.backend)]
     with torch.no_grad():
         return models.generator.picture(feature_edit.edit(models.generator, code, moves))

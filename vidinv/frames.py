@@ -6,6 +6,7 @@ RGB, NCHW, float32 in [-1, 1]. Time is a pts with its time base; an index is nev
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
@@ -173,24 +174,19 @@ class Track:
 
 @dataclass(frozen=True)
 class Edit:
-    """One requested edit: a direction's name and its strength (1: see `vidinv.editing.directions.Direction`)."""
+    """One requested edit: a direction's name, how far, for whom and when (`vidinv.editing.grammar` writes it).
+
+    `strength` counts as `vidinv.editing.directions.Direction` says. With a `target` (in the unit of the direction's
+    calibration) it is found by measuring.
+    """
 
     name: str
     strength: float
-
-
-@dataclass(frozen=True)
-class EditPlan:
-    """What happens to one track: its edits in order, the blend mode, strength over time and regions."""
-
-    edits: tuple[Edit, ...]
-    blend: str = "auto"  # auto | residual | replace
-    strength_at: tuple[tuple[float, float], ...] = ()  # (seconds, factor) knots, empty = constant 1
-    regions: tuple[str, ...] = ()
-
-    @property
-    def is_empty(self) -> bool:
-        return all(edit.strength == 0 for edit in self.edits)
+    target: float | None = None
+    track: int | None = None  # None: every person that is edited
+    layers: tuple[int, int] | None = None  # rows first <= l < last of w+; None: the direction's own
+    span: tuple[float, float] = (0.0, math.inf)  # seconds from the clip's first frame
+    ramp: float = 0.4  # seconds, inside the span, in which it comes and goes
 
 
 @dataclass(frozen=True)
@@ -206,6 +202,7 @@ class Work:
     edit: Tensor | None = None  # [N,3,S,S] G(w~, F~)
     masks: tuple[Mask, ...] = ()
     output: tuple[Planes, ...] = ()  # blended frames, before the video encoder
+    presence: tuple[float, ...] = ()  # per face, 0 to 1: how much of the edit may show at this time
     measures: tuple[dict[str, Any], ...] = ()  # per face: the mask's rect, cover, confidence, identity similarities
     new_shot: bool = False  # the first frame of this batch starts a shot
     segment: int = 0  # index of the first frame of the segment that this batch lies in
@@ -225,12 +222,6 @@ class Analysis:
     shots: tuple[Shot, ...]
     tracks: tuple[Track, ...]
 
-
-@dataclass(frozen=True)
-class Job:
-    """One input, one output, one plan per track id; `folder` holds the journal (biometric data, mode 0700)."""
-
-    source: str
-    output: str
-    folder: str
-    plans: dict[int, EditPlan] = field(default_factory=dict)
+    def second(self, pts: int) -> float:
+        """Seconds from the clip's first frame to `pts`: what a person means by 0:03."""
+        return float((pts - self.pts[0]) * self.time_base)

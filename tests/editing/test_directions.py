@@ -1,4 +1,4 @@
-"""Named directions: how an edit is written, what an unknown name says, what a file keeps."""
+"""Named directions: what an unknown name says, what a file keeps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import torch
 from vidinv.editing import directions
 from vidinv.editing.directions import Direction
 from vidinv.errors import UsageError
-from vidinv.frames import Edit
 
 SPACE = "made-up-w"
 
@@ -36,27 +35,6 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("age", "smile", "yaw"):
         directions.write(made(name), tmp_path)
     return tmp_path
-
-
-@pytest.mark.parametrize(
-    ("text", "name", "strength"),
-    [
-        ("age+2", "age", 2.0),
-        ("smile-1.5", "smile", -1.5),
-        (" yaw+0 ", "yaw", 0.0),
-        ("mouth_open+3", "mouth_open", 3.0),
-        ("old-age-1", "old-age", -1.0),
-    ],
-)
-def test_an_edit_is_a_name_and_a_signed_strength(text: str, name: str, strength: float) -> None:
-    assert directions.parse_edit(text) == Edit(name, strength)
-
-
-@pytest.mark.parametrize("text", ["", "age", "age2", "age+", "age+x", "+2", "2+age", "age+1e3", "age++2", "age +2"])
-def test_an_edit_that_cannot_be_read_is_a_usage_error(text: str) -> None:
-    with pytest.raises(UsageError, match=r"age\+2") as caught:
-        directions.parse_edit(text)
-    assert caught.value.exit_code == 2
 
 
 def test_an_unknown_direction_lists_the_near_names(shelf: Path) -> None:

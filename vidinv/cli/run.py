@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,7 +19,13 @@ if TYPE_CHECKING:
 @options.of_job
 def run(
     source: Annotated[Path, typer.Argument(metavar="IN", help="The video.")],
-    edit: Annotated[list[str] | None, typer.Option("--edit", metavar="E", help="NAME+S or NAME-S; repeatable.")] = None,
+    edit: Annotated[
+        list[str] | None, typer.Option("--edit", metavar="E", help="age+2, smile+1@0:03-0:07, age=60; repeatable.")
+    ] = None,
+    edits: Annotated[Path | None, typer.Option("--edits", metavar="FILE", help="More edits, a YAML list.")] = None,
+    track: Annotated[
+        list[str] | None, typer.Option("--track", metavar="N:E", help="An edit of person N; repeatable.")
+    ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Default: IN's name with .edited.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")] = False,
     blend: Annotated[str | None, typer.Option(metavar="auto|residual|replace", help="How the edit is put in.")] = None,
@@ -44,7 +49,10 @@ def run(
 
     Example: vidinv run talk.mp4 --edit age+2 --edit smile-1 -o older.mp4
     """
-    resolved = configs.with_edits(resolve(common, blend=blend, codec=codec, crf=crf), edit or [])
+    from vidinv.editing import grammar
+
+    wanted = [*(edit or []), *(grammar.read_list(edits) if edits else []), *map(grammar.of_person, track or [])]
+    resolved = configs.with_edits(resolve(common, blend=blend, codec=codec, crf=crf), wanted)
     target = output or source.with_name(f"{source.stem}.edited{source.suffix}")
     from stages.request import Request
 
@@ -54,7 +62,7 @@ def run(
         config=resolved,
         overwrite=overwrite,
         preview=preview,
-        at=None if at is None else parse_time(at),
+        at=None if at is None else grammar.parse_time(at),
         keep_job=keep_job,
         codes=codes,
     )
@@ -78,13 +86,14 @@ def resolve(common: options.Job, **own: str | int | None) -> RunConfig:
 
 def perform(request: Request, show: str | None, *, offline: bool, accept: bool) -> dict[str, Any]:
     """Check the request, have the weights, run the job."""
-    from stages import job, parts
+    from stages import aim, job, parts
     from stages import request as requests
     from vidinv.report import summary
     from vidinv.weights import cache
 
     moves, _ = requests.check(request)
-    needs = parts.choose(request.config.backend).needs
+    backend = parts.choose(request.config.backend)
+    needs = backend.needs + (backend.measuring if aim.is_due(moves) else ())
     if needs and requests.touches_faces(request, moves):
         cache.pull(needs, offline=offline, accept=accept)
     files = request.writes()
@@ -94,13 +103,3 @@ def perform(request: Request, show: str | None, *, offline: bool, accept: bool) 
     for line in summary.lines(report, files):  # below the bars
         shown.say(line)
     return report
-
-
-def parse_time(text: str) -> float:
-    """`12`, `0:12`, `1:02:03.5` -> seconds."""
-    if not re.fullmatch(r"(\d+:){0,2}\d+(\.\d+)?", text):
-        raise UsageError(f"cannot read the time {text!r}", remedy="write seconds or M:SS, as in 0:12")
-    seconds = 0.0
-    for part in text.split(":"):
-        seconds = seconds * 60 + float(part)
-    return seconds

@@ -1,10 +1,9 @@
-"""Named directions: where they are kept, what a strength means, and how an edit is written (`age+2`)."""
+"""Named directions: where they are kept, and what a strength means."""
 
 from __future__ import annotations
 
 import difflib
 import json
-import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -14,10 +13,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from vidinv.errors import UsageError
-from vidinv.frames import Edit
 
 FOLDER = Path(__file__).parent.parent / "assets" / "directions"
-EDIT = re.compile(r"^(?P<name>[A-Za-z][A-Za-z0-9_.-]*?)(?P<strength>[+-]\d+(?:\.\d+)?)$")
 
 
 @dataclass(frozen=True)
@@ -83,11 +80,3 @@ def write(direction: Direction, folder: Path) -> Path:
     facts = {key: value for key, value in asdict(direction).items() if key != "vector"}
     save_file({"vector": direction.vector.contiguous()}, path, metadata={"direction": json.dumps(facts)})
     return path
-
-
-def parse_edit(text: str) -> Edit:
-    """`age+2`, `smile-1.5` -> Edit; UsageError says how an edit is written."""
-    match = EDIT.match(text.strip())
-    if not match:
-        raise UsageError(f"cannot read the edit {text!r}", remedy="write NAME+STRENGTH or NAME-STRENGTH, as in age+2")
-    return Edit(match["name"], float(match["strength"]))

@@ -25,7 +25,12 @@ def edit(generator: Generator, code: Code, moves: Sequence[tuple[Direction, floa
                 f"direction {direction.name!r} is of space {direction.space!r}, the code of {code.space!r}",
                 remedy="use a direction of the generator's own space (vidinv directions list)",
             )
-    offset = sum((d.offset(s, code.ws.shape[1]) for d, s in moves if s != 0), torch.zeros(()))
+    offset = sum((d.offset(s, code.ws.shape[1]) for d, s in moves if s != 0), torch.zeros_like(code.ws[0].cpu()))
+    return shift(generator, code, offset[None])
+
+
+def shift(generator: Generator, code: Code, offset: Tensor) -> Code:
+    """Eq. 1 for w~ = w + offset ([N,L,D] or [1,L,D]); an offset of zeros returns the code unchanged."""
     if not offset.any():
         return code
     ws = code.ws + offset.to(code.ws)

@@ -1,0 +1,76 @@
+"""An edit that names a value, in whole runs by the tiny backend: it is reached, kept on resume, or said to be far."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from stages import aim, align, parts, tiny
+from tests.clips import make_clip
+from tests.runs import TINY
+from vidinv.cli.main import main
+from vidinv.faces import alignment, pictures
+from vidinv.media import reader
+
+SHOWN = ["--set", "mask.residual_good=1", "--set", "mask.residual_bad=2", "--codec", "lossless"]
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A picture that stands still, so that any frames of it stand for all."""
+    picture = np.random.default_rng(0).integers(60, 200, (64, 96, 3), np.uint8)
+    return make_clip(tmp_path_factory.mktemp("aim") / "in.mkv", durations_ms=[40] * 8, image=lambda i: picture)
+
+
+def run(clip: Path, edit: str, output: Path, *more: str) -> dict[str, Any]:
+    assert main(["run", str(clip), "--edit", edit, "-o", str(output), *TINY, *SHOWN, *more]) == 0
+    report = json.loads(output.with_name(output.name + ".json").read_text())
+    assert isinstance(report, dict)
+    return report
+
+
+def age(video: Path) -> float:
+    """What the tiny backend measures of its face's crop; mean over the frames."""
+    found = []
+    for batch in reader.read(video, batch=1):
+        (points,) = parts.choose("tiny").locator("")(pictures.picture(batch), 0, None).landmarks
+        rgb = align.crop(batch.native[0], batch.colour, alignment.to_frame(points, 64), 64)
+        found.append(tiny.measure(torch.from_numpy(rgb).permute(2, 0, 1)[None] * 2 - 1)["age"][0])
+    return float(sum(found) / len(found))
+
+
+def test_the_value_is_found_in_the_output(clip: Path, tmp_path: Path) -> None:
+    young, old = (run(clip, f"age{change}", tmp_path / f"{name}.mkv") for name, change in (("a", "-3"), ("b", "+3")))
+    reach = [age(tmp_path / f"{name}.mkv") for name in "ab"]
+    wanted = round(reach[0] + 0.7 * (reach[1] - reach[0]), 2)
+    report = run(clip, f"age={wanted}", tmp_path / "c.mkv")
+    (edit,) = report["edits"]
+    assert edit["target"] == wanted and -3 < edit["strength"] < 3 and not report["warnings"]
+    assert abs(age(tmp_path / "c.mkv") - wanted) < 0.3 * abs(reach[1] - reach[0])
+    assert young["edits"][0]["target"] is None and old["edits"][0]["strength"] == 3
+
+
+def test_a_value_out_of_reach_is_said(clip: Path, tmp_path: Path) -> None:
+    report = run(clip, "age=900", tmp_path / "out.mkv")
+    (warning,) = report["warnings"]
+    assert "age=900 is out of reach for person 0" in warning and "years at strength +4.00" in warning
+
+
+def test_what_nothing_measures_is_refused(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", str(clip), "--edit", "smile=3", *TINY]) == 2
+    assert "nothing here measures smile" in capsys.readouterr().err
+
+
+def test_the_strengths_of_a_job_that_goes_on_are_those_it_found(tmp_path: Path) -> None:
+    path, moves = tmp_path / "aim.json", []
+    first = aim.remembered(path, moves, lambda: ([], ["far"]))
+
+    def again() -> tuple[list[Any], list[str]]:
+        raise AssertionError("sought anew")
+
+    assert aim.remembered(path, moves, again) == first == ([], ["far"])

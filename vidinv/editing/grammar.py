@@ -1,0 +1,148 @@
+"""How an edit is written: `age+2`, `age=60`, `smile+1@0:03-0:07`, `age+2@layers=4-9`, `1:age-1.5`.
+
+    [PERSON:]NAME(+|-)STRENGTH[@QUALIFIER]...      PERSON counts from 0, the largest first, as --faces does
+    [PERSON:]NAME=VALUE[@QUALIFIER]...             VALUE in the unit of the direction's calibration (years)
+
+    QUALIFIER   FROM-TO | FROM- | -TO              times as M:SS or seconds, from the clip's first frame
+                ramp=SECONDS                       how long it takes to come and to go inside FROM-TO
+                layers=FIRST-LAST                  rows of w+, both included, instead of the direction's own
+
+A list in YAML says the same, an edit a line or its parts by name: `{edit: smile+1, from: 0:03, to: 0:07, track: 1}`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Any, NoReturn
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from vidinv.errors import UsageError
+from vidinv.frames import Edit
+
+PERSON = re.compile(r"(\d{1,4}):")
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*?(?=(?:[+-]|=-?)\d+(?:\.\d+)?(?:@|$))", re.ASCII)
+LETTERS = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*", re.ASCII)
+VALUE = re.compile(r"(=)?([+-])?(\d+(?:\.\d+)?)", re.ASCII)
+CLOCK = r"(?:\d+:){0,2}\d+(?:\.\d+)?"
+SPAN = re.compile(rf"({CLOCK})?-({CLOCK})?", re.ASCII)
+LAYERS = re.compile(r"layers=(\d{1,3})-(\d{1,3})", re.ASCII)
+RAMP = re.compile(r"ramp=(\d+(?:\.\d+)?)", re.ASCII)
+KEYS = ("edit", "track", "from", "to", "ramp", "layers")  # of an entry in a list
+LARGEST = 1e6  # no strength, value or second is larger
+
+
+def parse(text: str) -> Edit:
+    """One edit; UsageError points at the character that cannot be read."""
+    line = text.strip()
+    person = PERSON.match(line)
+    at = person.end() if person else 0
+    name = NAME.match(line, at)
+    if name is None:
+        letters = LETTERS.match(line, at)
+        _refuse(line, letters.end() if letters else at, "write NAME+STRENGTH, NAME-STRENGTH or NAME=VALUE, as in age+2")
+    value = VALUE.match(line, name.end())
+    assert value is not None  # NAME looks ahead for it
+    number = _number(value[3], line, value.start(3)) * (-1 if value[2] == "-" else 1) + 0.0
+    edit = Edit(
+        name[0],
+        strength=0.0 if value[1] else number,
+        target=number if value[1] else None,
+        track=int(person[1]) if person else None,
+    )
+    return _qualified(edit, line, value.end())
+
+
+def of_person(text: str) -> str:
+    """An edit that must name its person (`1:age+2`), as it is; UsageError where it does not."""
+    if parse(text).track is None:
+        raise UsageError(f"--track {text!r} names no person", remedy="write N:EDIT, as in 1:age+2; the largest is 0")
+    return text
+
+
+def read_list(path: Path) -> list[str]:
+    """The edits of a YAML list, each as one would write it on the command line; UsageError for what cannot be read."""
+    try:
+        entries = OmegaConf.to_container(OmegaConf.load(path))
+    except (OSError, OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read the edits in {path}: {str(error).splitlines()[0]}") from error
+    if not isinstance(entries, list):
+        raise UsageError(f"{path} holds no list of edits", remedy="write one edit a line: - smile+1@0:03-0:07")
+    return [_written(entry, f"entry {number} of {path}") for number, entry in enumerate(entries, 1)]
+
+
+def parse_time(text: str) -> float:
+    """`12`, `0:12`, `1:02:03.5` -> seconds."""
+    if not re.fullmatch(CLOCK, text, re.ASCII):
+        raise UsageError(f"cannot read the time {text!r}", remedy="write seconds or M:SS, as in 0:12")
+    seconds = 0.0
+    for part in text.split(":"):
+        seconds = seconds * 60 + float(part)
+    return seconds
+
+
+def _qualified(edit: Edit, line: str, at: int) -> Edit:
+    """`edit` with the qualifiers that `line` holds from `at` on."""
+    found: dict[str, Any] = {}
+    while at < len(line):
+        begin = at + 1  # behind the @
+        end = line.find("@", begin) if "@" in line[begin:] else len(line)
+        key, value = _qualifier(line, begin, end)
+        if key in found:
+            _refuse(line, begin, f"give {key} once")
+        found[key] = value
+        at = end
+    return Edit(**{**edit.__dict__, **found})
+
+
+def _qualifier(line: str, begin: int, end: int) -> tuple[str, Any]:
+    """The field of Edit and its value that line[begin:end] means."""
+    if layers := LAYERS.fullmatch(line, begin, end):
+        first, last = int(layers[1]), int(layers[2])
+        if first > last:
+            _refuse(line, layers.start(1), "the first row comes first, as in layers=4-9")
+        return "layers", (first, last + 1)
+    if ramp := RAMP.fullmatch(line, begin, end):
+        return "ramp", _number(ramp[1], line, ramp.start(1))
+    span = SPAN.fullmatch(line, begin, end)
+    if span is None or not (span[1] or span[2]):
+        _refuse(line, begin, "write a time as @0:03-0:07, @layers=4-9 or @ramp=0.5")
+    first_second = _number(str(parse_time(span[1])), line, span.start(1)) if span[1] else 0.0
+    last_second = _number(str(parse_time(span[2])), line, span.start(2)) if span[2] else math.inf
+    if first_second >= last_second:
+        _refuse(line, begin, "the earlier time comes first, as in 0:03-0:07")
+    return "span", (first_second, last_second)
+
+
+def _number(text: str, line: str, at: int) -> float:
+    number = float(text)
+    if number > LARGEST:
+        _refuse(line, at, "the number is too large")
+    return number
+
+
+def _refuse(line: str, at: int, remedy: str) -> NoReturn:
+    rest = line[at : at + 12]
+    where = f"at character {at + 1}, {rest!r}" if rest else "at its end"
+    raise UsageError(f"cannot read the edit {line!r} {where}", remedy=remedy)
+
+
+def _written(entry: Any, where: str) -> str:
+    if isinstance(entry, str):
+        return entry
+    if not isinstance(entry, dict) or not isinstance(entry.get("edit"), str):
+        remedy = "write - smile+1@0:03-0:07, or - {edit: smile+1, from: 0:03, to: 0:07}"
+        raise UsageError(f"{where} is no edit", remedy=remedy)
+    if unknown := [str(key) for key in entry if key not in KEYS]:
+        raise UsageError(f"{where} says {', '.join(unknown)}", remedy=f"known are {', '.join(KEYS)}")
+    text = f"{entry['track']}:" if "track" in entry else ""
+    text += entry["edit"]
+    if "from" in entry or "to" in entry:
+        text += f"@{entry.get('from', '')}-{entry.get('to', '')}"
+    for key in ("ramp", "layers"):
+        text += f"@{key}={entry[key]}" if key in entry else ""
+    return text

@@ -1,0 +1,93 @@
+"""The plan of a clip's edits: which direction moves whom, when, and how far at each moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vidinv.editing.directions import Direction
+from vidinv.errors import UsageError
+from vidinv.frames import Edit, Track
+
+
+@dataclass(frozen=True)
+class Move:
+    """An edit with its direction, whose rows are those that the edit asks for."""
+
+    direction: Direction
+    edit: Edit
+
+    @property
+    def is_still(self) -> bool:
+        """Whether it never moves anything."""
+        return self.edit.strength == 0 and self.edit.target is None
+
+
+def move(direction: Direction, edit: Edit, slots: int) -> Move:
+    """`edit` by its direction, for w+ of `slots` rows. Raises UsageError for rows or a value that cannot be."""
+    if edit.layers is not None:
+        if edit.layers[1] > slots:
+            asked = f"{edit.layers[0]}-{edit.layers[1] - 1}"
+            raise UsageError(f"{edit.name}@layers={asked}: w+ has {slots} rows", remedy=f"give rows of 0-{slots - 1}")
+        direction = replace(direction, layers=edit.layers)
+    if edit.target is not None and len(direction.calibration) != 1:
+        raise UsageError(
+            f"nothing here measures {edit.name}, so {edit.name}={edit.target:g} cannot be found",
+            remedy=f"give a strength, as in {edit.name}+1",
+        )
+    return Move(direction, edit)
+
+
+def assigned(moves: Iterable[Move], persons: Sequence[int]) -> list[Move]:
+    """The moves, each for one person: one that names nobody is for every one of `persons`."""
+    found = []
+    for entry in moves:
+        whom = persons if entry.edit.track is None else [entry.edit.track]
+        found += [Move(entry.direction, replace(entry.edit, track=number)) for number in whom]
+    return found
+
+
+def share(edit: Edit, second: float, person: int) -> float:
+    """How much of its strength an edit has for a person at a time: 0 to 1, smooth where it comes and goes.
+
+    A smoothstep over `ramp` seconds inside the span (over half of a span that is too short for both); an edit that
+    begins with the clip or lasts to its end does not come or go there.
+    """
+    if edit.track is not None and edit.track != person:
+        return 0.0
+    begin, end = edit.span
+    if not begin <= second <= end:
+        return 0.0
+    ramp = min(edit.ramp, (end - begin) / 2)
+    near = min(second - begin if begin > 0 else ramp, end - second)
+    x = min(near / ramp, 1.0) if ramp > 0 else 1.0
+    return x * x * (3 - 2 * x)
+
+
+def offsets(moves: Sequence[Move], seconds: Sequence[float], persons: Sequence[int], slots: int) -> Tensor:
+    """What the moves add to w+ of N faces, each at its time: [N,L,D]. Moves add up, so their order does not matter."""
+    total = torch.zeros(len(persons), slots, 1)
+    for entry in moves:
+        if entry.edit.strength:
+            whole = entry.direction.offset(entry.edit.strength, slots)  # [L,D]
+            shares = [share(entry.edit, *when) for when in zip(seconds, persons, strict=True)]
+            total = total + torch.tensor(shares)[:, None, None] * whole
+    return total
+
+
+def presence(moves: Iterable[Move], second: float, person: int) -> float:
+    """How much of a person's edits may show in the frame, 0 to 1: all of it from half of an edit's strength on.
+
+    So where an edit comes, the inversion that carries it fades in rather than springs in.
+    """
+    return max((min(1.0, 2 * share(each.edit, second, person)) for each in moves if not each.is_still), default=0.0)
+
+
+def edited(track: Track, moves: Sequence[Move], seconds: Sequence[float]) -> Track:
+    """`track` on the frames where some move is present, of a clip whose frames lie at `seconds`."""
+    rows = np.array([presence(moves, seconds[int(frame)], track.id) > 0 for frame in track.frames], bool)
+    return replace(track, frames=track.frames[rows], to_frame=track.to_frame[rows], landmarks=track.landmarks[rows])

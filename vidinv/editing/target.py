@@ -1,0 +1,52 @@
+"""Find the strength at which a measured attribute has a wanted value (`age=60`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+REACH = 4.0  # strengths beyond are not sought: what is drawn there is no person any more
+
+
+@dataclass(frozen=True)
+class Found:
+    """A strength and the value that was measured there."""
+
+    strength: float
+    value: float
+
+
+def solve(value: Callable[[float], float], wanted: float, slope: float, *, tolerance: float, tries: int = 8) -> Found:
+    """The strength in [-REACH, REACH] whose measured `value` is nearest to `wanted`, of those that were tried.
+
+    Begins at 0 with `slope` (the calibration's change per unit), then goes by the secant, and by interpolation as soon
+    as two trials lie on either side; ends within `tolerance`, after `tries` measurements, or where the reach ends.
+    """
+    if slope <= 0:
+        raise ValueError(f"a direction raises what it is named after, got {slope} per unit")
+    tried = [Found(0.0, value(0.0))]
+    for _ in range(tries - 1):
+        if abs(wanted - tried[-1].value) <= tolerance:
+            break
+        strength = max(-REACH, min(REACH, _next(tried, wanted, slope)))
+        if any(abs(strength - found.strength) < 1e-3 for found in tried):
+            break
+        tried.append(Found(strength, value(strength)))
+    return min(tried, key=lambda found: abs(wanted - found.value))
+
+
+def _next(tried: list[Found], wanted: float, slope: float) -> float:
+    """Where to measure next."""
+    below = [found for found in tried if found.value <= wanted]
+    above = [found for found in tried if found.value > wanted]
+    if below and above:
+        low, high = max(below, key=lambda found: found.value), min(above, key=lambda found: found.value)
+        share = (wanted - low.value) / (high.value - low.value)
+        share = min(max(share, 0.1), 0.9)  # so that a bent curve does not keep one end for ever
+        return low.strength + share * (high.strength - low.strength)
+    near = min(tried, key=lambda found: abs(wanted - found.value))
+    rise = slope
+    if len(tried) > 1 and tried[-1].strength != tried[-2].strength:
+        measured = (tried[-1].value - tried[-2].value) / (tried[-1].strength - tried[-2].strength)
+        rise = max(measured, slope / 4)  # where the curve is flat, steps stay finite
+    return near.strength + (wanted - near.value) / rise
