@@ -14,6 +14,7 @@ CORE = [
     "onnx>=1.17",
     "opencv-python-headless>=4.10",
     "packaging>=24",
+    "pillow>=10",
     "pyyaml>=6",
     "rich>=13",
     "safetensors>=0.4",

@@ -76,11 +76,11 @@ def aimed(moves: Sequence[Move], samples: Sequence[Sample], judge: Judge) -> tup
         mine = [sample for sample in samples if sample.person == move.edit.track]
 
         def value(strength: float, move: Move = move, mine: Sequence[Sample] = mine) -> float:
-            others = [each for each in found if each.edit.track == move.edit.track and each.edit != move.edit]
+            others = [each for each in found if each.edit.track == move.edit.track and each.edit.name != move.edit.name]
             return judge.value(move.direction.name, mine, [*others, _at(move, strength)])
 
         best = target.solve(value, wanted, slope, tolerance=TOLERANCE * slope)
-        found[place] = _at(move, best.strength)
+        found[place] = _at(move, best.strength, round(best.value, 3))
         if abs(best.value - wanted) > slope / 2:
             warnings.append(
                 f"{move.edit.name}={wanted:g} is out of reach for person {move.edit.track}: "
@@ -89,8 +89,8 @@ def aimed(moves: Sequence[Move], samples: Sequence[Sample], judge: Judge) -> tup
     return found, warnings
 
 
-def _at(move: Move, strength: float) -> Move:
-    return Move(move.direction, replace(move.edit, strength=strength))
+def _at(move: Move, strength: float, reached: float | None = None) -> Move:
+    return Move(move.direction, replace(move.edit, strength=strength, reached=reached))
 
 
 def of_clip(
@@ -130,10 +130,10 @@ def remembered(
     """What `find` returns, kept at `path`, so that a job that goes on has the same strengths."""
     if path.exists():
         known = json.loads(path.read_text(encoding="utf-8"))
-        return [_at(move, s) for move, s in zip(moves, known["strengths"], strict=True)], known["warnings"]
+        return [_at(move, *at) for move, at in zip(moves, known["found"], strict=True)], known["warnings"]
     found, warnings = find()
     partial = path.with_suffix(".tmp")
-    kept = {"strengths": [move.edit.strength for move in found], "warnings": warnings}
+    kept = {"found": [(move.edit.strength, move.edit.reached) for move in found], "warnings": warnings}
     partial.write_text(json.dumps(kept), encoding="utf-8")
     partial.replace(path)
     return found, warnings

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from vidinv.errors import OutputUnwritable, UsageError
+from vidinv.media import photo
 
 
 class JobFolder:
@@ -82,8 +83,8 @@ def check_output(output: Path, source: Path, overwrite: bool) -> None:
 
 
 def preview_path(output: Path) -> Path:
-    """Where the side-by-side video of `output` goes."""
-    return output.with_name(output.name + ".preview.mp4")
+    """Where the side-by-side video of `output` goes; of a picture, the side-by-side picture."""
+    return output.with_name(output.name + (".preview.png" if photo.is_photo(output) else ".preview.mp4"))
 
 
 def sidecar_path(output: Path) -> Path:

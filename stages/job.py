@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +14,7 @@ import torch
 
 from stages import aim, analyse, cost, decode, inversion, parts, render, result, tracks, tune
 from stages import request as requests
+from stages.clock import Clock
 from stages.folder import JobFolder
 from stages.request import Moves, Request
 from vidinv import config as configs
@@ -32,23 +31,6 @@ class Listener:
     say: Callable[[str], None] = lambda line: None
     phase: Callable[[str, int, int], None] = lambda name, frames, already: None
     done: Callable[[int], None] = lambda frames: None
-
-
-@dataclass(frozen=True)
-class Clock:
-    """Since when something is done, in seconds of the wall and of the process's cores."""
-
-    wall: float
-    cpu: float
-
-    @classmethod
-    def now(cls) -> Clock:
-        return cls(time.perf_counter(), _cpu_seconds())
-
-    def busy(self) -> dict[str, float]:
-        """What has been spent since, as the report has it for every stage."""
-        wall, cpu = time.perf_counter() - self.wall, _cpu_seconds() - self.cpu
-        return {"busy_s": round(wall, 3), "wait_s": 0.0, "cpu_s": round(cpu, 3)}
 
 
 def run(request: Request, listener: Listener | None = None) -> dict[str, Any]:
@@ -213,8 +195,3 @@ def _frame_range(analysis: Analysis, only: tuple[float, float] | None) -> tuple[
     if not inside:
         raise UsageError(f"--at {only[0]:g} s is after the clip's end", remedy=f"it lasts {seconds[-1]:.1f} s")
     return inside[0], inside[-1] + 1
-
-
-def _cpu_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime

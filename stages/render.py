@@ -95,11 +95,15 @@ def _finished(job: Prepared, journal: reencode.Journal) -> list[dict[str, Any]]:
 
 def face_stages(job: Prepared, models: parts.Models, resume: int) -> list[tuple[str, graph.Stage]]:
     """The stages between decode and reencode, from frame `resume` on."""
+    return [*inverting(job, models, resume), *editing(job, models)]
+
+
+def editing(job: Prepared, models: parts.Models) -> list[tuple[str, graph.Stage]]:
+    """What makes an edited frame of codes; nothing where no frame is asked for."""
     config = job.request.config
-    first = [("align", align.build(job.analysis.tracks, config.crop)), *_inverting(job, models, resume)]
     edits = edits_faces(job.moves)
     if job.request.only_codes or not (edits or job.request.preview):
-        return first
+        return []
     mode = blend_mode(config.blend, job.moves) if edits else "residual"  # of nothing: the source itself
 
     def reads_inversion(work: Work, n: int) -> bool:
@@ -107,7 +111,6 @@ def face_stages(job: Prepared, models: parts.Models, resume: int) -> list[tuple[
         return due or mode == "residual" or job.request.preview
 
     return [
-        *first,
         ("edit", edit.build(models.generator, job.moves, job.analysis)),
         ("synthesize", synthesize.build(models.generator, models.proxy, config.crop, reads_inversion)),
         ("blend", blend.build(models.region, mode, config.mask)),
@@ -115,15 +118,16 @@ def face_stages(job: Prepared, models: parts.Models, resume: int) -> list[tuple[
     ]
 
 
-def _inverting(job: Prepared, models: parts.Models, resume: int) -> list[tuple[str, graph.Stage]]:
-    """What adds the codes: the stored ones, or the encoder and the refinement, and what keeps theirs."""
+def inverting(job: Prepared, models: parts.Models, resume: int) -> list[tuple[str, graph.Stage]]:
+    """What adds faces and their codes: the stored ones, or the encoder's, refined, and what keeps them."""
     config, codes = job.request.config, job.codes
+    stages = [("align", align.build(job.analysis.tracks, config.crop))]
     if codes is not None and codes.known is not None:
-        return [("encode", inversion.replay(codes.known, models.device))]
+        return [*stages, ("encode", inversion.replay(codes.known, models.device))]
     refine = None if config.refine.is_off else parts.refiner(parts.choose(config.backend), models)
     traces = encode.Traces(job.folder.path)
     traces.restore(resume, models.device)
-    stages = [("encode", encode.build(models.encoder, refine, config.refine, traces, models.device))]
+    stages.append(("encode", encode.build(models.encoder, refine, config.refine, traces, models.device)))
     if codes is not None:
         stages.append(("keep", inversion.keep(codes, inversion.rows(job.analysis.tracks, config.crop))))
     return stages

@@ -23,22 +23,34 @@ PACKAGES = ("vidinv", "torch", "av", "numpy", "opencv-python-headless")
 
 def finish(job: Prepared, frames: int, timing: dict[str, Any], warnings: list[str]) -> dict[str, Any]:
     """Assemble the output (and the preview) and write `<output>.json`, with the `warnings` so far; returns it."""
-    request, config = job.request, job.request.config
+    request = job.request
     records = Journal(job.folder.path).finished()
-    versions = installed()
     if request.at is None:
-        made = {
-            "vidinv_version": versions.get("vidinv", "unknown"),
-            "vidinv_edits": " ".join(config.edits) or "none",
-            "vidinv_weights": " ".join(weights(job)),
-        }
-        warnings = warnings + remux.assemble(
-            _files(job, records, "segment-"), request.source, request.output, metadata=made
-        )
+        segments = _files(job, records, "segment-")
+        warnings = warnings + remux.assemble(segments, request.source, request.output, metadata=made_by(job))
     if request.preview:
         files = _files(job, records, "preview-")
         warnings = warnings + remux.assemble(files, files[0], preview_path(request.output), metadata={})
-    drawn = "none" if job.models is None else synthesize.source(job.models.generator, job.models.proxy, config.crop)
+    return write_report(job, frames, [face for record in records for face in record["faces"]], timing, warnings)
+
+
+def made_by(job: Prepared) -> dict[str, str]:
+    """What the output's own metadata say of how it was made."""
+    return {
+        "vidinv_version": installed().get("vidinv", "unknown"),
+        "vidinv_edits": " ".join(job.request.config.edits) or "none",
+        "vidinv_weights": " ".join(weights(job)),
+    }
+
+
+def write_report(
+    job: Prepared, frames: int, faces: list[dict[str, Any]], timing: dict[str, Any], warnings: list[str]
+) -> dict[str, Any]:
+    """Write the report on `frames` edited frames with the rows of their `faces` beside the output; returns it."""
+    request = job.request
+    drawn = "none"
+    if job.models is not None:
+        drawn = synthesize.source(job.models.generator, job.models.proxy, request.config.crop)
     report = sidecar.build(
         source={
             "path": request.source.name,
@@ -49,8 +61,8 @@ def finish(job: Prepared, frames: int, timing: dict[str, Any], warnings: list[st
         output=_output(request, touched=job.models is not None) | {"synthesis": drawn},
         frames=frames,
         edits=[_edit(move) for move in job.moves],
-        faces=[face for record in records for face in record["faces"]],
-        versions=versions,
+        faces=faces,
+        versions=installed(),
         weights=weights(job),
         timing=timing,
         warnings=warnings,
@@ -112,6 +124,7 @@ def _edit(move: Move) -> dict[str, Any]:
         "name": direction.name,
         "strength": edit.strength,
         "target": edit.target,
+        "reached": edit.reached,
         "track": edit.track,
         "layers": list(direction.layers),
         "from_s": first,

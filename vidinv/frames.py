@@ -183,6 +183,7 @@ class Edit:
     name: str
     strength: float
     target: float | None = None
+    reached: float | None = None  # what was measured at the strength that was found for it
     track: int | None = None  # None: every person that is edited
     layers: tuple[int, int] | None = None  # rows first <= l < last of w+; None: the direction's own
     span: tuple[float, float] = (0.0, math.inf)  # seconds from the clip's first frame

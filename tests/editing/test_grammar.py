@@ -29,7 +29,7 @@ from vidinv.frames import Edit
         ("smile+1@0:03-0:07", Edit("smile", 1.0, span=(3.0, 7.0))),
         ("smile+1@1:00:02.5-", Edit("smile", 1.0, span=(3602.5, math.inf))),
         ("smile+1@-7", Edit("smile", 1.0, span=(0.0, 7.0))),
-        ("2:smile+1@3-7@ramp=0@layers=2-2", Edit("smile", 1.0, None, 2, (2, 3), (3.0, 7.0), 0.0)),
+        ("2:smile+1@3-7@ramp=0@layers=2-2", Edit("smile", 1.0, track=2, layers=(2, 3), span=(3.0, 7.0), ramp=0.0)),
     ],
 )
 def test_each_part_means_what_it_says(text: str, edit: Edit) -> None:
@@ -89,7 +89,7 @@ def test_a_list_says_what_the_command_line_says(tmp_path: Path) -> None:
     assert [grammar.parse(text) for text in grammar.read_list(path)] == [
         Edit("age", 2.0),
         Edit("smile", 1.0, span=(3.0, 7.0)),
-        Edit("smile", 1.0, None, 1, (2, 8), (3.0, 67.0), 0.5),
+        Edit("smile", 1.0, track=1, layers=(2, 8), span=(3.0, 67.0), ramp=0.5),
         Edit("age", 0.0, target=60.0, span=(8.0, math.inf)),
     ]
 

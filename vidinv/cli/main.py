@@ -10,7 +10,7 @@ import traceback
 
 import typer
 
-from vidinv.cli import demo, directions, evaluate, invert, run, train, weights
+from vidinv.cli import demo, directions, edit, evaluate, invert, run, train, weights
 from vidinv.errors import VidinvError
 
 INTERRUPTED = 130
@@ -25,6 +25,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command("run")(run.run)
+app.command("edit")(edit.edit)
 app.command("invert")(invert.invert)
 app.command("demo")(demo.demo)
 app.add_typer(directions.app, name="directions")

@@ -31,6 +31,11 @@ AcceptLicences = Annotated[bool, typer.Option("--accept-licences", help="Accept 
 Show = Annotated[
     str | None, typer.Option("--progress", metavar="bar|json|none", help="A bar on a terminal if not given.")
 ]
+Edits = Annotated[
+    list[str] | None, typer.Option("--edit", metavar="E", help="age+2, age=60, smile+1@0:03-0:07; repeatable.")
+]
+Tracks = Annotated[list[str] | None, typer.Option("--track", metavar="N:E", help="An edit of person N; repeatable.")]
+Blend = Annotated[str | None, typer.Option(metavar="auto|residual|replace", help="How the edit is put in.")]
 JsonTo = Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write JSON there; - is standard output.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 

@@ -19,16 +19,12 @@ if TYPE_CHECKING:
 @options.of_job
 def run(
     source: Annotated[Path, typer.Argument(metavar="IN", help="The video.")],
-    edit: Annotated[
-        list[str] | None, typer.Option("--edit", metavar="E", help="age+2, smile+1@0:03-0:07, age=60; repeatable.")
-    ] = None,
+    edit: options.Edits = None,
     edits: Annotated[Path | None, typer.Option("--edits", metavar="FILE", help="More edits, a YAML list.")] = None,
-    track: Annotated[
-        list[str] | None, typer.Option("--track", metavar="N:E", help="An edit of person N; repeatable.")
-    ] = None,
+    track: options.Tracks = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Default: IN's name with .edited.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")] = False,
-    blend: Annotated[str | None, typer.Option(metavar="auto|residual|replace", help="How the edit is put in.")] = None,
+    blend: options.Blend = None,
     codec: Annotated[str | None, typer.Option(metavar="NAME|lossless", help="Video codec of the output.")] = None,
     crf: Annotated[int | None, typer.Option(help="Quality of the codec; lower is better.")] = None,
     preview: Annotated[

@@ -1,0 +1,29 @@
+"""The time that a piece of a job takes, on the wall and on the cores."""
+
+from __future__ import annotations
+
+import resource
+import time
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Since when something is done, in seconds of the wall and of the process's cores."""
+
+    wall: float
+    cpu: float
+
+    @classmethod
+    def now(cls) -> Clock:
+        return cls(time.perf_counter(), _cpu_seconds())
+
+    def busy(self) -> dict[str, float]:
+        """What has been spent since, as the report has it for every stage."""
+        wall, cpu = time.perf_counter() - self.wall, _cpu_seconds() - self.cpu
+        return {"busy_s": round(wall, 3), "wait_s": 0.0, "cpu_s": round(cpu, 3)}
+
+
+def _cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime

@@ -1,0 +1,168 @@
+"""A picture edited by the stages that edit a video's frames: found, inverted, edited, blended, measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stages import aim, inversion, parts, render, result, tracks
+from stages import request as requests
+from stages.analyse import Sightings
+from stages.clock import Clock
+from stages.folder import JobFolder, check_output, preview_path
+from stages.graph import Stage
+from stages.request import Moves, Request
+from vidinv.encoders import encoder_file
+from vidinv.errors import UsageError
+from vidinv.frames import Code, Colour, Edit, FrameBatch, Planes, Shot, Work
+from vidinv.generators.ops import resize
+from vidinv.media import photo, picture
+from vidinv.media.photo import Photo
+from vidinv.media.probe import VideoInfo
+
+BASE = Fraction(1, 25)  # of a picture's only time, which is 0
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A picture whose faces were inverted: the job that edits them, and the one frame with its codes."""
+
+    job: render.Prepared
+    photo: Photo
+    work: Work
+
+
+def check(request: Request) -> Moves:
+    """Everything that can be refused before work begins; returns the edits.
+
+    Raises UsageError, InputUnreadable or OutputUnwritable; nothing is fetched or written.
+    """
+    moves = requests.parse_moves(request.config.edits, request.config.backend)
+    for move in moves:
+        if move.edit.span != Edit.span:
+            raise UsageError(f"a picture has no time for {move.edit.name} to come and go", remedy="leave the time out")
+    photo.check_suffix(request.output)
+    photo.read(request.source)
+    check_output(request.output, request.source, request.overwrite)
+    requests.pick_device(request.config.device)
+    if request.config.encoder:
+        encoder_file.check(Path(request.config.encoder), parts.choose(request.config.backend).space)
+    return moves
+
+
+def edit(request: Request) -> dict[str, Any]:
+    """Edit the faces of a picture into `request.output`, and write the report beside it; returns the report.
+
+    Every pixel outside the faces' masks is the source's. With `preview` a row for every face shows source, inversion
+    and edit. Raises VidinvError children as the design's exit codes say; a request that fails leaves nothing.
+    """
+    clock, moves = Clock.now(), check(request)
+    with JobFolder(request.output) as folder:
+        try:
+            opened = open_picture(request, moves, folder)
+            moves, warnings = _aimed(opened)
+            job = replace(opened.job, moves=moves)
+            assert job.models is not None
+            work = through(render.editing(job, job.models), opened.work)
+            rgb = _rgb(work.output[0]) if work.output else opened.photo.rgb  # no output: nothing was edited
+            photo.write(request.output, replace(opened.photo, rgb=rgb), result.made_by(job))
+            if request.preview and work.edit is not None:
+                picture.write(preview_path(request.output), sheet(work))
+            timing = {"wall_s": clock.busy()["busy_s"], "cpu_s": clock.busy()["cpu_s"]}
+            return result.write_report(job, 1, _rows(work), timing, warnings)
+        finally:
+            folder.delete()
+
+
+def open_picture(request: Request, moves: Moves, folder: JobFolder) -> Opened:
+    """Find and invert the faces of `request.source`. Raises NoFaceFound where there is none."""
+    config = replace(requests.settle(request.config, folder.config), tune="none")  # one face is too few to tune on
+    torch.set_num_threads(config.threads)
+    known, backend = photo.read(request.source), parts.choose(config.backend)
+    found = backend.locator(config.landmarks)(known.rgb, 0, None)
+    seen = Sightings((0,), BASE, (Shot(0, 1),), np.zeros(len(found.scores), int), found)
+    analysis, moves = tracks.link(seen, config, backend, request.source, moves)
+    models = backend.models(config.device, config.encoder)
+    frame = FrameBatch((_planes(known),), Colour("bt709", True), (0,), BASE, (0,))
+    job = render.Prepared(
+        request=replace(request, config=config),
+        info=_info(request.source, frame),
+        analysis=analysis,
+        moves=moves,
+        models=models,
+        codes=None,
+        encoder=inversion.encoder_digest(config),
+        folder=folder,
+        segments=[(0, 1)],
+    )
+    return Opened(job, known, through(render.inverting(job, models, 0), Work(frame, new_shot=True)))
+
+
+def through(stages: Sequence[tuple[str, Stage]], work: Work) -> Work:
+    """One frame through stages."""
+    works: Iterator[Work] = iter([work])
+    for _, stage in stages:
+        works = stage(works)
+    (done,) = works
+    return done
+
+
+def sheet(work: Work) -> Tensor:
+    """[3,H,W] in [-1,1]: of every face a row of source, inversion and edit, as drawn before blending."""
+    assert work.faces is not None and work.inversion is not None and work.edit is not None
+    size = work.faces.image.shape[-1]
+    rows = [torch.cat([resize(x, size) for x in (work.faces.image, work.inversion, work.edit)], 3)]
+    return torch.cat(list(torch.cat(rows)), 1)
+
+
+def codes_of(work: Work) -> Code:
+    """The codes of the picture's faces."""
+    assert work.codes is not None
+    return work.codes
+
+
+def _aimed(opened: Opened) -> tuple[Moves, list[str]]:
+    """The moves with a strength where one named a value, and what could not be reached."""
+    job, work = opened.job, opened.work
+    if not aim.is_due(job.moves):
+        return job.moves, []
+    assert work.faces is not None and job.models is not None
+    codes, config = codes_of(work), job.request.config
+    samples = [
+        aim.Sample(person, work.faces.image[n : n + 1], codes[n : n + 1])
+        for n, person in enumerate(work.faces.track.tolist())
+    ]
+    mode = render.blend_mode(config.blend, job.moves)
+    judge = aim.Judge(job.models, parts.choose(config.backend).measure(), mode, config.mask)
+    return aim.aimed(job.moves, samples, judge)
+
+
+def _rows(work: Work) -> list[dict[str, Any]]:
+    """The report's row of every face."""
+    assert work.faces is not None
+    persons = work.faces.track.tolist()
+    return [{"frame": 0, "track": n, **row} for n, row in zip(persons, work.measures)]  # noqa: B905 - none: no edit
+
+
+def _planes(known: Photo) -> Planes:
+    green, blue, red = (np.ascontiguousarray(known.rgb[:, :, channel]) for channel in (1, 2, 0))
+    return Planes((green, blue, red), "gbrp", 0, 0, 8)
+
+
+def _rgb(planes: Planes) -> Any:
+    green, blue, red = planes.planes
+    return np.ascontiguousarray(np.stack([red, green, blue], 2))
+
+
+def _info(source: Path, frame: FrameBatch) -> VideoInfo:
+    planes = frame.native[0]
+    return VideoInfo(
+        source, planes.width, planes.height, 0, planes.pix_fmt, frame.colour, BASE, 1 / BASE, 0.0, "", 1, 0, 0, 0, 0, 8
+    )

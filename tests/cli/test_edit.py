@@ -1,0 +1,98 @@
+"""`vidinv edit` with the tiny backend: what it changes, what it leaves, what it says, what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.runs import TINY, left_behind
+from vidinv.cli.main import main
+from vidinv.media import photo
+
+SHOWN = ["--set", "mask.residual_good=1", "--set", "mask.residual_bad=2"]
+
+
+def edit(*arguments: object) -> int:
+    return main(["edit", *map(str, arguments)])
+
+
+@pytest.fixture
+def portrait(tmp_path: Path) -> Path:
+    picture = np.random.default_rng(0).integers(60, 200, (65, 97, 3), np.uint8)  # odd sides
+    Image.fromarray(picture).save(tmp_path / "in.png")
+    return tmp_path / "in.png"
+
+
+def test_the_face_changes_and_no_pixel_outside_the_masks_rectangle(portrait: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.png"
+    assert edit(portrait, "--edit", "age+3", "-o", output, "--preview", *TINY, *SHOWN) == 0
+    before, after = photo.read(portrait).rgb, photo.read(output).rgb
+    report = json.loads((tmp_path / "out.png.json").read_text())
+    x0, y0, x1, y1 = report["identity"]["tracks"][0]["per_frame"][0]["rect"]
+    inside = np.zeros(before.shape, bool)
+    inside[y0:y1, x0:x1] = True
+    assert 0 < x0 < x1 < 97 and 0 < y0 < y1 < 65
+    assert np.array_equal(before[~inside], after[~inside]) and (before[inside] != after[inside]).any()
+    assert report["frames"] == report["faces"] == 1 and report["edits"][0]["strength"] == 3
+    assert Image.open(output).info["vidinv_edits"] == "age+3"
+    assert photo.read(tmp_path / "out.png.preview.png").rgb.shape == (64, 3 * 64, 3)
+    assert not left_behind(tmp_path, but={"in.png", "out.png", "out.png.json", "out.png.preview.png"})
+
+
+def test_strength_0_is_the_picture_itself(portrait: Path, tmp_path: Path) -> None:
+    assert edit(portrait, "--edit", "age+0", "-o", tmp_path / "out.png", *TINY, *SHOWN) == 0
+    assert np.array_equal(photo.read(tmp_path / "out.png").rgb, photo.read(portrait).rgb)
+
+
+def test_a_value_is_sought(portrait: Path, tmp_path: Path) -> None:
+    assert edit(portrait, "--edit", "age=900", "-o", tmp_path / "out.png", *TINY, *SHOWN) == 0
+    report = json.loads((tmp_path / "out.png.json").read_text())
+    (found,) = report["edits"]
+    assert found["strength"] == 4 and found["target"] == 900 and found["reached"] is not None
+    assert "out of reach" in report["warnings"][0]
+
+
+def test_edits_compose_in_any_order(portrait: Path, tmp_path: Path) -> None:
+    one, two = ["--edit", "age+1"], ["--edit", "smile-1"]
+    assert edit(portrait, *one, *two, "-o", tmp_path / "a.png", *TINY, *SHOWN) == 0
+    assert edit(portrait, *two, *one, "-o", tmp_path / "b.png", *TINY, *SHOWN) == 0
+    assert np.array_equal(photo.read(tmp_path / "a.png").rgb, photo.read(tmp_path / "b.png").rgb)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "code", "said"),
+    [
+        ([], 2, "nothing to edit"),
+        (["--edit", "aeg+2"], 2, "did you mean age"),
+        (["--edit", "age+2@0:03-"], 2, "a picture has no time"),
+        (["--edit", "age+2", "-o", "out.txt"], 2, "no kind of picture"),
+        (["--edit", "age+2", "-o", "none/out.png"], 7, "none"),
+        (["--track", "4:age+2"], 4, "no person 4"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line_and_leaves_nothing(
+    portrait: Path,
+    wanted: list[str],
+    code: int,
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(portrait.parent)
+    assert edit("in.png", *wanted, *TINY, "--progress", "none") == code
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1 and said in error
+    assert not left_behind(portrait.parent, but={"in.png"})
+
+
+def test_no_face_and_no_picture_have_their_exit_codes(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / "black.png")
+    (tmp_path / "text.png").write_text("hello")
+    assert edit(tmp_path / "black.png", "--edit", "age+2", *TINY) == 4
+    assert edit(tmp_path / "text.png", "--edit", "age+2", *TINY) == 3
+    assert edit(tmp_path / "none.png", "--edit", "age+2", *TINY) == 3
+    assert not left_behind(tmp_path, but={"black.png", "text.png"})

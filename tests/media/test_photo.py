@@ -1,0 +1,70 @@
+"""A photo as a file: what is read upright, what is kept, what cannot be read or written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import ExifTags, Image
+
+from vidinv.errors import InputUnreadable, OutputUnwritable, UsageError
+from vidinv.media import photo
+
+RGB = np.random.default_rng(0).integers(0, 256, (12, 20, 3), np.uint8)
+
+
+def test_a_png_is_read_and_written_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    photo.write(path, photo.Photo(RGB), {"vidinv_edits": "age+2"})
+    assert np.array_equal(photo.read(path).rgb, RGB)
+    assert np.array_equal(cv2.imread(str(path))[:, :, ::-1], RGB)  # another reader
+    assert Image.open(path).info["vidinv_edits"] == "age+2"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.webp", "a.png"])
+def test_profile_and_exif_are_kept_and_say_what_made_it(tmp_path: Path, name: str) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Artist] = "somebody"
+    made = photo.Photo(RGB, profile=b"a profile", exif=exif.tobytes())
+    photo.write(tmp_path / name, made, {"vidinv_edits": "age+2"})
+    again = photo.read(tmp_path / name)
+    assert again.profile == b"a profile"
+    found = Image.Exif()
+    found.load(again.exif)
+    assert found[ExifTags.Base.Artist] == "somebody" and found[ExifTags.Base.Software] == "vidinv_edits=age+2"
+
+
+def test_a_photo_that_lies_on_its_side_is_read_upright_and_stays_so(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6  # a quarter clockwise
+    Image.fromarray(RGB).save(tmp_path / "a.png", exif=exif)
+    upright = photo.read(tmp_path / "a.png")
+    assert np.array_equal(upright.rgb, np.rot90(RGB, -1))
+    photo.write(tmp_path / "b.png", upright, {})
+    assert np.array_equal(photo.read(tmp_path / "b.png").rgb, upright.rgb)
+
+
+def test_alpha_is_kept_where_the_kind_has_it(tmp_path: Path) -> None:
+    alpha = np.random.default_rng(1).integers(0, 256, RGB.shape[:2], np.uint8)
+    photo.write(tmp_path / "a.png", photo.Photo(RGB, alpha), {})
+    again = photo.read(tmp_path / "a.png")
+    assert np.array_equal(again.rgb, RGB) and again.alpha is not None and np.array_equal(again.alpha, alpha)
+    photo.write(tmp_path / "a.jpg", again, {})
+    assert photo.read(tmp_path / "a.jpg").alpha is None
+
+
+@pytest.mark.parametrize("content", [b"", b"hello, this is text", b"\x89PNG\r\n\x1a\n broken"])
+def test_what_is_no_picture_is_said(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(InputUnreadable, match=r"a\.png"):
+        photo.read(tmp_path / "a.png")
+
+
+def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no kind of picture"):
+        photo.write(tmp_path / "a.txt", photo.Photo(RGB), {})
+    with pytest.raises(OutputUnwritable):
+        photo.write(tmp_path / "none" / "a.png", photo.Photo(RGB), {})

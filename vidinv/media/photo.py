@@ -1,0 +1,81 @@
+"""A photo as a file: its pixels upright, and what else it holds (alpha, colour profile, EXIF), which is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps, PngImagePlugin
+
+from vidinv.errors import InputUnreadable, OutputUnwritable, UsageError
+from vidinv.frames import Array
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+QUALITY = 95  # of JPEG and WebP
+
+
+@dataclass(frozen=True)
+class Photo:
+    """`rgb` uint8 [H,W,3], `alpha` uint8 [H,W] where the file has one; profile and EXIF as bytes, empty for none."""
+
+    rgb: Array
+    alpha: Array | None = None
+    profile: bytes = b""
+    exif: bytes = b""
+
+
+def is_photo(path: Path) -> bool:
+    """Whether the name is that of a picture that can be written."""
+    return path.suffix.lower() in SUFFIXES
+
+
+def check_suffix(path: Path) -> None:
+    """Raise UsageError for a name that says no kind of picture that can be written."""
+    if not is_photo(path):
+        raise UsageError(f"{path.name} is no kind of picture", remedy=f"end its name with {', '.join(SUFFIXES)}")
+
+
+def read(path: Path) -> Photo:
+    """The photo, turned upright as its EXIF says. Raises InputUnreadable for what is none."""
+    try:
+        with Image.open(path) as file:
+            image = ImageOps.exif_transpose(file)
+            alpha = np.asarray(image.convert("RGBA").getchannel("A")) if image.has_transparency_data else None
+            rgb = np.ascontiguousarray(np.asarray(image.convert("RGB")))
+            return Photo(rgb, alpha, image.info.get("icc_profile") or b"", image.getexif().tobytes())
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputUnreadable(f"{path} is not a readable picture", remedy="give a .jpg, .png or .webp") from error
+
+
+def write(path: Path, photo: Photo, made: dict[str, str]) -> None:
+    """Write the photo as its name says, whole or not at all, with how it was `made` in its metadata.
+
+    PNG is lossless; JPEG and WebP are written at quality 95. Raises OutputUnwritable.
+    """
+    check_suffix(path)
+    kind = Image.registered_extensions()[path.suffix.lower()]
+    image = Image.fromarray(photo.rgb)
+    if photo.alpha is not None and kind != "JPEG":
+        image.putalpha(Image.fromarray(photo.alpha))
+    exif = Image.Exif()
+    exif.load(photo.exif)
+    exif[ExifTags.Base.Software] = "; ".join(f"{key}={value}" for key, value in made.items())
+    options: dict[str, object] = {"exif": exif, "icc_profile": photo.profile or None}
+    if kind == "PNG":
+        text = PngImagePlugin.PngInfo()
+        for key, value in made.items():
+            text.add_itxt(key, value)
+        options["pnginfo"] = text
+    elif kind == "JPEG":
+        options |= {"quality": QUALITY, "subsampling": 0}
+    else:
+        options["quality"] = QUALITY
+    partial = path.with_name(f".{path.name}.part")
+    try:
+        image.save(partial, format=kind, **options)
+        partial.replace(path)
+    except OSError as error:
+        raise OutputUnwritable(f"cannot write {path}: {error}", remedy="make room, or choose another -o") from error
+    finally:
+        partial.unlink(missing_ok=True)
