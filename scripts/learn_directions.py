@@ -1,114 +1,88 @@
 """Learn and calibrate the shipped directions from the default generator's own samples.
 
-python scripts/learn_directions.py --samples 4000 --gradients 600 --work FOLDER [--only age]
+python scripts/learn_directions.py --samples 2800 --gradients 600 --work FOLDER [--only age] [--table PAGE]
 
-What is measured lies in the work folder and is taken from there the next time. `--pool FOLDER` adds the plain samples
-of a training pool (`python -m trainers.samples`), whose pictures are drawn already.
+What is measured lies in the work folder and is taken from there the next time. `--table` writes the page that shows
+every shipped direction, and its strips beside it.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
-from rich.progress import track
+from rich.progress import Progress, track
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from torch.nn import functional
 
-from trainers.samples import load_pool
-from vidinv.editing import directions, gradients, learn
+from stages import parts, strip
+from vidinv.editing import directions, gradients, learn, lesson
+from vidinv.editing.directions import Direction
+from vidinv.editing.lesson import Lesson, Readings, Studio
 from vidinv.faces.attributes import load_age_gender
 from vidinv.faces.embedder import load_arcface
-from vidinv.faces.meter import Meter, load_meter
-from vidinv.generators import registry
+from vidinv.faces.meter import UNITS
 from vidinv.generators.base import Generator
+from vidinv.media import photo
 
-NAMES = ("age", "smile", "gender", "yaw", "eyeglasses")
-CONDITIONS = {
-    "age": ("gender", "yaw"),
-    "smile": ("gender", "yaw", "age"),
-    "gender": ("yaw", "smile", "age"),
-    "yaw": (),
-    "eyeglasses": ("gender", "smile", "yaw", "age"),
-}
-LAYERS = {"age": (0, 12), "smile": (2, 8), "gender": (0, 16), "yaw": (0, 4), "eyeglasses": (0, 8)}
-BLEND = "replace"  # of all: residual blending ghosts wherever geometry moves
-Method = Callable[[Tensor, Tensor], Tensor]  # w [N,D], what was measured [N] -> direction [D]
-LEARN: dict[str, Method] = {"yaw": learn.ridge, "smile": learn.boundary, "gender": learn.boundary}
-UNITS = {
-    **{"age": "years", "smile": "mouth_width_ratio", "gender": "p_female", "yaw": "degrees"},
-    **{"eyeglasses": "share_that_wear_them"},
+STILL = ("yaw", "pitch", "age", "gender")  # what no edit but their own should change
+
+
+def made(name: str, method: str, *free_of: str, rows: tuple[int, int] | None = None) -> Lesson:
+    return Lesson(name, UNITS[name], method, free_of, rows)
+
+
+LESSONS = {
+    entry.name: entry
+    for entry in (
+        made("age", "ridge", "gender", "yaw", rows=(0, 12)),  # its normal is the mean gradient: see `age`
+        made("smile", "boundary", "gender", "yaw", "age", rows=(2, 8)),
+        made("gender", "boundary", "yaw", "smile", "age", rows=(0, 16)),
+        made("yaw", "ridge", rows=(0, 4)),
+        made("pitch", "ridge", "yaw", "smile", "mouth_open"),
+        made("eyeglasses", "difference", "gender", "smile", "yaw", "age", rows=(0, 8)),
+        made("mouth_open", "ridge", *STILL, "smile"),
+        made("eyes_open", "ridge", *STILL, "smile", "eyeglasses"),
+        made("chubby", "boundary", *STILL, "smile", "mouth_open"),
+        made("bangs", "boundary", *STILL, "smile"),
+        made("hair_length", "boundary", *STILL),
+        made("hair_lightness", "ridge", *STILL),
+        made("beard", "boundary", *STILL, "smile", "mouth_open"),
+        made("makeup", "boundary", *STILL, "smile", "mouth_open"),
+    )
 }
 LICENCE = "Apache-2.0 (vector); labels by networks with non-commercial terms, generator's teacher non-commercial"
 
 
-def scores(meter: Meter, image: Tensor) -> np.ndarray:
-    """[N,5] in the order of NAMES."""
-    found = meter.measure(image)
-    return np.stack([found[name] for name in NAMES], 1)
-
-
-def measure(generator: Generator, w: Tensor, meter: Meter, batch: int = 4) -> np.ndarray:
-    """Attributes of G(w): [N,5] in the order of NAMES."""
-    rows = []
-    for part in track(w.split(batch), description="measuring"):
-        with torch.inference_mode():
-            image = generator.synthesize(generator.broadcast(part), size=512).clamp(-1, 1)
-            rows.append(scores(meter, image))
-    return np.concatenate(rows)
-
-
-def measure_pool(folder: Path, meter: Meter, batch: int = 4) -> tuple[Tensor, np.ndarray]:
-    """w [N,D] and attributes [N,5] of a pool's samples of one w, with nothing pasted into their features."""
-    pool = load_pool(folder)
-    plain = (pool.ws == pool.ws[:, :1]).all(2).all(1) & (torch.arange(len(pool)) % 2 == 1)
-    rows = []
-    for part in track(plain.nonzero().flatten().split(batch), description="measuring the pool"):
-        image = functional.interpolate(pool.image[part].float() / 127.5 - 1, 512, mode="bicubic").clamp(-1, 1)
-        rows.append(scores(meter, image))
-    return pool.ws[plain, 0].float(), np.concatenate(rows)
-
-
-def calibrate(generator: Generator, direction: directions.Direction, w: Tensor, meter: Meter) -> dict[str, float]:
-    """Mean change per unit of strength, from strength -1 to +1, of what the direction is named after."""
-    moved = []
-    for strength in (-1.0, 1.0):
-        rows = []
-        for part in w.split(4):
-            with torch.inference_mode():
-                ws = generator.broadcast(part) + direction.offset(strength, generator.num_ws)
-                rows.append(meter.measure(generator.synthesize(ws, size=512).clamp(-1, 1))[direction.name])
-        moved.append(np.concatenate(rows))
-    return {UNITS[direction.name]: round(float(np.nanmean(moved[1] - moved[0]) / 2), 3)}
-
-
-def samples(generator: Generator, count: int, seed: int) -> Tensor:
-    """w [N,D] a little nearer to the mean than the generator draws them."""
-    return generator.w_avg + 0.9 * (generator.sample(count, seed=seed) - generator.w_avg)
-
-
-def readings(args: argparse.Namespace, generator: Generator, meter: Meter) -> dict[str, Tensor]:
-    """`w` [N,D] and `scores` [N,5] of fresh samples and of the pool's, without those of which one is unknown."""
-    w = samples(generator, args.samples, seed=11)
-    measured = measure(generator, w, meter)
-    if args.pool is not None:
-        more, known = measure_pool(args.pool, meter)
-        w, measured = torch.cat([w, more]), np.concatenate([measured, known])
-    good = np.isfinite(measured).all(1)
-    return {"w": w[torch.from_numpy(good)], "scores": torch.from_numpy(measured[good]).float()}
+def age(readings: Readings, felt: dict[str, Tensor], generator: Generator) -> Direction:
+    """Along the mean gradient of the age network, bent to where ArcFace changes least (`learn.preserving`)."""
+    others = lesson.others(LESSONS["age"], LESSONS, readings)
+    normal = learn.condition(learn.mean_gradient(felt["score"]), others)
+    vector = learn.condition(learn.preserving(normal, felt["identity"]), others)
+    spread = generator.sample(10_000, seed=13)
+    origin = f"gradients of age and ArcFace on {len(felt['score'])} samples of {generator.name}"
+    return Direction("age", vector, learn.deviation(vector, spread, normal), (0, 12), generator.space, origin=origin)
 
 
 def age_gradients(count: int, generator: Generator) -> dict[str, Tensor]:
     """`score` and `identity` [N,D] of fresh samples: what age and ArcFace feel of w."""
     ages, arcface = load_age_gender().requires_grad_(False), load_arcface().requires_grad_(False)
-    rows = track(samples(generator, count, seed=21), description="gradients")
+    rows = track(lesson.samples(generator, count, seed=21), description="gradients")
     found = gradients.measure(generator, rows, lambda image: ages(image)[0], arcface.embed, seed=3)
     return {"score": found.score, "identity": found.identity}
+
+
+def measured(count: int, studio: Studio) -> dict[str, Tensor]:
+    """`w` [N,D] and `scores` [N,A] in the order of UNITS, of samples as the proxy head draws them."""
+    with Progress() as progress:
+        task = progress.add_task("measuring", total=count)
+        drawn = lesson.samples(studio.generator, count, seed=11)
+        found = lesson.read(studio, drawn, lambda n: progress.advance(task, n))
+    return {"w": found.w, "scores": torch.stack([found.scores[name] for name in UNITS], 1)}
 
 
 def stored(path: Path, made: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -125,46 +99,76 @@ def stored(path: Path, made: str, make: Callable[[], dict[str, Tensor]]) -> dict
     return load_file(path)
 
 
+def table(page: Path, models: parts.Models, space: str) -> None:
+    """The page of every shipped direction: a table, and a strip each in the folder `directions` beside it."""
+    folder = page.with_name("directions")
+    folder.mkdir(exist_ok=True)
+    head = [
+        "name",
+        "strength 1",
+        "rows",
+        "ArcFace at -2, -1, +1, +2",
+        "what else strength 1 moves, in standard deviations",
+    ]
+    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    strips = []
+    for name in directions.shipped(space):
+        entry = directions.load(name, space)
+        ((unit, change),) = entry.calibration.items()
+        kept = ", ".join(f"{entry.kept[s]:.2f}" for s in ("-2", "-1", "+1", "+2"))
+        leak = sorted(entry.leak.items(), key=lambda item: -abs(item[1]))[:4]
+        said = ", ".join(f"{of} {value:+.2f}" for of, value in leak)
+        rows = f"{entry.layers[0]}-{entry.layers[1] - 1}"
+        lines.append(f"| [`{name}`](#{name}) | {change:+.3g} {unit} | {rows} | {kept} | {said} |")
+        photo.write(
+            folder / f"{name}.jpg", photo.Photo(strip.draw(models, entry, 2, seed=5)), {"vidinv_direction": name}
+        )
+        strips.append(f"## {name}\n\n![{name} from -3 to +3](directions/{name}.jpg)\n")
+    text = page.read_text(encoding="utf-8")
+    begin, end = "<!-- made by scripts/learn_directions.py -->\n", "<!-- end -->"
+    before, after = text.split(begin)[0], text.split(end)[-1]
+    page.write_text(before + begin + "\n".join(lines) + "\n\n" + "\n".join(strips) + end + after, encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--samples", type=int, default=4000)
+    parser.add_argument("--samples", type=int, default=2800)
     parser.add_argument("--gradients", type=int, default=600, help="samples that the gradients of age are taken on")
-    parser.add_argument("--calibration", type=int, default=24, help="fresh samples that the calibration is measured on")
-    parser.add_argument("--pool", type=Path, metavar="FOLDER", help="also learn from this pool")
+    parser.add_argument(
+        "--calibration", type=int, default=16, help="fresh samples that rows and calibration are taken on"
+    )
     parser.add_argument("--work", type=Path, default=Path("runs/directions"), help="keeps what was measured")
-    parser.add_argument("--only", action="append", choices=NAMES, help="write this direction; repeatable")
+    parser.add_argument("--only", action="append", choices=list(LESSONS), help="write this direction; repeatable")
+    parser.add_argument("--again", action="store_true", help="calibrate what is shipped, learn nothing")
     parser.add_argument("--out", type=Path, default=directions.FOLDER)
+    parser.add_argument("--table", type=Path, metavar="PAGE", help="write the table and the strips as well")
     args = parser.parse_args()
-    generator = registry.load("mobile-stylegan-ffhq-1024").requires_grad_(False)
-    meter = load_meter()
-    pooled = "" if args.pool is None else " and a training pool"
-    read = stored(
-        args.work / "readings.safetensors", f"{args.samples} samples{pooled}", lambda: readings(args, generator, meter)
-    )
-    felt = stored(
-        args.work / "age-gradients.safetensors",
-        f"{args.gradients} samples",
-        lambda: age_gradients(args.gradients, generator),
-    )
-    w, score = read["w"], dict(zip(NAMES, read["scores"].T, strict=True))
-    raw = {name: method(w, score[name]) for name, method in LEARN.items()}
-    raw["eyeglasses"] = learn.difference(w, score["eyeglasses"] > 0.5)
-    raw["age"] = learn.mean_gradient(felt["score"])
-    fresh, spread = generator.sample(args.calibration, seed=12), generator.sample(10_000, seed=13)
-    for name in args.only or NAMES:
-        others = [raw[other] for other in CONDITIONS[name]]
-        normal = vector = learn.condition(raw[name], others)
-        origin = f"scripts/learn_directions.py, {len(w)} samples of {generator.name}{pooled}"
-        if name == "age":
-            vector = learn.condition(learn.preserving(normal, felt["identity"]), others)
-            origin += f", gradients of age and ArcFace on {len(felt['score'])}"
-        direction = directions.Direction(
-            name, vector, learn.deviation(vector, spread, normal), LAYERS[name], generator.space, BLEND,
-            origin=origin, licence=LICENCE,
-        )  # fmt: skip
-        calibration = calibrate(generator, direction, fresh, meter)
-        done = directions.Direction(**{**direction.__dict__, "calibration": calibration})
-        print(directions.write(done, args.out), direction.deviation, calibration)
+    backend = parts.choose("default")
+    studio = parts.studio(backend, "cpu")
+    generator = studio.generator
+    read = stored(args.work / "readings.safetensors", f"{args.samples} samples", lambda: measured(args.samples, studio))
+    readings = Readings(read["w"], dict(zip(UNITS, read["scores"].T, strict=True)))
+    fresh, spreads = lesson.samples(generator, args.calibration, seed=12), lesson.spreads(readings)
+    for name in args.only or LESSONS:
+        entry = LESSONS[name]
+        if args.again:
+            direction = directions.load(name, generator.space)
+        elif name == "age":
+            felt = stored(
+                args.work / "age-gradients.safetensors",
+                f"{args.gradients} samples",
+                lambda: age_gradients(args.gradients, generator),
+            )
+            direction = age(readings, felt, generator)
+        else:
+            direction = lesson.fit(entry, readings, lesson.others(entry, LESSONS, readings), generator)
+        if entry.rows is None and not args.again:
+            direction = lesson.choose_rows(direction, studio, fresh[:8], spreads)
+        done = lesson.calibrate(replace(direction, licence=LICENCE), entry.unit, studio, fresh, spreads)
+        leak = sorted(done.leak.items(), key=lambda item: -abs(item[1]))[:4]
+        print(directions.write(done, args.out).name, done.layers, done.calibration, done.kept, leak, flush=True)
+    if args.table is not None:
+        table(args.table, backend.models("cpu", ""), generator.space)
 
 
 if __name__ == "__main__":

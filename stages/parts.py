@@ -18,6 +18,7 @@ from stages.encode import Refine
 from vidinv.config import Effort
 from vidinv.editing import directions, refine
 from vidinv.editing.directions import Direction
+from vidinv.editing.lesson import Studio
 from vidinv.editing.refine import Guides, Trace
 from vidinv.encoders import encoder_file
 from vidinv.encoders import registry as encoders
@@ -99,6 +100,21 @@ def refiner(backend: Backend, models: Models) -> Refine:
         return refine.refine(models.generator, code, image, before, effort, guides, settings, quick)
 
     return refine_one
+
+
+def studio(backend: Backend, device: str, measure: Measure | None = None) -> Studio:
+    """What directions are learned and looked at through: faces drawn by the backend's proxy head.
+
+    `measure` is the backend's own unless another is given.
+    """
+    models = backend.models(device, "")
+    embed, seen = models.identity["arcface"], measure or backend.measure()
+    return Studio(
+        generator=models.generator,
+        paint=lambda ws: models.proxy(ws.to(models.device)).cpu(),
+        measure=seen,
+        embed=lambda images: torch.from_numpy(embed(images)),
+    )
 
 
 def _scrfd(source: str) -> Locate:

@@ -43,9 +43,12 @@ def guides(device: str = "cpu", perceptual: nn.Module | None = None) -> Guides:
 
 
 def direction(name: str) -> Direction:
-    """Any of DIRECTIONS, drawn from a seed. Raises UsageError for another name."""
+    """Any of DIRECTIONS, drawn from a seed, or one that was learned. Raises UsageError for another name."""
+    learned = directions.names(SPACE)
+    if name in learned and name not in DIRECTIONS:
+        return directions.load(name, SPACE)
     if name not in DIRECTIONS:
-        raise directions.unknown(name, list(DIRECTIONS))
+        raise directions.unknown(name, [*DIRECTIONS, *learned])
     generator = generators.load(GENERATOR)
     vector = torch.randn(generator.w_dim, generator=torch.Generator().manual_seed(DIRECTIONS.index(name)))
     years = {"years": 2.6} if name == "age" else {}  # as `measure` has it

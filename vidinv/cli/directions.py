@@ -1,14 +1,24 @@
-"""`vidinv directions`: what can be edited."""
+"""`vidinv directions`: what can be edited, what it looks like, and how to learn more."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import importlib
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vidinv.cli import options
+from vidinv.cli import options, progress
+from vidinv.errors import UsageError
 
-app = typer.Typer(help="The directions of the latent space: list.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from stages.parts import Backend, Measure
+
+app = typer.Typer(help="The directions of the latent space: list, show, learn.", no_args_is_help=True)
+Name = Annotated[str, typer.Option(metavar="NAME", help="Generator and encoder.")]
+METHODS = ("ridge", "boundary", "difference")
 
 
 @app.callback()
@@ -17,10 +27,7 @@ def _group() -> None:
 
 
 @app.command("list")
-def list_directions(
-    json_to: options.JsonTo = None,
-    backend: Annotated[str, typer.Option(metavar="NAME", help="Generator and encoder.")] = "default",
-) -> None:
+def list_directions(json_to: options.JsonTo = None, backend: Name = "default") -> None:
     """Show every direction, what strength 1 does, and how it is blended.
 
     Example: vidinv directions list --json -
@@ -38,6 +45,8 @@ def list_directions(
             "blend": entry.blend,
             "layers": list(entry.layers),
             "calibration": entry.calibration,
+            "leak": entry.leak,
+            "kept": entry.kept,
             "origin": entry.origin,
             "licence": entry.licence,
         }
@@ -47,5 +56,147 @@ def list_directions(
         options.write_json(rows, json_to)
         return
     for entry in found:
-        effect = ", ".join(f"{value:+.2f} {unit}" for unit, value in entry.calibration.items())
-        typer.echo(f"{entry.name:<12} {entry.blend:<9} strength 1: {effect or 'not measured'}")
+        effect = ", ".join(f"{value:+.3g} {unit}" for unit, value in entry.calibration.items())
+        kept = f"; ArcFace {entry.kept['+1']:.2f} at +1" if "+1" in entry.kept else ""
+        typer.echo(f"{entry.name:<15} {entry.blend:<9} strength 1: {effect or 'not measured'}{kept}")
+
+
+@app.command("show")
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The direction.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="PNG", help="The strip.")],
+    people: Annotated[int, typer.Option(help="Synthetic people, a row each.", min=1, max=12)] = 3,
+    seed: Annotated[int, typer.Option(help="Which people.")] = 5,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a picture that exists.")] = False,
+    backend: Name = "default",
+    device: options.Device = None,
+    offline: options.Offline = False,
+    accept_licences: options.AcceptLicences = False,
+    debug: options.Debug = False,
+) -> None:
+    """Draw a direction from strength -3 to +3 on people who do not exist.
+
+    Example: vidinv directions show smile -o smile.png
+    """
+    from stages import parts, strip
+    from stages import request as requests
+    from stages.folder import check_output
+    from vidinv.media import photo
+
+    photo.check_suffix(output)
+    check_output(output, output.parent, overwrite)
+    chosen = parts.choose(backend)
+    direction = chosen.direction(name)
+    _pull(chosen.needs, offline=offline, accept=accept_licences)
+    models = chosen.models(requests.pick_device(device or "auto"), "")
+    photo.write(output, photo.Photo(strip.draw(models, direction, people, seed)), {"vidinv_direction": name})
+    typer.echo(f"made {output}: {name} at {', '.join(f'{s:+g}' for s in strip.STRENGTHS)}")
+
+
+@app.command("learn")
+def learn(
+    attribute: Annotated[str, typer.Option("--attribute", metavar="NAME", help="What the direction raises.")],
+    scorer: Annotated[
+        str | None,
+        typer.Option(metavar="MODULE:FUNCTION", help="Your own: pictures [N,3,S,S] in [-1,1] -> N numbers."),
+    ] = None,
+    unit: Annotated[str | None, typer.Option(help="What your scorer counts, for the calibration.")] = None,
+    method: Annotated[str, typer.Option(metavar="|".join(METHODS), help="How it is fitted.")] = "boundary",
+    free_of: Annotated[
+        list[str] | None, typer.Option("--free-of", metavar="NAME", help="An attribute to leave alone; repeatable.")
+    ] = None,
+    rows: Annotated[str | None, typer.Option(metavar="FIRST-LAST", help="Rows of w+; chosen if not given.")] = None,
+    samples: Annotated[int, typer.Option(help="Faces that are drawn and measured.", min=20)] = 1500,
+    trials: Annotated[int, typer.Option(help="Faces that rows and calibration are measured on.", min=2)] = 12,
+    seed: Annotated[int, typer.Option(help="Which faces.")] = 11,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Default: beside the weights.")] = None,
+    backend: Name = "default",
+    device: options.Device = None,
+    offline: options.Offline = False,
+    accept_licences: options.AcceptLicences = False,
+    progress_as: options.Show = None,
+    debug: options.Debug = False,
+) -> None:
+    """Learn a direction from the generator's own faces and a score of each, calibrate it, and keep it for edits.
+
+    Example: vidinv directions learn --attribute tan --scorer mine:skin_tone --unit luma --free-of age
+    """
+    from stages import parts
+    from stages import request as requests
+    from vidinv.editing import directions, lesson
+
+    chosen = parts.choose(backend)
+    if method not in METHODS:
+        raise UsageError(f"--method {method!r} is not known", remedy=f"choose one of {', '.join(METHODS)}")
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.]*", attribute):
+        raise UsageError(f"{attribute!r} cannot name a direction", remedy="write letters, digits, _ and . alone")
+    if out is None and attribute in directions.shipped(chosen.space):
+        raise UsageError(f"{attribute} is a direction of vidinv's own", remedy="choose another name, or give --out")
+    own = None if scorer is None else _function(scorer)
+    wanted = lesson.Lesson(attribute, unit or "score", method, tuple(free_of or ()), _rows(rows, chosen.slots))
+    _pull(chosen.needs + chosen.measuring, offline=offline, accept=accept_licences)
+    studio = parts.studio(chosen, requests.pick_device(device or "auto"), _measure(chosen, attribute, own))
+    with progress.show(progress_as) as shown:
+        shown.phase("faces", samples)
+        drawn = lesson.samples(studio.generator, samples, seed)
+        readings = lesson.read(studio, drawn, shown.done)
+        for name in (attribute, *wanted.free_of):
+            if name not in readings.scores:
+                known = ", ".join(readings.scores)
+                raise UsageError(f"nothing here measures {name!r}", remedy=f"known are {known}; or give --scorer")
+        fresh, spreads = lesson.samples(studio.generator, trials, seed + 1), lesson.spreads(readings)
+        direction = lesson.fit(wanted, readings, lesson.others(wanted, {}, readings), studio.generator)
+        if wanted.rows is None:
+            shown.phase("rows", 0)
+            direction = lesson.choose_rows(direction, studio, fresh, spreads)
+        shown.phase("calibration", 0)
+        direction = lesson.calibrate(direction, wanted.unit, studio, fresh, spreads)
+        path = directions.write(direction, out or directions.own())
+        ((of, change),) = direction.calibration.items()
+        first, last = direction.layers
+        shown.say(f"made {path}: {attribute}+1 is {change:+.3g} {of}, rows {first}-{last - 1}")
+
+
+def _pull(needs: tuple[str, ...], *, offline: bool, accept: bool) -> None:
+    from vidinv.weights import cache
+
+    if needs:
+        cache.pull(needs, offline=offline, accept=accept)
+
+
+def _function(where: str) -> Callable[[Any], Any]:
+    """The function that MODULE:FUNCTION names."""
+    module, _, name = where.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(f"--scorer {where!r} cannot be imported: {error}", remedy="write MODULE:FUNCTION") from error
+    if not callable(found):
+        raise UsageError(f"--scorer {where!r} is no function", remedy="write MODULE:FUNCTION")
+    return found
+
+
+def _measure(backend: Backend, attribute: str, own: Callable[[Any], Any] | None) -> Measure:
+    """The backend's measures, with the user's own among them."""
+    import numpy as np
+
+    known = backend.measure()
+    if own is None:
+        return known
+
+    def measure(pictures: Any) -> dict[str, Any]:
+        score = np.asarray(own(pictures), dtype=np.float32)
+        if score.shape != (len(pictures),):
+            raise UsageError(f"--scorer gave {score.shape} for {len(pictures)} pictures", remedy="return one of each")
+        return known(pictures) | {attribute: score}
+
+    return measure
+
+
+def _rows(text: str | None, slots: int) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+)-(\d+)", text)
+    if found is None or not int(found[1]) <= int(found[2]) < slots:
+        raise UsageError(f"--rows {text!r} cannot be", remedy=f"write FIRST-LAST of 0-{slots - 1}, as in 4-9")
+    return int(found[1]), int(found[2]) + 1

@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from vidinv.errors import UsageError
+from vidinv.errors import OutputUnwritable, UsageError
+from vidinv.weights import places
 
 FOLDER = Path(__file__).parent.parent / "assets" / "directions"
 
@@ -35,6 +36,8 @@ class Direction:
     blend: str = "replace"  # residual | replace: what "auto" means for this direction
     kind: str = "w"
     calibration: dict[str, float] = field(default_factory=dict)
+    leak: dict[str, float] = field(default_factory=dict)  # what strength 1 does to others, in standard deviations
+    kept: dict[str, float] = field(default_factory=dict)  # by strength ("+1"): ArcFace's likeness of G(w) to itself
     origin: str = ""
     licence: str = ""
 
@@ -45,17 +48,33 @@ class Direction:
         return rows * (strength * self.deviation) * self.vector
 
 
+def own() -> Path:
+    """The folder of the user's own directions, beside the weights."""
+    return places.root() / "directions"
+
+
 def names(space: str) -> list[str]:
-    """Directions at hand for a latent space, in order of name."""
+    """Directions at hand for a latent space, shipped and the user's own, in order of name."""
+    return sorted(_files(space))
+
+
+def shipped(space: str) -> list[str]:
+    """Directions of a latent space that come with vidinv, in order of name."""
     return sorted(path.stem for path in (FOLDER / space).glob("*.safetensors"))
 
 
 def load(name: str, space: str) -> Direction:
     """The named direction of `space`; UsageError lists the near names when there is none."""
-    known = names(space)
+    known = _files(space)
     if name not in known:
-        raise unknown(name, known)
-    return read(FOLDER / space / f"{name}.safetensors")
+        raise unknown(name, list(known))
+    return read(known[name])
+
+
+def _files(space: str) -> dict[str, Path]:
+    """Every direction's file by its name; a shipped one stands before one's own of the same name."""
+    found = [path for folder in (own(), FOLDER) for path in (folder / space).glob("*.safetensors")]
+    return {path.stem: path for path in found}
 
 
 def unknown(name: str, known: list[str]) -> UsageError:
@@ -66,17 +85,25 @@ def unknown(name: str, known: list[str]) -> UsageError:
 
 
 def read(path: Path) -> Direction:
-    """A direction from its safetensors file."""
-    with safe_open(str(path), framework="pt") as file:
-        facts = json.loads(file.metadata()["direction"])
-        vector = file.get_tensor("vector").float()
-    return Direction(**{**facts, "layers": tuple(facts["layers"]), "vector": vector})
+    """A direction from its safetensors file; UsageError for a file that is none."""
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            facts = json.loads((file.metadata() or {})["direction"])
+            vector = file.get_tensor("vector").float()
+        return Direction(**{**facts, "layers": tuple(facts["layers"]), "vector": vector})
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+        raise UsageError(f"{path} is no direction that says what it is", remedy="learn or import it anew") from error
 
 
 def write(direction: Direction, folder: Path) -> Path:
-    """Save a direction as `folder/<space>/<name>.safetensors`."""
+    """Save a direction as `folder/<space>/<name>.safetensors`, whole or not at all. Raises OutputUnwritable."""
     path = folder / direction.space / f"{direction.name}.safetensors"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.part")
     facts = {key: value for key, value in asdict(direction).items() if key != "vector"}
-    save_file({"vector": direction.vector.contiguous()}, path, metadata={"direction": json.dumps(facts)})
-    return path
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file({"vector": direction.vector.contiguous()}, partial, metadata={"direction": json.dumps(facts)})
+        return partial.replace(path)
+    except (SafetensorError, OSError) as error:
+        partial.unlink(missing_ok=True)
+        raise OutputUnwritable(f"cannot write {path}: {error}", remedy="choose another --out") from error

@@ -1,0 +1,89 @@
+"""A lesson on a generator whose pictures say their w: the planted attribute is found, freed, placed and calibrated."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from vidinv.editing import lesson
+from vidinv.editing.lesson import Lesson, Readings, Studio
+from vidinv.frames import Array
+from vidinv.generators import mobile_stylegan
+
+TINY = mobile_stylegan.tiny()
+AGE, GLOW = (
+    torch.nn.functional.normalize(torch.randn(TINY.w_dim, generator=torch.Generator().manual_seed(k)), dim=0)
+    for k in (0, 1)
+)
+SLOTS = TINY.num_ws
+
+
+def paint(ws: Tensor) -> Tensor:
+    """A "picture" that holds what w+ says: age in the first four rows, glow in all, both in the corner pixels."""
+    held = torch.zeros(len(ws), 3, 8, 8)
+    held[:, 0, 0, 0] = (ws[:, :4].mean(1) - TINY.w_avg) @ AGE / 20
+    held[:, 1, 0, 0] = (ws.mean(1) - TINY.w_avg) @ GLOW / 20
+    return held
+
+
+def measure(pictures: Tensor) -> dict[str, Array]:
+    age, glow = 40 + 200 * pictures[:, 0, 0, 0], 200 * pictures[:, 1, 0, 0]
+    return {"age": age.numpy(), "glow": glow.numpy()}
+
+
+def embed(pictures: Tensor) -> Tensor:
+    return torch.nn.functional.normalize(torch.cat([torch.ones(len(pictures), 1), pictures[:, :2, 0, 0]], 1), dim=1)
+
+
+STUDIO = Studio(TINY, paint, measure, embed)
+
+
+@pytest.fixture(scope="module")
+def readings() -> Readings:
+    return lesson.read(STUDIO, lesson.samples(TINY, 1200, seed=3))
+
+
+def test_every_sample_is_read_and_counted() -> None:
+    told: list[int] = []
+    found = lesson.read(STUDIO, lesson.samples(TINY, 10, seed=0), told.append)
+    assert sum(told) == 10 and found.scores["age"].shape == (10,) and found.w.shape == (10, TINY.w_dim)
+
+
+@pytest.mark.parametrize("method", ["ridge", "boundary"])
+def test_the_attribute_is_found_freed_and_calibrated(readings: Readings, method: str) -> None:
+    wanted = Lesson("age", "years", method, free_of=("glow",))
+    direction = lesson.fit(wanted, readings, lesson.others(wanted, {}, readings), TINY)
+    glow = lesson.normal(Lesson("glow", ""), readings)
+    assert abs(float(direction.vector @ glow)) < 1e-5
+    assert float(direction.vector @ AGE) > 0.6
+    fresh, spreads = lesson.samples(TINY, 6, seed=9), lesson.spreads(readings)
+    done = lesson.calibrate(direction, "years", STUDIO, fresh, spreads)
+    step = direction.deviation * direction.vector
+    assert done.calibration["years"] == pytest.approx(10 * float(step @ AGE), rel=0.02)  # 200 / 20
+    assert done.leak == {"glow": pytest.approx(10 * float(step @ GLOW) / spreads["glow"], abs=2e-3)}
+    assert set(done.kept) == {"-2", "-1", "+1", "+2"} and done.kept["+2"] <= done.kept["+1"] <= 1
+
+
+def test_the_rows_are_those_where_it_works_and_leaks_least(readings: Readings) -> None:
+    direction = lesson.fit(Lesson("age", "years", "ridge"), readings, [], TINY)
+    entangled = torch.nn.functional.normalize(AGE + GLOW, dim=0)
+    blended = direction.__class__(**{**direction.__dict__, "vector": entangled})
+    found = lesson.choose_rows(blended, STUDIO, lesson.samples(TINY, 6, seed=9), lesson.spreads(readings))
+    assert found.layers == (0, 4)  # age lies there; the rows after it would only add glow
+
+
+def test_what_is_not_known_is_left_out(readings: Readings) -> None:
+    score = readings.scores["age"].clone()
+    score[::2] = np.nan
+    holes = Readings(readings.w, {**readings.scores, "age": score})
+    assert len(holes.known("age").w) == 600 and len(holes.known("glow").w) == 1200
+    assert float(lesson.normal(Lesson("age", "", "ridge"), holes) @ AGE) > 0.6
+    assert np.isfinite(lesson.spreads(holes)["age"])
+
+
+def test_a_rare_attribute_is_learned_from_means(readings: Readings) -> None:
+    has = (readings.scores["age"] > readings.scores["age"].quantile(0.9)).float()
+    rare = Readings(readings.w, {"worn": has})
+    assert float(lesson.normal(Lesson("worn", "", "difference"), rare) @ AGE) > 0.5

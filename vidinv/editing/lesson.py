@@ -1,0 +1,168 @@
+"""A lesson: from the generator's samples and a score of each to a calibrated direction.
+
+The score is one that the meter measures (`vidinv.faces.meter.UNITS`) or anybody's function of pictures. A direction is
+fitted (`learn`), freed of other attributes, given the rows of w+ that trade its effect best against what it changes
+beside, and calibrated: what strength 1 does, what it does to everything else, and how much of the person is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vidinv.editing import learn
+from vidinv.editing.directions import Direction
+from vidinv.frames import Array
+from vidinv.generators.base import Generator
+
+ROWS = ((0, 4), (0, 6), (2, 8), (4, 10), (0, 8), (0, 12), (6, 16), (0, 16))  # ranges of w+ that are tried
+TRIED = 1.5  # strength at which they are compared
+STRENGTHS = (-2.0, -1.0, 0.0, 1.0, 2.0)  # at which a direction is calibrated
+Paint = Callable[[Tensor], Tensor]  # ws [N,L,D] -> pictures [N,3,S,S] around [-1,1]
+Measure = Callable[[Tensor], Mapping[str, Array]]  # pictures in [-1,1] -> attribute -> [N], NaN where unknown
+Embed = Callable[[Tensor], Tensor]  # pictures -> unit embeddings [N,E]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """How one attribute is learned.
+
+    `method`: "ridge" for a continuous score, "boundary" (logistic regression between the extremes), "difference" of
+    means for what few samples have (a score above 0.5). `rows` None: the best of ROWS.
+    """
+
+    name: str
+    unit: str
+    method: str = "boundary"
+    free_of: tuple[str, ...] = ()
+    rows: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Readings:
+    """Samples w [N,D] and what was measured on them, attribute -> [N] float32, NaN where unknown."""
+
+    w: Tensor
+    scores: Mapping[str, Tensor]
+
+    def known(self, *names: str) -> Readings:
+        """The samples of which these scores are all known."""
+        good = torch.stack([self.scores[name].isfinite() for name in names]).all(0)
+        return Readings(self.w[good], {name: score[good] for name, score in self.scores.items()})
+
+
+@dataclass(frozen=True)
+class Studio:
+    """What draws, measures and recognises: everything that a calibration looks through."""
+
+    generator: Generator
+    paint: Paint
+    measure: Measure
+    embed: Embed
+
+    @torch.inference_mode()
+    def look(self, ws: Tensor, batch: int = 4) -> tuple[dict[str, Array], Tensor]:
+        """Attributes [N] and embeddings [N,E] of G(ws)."""
+        rows: list[Mapping[str, Array]] = []
+        embeddings = []
+        for part in ws.split(batch):
+            picture = self.paint(part).clamp(-1, 1)
+            rows.append(self.measure(picture))
+            embeddings.append(self.embed(picture))
+        return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}, torch.cat(embeddings)
+
+
+def samples(generator: Generator, count: int, seed: int) -> Tensor:
+    """w [N,D] a little nearer to the mean than the generator draws them."""
+    return generator.w_avg + 0.9 * (generator.sample(count, seed=seed) - generator.w_avg)
+
+
+def read(studio: Studio, w: Tensor, done: Callable[[int], None] = lambda count: None, batch: int = 4) -> Readings:
+    """Measure G(w) of every sample; `done` hears how many were."""
+    rows = []
+    for part in w.split(batch):
+        rows.append(studio.look(studio.generator.broadcast(part))[0])
+        done(len(part))
+    scores = {name: torch.from_numpy(np.concatenate([row[name] for row in rows])).float() for name in rows[0]}
+    return Readings(w, scores)
+
+
+def normal(lesson: Lesson, readings: Readings) -> Tensor:
+    """The unit vector [D] along which the attribute alone was fitted, not yet freed of others."""
+    known = readings.known(lesson.name)
+    score = known.scores[lesson.name]
+    if lesson.method == "difference":
+        return learn.difference(known.w, score > 0.5)
+    return learn.ridge(known.w, score) if lesson.method == "ridge" else learn.boundary(known.w, score)
+
+
+def fit(lesson: Lesson, readings: Readings, others: Iterable[Tensor], generator: Generator) -> Direction:
+    """The direction of a lesson, freed of the `others`' normals, on its rows (all where they are to be chosen)."""
+    vector = learn.condition(normal(lesson, readings), list(others))
+    spread = generator.sample(10_000, seed=13)
+    return Direction(
+        lesson.name,
+        vector,
+        learn.deviation(vector, spread),
+        lesson.rows or (0, generator.num_ws),
+        generator.space,
+        origin=f"{len(readings.w)} samples of {generator.name}, {lesson.method}",
+    )
+
+
+def choose_rows(direction: Direction, studio: Studio, w: Tensor, spreads: Mapping[str, float]) -> Direction:
+    """The direction on the range of ROWS with the most effect for what it changes beside; `spreads`: one sd of each.
+
+    Effect and leak are in standard deviations of the attributes; the person's change counts as leak.
+    """
+    slots = studio.generator.num_ws
+    ranges = [rows for rows in ROWS if rows[1] <= slots] or [(0, slots)]
+    worth = []
+    for rows in ranges:
+        change, kept = _change(replace(direction, layers=rows), studio, w, TRIED, spreads)
+        effect = change.pop(direction.name)
+        beside = float(np.sqrt(np.mean(np.square(list(change.values()))))) if change else 0.0
+        worth.append(effect / (0.3 + beside + 2 * (1 - kept)))
+    return replace(direction, layers=ranges[int(np.argmax(worth))])
+
+
+def calibrate(direction: Direction, unit: str, studio: Studio, w: Tensor, spreads: Mapping[str, float]) -> Direction:
+    """The direction with its calibration, leak and likeness, as means over G(w) of samples [N,D]."""
+    looked = {s: studio.look(_moved(direction, studio, w, s)) for s in STRENGTHS}
+    name = direction.name
+
+    def slope(of: str) -> float:
+        return float(np.nanmean(looked[1.0][0][of] - looked[-1.0][0][of]) / 2)
+
+    still = looked[0.0][1]
+    kept = {f"{s:+g}": round(float((looked[s][1] * still).sum(1).mean()), 3) for s in STRENGTHS if s}
+    leak = {of: round(slope(of) / spread, 3) for of, spread in spreads.items() if of != name}
+    return replace(direction, calibration={unit: round(slope(name), 4)}, leak=leak, kept=kept)
+
+
+def spreads(readings: Readings) -> dict[str, float]:
+    """One standard deviation of every attribute over the readings."""
+    found = {name: score[score.isfinite()] for name, score in readings.scores.items()}
+    return {name: float(score.std()) for name, score in found.items() if len(score) > 1 and float(score.std()) > 0}
+
+
+def _moved(direction: Direction, studio: Studio, w: Tensor, strength: float) -> Tensor:
+    return studio.generator.broadcast(w) + direction.offset(strength, studio.generator.num_ws).to(w)
+
+
+def _change(
+    direction: Direction, studio: Studio, w: Tensor, strength: float, spreads: Mapping[str, float]
+) -> tuple[dict[str, float], float]:
+    """Mean change of every attribute from -strength to +strength, halved, in its spreads; and the likeness between."""
+    low, high = (studio.look(_moved(direction, studio, w, s)) for s in (-strength, strength))
+    change = {name: float(np.nanmean(high[0][name] - low[0][name]) / 2 / spread) for name, spread in spreads.items()}
+    return change, float((low[1] * high[1]).sum(1).mean())
+
+
+def others(lesson: Lesson, lessons: Mapping[str, Lesson], readings: Readings) -> list[Tensor]:
+    """The normals of the attributes that a lesson is to be free of."""
+    return [normal(lessons.get(name, Lesson(name, "")), readings) for name in lesson.free_of]

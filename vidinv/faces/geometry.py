@@ -1,0 +1,76 @@
+"""What the shape of 106 landmarks says of a face: smile, open mouth and eyes, fullness, and the head's pose."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from vidinv.faces.landmarks import EYE_LEFT, EYE_RIGHT, MOUTH_LEFT, MOUTH_RIGHT, NOSE_TIP, to68
+from vidinv.frames import Array
+
+
+def smile_score(landmarks: Array) -> Array:
+    """Smile [...] of 106 landmarks [...,106,2] by the mouth's shape; unitless, larger is more, invariant to similarity.
+
+    Mouth width over eye distance, plus twice the lift of the mouth's corners over the lips' middle, in eye distances.
+    """
+    left, right = (landmarks[..., list(group), :].mean(-2) for group in (EYE_LEFT, EYE_RIGHT))
+    across = right - left
+    distance = np.linalg.norm(across, axis=-1)
+    down = np.stack([-across[..., 1], across[..., 0]], axis=-1) / distance[..., None] ** 2
+    corners = (landmarks[..., MOUTH_LEFT, :] + landmarks[..., MOUTH_RIGHT, :]) / 2
+    middle = landmarks[..., [62, 60], :].mean(-2)
+    width = np.linalg.norm(landmarks[..., MOUTH_RIGHT, :] - landmarks[..., MOUTH_LEFT, :], axis=-1)
+    return width / distance + 2 * ((middle - corners) * down).sum(-1)
+
+
+_POSE_POINTS = (NOSE_TIP, 0, 35, 93, MOUTH_LEFT, MOUTH_RIGHT)  # nose tip, chin, outer eye corners, mouth corners
+# A generic head in millimetres: x to the picture's right, y down, z away from the camera.
+_POSE_MODEL = np.array(
+    [(0, 0, 0), (0, 63.6, 12.5), (-43.3, -32.7, 26), (43.3, -32.7, 26), (-28.9, 28.9, 24.1), (28.9, 28.9, 24.1)]
+)
+
+
+def head_pose(landmarks: Array, width: int, height: int) -> tuple[float, float, float]:
+    """(yaw, pitch, roll) in degrees of one face, 106 landmarks [106,2] in a width x height picture.
+
+    Positive yaw looks to the picture's right, positive pitch up, positive roll tilts clockwise. The camera is assumed
+    to have a focal length of the picture's longer side; solved by perspective-n-point on a generic head.
+    """
+    focal = float(max(width, height))
+    camera = np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
+    points = landmarks[list(_POSE_POINTS)].astype(np.float64)
+    # Start from a frontal head at the distance that its eyes' span tells.
+    distance = focal * 86.6 / max(float(np.linalg.norm(points[3] - points[2])), 1.0)
+    start = np.array([*((points[0] - camera[:2, 2]) / focal * distance), distance])
+    _, turn, _ = cv2.solvePnP(_POSE_MODEL, points, camera, None, np.zeros((3, 1)), start[:, None], True)
+    matrix = cv2.Rodrigues(turn)[0]
+    facing = -matrix[:, 2]  # where the nose points, towards the camera when frontal
+    yaw = np.degrees(np.arctan2(facing[0], -facing[2]))
+    pitch = np.degrees(np.arcsin(np.clip(-facing[1], -1, 1)))
+    roll = np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0]))
+    return float(yaw), float(pitch), float(roll)
+
+
+def mouth_open(landmarks: Array) -> Array:
+    """Gap [...] between the lips over the mouth's width, of 106 landmarks [...,106,2]."""
+    points = to68(landmarks)
+    gaps = np.linalg.norm(points[..., [61, 62, 63], :] - points[..., [67, 66, 65], :], axis=-1).mean(-1)
+    return gaps / np.linalg.norm(points[..., 54, :] - points[..., 48, :], axis=-1)
+
+
+def eyes_open(landmarks: Array) -> Array:
+    """Mean [...] over both eyes of the lids' distance over the eye's width (Soukupova and Cech's eye aspect ratio)."""
+    points, ratios = to68(landmarks), []
+    for first in (36, 42):
+        upper, lower = points[..., [first + 1, first + 2], :], points[..., [first + 5, first + 4], :]
+        width = np.linalg.norm(points[..., first + 3, :] - points[..., first, :], axis=-1)
+        ratios.append(np.linalg.norm(upper - lower, axis=-1).mean(-1) / width)
+    return (ratios[0] + ratios[1]) / 2
+
+
+def fullness(landmarks: Array) -> Array:
+    """The jaw's width [...] at the mouth over its height from the eyes' line to the chin: how chubby a face is."""
+    points = to68(landmarks)
+    width = np.linalg.norm(points[..., 12, :] - points[..., 4, :], axis=-1)
+    return width / np.linalg.norm(points[..., 8, :] - points[..., 36:48, :].mean(-2), axis=-1)
