@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from stages import align, blend, inversion, parts, synthesize
+from stages import edit as edits
 from stages.parts import Measure, Models
 from vidinv.config import MaskConfig, RunConfig
-from vidinv.editing import feature_edit, plan, target
+from vidinv.editing import plan, target
 from vidinv.editing.plan import Move
 from vidinv.frames import Code, Edit, Track
 
@@ -53,12 +54,15 @@ class Judge:
     @torch.no_grad()
     def _picture(self, sample: Sample, moves: Sequence[Move]) -> Tensor:
         generator, size = self.models.generator, sample.image.shape[-1]
-        whole = [Move(move.direction, Edit(move.edit.name, move.edit.strength)) for move in moves]
-        offset = plan.offsets(whole, [0.0], [sample.person], sample.code.ws.shape[1])
-        edit = synthesize.whole(generator, feature_edit.shift(generator, sample.code, offset), size).cpu()
+        whole = [
+            Move(move.direction, Edit(move.edit.name, move.edit.strength, region=move.edit.region)) for move in moves
+        ]
+        when = [(0.0, sample.person)]
+        edited = edits.moved(generator, self.models.parse, sample.image, sample.code, whole, when)
+        edit = synthesize.whole(generator, edited, size).cpu()
         base = sample.image if self.mode == "replace" else synthesize.whole(generator, sample.code, size).cpu()
-        region, skin = self.models.region(torch.cat([sample.image, edit]), self.mask.parse_size)
-        mask = blend.soften(region[0] | region[1], skin[0], size, self.mask)
+        labels = self.models.parse(torch.cat([sample.image, edit]), self.mask.parse_size)
+        mask = blend.mask_of(labels[0], labels[1], plan.regions(whole, *when[0]), size, self.mask)
         return (sample.image + torch.from_numpy(mask.alpha) * (edit - base)).clamp(-1, 1)
 
 
@@ -81,7 +85,7 @@ def aimed(moves: Sequence[Move], samples: Sequence[Sample], judge: Judge) -> tup
 
         best = target.solve(value, wanted, slope, tolerance=TOLERANCE * slope)
         found[place] = _at(move, best.strength, round(best.value, 3))
-        if abs(best.value - wanted) > slope / 2:
+        if abs(best.value - wanted) > slope / 4:
             warnings.append(
                 f"{move.edit.name}={wanted:g} is out of reach for person {move.edit.track}: "
                 f"{best.value:.3g} {unit} at strength {best.strength:+.2f}"

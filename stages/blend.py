@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 import cv2
@@ -11,23 +11,26 @@ import torch
 
 from stages.align import quad_rect
 from stages.graph import Stage
+from stages.parts import Parse
 from vidinv.config import MaskConfig
-from vidinv.faces import alignment
+from vidinv.faces import alignment, regions
+from vidinv.faces.parser import SKIN
 from vidinv.frames import Array, Colour, Mask, Planes, Rect, Work
 from vidinv.generators.ops import resize
 from vidinv.media import compose
 
 COMPARED = 128
-Region = Callable[[torch.Tensor, int], tuple[Array, Array]]  # images, size -> face region, skin: bool [N,size,size]
+Names = tuple[str, ...]  # of `faces.regions`
 
 
-def build(region: Region, mode: str, settings: MaskConfig) -> Stage:
+def build(parse: Parse, mode: str, settings: MaskConfig) -> Stage:
     """A stage that adds `masks`, `output` and the measures `cover`, `residual`, `confidence` to each Work.
 
     `mode` "residual" adds (edit - inversion) to the source, "replace" adds (edit - source crop): the paper's paste.
-    The region is parsed every `settings.parse_every` frames of a segment and carried in crop space between.
+    The face is parsed every `settings.parse_every` frames of a segment, and where what is edited of it changes; the
+    mask is carried in crop space between.
     """
-    carried: dict[int, Mask] = {}
+    carried: dict[int, tuple[Names, Mask]] = {}
 
     def blend(works: Iterator[Work]) -> Iterator[Work]:
         for work in works:
@@ -36,7 +39,7 @@ def build(region: Region, mode: str, settings: MaskConfig) -> Stage:
             if work.faces is None or work.check is None or work.inversion is None or work.edit is None:
                 yield replace(work, output=work.frames.native)
                 continue
-            masks = _masks(work, region, settings, carried)
+            masks = _masks(work, parse, settings, carried)
             output = list(work.frames.native)
             measures = []
             for n, mask in enumerate(masks):
@@ -95,6 +98,19 @@ def trust(source: torch.Tensor, inversion: torch.Tensor, mask: Mask, settings: M
     return residual, float(np.clip((settings.residual_bad - residual) / span, 0, 1))
 
 
+def mask_of(source: Array, edit: Array, names: Names, size: int, settings: MaskConfig) -> Mask:
+    """The mask [size,size] of the named regions in either of two parsed crops (labels [s,s]), source and edit.
+
+    Its `skin_cover` is taken over the source's skin, or over the parts that are edited where it is not the whole face.
+    """
+    names = names or ("face",)
+    region = regions.inside(source, names) | regions.inside(edit, names)
+    covered = source == SKIN
+    if all(map(regions.is_local, names)):
+        covered = np.isin(source, [label for name in names for label in regions.REGIONS[name]])
+    return soften(region, covered, size, settings)
+
+
 def soften(region: Array, skin: Array, size: int, settings: MaskConfig) -> Mask:
     """The soft mask [size,size] of a parsed `region` [s,s]: grown, blurred, and zero at the crop's border."""
     side = region.shape[0]
@@ -120,23 +136,24 @@ def fill_holes(region: Array) -> Array:
     return cv2.drawContours(closed, outlines, -1, 1, cv2.FILLED).astype(bool)
 
 
-def _masks(work: Work, region: Region, settings: MaskConfig, carried: dict[int, Mask]) -> list[Mask]:
+def _masks(work: Work, parse: Parse, settings: MaskConfig, carried: dict[int, tuple[Names, Mask]]) -> list[Mask]:
     assert work.faces is not None and work.edit is not None
-    known = set(carried)
-    parse = []
-    for n, track in enumerate(work.faces.track.tolist()):
-        if work.nth(int(work.faces.frame[n])) % settings.parse_every == 0 or track not in known:
-            parse.append(n)
-            known.add(track)
+    wanted = list(zip(work.faces.track.tolist(), work.regions, strict=True))
+    known = {track: names for track, (names, _) in carried.items()}
+    due = []
+    for n, (track, names) in enumerate(wanted):
+        if work.nth(int(work.faces.frame[n])) % settings.parse_every == 0 or known.get(track) != names:
+            due.append(n)
+            known[track] = names
     parsed: dict[int, Mask] = {}
-    if parse:
+    if due:
         size = work.faces.image.shape[-1]
-        faces, skin = region(torch.cat([work.faces.image[parse], work.edit[parse]]), settings.parse_size)
-        for k, n in enumerate(parse):
-            parsed[n] = soften(faces[k] | faces[len(parse) + k], skin[k], size, settings)  # union of source and edit
+        labels = parse(torch.cat([work.faces.image[due], work.edit[due]]), settings.parse_size)
+        for k, n in enumerate(due):
+            parsed[n] = mask_of(labels[k], labels[len(due) + k], work.regions[n], size, settings)
     masks = []
-    for n, track in enumerate(work.faces.track.tolist()):
+    for n, (track, names) in enumerate(wanted):
         if n in parsed:
-            carried[track] = parsed[n]
-        masks.append(carried[track])
+            carried[track] = (names, parsed[n])
+        masks.append(carried[track][1])
     return masks

@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
+from torch import Tensor
+from torch.nn import functional
 
 from stages.graph import Stage
+from stages.parts import Parse
 from vidinv.editing import feature_edit, plan
 from vidinv.editing.plan import Move
-from vidinv.frames import Analysis, Work
+from vidinv.faces import regions
+from vidinv.frames import Analysis, Array, Code, Work
 from vidinv.generators.base import Generator
 
+PARSED = 256  # pixels
 
-def build(generator: Generator, moves: Sequence[Move], analysis: Analysis) -> Stage:
-    """A stage that adds `edited`, the code of each face as the moves have it at its time, and its `presence`."""
+
+def build(generator: Generator, parse: Parse, moves: Sequence[Move], analysis: Analysis) -> Stage:
+    """A stage that adds `edited`, the code of each face as the moves have it at its time, `presence` and `regions`."""
 
     def edit(works: Iterator[Work]) -> Iterator[Work]:
         for work in works:
@@ -23,11 +30,43 @@ def build(generator: Generator, moves: Sequence[Move], analysis: Analysis) -> St
                 yield work
                 continue
             seconds = [analysis.second(work.frames.pts[position]) for position in work.faces.frame.tolist()]
-            persons = work.faces.track.tolist()
-            offset = plan.offsets(moves, seconds, persons, work.codes.ws.shape[1])
+            when = list(zip(seconds, work.faces.track.tolist(), strict=True))
             with torch.no_grad():
-                edited = feature_edit.shift(generator, work.codes, offset)
-            seen = tuple(plan.presence(moves, *when) for when in zip(seconds, persons, strict=True))
-            yield replace(work, edited=edited, presence=seen)
+                edited = moved(generator, parse, work.faces.image, work.codes, moves, when)
+            seen = tuple(plan.presence(moves, *each) for each in when)
+            where = tuple(plan.regions(moves, *each) for each in when)
+            yield replace(work, edited=edited, presence=seen, regions=where)
 
     return edit
+
+
+def moved(
+    generator: Generator,
+    parse: Parse,
+    images: Tensor,
+    code: Code,
+    moves: Sequence[Move],
+    when: Sequence[tuple[float, int]],
+) -> Code:
+    """The codes of N faces after the moves, each at its (second, person).
+
+    Moves of the whole face or head go first, then those of each part, whose difference of F stays in that part.
+    """
+    seconds, persons = zip(*when, strict=True)
+    parts = sorted({plan.region(move) for move in moves if regions.is_local(plan.region(move))})
+    whole = [move for move in moves if not regions.is_local(plan.region(move))]
+    slots = code.ws.shape[1]
+    code = feature_edit.shift(generator, code, plan.offsets(whole, seconds, persons, slots))
+    for name in parts:
+        mine = [move for move in moves if plan.region(move) == name]
+        offset = plan.offsets(mine, seconds, persons, slots)
+        if offset.any():
+            where = None if code.feature is None else _cells(parse(images, PARSED), name, code.feature.shape[-1])
+            code = feature_edit.shift(generator, code, offset, where)
+    return code
+
+
+def _cells(labels: Array, name: str, side: int) -> Tensor:
+    """Share [N,1,side,side] of each of F's cells that lies in a region of labels [N,s,s]."""
+    found = np.stack([regions.inside(each, [name]) for each in labels])
+    return functional.adaptive_avg_pool2d(torch.from_numpy(found).float()[:, None], side)

@@ -47,17 +47,17 @@ class Found:
 Locate = Callable[[Array, int, "Array | None"], Found]
 Embed = Callable[[torch.Tensor], Array]  # [N,3,S,S] in [-1,1] -> [N,D], L2-normalised
 Measure = Callable[[torch.Tensor], dict[str, Array]]  # [N,3,S,S] in [-1,1] -> attribute -> [N]
-Region = Callable[[torch.Tensor, int], tuple[Array, Array]]  # images, size -> region, skin: bool [N,size,size]
+Parse = Callable[[torch.Tensor, int], Array]  # images, size -> labels uint8 [N,size,size], of parser.CLASSES
 
 
 @dataclass(frozen=True)
 class Models:
-    """What the second pass runs; `region` and `identity` take pictures on the CPU, the rest is on `device`."""
+    """What the second pass runs; `parse` and `identity` take pictures on the CPU, the rest is on `device`."""
 
     generator: Generator
     proxy: Proxy
     encoder: Encoder
-    region: Region
+    parse: Parse
     identity: dict[str, Embed]
     device: str
     backend: str
@@ -152,7 +152,7 @@ def _default_models(device: str, encoder: str) -> Models:
         generator=generator,
         proxy=proxies.load(generator, 256),
         encoder=_encoder(encoder, "feature-style-light", generator),
-        region=_bisenet(device),
+        parse=_bisenet(device),
         identity={name: embedding(network) for name, network in networks.items()},
         device=device,
         backend="default",
@@ -164,16 +164,15 @@ def _encoder(path: str, shipped: str, generator: Generator) -> Encoder:
     return encoder_file.read(Path(path), generator) if path else encoders.load(shipped, generator.w_avg.device.type)
 
 
-def _bisenet(device: str) -> Region:
+def _bisenet(device: str) -> Parse:
     from vidinv.faces import parser
 
     network = parser.load_parser().to(device)
 
-    def region(images: torch.Tensor, size: int) -> tuple[Array, Array]:
-        labels = network.parse(images.to(device), size).cpu()
-        return np.asarray(parser.face_region(labels), bool), np.asarray(parser.skin_mask(labels), bool)
+    def parse(images: torch.Tensor, size: int) -> Array:
+        return np.asarray(network.parse(images.to(device), size).cpu())
 
-    return region
+    return parse
 
 
 def _measure() -> Measure:
@@ -208,7 +207,7 @@ def _tiny_models(device: str, encoder: str) -> Models:
         generator=generator,
         proxy=proxies.load(generator, 128),
         encoder=_encoder(encoder, "feature-style-tiny", generator),
-        region=tiny.ellipse,
+        parse=tiny.parse,
         identity={"arcface": tiny.embed, "lightcnn": tiny.embed},
         device=device,
         backend="tiny",

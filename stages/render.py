@@ -111,9 +111,9 @@ def editing(job: Prepared, models: parts.Models) -> list[tuple[str, graph.Stage]
         return due or mode == "residual" or job.request.preview
 
     return [
-        ("edit", edit.build(models.generator, job.moves, job.analysis)),
+        ("edit", edit.build(models.generator, models.parse, job.moves, job.analysis)),
         ("synthesize", synthesize.build(models.generator, models.proxy, config.crop, reads_inversion)),
-        ("blend", blend.build(models.region, mode, config.mask)),
+        ("blend", blend.build(models.parse, mode, config.mask)),
         ("measure", measure.build(models.identity, config.measure_every, measure.Anchors(job.folder.path))),
     ]
 

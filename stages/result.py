@@ -127,6 +127,7 @@ def _edit(move: Move) -> dict[str, Any]:
         "reached": edit.reached,
         "track": edit.track,
         "layers": list(direction.layers),
+        "region": edit.region or direction.region,
         "from_s": first,
         "to_s": None if math.isinf(last) else last,
         "space": direction.space,

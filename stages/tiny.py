@@ -12,6 +12,7 @@ from torch.nn import functional
 from vidinv.editing import directions
 from vidinv.editing.directions import Direction
 from vidinv.editing.refine import Guides
+from vidinv.faces.parser import CLASSES
 from vidinv.frames import Array
 from vidinv.generators import registry as generators
 
@@ -55,11 +56,13 @@ def direction(name: str) -> Direction:
     return Direction(name, vector / vector.norm(), 1.0, (0, SLOTS), SPACE, blend="residual", calibration=years)
 
 
-def ellipse(images: Tensor, size: int) -> tuple[Array, Array]:
-    """The face region and the skin [N,size,size]: one ellipse in the middle."""
+def parse(images: Tensor, size: int) -> Array:
+    """Labels [N,size,size]: an ellipse of skin in the middle, in it a mouth, around it hair."""
     y, x = np.mgrid[:size, :size] / (size - 1) - 0.5
-    inside = (x / 0.22) ** 2 + (y / 0.28) ** 2 < 1
-    return np.repeat(inside[None], len(images), 0), np.repeat(inside[None], len(images), 0)
+    labels = np.zeros((size, size), np.uint8)
+    for name, wide, high, down in (("hair", 0.28, 0.34, 0.0), ("skin", 0.22, 0.28, 0.0), ("mouth", 0.08, 0.04, 0.12)):
+        labels[(x / wide) ** 2 + ((y - down) / high) ** 2 < 1] = CLASSES.index(name)
+    return np.repeat(labels[None], len(images), 0)
 
 
 def measure(images: Tensor) -> dict[str, Array]:

@@ -187,6 +187,7 @@ class Edit:
     track: int | None = None  # None: every person that is edited
     layers: tuple[int, int] | None = None  # rows first <= l < last of w+; None: the direction's own
     span: tuple[float, float] = (0.0, math.inf)  # seconds from the clip's first frame
+    region: str | None = None  # of `faces.regions`; None: the direction's own
     ramp: float = 0.4  # seconds, inside the span, in which it comes and goes
 
 
@@ -204,6 +205,7 @@ class Work:
     masks: tuple[Mask, ...] = ()
     output: tuple[Planes, ...] = ()  # blended frames, before the video encoder
     presence: tuple[float, ...] = ()  # per face, 0 to 1: how much of the edit may show at this time
+    regions: tuple[tuple[str, ...], ...] = ()  # per face: where, by the names of `faces.regions`
     measures: tuple[dict[str, Any], ...] = ()  # per face: the mask's rect, cover, confidence, identity similarities
     new_shot: bool = False  # the first frame of this batch starts a shot
     segment: int = 0  # index of the first frame of the segment that this batch lies in

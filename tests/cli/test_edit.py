@@ -52,7 +52,7 @@ def test_a_value_is_sought(portrait: Path, tmp_path: Path) -> None:
     assert edit(portrait, "--edit", "age=900", "-o", tmp_path / "out.png", *TINY, *SHOWN) == 0
     report = json.loads((tmp_path / "out.png.json").read_text())
     (found,) = report["edits"]
-    assert found["strength"] == 4 and found["target"] == 900 and found["reached"] is not None
+    assert found["strength"] == 3 and found["target"] == 900 and found["reached"] is not None
     assert "out of reach" in report["warnings"][0]
 
 
@@ -96,3 +96,20 @@ def test_no_face_and_no_picture_have_their_exit_codes(tmp_path: Path) -> None:
     assert edit(tmp_path / "text.png", "--edit", "age+2", *TINY) == 3
     assert edit(tmp_path / "none.png", "--edit", "age+2", *TINY) == 3
     assert not left_behind(tmp_path, but={"black.png", "text.png"})
+
+
+def test_an_edit_of_a_part_changes_that_part_alone(portrait: Path, tmp_path: Path) -> None:
+    whole, part = tmp_path / "whole.png", tmp_path / "part.png"
+    assert edit(portrait, "--edit", "age+3", "-o", whole, *TINY, *SHOWN) == 0
+    assert edit(portrait, "--edit", "age+3@region=mouth", "-o", part, *TINY, *SHOWN) == 0
+    before = photo.read(portrait).rgb
+    areas = []
+    for path in (whole, part):
+        changed = (photo.read(path).rgb != before).any(2)
+        rows, columns = np.nonzero(changed)
+        report = json.loads(path.with_name(path.name + ".json").read_text())
+        x0, y0, x1, y1 = report["identity"]["tracks"][0]["per_frame"][0]["rect"]
+        assert x0 <= columns.min() and columns.max() < x1 and y0 <= rows.min() and rows.max() < y1
+        areas.append(changed.sum())
+    assert 0 < areas[1] < 0.5 * areas[0]
+    assert report["edits"][0]["region"] == "mouth"

@@ -79,3 +79,16 @@ def test_a_direction_of_another_space_is_a_usage_error(network: MobileStyleGAN, 
     with pytest.raises(UsageError, match="some-other-w") as caught:
         feature_edit.edit(network, code, [(direction(0, space="some-other-w"), 1.0)])
     assert caught.value.exit_code == 2
+
+
+def test_where_says_which_cells_of_f_take_the_difference(network: MobileStyleGAN, code: Code) -> None:
+    assert code.feature is not None
+    offset = direction(0).offset(1.0, 8)[None]
+    where = torch.zeros(2, 1, 16, 16)
+    where[:, :, 8:, :] = 1
+    where[:, :, 4, :] = 0.5
+    whole, part = feature_edit.shift(network, code, offset), feature_edit.shift(network, code, offset, where)
+    assert whole.feature is not None and part.feature is not None
+    full = whole.feature - code.feature
+    torch.testing.assert_close(part.feature - code.feature, full * where)
+    assert torch.equal(part.ws, whole.ws)

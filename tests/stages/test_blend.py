@@ -1,10 +1,15 @@
-"""The mask: holes of the parser are closed, and what lies outside the face stays outside."""
+"""The mask: holes of the parser are closed, and what lies outside the edited region stays outside."""
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
+import torch
 
-from stages.blend import fill_holes
+from stages import tiny
+from stages.blend import fill_holes, mask_of
+from vidinv.config import MaskConfig
+from vidinv.faces import regions
 
 
 def test_a_hole_inside_the_face_is_filled_and_nothing_far_outside_is() -> None:
@@ -18,3 +23,33 @@ def test_a_hole_inside_the_face_is_filled_and_nothing_far_outside_is() -> None:
 
 def test_no_face_stays_no_face() -> None:
     assert not fill_holes(np.zeros((64, 64), bool)).any()
+
+
+PARSED = tiny.parse(torch.zeros(1, 3, 8, 8), 128)[0]
+SETTINGS = MaskConfig()
+
+
+def test_a_part_reaches_around_itself_and_no_farther() -> None:
+    mouth = np.isin(PARSED, regions.REGIONS["mouth"])
+    mask = mask_of(PARSED, PARSED, ("mouth",), 128, SETTINGS)
+    assert mask.alpha[mouth].min() > 0.99 and mask.skin_cover > 0.99
+    far = cv2.distanceTransform((~mouth).astype(np.uint8), cv2.DIST_L2, 5) > 0.13 * 128
+    assert mask.alpha[far].max() < 1e-3 and mask.alpha.mean() < 0.15
+
+
+def test_the_head_has_hair_and_the_face_has_none() -> None:
+    hair = np.isin(PARSED, regions.REGIONS["hair"])
+    face, head = (mask_of(PARSED, PARSED, (name,), 128, SETTINGS) for name in ("face", "head"))
+    assert head.alpha[hair].mean() > 0.9 > 0.6 > face.alpha[hair].mean()
+    both = mask_of(PARSED, PARSED, ("face", "mouth"), 128, SETTINGS)
+    assert np.array_equal(both.alpha, face.alpha)  # the mouth lies in the face
+
+
+def test_what_the_edit_draws_is_covered_too() -> None:
+    lower = np.roll(PARSED, 20, 0)
+    mask = mask_of(PARSED, lower, ("mouth",), 128, SETTINGS)
+    assert mask.alpha[np.isin(lower, regions.REGIONS["mouth"])].min() > 0.99
+
+
+def test_a_part_that_is_not_seen_changes_nothing() -> None:
+    assert not mask_of(PARSED, PARSED, ("eyes",), 128, SETTINGS).alpha.any()

@@ -34,6 +34,7 @@ class Direction:
     layers: tuple[int, int]
     space: str
     blend: str = "replace"  # residual | replace: what "auto" means for this direction
+    region: str = "face"  # of `faces.regions`: where it shows
     kind: str = "w"
     calibration: dict[str, float] = field(default_factory=dict)
     leak: dict[str, float] = field(default_factory=dict)  # what strength 1 does to others, in standard deviations

@@ -29,14 +29,20 @@ def edit(generator: Generator, code: Code, moves: Sequence[tuple[Direction, floa
     return shift(generator, code, offset[None])
 
 
-def shift(generator: Generator, code: Code, offset: Tensor) -> Code:
-    """Eq. 1 for w~ = w + offset ([N,L,D] or [1,L,D]); an offset of zeros returns the code unchanged."""
+def shift(generator: Generator, code: Code, offset: Tensor, where: Tensor | None = None) -> Code:
+    """Eq. 1 for w~ = w + offset ([N,L,D] or [1,L,D]); an offset of zeros returns the code unchanged.
+
+    `where` [N,1,h,w] in [0,1], of the feature's side, says how much of the difference each place of F takes.
+    """
     if not offset.any():
         return code
     ws = code.ws + offset.to(code.ws)
     if code.feature is None:
         return replace(code, ws=ws)
-    return replace(code, ws=ws, feature=code.feature + _feature_shift(generator, code, ws))
+    difference = _feature_shift(generator, code, ws)
+    if where is not None:
+        difference = difference * where.to(difference)
+    return replace(code, ws=ws, feature=code.feature + difference)
 
 
 def _feature_shift(generator: Generator, code: Code, ws: Tensor) -> Tensor:

@@ -6,6 +6,7 @@
     QUALIFIER   FROM-TO | FROM- | -TO              times as M:SS or seconds, from the clip's first frame
                 ramp=SECONDS                       how long it takes to come and to go inside FROM-TO
                 layers=FIRST-LAST                  rows of w+, both included, instead of the direction's own
+                region=NAME                        mouth, eyes, ...: nothing outside that part of the face changes
 
 A list in YAML says the same, an edit a line or its parts by name: `{edit: smile+1, from: 0:03, to: 0:07, track: 1}`.
 """
@@ -22,6 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from vidinv.errors import UsageError
+from vidinv.faces.regions import REGIONS
 from vidinv.frames import Edit
 
 PERSON = re.compile(r"(\d{1,4}):")
@@ -31,8 +33,9 @@ VALUE = re.compile(r"(=)?([+-])?(\d+(?:\.\d+)?)", re.ASCII)
 CLOCK = r"(?:\d+:){0,2}\d+(?:\.\d+)?"
 SPAN = re.compile(rf"({CLOCK})?-({CLOCK})?", re.ASCII)
 LAYERS = re.compile(r"layers=(\d{1,3})-(\d{1,3})", re.ASCII)
+REGION = re.compile(r"region=([a-z]+)", re.ASCII)
 RAMP = re.compile(r"ramp=(\d+(?:\.\d+)?)", re.ASCII)
-KEYS = ("edit", "track", "from", "to", "ramp", "layers")  # of an entry in a list
+KEYS = ("edit", "track", "from", "to", "ramp", "layers", "region")  # of an entry in a list
 LARGEST = 1e6  # no strength, value or second is larger
 
 
@@ -106,11 +109,15 @@ def _qualifier(line: str, begin: int, end: int) -> tuple[str, Any]:
         if first > last:
             _refuse(line, layers.start(1), "the first row comes first, as in layers=4-9")
         return "layers", (first, last + 1)
+    if region := REGION.fullmatch(line, begin, end):
+        if region[1] not in REGIONS:
+            _refuse(line, region.start(1), f"the regions are {', '.join(REGIONS)}")
+        return "region", region[1]
     if ramp := RAMP.fullmatch(line, begin, end):
         return "ramp", _number(ramp[1], line, ramp.start(1))
     span = SPAN.fullmatch(line, begin, end)
     if span is None or not (span[1] or span[2]):
-        _refuse(line, begin, "write a time as @0:03-0:07, @layers=4-9 or @ramp=0.5")
+        _refuse(line, begin, "write a time as @0:03-0:07, @layers=4-9, @region=mouth or @ramp=0.5")
     first_second = _number(str(parse_time(span[1])), line, span.start(1)) if span[1] else 0.0
     last_second = _number(str(parse_time(span[2])), line, span.start(2)) if span[2] else math.inf
     if first_second >= last_second:
@@ -143,6 +150,6 @@ def _written(entry: Any, where: str) -> str:
     text += entry["edit"]
     if "from" in entry or "to" in entry:
         text += f"@{entry.get('from', '')}-{entry.get('to', '')}"
-    for key in ("ramp", "layers"):
+    for key in ("ramp", "layers", "region"):
         text += f"@{key}={entry[key]}" if key in entry else ""
     return text

@@ -27,6 +27,11 @@ class Move:
         return self.edit.strength == 0 and self.edit.target is None
 
 
+def region(entry: Move) -> str:
+    """Where a move shows."""
+    return entry.edit.region or entry.direction.region
+
+
 def move(direction: Direction, edit: Edit, slots: int) -> Move:
     """`edit` by its direction, for w+ of `slots` rows. Raises UsageError for rows or a value that cannot be."""
     if edit.layers is not None:
@@ -66,6 +71,11 @@ def share(edit: Edit, second: float, person: int) -> float:
     near = min(second - begin if begin > 0 else ramp, end - second)
     x = min(near / ramp, 1.0) if ramp > 0 else 1.0
     return x * x * (3 - 2 * x)
+
+
+def regions(moves: Iterable[Move], second: float, person: int) -> tuple[str, ...]:
+    """Where a person's moves show at a time, in order of name."""
+    return tuple(sorted({region(each) for each in moves if not each.is_still and share(each.edit, second, person) > 0}))
 
 
 def offsets(moves: Sequence[Move], seconds: Sequence[float], persons: Sequence[int], slots: int) -> Tensor:

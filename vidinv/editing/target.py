@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-REACH = 4.0  # strengths beyond are not sought: what is drawn there is no person any more
+REACH = 3.0  # strengths beyond are not sought: the face gets lost there
 
 
 @dataclass(frozen=True)

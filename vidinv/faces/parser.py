@@ -173,16 +173,6 @@ class BiSeNet(nn.Module):
         return self(crops).argmax(1).to(torch.uint8)
 
 
-def skin_mask(labels: Tensor) -> Tensor:
-    """Where the parser sees facial skin: bool, shaped as labels."""
-    return labels == SKIN
-
-
-def face_region(labels: Tensor) -> Tensor:
-    """Skin, brows, eyes, glasses, nose, mouth and lips: bool, shaped as labels."""
-    return torch.isin(labels, torch.tensor(FACE, dtype=labels.dtype, device=labels.device))
-
-
 def load_parser(path: str | Path | None = None) -> BiSeNet:
     """The parser from the weights cache, or from a safetensors file."""
     network = BiSeNet()

@@ -1,0 +1,42 @@
+"""Parts of a parsed face by name: where an edit may act."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import cv2
+import numpy as np
+
+from vidinv.faces.parser import CLASSES, FACE
+from vidinv.frames import Array
+
+WHOLE = ("face", "head")  # masks of the blend; the others also keep the edit of F to themselves
+REGIONS: dict[str, tuple[int, ...]] = {
+    "face": FACE,
+    "head": (*FACE, *(CLASSES.index(name) for name in ("ear_left", "ear_right", "earring", "hair", "hat"))),
+    "mouth": tuple(CLASSES.index(name) for name in ("mouth", "lip_upper", "lip_lower")),
+    "eyes": tuple(CLASSES.index(name) for name in ("eye_left", "eye_right")),
+    "brows": tuple(CLASSES.index(name) for name in ("brow_left", "brow_right")),
+    "nose": (CLASSES.index("nose"),),
+    "skin": tuple(CLASSES.index(name) for name in ("skin", "nose")),
+    "hair": (CLASSES.index("hair"),),
+}
+GROW = 0.05  # of the crop's side: how far around a part its edit may reach
+
+
+def is_local(name: str) -> bool:
+    """Whether a region is a part of the face."""
+    return name not in WHOLE
+
+
+def inside(labels: Array, names: Iterable[str]) -> Array:
+    """Where any of the named regions lies, bool [h,w]; a part's surroundings belong to it."""
+    total = np.zeros(labels.shape, bool)
+    for name in names:
+        found = np.isin(labels, REGIONS[name])
+        if is_local(name):
+            reach = max(1, round(GROW * labels.shape[0]))
+            kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+            found = cv2.dilate(found.astype(np.uint8), kernel).astype(bool)
+        total |= found
+    return total
