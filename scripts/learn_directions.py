@@ -32,6 +32,9 @@ from vidinv.media import photo
 STILL = ("yaw", "pitch", "age", "gender")  # what no edit but their own should change
 
 
+REGIONS = {"bangs": "head", "hair_length": "head", "hair_lightness": "hair"}  # where the others show: the face
+
+
 def made(name: str, method: str, *free_of: str, rows: tuple[int, int] | None = None) -> Lesson:
     return Lesson(name, UNITS[name], method, free_of, rows)
 
@@ -51,8 +54,6 @@ LESSONS = {
         made("bangs", "boundary", *STILL, "smile"),
         made("hair_length", "boundary", *STILL),
         made("hair_lightness", "ridge", *STILL),
-        made("beard", "boundary", *STILL, "smile", "mouth_open"),
-        made("makeup", "boundary", *STILL, "smile", "mouth_open"),
     )
 }
 LICENCE = "Apache-2.0 (vector); labels by networks with non-commercial terms, generator's teacher non-commercial"
@@ -162,6 +163,7 @@ def main() -> None:
             direction = age(readings, felt, generator)
         else:
             direction = lesson.fit(entry, readings, lesson.others(entry, LESSONS, readings), generator)
+            direction = replace(direction, region=REGIONS.get(name, "face"))
         if entry.rows is None and not args.again:
             direction = lesson.choose_rows(direction, studio, fresh[:8], spreads)
         done = lesson.calibrate(replace(direction, licence=LICENCE), entry.unit, studio, fresh, spreads)

@@ -18,6 +18,11 @@ class Clock:
     def now(cls) -> Clock:
         return cls(time.perf_counter(), _cpu_seconds())
 
+    def spent(self) -> dict[str, float]:
+        """What a whole job took, as its report has it."""
+        busy = self.busy()
+        return {"wall_s": busy["busy_s"], "cpu_s": busy["cpu_s"]}
+
     def busy(self) -> dict[str, float]:
         """What has been spent since, as the report has it for every stage."""
         wall, cpu = time.perf_counter() - self.wall, _cpu_seconds() - self.cpu

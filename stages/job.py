@@ -141,9 +141,7 @@ def _run(
     )
     times = render.render(prepared, listener.phase, listener.done)
     listener.phase("assemble", 0, 0)
-    timing = {
-        "wall_s": clock.busy()["busy_s"],
-        "cpu_s": clock.busy()["cpu_s"],
+    timing = clock.spent() | {
         "fps": round((stop - start) / max(clock.busy()["busy_s"], 1e-3), 3),
         "stages": busy | times,
     }

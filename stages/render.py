@@ -100,18 +100,25 @@ def face_stages(job: Prepared, models: parts.Models, resume: int) -> list[tuple[
 
 def editing(job: Prepared, models: parts.Models) -> list[tuple[str, graph.Stage]]:
     """What makes an edited frame of codes; nothing where no frame is asked for."""
-    config = job.request.config
     edits = edits_faces(job.moves)
     if job.request.only_codes or not (edits or job.request.preview):
         return []
-    mode = blend_mode(config.blend, job.moves) if edits else "residual"  # of nothing: the source itself
+    mode = blend_mode(job.request.config.blend, job.moves) if edits else "residual"  # of nothing: the source itself
+    return [
+        ("edit", edit.build(models.generator, models.parse, job.moves, job.analysis)),
+        *drawing(job, models, mode),
+    ]
+
+
+def drawing(job: Prepared, models: parts.Models, mode: str) -> list[tuple[str, graph.Stage]]:
+    """What makes a frame, blended by `mode`, of codes and edited codes, and measures it."""
+    config = job.request.config
 
     def reads_inversion(work: Work, n: int) -> bool:
         due = measure.is_due(work, n, config.measure_every)
         return due or mode == "residual" or job.request.preview
 
     return [
-        ("edit", edit.build(models.generator, models.parse, job.moves, job.analysis)),
         ("synthesize", synthesize.build(models.generator, models.proxy, config.crop, reads_inversion)),
         ("blend", blend.build(models.parse, mode, config.mask)),
         ("measure", measure.build(models.identity, config.measure_every, measure.Anchors(job.folder.path))),

@@ -44,9 +44,17 @@ def made_by(job: Prepared) -> dict[str, str]:
 
 
 def write_report(
-    job: Prepared, frames: int, faces: list[dict[str, Any]], timing: dict[str, Any], warnings: list[str]
+    job: Prepared,
+    frames: int,
+    faces: list[dict[str, Any]],
+    timing: dict[str, Any],
+    warnings: list[str],
+    edits: list[dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """Write the report on `frames` edited frames with the rows of their `faces` beside the output; returns it."""
+    """Write the report on `frames` edited frames with the rows of their `faces` beside the output; returns it.
+
+    `edits` are the job's moves unless others are given.
+    """
     request = job.request
     drawn = "none"
     if job.models is not None:
@@ -60,7 +68,7 @@ def write_report(
         },
         output=_output(request, touched=job.models is not None) | {"synthesis": drawn},
         frames=frames,
-        edits=[_edit(move) for move in job.moves],
+        edits=[_edit(move) for move in job.moves] if edits is None else edits,
         faces=faces,
         versions=installed(),
         weights=weights(job),

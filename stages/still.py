@@ -21,7 +21,7 @@ from stages.graph import Stage
 from stages.request import Moves, Request
 from vidinv.encoders import encoder_file
 from vidinv.errors import UsageError
-from vidinv.frames import Code, Colour, Edit, FrameBatch, Planes, Shot, Work
+from vidinv.frames import Array, Code, Colour, Edit, FrameBatch, Planes, Shot, Work
 from vidinv.generators.ops import resize
 from vidinv.media import photo, picture
 from vidinv.media.photo import Photo
@@ -71,12 +71,10 @@ def edit(request: Request) -> dict[str, Any]:
             job = replace(opened.job, moves=moves)
             assert job.models is not None
             work = through(render.editing(job, job.models), opened.work)
-            rgb = _rgb(work.output[0]) if work.output else opened.photo.rgb  # no output: nothing was edited
-            photo.write(request.output, replace(opened.photo, rgb=rgb), result.made_by(job))
+            photo.write(request.output, replace(opened.photo, rgb=rgb_of(work)), result.made_by(job))
             if request.preview and work.edit is not None:
                 picture.write(preview_path(request.output), sheet(work))
-            timing = {"wall_s": clock.busy()["busy_s"], "cpu_s": clock.busy()["cpu_s"]}
-            return result.write_report(job, 1, _rows(work), timing, warnings)
+            return result.write_report(job, 1, rows_of(work), clock.spent(), warnings)
         finally:
             folder.delete()
 
@@ -144,8 +142,8 @@ def _aimed(opened: Opened) -> tuple[Moves, list[str]]:
     return aim.aimed(job.moves, samples, judge)
 
 
-def _rows(work: Work) -> list[dict[str, Any]]:
-    """The report's row of every face."""
+def rows_of(work: Work) -> list[dict[str, Any]]:
+    """The report's row of every face that was edited."""
     assert work.faces is not None
     persons = work.faces.track.tolist()
     return [{"frame": 0, "track": n, **row} for n, row in zip(persons, work.measures)]  # noqa: B905 - none: no edit
@@ -156,8 +154,9 @@ def _planes(known: Photo) -> Planes:
     return Planes((green, blue, red), "gbrp", 0, 0, 8)
 
 
-def _rgb(planes: Planes) -> Any:
-    green, blue, red = planes.planes
+def rgb_of(work: Work) -> Array:
+    """RGB uint8 [H,W,3] of the picture's frame: the edited one, or the source's where nothing was edited."""
+    green, blue, red = (work.output or work.frames.native)[0].planes
     return np.ascontiguousarray(np.stack([red, green, blue], 2))
 
 

@@ -44,6 +44,7 @@ def list_directions(json_to: options.JsonTo = None, backend: Name = "default") -
             "kind": entry.kind,
             "blend": entry.blend,
             "layers": list(entry.layers),
+            "region": entry.region,
             "calibration": entry.calibration,
             "leak": entry.leak,
             "kept": entry.kept,
@@ -58,7 +59,7 @@ def list_directions(json_to: options.JsonTo = None, backend: Name = "default") -
     for entry in found:
         effect = ", ".join(f"{value:+.3g} {unit}" for unit, value in entry.calibration.items())
         kept = f"; ArcFace {entry.kept['+1']:.2f} at +1" if "+1" in entry.kept else ""
-        typer.echo(f"{entry.name:<15} {entry.blend:<9} strength 1: {effect or 'not measured'}{kept}")
+        typer.echo(f"{entry.name:<15} {entry.region:<6} {entry.blend:<9} strength 1: {effect or 'not measured'}{kept}")
 
 
 @app.command("show")

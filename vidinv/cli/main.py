@@ -10,7 +10,7 @@ import traceback
 
 import typer
 
-from vidinv.cli import demo, directions, edit, evaluate, invert, run, train, weights
+from vidinv.cli import demo, directions, edit, evaluate, invert, mix, run, train, weights
 from vidinv.errors import VidinvError
 
 INTERRUPTED = 130
@@ -27,6 +27,8 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("edit")(edit.edit)
 app.command("invert")(invert.invert)
+app.command("mix")(mix.mix)
+app.command("interpolate")(mix.interpolate)
 app.command("demo")(demo.demo)
 app.add_typer(directions.app, name="directions")
 app.add_typer(evaluate.app, name="evaluate")

@@ -142,7 +142,9 @@ def _add_video(
             remedy="name the output .mkv, or .mp4 for exact times",
         ) from error
     stream.time_base = video.time_base
-    stream.codec_context.framerate = video.average_rate or encoded.average_rate
+    rate = video.average_rate or encoded.average_rate
+    if rate is not None:  # a NUT file of two frames has none
+        stream.codec_context.framerate = rate
     if video.sample_aspect_ratio:
         stream.codec_context.sample_aspect_ratio = video.sample_aspect_ratio
     if _codec(encoded) == "hevc" and form in _ISO:

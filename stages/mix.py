@@ -1,0 +1,109 @@
+"""Two pictures' faces mixed, or one turned into the other: `vidinv mix` and `vidinv interpolate`."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from stages import reencode, render, result, still, synthesize
+from stages.clock import Clock
+from stages.folder import JobFolder, preview_path
+from stages.request import Request
+from stages.still import Opened
+from vidinv.editing import mixing
+from vidinv.errors import UsageError
+from vidinv.frames import Work
+from vidinv.media import photo, picture, remux
+from vidinv.media.writer import SEGMENT_SUFFIX, SegmentWriter
+
+RATE = 25  # frames a second
+Rows = tuple[int, int]  # first <= l < last of w+
+
+
+def mix(request: Request, other: Path, rows: Rows | None, share: float, region: str) -> dict[str, Any]:
+    """The face of `request.source` with rows of w+ of the face in `other`, blended into the source; the report.
+
+    `rows` None: those behind the layer that F replaces, the paper's mixing (F of one, w of the other).
+    """
+    clock = Clock.now()
+    with JobFolder(request.output) as folder:
+        try:
+            one, two = (_opened(replace(request, source=path), folder) for path in (request.source, other))
+            models, a, b = one.job.models, still.codes_of(one.work), still.codes_of(two.work)
+            assert models is not None
+            taken = _checked(rows or mixing.rows_behind(models.generator, a.at), models.generator.num_ws)
+            with torch.no_grad():
+                mixed = mixing.mix(models.generator, a[:1], b[:1], taken, share)
+            work = replace(_first(one.work), edited=mixed, presence=(1.0,), regions=((region,),))
+            work = still.through(render.drawing(one.job, models, "replace"), work)
+            how = f"rows {taken[0]}-{taken[1] - 1} of w+ by {share:g} from {other.name}"
+            made = result.made_by(one.job) | {"vidinv_edits": f"mix: {how}"}
+            photo.write(request.output, replace(one.photo, rgb=still.rgb_of(work)), made)
+            if request.preview:
+                picture.write(preview_path(request.output), still.sheet(work))
+            edits = [{"name": "mix", "from": other.name, "layers": list(taken), "strength": share, "region": region}]
+            return result.write_report(one.job, 1, still.rows_of(work), clock.spent(), [], edits)
+        finally:
+            folder.delete()
+
+
+def interpolate(
+    request: Request, other: Path, seconds: float, done: Callable[[int], None] = lambda frames: None
+) -> None:
+    """A film of the aligned face of `request.source` becoming that of `other`, at the size of the job's crops."""
+    with JobFolder(request.output) as folder:
+        try:
+            one, two = (_opened(replace(request, source=path), folder) for path in (request.source, other))
+            models, a, b = one.job.models, still.codes_of(one.work)[:1], still.codes_of(two.work)[:1]
+            assert models is not None
+            count, size = frames(seconds), one.job.request.config.crop
+            info = replace(
+                reencode.preview_info(one.job.info, size), width=size, time_base=Fraction(1, RATE), rate=Fraction(RATE)
+            )
+            with tempfile.TemporaryDirectory(dir=folder.path) as place:
+                partial = Path(place) / f"film{SEGMENT_SUFFIX}"
+                writer = SegmentWriter(partial, info, codec="h264", crf=17)
+                try:
+                    for index in range(count):
+                        with torch.no_grad():
+                            code = mixing.between(models.generator, a, b, index / (count - 1))
+                            drawn = synthesize.whole(models.generator, code, size)[0]
+                        writer.write(reencode.yuv420(picture.pixels(drawn)), index)
+                        done(1)
+                finally:
+                    writer.close()
+                made = result.made_by(one.job) | {"vidinv_edits": f"from {request.source.name} to {other.name}"}
+                remux.assemble([partial], partial, request.output, metadata=made)
+        finally:
+            folder.delete()
+
+
+def frames(seconds: float) -> int:
+    """How many frames a film of so many seconds has."""
+    return max(2, round(seconds * RATE))
+
+
+def _opened(request: Request, folder: JobFolder) -> Opened:
+    return still.open_picture(request, [], folder)
+
+
+def _first(work: Work) -> Work:
+    """The Work with its first face alone."""
+    assert work.faces is not None and work.codes is not None
+    faces = work.faces
+    kept = replace(
+        faces, image=faces.image[:1], frame=faces.frame[:1], track=faces.track[:1], to_frame=faces.to_frame[:1]
+    )
+    return replace(work, faces=kept, codes=work.codes[:1])
+
+
+def _checked(rows: Rows, slots: int) -> Rows:
+    if not 0 <= rows[0] < rows[1] <= slots:
+        raise UsageError(f"w+ has {slots} rows, not {rows[0]}-{rows[1] - 1}", remedy=f"give rows of 0-{slots - 1}")
+    return rows

@@ -1,0 +1,107 @@
+"""`vidinv mix` and `vidinv interpolate`: two pictures' faces."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vidinv.cli import options, progress
+from vidinv.cli.run import resolve
+from vidinv.errors import UsageError
+
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
+
+
+@options.of_job
+def mix(
+    source: Annotated[Path, typer.Argument(metavar="A", help="The picture that is kept.")],
+    other: Annotated[Path, typer.Argument(metavar="B", help="The picture whose style is taken.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="A as a picture, mixed.")],
+    layers: Annotated[
+        str | None,
+        typer.Option(metavar="FIRST-LAST", help="Rows of w+ taken from B; those behind F if not given."),
+    ] = None,
+    share: Annotated[float, typer.Option(help="How far towards B.", min=0, max=1)] = 1.0,
+    region: Annotated[str, typer.Option(metavar="NAME", help="Where it shows: face, head, hair, ...")] = "head",
+    overwrite: Overwrite = False,
+    preview: Annotated[bool, typer.Option("--preview", help="Also write source, inversion, mix side by side.")] = False,
+    *,
+    common: options.Job,
+) -> None:
+    """Give the face of A the style of B: F from A, rows of w+ from B.
+
+    Example: vidinv mix a.jpg b.jpg -o mixed.png --layers 8-15
+    """
+    from stages import mix as mixes
+    from stages import parts, still
+    from stages.request import Request
+    from vidinv.faces.regions import REGIONS
+    from vidinv.report import summary
+    from vidinv.weights import cache
+
+    if region not in REGIONS:
+        raise UsageError(f"--region {region!r} is not known", remedy=f"choose one of {', '.join(REGIONS)}")
+    rows = _rows(layers)
+    request = Request(source, output, resolve(common), overwrite=overwrite, preview=preview)
+    for each in (request, replace(request, source=other)):
+        still.check(each)
+    needs = parts.choose(request.config.backend).needs
+    if needs:
+        cache.pull(needs, offline=common.offline, accept=common.accept_licences)
+    with progress.show(common.show) as shown:
+        shown.phase("mix", 1)
+        report = mixes.mix(request, other, rows, share, region)
+        shown.done(1)
+    for line in summary.lines(report, request.writes()):
+        shown.say(line)
+    if common.json_to is not None:
+        options.write_json(report, common.json_to)
+
+
+@options.of_job
+def interpolate(
+    source: Annotated[Path, typer.Argument(metavar="A", help="The first picture.")],
+    other: Annotated[Path, typer.Argument(metavar="B", help="The last picture.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.mp4", help="The film.")],
+    seconds: Annotated[float, typer.Option(help="How long it lasts.", min=0.1, max=60)] = 3.0,
+    overwrite: Overwrite = False,
+    *,
+    common: options.Job,
+) -> None:
+    """Make a film of one face becoming another, both inverted and aligned.
+
+    Example: vidinv interpolate a.jpg b.jpg -o from_a_to_b.mp4
+    """
+    from stages import mix as mixes
+    from stages import parts
+    from stages.folder import check_output
+    from stages.request import Request
+    from vidinv.media import photo
+    from vidinv.weights import cache
+
+    if output.suffix.lower() not in (".mp4", ".mkv", ".mov"):
+        raise UsageError(f"{output.name} is no film's name", remedy="end it with .mp4, .mkv or .mov")
+    for path in (source, other):
+        photo.read(path)
+        check_output(output, path, overwrite)
+    config = resolve(common)
+    needs = parts.choose(config.backend).needs
+    if needs:
+        cache.pull(needs, offline=common.offline, accept=common.accept_licences)
+    with progress.show(common.show) as shown:
+        shown.phase("interpolate", mixes.frames(seconds))
+        mixes.interpolate(Request(source, output, config, overwrite=overwrite), other, seconds, shown.done)
+    shown.say(f"made {output}")
+
+
+def _rows(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d{1,3})-(\d{1,3})", text)
+    if found is None or int(found[1]) > int(found[2]):
+        raise UsageError(f"--layers {text!r} cannot be read", remedy="write FIRST-LAST, as in 8-15")
+    return int(found[1]), int(found[2]) + 1
