@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from stages import parts, tiny
 from tests.clips import make_clip
 from tests.runs import TINY
 from vidinv.cli.main import main
+from vidinv.editing import directions
 from vidinv.media import photo
 
 LEARN = ["directions", "learn", "--backend", "tiny", "--progress", "none"]
@@ -75,3 +78,48 @@ def test_what_cannot_be_learned_is_one_line(
     error = capsys.readouterr().err
     assert error.splitlines()[-1].startswith("error: ") and said in error and "internal" not in error
     assert not (tmp_path / "cache" / "directions").exists()
+
+
+def test_what_is_found_can_be_edited_with(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["directions", "find", "--method", "sefa", "--count", "2", "--rows", "0-3", "--backend", "tiny"]) == 0
+    assert main(["directions", "find", "--method", "ganspace", "--count", "1", "--backend", "tiny"]) == 0
+    assert [line.rsplit("/", 1)[1] for line in capsys.readouterr().out.splitlines()] == [
+        "sefa.1.safetensors",
+        "sefa.2.safetensors",
+        "ganspace.1.safetensors",
+    ]
+    clip = make_clip(tmp_path / "in.mp4", frames=4)
+    assert main(["run", str(clip), "--edit", "sefa.2-1.5", "-o", str(tmp_path / "out.mp4"), *TINY]) == 0
+
+
+def test_a_few_pictures_make_a_direction(tmp_path: Path) -> None:
+    for folder, low in (("bright", 140), ("dark", 20)):
+        (tmp_path / folder).mkdir()
+        for seed in range(3):
+            picture = np.random.default_rng(seed).integers(low, low + 100, (64, 64, 3), np.uint8)
+            photo.write(tmp_path / folder / f"{seed}.png", photo.Photo(picture), {})
+    given = ["--with", str(tmp_path / "bright"), "--without", str(tmp_path / "dark"), "--backend", "tiny"]
+    assert main(["directions", "from-pictures", "bright", *given, "--rows", "0-3"]) == 0
+    made = directions.load("bright", tiny.SPACE)
+    assert made.layers == (0, 4) and "3 and 3 pictures" in made.origin and made.deviation > 0
+    encoder = parts.choose("tiny").models("cpu", "").encoder
+    with torch.no_grad():
+        bright, dark = (encoder(torch.full((1, 3, 64, 64), value)).ws.mean((0, 1)) for value in (0.4, -0.6))
+    assert float((bright - dark) @ made.vector) > 0
+
+
+@pytest.mark.parametrize(
+    ("wanted", "code", "said"),
+    [
+        (["find", "--method", "magic"], 2, "choose one of sefa"),
+        (["find", "--rows", "3-9"], 2, "FIRST-LAST"),
+        (["from-pictures", "a b", "--with", "x", "--without", "y"], 2, "cannot name"),
+        (["from-pictures", "frown", "--with", "none", "--without", "none"], 3, "none"),
+    ],
+)
+def test_what_cannot_be_found_is_one_line(
+    wanted: list[str], code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["directions", *wanted, "--backend", "tiny"]) == code
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1 and said in error

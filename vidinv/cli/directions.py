@@ -16,8 +16,9 @@ from vidinv.errors import UsageError
 if TYPE_CHECKING:
     from stages.parts import Backend, Measure
 
-app = typer.Typer(help="The directions of the latent space: list, show, learn.", no_args_is_help=True)
+app = typer.Typer(help="The directions of the latent space: list, show, learn, find.", no_args_is_help=True)
 Name = Annotated[str, typer.Option(metavar="NAME", help="Generator and encoder.")]
+Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Default: beside the weights.")]
 METHODS = ("ridge", "boundary", "difference")
 
 
@@ -110,7 +111,7 @@ def learn(
     samples: Annotated[int, typer.Option(help="Faces that are drawn and measured.", min=20)] = 1500,
     trials: Annotated[int, typer.Option(help="Faces that rows and calibration are measured on.", min=2)] = 12,
     seed: Annotated[int, typer.Option(help="Which faces.")] = 11,
-    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Default: beside the weights.")] = None,
+    out: Out = None,
     backend: Name = "default",
     device: options.Device = None,
     offline: options.Offline = False,
@@ -129,10 +130,7 @@ def learn(
     chosen = parts.choose(backend)
     if method not in METHODS:
         raise UsageError(f"--method {method!r} is not known", remedy=f"choose one of {', '.join(METHODS)}")
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.]*", attribute):
-        raise UsageError(f"{attribute!r} cannot name a direction", remedy="write letters, digits, _ and . alone")
-    if out is None and attribute in directions.shipped(chosen.space):
-        raise UsageError(f"{attribute} is a direction of vidinv's own", remedy="choose another name, or give --out")
+    _check_name(attribute, out, chosen.space)
     own = None if scorer is None else _function(scorer)
     wanted = lesson.Lesson(attribute, unit or "score", method, tuple(free_of or ()), _rows(rows, chosen.slots))
     _pull(chosen.needs + chosen.measuring, offline=offline, accept=accept_licences)
@@ -156,6 +154,87 @@ def learn(
         ((of, change),) = direction.calibration.items()
         first, last = direction.layers
         shown.say(f"made {path}: {attribute}+1 is {change:+.3g} {of}, rows {first}-{last - 1}")
+
+
+@app.command("find")
+def find(
+    method: Annotated[
+        str, typer.Option(metavar="sefa|ganspace", help="SeFa's closed form, or components of w.")
+    ] = "sefa",
+    count: Annotated[int, typer.Option(help="How many, the strongest first.", min=1, max=64)] = 5,
+    rows: Annotated[str | None, typer.Option(metavar="FIRST-LAST", help="Rows of w+; all if not given.")] = None,
+    out: Out = None,
+    backend: Name = "default",
+    offline: options.Offline = False,
+    accept_licences: options.AcceptLicences = False,
+    debug: options.Debug = False,
+) -> None:
+    """Find directions that nobody labelled: sefa.1, sefa.2, ... Look at them with `directions show`.
+
+    Example: vidinv directions find --method sefa --rows 0-5 --count 8
+    """
+    from stages import parts
+    from vidinv.editing import directions, unsupervised
+    from vidinv.generators import registry
+
+    if method not in ("sefa", "ganspace"):
+        raise UsageError(f"--method {method!r} is not known", remedy="choose one of sefa, ganspace")
+    chosen = parts.choose(backend)
+    where = _rows(rows, chosen.slots) or (0, chosen.slots)
+    _pull(chosen.needs, offline=offline, accept=accept_licences)
+    generator = registry.load(chosen.generator)
+    if method == "sefa":
+        found = unsupervised.sefa(generator, where, min(count, generator.w_dim))
+    else:
+        found = unsupervised.ganspace(generator, min(count, generator.w_dim))
+    for number, vector in enumerate(found, 1):
+        made = directions.of_vector(
+            f"{method}.{number}", vector, where, generator, origin=f"{method}, component {number}"
+        )
+        typer.echo(f"made {directions.write(made, out or directions.own())}")
+
+
+@app.command("from-pictures")
+def from_pictures(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What to call it.")],
+    having: Annotated[list[Path], typer.Option("--with", metavar="PATH", help="Pictures, or folders, that have it.")],
+    lacking: Annotated[list[Path], typer.Option("--without", metavar="PATH", help="And that have it not.")],
+    rows: Annotated[str | None, typer.Option(metavar="FIRST-LAST", help="Rows of w+; all if not given.")] = None,
+    out: Out = None,
+    backend: Name = "default",
+    device: options.Device = None,
+    offline: options.Offline = False,
+    accept_licences: options.AcceptLicences = False,
+    debug: options.Debug = False,
+) -> None:
+    """Learn a direction from a few of your own pictures: the difference of their mean codes.
+
+    Example: vidinv directions from-pictures frown --with frowning/ --without calm/ --rows 4-9
+    """
+    from stages import exemplars, parts
+    from stages import request as requests
+    from vidinv.editing import directions, unsupervised
+
+    chosen = parts.choose(backend)
+    _check_name(name, out, chosen.space)
+    where = _rows(rows, chosen.slots) or (0, chosen.slots)
+    _pull(chosen.needs, offline=offline, accept=accept_licences)
+    models = chosen.models(requests.pick_device(device or "auto"), "")
+    codes = [exemplars.codes(paths, chosen, models) for paths in (having, lacking)]
+    vector = unsupervised.exemplars(*codes)
+    told = f"mean difference of {len(codes[0])} and {len(codes[1])} pictures"
+    made = directions.of_vector(name, vector, where, models.generator, origin=told)
+    typer.echo(f"made {directions.write(made, out or directions.own())}: {told}")
+
+
+def _check_name(name: str, out: Path | None, space: str) -> None:
+    """Raise UsageError for what cannot name a direction, or names a shipped one."""
+    from vidinv.editing import directions
+
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.]*", name):
+        raise UsageError(f"{name!r} cannot name a direction", remedy="write letters, digits, _ and . alone")
+    if out is None and name in directions.shipped(space):
+        raise UsageError(f"{name} is a direction of vidinv's own", remedy="choose another name, or give --out")
 
 
 def _pull(needs: tuple[str, ...], *, offline: bool, accept: bool) -> None:

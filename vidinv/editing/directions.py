@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from vidinv.errors import OutputUnwritable, UsageError
+from vidinv.generators.base import Generator
 from vidinv.weights import places
 
 FOLDER = Path(__file__).parent.parent / "assets" / "directions"
@@ -47,6 +48,12 @@ class Direction:
         rows = torch.zeros(slots, 1)
         rows[self.layers[0] : self.layers[1]] = 1
         return rows * (strength * self.deviation) * self.vector
+
+
+def of_vector(name: str, vector: Tensor, layers: tuple[int, int], generator: Generator, *, origin: str) -> Direction:
+    """A direction of a unit vector [D] whose strength 1 is the samples' standard deviation along it; not calibrated."""
+    spread = float((generator.sample(10_000, seed=13).double().cpu() @ vector.double()).std())
+    return Direction(name, vector, spread, layers, generator.space, origin=origin)
 
 
 def own() -> Path:

@@ -1,0 +1,60 @@
+"""Directions that nobody labelled: the strongest modulation, the widest spread, the difference of examples."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from vidinv.editing import unsupervised
+from vidinv.generators import mobile_stylegan
+
+TINY = mobile_stylegan.tiny()
+
+
+def modulation(direction: torch.Tensor, rows: tuple[int, int]) -> float:
+    """How far a step along the direction on these rows moves the styles."""
+    ws = TINY.broadcast(TINY.sample(1, seed=4))
+    moved = ws.clone()
+    moved[:, rows[0] : rows[1]] += direction
+    pairs = zip(TINY.styles(ws), TINY.styles(moved), strict=True)
+    return float(sum((after - before).square().sum() for before, after in pairs))
+
+
+def test_sefa_moves_the_styles_most() -> None:
+    rows = (1, 5)
+    found = unsupervised.sefa(TINY, rows, 3)
+    assert found.shape == (3, TINY.w_dim)
+    torch.testing.assert_close(found @ found.T, torch.eye(3), rtol=0, atol=1e-5)
+    moved = [modulation(each, rows) for each in found]
+    random = torch.nn.functional.normalize(
+        torch.randn(200, TINY.w_dim, generator=torch.Generator().manual_seed(0)), dim=1
+    )
+    assert moved[0] > moved[1] > moved[2] > 0
+    assert moved[0] > max(modulation(each, rows) for each in random)
+
+
+def test_ganspace_is_where_w_spreads_most() -> None:
+    found = unsupervised.ganspace(TINY, 2, samples=2000)
+    w = TINY.sample(2000, seed=0)
+    spreads = (w @ found.T).std(0)
+    random = torch.nn.functional.normalize(
+        torch.randn(200, TINY.w_dim, generator=torch.Generator().manual_seed(0)), dim=1
+    )
+    assert spreads[0] >= spreads[1] and float(spreads[0]) >= float((w @ random.T).std(0).max())
+
+
+def test_examples_differ_by_what_they_have() -> None:
+    random = torch.Generator().manual_seed(0)
+    planted = torch.nn.functional.normalize(torch.randn(32, generator=random), dim=0)
+    without, with_it = torch.randn(32, 8, 32, generator=random), torch.randn(32, 8, 32, generator=random) + 2 * planted
+    found = unsupervised.exemplars(with_it, without)
+    assert float(found @ planted) > 0.9 and float(found.norm()) == pytest.approx(1, abs=1e-5)
+
+
+def test_what_cannot_be_found_is_said() -> None:
+    with pytest.raises(ValueError, match="of rows 3-8 of 8"):
+        unsupervised.sefa(TINY, (3, 9), 1)
+    with pytest.raises(ValueError, match="components"):
+        unsupervised.ganspace(TINY, 33)
+    with pytest.raises(ValueError, match=r"\[N,L,D\]"):
+        unsupervised.exemplars(torch.zeros(2, 8, 32), torch.zeros(2, 7, 32))
