@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from stages.parts import Measure, Models
 from vidinv.config import MaskConfig, RunConfig
 from vidinv.editing import plan, target
 from vidinv.editing.plan import Move
-from vidinv.frames import Code, Edit, Track
+from vidinv.frames import Analysis, Array, Code, Edit
 
 FACES = 3  # of each person
 TOLERANCE = 0.05  # of what one unit of strength does
@@ -25,11 +26,12 @@ TOLERANCE = 0.05  # of what one unit of strength does
 
 @dataclass(frozen=True)
 class Sample:
-    """A person's aligned face [1,3,S,S] in [-1,1] and its code."""
+    """A person's aligned face [1,3,S,S] in [-1,1], its code, and when it is seen (seconds)."""
 
     person: int
     image: Tensor
     code: Code
+    second: float = 0.0
 
 
 def is_due(moves: Iterable[Move]) -> bool:
@@ -39,7 +41,7 @@ def is_due(moves: Iterable[Move]) -> bool:
 
 @dataclass(frozen=True)
 class Judge:
-    """How a value is measured where it will be seen: on the edit blended into the source as the run does."""
+    """How a value is measured where it will be seen: on the edit, drawn and blended into the source as the run does."""
 
     models: Models
     measure: Measure
@@ -47,50 +49,71 @@ class Judge:
     mask: MaskConfig
 
     def value(self, name: str, samples: Sequence[Sample], moves: Sequence[Move]) -> float:
-        """The mean over the samples of what is measured with the whole strength of the moves."""
+        """The mean over the samples of what is measured with the whole strength of the moves; NaN where unseen."""
         pictures = torch.cat([self._picture(sample, moves) for sample in samples])
-        return float(np.nanmean(self.measure(pictures)[name]))
+        found = self.measure(pictures)[name]
+        return float(np.nanmean(found)) if np.isfinite(found).any() else math.nan
 
     @torch.no_grad()
     def _picture(self, sample: Sample, moves: Sequence[Move]) -> Tensor:
-        generator, size = self.models.generator, sample.image.shape[-1]
-        whole = [
-            Move(move.direction, Edit(move.edit.name, move.edit.strength, region=move.edit.region)) for move in moves
-        ]
+        models, size = self.models, sample.image.shape[-1]
+        draw = synthesize.drawer(models.generator, models.proxy, size)
+        whole = [Move(each.direction, replace(each.edit, track=None, span=Edit.span)) for each in moves]
         when = [(0.0, sample.person)]
-        edited = edits.moved(generator, self.models.parse, sample.image, sample.code, whole, when)
-        edit = synthesize.whole(generator, edited, size).cpu()
-        base = sample.image if self.mode == "replace" else synthesize.whole(generator, sample.code, size).cpu()
-        labels = self.models.parse(torch.cat([sample.image, edit]), self.mask.parse_size)
-        mask = blend.mask_of(labels[0], labels[1], plan.regions(whole, *when[0]), size, self.mask)
-        return (sample.image + torch.from_numpy(mask.alpha) * (edit - base)).clamp(-1, 1)
+        found = edits.layers(models.generator, models.parse, sample.image, sample.code, whole, when)
+        drawn = [draw(layer.codes) for layer in found]
+        source, *parsed = models.parse(torch.cat([sample.image, *drawn]), self.mask.parse_size)
+        pairs = zip(found, parsed, strict=True)
+        masks = [blend.mask_of(source, labels, layer.region, size, self.mask) for layer, labels in pairs]
+        code = sample.code
+        check = models.proxy(code.ws, code.feature, code.at).clamp(-1, 1).cpu()
+        _, confidence = blend.trust(sample.image[0], check[0], masks[0], self.mask)
+        shown = [(picture[0], mask.alpha) for picture, mask in zip(drawn, masks, strict=True)]
+        inversion = draw(code)[0] if self.mode == "residual" else sample.image[0]
+        delta, _ = blend.layered(sample.image[0], inversion, shown, self.mode, confidence)
+        return (sample.image + 2 * torch.from_numpy(delta).permute(2, 0, 1)).clamp(-1, 1)
 
 
 def aimed(moves: Sequence[Move], samples: Sequence[Sample], judge: Judge) -> tuple[list[Move], list[str]]:
-    """The moves with a strength each, and a warning for every value that is out of reach.
+    """The moves with a strength each, and a warning for every value that is out of reach or cannot be measured.
 
-    Each is sought with the person's other edits on, on the person's samples.
+    Each is sought on the faces of its person that are seen while it lasts, with the edits on that are there at the same
+    time; several values of one person are sought twice over, since each changes what the other finds.
     """
-    found, warnings = list(moves), []
-    for place, move in enumerate(moves):
-        wanted = move.edit.target
-        if wanted is None:
-            continue
-        ((unit, slope),) = move.direction.calibration.items()
-        mine = [sample for sample in samples if sample.person == move.edit.track]
+    found, said = list(moves), dict[int, str]()
+    due = [place for place, move in enumerate(moves) if move.edit.target is not None]
+    for place in due * (2 if len(due) > 1 else 1):
+        found[place], warning = _sought(place, found, samples, judge)
+        said[place] = warning
+    return found, [warning for warning in said.values() if warning]
 
-        def value(strength: float, move: Move = move, mine: Sequence[Sample] = mine) -> float:
-            others = [each for each in found if each.edit.track == move.edit.track and each.edit.name != move.edit.name]
-            return judge.value(move.direction.name, mine, [*others, _at(move, strength)])
 
-        best = target.solve(value, wanted, slope, tolerance=TOLERANCE * slope)
-        found[place] = _at(move, best.strength, round(best.value, 3))
-        if abs(best.value - wanted) > slope / 4:
-            warnings.append(
-                f"{move.edit.name}={wanted:g} is out of reach for person {move.edit.track}: "
-                f"{best.value:.3g} {unit} at strength {best.strength:+.2f}"
-            )
-    return found, warnings
+def _sought(place: int, moves: Sequence[Move], samples: Sequence[Sample], judge: Judge) -> tuple[Move, str]:
+    """The move at `place` with its strength, and what there is to say of it."""
+    move, edit = moves[place], moves[place].edit
+    assert edit.target is not None
+    ((unit, slope),) = move.direction.calibration.items()
+    mine = [each for each in samples if plan.share(edit, each.second, each.person) > 0]
+    others = [each for k, each in enumerate(moves) if k != place and _coincide(each.edit, edit)]
+    whom = f"{edit.name}={edit.target:g} of person {edit.track}"
+    if not mine:
+        return _at(move, 0.0), f"{whom}: nobody is seen then"
+
+    def value(strength: float) -> float:
+        return judge.value(move.direction.name, mine, [*others, _at(move, strength)])
+
+    best = target.solve(value, edit.target, slope, tolerance=TOLERANCE * slope)
+    if not math.isfinite(best.value):
+        return _at(move, 0.0), f"{whom} cannot be measured here; nothing was changed"
+    warning = ""
+    if abs(best.value - edit.target) > slope / 4:
+        warning = f"{whom} is out of reach: {best.value:.3g} {unit} at strength {best.strength:+.2f}"
+    return _at(move, best.strength, round(best.value, 3)), warning
+
+
+def _coincide(a: Edit, b: Edit) -> bool:
+    """Whether two edits are of one person and there at one time."""
+    return a.track == b.track and max(a.span[0], b.span[0]) < min(a.span[1], b.span[1])
 
 
 def _at(move: Move, strength: float, reached: float | None = None) -> Move:
@@ -98,23 +121,42 @@ def _at(move: Move, strength: float, reached: float | None = None) -> Move:
 
 
 def of_clip(
-    source: Path, tracks: Sequence[Track], models: Models, config: RunConfig, codes: inversion.Codes | None
+    source: Path,
+    analysis: Analysis,
+    moves: Sequence[Move],
+    models: Models,
+    config: RunConfig,
+    codes: inversion.Codes | None,
 ) -> Iterator[Sample]:
-    """FACES samples of every track, evenly over it: with their stored codes, else inverted as a first frame is."""
-    wanted = {
-        (int(track.frames[k]), track.id): align.rescale(track.to_frame[k], track.crop, config.crop)
-        for track in tracks
-        for k in align.evenly(FACES, len(track.frames))
-    }
+    """FACES samples for every value that is named: with their stored codes, else inverted as a first frame is.
+
+    Evenly over the frames on which the person is seen while the edit lasts.
+    """
     invert = _inverter(models, config)
-    for _, (frame, person), image in align.faces(source, wanted, config.crop):
+    for _, (frame, person), image in align.faces(source, wanted(analysis, moves, config.crop), config.crop):
         if codes is not None and codes.known is not None:
             code = codes.known.get(frame, person)
             assert code.feature is not None
             code = replace(code, ws=code.ws.to(models.device), feature=code.feature.to(models.device))
         else:
             code = invert(image)
-        yield Sample(person, image, code)
+        yield Sample(person, image, code, analysis.second(analysis.pts[frame]))
+
+
+def wanted(analysis: Analysis, moves: Sequence[Move], size: int) -> dict[tuple[int, int], Array]:
+    """The (frame, person) of each sample, and its transform for a crop of `size` pixels."""
+    found = {}
+    for edit in (move.edit for move in moves if move.edit.target is not None):
+        for track in analysis.tracks:
+            seen = [
+                k
+                for k, frame in enumerate(track.frames)
+                if plan.share(edit, analysis.second(analysis.pts[int(frame)]), track.id) > 0
+            ]
+            for place in align.evenly(FACES, len(seen)) if seen else []:
+                k = seen[place]
+                found[int(track.frames[k]), track.id] = align.rescale(track.to_frame[k], track.crop, size)
+    return found
 
 
 def _inverter(models: Models, config: RunConfig) -> Callable[[Tensor], Code]:

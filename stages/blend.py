@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,22 +16,21 @@ from stages.parts import Parse
 from vidinv.config import MaskConfig
 from vidinv.faces import alignment, regions
 from vidinv.faces.parser import SKIN
-from vidinv.frames import Array, Colour, Mask, Planes, Rect, Work
+from vidinv.frames import Array, Colour, Layer, Mask, Planes, Rect, Work
 from vidinv.generators.ops import resize
 from vidinv.media import compose
 
 COMPARED = 128
-Names = tuple[str, ...]  # of `faces.regions`
 
 
 def build(parse: Parse, mode: str, settings: MaskConfig) -> Stage:
     """A stage that adds `masks`, `output` and the measures `cover`, `residual`, `confidence` to each Work.
 
     `mode` "residual" adds (edit - inversion) to the source, "replace" adds (edit - source crop): the paper's paste.
-    The face is parsed every `settings.parse_every` frames of a segment, and where what is edited of it changes; the
-    mask is carried in crop space between.
+    The face is parsed every `settings.parse_every` frames of a segment, and where another layer begins to show; the
+    masks are carried in crop space between. A face of which nothing shows is left alone, and not measured.
     """
-    carried: dict[int, tuple[Names, Mask]] = {}
+    carried: dict[tuple[int, str], Mask] = {}
 
     def blend(works: Iterator[Work]) -> Iterator[Work]:
         for work in works:
@@ -41,20 +41,27 @@ def build(parse: Parse, mode: str, settings: MaskConfig) -> Stage:
                 continue
             masks = _masks(work, parse, settings, carried)
             output = list(work.frames.native)
-            measures = []
-            for n, mask in enumerate(masks):
-                residual, confidence = trust(work.faces.image[n], work.check[n], mask, settings)
-                base = work.inversion[n] if mode == "residual" else work.faces.image[n]
-                delta = (work.edit[n] - base).permute(1, 2, 0).numpy() / 2  # [S,S,3] in [-1,1]
+            measures: list[dict[str, Any]] = []
+            for n, mine in enumerate(masks):
+                if not mine:
+                    measures.append({})
+                    continue
+                source, first = work.faces.image[n], next(iter(mine.values()))
+                residual, confidence = trust(source, work.check[n], first, settings)
+                shown = [
+                    (_drawn(layer)[n], mine[layer.region].alpha * layer.presence[n])
+                    for layer in work.layers
+                    if layer.region in mine
+                ]
+                delta, where = layered(source, work.inversion[n], shown, mode, confidence)
                 position = int(work.faces.frame[n])
-                alpha = mask.alpha * np.float32(confidence * work.presence[n])
                 output[position], rect = add(
-                    output[position], work.frames.colour, work.faces.to_frame[n].numpy(), delta, alpha
+                    output[position], work.frames.colour, work.faces.to_frame[n].numpy(), delta, where
                 )
                 measures.append(
                     {
                         "rect": rect,
-                        "cover": mask.skin_cover * confidence,
+                        "cover": first.skin_cover * confidence,
                         "residual": residual,
                         "confidence": confidence,
                     }
@@ -62,6 +69,29 @@ def build(parse: Parse, mode: str, settings: MaskConfig) -> Stage:
             yield replace(work, masks=tuple(masks), output=tuple(output), measures=tuple(measures))
 
     return blend
+
+
+def layered(
+    source: torch.Tensor,
+    inversion: torch.Tensor,
+    layers: Sequence[tuple[torch.Tensor, Array]],
+    mode: str,
+    confidence: float,
+) -> tuple[Array, Array]:
+    """What the layers change of a face's crop: an RGB difference [S,S,3] in [-1,1], weights applied, and where.
+
+    `layers` are pictures [3,S,S] and their weights [S,S] in [0,1], the lowest first; "replace" fades each in over what
+    lies below it, "residual" adds its difference to the picture below.
+    """
+    canvas, below = source, inversion
+    where = np.zeros(source.shape[-2:], np.float32)
+    for picture, alpha in layers:
+        weight = np.asarray(alpha * np.float32(confidence), np.float32)
+        base = canvas if mode == "replace" else below
+        canvas = canvas + torch.from_numpy(weight) * (picture - base)
+        below = picture
+        where = np.maximum(where, (weight > 1 / 1024).astype(np.float32))
+    return (canvas - source).permute(1, 2, 0).numpy() / 2, where
 
 
 def add(planes: Planes, colour: Colour, to_frame: Array, delta: Array, alpha: Array) -> tuple[Planes, Rect | None]:
@@ -98,24 +128,22 @@ def trust(source: torch.Tensor, inversion: torch.Tensor, mask: Mask, settings: M
     return residual, float(np.clip((settings.residual_bad - residual) / span, 0, 1))
 
 
-def mask_of(source: Array, edit: Array, names: Names, size: int, settings: MaskConfig) -> Mask:
-    """The mask [size,size] of the named regions in either of two parsed crops (labels [s,s]), source and edit.
+def mask_of(source: Array, edit: Array, name: str, size: int, settings: MaskConfig) -> Mask:
+    """The mask [size,size] of a region in either of two parsed crops (labels [s,s]), source and edit.
 
-    Its `skin_cover` is taken over the source's skin, or over the parts that are edited where it is not the whole face.
+    Its `skin_cover` is taken over the source's skin, or over the part that is edited where it is not the whole face.
     """
-    names = names or ("face",)
-    region = regions.inside(source, names) | regions.inside(edit, names)
-    covered = source == SKIN
-    if all(map(regions.is_local, names)):
-        covered = np.isin(source, [label for name in names for label in regions.REGIONS[name]])
-    return soften(region, covered, size, settings)
+    region = regions.inside(source, name) | regions.inside(edit, name)
+    if regions.is_local(name):
+        return soften(region, np.isin(source, regions.REGIONS[name]), size, settings)
+    return soften(fill_holes(region), source == SKIN, size, settings)
 
 
 def soften(region: Array, skin: Array, size: int, settings: MaskConfig) -> Mask:
     """The soft mask [size,size] of a parsed `region` [s,s]: grown, blurred, and zero at the crop's border."""
     side = region.shape[0]
     grow = round(settings.grow * side)
-    grown: Array = fill_holes(region).astype(np.float32)
+    grown: Array = region.astype(np.float32)
     if grow:
         grown = cv2.dilate(grown, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * grow + 1, 2 * grow + 1)))
     edge = max(2, round(2 * settings.blur * side))
@@ -136,24 +164,37 @@ def fill_holes(region: Array) -> Array:
     return cv2.drawContours(closed, outlines, -1, 1, cv2.FILLED).astype(bool)
 
 
-def _masks(work: Work, parse: Parse, settings: MaskConfig, carried: dict[int, tuple[Names, Mask]]) -> list[Mask]:
-    assert work.faces is not None and work.edit is not None
-    wanted = list(zip(work.faces.track.tolist(), work.regions, strict=True))
-    known = {track: names for track, (names, _) in carried.items()}
+def _drawn(layer: Layer) -> torch.Tensor:
+    assert layer.picture is not None
+    return layer.picture
+
+
+def _masks(
+    work: Work, parse: Parse, settings: MaskConfig, carried: dict[tuple[int, str], Mask]
+) -> list[dict[str, Mask]]:
+    """Per face, the mask of every layer that shows, by its region."""
+    assert work.faces is not None
+    tracks = work.faces.track.tolist()
+    showing = [(n, layer) for n in range(len(tracks)) for layer in work.layers if layer.presence[n] > 0]
+    known = set(carried)
     due = []
-    for n, (track, names) in enumerate(wanted):
-        if work.nth(int(work.faces.frame[n])) % settings.parse_every == 0 or known.get(track) != names:
-            due.append(n)
-            known[track] = names
-    parsed: dict[int, Mask] = {}
+    for n, layer in showing:
+        key = (tracks[n], layer.region)
+        if work.nth(int(work.faces.frame[n])) % settings.parse_every == 0 or key not in known:
+            due.append((n, layer))
+            known.add(key)
+    parsed: dict[tuple[int, str], Mask] = {}
     if due:
-        size = work.faces.image.shape[-1]
-        labels = parse(torch.cat([work.faces.image[due], work.edit[due]]), settings.parse_size)
-        for k, n in enumerate(due):
-            parsed[n] = mask_of(labels[k], labels[len(due) + k], work.regions[n], size, settings)
-    masks = []
-    for n, (track, names) in enumerate(wanted):
-        if n in parsed:
-            carried[track] = (names, parsed[n])
-        masks.append(carried[track][1])
+        size, wanted = work.faces.image.shape[-1], sorted({n for n, _ in due})
+        pictures = [work.faces.image[wanted], *(_drawn(layer)[n : n + 1] for n, layer in due)]
+        labels = parse(torch.cat(pictures), settings.parse_size)
+        sources = dict(zip(wanted, labels, strict=False))
+        for (n, layer), edit in zip(due, labels[len(wanted) :], strict=True):
+            parsed[n, layer.region] = mask_of(sources[n], edit, layer.region, size, settings)
+    masks: list[dict[str, Mask]] = [{} for _ in tracks]
+    for n, layer in showing:
+        key = (tracks[n], layer.region)
+        if (n, layer.region) in parsed:
+            carried[key] = parsed[n, layer.region]
+        masks[n][layer.region] = carried[key]
     return masks

@@ -63,6 +63,12 @@ class JobFolder:
         partial.write_text(json.dumps({"fingerprint": fingerprint}), encoding="utf-8")
         partial.replace(record)
 
+    def empty(self) -> None:
+        """Remove what an earlier job left, for one that cannot go on from it."""
+        for entry in self.path.iterdir():
+            if entry.name != "lock":
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
     def delete(self) -> None:
         """Remove the folder and everything in it."""
         shutil.rmtree(self.path, ignore_errors=True)

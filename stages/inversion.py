@@ -86,10 +86,10 @@ def open_codes(path: Path, made: Origin) -> CodeReader:
 
 
 def check_faces(reader: CodeReader, wanted: Rows) -> None:
-    """Raise UsageError where the stored codes are not those of the faces that the analysis found."""
-    stored = reader.rows
-    same = len(stored) == len(wanted) and (stored.frame == wanted.frame).all() and (stored.track == wanted.track).all()
-    if not same or not np.allclose(stored.to_frame, wanted.to_frame, atol=1e-3):
+    """Raise UsageError where some face that the analysis found has no code, or one of another place."""
+    places = [reader.row_of.get((int(f), int(t))) for f, t in zip(wanted.frame, wanted.track, strict=True)]
+    known = [place for place in places if place is not None]
+    if len(known) < len(places) or not np.allclose(reader.rows.to_frame[known], wanted.to_frame, atol=1e-3):
         raise UsageError(f"the codes in {reader.path} are of other faces", remedy="give another --codes")
 
 

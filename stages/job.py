@@ -46,6 +46,7 @@ def run(request: Request, listener: Listener | None = None) -> dict[str, Any]:
         torch.set_num_threads(request.config.threads)
         content, encoder = configs.content(request.source), inversion.encoder_digest(request.config)
         mark = f"{request.preview}{request.at}{request.codes}{request.only_codes}"
+        mark += "".join(move.direction.digest for move in moves)
         asked = replace(request.config, encoder=encoder)  # what is in the file, wherever it lies
         folder.claim(configs.fingerprint(asked, content) + mark, configs.to_yaml(request.config))
         try:
@@ -112,6 +113,8 @@ def _run(
         inversion.check_faces(codes.known, inversion.rows(analysis.tracks, config.crop))
     if requests.edits_faces(moves) and not request.preview and not (codes is not None and codes.known is None):
         analysis = tracks.edited(analysis, moves, request.source)
+    seen = {track.id for track in analysis.tracks}
+    moves = [move for move in moves if move.edit.track in seen]
     busy = {"analyse": clock.busy()}
     start, stop = _frame_range(analysis, only)
     models = backend.models(config.device, config.encoder) if works_on_faces else None
@@ -163,16 +166,15 @@ def _aimed(
     config = request.config
     measure = parts.choose(config.backend).measure()
     judge = aim.Judge(models, measure, render.blend_mode(config.blend, moves), config.mask)
-    people = [track for track in analysis.tracks if any(m.edit.target and m.edit.track == track.id for m in moves)]
 
     def find() -> tuple[Moves, list[str]]:
         samples = []
-        for sample in aim.of_clip(request.source, people, models, config, codes):
+        for sample in aim.of_clip(request.source, analysis, moves, models, config, codes):
             samples.append(sample)
             listener.done(1)
         return aim.aimed(moves, samples, judge)
 
-    listener.phase("aim", aim.FACES * len(people), 0)
+    listener.phase("aim", len(aim.wanted(analysis, moves, config.crop)), 0)
     return aim.remembered(folder.path / "aim.json", moves, find)
 
 

@@ -52,7 +52,7 @@ def build(networks: dict[str, Embed], every: int, anchors: Anchors) -> Stage:
             if work.faces is None or work.inversion is None or not work.measures:
                 yield work
                 continue
-            chosen = [n for n in range(len(work.faces)) if is_due(work, n, every)]
+            chosen = [n for n in range(len(work.faces)) if work.measures[n] and is_due(work, n, every)]
             yield _measured(work, chosen, networks, anchors) if chosen else work
 
     return measure

@@ -18,7 +18,7 @@ from stages.request import Request
 from stages.still import Opened
 from vidinv.editing import mixing
 from vidinv.errors import UsageError
-from vidinv.frames import Work
+from vidinv.frames import Layer, Work
 from vidinv.media import photo, picture, remux
 from vidinv.media.writer import SEGMENT_SUFFIX, SegmentWriter
 
@@ -33,6 +33,7 @@ def mix(request: Request, other: Path, rows: Rows | None, share: float, region: 
     """
     clock = Clock.now()
     with JobFolder(request.output) as folder:
+        folder.empty()
         try:
             one, two = (_opened(replace(request, source=path), folder) for path in (request.source, other))
             models, a, b = one.job.models, still.codes_of(one.work), still.codes_of(two.work)
@@ -40,13 +41,14 @@ def mix(request: Request, other: Path, rows: Rows | None, share: float, region: 
             taken = _checked(rows or mixing.rows_behind(models.generator, a.at), models.generator.num_ws)
             with torch.no_grad():
                 mixed = mixing.mix(models.generator, a[:1], b[:1], taken, share)
-            work = replace(_first(one.work), edited=mixed, presence=(1.0,), regions=((region,),))
+            work = replace(_first(one.work), layers=(Layer(region, mixed, (1.0,)),))
             work = still.through(render.drawing(one.job, models, "replace"), work)
             how = f"rows {taken[0]}-{taken[1] - 1} of w+ by {share:g} from {other.name}"
             made = result.made_by(one.job) | {"vidinv_edits": f"mix: {how}"}
-            photo.write(request.output, replace(one.photo, rgb=still.rgb_of(work)), made)
             if request.preview:
-                picture.write(preview_path(request.output), still.sheet(work))
+                picture.write(folder.path / "preview.png", still.sheet(work))
+                (folder.path / "preview.png").replace(preview_path(request.output))
+            photo.write(request.output, replace(one.photo, rgb=still.rgb_of(work)), made)
             edits = [{"name": "mix", "from": other.name, "layers": list(taken), "strength": share, "region": region}]
             return result.write_report(one.job, 1, still.rows_of(work), clock.spent(), [], edits)
         finally:
@@ -58,6 +60,7 @@ def interpolate(
 ) -> None:
     """A film of the aligned face of `request.source` becoming that of `other`, at the size of the job's crops."""
     with JobFolder(request.output) as folder:
+        folder.empty()
         try:
             one, two = (_opened(replace(request, source=path), folder) for path in (request.source, other))
             models, a, b = one.job.models, still.codes_of(one.work)[:1], still.codes_of(two.work)[:1]

@@ -24,6 +24,7 @@ from vidinv.encoders import encoder_file
 from vidinv.encoders import registry as encoders
 from vidinv.encoders.base import Encoder
 from vidinv.errors import UsageError
+from vidinv.faces.meter import UNITS
 from vidinv.frames import Array, Code
 from vidinv.generators import proxy as proxies
 from vidinv.generators import registry as generators
@@ -79,6 +80,7 @@ class Backend:
     space: str
     slots: int  # rows of its w+
     needs: tuple[str, ...]
+    measures: tuple[str, ...]  # attributes that `measure` gives
     measuring: tuple[str, ...] = ()  # what `measure` needs beside
     shipped: tuple[Path, ...] = ()
 
@@ -221,6 +223,7 @@ BACKENDS = {
         guides=refine.load_guides,
         direction=lambda name: directions.load(name, SPACE),
         measure=_measure,
+        measures=tuple(UNITS),
         generator=GENERATOR,
         space=SPACE,
         slots=16,
@@ -242,6 +245,7 @@ BACKENDS = {
         guides=tiny.guides,
         direction=tiny.direction,
         measure=lambda: tiny.measure,
+        measures=("age",),
         generator=tiny.GENERATOR,
         space=tiny.SPACE,
         slots=tiny.SLOTS,

@@ -144,13 +144,16 @@ class Recorder:
 
 
 def side_by_side(work: Work, position: int, panel: int) -> Planes:
-    """Source, inversion and edit of the frame's first face, 4:2:0 8-bit planes [panel, 3*panel]; else black."""
+    """Source, inversion and edit of the frame's face that is edited most, 4:2:0 8-bit planes [panel, 3*panel].
+
+    The first one where several are, or none is; black where there is no face.
+    """
     faces = work.faces
     picture: Array = np.zeros((panel, 3 * panel, 3), np.float32)
     if faces is not None and work.inversion is not None and work.edit is not None:
         here = (faces.frame == position).nonzero().flatten().tolist()
         if here:
-            n = here[0]
+            n = max(here, key=work.presence)  # the first of equals
             row = [faces.image[n], work.inversion[n], work.edit[n]]
             small = [cv2.resize(x.permute(1, 2, 0).numpy(), (panel, panel), interpolation=cv2.INTER_AREA) for x in row]
             picture = (np.concatenate(small, axis=1) + 1) / 2
@@ -180,7 +183,7 @@ def _records(work: Work, position: int, index: int) -> list[dict[str, Any]]:
     return [
         {"frame": index, "track": int(work.faces.track[n]), **work.measures[n]}
         for n in range(len(work.faces))
-        if int(work.faces.frame[n]) == position
+        if int(work.faces.frame[n]) == position and work.measures[n]
     ]
 
 

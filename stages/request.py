@@ -78,7 +78,8 @@ def check(request: Request) -> tuple[Moves, VideoInfo]:
 def parse_moves(edits: Sequence[str], backend: str) -> Moves:
     """What edits such as "age+2" ask for; UsageError for bad syntax, an unknown direction, rows that are not there."""
     chosen = parts.choose(backend)
-    return [plan.move(chosen.direction(entry.name), entry, chosen.slots) for entry in map(grammar.parse, edits)]
+    wanted = map(grammar.parse, edits)
+    return [plan.move(chosen.direction(entry.name), entry, chosen.slots, chosen.measures) for entry in wanted]
 
 
 def edits_faces(moves: Moves) -> bool:
@@ -121,6 +122,9 @@ def settle(config: RunConfig, recorded: Path) -> RunConfig:
 
 def pick_device(asked: str) -> str:
     """The device of the models; "auto" takes CUDA where there is one. UsageError for CUDA that is not there."""
+    known = configs.CHOICES["device"]
+    if asked not in known:
+        raise UsageError(f"--device {asked!r} is not known", remedy=f"choose one of {', '.join(known)}")
     here = torch.cuda.is_available()
     if asked == "cuda" and not here:
         raise UsageError("--device cuda: PyTorch finds no CUDA device here", remedy="use --device cpu or auto")

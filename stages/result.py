@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from stages import parts, synthesize
+from stages import aim, parts, synthesize
 from stages.folder import preview_path, sidecar_path
 from stages.reencode import Journal
 from stages.render import Prepared
@@ -110,7 +110,9 @@ def installed() -> dict[str, str]:
 
 def weights(job: Prepared) -> dict[str, str]:
     """Part -> sha256 of the archive it came from; of the user's own encoder its file's."""
-    fetched = {name: catalog.CATALOG[name].archive_sha256 for name in parts.choose(job.request.config.backend).needs}
+    backend = parts.choose(job.request.config.backend)
+    needs = backend.needs + (backend.measuring if aim.is_due(job.moves) else ())
+    fetched = {name: catalog.CATALOG[name].archive_sha256 for name in needs}
     return fetched | ({"encoder": job.encoder} if job.encoder else {})
 
 
@@ -141,4 +143,6 @@ def _edit(move: Move) -> dict[str, Any]:
         "space": direction.space,
         "blend": direction.blend,
         "calibration": direction.calibration,
+        "origin": direction.origin,
+        "sha256": direction.digest,
     }

@@ -60,20 +60,23 @@ def check(request: Request) -> Moves:
 def edit(request: Request) -> dict[str, Any]:
     """Edit the faces of a picture into `request.output`, and write the report beside it; returns the report.
 
-    Every pixel outside the faces' masks is the source's. With `preview` a row for every face shows source, inversion
-    and edit. Raises VidinvError children as the design's exit codes say; a request that fails leaves nothing.
+    Every pixel outside the faces' masks is the source's, as a PNG holds it (JPEG and WebP lose a little). With
+    `preview` a row for every face shows source, inversion and edit. Raises VidinvError children as the design's exit
+    codes say.
     """
     clock, moves = Clock.now(), check(request)
     with JobFolder(request.output) as folder:
+        folder.empty()
         try:
             opened = open_picture(request, moves, folder)
             moves, warnings = _aimed(opened)
             job = replace(opened.job, moves=moves)
             assert job.models is not None
             work = through(render.editing(job, job.models), opened.work)
-            photo.write(request.output, replace(opened.photo, rgb=rgb_of(work)), result.made_by(job))
             if request.preview and work.edit is not None:
-                picture.write(preview_path(request.output), sheet(work))
+                picture.write(folder.path / "preview.png", sheet(work))
+                (folder.path / "preview.png").replace(preview_path(request.output))
+            photo.write(request.output, replace(opened.photo, rgb=rgb_of(work)), result.made_by(job))
             return result.write_report(job, 1, rows_of(work), clock.spent(), warnings)
         finally:
             folder.delete()
@@ -146,7 +149,8 @@ def rows_of(work: Work) -> list[dict[str, Any]]:
     """The report's row of every face that was edited."""
     assert work.faces is not None
     persons = work.faces.track.tolist()
-    return [{"frame": 0, "track": n, **row} for n, row in zip(persons, work.measures)]  # noqa: B905 - none: no edit
+    measured = work.measures or ({},) * len(persons)  # none: nothing was edited
+    return [{"frame": 0, "track": n, **row} for n, row in zip(persons, measured, strict=True) if row]
 
 
 def _planes(known: Photo) -> Planes:

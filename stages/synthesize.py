@@ -35,16 +35,17 @@ def build(generator: Generator, proxy: Proxy, size: int, reads_inversion: Reads)
         return check.clamp(-1, 1), resize(image, size).clamp(-1, 1)
 
     by_proxy = _drawn_by_proxy(generator, proxy, size)
+    draw = drawer(generator, proxy, size)
 
     def synthesize(works: Iterator[Work]) -> Iterator[Work]:
         for work in works:
-            if work.codes is None or work.edited is None:
+            if work.codes is None or not work.layers:
                 yield work
                 continue
-            checks, inversions, edits = [], [], []
+            checks, inversions = [], []
             with torch.no_grad():
                 for n in range(len(work.codes)):
-                    code, edited = work.codes[n : n + 1], work.edited[n : n + 1]
+                    code = work.codes[n : n + 1]
                     if reads_inversion(work, n) and not by_proxy:
                         check, inversion = both(code)
                     else:
@@ -52,8 +53,17 @@ def build(generator: Generator, proxy: Proxy, size: int, reads_inversion: Reads)
                         inversion = resize(check, size)
                     checks.append(check.cpu())
                     inversions.append(inversion.cpu())
-                    edits.append((resize(coarse(edited), size) if by_proxy else whole(generator, edited, size)).cpu())
-            yield replace(work, check=torch.cat(checks), inversion=torch.cat(inversions), edit=torch.cat(edits))
+                below = torch.cat(inversions)
+                layers = []
+                for layer in work.layers:
+                    shown = [
+                        draw(layer.codes[n : n + 1]) if p > 0 else below[n : n + 1]
+                        for n, p in enumerate(layer.presence)
+                    ]
+                    below = torch.cat(shown)
+                    layers.append(replace(layer, picture=below))
+            checked, inverted = torch.cat(checks), torch.cat(inversions)
+            yield replace(work, check=checked, inversion=inverted, layers=tuple(layers), edit=below)
 
     return synthesize
 
@@ -68,6 +78,13 @@ def source(generator: Generator, proxy: Proxy, size: int) -> str:
 def _drawn_by_proxy(generator: Generator, proxy: Proxy, size: int) -> bool:
     """The head draws what is no size of the generator and not above the head's own."""
     return size not in generator.sizes and size <= proxy.head.spec.size
+
+
+def drawer(generator: Generator, proxy: Proxy, size: int) -> Callable[[Code], torch.Tensor]:
+    """What draws a code's picture [N,3,size,size] in [-1,1] on the CPU, as an edit is drawn."""
+    if _drawn_by_proxy(generator, proxy, size):
+        return lambda code: resize(proxy(code.ws, code.feature, code.at).clamp(-1, 1), size).cpu()
+    return lambda code: whole(generator, code, size).cpu()
 
 
 def whole(generator: Generator, code: Code, size: int) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from stages import request as requests
 from stages.parts import Models
 from vidinv import config as configs
 from vidinv.editing import feature_edit
-from vidinv.frames import Code
+from vidinv.errors import UsageError
+from vidinv.frames import Code, Edit
 
 
 def load(backend: str = "default", device: str = "auto", encoder: str | Path = "") -> Models:
@@ -46,7 +48,14 @@ def invert(models: Models, images: Tensor) -> Code:
 
 
 def edit(models: Models, code: Code, edits: list[str]) -> Tensor:
-    """The picture [N,3,S,S] of `code` after `edits` such as "age+2" (Eq. 1)."""
-    moves = [(move.direction, move.edit.strength) for move in requests.parse_moves(edits, models.backend)]
+    """The picture [N,3,S,S] of `code` after `edits` such as "age+2" or "age+2@layers=4-9" (Eq. 1).
+
+    Raises UsageError for one with a time, a person, a part of the face or a value: those take a picture or a clip.
+    """
+    asked = requests.parse_moves(edits, models.backend)
+    for text, entry in zip(edits, (move.edit for move in asked), strict=True):
+        if replace(entry, name="", strength=0.0, layers=None) != Edit("", 0.0):
+            raise UsageError(f"a code alone cannot be edited by {text!r}", remedy="give a strength and layers alone")
+    moves = [(move.direction, move.edit.strength) for move in asked]
     with torch.no_grad():
         return models.generator.picture(feature_edit.edit(models.generator, code, moves))

@@ -192,23 +192,39 @@ class Edit:
 
 
 @dataclass(frozen=True)
+class Layer:
+    """What is edited of N faces in one region: a picture over those of the layers below it.
+
+    `codes` hold this layer's edits and those of every layer below; `presence` says per face, 0 to 1, how much of it may
+    show at this time. `picture` [N,3,S,S] is drawn by `synthesize`; of a face without presence it is the one below.
+    """
+
+    region: str  # of `faces.regions`
+    codes: Code
+    presence: tuple[float, ...]
+    picture: Tensor | None = None
+
+
+@dataclass(frozen=True)
 class Work:
     """One FrameBatch on its way through the stages; every stage returns a copy with its part added."""
 
     frames: FrameBatch
     faces: FaceBatch | None = None
     codes: Code | None = None
-    edited: Code | None = None
+    layers: tuple[Layer, ...] = ()  # of the edit, the lowest first
     inversion: Tensor | None = None  # [N,3,S,S] G(w, F); `synthesize` says where the proxy stands in
     check: Tensor | None = None  # [N,3,s,s] the inversion through the proxy head, by which confidence is judged
-    edit: Tensor | None = None  # [N,3,S,S] G(w~, F~)
-    masks: tuple[Mask, ...] = ()
+    edit: Tensor | None = None  # [N,3,S,S] G(w~, F~): the picture of the highest layer
+    masks: tuple[dict[str, Mask], ...] = ()  # per face, of every layer that shows, by its region
     output: tuple[Planes, ...] = ()  # blended frames, before the video encoder
-    presence: tuple[float, ...] = ()  # per face, 0 to 1: how much of the edit may show at this time
-    regions: tuple[tuple[str, ...], ...] = ()  # per face: where, by the names of `faces.regions`
     measures: tuple[dict[str, Any], ...] = ()  # per face: the mask's rect, cover, confidence, identity similarities
     new_shot: bool = False  # the first frame of this batch starts a shot
     segment: int = 0  # index of the first frame of the segment that this batch lies in
+
+    def presence(self, n: int) -> float:
+        """How much of the edit of face n may show at this time, 0 to 1: that of the layer that is most there."""
+        return max((layer.presence[n] for layer in self.layers), default=0.0)
 
     def nth(self, position: int) -> int:
         """How many frames of its segment lie before the frame at `position`: what "every k-th frame" counts."""

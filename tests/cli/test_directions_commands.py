@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +29,10 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def redness(pictures: torch.Tensor) -> torch.Tensor:
     return (pictures[:, 0] - pictures[:, 1]).mean((1, 2))
+
+
+def flat(pictures: torch.Tensor) -> torch.Tensor:
+    return torch.ones(len(pictures))
 
 
 def broken(pictures: torch.Tensor) -> float:
@@ -69,6 +76,10 @@ def test_a_strip_shows_seven_strengths_of_every_person(tmp_path: Path) -> None:
         (["--attribute", "redness", *SCORER, "--method", "magic"], "choose one of ridge"),
         (["--attribute", "redness", *SCORER, "--rows", "4-8"], "FIRST-LAST of 0-7"),
         (["--attribute", "redness", *SCORER, "--free-of", "charm"], "nothing here measures 'charm'"),
+        (["--attribute", "redness", *SCORER, "--free-of", "redness"], "cannot be free of itself"),
+        (["--attribute", "flat", "--scorer", "tests.cli.test_directions_commands:flat"], "is the same on all 20 faces"),
+        (["--attribute", "redness", *SCORER, "--region", "toes"], "choose one of face"),
+        (["--attribute", "redness", *SCORER, "--device", "gpu"], "choose one of auto"),
     ],
 )
 def test_what_cannot_be_learned_is_one_line(
@@ -77,7 +88,39 @@ def test_what_cannot_be_learned_is_one_line(
     assert main([*LEARN, *wanted, "--samples", "20", "--trials", "2"]) == 2
     error = capsys.readouterr().err
     assert error.splitlines()[-1].startswith("error: ") and said in error and "internal" not in error
-    assert not (tmp_path / "cache" / "directions").exists()
+    assert not list((tmp_path / "cache").rglob("*.safetensors"))
+
+
+def test_a_scorer_beside_the_user_is_found_by_the_console_script(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("def blue(pictures):\n    return pictures[:, 2].mean((1, 2)).numpy()\n")
+    script = (
+        "import sys; from vidinv.cli.main import main; "
+        "sys.path = [place for place in sys.path if place]; sys.exit(main(sys.argv[1:]))"
+    )
+    wanted = ["--attribute", "blue", "--scorer", "mine:blue", "--samples", "20", "--trials", "2", "--method", "ridge"]
+    root = str(Path(__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-c", script, *LEARN, *wanted],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": root},
+        check=False,
+    )
+    assert done.returncode == 0 and directions.load("blue", tiny.SPACE).origin.endswith("scored by mine:blue")
+
+
+def test_a_direction_is_not_replaced_unasked(capsys: pytest.CaptureFixture[str]) -> None:
+    find = ["directions", "find", "--count", "1", "--backend", "tiny"]
+    assert main(find) == 0 and main(find) == 7 and main([*find, "--overwrite"]) == 0
+    assert "exists" in capsys.readouterr().err
+
+
+def test_a_job_does_not_go_on_with_another_direction_of_that_name(tmp_path: Path) -> None:
+    clip, output = make_clip(tmp_path / "in.mp4", frames=8), tmp_path / "out.mp4"
+    run = ["run", str(clip), "--edit", "sefa.1+2", "-o", str(output), *TINY, "--keep-job"]
+    assert main(["directions", "find", "--count", "1", "--backend", "tiny"]) == 0 and main(run) == 0
+    assert main([*run, "--overwrite"]) == 0  # the same job
+    find = ["directions", "find", "--count", "1", "--rows", "0-2", "--backend", "tiny", "--overwrite"]
+    assert main(find) == 0 and main([*run, "--overwrite"]) == 2
 
 
 def test_what_is_found_can_be_edited_with(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

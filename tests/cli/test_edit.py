@@ -89,6 +89,15 @@ def test_what_cannot_be_done_is_one_line_and_leaves_nothing(
     assert not left_behind(portrait.parent, but={"in.png"})
 
 
+def test_what_a_killed_edit_left_is_not_gone_on_from(portrait: Path, tmp_path: Path) -> None:
+    left = tmp_path / "out.png.vidinv"
+    left.mkdir()
+    np.savez(left / "anchors.npz", **{"0.arcface.source": np.full(192, -1.0, np.float32)})
+    assert edit(portrait, "--edit", "age+2", "-o", tmp_path / "out.png", *TINY, *SHOWN) == 0
+    report = json.loads((tmp_path / "out.png.json").read_text())
+    assert report["identity"]["arcface"]["ic"]["source"] is None and not left.exists()
+
+
 def test_no_face_and_no_picture_have_their_exit_codes(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / "black.png")
     (tmp_path / "text.png").write_text("hello")

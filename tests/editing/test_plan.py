@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -87,6 +88,14 @@ def test_a_track_keeps_the_frames_on_which_it_is_edited() -> None:
     seconds = [index * 0.5 for index in range(8)]
     kept = plan.edited(track, [Move(AGE, Edit("age", 1, span=(1.0, 2.6), ramp=0.0))], seconds)
     assert kept.frames.tolist() == [3, 5] and kept.to_frame[:, 0, 0].tolist() == [12.0, 18.0]
+
+
+def test_a_value_takes_a_measure_that_rises_along_the_direction() -> None:
+    measured = replace(AGE, calibration={"years": 6.0})
+    assert plan.move(measured, Edit("age", 0, target=60.0), SLOTS, ["age"]).edit.target == 60
+    for direction, names in ((measured, ()), (AGE, ["age"]), (replace(AGE, calibration={"years": -1.0}), ["age"])):
+        with pytest.raises(UsageError, match="nothing here measures age"):
+            plan.move(direction, Edit("age", 0, target=0.0), SLOTS, names)
 
 
 def test_rows_that_are_not_there_are_refused() -> None:

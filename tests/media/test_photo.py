@@ -68,3 +68,35 @@ def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
         photo.write(tmp_path / "a.txt", photo.Photo(RGB), {})
     with pytest.raises(OutputUnwritable):
         photo.write(tmp_path / "none" / "a.png", photo.Photo(RGB), {})
+
+
+def test_what_would_lose_its_samples_is_refused(tmp_path: Path) -> None:
+    deep = Image.fromarray((np.arange(64 * 64) * 16).astype(np.uint16).reshape(64, 64))
+    deep.save(tmp_path / "deep.png")
+    moving = [Image.fromarray(RGB), Image.fromarray(255 - RGB)]
+    moving[0].save(tmp_path / "moving.webp", save_all=True, append_images=moving[1:])
+    for name, said in (("deep.png", "8 bits"), ("moving.webp", "animation")):
+        with pytest.raises(InputUnreadable, match=said):
+            photo.read(tmp_path / name)
+
+
+def test_a_profile_of_other_samples_than_rgb_is_dropped(tmp_path: Path) -> None:
+    Image.fromarray(RGB).convert("L").save(tmp_path / "grey.png", icc_profile=b"a grey profile")
+    grey = photo.read(tmp_path / "grey.png")
+    assert grey.profile == b"" and (grey.rgb[:, :, 0] == grey.rgb[:, :, 2]).all()
+
+
+def test_exif_that_cannot_be_read_is_dropped_and_the_picture_is_not(tmp_path: Path) -> None:
+    random, seen = np.random.default_rng(0), 0
+    exif = Image.Exif()
+    exif[ExifTags.Base.Artist], exif[ExifTags.Base.Orientation] = "somebody", 6
+    for trial in range(60):
+        broken = bytearray(exif.tobytes())
+        for place in random.integers(6, len(broken), 4):
+            broken[place] = random.integers(256)
+        path = tmp_path / f"{trial}.png"
+        Image.fromarray(RGB).save(path, exif=bytes(broken))
+        found = photo.read(path)
+        photo.write(tmp_path / "again.jpg", found, {"vidinv_edits": "none"})
+        seen += found.exif == b""
+    assert seen > 0

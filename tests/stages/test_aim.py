@@ -14,7 +14,9 @@ from stages import aim, align, parts, tiny
 from tests.clips import make_clip
 from tests.runs import TINY
 from vidinv.cli.main import main
+from vidinv.editing.plan import Move
 from vidinv.faces import alignment, pictures
+from vidinv.frames import Edit
 from vidinv.media import reader
 
 SHOWN = ["--set", "mask.residual_good=1", "--set", "mask.residual_bad=2", "--codec", "lossless"]
@@ -58,7 +60,7 @@ def test_the_value_is_found_in_the_output(clip: Path, tmp_path: Path) -> None:
 def test_a_value_out_of_reach_is_said(clip: Path, tmp_path: Path) -> None:
     report = run(clip, "age=900", tmp_path / "out.mkv")
     (warning,) = report["warnings"]
-    assert "age=900 is out of reach for person 0" in warning and "years at strength +3.00" in warning
+    assert "age=900 of person 0 is out of reach" in warning and "years at strength +3.00" in warning
 
 
 def test_what_nothing_measures_is_refused(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,10 +69,25 @@ def test_what_nothing_measures_is_refused(clip: Path, capsys: pytest.CaptureFixt
 
 
 def test_the_strengths_of_a_job_that_goes_on_are_those_it_found(tmp_path: Path) -> None:
-    path, moves = tmp_path / "aim.json", []
-    first = aim.remembered(path, moves, lambda: ([], ["far"]))
+    path, asked = tmp_path / "aim.json", Move(tiny.direction("age"), Edit("age", 0.0, target=20.0, track=0))
+    sought = Move(asked.direction, Edit("age", 1.25, target=20.0, track=0, reached=19.5))
+    first = aim.remembered(path, [asked], lambda: ([sought], ["far"]))
 
     def again() -> tuple[list[Any], list[str]]:
         raise AssertionError("sought anew")
 
-    assert aim.remembered(path, moves, again) == first == ([], ["far"])
+    assert first == ([sought], ["far"])
+    (kept,), warnings = aim.remembered(path, [asked], again)
+    assert kept.edit == sought.edit and warnings == ["far"]
+
+
+def test_zero_is_a_value(clip: Path, tmp_path: Path) -> None:
+    report = run(clip, "age=0", tmp_path / "out.mkv")
+    assert report["edits"][0]["target"] == 0 and report["edits"][0]["reached"] is not None
+
+
+def test_a_value_is_sought_where_it_will_be_seen(clip: Path, tmp_path: Path) -> None:
+    hidden = ["--set", "mask.residual_good=0.0001", "--set", "mask.residual_bad=0.0002"]  # no inversion is good enough
+    report = run(clip, "age=900", tmp_path / "out.mkv", *hidden)
+    (edit,) = report["edits"]
+    assert edit["reached"] == pytest.approx(age(clip), abs=0.5) and "out of reach" in report["warnings"][0]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import pytest
 import torch
 
 from stages import tiny
-from stages.blend import fill_holes, mask_of
+from stages.blend import fill_holes, layered, mask_of
 from vidinv.config import MaskConfig
 from vidinv.faces import regions
 
@@ -31,7 +32,7 @@ SETTINGS = MaskConfig()
 
 def test_a_part_reaches_around_itself_and_no_farther() -> None:
     mouth = np.isin(PARSED, regions.REGIONS["mouth"])
-    mask = mask_of(PARSED, PARSED, ("mouth",), 128, SETTINGS)
+    mask = mask_of(PARSED, PARSED, "mouth", 128, SETTINGS)
     assert mask.alpha[mouth].min() > 0.99 and mask.skin_cover > 0.99
     far = cv2.distanceTransform((~mouth).astype(np.uint8), cv2.DIST_L2, 5) > 0.13 * 128
     assert mask.alpha[far].max() < 1e-3 and mask.alpha.mean() < 0.15
@@ -39,17 +40,42 @@ def test_a_part_reaches_around_itself_and_no_farther() -> None:
 
 def test_the_head_has_hair_and_the_face_has_none() -> None:
     hair = np.isin(PARSED, regions.REGIONS["hair"])
-    face, head = (mask_of(PARSED, PARSED, (name,), 128, SETTINGS) for name in ("face", "head"))
+    face, head = (mask_of(PARSED, PARSED, name, 128, SETTINGS) for name in ("face", "head"))
     assert head.alpha[hair].mean() > 0.9 > 0.6 > face.alpha[hair].mean()
-    both = mask_of(PARSED, PARSED, ("face", "mouth"), 128, SETTINGS)
-    assert np.array_equal(both.alpha, face.alpha)  # the mouth lies in the face
 
 
 def test_what_the_edit_draws_is_covered_too() -> None:
     lower = np.roll(PARSED, 20, 0)
-    mask = mask_of(PARSED, lower, ("mouth",), 128, SETTINGS)
+    mask = mask_of(PARSED, lower, "mouth", 128, SETTINGS)
     assert mask.alpha[np.isin(lower, regions.REGIONS["mouth"])].min() > 0.99
 
 
 def test_a_part_that_is_not_seen_changes_nothing() -> None:
-    assert not mask_of(PARSED, PARSED, ("eyes",), 128, SETTINGS).alpha.any()
+    assert not mask_of(PARSED, PARSED, "eyes", 128, SETTINGS).alpha.any()
+
+
+def test_hair_is_a_ring_and_not_what_it_encloses() -> None:
+    hair = np.isin(PARSED, regions.REGIONS["hair"])
+    mask = mask_of(PARSED, PARSED, "hair", 128, SETTINGS)
+    assert mask.alpha[hair].mean() > 0.9
+    assert mask.alpha[np.isin(PARSED, regions.REGIONS["mouth"])].mean() < 1e-2
+
+
+def layer(value: float, weight: float) -> tuple[torch.Tensor, np.ndarray]:  # type: ignore[type-arg]
+    return torch.full((3, 4, 4), value), np.full((4, 4), weight, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("mode", "wanted"),
+    [
+        # source 0, inversion 0.1; each step is weight * (picture - what lies below)
+        ("replace", 0.5 * 0.4 + 0.25 * (0.8 - 0.5 * 0.4)),
+        ("residual", 0.5 * (0.4 - 0.1) + 0.25 * (0.8 - 0.4)),
+    ],
+)
+def test_layers_lie_over_each_other(mode: str, wanted: float) -> None:
+    source, inversion = torch.zeros(3, 4, 4), torch.full((3, 4, 4), 0.1)
+    delta, where = layered(source, inversion, [layer(0.4, 0.5), layer(0.8, 0.25)], mode, 1.0)
+    assert delta == pytest.approx(np.full((4, 4, 3), wanted / 2), abs=1e-6) and where.all()
+    nothing, nowhere = layered(source, inversion, [layer(0.4, 0.5)], mode, 0.0)
+    assert not nothing.any() and not nowhere.any()

@@ -20,7 +20,7 @@ from vidinv.config import Effort, RefineConfig
 from vidinv.editing import feature_edit, refine
 from vidinv.encoders import registry as encoders
 from vidinv.errors import UsageError
-from vidinv.frames import Code, Colour, FaceBatch, FrameBatch, Work
+from vidinv.frames import Code, Colour, FaceBatch, FrameBatch, Layer, Work
 from vidinv.generators import proxy
 from vidinv.generators import registry as generators
 from vidinv.media import reader
@@ -52,7 +52,7 @@ def test_crops_go_to_the_networks_device_and_pictures_come_back(away: str, tmp_p
     assert encoded.codes is not None and encoded.codes.ws.device.type == away
     smile = tiny.direction("smile")
     edited = feature_edit.edit(generator, encoded.codes, [(smile, 1.0)])
-    (drawn,) = draw(iter([replace(encoded, edited=edited)]))
+    (drawn,) = draw(iter([replace(encoded, layers=(Layer("face", edited, (1.0,) * len(edited)),))]))
     for picture in (drawn.check, drawn.inversion, drawn.edit):
         assert picture is not None and picture.device.type == "cpu"
 

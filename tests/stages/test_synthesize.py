@@ -10,7 +10,7 @@ import torch
 from stages import synthesize
 from vidinv.editing import feature_edit
 from vidinv.encoders import registry as encoders
-from vidinv.frames import Code, Colour, FaceBatch, FrameBatch, Work
+from vidinv.frames import Code, Colour, FaceBatch, FrameBatch, Layer, Work
 from vidinv.generators import mobile_stylegan, proxy
 
 
@@ -26,19 +26,20 @@ def work() -> Work:
     )
     codes = encoders.load("feature-style-tiny")(faces.image)
     moved = Code(codes.ws + 0.3, codes.feature, codes.at, space=codes.space)
-    return Work(frames=frames, faces=faces, codes=codes, edited=moved)
+    return Work(frames=frames, faces=faces, codes=codes, layers=(Layer("face", moved, (1.0,) * 3),))
 
 
 def test_only_the_inversions_that_are_read_are_drawn_whole(work: Work) -> None:
     generator = mobile_stylegan.tiny()
     stage = synthesize.build(generator, proxy.load(generator, 128), 64, lambda w, n: n == 1)
     (done,) = stage(iter([work]))
-    assert work.codes is not None and work.edited is not None
+    assert work.codes is not None
+    (layer,) = work.layers
     assert done.inversion is not None and done.edit is not None
     whole = generator.synthesize(work.codes.ws, feature=work.codes.feature, at=work.codes.at).clamp(-1, 1)
     equal = [torch.allclose(done.inversion[n], whole[n], atol=1e-5) for n in range(3)]
     assert equal == [False, True, False]
-    edits = generator.synthesize(work.edited.ws, feature=work.edited.feature, at=work.edited.at).clamp(-1, 1)
+    edits = generator.synthesize(layer.codes.ws, feature=layer.codes.feature, at=layer.codes.at).clamp(-1, 1)
     torch.testing.assert_close(done.edit, edits, atol=1e-5, rtol=0)  # every edit is drawn for itself
 
 
@@ -52,9 +53,21 @@ def test_a_work_without_an_edit_passes_as_it_came(work: Work) -> None:
 def test_eq_1_with_strength_zero_draws_the_inversion(work: Work) -> None:
     generator = mobile_stylegan.tiny()
     assert work.codes is not None
-    still = Work(
-        frames=work.frames, faces=work.faces, codes=work.codes, edited=feature_edit.edit(generator, work.codes, [])
-    )
+    same = Layer("face", feature_edit.edit(generator, work.codes, []), (1.0,) * 3)
+    still = Work(frames=work.frames, faces=work.faces, codes=work.codes, layers=(same,))
     (done,) = synthesize.build(generator, proxy.load(generator, 128), 64, lambda w, n: True)(iter([still]))
     assert done.inversion is not None and done.edit is not None
     assert torch.equal(done.inversion, done.edit)
+
+
+def test_a_face_on_which_a_layer_does_not_show_has_the_picture_below(work: Work) -> None:
+    generator = mobile_stylegan.tiny()
+    assert work.codes is not None
+    (low,) = work.layers
+    high = Layer("mouth", Code(low.codes.ws + 0.5, low.codes.feature, low.codes.at, space=low.codes.space), (0, 1.0, 0))
+    stage = synthesize.build(generator, proxy.load(generator, 128), 64, lambda w, n: True)
+    (done,) = stage(iter([Work(frames=work.frames, faces=work.faces, codes=work.codes, layers=(low, high))]))
+    below, above = (layer.picture for layer in done.layers)
+    assert below is not None and above is not None and done.edit is not None
+    assert [torch.equal(below[n], above[n]) for n in range(3)] == [True, False, True]
+    assert torch.equal(done.edit, above)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="The directions of the latent space: list, show, learn, find.", no_args_is_help=True)
 Name = Annotated[str, typer.Option(metavar="NAME", help="Generator and encoder.")]
+LICENCE = "yours, as far as the labels' and the generator's terms allow (the default parts: non-commercial)"
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a direction of that name.")]
 Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Default: beside the weights.")]
 METHODS = ("ridge", "boundary", "difference")
 
@@ -111,7 +116,9 @@ def learn(
     samples: Annotated[int, typer.Option(help="Faces that are drawn and measured.", min=20)] = 1500,
     trials: Annotated[int, typer.Option(help="Faces that rows and calibration are measured on.", min=2)] = 12,
     seed: Annotated[int, typer.Option(help="Which faces.")] = 11,
+    region: Annotated[str, typer.Option(metavar="NAME", help="Where it shows: face, head, hair, mouth, ...")] = "face",
     out: Out = None,
+    overwrite: Overwrite = False,
     backend: Name = "default",
     device: options.Device = None,
     offline: options.Offline = False,
@@ -126,32 +133,53 @@ def learn(
     from stages import parts
     from stages import request as requests
     from vidinv.editing import directions, lesson
+    from vidinv.faces.meter import UNITS
+    from vidinv.faces.regions import REGIONS
 
     chosen = parts.choose(backend)
     if method not in METHODS:
         raise UsageError(f"--method {method!r} is not known", remedy=f"choose one of {', '.join(METHODS)}")
-    _check_name(attribute, out, chosen.space)
     own = None if scorer is None else _function(scorer)
-    wanted = lesson.Lesson(attribute, unit or "score", method, tuple(free_of or ()), _rows(rows, chosen.slots))
+    known = sorted({*chosen.measures, *([attribute] if own else [])})
+    for name in (attribute, *(free_of or [])):
+        if name not in known:
+            raise UsageError(
+                f"nothing here measures {name!r}", remedy=f"known are {', '.join(known)}; or give --scorer"
+            )
+    if attribute in (free_of or []):
+        raise UsageError(f"{attribute} cannot be free of itself", remedy="leave that --free-of out")
+    if region not in REGIONS:
+        raise UsageError(f"--region {region!r} is not known", remedy=f"choose one of {', '.join(REGIONS)}")
+    path = directions.place(attribute, chosen.space, out, overwrite=overwrite)
+    wanted = lesson.Lesson(
+        attribute, unit or UNITS.get(attribute, "score"), method, tuple(free_of or ()), _rows(rows, chosen.slots)
+    )
+    where = requests.pick_device(device or "auto")
     _pull(chosen.needs + chosen.measuring, offline=offline, accept=accept_licences)
-    studio = parts.studio(chosen, requests.pick_device(device or "auto"), _measure(chosen, attribute, own))
+    studio = parts.studio(chosen, where, _measure(chosen, attribute, own))
     with progress.show(progress_as) as shown:
         shown.phase("faces", samples)
-        drawn = lesson.samples(studio.generator, samples, seed)
-        readings = lesson.read(studio, drawn, shown.done)
-        for name in (attribute, *wanted.free_of):
-            if name not in readings.scores:
-                known = ", ".join(readings.scores)
-                raise UsageError(f"nothing here measures {name!r}", remedy=f"known are {known}; or give --scorer")
+        readings = lesson.read(studio, lesson.samples(studio.generator, samples, seed), shown.done)
         fresh, spreads = lesson.samples(studio.generator, trials, seed + 1), lesson.spreads(readings)
-        direction = lesson.fit(wanted, readings, lesson.others(wanted, {}, readings), studio.generator)
+        if attribute not in spreads:
+            raise UsageError(f"{attribute} is the same on all {samples} faces", remedy="choose another scorer")
+        others = [name for name in wanted.free_of if name in spreads]
+        direction = lesson.fit(
+            wanted, readings, lesson.others(replace(wanted, free_of=tuple(others)), {}, readings), studio.generator
+        )
         if wanted.rows is None:
             shown.phase("rows", 0)
             direction = lesson.choose_rows(direction, studio, fresh, spreads)
         shown.phase("calibration", 0)
         direction = lesson.calibrate(direction, wanted.unit, studio, fresh, spreads)
-        path = directions.write(direction, out or directions.own())
         ((of, change),) = direction.calibration.items()
+        if not change > 0:
+            raise UsageError(
+                f"{attribute} does not rise along what was found ({change:+.3g} {of})",
+                remedy="give more --samples, fewer --free-of, or another --method",
+            )
+        told = f"{direction.origin}, seed {seed}" + (f", scored by {scorer}" if scorer else "")
+        directions.save(replace(direction, region=region, origin=told, licence=LICENCE), path)
         first, last = direction.layers
         shown.say(f"made {path}: {attribute}+1 is {change:+.3g} {of}, rows {first}-{last - 1}")
 
@@ -161,9 +189,10 @@ def find(
     method: Annotated[
         str, typer.Option(metavar="sefa|ganspace", help="SeFa's closed form, or components of w.")
     ] = "sefa",
-    count: Annotated[int, typer.Option(help="How many, the strongest first.", min=1, max=64)] = 5,
+    count: Annotated[int, typer.Option(help="How many, the strongest first.", min=1, max=32)] = 5,
     rows: Annotated[str | None, typer.Option(metavar="FIRST-LAST", help="Rows of w+; all if not given.")] = None,
     out: Out = None,
+    overwrite: Overwrite = False,
     backend: Name = "default",
     offline: options.Offline = False,
     accept_licences: options.AcceptLicences = False,
@@ -181,17 +210,16 @@ def find(
         raise UsageError(f"--method {method!r} is not known", remedy="choose one of sefa, ganspace")
     chosen = parts.choose(backend)
     where = _rows(rows, chosen.slots) or (0, chosen.slots)
+    names = [f"{method}.{number}" for number in range(1, count + 1)]
+    paths = [directions.place(name, chosen.space, out, overwrite=overwrite) for name in names]
     _pull(chosen.needs, offline=offline, accept=accept_licences)
     generator = registry.load(chosen.generator)
-    if method == "sefa":
-        found = unsupervised.sefa(generator, where, min(count, generator.w_dim))
-    else:
-        found = unsupervised.ganspace(generator, min(count, generator.w_dim))
-    for number, vector in enumerate(found, 1):
-        made = directions.of_vector(
-            f"{method}.{number}", vector, where, generator, origin=f"{method}, component {number}"
-        )
-        typer.echo(f"made {directions.write(made, out or directions.own())}")
+    by_rows = method == "sefa"
+    found = unsupervised.sefa(generator, where, count) if by_rows else unsupervised.ganspace(generator, count)
+    for path, vector in zip(paths, found, strict=True):
+        number = path.stem.rpartition(".")[2]
+        made = directions.of_vector(path.stem, vector, where, generator, origin=f"{method}, component {number}")
+        typer.echo(f"made {directions.save(replace(made, licence=LICENCE), path)}")
 
 
 @app.command("from-pictures")
@@ -201,6 +229,7 @@ def from_pictures(
     lacking: Annotated[list[Path], typer.Option("--without", metavar="PATH", help="And that have it not.")],
     rows: Annotated[str | None, typer.Option(metavar="FIRST-LAST", help="Rows of w+; all if not given.")] = None,
     out: Out = None,
+    overwrite: Overwrite = False,
     backend: Name = "default",
     device: options.Device = None,
     offline: options.Offline = False,
@@ -216,25 +245,16 @@ def from_pictures(
     from vidinv.editing import directions, unsupervised
 
     chosen = parts.choose(backend)
-    _check_name(name, out, chosen.space)
+    path = directions.place(name, chosen.space, out, overwrite=overwrite)
     where = _rows(rows, chosen.slots) or (0, chosen.slots)
+    on = requests.pick_device(device or "auto")
     _pull(chosen.needs, offline=offline, accept=accept_licences)
-    models = chosen.models(requests.pick_device(device or "auto"), "")
+    models = chosen.models(on, "")
     codes = [exemplars.codes(paths, chosen, models) for paths in (having, lacking)]
     vector = unsupervised.exemplars(*codes)
     told = f"mean difference of {len(codes[0])} and {len(codes[1])} pictures"
     made = directions.of_vector(name, vector, where, models.generator, origin=told)
-    typer.echo(f"made {directions.write(made, out or directions.own())}: {told}")
-
-
-def _check_name(name: str, out: Path | None, space: str) -> None:
-    """Raise UsageError for what cannot name a direction, or names a shipped one."""
-    from vidinv.editing import directions
-
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.]*", name):
-        raise UsageError(f"{name!r} cannot name a direction", remedy="write letters, digits, _ and . alone")
-    if out is None and name in directions.shipped(space):
-        raise UsageError(f"{name} is a direction of vidinv's own", remedy="choose another name, or give --out")
+    typer.echo(f"made {directions.save(replace(made, licence=LICENCE), path)}: {told}")
 
 
 def _pull(needs: tuple[str, ...], *, offline: bool, accept: bool) -> None:
@@ -247,9 +267,11 @@ def _pull(needs: tuple[str, ...], *, offline: bool, accept: bool) -> None:
 def _function(where: str) -> Callable[[Any], Any]:
     """The function that MODULE:FUNCTION names."""
     module, _, name = where.partition(":")
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # a module beside the user, also where vidinv is a console script
     try:
         found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # whatever the user's own module raises
         raise UsageError(f"--scorer {where!r} cannot be imported: {error}", remedy="write MODULE:FUNCTION") from error
     if not callable(found):
         raise UsageError(f"--scorer {where!r} is no function", remedy="write MODULE:FUNCTION")

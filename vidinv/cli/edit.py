@@ -27,7 +27,7 @@ def edit(
     *,
     common: options.Job,
 ) -> None:
-    """Edit the faces of a picture; every pixel outside them is kept.
+    """Edit the faces of a picture; every pixel outside them is kept (write a .png to keep them to the bit).
 
     Example: vidinv edit portrait.jpg --edit age=60 -o older.png
     """

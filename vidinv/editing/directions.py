@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -42,6 +44,12 @@ class Direction:
     kept: dict[str, float] = field(default_factory=dict)  # by strength ("+1"): ArcFace's likeness of G(w) to itself
     origin: str = ""
     licence: str = ""
+
+    @property
+    def digest(self) -> str:
+        """sha256 of all that decides what it does."""
+        facts = f"{self.space} {self.layers} {self.deviation!r} {self.blend} {self.region}"
+        return hashlib.sha256(facts.encode() + self.vector.float().cpu().numpy().tobytes()).hexdigest()
 
     def offset(self, strength: float, slots: int) -> Tensor:
         """What strength adds to w+: [L,D]."""
@@ -103,9 +111,35 @@ def read(path: Path) -> Direction:
         raise UsageError(f"{path} is no direction that says what it is", remedy="learn or import it anew") from error
 
 
+def place(name: str, space: str, out: Path | None, *, overwrite: bool) -> Path:
+    """Where a new direction of that name goes: into `out`, or among the user's own.
+
+    Raises UsageError for what cannot name one, or names one of vidinv's own (which `out` None would hide), and
+    OutputUnwritable for a folder that cannot be written or a file that is there already.
+    """
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.]*", name, re.ASCII):
+        raise UsageError(f"{name!r} cannot name a direction", remedy="write letters, digits, _ and . alone")
+    if out is None and name in shipped(space):
+        raise UsageError(f"{name} is a direction of vidinv's own", remedy="choose another name, or give --out")
+    path = (out or own()) / space / f"{name}.safetensors"
+    if path.exists() and not overwrite:
+        raise OutputUnwritable(f"{path} exists", remedy="give --overwrite, or choose another name")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputUnwritable(
+            f"cannot write {path.parent}: {error.strerror}", remedy="choose another --out"
+        ) from error
+    return path
+
+
 def write(direction: Direction, folder: Path) -> Path:
-    """Save a direction as `folder/<space>/<name>.safetensors`, whole or not at all. Raises OutputUnwritable."""
-    path = folder / direction.space / f"{direction.name}.safetensors"
+    """Save a direction as `folder/<space>/<name>.safetensors`. Raises OutputUnwritable."""
+    return save(direction, folder / direction.space / f"{direction.name}.safetensors")
+
+
+def save(direction: Direction, path: Path) -> Path:
+    """Save a direction, whole or not at all. Raises OutputUnwritable."""
     partial = path.with_name(f".{path.name}.part")
     facts = {key: value for key, value in asdict(direction).items() if key != "vector"}
     try:

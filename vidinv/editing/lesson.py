@@ -88,7 +88,7 @@ def read(studio: Studio, w: Tensor, done: Callable[[int], None] = lambda count: 
         rows.append(studio.look(studio.generator.broadcast(part))[0])
         done(len(part))
     scores = {name: torch.from_numpy(np.concatenate([row[name] for row in rows])).float() for name in rows[0]}
-    return Readings(w, scores)
+    return Readings(w.cpu(), scores)
 
 
 def normal(lesson: Lesson, readings: Readings) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -32,14 +32,18 @@ def region(entry: Move) -> str:
     return entry.edit.region or entry.direction.region
 
 
-def move(direction: Direction, edit: Edit, slots: int) -> Move:
-    """`edit` by its direction, for w+ of `slots` rows. Raises UsageError for rows or a value that cannot be."""
+def move(direction: Direction, edit: Edit, slots: int, measured: Collection[str] = ()) -> Move:
+    """`edit` by its direction, for w+ of `slots` rows, where the attributes `measured` can be aimed at.
+
+    Raises UsageError for rows or a value that cannot be.
+    """
     if edit.layers is not None:
         if edit.layers[1] > slots:
             asked = f"{edit.layers[0]}-{edit.layers[1] - 1}"
             raise UsageError(f"{edit.name}@layers={asked}: w+ has {slots} rows", remedy=f"give rows of 0-{slots - 1}")
         direction = replace(direction, layers=edit.layers)
-    if edit.target is not None and len(direction.calibration) != 1:
+    slopes = list(direction.calibration.values())
+    if edit.target is not None and (edit.name not in measured or len(slopes) != 1 or slopes[0] <= 0):
         raise UsageError(
             f"nothing here measures {edit.name}, so {edit.name}={edit.target:g} cannot be found",
             remedy=f"give a strength, as in {edit.name}+1",
@@ -71,11 +75,6 @@ def share(edit: Edit, second: float, person: int) -> float:
     near = min(second - begin if begin > 0 else ramp, end - second)
     x = min(near / ramp, 1.0) if ramp > 0 else 1.0
     return x * x * (3 - 2 * x)
-
-
-def regions(moves: Iterable[Move], second: float, person: int) -> tuple[str, ...]:
-    """Where a person's moves show at a time, in order of name."""
-    return tuple(sorted({region(each) for each in moves if not each.is_still and share(each.edit, second, person) > 0}))
 
 
 def offsets(moves: Sequence[Move], seconds: Sequence[float], persons: Sequence[int], slots: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,18 +21,24 @@ def solve(value: Callable[[float], float], wanted: float, slope: float, *, toler
     """The strength in [-REACH, REACH] whose measured `value` is nearest to `wanted`, of those that were tried.
 
     Begins at 0 with `slope` (the calibration's change per unit), then goes by the secant, and by interpolation as soon
-    as two trials lie on either side; ends within `tolerance`, after `tries` measurements, or where the reach ends.
+    as two trials lie on either side; ends within `tolerance`, after `tries` measurements, or where the reach or what
+    can be measured ends. A value of NaN says that nothing can be measured.
     """
     if slope <= 0:
         raise ValueError(f"a direction raises what it is named after, got {slope} per unit")
     tried = [Found(0.0, value(0.0))]
+    if not math.isfinite(tried[0].value):
+        return tried[0]
     for _ in range(tries - 1):
         if abs(wanted - tried[-1].value) <= tolerance:
             break
         strength = max(-REACH, min(REACH, _next(tried, wanted, slope)))
         if any(abs(strength - found.strength) < 1e-3 for found in tried):
             break
-        tried.append(Found(strength, value(strength)))
+        there = value(strength)
+        if not math.isfinite(there):
+            break
+        tried.append(Found(strength, there))
     return min(tried, key=lambda found: abs(wanted - found.value))
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import cv2
 import numpy as np
 
@@ -29,14 +27,16 @@ def is_local(name: str) -> bool:
     return name not in WHOLE
 
 
-def inside(labels: Array, names: Iterable[str]) -> Array:
-    """Where any of the named regions lies, bool [h,w]; a part's surroundings belong to it."""
-    total = np.zeros(labels.shape, bool)
-    for name in names:
-        found = np.isin(labels, REGIONS[name])
-        if is_local(name):
-            reach = max(1, round(GROW * labels.shape[0]))
-            kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-            found = cv2.dilate(found.astype(np.uint8), kernel).astype(bool)
-        total |= found
-    return total
+def order(name: str) -> int:
+    """Where a region's layer lies: the whole face below, its parts above."""
+    return list(REGIONS).index(name)
+
+
+def inside(labels: Array, name: str) -> Array:
+    """Where a region lies, bool [h,w]; a part's surroundings belong to it."""
+    found = np.isin(labels, REGIONS[name])
+    if not is_local(name):
+        return found
+    reach = max(1, round(GROW * labels.shape[0]))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    return cv2.dilate(found.astype(np.uint8), kernel).astype(bool)

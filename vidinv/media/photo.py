@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from vidinv.frames import Array
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 QUALITY = 95  # of JPEG and WebP
+DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")  # Pillow's modes of more than 8 bits
 
 
 @dataclass(frozen=True)
@@ -37,14 +40,23 @@ def check_suffix(path: Path) -> None:
 
 
 def read(path: Path) -> Photo:
-    """The photo, turned upright as its EXIF says. Raises InputUnreadable for what is none."""
+    """The photo, turned upright as its EXIF says, 8 bits a sample. Raises InputUnreadable for what is none.
+
+    A profile of other than RGB samples is dropped, since RGB is what is written; so is EXIF that cannot be parsed.
+    """
     try:
-        with Image.open(path) as file:
-            image = ImageOps.exif_transpose(file)
+        with warnings.catch_warnings(), Image.open(path) as file:
+            warnings.simplefilter("ignore")  # of EXIF that is broken: it is dropped
+            if getattr(file, "n_frames", 1) > 1:
+                raise InputUnreadable(f"{path} is an animation", remedy="give one picture, or a video to vidinv run")
+            exif = _exif(file)
+            image = ImageOps.exif_transpose(file) if exif else file
+            if image.mode in DEEP:
+                raise InputUnreadable(f"{path} has more than 8 bits a sample", remedy="convert it to 8 bits first")
             alpha = np.asarray(image.convert("RGBA").getchannel("A")) if image.has_transparency_data else None
-            rgb = np.ascontiguousarray(np.asarray(image.convert("RGB")))
-            return Photo(rgb, alpha, image.info.get("icc_profile") or b"", image.getexif().tobytes())
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            profile = image.info.get("icc_profile") if image.mode in ("RGB", "RGBA", "P") else None
+            return Photo(np.ascontiguousarray(np.asarray(image.convert("RGB"))), alpha, profile or b"", exif)
+    except (OSError, ValueError, SyntaxError, TypeError, Image.DecompressionBombError) as error:
         raise InputUnreadable(f"{path} is not a readable picture", remedy="give a .jpg, .png or .webp") from error
 
 
@@ -75,7 +87,21 @@ def write(path: Path, photo: Photo, made: dict[str, str]) -> None:
     try:
         image.save(partial, format=kind, **options)
         partial.replace(path)
-    except OSError as error:
-        raise OutputUnwritable(f"cannot write {path}: {error}", remedy="make room, or choose another -o") from error
+    except (OSError, ValueError) as error:  # ValueError: too large, or too much metadata, for that kind of file
+        raise OutputUnwritable(
+            f"cannot write {path}: {error}", remedy="make room, or write a .png elsewhere"
+        ) from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _exif(file: Image.Image) -> bytes:
+    """The file's EXIF without its orientation, as it can be written again; nothing where it cannot be parsed."""
+    try:
+        exif = file.getexif()
+        upright = Image.Exif()
+        upright.load(exif.tobytes())
+        upright.pop(ExifTags.Base.Orientation, None)
+        return upright.tobytes()
+    except (ValueError, TypeError, AttributeError, KeyError, SyntaxError, struct.error):
+        return b""
