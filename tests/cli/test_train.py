@@ -48,7 +48,7 @@ def test_a_recipe_that_cannot_be_exits_2(tmp_path: Path, capsys: pytest.CaptureF
 def test_a_dry_run_prints_the_plan_and_makes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*TRAIN, "-o", str(tmp_path / "t"), "--config", "tiny", "--dry-run", "--offline"]) == 0
     said = capsys.readouterr().out
-    assert "images: 400" in said and "50 turns of 8" in said and "network encoder: 18.5" in said
+    assert "images: 400" in said and "50 turns of 8" in said and "network encoder: 25.0" in said
     assert not (tmp_path / "t").exists()
 
 

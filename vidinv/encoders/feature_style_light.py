@@ -44,9 +44,33 @@ class ResidualBlock(nn.Module):
         return functional.leaky_relu(self.body(x) + self.skip(x), 0.1)
 
 
+class PreActivatedBlock(nn.Module):
+    """x + conv3x3(PReLU(BN(conv3x3(PReLU(BN(x)))))): x itself at first, so that a trained network can grow by it."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.BatchNorm2d(channels),
+            nn.PReLU(channels),
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.PReLU(channels),
+            nn.Conv2d(channels, channels, 3, padding=1),
+        )
+        nn.init.zeros_(self.body[-1].weight)  # type: ignore[arg-type]
+        nn.init.zeros_(self.body[-1].bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x)
+
+
 def _stage(c_in: int, c_out: int, blocks: int) -> nn.Sequential:
     rest = [ResidualBlock(c_out, c_out) for _ in range(blocks - 1)]
     return nn.Sequential(ResidualBlock(c_in, c_out, stride=2), *rest)
+
+
+def _deeper(channels: int, blocks: int) -> nn.Sequential:
+    return nn.Sequential(*(PreActivatedBlock(channels) for _ in range(blocks)))
 
 
 class StyleHead(nn.Module):
@@ -88,6 +112,7 @@ class FeatureStyleLight(Encoder):
         feature_side: int = 16,
         widths: tuple[int, int, int, int, int] = (64, 128, 256, 384, 512),
         blocks: tuple[int, int, int, int] = (2, 3, 2, 1),
+        deeper: tuple[int, int, int] = (2, 3, 2),
         input_size: int = 256,
         rank: int = 48,
     ) -> None:
@@ -105,11 +130,13 @@ class FeatureStyleLight(Encoder):
         )
         self.stage32 = _stage(c64, c32, blocks[0])
         self.stage16 = _stage(c32, c16, blocks[1])
+        self.deeper32, self.deeper16 = _deeper(c32, deeper[0]), _deeper(c16, deeper[1])
         self.stage8 = _stage(c16, c8, blocks[2])
         self.stage4 = _stage(c8, c4, blocks[3])
         self.from8 = nn.Conv2d(c8, c16, 1)
         self.from32 = nn.Conv2d(c32, c16, 3, 2, 1)
         self.decode = ResidualBlock(c16, c16)
+        self.deeper_decode = _deeper(c16, deeper[2])
         self.feature = nn.Conv2d(c16, channels, 3, padding=1)
         self.squeeze = nn.Sequential(nn.Conv2d(c4, 128, 1), nn.PReLU(128))
         self.vector = nn.Sequential(nn.Linear(128 * 16 + c4 + c16, 512), nn.PReLU(512))
@@ -122,12 +149,12 @@ class FeatureStyleLight(Encoder):
         if image.ndim != 4 or image.shape[1] != 3:
             raise ValueError(f"the encoder reads [N,3,S,S] images, got {tuple(image.shape)}")
         x64 = self.stem(functional.pixel_unshuffle(resize(image, self.input_size), self.fold))
-        x32 = self.stage32(x64)
-        x16 = self.stage16(x32)
+        x32 = self.deeper32(self.stage32(x64))
+        x16 = self.deeper16(self.stage16(x32))
         x8 = self.stage8(x16)
         x4 = self.stage4(x8)
         up = functional.interpolate(self.from8(x8), scale_factor=2, mode="bilinear", align_corners=False)
-        feature = self.feature(self.decode(x16 + up + self.from32(x32)))
+        feature = self.feature(self.deeper_decode(self.decode(x16 + up + self.from32(x32))))
         pooled = torch.cat([self.squeeze(x4).flatten(1), x4.mean((2, 3)), x16.mean((2, 3))], 1)
         ws = self.w_avg + self.style(self.vector(pooled)).float()
         return Code(ws, self.f_mean + self.f_std * feature.float(), self.at, space=self.space)
@@ -138,6 +165,7 @@ class Sizes(TypedDict, total=False):
 
     widths: tuple[int, int, int, int, int]
     blocks: tuple[int, int, int, int]
+    deeper: tuple[int, int, int]
     input_size: int
     rank: int
 

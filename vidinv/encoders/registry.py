@@ -14,7 +14,7 @@ from vidinv.generators import mobile_stylegan
 
 ASSETS = Path(__file__).parent.parent / "assets"
 SHIPPED = ASSETS / "feature_style_light.safetensors"
-TINY_SIZES = feature_style_light.Sizes(widths=(8, 16, 16, 16, 16), blocks=(1, 1, 1, 1), rank=4)
+TINY_SIZES = feature_style_light.Sizes(widths=(8, 16, 16, 16, 16), blocks=(1, 1, 1, 1), deeper=(1, 1, 1), rank=4)
 
 
 def _tiny() -> Encoder:
