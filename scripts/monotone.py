@@ -68,7 +68,9 @@ def row(direction: Direction, faces: list[tuple[Tensor, Code]], models: Models, 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="aligned faces")
-    parser.add_argument("--only", action="append", help="this direction; repeatable")
+    parser.add_argument(
+        "--only", action="append", choices=parts.choose("default").measures, help="this direction; repeatable"
+    )
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     backend = parts.choose("default")
@@ -79,7 +81,7 @@ def main() -> None:
             image = next(pictures.crops(path, 1, SIDE, None))
             faces.append((image, models.encoder(image)))
     rows = []
-    for name in track(args.only or directions.names(backend.space), description="directions"):
+    for name in track(args.only or directions.shipped(backend.space), description="directions"):
         rows.append(row(directions.load(name, backend.space), faces, models, measure))
     for found in rows:
         steps = (

@@ -82,7 +82,8 @@ def aimed(moves: Sequence[Move], samples: Sequence[Sample], judge: Judge) -> tup
     """
     found, said = list(moves), dict[int, str]()
     due = [place for place, move in enumerate(moves) if move.edit.target is not None]
-    for place in due * (2 if len(due) > 1 else 1):
+    again = [k for k in due if any(_coincide(moves[k].edit, moves[other].edit) for other in due if other != k)]
+    for place in due + again:
         found[place], warning = _sought(place, found, samples, judge)
         said[place] = warning
     return found, [warning for warning in said.values() if warning]
@@ -97,14 +98,14 @@ def _sought(place: int, moves: Sequence[Move], samples: Sequence[Sample], judge:
     others = [each for k, each in enumerate(moves) if k != place and _coincide(each.edit, edit)]
     whom = f"{edit.name}={edit.target:g} of person {edit.track}"
     if not mine:
-        return _at(move, 0.0), f"{whom}: nobody is seen then"
+        return _lost(move), f"{whom}: nobody is seen then"
 
     def value(strength: float) -> float:
         return judge.value(move.direction.name, mine, [*others, _at(move, strength)])
 
     best = target.solve(value, edit.target, slope, tolerance=TOLERANCE * slope)
     if not math.isfinite(best.value):
-        return _at(move, 0.0), f"{whom} cannot be measured here; nothing was changed"
+        return _lost(move), f"{whom} cannot be measured here; nothing was changed"
     warning = ""
     if abs(best.value - edit.target) > slope / 4:
         warning = f"{whom} is out of reach: {best.value:.3g} {unit} at strength {best.strength:+.2f}"
@@ -114,6 +115,10 @@ def _sought(place: int, moves: Sequence[Move], samples: Sequence[Sample], judge:
 def _coincide(a: Edit, b: Edit) -> bool:
     """Whether two edits are of one person and there at one time."""
     return a.track == b.track and max(a.span[0], b.span[0]) < min(a.span[1], b.span[1])
+
+
+def _lost(move: Move) -> Move:
+    return Move(move.direction, replace(move.edit, strength=0.0, is_lost=True))
 
 
 def _at(move: Move, strength: float, reached: float | None = None) -> Move:
@@ -176,10 +181,12 @@ def remembered(
     """What `find` returns, kept at `path`, so that a job that goes on has the same strengths."""
     if path.exists():
         known = json.loads(path.read_text(encoding="utf-8"))
-        return [_at(move, *at) for move, at in zip(moves, known["found"], strict=True)], known["warnings"]
+        pairs = zip(moves, known["found"], strict=True)
+        return [Move(move.direction, replace(move.edit, **at)) for move, at in pairs], known["warnings"]
     found, warnings = find()
     partial = path.with_suffix(".tmp")
-    kept = {"found": [(move.edit.strength, move.edit.reached) for move in found], "warnings": warnings}
+    named = ("strength", "reached", "is_lost")
+    kept = {"found": [{name: getattr(move.edit, name) for name in named} for move in found], "warnings": warnings}
     partial.write_text(json.dumps(kept), encoding="utf-8")
     partial.replace(path)
     return found, warnings

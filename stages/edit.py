@@ -47,10 +47,12 @@ def layers(
 ) -> tuple[Layer, ...]:
     """The layers of N faces [N,3,S,S] and their codes, each at its (second, person): a layer for every region.
 
+    Moves that never move anything make none.
+
     The whole face comes first, then the head, then its parts; a part keeps the difference of F to itself.
     """
     seconds, persons = zip(*when, strict=True)
-    found = []
+    found, moves = [], [move for move in moves if not move.is_still]
     for name in sorted({plan.region(move) for move in moves}, key=regions.order):
         mine = [move for move in moves if plan.region(move) == name]
         offset = plan.offsets(mine, seconds, persons, code.ws.shape[1])

@@ -10,20 +10,30 @@ from torch import Tensor
 
 from stages.parts import Backend, Models
 from vidinv.config import RunConfig
-from vidinv.errors import NoFaceFound
+from vidinv.errors import InputUnreadable, NoFaceFound
 from vidinv.faces import alignment, pictures
 
 CROP = 256  # pixels
 
 
+def files(paths: Sequence[Path]) -> list[Path]:
+    """The pictures among the paths and in their folders; InputUnreadable where there are none."""
+    found = [path for path in pictures.files(list(paths)) if not pictures.is_clip(path)]
+    if not found:
+        raise InputUnreadable(
+            f"no picture in {', '.join(map(str, paths))}", remedy="give pictures, or a folder of them"
+        )
+    return found
+
+
 def codes(paths: Sequence[Path], backend: Backend, models: Models) -> Tensor:
-    """w+ [N,L,D] of the largest face of every picture among the paths and in their folders, by the encoder alone.
+    """w+ [N,L,D] of the largest face of every picture, by the encoder alone.
 
     Raises InputUnreadable for what is no picture, NoFaceFound for one without a face.
     """
     locate = backend.locator(RunConfig.landmarks)
     found = []
-    for path in (each for each in pictures.files(list(paths)) if not pictures.is_clip(each)):
+    for path in paths:
         rgb = pictures.read(path)
         faces = locate(rgb, 0, None)
         if not len(faces.scores):

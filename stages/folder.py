@@ -64,7 +64,11 @@ class JobFolder:
         partial.replace(record)
 
     def empty(self) -> None:
-        """Remove what an earlier job left, for one that cannot go on from it."""
+        """Remove what a killed job left that cannot be gone on from; UsageError where another job could go on."""
+        if (self.path / "job.json").exists():
+            raise UsageError(
+                f"{self.path} holds an unfinished job", remedy="finish it, or delete the folder to start anew"
+            )
         for entry in self.path.iterdir():
             if entry.name != "lock":
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()

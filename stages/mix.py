@@ -17,7 +17,6 @@ from stages.folder import JobFolder, preview_path
 from stages.request import Request
 from stages.still import Opened
 from vidinv.editing import mixing
-from vidinv.errors import UsageError
 from vidinv.frames import Layer, Work
 from vidinv.media import photo, picture, remux
 from vidinv.media.writer import SEGMENT_SUFFIX, SegmentWriter
@@ -35,10 +34,10 @@ def mix(request: Request, other: Path, rows: Rows | None, share: float, region: 
     with JobFolder(request.output) as folder:
         folder.empty()
         try:
-            one, two = (_opened(replace(request, source=path), folder) for path in (request.source, other))
+            one, two = _opened(request, folder), _opened(_of(request, other), folder)
             models, a, b = one.job.models, still.codes_of(one.work), still.codes_of(two.work)
             assert models is not None
-            taken = _checked(rows or mixing.rows_behind(models.generator, a.at), models.generator.num_ws)
+            taken = rows or mixing.rows_behind(models.generator, a.at)
             with torch.no_grad():
                 mixed = mixing.mix(models.generator, a[:1], b[:1], taken, share)
             work = replace(_first(one.work), layers=(Layer(region, mixed, (1.0,)),))
@@ -62,7 +61,7 @@ def interpolate(
     with JobFolder(request.output) as folder:
         folder.empty()
         try:
-            one, two = (_opened(replace(request, source=path), folder) for path in (request.source, other))
+            one, two = _opened(request, folder), _opened(_of(request, other), folder)
             models, a, b = one.job.models, still.codes_of(one.work)[:1], still.codes_of(two.work)[:1]
             assert models is not None
             count, size = frames(seconds), one.job.request.config.crop
@@ -92,6 +91,11 @@ def frames(seconds: float) -> int:
     return max(2, round(seconds * RATE))
 
 
+def _of(request: Request, other: Path) -> Request:
+    """The request for the other picture: its largest face, whoever was chosen of the first."""
+    return replace(request, source=other, config=replace(request.config, faces="largest"))
+
+
 def _opened(request: Request, folder: JobFolder) -> Opened:
     return still.open_picture(request, [], folder)
 
@@ -104,9 +108,3 @@ def _first(work: Work) -> Work:
         faces, image=faces.image[:1], frame=faces.frame[:1], track=faces.track[:1], to_frame=faces.to_frame[:1]
     )
     return replace(work, faces=kept, codes=work.codes[:1])
-
-
-def _checked(rows: Rows, slots: int) -> Rows:
-    if not 0 <= rows[0] < rows[1] <= slots:
-        raise UsageError(f"w+ has {slots} rows, not {rows[0]}-{rows[1] - 1}", remedy=f"give rows of 0-{slots - 1}")
-    return rows

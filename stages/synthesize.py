@@ -39,7 +39,7 @@ def build(generator: Generator, proxy: Proxy, size: int, reads_inversion: Reads)
 
     def synthesize(works: Iterator[Work]) -> Iterator[Work]:
         for work in works:
-            if work.codes is None or not work.layers:
+            if work.codes is None:
                 yield work
                 continue
             checks, inversions = [], []

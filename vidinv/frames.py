@@ -184,6 +184,7 @@ class Edit:
     strength: float
     target: float | None = None
     reached: float | None = None  # what was measured at the strength that was found for it
+    is_lost: bool = False  # its target could not be sought
     track: int | None = None  # None: every person that is edited
     layers: tuple[int, int] | None = None  # rows first <= l < last of w+; None: the direction's own
     span: tuple[float, float] = (0.0, math.inf)  # seconds from the clip's first frame

@@ -35,6 +35,10 @@ def flat(pictures: torch.Tensor) -> torch.Tensor:
     return torch.ones(len(pictures))
 
 
+def raising(pictures: torch.Tensor) -> torch.Tensor:
+    raise KeyError("boo")
+
+
 def broken(pictures: torch.Tensor) -> float:
     return 1.0
 
@@ -78,6 +82,7 @@ def test_a_strip_shows_seven_strengths_of_every_person(tmp_path: Path) -> None:
         (["--attribute", "redness", *SCORER, "--free-of", "charm"], "nothing here measures 'charm'"),
         (["--attribute", "redness", *SCORER, "--free-of", "redness"], "cannot be free of itself"),
         (["--attribute", "flat", "--scorer", "tests.cli.test_directions_commands:flat"], "is the same on all 20 faces"),
+        (["--attribute", "redness", "--scorer", "tests.cli.test_directions_commands:raising"], "--scorer failed"),
         (["--attribute", "redness", *SCORER, "--region", "toes"], "choose one of face"),
         (["--attribute", "redness", *SCORER, "--device", "gpu"], "choose one of auto"),
     ],
@@ -158,6 +163,7 @@ def test_a_few_pictures_make_a_direction(tmp_path: Path) -> None:
         (["find", "--rows", "3-9"], 2, "FIRST-LAST"),
         (["from-pictures", "a b", "--with", "x", "--without", "y"], 2, "cannot name"),
         (["from-pictures", "frown", "--with", "none", "--without", "none"], 3, "none"),
+        (["from-pictures", "frown", "--with", "README.mp4", "--without", "README.mp4"], 3, "no picture"),
     ],
 )
 def test_what_cannot_be_found_is_one_line(

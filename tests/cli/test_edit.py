@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from stages import parts
 from tests.runs import TINY, left_behind
 from vidinv.cli.main import main
 from vidinv.media import photo
@@ -122,3 +124,25 @@ def test_an_edit_of_a_part_changes_that_part_alone(portrait: Path, tmp_path: Pat
         areas.append(changed.sum())
     assert 0 < areas[1] < 0.5 * areas[0]
     assert report["edits"][0]["region"] == "mouth"
+
+
+def test_what_cannot_be_measured_changes_nothing(
+    portrait: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blind = replace(parts.BACKENDS["tiny"], measure=lambda: lambda images: {"age": np.full(len(images), np.nan)})
+    monkeypatch.setitem(parts.BACKENDS, "tiny", blind)
+    wanted = ["--edit", "age=60", "--blend", "replace", "-o", tmp_path / "out.png"]
+    assert edit(portrait, *wanted, *TINY, *SHOWN) == 0
+    report = json.loads((tmp_path / "out.png.json").read_text())
+    assert "cannot be measured" in report["warnings"][0] and report["edits"][0]["reached"] is None
+    assert np.array_equal(photo.read(tmp_path / "out.png").rgb, photo.read(portrait).rgb)
+
+
+def test_an_edit_of_strength_0_hides_no_value(portrait: Path, tmp_path: Path) -> None:
+    found = []
+    for more in ([], ["--edit", "smile+0@region=head"]):
+        wanted = ["--edit", "age=900@region=mouth", *more, "--blend", "replace", "--overwrite"]
+        assert edit(portrait, *wanted, "-o", tmp_path / "out.png", *TINY, *SHOWN) == 0
+        edits = json.loads((tmp_path / "out.png.json").read_text())["edits"]
+        found.append([each["reached"] for each in edits if each["name"] == "age"])
+    assert found[0] == found[1]

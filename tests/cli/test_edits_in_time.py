@@ -85,6 +85,14 @@ def test_what_cannot_be_edited_is_one_line(
     assert not left_behind(clip.parent, but={"in.mkv"})
 
 
+def test_a_preview_without_an_edit_shows_source_and_inversion(clip: Path, tmp_path: Path) -> None:
+    assert run(clip, "--preview", "-o", tmp_path / "out.mkv", *TINY, *LOSSLESS) == 0
+    panels = frames_of(tmp_path / "out.mkv.preview.mp4")[5][1][0].astype(float)
+    source, inversion, edit = panels[:, :256], panels[:, 256:512], panels[:, 512:]
+    assert source.std() > 5 and inversion.std() > 2 and np.abs(inversion - edit).mean() < 2
+    assert not any(changed(clip, tmp_path / "out.mkv"))
+
+
 def test_codes_that_are_kept_are_of_the_whole_clip(clip: Path, tmp_path: Path) -> None:
     codes, first, second = tmp_path / "c.safetensors", tmp_path / "first.mkv", tmp_path / "second.mkv"
     edit = ["--edit", "age+2@0.25-0.5", "--codes", codes]

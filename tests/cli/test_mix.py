@@ -58,8 +58,8 @@ def test_a_film_begins_with_one_and_ends_with_the_other(pair: tuple[Path, Path],
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["mix", "a.png", "b.png", "-o", "c.png", "--layers", "4-8"], 2, "w+ has 8 rows"),
-        (["mix", "a.png", "b.png", "-o", "c.png", "--layers", "x"], 2, "cannot be read"),
+        (["mix", "a.png", "b.png", "-o", "c.png", "--layers", "4-8"], 2, "FIRST-LAST of 0-7"),
+        (["mix", "a.png", "b.png", "-o", "c.png", "--layers", "x"], 2, "FIRST-LAST"),
         (["mix", "a.png", "b.png", "-o", "c.png", "--region", "toes"], 2, "choose one of face"),
         (["mix", "a.png", "none.png", "-o", "c.png"], 3, "none.png"),
         (["mix", "a.png", "b.png", "-o", "b.png", "--overwrite"], 2, "input itself"),
@@ -80,3 +80,12 @@ def test_what_cannot_be_mixed_is_one_line_and_leaves_nothing(
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1 and said in error
     assert not left_behind(pair[0].parent, but={"a.png", "b.png"})
+
+
+def test_a_film_does_not_take_the_place_of_an_unfinished_job(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    folder = tmp_path / "film.mp4.vidinv"
+    folder.mkdir()
+    (folder / "job.json").write_text("{}")
+    (folder / "segment-00000.nut").write_bytes(b"hours of work")
+    assert main(["interpolate", *map(str, pair), "-o", str(tmp_path / "film.mp4"), *TINY]) == 2
+    assert (folder / "segment-00000.nut").read_bytes() == b"hours of work"

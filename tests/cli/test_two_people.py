@@ -17,6 +17,7 @@ from tests.runs import TINY, frames_of
 from vidinv.cli.main import main
 from vidinv.faces.landmarks import EYE_LEFT, EYE_RIGHT, MOUTH_LEFT, MOUTH_RIGHT, NOSE_TIP
 from vidinv.frames import Array
+from vidinv.media import photo
 
 SHOWN = ["--codec", "lossless", "--set", "mask.residual_good=1", "--set", "mask.residual_bad=2"]
 LATE = 12  # the frame from which the second person is seen: 0.48 s
@@ -97,6 +98,18 @@ def test_codes_of_two_serve_an_edit_of_one(clip: Path, tmp_path: Path) -> None:
     run(clip, tmp_path / "one.mkv", "--edit", "age+1", *codes)
     left, right = moved(clip, tmp_path / "one.mkv")
     assert all(left) and not any(right)
+
+
+def test_a_mix_chooses_of_the_first_picture_alone(clip: Path, tmp_path: Path) -> None:
+    rgb = np.random.default_rng(1).integers(60, 200, (64, 128, 3), np.uint8)
+    for name, corner in (("two", 250), ("one", 5)):
+        rgb[:6, -6:] = corner
+        photo.write(tmp_path / f"{name}.png", photo.Photo(rgb.copy()), {})
+    pictures = [str(tmp_path / f"{name}.png") for name in ("two", "one")]
+    shown = ["-o", str(tmp_path / "mixed.png"), "--faces", "1", *TINY, *SHOWN[2:]]
+    assert main(["mix", *pictures, *shown, "--region", "face"]) == 0
+    changed = (photo.read(tmp_path / "mixed.png").rgb != photo.read(tmp_path / "two.png").rgb).any((0, 2))
+    assert not changed[:66].any() and changed[66:].any()
 
 
 def test_the_report_does_not_depend_on_where_codes_came_from(clip: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from vidinv.editing import unsupervised
+from vidinv.errors import UsageError
 from vidinv.generators import mobile_stylegan
 
 TINY = mobile_stylegan.tiny()
@@ -58,3 +59,8 @@ def test_what_cannot_be_found_is_said() -> None:
         unsupervised.ganspace(TINY, 33)
     with pytest.raises(ValueError, match=r"\[N,L,D\]"):
         unsupervised.exemplars(torch.zeros(2, 8, 32), torch.zeros(2, 7, 32))
+
+
+def test_pictures_that_do_not_differ_make_no_direction() -> None:
+    with pytest.raises(UsageError, match="same codes"):
+        unsupervised.exemplars(torch.ones(2, 8, 32), torch.ones(3, 8, 32))

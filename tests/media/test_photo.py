@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageOps
 
 from vidinv.errors import InputUnreadable, OutputUnwritable, UsageError
 from vidinv.media import photo
@@ -100,3 +100,19 @@ def test_exif_that_cannot_be_read_is_dropped_and_the_picture_is_not(tmp_path: Pa
         photo.write(tmp_path / "again.jpg", found, {"vidinv_edits": "none"})
         seen += found.exif == b""
     assert seen > 0
+
+
+def test_a_cameras_second_view_makes_no_animation(tmp_path: Path) -> None:
+    view = Image.fromarray(RGB)
+    view.save(tmp_path / "phone.jpg", format="MPO", save_all=True, append_images=[view], quality=95, subsampling=0)
+    assert Image.open(tmp_path / "phone.jpg").n_frames == 2
+    assert np.abs(photo.read(tmp_path / "phone.jpg").rgb.astype(int) - RGB).mean() < 12
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_turned_as_pillow_turns_it(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    Image.fromarray(RGB).save(tmp_path / "a.png", exif=exif)
+    wanted = ImageOps.exif_transpose(Image.open(tmp_path / "a.png"))
+    assert np.array_equal(photo.read(tmp_path / "a.png").rgb, np.asarray(wanted))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -91,3 +92,29 @@ def test_a_value_is_sought_where_it_will_be_seen(clip: Path, tmp_path: Path) -> 
     report = run(clip, "age=900", tmp_path / "out.mkv", *hidden)
     (edit,) = report["edits"]
     assert edit["reached"] == pytest.approx(age(clip), abs=0.5) and "out of reach" in report["warnings"][0]
+
+
+class Counting(aim.Judge):
+    """A judge that counts, of faces whose age is 40 and 10 more for every strength."""
+
+    def value(self, name: str, samples: Any, moves: Any) -> float:
+        calls.append(samples[0].person)
+        return 40.0 + 10 * sum(move.edit.strength for move in moves)
+
+
+calls: list[int] = []
+
+
+def test_values_of_two_people_are_sought_once_and_of_one_person_twice() -> None:
+    direction, empty = replace(tiny.direction("age"), calibration={"years": 10.0}), torch.zeros(1, 3, 8, 8)
+    samples = [aim.Sample(person, empty, None) for person in (0, 1)]  # type: ignore[arg-type]
+    judge = Counting(None, None, "replace", None)  # type: ignore[arg-type]
+
+    def moves(*edits: Edit) -> list[Move]:
+        return [Move(direction, edit) for edit in edits]
+
+    calls.clear()
+    found, _ = aim.aimed(moves(Edit("age", 0, 55.0, track=0), Edit("age", 0, 60.0, track=1)), samples, judge)
+    assert [round(move.edit.strength, 3) for move in found] == [1.5, 2.0] and calls.count(0) == calls.count(1) == 2
+    found, _ = aim.aimed(moves(Edit("age", 0, 55.0, track=0), Edit("age", 0.5, track=0)), samples, judge)
+    assert round(found[0].edit.strength, 3) == 1.0  # the other one is on

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -152,7 +151,11 @@ def learn(
         raise UsageError(f"--region {region!r} is not known", remedy=f"choose one of {', '.join(REGIONS)}")
     path = directions.place(attribute, chosen.space, out, overwrite=overwrite)
     wanted = lesson.Lesson(
-        attribute, unit or UNITS.get(attribute, "score"), method, tuple(free_of or ()), _rows(rows, chosen.slots)
+        attribute,
+        unit or UNITS.get(attribute, "score"),
+        method,
+        tuple(free_of or ()),
+        options.rows(rows, "--rows", chosen.slots),
     )
     where = requests.pick_device(device or "auto")
     _pull(chosen.needs + chosen.measuring, offline=offline, accept=accept_licences)
@@ -209,7 +212,7 @@ def find(
     if method not in ("sefa", "ganspace"):
         raise UsageError(f"--method {method!r} is not known", remedy="choose one of sefa, ganspace")
     chosen = parts.choose(backend)
-    where = _rows(rows, chosen.slots) or (0, chosen.slots)
+    where = options.rows(rows, "--rows", chosen.slots) or (0, chosen.slots)
     names = [f"{method}.{number}" for number in range(1, count + 1)]
     paths = [directions.place(name, chosen.space, out, overwrite=overwrite) for name in names]
     _pull(chosen.needs, offline=offline, accept=accept_licences)
@@ -246,11 +249,12 @@ def from_pictures(
 
     chosen = parts.choose(backend)
     path = directions.place(name, chosen.space, out, overwrite=overwrite)
-    where = _rows(rows, chosen.slots) or (0, chosen.slots)
+    where = options.rows(rows, "--rows", chosen.slots) or (0, chosen.slots)
+    listed = [exemplars.files(paths) for paths in (having, lacking)]
     on = requests.pick_device(device or "auto")
     _pull(chosen.needs, offline=offline, accept=accept_licences)
     models = chosen.models(on, "")
-    codes = [exemplars.codes(paths, chosen, models) for paths in (having, lacking)]
+    codes = [exemplars.codes(paths, chosen, models) for paths in listed]
     vector = unsupervised.exemplars(*codes)
     told = f"mean difference of {len(codes[0])} and {len(codes[1])} pictures"
     made = directions.of_vector(name, vector, where, models.generator, origin=told)
@@ -287,18 +291,13 @@ def _measure(backend: Backend, attribute: str, own: Callable[[Any], Any] | None)
         return known
 
     def measure(pictures: Any) -> dict[str, Any]:
-        score = np.asarray(own(pictures), dtype=np.float32)
+        try:
+            score = np.asarray(own(pictures), dtype=np.float32)
+        except Exception as error:  # whatever the user's own function raises
+            what = f"--scorer failed: {type(error).__name__}: {error}"
+            raise UsageError(what, remedy="pictures [N,3,S,S] in [-1,1] go in, N numbers come out") from error
         if score.shape != (len(pictures),):
             raise UsageError(f"--scorer gave {score.shape} for {len(pictures)} pictures", remedy="return one of each")
         return known(pictures) | {attribute: score}
 
     return measure
-
-
-def _rows(text: str | None, slots: int) -> tuple[int, int] | None:
-    if text is None:
-        return None
-    found = re.fullmatch(r"(\d+)-(\d+)", text)
-    if found is None or not int(found[1]) <= int(found[2]) < slots:
-        raise UsageError(f"--rows {text!r} cannot be", remedy=f"write FIRST-LAST of 0-{slots - 1}, as in 4-9")
-    return int(found[1]), int(found[2]) + 1

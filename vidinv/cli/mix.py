@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -32,7 +31,7 @@ def mix(
     *,
     common: options.Job,
 ) -> None:
-    """Give the face of A the style of B: F from A, rows of w+ from B.
+    """Give the face of A the style of B: F from A, rows of w+ from B. --faces chooses of A; of B it is the largest.
 
     Example: vidinv mix a.jpg b.jpg -o mixed.png --layers 8-15
     """
@@ -45,8 +44,8 @@ def mix(
 
     if region not in REGIONS:
         raise UsageError(f"--region {region!r} is not known", remedy=f"choose one of {', '.join(REGIONS)}")
-    rows = _rows(layers)
     request = Request(source, output, resolve(common), overwrite=overwrite, preview=preview)
+    rows = options.rows(layers, "--layers", parts.choose(request.config.backend).slots)
     for each in (request, replace(request, source=other)):
         still.check(each)
     needs = parts.choose(request.config.backend).needs
@@ -79,7 +78,8 @@ def interpolate(
     from stages import mix as mixes
     from stages import parts
     from stages.folder import check_output
-    from stages.request import Request
+    from stages.request import Request, pick_device
+    from vidinv.encoders import encoder_file
     from vidinv.media import photo
     from vidinv.weights import cache
 
@@ -89,19 +89,17 @@ def interpolate(
         photo.read(path)
         check_output(output, path, overwrite)
     config = resolve(common)
-    needs = parts.choose(config.backend).needs
+    chosen = parts.choose(config.backend)
+    pick_device(config.device)
+    if config.encoder:
+        encoder_file.check(Path(config.encoder), chosen.space)
+    needs = chosen.needs
     if needs:
         cache.pull(needs, offline=common.offline, accept=common.accept_licences)
     with progress.show(common.show) as shown:
         shown.phase("interpolate", mixes.frames(seconds))
         mixes.interpolate(Request(source, output, config, overwrite=overwrite), other, seconds, shown.done)
     shown.say(f"made {output}")
-
-
-def _rows(text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
-    found = re.fullmatch(r"(\d{1,3})-(\d{1,3})", text)
-    if found is None or int(found[1]) > int(found[2]):
-        raise UsageError(f"--layers {text!r} cannot be read", remedy="write FIRST-LAST, as in 8-15")
-    return int(found[1]), int(found[2]) + 1
+    if common.json_to is not None:
+        facts = {"from": source.name, "to": other.name, "frames": mixes.frames(seconds), "quality": config.quality}
+        options.write_json({"output": output.name, **facts}, common.json_to)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from vidinv.errors import OutputUnwritable
+from vidinv.errors import OutputUnwritable, UsageError
 
 Faces = Annotated[str | None, typer.Option(metavar="all|largest|N|REF.jpg", help="Which faces.")]
 Quality = Annotated[str | None, typer.Option(metavar="fast|balanced|best", help="Preset.")]
@@ -80,6 +81,16 @@ def of_job(command: Callable[..., None]) -> Callable[..., None]:
     call.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *shared)}
     return call
+
+
+def rows(text: str | None, option: str, slots: int) -> tuple[int, int] | None:
+    """`4-9`, rows of w+ with both ends, as first <= l < last; UsageError for what cannot be of `slots` rows."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d{1,3})-(\d{1,3})", text, re.ASCII)
+    if found is None or not int(found[1]) <= int(found[2]) < slots:
+        raise UsageError(f"{option} {text!r} cannot be", remedy=f"write FIRST-LAST of 0-{slots - 1}, as in 4-9")
+    return int(found[1]), int(found[2]) + 1
 
 
 def write_json(value: Any, target: str) -> None:

@@ -23,8 +23,8 @@ class Move:
 
     @property
     def is_still(self) -> bool:
-        """Whether it never moves anything."""
-        return self.edit.strength == 0 and self.edit.target is None
+        """Whether it never moves anything: of strength 0, also where no strength was found for its target."""
+        return self.edit.strength == 0 and (self.edit.target is None or self.edit.is_lost)
 
 
 def region(entry: Move) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from vidinv.errors import UsageError
 from vidinv.generators.base import Generator
 
 
@@ -45,6 +46,8 @@ def exemplars(with_it: Tensor, without: Tensor) -> Tensor:
     if with_it.ndim != 3 or with_it.shape[1:] != without.shape[1:]:
         raise ValueError(f"expected two of [N,L,D], got {tuple(with_it.shape)}, {tuple(without.shape)}")
     difference = (with_it.double().mean(0) - without.double().mean(0)).mean(0)
+    if not difference.norm() > 1e-6:
+        raise UsageError("the pictures with and without it have the same codes", remedy="give others")
     return (difference / difference.norm()).float()
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, PngImagePlugin
+from PIL import ExifTags, Image, PngImagePlugin
 
 from vidinv.errors import InputUnreadable, OutputUnwritable, UsageError
 from vidinv.frames import Array
@@ -16,6 +16,17 @@ from vidinv.frames import Array
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 QUALITY = 95  # of JPEG and WebP
 DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")  # Pillow's modes of more than 8 bits
+
+# What makes a picture of an EXIF orientation upright.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 @dataclass(frozen=True)
@@ -47,10 +58,11 @@ def read(path: Path) -> Photo:
     try:
         with warnings.catch_warnings(), Image.open(path) as file:
             warnings.simplefilter("ignore")  # of EXIF that is broken: it is dropped
-            if getattr(file, "n_frames", 1) > 1:
+            if file.format != "MPO" and getattr(file, "n_frames", 1) > 1:  # a camera's JPEG may hold a second view
                 raise InputUnreadable(f"{path} is an animation", remedy="give one picture, or a video to vidinv run")
             exif = _exif(file)
-            image = ImageOps.exif_transpose(file) if exif else file
+            turn = _TURNS.get(_orientation(file))
+            image = file if turn is None else file.transpose(turn)
             if image.mode in DEEP:
                 raise InputUnreadable(f"{path} has more than 8 bits a sample", remedy="convert it to 8 bits first")
             alpha = np.asarray(image.convert("RGBA").getchannel("A")) if image.has_transparency_data else None
@@ -93,6 +105,14 @@ def write(path: Path, photo: Photo, made: dict[str, str]) -> None:
         ) from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _orientation(file: Image.Image) -> int:
+    """The EXIF orientation, 1 (upright) where none can be read."""
+    try:
+        return int(file.getexif().get(ExifTags.Base.Orientation, 1))
+    except (ValueError, TypeError, AttributeError, KeyError, SyntaxError, struct.error):
+        return 1
 
 
 def _exif(file: Image.Image) -> bytes:
