@@ -32,11 +32,8 @@ from vidinv.media import photo
 STILL = ("yaw", "pitch", "age", "gender")  # what no edit but their own should change
 
 
-REGIONS = {"bangs": "head", "hair_length": "head", "hair_lightness": "hair"}  # where the others show: the face
-
-
-def made(name: str, method: str, *free_of: str, rows: tuple[int, int] | None = None) -> Lesson:
-    return Lesson(name, UNITS[name], method, free_of, rows)
+def made(name: str, method: str, *free_of: str, rows: tuple[int, int] | None = None, region: str = "face") -> Lesson:
+    return Lesson(name, UNITS[name], method, free_of, rows, region)
 
 
 LESSONS = {
@@ -51,9 +48,9 @@ LESSONS = {
         made("mouth_open", "ridge", *STILL, "smile"),
         made("eyes_open", "ridge", *STILL, "smile", "eyeglasses"),
         made("chubby", "boundary", *STILL, "smile", "mouth_open"),
-        made("bangs", "boundary", *STILL, "smile"),
-        made("hair_length", "boundary", *STILL),
-        made("hair_lightness", "ridge", *STILL),
+        made("bangs", "boundary", *STILL, "smile", region="head"),
+        made("hair_length", "boundary", *STILL, region="head"),
+        made("hair_lightness", "ridge", *STILL, region="hair"),
     )
 }
 LICENCE = "Apache-2.0 (vector); labels by networks with non-commercial terms, generator's teacher non-commercial"
@@ -98,6 +95,12 @@ def stored(path: Path, made: str, make: Callable[[], dict[str, Tensor]]) -> dict
     if known != made:
         raise SystemExit(f"{path} was made with {known}, not with {made}: give another --work")
     return load_file(path)
+
+
+def felt(args: argparse.Namespace, generator: Generator) -> dict[str, Tensor]:
+    """The gradients of age and ArcFace, from the work folder or taken now."""
+    count = args.gradients
+    return stored(args.work / "age-gradients.safetensors", f"{count} samples", lambda: age_gradients(count, generator))
 
 
 def table(page: Path, models: parts.Models, space: str) -> None:
@@ -149,24 +152,19 @@ def main() -> None:
     generator = studio.generator
     read = stored(args.work / "readings.safetensors", f"{args.samples} samples", lambda: measured(args.samples, studio))
     readings = Readings(read["w"], dict(zip(UNITS, read["scores"].T, strict=True)))
-    fresh, spreads = lesson.samples(generator, args.calibration, seed=12), lesson.spreads(readings)
+    fresh = lesson.samples(generator, args.calibration, seed=12)
     for name in args.only or LESSONS:
         entry = LESSONS[name]
-        if args.again:
-            direction = directions.load(name, generator.space)
-        elif name == "age":
-            felt = stored(
-                args.work / "age-gradients.safetensors",
-                f"{args.gradients} samples",
-                lambda: age_gradients(args.gradients, generator),
+        if args.again or name == "age":
+            direction = (
+                directions.load(name, generator.space)
+                if args.again
+                else age(readings, felt(args, generator), generator)
             )
-            direction = age(readings, felt, generator)
+            done = lesson.calibrate(direction, entry.unit, studio, fresh, lesson.spreads_of(readings))
         else:
-            direction = lesson.fit(entry, readings, lesson.others(entry, LESSONS, readings), generator)
-            direction = replace(direction, region=REGIONS.get(name, "face"))
-        if entry.rows is None and not args.again:
-            direction = lesson.choose_rows(direction, studio, fresh[:8], spreads)
-        done = lesson.calibrate(replace(direction, licence=LICENCE), entry.unit, studio, fresh, spreads)
+            done = lesson.learned(entry, LESSONS, readings, studio, fresh)
+        done = replace(done, licence=LICENCE)
         leak = sorted(done.leak.items(), key=lambda item: -abs(item[1]))[:4]
         print(directions.write(done, args.out).name, done.layers, done.calibration, done.kept, leak, flush=True)
     if args.table is not None:

@@ -19,9 +19,10 @@ from rich.progress import track
 from torch import Tensor
 
 from stages import parts
-from stages.parts import Measure, Models
+from stages.parts import Models
 from vidinv.editing import directions, feature_edit
 from vidinv.editing.directions import Direction
+from vidinv.editing.lesson import Measure
 from vidinv.faces import pictures
 from vidinv.frames import Array, Code
 

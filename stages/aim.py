@@ -14,9 +14,10 @@ from torch import Tensor
 
 from stages import align, blend, inversion, parts, synthesize
 from stages import edit as edits
-from stages.parts import Measure, Models
+from stages.parts import Backend, Models
 from vidinv.config import MaskConfig, RunConfig
 from vidinv.editing import plan, target
+from vidinv.editing.lesson import Measure
 from vidinv.editing.plan import Move
 from vidinv.frames import Analysis, Array, Code, Edit
 
@@ -37,6 +38,11 @@ class Sample:
 def is_due(moves: Iterable[Move]) -> bool:
     """Whether some move names a value whose strength is not known."""
     return any(move.edit.target is not None for move in moves)
+
+
+def needs(backend: Backend, moves: Iterable[Move]) -> tuple[str, ...]:
+    """The parts of a job's networks, with those that measure where a value is sought."""
+    return backend.needs + (backend.measuring if is_due(moves) else ())
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,12 @@ class Judge:
         inversion = draw(code)[0] if self.mode == "residual" else sample.image[0]
         delta, _ = blend.layered(sample.image[0], inversion, shown, self.mode, confidence)
         return (sample.image + 2 * torch.from_numpy(delta).permute(2, 0, 1)).clamp(-1, 1)
+
+
+def judge(models: Models, moves: Sequence[Move], config: RunConfig) -> Judge:
+    """The judge of a job with these moves."""
+    measure = parts.choose(config.backend).measure()
+    return Judge(models, measure, blend.mode_of(config.blend, [move.direction for move in moves]), config.mask)
 
 
 def aimed(moves: Sequence[Move], samples: Sequence[Sample], judge: Judge) -> tuple[list[Move], list[str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from stages.align import quad_rect
 from stages.graph import Stage
 from stages.parts import Parse
 from vidinv.config import MaskConfig
+from vidinv.editing.directions import Direction
 from vidinv.faces import alignment, regions
 from vidinv.faces.parser import SKIN
 from vidinv.frames import Array, Colour, Layer, Mask, Planes, Rect, Work
@@ -92,6 +93,13 @@ def layered(
         below = picture
         where = np.maximum(where, (weight > 1 / 1024).astype(np.float32))
     return (canvas - source).permute(1, 2, 0).numpy() / 2, where
+
+
+def mode_of(asked: str, directions: Iterable[Direction]) -> str:
+    """The blend mode: the one asked for, or for "auto" replace as soon as one direction needs it."""
+    if asked != "auto":
+        return asked
+    return "replace" if any(direction.blend == "replace" for direction in directions) else "residual"
 
 
 def add(planes: Planes, colour: Colour, to_frame: Array, delta: Array, alpha: Array) -> tuple[Planes, Rect | None]:

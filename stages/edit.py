@@ -53,12 +53,14 @@ def layers(
     """
     seconds, persons = zip(*when, strict=True)
     found, moves = [], [move for move in moves if not move.is_still]
+    labels: Array | None = None
     for name in sorted({plan.region(move) for move in moves}, key=regions.order):
         mine = [move for move in moves if plan.region(move) == name]
         offset = plan.offsets(mine, seconds, persons, code.ws.shape[1])
         where = None
         if code.feature is not None and regions.is_local(name) and offset.any():
-            where = _cells(parse(images, PARSED), name, code.feature.shape[-1])
+            labels = parse(images, PARSED) if labels is None else labels
+            where = _cells(labels, name, code.feature.shape[-1])
         code = feature_edit.shift(generator, code, offset, where)
         found.append(Layer(name, code, tuple(plan.presence(mine, *each) for each in when)))
     return tuple(found)

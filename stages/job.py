@@ -164,8 +164,7 @@ def _aimed(
 ) -> tuple[Moves, list[str]]:
     """The moves with a strength where one named a value, and what could not be reached."""
     config = request.config
-    measure = parts.choose(config.backend).measure()
-    judge = aim.Judge(models, measure, render.blend_mode(config.blend, moves), config.mask)
+    judge = aim.judge(models, moves, config)
 
     def find() -> tuple[Moves, list[str]]:
         samples = []

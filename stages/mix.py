@@ -13,12 +13,12 @@ import torch
 
 from stages import reencode, render, result, still, synthesize
 from stages.clock import Clock
-from stages.folder import JobFolder, preview_path
+from stages.folder import JobFolder
 from stages.request import Request
 from stages.still import Opened
 from vidinv.editing import mixing
 from vidinv.frames import Layer, Work
-from vidinv.media import photo, picture, remux
+from vidinv.media import picture, remux
 from vidinv.media.writer import SEGMENT_SUFFIX, SegmentWriter
 
 RATE = 25  # frames a second
@@ -44,10 +44,7 @@ def mix(request: Request, other: Path, rows: Rows | None, share: float, region: 
             work = still.through(render.drawing(one.job, models, "replace"), work)
             how = f"rows {taken[0]}-{taken[1] - 1} of w+ by {share:g} from {other.name}"
             made = result.made_by(one.job) | {"vidinv_edits": f"mix: {how}"}
-            if request.preview:
-                picture.write(folder.path / "preview.png", still.sheet(work))
-                (folder.path / "preview.png").replace(preview_path(request.output))
-            photo.write(request.output, replace(one.photo, rgb=still.rgb_of(work)), made)
+            still.write(request, folder, one.photo, work, made)
             edits = [{"name": "mix", "from": other.name, "layers": list(taken), "strength": share, "region": region}]
             return result.write_report(one.job, 1, still.rows_of(work), clock.spent(), [], edits)
         finally:

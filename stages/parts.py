@@ -18,7 +18,7 @@ from stages.encode import Refine
 from vidinv.config import Effort
 from vidinv.editing import directions, refine
 from vidinv.editing.directions import Direction
-from vidinv.editing.lesson import Studio
+from vidinv.editing.lesson import Measure, Studio
 from vidinv.editing.refine import Guides, Trace
 from vidinv.encoders import encoder_file
 from vidinv.encoders import registry as encoders
@@ -47,7 +47,6 @@ class Found:
 # RGB uint8 [H,W,3], clockwise rotation for display, boxes [N,4] already known (None: detect) -> faces
 Locate = Callable[[Array, int, "Array | None"], Found]
 Embed = Callable[[torch.Tensor], Array]  # [N,3,S,S] in [-1,1] -> [N,D], L2-normalised
-Measure = Callable[[torch.Tensor], dict[str, Array]]  # [N,3,S,S] in [-1,1] -> attribute -> [N]
 Parse = Callable[[torch.Tensor, int], Array]  # images, size -> labels uint8 [N,size,size], of parser.CLASSES
 
 

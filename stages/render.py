@@ -103,7 +103,9 @@ def editing(job: Prepared, models: parts.Models) -> list[tuple[str, graph.Stage]
     edits = edits_faces(job.moves)
     if job.request.only_codes or not (edits or job.request.preview):
         return []
-    mode = blend_mode(job.request.config.blend, job.moves) if edits else "residual"  # of nothing: the source itself
+    mode = "residual"  # of nothing: the source itself
+    if edits:
+        mode = blend.mode_of(job.request.config.blend, [move.direction for move in job.moves])
     return [
         ("edit", edit.build(models.generator, models.parse, job.moves, job.analysis)),
         *drawing(job, models, mode),
@@ -138,10 +140,3 @@ def inverting(job: Prepared, models: parts.Models, resume: int) -> list[tuple[st
     if codes is not None:
         stages.append(("keep", inversion.keep(codes, inversion.rows(job.analysis.tracks, config.crop))))
     return stages
-
-
-def blend_mode(asked: str, moves: Moves) -> str:
-    """The blend mode: the one asked for, or for "auto" replace as soon as one direction needs it."""
-    if asked != "auto":
-        return asked
-    return "replace" if any(move.direction.blend == "replace" for move in moves) else "residual"

@@ -61,8 +61,7 @@ def check(request: Request) -> tuple[Moves, VideoInfo]:
     """
     moves = parse_moves(request.config.edits, request.config.backend)
     _check_options(request)
-    if request.config.encoder:
-        encoder_file.check(Path(request.config.encoder), parts.choose(request.config.backend).space)
+    check_networks(request.config)
     if not request.source.exists():
         raise InputUnreadable(f"{request.source} does not exist", remedy="check the path")
     info = probe(request.source)
@@ -109,7 +108,13 @@ def _check_options(request: Request) -> None:
     for path in files:
         if files.count(path) > 1:
             raise UsageError(f"{path.name} would be written twice over", remedy="choose another -o or --codes")
-    pick_device(request.config.device)
+
+
+def check_networks(config: RunConfig) -> None:
+    """Raise UsageError for a device that is not here, or an encoder's file that does not fit the generator."""
+    pick_device(config.device)
+    if config.encoder:
+        encoder_file.check(Path(config.encoder), parts.choose(config.backend).space)
 
 
 def settle(config: RunConfig, recorded: Path) -> RunConfig:

@@ -110,8 +110,7 @@ def installed() -> dict[str, str]:
 
 def weights(job: Prepared) -> dict[str, str]:
     """Part -> sha256 of the archive it came from; of the user's own encoder its file's."""
-    backend = parts.choose(job.request.config.backend)
-    needs = backend.needs + (backend.measuring if aim.is_due(job.moves) else ())
+    needs = aim.needs(parts.choose(job.request.config.backend), job.moves)
     fetched = {name: catalog.CATALOG[name].archive_sha256 for name in needs}
     return fetched | ({"encoder": job.encoder} if job.encoder else {})
 

@@ -19,7 +19,6 @@ from stages.clock import Clock
 from stages.folder import JobFolder, check_output, preview_path
 from stages.graph import Stage
 from stages.request import Moves, Request
-from vidinv.encoders import encoder_file
 from vidinv.errors import UsageError
 from vidinv.frames import Array, Code, Colour, Edit, FrameBatch, Planes, Shot, Work
 from vidinv.generators.ops import resize
@@ -51,9 +50,7 @@ def check(request: Request) -> Moves:
     photo.check_suffix(request.output)
     photo.read(request.source)
     check_output(request.output, request.source, request.overwrite)
-    requests.pick_device(request.config.device)
-    if request.config.encoder:
-        encoder_file.check(Path(request.config.encoder), parts.choose(request.config.backend).space)
+    requests.check_networks(request.config)
     return moves
 
 
@@ -73,13 +70,19 @@ def edit(request: Request) -> dict[str, Any]:
             job = replace(opened.job, moves=moves)
             assert job.models is not None
             work = through(render.editing(job, job.models), opened.work)
-            if request.preview and work.edit is not None:
-                picture.write(folder.path / "preview.png", sheet(work))
-                (folder.path / "preview.png").replace(preview_path(request.output))
-            photo.write(request.output, replace(opened.photo, rgb=rgb_of(work)), result.made_by(job))
+            write(request, folder, opened.photo, work, result.made_by(job))
             return result.write_report(job, 1, rows_of(work), clock.spent(), warnings)
         finally:
             folder.delete()
+
+
+def write(request: Request, folder: JobFolder, known: Photo, work: Work, made: dict[str, str]) -> None:
+    """Write the edited picture, and its preview where one is asked for. Raises OutputUnwritable."""
+    if request.preview and work.edit is not None:
+        partial = folder.path / "preview.png"
+        picture.write(partial, sheet(work))
+        partial.replace(preview_path(request.output))
+    photo.write(request.output, replace(known, rgb=rgb_of(work)), made)
 
 
 def open_picture(request: Request, moves: Moves, folder: JobFolder) -> Opened:
@@ -135,14 +138,12 @@ def _aimed(opened: Opened) -> tuple[Moves, list[str]]:
     if not aim.is_due(job.moves):
         return job.moves, []
     assert work.faces is not None and job.models is not None
-    codes, config = codes_of(work), job.request.config
+    codes = codes_of(work)
     samples = [
         aim.Sample(person, work.faces.image[n : n + 1], codes[n : n + 1])
         for n, person in enumerate(work.faces.track.tolist())
     ]
-    mode = render.blend_mode(config.blend, job.moves)
-    judge = aim.Judge(job.models, parts.choose(config.backend).measure(), mode, config.mask)
-    return aim.aimed(job.moves, samples, judge)
+    return aim.aimed(job.moves, samples, aim.judge(job.models, job.moves, job.request.config))
 
 
 def rows_of(work: Work) -> list[dict[str, Any]]:

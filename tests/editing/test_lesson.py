@@ -58,7 +58,7 @@ def test_the_attribute_is_found_freed_and_calibrated(readings: Readings, method:
     glow = lesson.normal(Lesson("glow", ""), readings)
     assert abs(float(direction.vector @ glow)) < 1e-5
     assert float(direction.vector @ AGE) > 0.6
-    fresh, spreads = lesson.samples(TINY, 6, seed=9), lesson.spreads(readings)
+    fresh, spreads = lesson.samples(TINY, 6, seed=9), lesson.spreads_of(readings)
     done = lesson.calibrate(direction, "years", STUDIO, fresh, spreads)
     step = direction.deviation * direction.vector
     assert done.calibration["years"] == pytest.approx(10 * float(step @ AGE), rel=0.02)  # 200 / 20
@@ -70,7 +70,7 @@ def test_the_rows_are_those_where_it_works_and_leaks_least(readings: Readings) -
     direction = lesson.fit(Lesson("age", "years", "ridge"), readings, [], TINY)
     entangled = torch.nn.functional.normalize(AGE + GLOW, dim=0)
     blended = direction.__class__(**{**direction.__dict__, "vector": entangled})
-    found = lesson.choose_rows(blended, STUDIO, lesson.samples(TINY, 6, seed=9), lesson.spreads(readings))
+    found = lesson.choose_rows(blended, STUDIO, lesson.samples(TINY, 6, seed=9), lesson.spreads_of(readings))
     assert found.layers == (0, 4)  # age lies there; the rows after it would only add glow
 
 
@@ -80,7 +80,7 @@ def test_what_is_not_known_is_left_out(readings: Readings) -> None:
     holes = Readings(readings.w, {**readings.scores, "age": score})
     assert len(holes.known("age").w) == 600 and len(holes.known("glow").w) == 1200
     assert float(lesson.normal(Lesson("age", "", "ridge"), holes) @ AGE) > 0.6
-    assert np.isfinite(lesson.spreads(holes)["age"])
+    assert np.isfinite(lesson.spreads_of(holes)["age"])
 
 
 def test_a_rare_attribute_is_learned_from_means(readings: Readings) -> None:

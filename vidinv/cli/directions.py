@@ -6,7 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,14 +16,31 @@ from vidinv.cli import options, progress
 from vidinv.errors import UsageError
 
 if TYPE_CHECKING:
-    from stages.parts import Backend, Measure
+    from stages.parts import Backend
+    from vidinv.editing.lesson import Measure
 
 app = typer.Typer(help="The directions of the latent space: list, show, learn, find.", no_args_is_help=True)
 Name = Annotated[str, typer.Option(metavar="NAME", help="Generator and encoder.")]
 LICENCE = "yours, as far as the labels' and the generator's terms allow (the default parts: non-commercial)"
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a direction of that name.")]
-Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Default: beside the weights.")]
 METHODS = ("ridge", "boundary", "difference")
+
+
+@dataclass(frozen=True)
+class Making:
+    """What every command that makes directions takes: where they go, and where the networks come from."""
+
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Default: beside the weights.")] = None
+    overwrite: options.Overwrite = False
+    backend: Name = "default"
+    offline: options.Offline = False
+    accept_licences: options.AcceptLicences = False
+    debug: options.Debug = False
+
+    def have(self, needs: tuple[str, ...]) -> None:
+        """Have these parts in the cache."""
+        from vidinv.weights import cache
+
+        cache.need(needs, offline=self.offline, accept=self.accept_licences)
 
 
 @app.callback()
@@ -73,7 +90,7 @@ def show(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="PNG", help="The strip.")],
     people: Annotated[int, typer.Option(help="Synthetic people, a row each.", min=1, max=12)] = 3,
     seed: Annotated[int, typer.Option(help="Which people.")] = 5,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a picture that exists.")] = False,
+    overwrite: options.Overwrite = False,
     backend: Name = "default",
     device: options.Device = None,
     offline: options.Offline = False,
@@ -88,18 +105,20 @@ def show(
     from stages import request as requests
     from stages.folder import check_output
     from vidinv.media import photo
+    from vidinv.weights import cache
 
     photo.check_suffix(output)
     check_output(output, output.parent, overwrite)
     chosen = parts.choose(backend)
     direction = chosen.direction(name)
-    _pull(chosen.needs, offline=offline, accept=accept_licences)
+    cache.need(chosen.needs, offline=offline, accept=accept_licences)
     models = chosen.models(requests.pick_device(device or "auto"), "")
     photo.write(output, photo.Photo(strip.draw(models, direction, people, seed)), {"vidinv_direction": name})
     typer.echo(f"made {output}: {name} at {', '.join(f'{s:+g}' for s in strip.STRENGTHS)}")
 
 
 @app.command("learn")
+@options.grouped
 def learn(
     attribute: Annotated[str, typer.Option("--attribute", metavar="NAME", help="What the direction raises.")],
     scorer: Annotated[
@@ -116,14 +135,10 @@ def learn(
     trials: Annotated[int, typer.Option(help="Faces that rows and calibration are measured on.", min=2)] = 12,
     seed: Annotated[int, typer.Option(help="Which faces.")] = 11,
     region: Annotated[str, typer.Option(metavar="NAME", help="Where it shows: face, head, hair, mouth, ...")] = "face",
-    out: Out = None,
-    overwrite: Overwrite = False,
-    backend: Name = "default",
     device: options.Device = None,
-    offline: options.Offline = False,
-    accept_licences: options.AcceptLicences = False,
     progress_as: options.Show = None,
-    debug: options.Debug = False,
+    *,
+    common: Making,
 ) -> None:
     """Learn a direction from the generator's own faces and a score of each, calibrate it, and keep it for edits.
 
@@ -135,7 +150,7 @@ def learn(
     from vidinv.faces.meter import UNITS
     from vidinv.faces.regions import REGIONS
 
-    chosen = parts.choose(backend)
+    chosen = parts.choose(common.backend)
     if method not in METHODS:
         raise UsageError(f"--method {method!r} is not known", remedy=f"choose one of {', '.join(METHODS)}")
     own = None if scorer is None else _function(scorer)
@@ -149,32 +164,28 @@ def learn(
         raise UsageError(f"{attribute} cannot be free of itself", remedy="leave that --free-of out")
     if region not in REGIONS:
         raise UsageError(f"--region {region!r} is not known", remedy=f"choose one of {', '.join(REGIONS)}")
-    path = directions.place(attribute, chosen.space, out, overwrite=overwrite)
+    path = directions.place(attribute, chosen.space, common.out, overwrite=common.overwrite)
     wanted = lesson.Lesson(
         attribute,
         unit or UNITS.get(attribute, "score"),
         method,
         tuple(free_of or ()),
         options.rows(rows, "--rows", chosen.slots),
+        region,
     )
     where = requests.pick_device(device or "auto")
-    _pull(chosen.needs + chosen.measuring, offline=offline, accept=accept_licences)
+    common.have(chosen.needs + chosen.measuring)
     studio = parts.studio(chosen, where, _measure(chosen, attribute, own))
     with progress.show(progress_as) as shown:
         shown.phase("faces", samples)
         readings = lesson.read(studio, lesson.samples(studio.generator, samples, seed), shown.done)
-        fresh, spreads = lesson.samples(studio.generator, trials, seed + 1), lesson.spreads(readings)
-        if attribute not in spreads:
+        known_spreads = lesson.spreads_of(readings)
+        if attribute not in known_spreads:
             raise UsageError(f"{attribute} is the same on all {samples} faces", remedy="choose another scorer")
-        others = [name for name in wanted.free_of if name in spreads]
-        direction = lesson.fit(
-            wanted, readings, lesson.others(replace(wanted, free_of=tuple(others)), {}, readings), studio.generator
-        )
-        if wanted.rows is None:
-            shown.phase("rows", 0)
-            direction = lesson.choose_rows(direction, studio, fresh, spreads)
+        wanted = replace(wanted, free_of=tuple(name for name in wanted.free_of if name in known_spreads))
         shown.phase("calibration", 0)
-        direction = lesson.calibrate(direction, wanted.unit, studio, fresh, spreads)
+        fresh = lesson.samples(studio.generator, trials, seed + 1)
+        direction = lesson.learned(wanted, {}, readings, studio, fresh)
         ((of, change),) = direction.calibration.items()
         if not change > 0:
             raise UsageError(
@@ -182,24 +193,21 @@ def learn(
                 remedy="give more --samples, fewer --free-of, or another --method",
             )
         told = f"{direction.origin}, seed {seed}" + (f", scored by {scorer}" if scorer else "")
-        directions.save(replace(direction, region=region, origin=told, licence=LICENCE), path)
+        directions.save(replace(direction, origin=told, licence=LICENCE), path)
         first, last = direction.layers
         shown.say(f"made {path}: {attribute}+1 is {change:+.3g} {of}, rows {first}-{last - 1}")
 
 
 @app.command("find")
+@options.grouped
 def find(
     method: Annotated[
         str, typer.Option(metavar="sefa|ganspace", help="SeFa's closed form, or components of w.")
     ] = "sefa",
     count: Annotated[int, typer.Option(help="How many, the strongest first.", min=1, max=32)] = 5,
     rows: Annotated[str | None, typer.Option(metavar="FIRST-LAST", help="Rows of w+; all if not given.")] = None,
-    out: Out = None,
-    overwrite: Overwrite = False,
-    backend: Name = "default",
-    offline: options.Offline = False,
-    accept_licences: options.AcceptLicences = False,
-    debug: options.Debug = False,
+    *,
+    common: Making,
 ) -> None:
     """Find directions that nobody labelled: sefa.1, sefa.2, ... Look at them with `directions show`.
 
@@ -211,11 +219,11 @@ def find(
 
     if method not in ("sefa", "ganspace"):
         raise UsageError(f"--method {method!r} is not known", remedy="choose one of sefa, ganspace")
-    chosen = parts.choose(backend)
+    chosen = parts.choose(common.backend)
     where = options.rows(rows, "--rows", chosen.slots) or (0, chosen.slots)
     names = [f"{method}.{number}" for number in range(1, count + 1)]
-    paths = [directions.place(name, chosen.space, out, overwrite=overwrite) for name in names]
-    _pull(chosen.needs, offline=offline, accept=accept_licences)
+    paths = [directions.place(name, chosen.space, common.out, overwrite=common.overwrite) for name in names]
+    common.have(chosen.needs)
     generator = registry.load(chosen.generator)
     by_rows = method == "sefa"
     found = unsupervised.sefa(generator, where, count) if by_rows else unsupervised.ganspace(generator, count)
@@ -226,18 +234,15 @@ def find(
 
 
 @app.command("from-pictures")
+@options.grouped
 def from_pictures(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What to call it.")],
     having: Annotated[list[Path], typer.Option("--with", metavar="PATH", help="Pictures, or folders, that have it.")],
     lacking: Annotated[list[Path], typer.Option("--without", metavar="PATH", help="And that have it not.")],
     rows: Annotated[str | None, typer.Option(metavar="FIRST-LAST", help="Rows of w+; all if not given.")] = None,
-    out: Out = None,
-    overwrite: Overwrite = False,
-    backend: Name = "default",
     device: options.Device = None,
-    offline: options.Offline = False,
-    accept_licences: options.AcceptLicences = False,
-    debug: options.Debug = False,
+    *,
+    common: Making,
 ) -> None:
     """Learn a direction from a few of your own pictures: the difference of their mean codes.
 
@@ -247,25 +252,18 @@ def from_pictures(
     from stages import request as requests
     from vidinv.editing import directions, unsupervised
 
-    chosen = parts.choose(backend)
-    path = directions.place(name, chosen.space, out, overwrite=overwrite)
+    chosen = parts.choose(common.backend)
+    path = directions.place(name, chosen.space, common.out, overwrite=common.overwrite)
     where = options.rows(rows, "--rows", chosen.slots) or (0, chosen.slots)
     listed = [exemplars.files(paths) for paths in (having, lacking)]
     on = requests.pick_device(device or "auto")
-    _pull(chosen.needs, offline=offline, accept=accept_licences)
+    common.have(chosen.needs)
     models = chosen.models(on, "")
     codes = [exemplars.codes(paths, chosen, models) for paths in listed]
     vector = unsupervised.exemplars(*codes)
     told = f"mean difference of {len(codes[0])} and {len(codes[1])} pictures"
     made = directions.of_vector(name, vector, where, models.generator, origin=told)
     typer.echo(f"made {directions.save(replace(made, licence=LICENCE), path)}: {told}")
-
-
-def _pull(needs: tuple[str, ...], *, offline: bool, accept: bool) -> None:
-    from vidinv.weights import cache
-
-    if needs:
-        cache.pull(needs, offline=offline, accept=accept)
 
 
 def _function(where: str) -> Callable[[Any], Any]:
@@ -298,6 +296,6 @@ def _measure(backend: Backend, attribute: str, own: Callable[[Any], Any] | None)
             raise UsageError(what, remedy="pictures [N,3,S,S] in [-1,1] go in, N numbers come out") from error
         if score.shape != (len(pictures),):
             raise UsageError(f"--scorer gave {score.shape} for {len(pictures)} pictures", remedy="return one of each")
-        return known(pictures) | {attribute: score}
+        return {**known(pictures), attribute: score}
 
     return measure

@@ -9,21 +9,19 @@ import typer
 
 from vidinv import config as configs
 from vidinv.cli import options, progress
-from vidinv.cli.run import resolve
+from vidinv.cli.run import resolve, tell
 from vidinv.errors import UsageError
 
 
-@options.of_job
+@options.grouped
 def edit(
     source: Annotated[Path, typer.Argument(metavar="IMAGE", help="The picture.")],
     edits: options.Edits = None,
     track: options.Tracks = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Default: IMAGE's name with .edited.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")] = False,
+    overwrite: options.Overwrite = False,
     blend: options.Blend = None,
-    preview: Annotated[
-        bool, typer.Option("--preview", help="Also write source, inversion, edit side by side.")
-    ] = False,
+    preview: options.Preview = False,
     *,
     common: options.Job,
 ) -> None:
@@ -34,7 +32,6 @@ def edit(
     from stages import aim, parts, still
     from stages.request import Request
     from vidinv.editing import grammar
-    from vidinv.report import summary
     from vidinv.weights import cache
 
     wanted = [*(edits or []), *map(grammar.of_person, track or [])]
@@ -43,15 +40,12 @@ def edit(
         raise UsageError("nothing to edit", remedy="say what, as in --edit age+2")
     target = output or source.with_name(f"{source.stem}.edited{source.suffix}")
     request = Request(source, target, resolved, overwrite=overwrite, preview=preview)
-    moves, backend = still.check(request), parts.choose(resolved.backend)
-    needs = backend.needs + (backend.measuring if aim.is_due(moves) else ())
-    if needs:
-        cache.pull(needs, offline=common.offline, accept=common.accept_licences)
+    needs = aim.needs(parts.choose(resolved.backend), still.check(request))
+    cache.need(needs, offline=common.offline, accept=common.accept_licences)
     with progress.show(common.show) as shown:
         shown.phase("edit", 1)
         report = still.edit(request)
         shown.done(1)
-    for line in summary.lines(report, request.writes()):
-        shown.say(line)
+    tell(report, request.writes(), shown)
     if common.json_to is not None:
         options.write_json(report, common.json_to)

@@ -11,7 +11,7 @@ from vidinv.cli import options, progress
 from vidinv.cli.run import perform, resolve
 
 
-@options.of_job
+@options.grouped
 def invert(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A picture or a video.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The codes (.safetensors).")],

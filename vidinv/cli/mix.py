@@ -9,13 +9,11 @@ from typing import Annotated
 import typer
 
 from vidinv.cli import options, progress
-from vidinv.cli.run import resolve
+from vidinv.cli.run import resolve, tell
 from vidinv.errors import UsageError
 
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
 
-
-@options.of_job
+@options.grouped
 def mix(
     source: Annotated[Path, typer.Argument(metavar="A", help="The picture that is kept.")],
     other: Annotated[Path, typer.Argument(metavar="B", help="The picture whose style is taken.")],
@@ -26,8 +24,8 @@ def mix(
     ] = None,
     share: Annotated[float, typer.Option(help="How far towards B.", min=0, max=1)] = 1.0,
     region: Annotated[str, typer.Option(metavar="NAME", help="Where it shows: face, head, hair, ...")] = "head",
-    overwrite: Overwrite = False,
-    preview: Annotated[bool, typer.Option("--preview", help="Also write source, inversion, mix side by side.")] = False,
+    overwrite: options.Overwrite = False,
+    preview: options.Preview = False,
     *,
     common: options.Job,
 ) -> None:
@@ -39,7 +37,6 @@ def mix(
     from stages import parts, still
     from stages.request import Request
     from vidinv.faces.regions import REGIONS
-    from vidinv.report import summary
     from vidinv.weights import cache
 
     if region not in REGIONS:
@@ -48,26 +45,23 @@ def mix(
     rows = options.rows(layers, "--layers", parts.choose(request.config.backend).slots)
     for each in (request, replace(request, source=other)):
         still.check(each)
-    needs = parts.choose(request.config.backend).needs
-    if needs:
-        cache.pull(needs, offline=common.offline, accept=common.accept_licences)
+    cache.need(parts.choose(request.config.backend).needs, offline=common.offline, accept=common.accept_licences)
     with progress.show(common.show) as shown:
         shown.phase("mix", 1)
         report = mixes.mix(request, other, rows, share, region)
         shown.done(1)
-    for line in summary.lines(report, request.writes()):
-        shown.say(line)
+    tell(report, request.writes(), shown)
     if common.json_to is not None:
         options.write_json(report, common.json_to)
 
 
-@options.of_job
+@options.grouped
 def interpolate(
     source: Annotated[Path, typer.Argument(metavar="A", help="The first picture.")],
     other: Annotated[Path, typer.Argument(metavar="B", help="The last picture.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.mp4", help="The film.")],
     seconds: Annotated[float, typer.Option(help="How long it lasts.", min=0.1, max=60)] = 3.0,
-    overwrite: Overwrite = False,
+    overwrite: options.Overwrite = False,
     *,
     common: options.Job,
 ) -> None:
@@ -78,8 +72,7 @@ def interpolate(
     from stages import mix as mixes
     from stages import parts
     from stages.folder import check_output
-    from stages.request import Request, pick_device
-    from vidinv.encoders import encoder_file
+    from stages.request import Request, check_networks
     from vidinv.media import photo
     from vidinv.weights import cache
 
@@ -89,13 +82,8 @@ def interpolate(
         photo.read(path)
         check_output(output, path, overwrite)
     config = resolve(common)
-    chosen = parts.choose(config.backend)
-    pick_device(config.device)
-    if config.encoder:
-        encoder_file.check(Path(config.encoder), chosen.space)
-    needs = chosen.needs
-    if needs:
-        cache.pull(needs, offline=common.offline, accept=common.accept_licences)
+    check_networks(config)
+    cache.need(parts.choose(config.backend).needs, offline=common.offline, accept=common.accept_licences)
     with progress.show(common.show) as shown:
         shown.phase("interpolate", mixes.frames(seconds))
         mixes.interpolate(Request(source, output, config, overwrite=overwrite), other, seconds, shown.done)

@@ -36,6 +36,8 @@ Edits = Annotated[
     list[str] | None, typer.Option("--edit", metavar="E", help="age+2, age=60, smile+1@0:03-0:07; repeatable.")
 ]
 Tracks = Annotated[list[str] | None, typer.Option("--track", metavar="N:E", help="An edit of person N; repeatable.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what exists under that name.")]
+Preview = Annotated[bool, typer.Option("--preview", help="Also write source, inversion, edit side by side.")]
 Blend = Annotated[str | None, typer.Option(metavar="auto|residual|replace", help="How the edit is put in.")]
 JsonTo = Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write JSON there; - is standard output.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -60,23 +62,27 @@ class Job:
     debug: Debug = False
 
 
-def of_job(command: Callable[..., None]) -> Callable[..., None]:
-    """`command(..., *, common: Job)` as typer reads it: an option for every field of Job instead of `common`."""
+def grouped(command: Callable[..., None]) -> Callable[..., None]:
+    """`command(..., *, common: Group)` as typer reads it: an option for every field of the dataclass Group."""
+    hints = get_type_hints(command, include_extras=True)
+    group = hints["common"]
 
     @functools.wraps(command)
     def call(**given: Any) -> None:
-        common = Job(**{field.name: given.pop(field.name) for field in fields(Job)})
+        common = group(**{field.name: given.pop(field.name) for field in fields(group)})
         command(**given, common=common)
 
-    hints = get_type_hints(command, include_extras=True)
     own = [
         parameter.replace(annotation=hints[name], kind=parameter.KEYWORD_ONLY)
         for name, parameter in inspect.signature(command).parameters.items()
         if name != "common"
     ]
+    kinds = get_type_hints(group, include_extras=True)
     shared = [
-        inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=kind)
-        for field, kind in zip(fields(Job), get_type_hints(Job, include_extras=True).values(), strict=True)
+        inspect.Parameter(
+            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=kinds[field.name]
+        )
+        for field in fields(group)
     ]
     call.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *shared)}

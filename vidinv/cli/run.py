@@ -16,20 +16,18 @@ if TYPE_CHECKING:
     from stages.request import Request
 
 
-@options.of_job
+@options.grouped
 def run(
     source: Annotated[Path, typer.Argument(metavar="IN", help="The video.")],
     edit: options.Edits = None,
     edits: Annotated[Path | None, typer.Option("--edits", metavar="FILE", help="More edits, a YAML list.")] = None,
     track: options.Tracks = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Default: IN's name with .edited.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")] = False,
+    overwrite: options.Overwrite = False,
     blend: options.Blend = None,
     codec: Annotated[str | None, typer.Option(metavar="NAME|lossless", help="Video codec of the output.")] = None,
     crf: Annotated[int | None, typer.Option(help="Quality of the codec; lower is better.")] = None,
-    preview: Annotated[
-        bool, typer.Option("--preview", help="Also write source, inversion, edit side by side.")
-    ] = False,
+    preview: options.Preview = False,
     at: Annotated[
         str | None, typer.Option(metavar="T", help="With --preview: only some seconds from T (0:12).")
     ] = None,
@@ -84,18 +82,21 @@ def perform(request: Request, show: str | None, *, offline: bool, accept: bool) 
     """Check the request, have the weights, run the job."""
     from stages import aim, job, parts
     from stages import request as requests
-    from vidinv.report import summary
     from vidinv.weights import cache
 
     moves, _ = requests.check(request)
-    backend = parts.choose(request.config.backend)
-    needs = backend.needs + (backend.measuring if aim.is_due(moves) else ())
-    if needs and requests.touches_faces(request, moves):
-        cache.pull(needs, offline=offline, accept=accept)
+    if requests.touches_faces(request, moves):
+        cache.need(aim.needs(parts.choose(request.config.backend), moves), offline=offline, accept=accept)
     files = request.writes()
     with progress.show(show) as shown:
-        listener = job.Listener(say=shown.say, phase=shown.phase, done=shown.done)
-        report = job.run(request, listener)
-    for line in summary.lines(report, files):  # below the bars
-        shown.say(line)
+        report = job.run(request, job.Listener(say=shown.say, phase=shown.phase, done=shown.done))
+    tell(report, files, shown)
     return report
+
+
+def tell(report: dict[str, Any], files: list[Path], shown: progress.Progress) -> None:
+    """The last words of a job that made `files`, below its bars."""
+    from vidinv.report import summary
+
+    for line in summary.lines(report, files):
+        shown.say(line)

@@ -40,6 +40,7 @@ class Lesson:
     method: str = "boundary"
     free_of: tuple[str, ...] = ()
     rows: tuple[int, int] | None = None
+    region: str = "face"  # of `faces.regions`: where it shows
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,7 @@ def fit(lesson: Lesson, readings: Readings, others: Iterable[Tensor], generator:
         learn.deviation(vector, spread),
         lesson.rows or (0, generator.num_ws),
         generator.space,
+        region=lesson.region,
         origin=f"{len(readings.w)} samples of {generator.name}, {lesson.method}",
     )
 
@@ -144,10 +146,24 @@ def calibrate(direction: Direction, unit: str, studio: Studio, w: Tensor, spread
     return replace(direction, calibration={unit: round(slope(name), 4)}, leak=leak, kept=kept)
 
 
-def spreads(readings: Readings) -> dict[str, float]:
+def spreads_of(readings: Readings) -> dict[str, float]:
     """One standard deviation of every attribute over the readings."""
     found = {name: score[score.isfinite()] for name, score in readings.scores.items()}
     return {name: float(score.std()) for name, score in found.items() if len(score) > 1 and float(score.std()) > 0}
+
+
+def learned(
+    lesson: Lesson, lessons: Mapping[str, Lesson], readings: Readings, studio: Studio, fresh: Tensor
+) -> Direction:
+    """A lesson from its readings to the calibrated direction; rows and figures are of G(w) of `fresh` samples [N,D].
+
+    `lessons` say how the attributes that it is to be free of are fitted.
+    """
+    known, generator = spreads_of(readings), studio.generator
+    direction = fit(lesson, readings, others(lesson, lessons, readings), generator)
+    if lesson.rows is None:
+        direction = choose_rows(direction, studio, fresh, known)
+    return calibrate(direction, lesson.unit, studio, fresh, known)
 
 
 def _moved(direction: Direction, studio: Studio, w: Tensor, strength: float) -> Tensor:

@@ -96,6 +96,12 @@ def pull(
     return [Pulled(entry.name, places.converted(entry.name), entry.name in made) for entry in chosen]
 
 
+def need(names: Sequence[str], *, offline: bool, accept: bool) -> None:
+    """Have exactly these parts, none where `names` is empty; raises as `pull` does."""
+    if names:
+        pull(names, offline=offline, accept=accept)
+
+
 def _bring(
     needed: Sequence[Entry], *, source: Path | None, offline: bool, keep_archives: bool, console: Console
 ) -> None:
