@@ -83,6 +83,11 @@ class Backend:
     measuring: tuple[str, ...] = ()  # what `measure` needs beside
     shipped: tuple[Path, ...] = ()
 
+    @property
+    def all_needs(self) -> tuple[str, ...]:
+        """What a job needs that draws faces and measures them."""
+        return self.needs + self.measuring
+
 
 def choose(name: str) -> Backend:
     """The named backend. Raises UsageError for an unknown one."""

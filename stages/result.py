@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import platform
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from stages import aim, parts, synthesize
-from stages.folder import preview_path, sidecar_path
+from stages import page, parts, synthesize, verdict
+from stages.folder import page_path, preview_path, sidecar_path
 from stages.reencode import Journal
 from stages.render import Prepared
-from stages.request import Request
+from stages.verdict import Measured
+from vidinv import config as configs
 from vidinv.editing.plan import Move
 from vidinv.media import remux
 from vidinv.report import sidecar
@@ -22,16 +24,27 @@ PACKAGES = ("vidinv", "torch", "av", "numpy", "opencv-python-headless")
 
 
 def finish(job: Prepared, frames: int, timing: dict[str, Any], warnings: list[str]) -> dict[str, Any]:
-    """Assemble the output (and the preview) and write `<output>.json`, with the `warnings` so far; returns it."""
-    request = job.request
+    """Assemble the output (and the preview), and write the report on it, with the `warnings` so far; returns that.
+
+    Where the gate is missed everything has a name that says so.
+    """
     records = Journal(job.folder.path).finished()
+    measured = Measured([face for record in records for face in record["faces"]], job.folder.evidence(records))
+    report = document(job, frames, measured)
+    if report["gate"] is not None and not report["gate"]["passed"]:
+        job = replace(job, request=job.request.below_gate())
+        report["output"] = _output(job)
+    request = job.request
     if request.at is None:
         segments = _files(job, records, "segment-")
         warnings = warnings + remux.assemble(segments, request.source, request.output, metadata=made_by(job))
     if request.preview:
         files = _files(job, records, "preview-")
         warnings = warnings + remux.assemble(files, files[0], preview_path(request.output), metadata={})
-    return write_report(job, frames, [face for record in records for face in record["faces"]], timing, warnings)
+    write_report(job, report, timing, warnings)
+    if request.report:
+        page.write(page_path(request.output), report, measured.evidence(), thumbnails=request.thumbnails)
+    return report
 
 
 def made_by(job: Prepared) -> dict[str, str]:
@@ -43,40 +56,51 @@ def made_by(job: Prepared) -> dict[str, str]:
     }
 
 
-def write_report(
-    job: Prepared,
-    frames: int,
-    faces: list[dict[str, Any]],
-    timing: dict[str, Any],
-    warnings: list[str],
-    edits: list[dict[str, Any]] | None = None,
+def write_report(job: Prepared, report: dict[str, Any], timing: dict[str, Any], warnings: list[str]) -> dict[str, Any]:
+    """Write the report beside the output, with how long it took and what there is to say; returns it."""
+    report |= {"timing": timing, "warnings": warnings}
+    sidecar.write(sidecar_path(job.request.output), report)
+    return report
+
+
+def document(
+    job: Prepared, frames: int, measured: Measured, edits: list[dict[str, Any]] | None = None
 ) -> dict[str, Any]:
-    """Write the report on `frames` edited frames with the rows of their `faces` beside the output; returns it.
+    """The report on `frames` edited frames and what was measured of them, but for how long it took and warnings.
 
     `edits` are the job's moves unless others are given.
     """
-    request = job.request
-    drawn = "none"
-    if job.models is not None:
-        drawn = synthesize.source(job.models.generator, job.models.proxy, request.config.crop)
-    report = sidecar.build(
-        source={
+    request, analysis = job.request, job.analysis
+    moved = [
+        _edit(move) | {"effect": verdict.effect(job.moves, k, measured.rows, analysis)}
+        for k, move in enumerate(job.moves)
+    ]
+    start, stop = job.segments[0][0], job.segments[-1][1]
+    seen = [(frame, frame in job.seen) for frame in range(start, stop)] if job.models is not None else []
+    return {
+        "schema": sidecar.SCHEMA,
+        "input": {
             "path": request.source.name,
-            "frames": job.analysis.frame_count,
+            "sha256": job.content,
+            "frames": analysis.frame_count,
             "width": job.info.width,
             "height": job.info.height,
+            "duration_s": round(analysis.second(analysis.pts[-1]), 4),
         },
-        output=_output(request, touched=job.models is not None) | {"synthesis": drawn},
-        frames=frames,
-        edits=[_edit(move) for move in job.moves] if edits is None else edits,
-        faces=faces,
-        versions=installed(),
-        weights=weights(job),
-        timing=timing,
-        warnings=warnings,
-    )
-    sidecar.write(sidecar_path(request.output), report)
-    return report
+        "output": _output(job),
+        "frames": frames,
+        "faces": len(measured.rows),
+        "edits": moved if edits is None else edits,
+        "settings": configs.plain(request.config),
+        "versions": installed(),
+        "weights": weights(job),
+        "parts": parts_of(job),
+        "measured": {
+            "arcface_every": request.config.identity.every,
+            "witness_every": request.config.identity.witness_every,
+        },
+        **verdict.verdict(analysis, seen, job.moves, measured, request.gate),
+    }
 
 
 def _files(job: Prepared, records: list[dict[str, Any]], kind: str) -> list[Path]:
@@ -110,12 +134,23 @@ def installed() -> dict[str, str]:
 
 def weights(job: Prepared) -> dict[str, str]:
     """Part -> sha256 of the archive it came from; of the user's own encoder its file's."""
-    needs = aim.needs(parts.choose(job.request.config.backend), job.moves)
-    fetched = {name: catalog.CATALOG[name].archive_sha256 for name in needs}
+    fetched = {name: catalog.CATALOG[name].archive_sha256 for name in _needs(job)}
     return fetched | ({"encoder": job.encoder} if job.encoder else {})
 
 
-def _output(request: Request, *, touched: bool) -> dict[str, Any]:
+def parts_of(job: Prepared) -> list[dict[str, str]]:
+    """Every part whose networks the job ran, with its terms and where it is from."""
+    entries = [catalog.CATALOG[name] for name in _needs(job)]
+    return [{"name": each.name, "licence": each.licence, "origin": each.origin} for each in entries]
+
+
+def _needs(job: Prepared) -> tuple[str, ...]:
+    backend = parts.choose(job.request.config.backend)
+    return backend.needs if job.request.only_codes else backend.all_needs
+
+
+def _output(job: Prepared) -> dict[str, Any]:
+    request, touched = job.request, job.models is not None
     paths: dict[str, Any] = {"path": request.output.name if request.at is None else None}
     if request.preview:
         paths["preview"] = preview_path(request.output).name
@@ -123,7 +158,10 @@ def _output(request: Request, *, touched: bool) -> dict[str, Any]:
         paths["codes"] = request.codes.name
     config = request.config
     how = {name: getattr(config, name) for name in ("codec", "crf", "quality", "tune", "blend")}
-    return paths | how | ({} if touched else {"tune": "none"})
+    drawn = "none"
+    if job.models is not None:
+        drawn = synthesize.source(job.models.generator, job.models.proxy, config.crop)
+    return paths | how | ({} if touched else {"tune": "none"}) | {"synthesis": drawn}
 
 
 def _edit(move: Move) -> dict[str, Any]:
@@ -143,5 +181,6 @@ def _edit(move: Move) -> dict[str, Any]:
         "blend": direction.blend,
         "calibration": direction.calibration,
         "origin": direction.origin,
+        "licence": direction.licence,
         "sha256": direction.digest,
     }

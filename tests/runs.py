@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,3 +30,10 @@ def seconds(path: Path) -> list[float]:
 
 def left_behind(folder: Path, *, but: set[str]) -> set[str]:
     return {entry.name for entry in folder.iterdir()} - but
+
+
+def face_rows(track: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of a report's track, of its columns; what was not measured is left out."""
+    columns = track["per_frame"]
+    cells = zip(*columns.values(), strict=True)
+    return [{name: value for name, value in zip(columns, row, strict=True) if value is not None} for row in cells]

@@ -207,6 +207,20 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """What identity is judged by, of one face on one frame: its `pictures`, in this order.
+
+    `embeddings` by network [P,D], L2-normalised; `strip` a JPEG of the pictures side by side, empty where none is kept.
+    """
+
+    frame: int
+    track: int
+    pictures: tuple[str, ...]  # source, inversion, edit; of two videos that were compared source, edit
+    embeddings: dict[str, Array]
+    strip: bytes = b""
+
+
+@dataclass(frozen=True)
 class Work:
     """One FrameBatch on its way through the stages; every stage returns a copy with its part added."""
 
@@ -220,6 +234,7 @@ class Work:
     masks: tuple[dict[str, Mask], ...] = ()  # per face, of every layer that shows, by its region
     output: tuple[Planes, ...] = ()  # blended frames, before the video encoder
     measures: tuple[dict[str, Any], ...] = ()  # per face: the mask's rect, cover, confidence, identity similarities
+    evidence: tuple[Evidence, ...] = ()  # of the faces whose identity was measured
     new_shot: bool = False  # the first frame of this batch starts a shot
     segment: int = 0  # index of the first frame of the segment that this batch lies in
 

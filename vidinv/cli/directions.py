@@ -174,7 +174,7 @@ def learn(
         region,
     )
     where = requests.pick_device(device or "auto")
-    common.have(chosen.needs + chosen.measuring)
+    common.have(chosen.all_needs)
     studio = parts.studio(chosen, where, _measure(chosen, attribute, own))
     with progress.show(progress_as) as shown:
         shown.phase("faces", samples)

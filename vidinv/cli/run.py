@@ -10,7 +10,7 @@ import typer
 from vidinv import config as configs
 from vidinv.cli import options, progress
 from vidinv.config import RunConfig
-from vidinv.errors import UsageError
+from vidinv.errors import QualityGateMissed, UsageError
 
 if TYPE_CHECKING:
     from stages.request import Request
@@ -35,6 +35,18 @@ def run(
         Path | None,
         typer.Option("--codes", metavar="FILE", help="The inversion: used if it is there, else made and kept."),
     ] = None,
+    report: Annotated[
+        bool, typer.Option("--report", help="Also write a page on how well the person was kept.")
+    ] = False,
+    no_thumbnails: Annotated[
+        bool, typer.Option("--no-thumbnails", help="Leave the pictures of faces out of that page.")
+    ] = False,
+    min_identity: Annotated[
+        float | None, typer.Option(metavar="X", help="Exit 6 where a face's similarity to the source is below X.")
+    ] = None,
+    min_ic: Annotated[
+        float | None, typer.Option(metavar="X", help="Exit 6 where a person's identity consistency is below X.")
+    ] = None,
     keep_job: Annotated[bool, typer.Option("--keep-job", help="Keep the job folder (it holds faces).")] = False,
     *,
     common: options.Job,
@@ -49,6 +61,7 @@ def run(
     resolved = configs.with_edits(resolve(common, blend=blend, codec=codec, crf=crf), wanted)
     target = output or source.with_name(f"{source.stem}.edited{source.suffix}")
     from stages.request import Request
+    from vidinv.report.gate import Gate
 
     request = Request(
         source=source,
@@ -59,10 +72,29 @@ def run(
         at=None if at is None else grammar.parse_time(at),
         keep_job=keep_job,
         codes=codes,
+        report=report,
+        thumbnails=not no_thumbnails,
+        gate=Gate(_cosine(min_identity, "--min-identity"), _cosine(min_ic, "--min-ic")),
     )
-    report = perform(request, common.show, offline=common.offline, accept=common.accept_licences)
+    made = perform(request, common.show, offline=common.offline, accept=common.accept_licences)
     if common.json_to is not None:
-        options.write_json(report, common.json_to)
+        options.write_json(made, common.json_to)
+    check_gate(made["gate"], made["output"]["path"])
+
+
+def _cosine(value: float | None, option: str) -> float | None:
+    if value is not None and not -1 <= value <= 1:
+        raise UsageError(f"{option} {value:g} is no similarity", remedy="give a number from -1 to 1, such as 0.6")
+    return value
+
+
+def check_gate(verdict: dict[str, Any] | None, made: str | None) -> None:
+    """Raise QualityGateMissed where the report's gate was missed; `made` is the name of what was kept."""
+    from vidinv.report import gate
+
+    if verdict is not None and not verdict["passed"]:
+        kept = f"the result is kept as {made}" if made else "see the preview"
+        raise QualityGateMissed(f"the identity gate was missed: {gate.words(verdict)}", remedy=kept)
 
 
 def resolve(common: options.Job, **own: str | int | None) -> RunConfig:
@@ -80,17 +112,20 @@ def resolve(common: options.Job, **own: str | int | None) -> RunConfig:
 
 def perform(request: Request, show: str | None, *, offline: bool, accept: bool) -> dict[str, Any]:
     """Check the request, have the weights, run the job."""
-    from stages import aim, job, parts
+    from stages import job, parts
     from stages import request as requests
     from vidinv.weights import cache
 
     moves, _ = requests.check(request)
     if requests.touches_faces(request, moves):
-        cache.need(aim.needs(parts.choose(request.config.backend), moves), offline=offline, accept=accept)
-    files = request.writes()
+        backend = parts.choose(request.config.backend)
+        needs = backend.needs if request.only_codes else backend.all_needs
+        cache.need(needs, offline=offline, accept=accept)
+    files, below = request.writes(), request.below_gate().writes()
     with progress.show(show) as shown:
         report = job.run(request, job.Listener(say=shown.say, phase=shown.phase, done=shown.done))
-    tell(report, files, shown)
+    verdict = report.get("gate")
+    tell(report, files if verdict is None or verdict["passed"] else below, shown)
     return report
 
 
