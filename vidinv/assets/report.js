@@ -49,7 +49,7 @@ function attach(chart, viewer, figure) {
   const seen = viewer.querySelector(".seen");
   const pictures = [...document.querySelectorAll(`img[data-track="${viewer.dataset.track}"]`)]
     .sort((a, b) => a.dataset.time - b.dataset.time);
-  const shot = pictures.map((image) => shot[pictures.indexOf(image)]);
+  const shot = pictures.map((image) => EPOCH + image.dataset.time * 1000);
   const cursor = (figure.layout.shapes || []).length;
   const line = { type: "line", xref: "x", yref: "paper", y0: 0, y1: 1, line: { color: "#80868f", width: 1.5 } };
 
