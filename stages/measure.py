@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import cv2
@@ -13,7 +13,7 @@ from torch import Tensor
 from stages import evidence
 from stages.align import crop
 from stages.graph import Stage
-from stages.parts import Embed, Parse
+from stages.parts import Backend, Embed, Parse
 from vidinv.config import IdentityConfig
 from vidinv.editing.lesson import Measure
 from vidinv.faces import looks
@@ -23,6 +23,7 @@ from vidinv.metrics import image
 from vidinv.metrics.flicker import flicker
 
 MAIN = "arcface"  # the network of every measured frame; the others are witnesses
+WATCHED = ("age", "smile", "yaw")  # attributes that are measured whatever is edited
 COMPARED = 256  # pixels, side at which pictures are compared
 
 
@@ -34,6 +35,13 @@ class Witnesses:
     watched: tuple[str, ...]
     parse: Parse
     perceptual: Callable[[Tensor, Tensor], Tensor]  # two batches [N,3,S,S] -> [N]
+
+    @classmethod
+    def of(cls, backend: Backend, parse: Parse, edited: Iterable[str]) -> Witnesses:
+        """The backend's, which watch what is `edited` beside what they always do."""
+        asked = {*WATCHED, *edited}
+        watched = tuple(name for name in backend.measures if name in asked)
+        return cls(backend.measure(), watched, parse, backend.guides("cpu").perceptual)
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,7 @@ class Crops:
     pictures: tuple[str, ...]
     images: Tensor
     small: Tensor
+    inside: Tensor | None = None  # [1,s,s]: the soft mask of what may differ, where there is one
 
 
 @dataclass(frozen=True)
@@ -100,8 +109,7 @@ def build(networks: dict[str, Embed], witnesses: Witnesses, settings: IdentityCo
                     found.append(Evidence(seen.frame, track, seen.pictures, embeddings, strip))
                 if now.witness:
                     measures[n] |= _witnessed(seen, witnesses)
-                    if work.masks:
-                        measures[n] |= _faithful(seen, _weight(work, n), witnesses)
+                    measures[n] |= _faithful(seen, witnesses)
                 if now.flicker and track in before and before[track].frame == seen.frame - 1:
                     measures[n] |= _flicker(before[track], seen)
                 before[track] = seen
@@ -121,7 +129,11 @@ def _crops(work: Work, n: int) -> Crops:
     shown |= {} if work.inversion is None else {"inversion": work.inversion[n]}
     images = torch.stack([*shown.values(), edit])
     small = resize(images, min(COMPARED, size)).clamp(-1, 1)
-    return Crops(work.frames.index[position], (*shown, "edit"), images, small)
+    inside = None
+    if work.masks:  # of the lowest layer that shows
+        alpha = torch.from_numpy(next(iter(work.masks[n].values())).alpha)
+        inside = resize(alpha[None, None], small.shape[-1])[0]
+    return Crops(work.frames.index[position], (*shown, "edit"), images, small, inside)
 
 
 def _kept(seen: Crops, embeddings: dict[str, Array]) -> dict[str, float]:
@@ -139,11 +151,6 @@ def _sharpness(seen: Crops) -> float:
     return float(cv2.Laplacian(grey, cv2.CV_32F).var())
 
 
-def _weight(work: Work, n: int) -> Tensor:
-    """The soft mask [S,S] of the face's lowest layer that shows."""
-    return torch.from_numpy(next(iter(work.masks[n].values())).alpha)
-
-
 def _witnessed(seen: Crops, witnesses: Witnesses) -> dict[str, float]:
     """Attributes of every picture, and how much of the source's face is hidden."""
     readings = witnesses.attributes(seen.small)
@@ -156,18 +163,23 @@ def _witnessed(seen: Crops, witnesses: Witnesses) -> dict[str, float]:
     return _known(found | {"hidden": float(looks.hidden(labels)[0])})
 
 
-def _faithful(seen: Crops, weight: Tensor, witnesses: Witnesses) -> dict[str, float]:
-    """The inversion against the source inside the mask `weight` [S,S]."""
-    source, inversion = seen.small[:2]
-    inside = resize(weight[None, None], source.shape[-1])  # [1,1,s,s]
-    pair = (source + inside * (inversion - source), source[None])  # [1,3,s,s]; outside nothing differs
+def _faithful(seen: Crops, witnesses: Witnesses) -> dict[str, float]:
+    """The inversion against the source inside the mask; nothing where there is none."""
+    if seen.inside is None:
+        return {}
+    source, inversion = _masked(seen)[:2, None]  # [1,3,s,s] each
     found = {
-        "mask_area": float(weight.mean()),
-        "psnr": float(image.psnr_inside(*pair, inside)),
-        "ssim": float(image.ssim_inside(*pair, inside)),
-        "lpips": float(witnesses.perceptual(*pair)),
+        "mask_area": float(seen.inside.mean()),
+        "psnr": float(image.psnr_inside(inversion, source, seen.inside[None])),
+        "ssim": float(image.ssim_inside(inversion, source, seen.inside[None])),
+        "lpips": float(witnesses.perceptual(inversion, source)),
     }
     return _known(found)
+
+
+def _masked(seen: Crops) -> Tensor:
+    """The small pictures with the source's samples outside the mask: the inversion differs where the edit may."""
+    return seen.small if seen.inside is None else seen.small[:1] + seen.inside * (seen.small - seen.small[:1])
 
 
 def _known(found: dict[str, float]) -> dict[str, float]:
@@ -176,7 +188,8 @@ def _known(found: dict[str, float]) -> dict[str, float]:
 
 def _flicker(before: Crops, now: Crops) -> dict[str, float]:
     """Of every picture but the source, in shares of the full range."""
-    both = [np.stack([_hwc(a), _hwc(b)]) for a, b in zip(before.small, now.small, strict=True)]  # [2,s,s,3] each
+    pairs = zip(_masked(before), _masked(now), strict=True)
+    both = [np.stack([_hwc(first), _hwc(second)]) for first, second in pairs]  # [2,s,s,3] each
     return {f"flicker_{name}": flicker(both[0], made) for name, made in list(zip(now.pictures, both, strict=True))[1:]}
 
 

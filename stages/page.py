@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,11 +26,11 @@ def strips(report: dict[str, Any], evidence: Iterable[Evidence]) -> list[Strip]:
     return [Strip(e.track, e.frame, times[e.track, e.frame], e.strip) for e in evidence if e.strip]
 
 
-def write(path: Path, report: dict[str, Any], evidence: Iterable[Evidence], *, thumbnails: bool) -> None:
+def write(path: Path, report: dict[str, Any], pictures: Sequence[Strip]) -> None:
     """Write the page of a report, whole or not at all and readable by its owner alone. Raises OutputUnwritable."""
     from vidinv.report import page  # plotting takes a second to load, and few runs need it
 
-    write_html(path, page.build(report, strips(report, evidence) if thumbnails else []))
+    write_html(path, page.build(report, pictures))
 
 
 def write_html(path: Path, text: str) -> None:

@@ -51,6 +51,14 @@ Parse = Callable[[torch.Tensor, int], Array]  # images, size -> labels uint8 [N,
 
 
 @dataclass(frozen=True)
+class Judges:
+    """What looks at faces, whoever made them; both take pictures on the CPU."""
+
+    parse: Parse
+    identity: dict[str, Embed]
+
+
+@dataclass(frozen=True)
 class Models:
     """What the second pass runs; `parse` and `identity` take pictures on the CPU, the rest is on `device`."""
 
@@ -71,6 +79,7 @@ class Backend:
     """
 
     locator: Callable[[str], Locate]  # of a landmark source
+    judges: Callable[[str], Judges]  # on a device
     models: Callable[[str, str], Models]  # on a device, with the encoder in a file ("": the shipped one)
     guides: Callable[[str], Guides]  # of the refinement, on a device
     direction: Callable[[str], Direction]  # by name
@@ -87,6 +96,11 @@ class Backend:
     def all_needs(self) -> tuple[str, ...]:
         """What a job needs that draws faces and measures them."""
         return self.needs + self.measuring
+
+    @property
+    def watching(self) -> tuple[str, ...]:
+        """What measures videos that were made by others needs: all but the generator."""
+        return tuple(name for name in self.all_needs if not name.startswith("generator/"))
 
 
 def choose(name: str) -> Backend:
@@ -141,7 +155,7 @@ def _scrfd(source: str) -> Locate:
     return locate
 
 
-def _default_models(device: str, encoder: str) -> Models:
+def _default_judges(device: str) -> Judges:
     from vidinv.faces import embedder
 
     networks = {"arcface": embedder.load_arcface().to(device), "lightcnn": embedder.load_lightcnn().to(device)}
@@ -153,13 +167,17 @@ def _default_models(device: str, encoder: str) -> Models:
 
         return embed
 
-    generator = generators.load(GENERATOR, device)
+    return Judges(_bisenet(device), {name: embedding(network) for name, network in networks.items()})
+
+
+def _default_models(device: str, encoder: str) -> Models:
+    generator, judges = generators.load(GENERATOR, device), _default_judges(device)
     return Models(
         generator=generator,
         proxy=proxies.load(generator, 256),
         encoder=_encoder(encoder, "feature-style-light", generator),
-        parse=_bisenet(device),
-        identity={name: embedding(network) for name, network in networks.items()},
+        parse=judges.parse,
+        identity=judges.identity,
         device=device,
         backend="default",
     )
@@ -207,14 +225,18 @@ def _centre(source: str) -> Locate:
     return locate
 
 
+def _tiny_judges(device: str) -> Judges:
+    return Judges(tiny.parse, {"arcface": tiny.embed, "lightcnn": tiny.embed})
+
+
 def _tiny_models(device: str, encoder: str) -> Models:
-    generator = generators.load(tiny.GENERATOR, device)
+    generator, judges = generators.load(tiny.GENERATOR, device), _tiny_judges(device)
     return Models(
         generator=generator,
         proxy=proxies.load(generator, 128),
         encoder=_encoder(encoder, "feature-style-tiny", generator),
-        parse=tiny.parse,
-        identity={"arcface": tiny.embed, "lightcnn": tiny.embed},
+        parse=judges.parse,
+        identity=judges.identity,
         device=device,
         backend="tiny",
     )
@@ -223,6 +245,7 @@ def _tiny_models(device: str, encoder: str) -> Models:
 BACKENDS = {
     "default": Backend(
         locator=_scrfd,
+        judges=_default_judges,
         models=_default_models,
         guides=refine.load_guides,
         direction=lambda name: directions.load(name, SPACE),
@@ -245,6 +268,7 @@ BACKENDS = {
     ),
     "tiny": Backend(
         locator=_centre,
+        judges=_tiny_judges,
         models=_tiny_models,
         guides=tiny.guides,
         direction=tiny.direction,

@@ -15,8 +15,6 @@ from vidinv.media import reader
 from vidinv.media.probe import VideoInfo
 from vidinv.media.writer import SegmentWriter
 
-WATCHED = ("age", "smile", "yaw")  # attributes that are measured whatever is edited
-
 
 @dataclass(frozen=True)
 class Prepared:
@@ -128,9 +126,7 @@ def drawing(job: Prepared, models: parts.Models, mode: str) -> list[tuple[str, g
 
     backend = parts.choose(config.backend)
     keeps = request.thumbnails and (request.report or request.keep_job)
-    asked = {*WATCHED, *(move.edit.name for move in job.moves)}
-    watched = tuple(name for name in backend.measures if name in asked)
-    witnesses = measure.Witnesses(backend.measure(), watched, models.parse, backend.guides("cpu").perceptual)
+    witnesses = measure.Witnesses.of(backend, models.parse, [move.edit.name for move in job.moves])
     return [
         ("synthesize", synthesize.build(models.generator, models.proxy, config.crop, reads_inversion)),
         ("blend", blend.build(models.parse, mode, config.mask)),

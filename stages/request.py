@@ -128,9 +128,9 @@ def check_networks(config: RunConfig) -> None:
         encoder_file.check(Path(config.encoder), parts.choose(config.backend).space)
 
 
-def settle(config: RunConfig, recorded: Path) -> RunConfig:
+def settle(config: RunConfig, recorded: Path | None = None) -> RunConfig:
     """`config` with what 0 threads and "auto" mean: what a job to be resumed `recorded`, else what is here."""
-    known = configs.load(str(recorded)) if recorded.exists() else None
+    known = configs.load(str(recorded)) if recorded is not None and recorded.exists() else None
     threads = known.threads if known else torch.get_num_threads()
     device = known.device if known and config.device == "auto" else config.device
     return replace(config, threads=config.threads or threads, device=pick_device(device))

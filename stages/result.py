@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import platform
+from collections.abc import Iterable
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -15,8 +16,11 @@ from stages.reencode import Journal
 from stages.render import Prepared
 from stages.verdict import Measured
 from vidinv import config as configs
+from vidinv.config import RunConfig
 from vidinv.editing.plan import Move
+from vidinv.frames import Analysis
 from vidinv.media import remux
+from vidinv.media.probe import VideoInfo
 from vidinv.report import sidecar
 from vidinv.weights import catalog
 
@@ -43,8 +47,25 @@ def finish(job: Prepared, frames: int, timing: dict[str, Any], warnings: list[st
         warnings = warnings + remux.assemble(files, files[0], preview_path(request.output), metadata={})
     write_report(job, report, timing, warnings)
     if request.report:
-        page.write(page_path(request.output), report, measured.evidence(), thumbnails=request.thumbnails)
+        page.write(page_path(request.output), report, page.strips(report, measured.evidence()))
     return report
+
+
+def facts(source: Path, content: str, info: VideoInfo, analysis: Analysis) -> dict[str, Any]:
+    """What the report says of the video that was read, whose bytes have the sha256 `content`."""
+    return {
+        "path": source.name,
+        "sha256": content,
+        "frames": analysis.frame_count,
+        "width": info.width,
+        "height": info.height,
+        "duration_s": round(analysis.second(analysis.pts[-1]), 4),
+    }
+
+
+def how_often(config: RunConfig) -> dict[str, int]:
+    """On every how manyth frame of a segment each network looks."""
+    return {"arcface_every": config.identity.every, "witness_every": config.identity.witness_every}
 
 
 def made_by(job: Prepared) -> dict[str, str]:
@@ -76,17 +97,10 @@ def document(
         for k, move in enumerate(job.moves)
     ]
     start, stop = job.segments[0][0], job.segments[-1][1]
-    seen = [(frame, frame in job.seen) for frame in range(start, stop)] if job.models is not None else []
+    seen = [(frame, frame in job.seen) for frame in range(start, stop)] if job.seen else []
     return {
         "schema": sidecar.SCHEMA,
-        "input": {
-            "path": request.source.name,
-            "sha256": job.content,
-            "frames": analysis.frame_count,
-            "width": job.info.width,
-            "height": job.info.height,
-            "duration_s": round(analysis.second(analysis.pts[-1]), 4),
-        },
+        "input": facts(request.source, job.content, job.info, analysis),
         "output": _output(job),
         "frames": frames,
         "faces": len(measured.rows),
@@ -94,11 +108,8 @@ def document(
         "settings": configs.plain(request.config),
         "versions": installed(),
         "weights": weights(job),
-        "parts": parts_of(job),
-        "measured": {
-            "arcface_every": request.config.identity.every,
-            "witness_every": request.config.identity.witness_every,
-        },
+        "parts": terms(_needs(job)),
+        "measured": how_often(request.config),
         **verdict.verdict(analysis, seen, job.moves, measured, request.gate),
     }
 
@@ -134,13 +145,17 @@ def installed() -> dict[str, str]:
 
 def weights(job: Prepared) -> dict[str, str]:
     """Part -> sha256 of the archive it came from; of the user's own encoder its file's."""
-    fetched = {name: catalog.CATALOG[name].archive_sha256 for name in _needs(job)}
-    return fetched | ({"encoder": job.encoder} if job.encoder else {})
+    return archives(_needs(job)) | ({"encoder": job.encoder} if job.encoder else {})
 
 
-def parts_of(job: Prepared) -> list[dict[str, str]]:
-    """Every part whose networks the job ran, with its terms and where it is from."""
-    entries = [catalog.CATALOG[name] for name in _needs(job)]
+def archives(names: Iterable[str]) -> dict[str, str]:
+    """Part -> sha256 of the archive it came from."""
+    return {name: catalog.CATALOG[name].archive_sha256 for name in names}
+
+
+def terms(names: Iterable[str]) -> list[dict[str, str]]:
+    """Every part with its terms and where it is from, as the report has them."""
+    entries = [catalog.CATALOG[name] for name in names]
     return [{"name": each.name, "licence": each.licence, "origin": each.origin} for each in entries]
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 
 from vidinv.media import reader
 
+SCHEMA = resources.files("vidinv") / "assets" / "report.schema.json"
 STEPS = [
     *("--set", "refine.first.latent=2", "--set", "refine.first.feature=1"),
     *("--set", "refine.following.latent=1", "--set", "refine.following.feature=1"),
@@ -30,6 +34,13 @@ def seconds(path: Path) -> list[float]:
 
 def left_behind(folder: Path, *, but: set[str]) -> set[str]:
     return {entry.name for entry in folder.iterdir()} - but
+
+
+def document(path: Path) -> dict[str, Any]:
+    """The report in a file, which is of its published form."""
+    found = json.loads(path.read_text())
+    jsonschema.validate(found, json.loads(SCHEMA.read_text()))
+    return dict(found)
 
 
 def face_rows(track: dict[str, Any]) -> list[dict[str, Any]]:

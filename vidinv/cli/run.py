@@ -38,15 +38,9 @@ def run(
     report: Annotated[
         bool, typer.Option("--report", help="Also write a page on how well the person was kept.")
     ] = False,
-    no_thumbnails: Annotated[
-        bool, typer.Option("--no-thumbnails", help="Leave the pictures of faces out of that page.")
-    ] = False,
-    min_identity: Annotated[
-        float | None, typer.Option(metavar="X", help="Exit 6 where a face's similarity to the source is below X.")
-    ] = None,
-    min_ic: Annotated[
-        float | None, typer.Option(metavar="X", help="Exit 6 where a person's identity consistency is below X.")
-    ] = None,
+    no_thumbnails: options.NoThumbnails = False,
+    min_identity: options.MinIdentity = None,
+    min_ic: options.MinIc = None,
     keep_job: Annotated[bool, typer.Option("--keep-job", help="Keep the job folder (it holds faces).")] = False,
     *,
     common: options.Job,
@@ -61,7 +55,6 @@ def run(
     resolved = configs.with_edits(resolve(common, blend=blend, codec=codec, crf=crf), wanted)
     target = output or source.with_name(f"{source.stem}.edited{source.suffix}")
     from stages.request import Request
-    from vidinv.report.gate import Gate
 
     request = Request(
         source=source,
@@ -74,18 +67,12 @@ def run(
         codes=codes,
         report=report,
         thumbnails=not no_thumbnails,
-        gate=Gate(_cosine(min_identity, "--min-identity"), _cosine(min_ic, "--min-ic")),
+        gate=options.gate(min_identity, min_ic),
     )
     made = perform(request, common.show, offline=common.offline, accept=common.accept_licences)
     if common.json_to is not None:
         options.write_json(made, common.json_to)
     check_gate(made["gate"], made["output"]["path"])
-
-
-def _cosine(value: float | None, option: str) -> float | None:
-    if value is not None and not -1 <= value <= 1:
-        raise UsageError(f"{option} {value:g} is no similarity", remedy="give a number from -1 to 1, such as 0.6")
-    return value
 
 
 def check_gate(verdict: dict[str, Any] | None, made: str | None) -> None:

@@ -77,7 +77,7 @@ def _track(
             if any(f"{name}_source" in row for row in rows)
         },
         "mask_cover_mean": _mean(rows, "cover"),
-        "mask_cover_min": min((row["cover"] for row in rows if "cover" in row), default=None),
+        "mask_cover_min": _short(min((row["cover"] for row in rows if "cover" in row), default=None)),
         "residual_mean": _mean(rows, "residual"),
         "confidence_mean": _mean(rows, "confidence"),
         "per_frame": _columns(rows, second),
