@@ -50,8 +50,7 @@ function attach(chart, viewer, figure) {
   const pictures = [...document.querySelectorAll(`img[data-track="${viewer.dataset.track}"]`)]
     .sort((a, b) => a.dataset.time - b.dataset.time);
   const shot = pictures.map((image) => EPOCH + image.dataset.time * 1000);
-  const cursor = (figure.layout.shapes || []).length;
-  const line = { type: "line", xref: "x", yref: "paper", y0: 0, y1: 1, line: { color: "#80868f", width: 1.5 } };
+  const cursor = `shapes[${figure.layout.shapes.length - 1}]`;
 
   function show(index, fraction) {
     const time = times[index];
@@ -75,7 +74,7 @@ function attach(chart, viewer, figure) {
   let asked = null; // the time that the next picture on the screen will show
   function mark(time) {
     if (asked === null) requestAnimationFrame(() => {
-      Plotly.relayout(chart, { [`shapes[${cursor}]`]: { ...line, x0: asked, x1: asked } });
+      Plotly.relayout(chart, { [`${cursor}.x0`]: asked, [`${cursor}.x1`]: asked, [`${cursor}.visible`]: true });
       asked = null;
     });
     asked = time;
@@ -92,6 +91,7 @@ function attach(chart, viewer, figure) {
     const index = nearest(times, point.data.x[point.pointNumber]);
     const box = slider.getBoundingClientRect();
     slider.value = index;
+    mark(times[index]);
     show(index, (event.event.clientX - box.left) / box.width);
   });
   viewer.hidden = false;

@@ -9,13 +9,15 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from vidinv.report.curves import at, curve
+from vidinv.report.curves import POINTS, at, curve
 from vidinv.report.words import KINDS, SAME_PERSON
 
 COLOURS = {"source": "#80868f", "inversion": "#d07a00", "edit": "#2f81f7"}
 GRAVE, LIGHT, GATE, CUT = "#e5484d", "#b8860b", "#c2388f", "#8b6fd0"
 GRAVE_KINDS = ("another_person", "low_similarity")
-SIMILARITY_PX, ATTRIBUTE_PX, LANE_PX, GAP_PX, MARGIN = 300, 130, 22, 46, {"l": 96, "r": 16, "t": 64, "b": 40}
+SIMILARITY_PX, ATTRIBUTE_PX, LANE_PX, GAP_PX, MARGIN = 270, 110, 20, 46, {"l": 96, "r": 16, "t": 64, "b": 40}
+
+MARKERS = 300  # of one curve that is drawn as points
 
 Layer = tuple[str, int]  # what a row of a track's chart shows, and its height in pixels
 
@@ -24,7 +26,8 @@ def of_track(report: dict[str, Any], track: dict[str, Any]) -> go.Figure:
     """Over time, in rows with one time axis: similarities with the gate, flags, edited attributes, flicker.
 
     Times lie on a date axis, see `curves.at`. A trace whose `meta` holds `say` has a value to
-    read out at a time; `layout.meta.flags` holds the flags' spans and texts.
+    read out at a time; `layout.meta.flags` holds the flags' spans and texts, and the
+    last shape is the cursor.
     """
     flags = [flag for flag in report["flags"] if flag["track"] in (None, track["id"])]
     kinds = [kind for kind in KINDS if any(flag["kind"] == kind for flag in flags)]
@@ -34,7 +37,7 @@ def of_track(report: dict[str, Any], track: dict[str, Any]) -> go.Figure:
     layers += [(_titled(name, track), ATTRIBUTE_PX) for name in attributes]
     flickers = [name for name in ("flicker_inversion", "flicker_edit") if _measured(track, name)]
     layers += [("Flicker (share of full range)", ATTRIBUTE_PX)] if flickers else []
-    figure = _rows(layers)
+    figure = _rows(layers, track["per_frame"]["time_s"] or [0.0])
     _similarities(figure, report, track, flags)
     row = 1
     if kinds:
@@ -48,6 +51,8 @@ def of_track(report: dict[str, Any], track: dict[str, Any]) -> go.Figure:
         picture = name.removeprefix("flicker_")
         _line(figure, row + 1, track, name, f"flicker of {picture}", picture, digits=4)
     figure.update_layout(meta={"flags": [_spoken(flag) for flag in flags]})
+    line = {"color": COLOURS["source"], "width": 1.5}
+    figure.add_shape(type="line", x0=0, x1=0, xref="x", y0=0, y1=1, yref="paper", visible=False, line=line)
     return figure
 
 
@@ -78,7 +83,9 @@ def boxes(groups: Iterable[tuple[str, str, Sequence[float | None]]], title: str)
         means = [round(float(np.mean(values)), 4) for _, values in drawn]
         names = [name for name, _ in drawn]
         box = {"lowerfence": low, "q1": q1, "median": middle, "q3": q3, "upperfence": high, "mean": means}
-        figure.add_trace(go.Box(x=names, name=picture, marker_color=colour, line_width=1.5, offsetgroup=picture, **box))
+        figure.add_trace(
+            go.Box(x=names, name=picture, marker_color=colour, line_width=1.5, boxmean=True, offsetgroup=picture, **box)
+        )
     figure.update_yaxes(title_text=title)
     figure.update_xaxes(type="category")
     return figure
@@ -91,7 +98,8 @@ def _layout(height: int, **more: Any) -> dict[str, Any]:
     return base | {"legend": legend, "font": {"size": 12}} | more
 
 
-def _rows(layers: list[Layer]) -> go.Figure:
+def _rows(layers: list[Layer], times: Sequence[float]) -> go.Figure:
+    """Empty rows, one under the other, with one axis of time."""
     inner = sum(height for _, height in layers) + GAP_PX * (len(layers) - 1)
     figure = make_subplots(
         rows=len(layers),
@@ -102,12 +110,15 @@ def _rows(layers: list[Layer]) -> go.Figure:
     )
     figure.update_annotations(x=0, xanchor="left", font_size=13)
     figure.update_layout(_layout(inner + MARGIN["t"] + MARGIN["b"], hovermode="x unified", hoverdistance=40))
+    minutes = "%-H:%M" if times[-1] >= 3600 else "%-M"
     stops = [
-        {"dtickrange": [None, 999], "value": "%-M:%S.%L"},
-        {"dtickrange": [1000, 3599999], "value": "%-M:%S"},
-        {"dtickrange": [3600000, None], "value": "%-H:%M:%S"},
+        {"dtickrange": [None, 999], "value": f"{minutes}:%S.%L"},
+        {"dtickrange": [1000, None], "value": f"{minutes}:%S"},
     ]
-    figure.update_xaxes(type="date", tickformatstops=stops, hoverformat="%H:%M:%S.%2f", showticklabels=True)
+    spike = {"spikecolor": COLOURS["source"], "spikethickness": 1, "spikedash": "solid"}
+    ends = [at(times[0]), at(max(times[-1], times[0] + 0.1))]
+    figure.update_xaxes(type="date", range=ends, tickformatstops=stops, hoverformat=f"{minutes}:%S.%2f", **spike)
+    figure.update_xaxes(showticklabels=True)
     return figure
 
 
@@ -138,10 +149,10 @@ def _similarities(
                 layer="below",
             )
     _uprights(figure, report["cuts_s"], low)
-    _level(figure, track, SAME_PERSON, f"same person usually above {SAME_PERSON} (ArcFace)", "#80868f", "dot")
+    _level(figure, SAME_PERSON, f"one person is usually above {SAME_PERSON} by ArcFace", COLOURS["source"], "dot")
     gate = report["gate"]
     if gate is not None and gate["min_identity"] is not None:
-        _level(figure, track, gate["min_identity"], f"gate {gate['min_identity']:g}", GATE, "dash")
+        _level(figure, gate["min_identity"], f"gate {gate['min_identity']:g}", GATE, "dash")
 
 
 def _uprights(figure: go.Figure, times: Sequence[float], low: float) -> None:
@@ -153,12 +164,12 @@ def _uprights(figure: go.Figure, times: Sequence[float], low: float) -> None:
         figure.add_trace(trace, 1, 1)
 
 
-def _level(figure: go.Figure, track: dict[str, Any], value: float, name: str, colour: str, dash: str) -> None:
-    times = track["per_frame"]["time_s"]
-    if times:
-        line = {"color": colour, "width": 1.5, "dash": dash}
-        ends = [at(times[0]), at(times[-1])]
-        figure.add_trace(go.Scatter(x=ends, y=[value] * 2, mode="lines", name=name, line=line, hoverinfo="skip"), 1, 1)
+def _level(figure: go.Figure, value: float, text: str, colour: str, dash: str) -> None:
+    """A line across the similarities, its meaning written on it."""
+    line = {"color": colour, "width": 1.5, "dash": dash}
+    label = {"text": text, "textposition": "end", "yanchor": "bottom", "padding": 1, "font": {"size": 11}}
+    across = {"xref": "x domain", "x0": 0, "x1": 1, "y0": value, "y1": value}
+    figure.add_shape(type="line", line=line, label=label, layer="below", **across)
 
 
 def _lanes(figure: go.Figure, row: int, flags: list[dict[str, Any]], kinds: list[str]) -> None:
@@ -191,12 +202,12 @@ def _line(
 ) -> None:
     if not _measured(track, column):
         return
-    x, y = curve(track["per_frame"]["time_s"], track["per_frame"][column])
+    x, y = curve(track["per_frame"]["time_s"], track["per_frame"][column], POINTS if mode == "lines" else MARKERS)
     colour = COLOURS[picture]
     look = {"line": {"color": colour, "width": 2 if picture == "edit" else 1.3}}
     if mode == "markers":
         look = {
-            "marker": {"color": colour, "size": 7, "symbol": "diamond-open" if picture == "inversion" else "diamond"}
+            "marker": {"color": colour, "size": 6, "symbol": "diamond-open" if picture == "inversion" else "diamond"}
         }
     trace = go.Scatter(x=x, y=y, mode=mode, name=name, hovertemplate=f"%{{y:.{digits}f}}", **look)
     figure.add_trace(trace.update(meta={"say": name, "digits": digits}, showlegend=row == 1), row, 1)

@@ -98,8 +98,8 @@ def has_inversion(report: dict[str, Any]) -> bool:
     return any(mean is not None for mean in means)
 
 
-def headline(identity: dict[str, Any], *, inversion: bool = True) -> list[Row]:
-    """The figures of a report's `identity`, or of one of its tracks, with a meaning for each."""
+def headline(identity: dict[str, Any]) -> list[Row]:
+    """The figures of a report's `identity`, or of one of its tracks, with a meaning for each that was measured."""
     rows = [
         _row(identity, "Edit and source", "how alike an edited frame and its source are, on average", _mean("edit")),
         _row(identity, "… in the lowest frame", "the frame in which they are least alike", lambda n: n.get("edit_min")),
@@ -110,7 +110,7 @@ def headline(identity: dict[str, Any], *, inversion: bool = True) -> list[Row]:
         _row(identity, "IC gap", "source less edit: 0 is as steady as the source", ic_gap),
         _row(identity, "Edit and typical face", "to the source's face that is most like all others", _medoid),
     ]
-    return [row for row in rows if inversion or "nversion" not in row.name]
+    return [row for row in rows if {row.arcface, row.lightcnn} != {NOT_MEASURED}]
 
 
 def ic_gap(network: dict[str, Any]) -> float | None:
@@ -122,7 +122,7 @@ def ic_gap(network: dict[str, Any]) -> float | None:
 def effect(edit: dict[str, Any]) -> str:
     """What an edit asked for and what was measured: `asked +2 = about +20 years, measured +18 years`."""
     strength, target, found = edit["strength"], edit.get("target"), edit.get("effect") or {}
-    unit = found.get("unit", "").replace("_", " ")
+    unit = _unit(found.get("unit", ""))
     parts = []
     if target is not None:
         reached = edit.get("reached")
@@ -145,6 +145,28 @@ def gate_lines(gate: dict[str, Any]) -> list[str]:
     if gate["min_ic"] is not None:
         asked.append(f"identity consistency of the edit at least {gate['min_ic']:g}")
     return asked
+
+
+def details(track: dict[str, Any]) -> list[tuple[str, str]]:
+    """A track's other figures that were measured, each with its name."""
+    inversion, flicker = track.get("inversion", {}), track.get("flicker", {})
+    shown = [
+        ("PSNR of the inversion within the face", inversion.get("psnr"), 1, " dB"),
+        ("SSIM of the inversion within the face", inversion.get("ssim"), 3, ""),
+        ("LPIPS of the inversion within the face", inversion.get("lpips"), 3, ""),
+        ("Flicker of the inversion (share of full range)", flicker.get("inversion"), 4, ""),
+        ("Flicker of the edit (share of full range)", flicker.get("edit"), 4, ""),
+        ("Flicker, edit over inversion", flicker.get("ratio"), 2, ""),
+        ("Mask's cover of the face, mean", track.get("mask_cover_mean"), 2, ""),
+        ("Mask's cover of the face, least", track.get("mask_cover_min"), 2, ""),
+        ("Difference of inversion and source", track.get("residual_mean"), 3, ""),
+        ("Confidence in the inversion", track.get("confidence_mean"), 2, ""),
+    ]
+    found = [(name, number(value, digits) + unit) for name, value, digits, unit in shown if value is not None]
+    for name, means in track.get("attributes", {}).items():
+        before, after = number(means["source"]), number(means["edit"])
+        found.append((f"{name.replace('_', ' ')}, before and after", f"{before} → {after} {_unit(means['unit'])}"))
+    return found
 
 
 def summary(track: dict[str, Any]) -> str:
@@ -178,6 +200,10 @@ def _medoid(network: dict[str, Any]) -> float | None:
 def _when(flags: list[dict[str, Any]]) -> str:
     first = f"at {span(flags[0])}"
     return first if len(flags) == 1 else f"{first} and at {len(flags) - 1} more places"
+
+
+def _unit(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _amount(value: float) -> str:
