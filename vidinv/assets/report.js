@@ -50,7 +50,6 @@ function attach(chart, viewer, figure) {
   const pictures = [...document.querySelectorAll(`img[data-track="${viewer.dataset.track}"]`)]
     .sort((a, b) => a.dataset.time - b.dataset.time);
   const shot = pictures.map((image) => EPOCH + image.dataset.time * 1000);
-  const cursor = `shapes[${figure.layout.shapes.length - 1}]`;
 
   function show(index, fraction) {
     const time = times[index];
@@ -71,28 +70,18 @@ function attach(chart, viewer, figure) {
     }
   }
 
-  let asked = null; // the time that the next picture on the screen will show
-  function mark(time) {
-    if (asked === null) requestAnimationFrame(() => {
-      Plotly.relayout(chart, { [`${cursor}.x0`]: asked, [`${cursor}.x1`]: asked, [`${cursor}.visible`]: true });
-      asked = null;
-    });
-    asked = time;
-  }
-
   slider.max = times.length - 1;
   slider.addEventListener("input", () => {
     const index = Number(slider.value);
     show(index, index / Math.max(1, times.length - 1));
-    mark(times[index]);
+    Plotly.Fx.hover(chart, { xval: times[index] }, "xy");
   });
-  chart.on("plotly_hover", (event) => {
-    const point = event.points[0];
-    const index = nearest(times, point.data.x[point.pointNumber]);
+  chart.on("plotly_hover", ({ event, points }) => {
+    if (!("clientX" in event)) return; // the slider asked for it
+    const index = nearest(times, points[0].data.x[points[0].pointNumber]);
     const box = slider.getBoundingClientRect();
     slider.value = index;
-    mark(times[index]);
-    show(index, (event.event.clientX - box.left) / box.width);
+    show(index, (event.clientX - box.left) / box.width);
   });
   viewer.hidden = false;
   show(0, 0);

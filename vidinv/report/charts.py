@@ -26,8 +26,7 @@ def of_track(report: dict[str, Any], track: dict[str, Any]) -> go.Figure:
     """Over time, in rows with one time axis: similarities with the gate, flags, edited attributes, flicker.
 
     Times lie on a date axis, see `curves.at`. A trace whose `meta` holds `say` has a value to
-    read out at a time; `layout.meta.flags` holds the flags' spans and texts, and the
-    last shape is the cursor.
+    read out at a time; `layout.meta.flags` holds the flags' spans and texts.
     """
     flags = [flag for flag in report["flags"] if flag["track"] in (None, track["id"])]
     kinds = [kind for kind in KINDS if any(flag["kind"] == kind for flag in flags)]
@@ -51,8 +50,6 @@ def of_track(report: dict[str, Any], track: dict[str, Any]) -> go.Figure:
         picture = name.removeprefix("flicker_")
         _line(figure, row + 1, track, name, f"flicker of {picture}", picture, digits=4)
     figure.update_layout(meta={"flags": [_spoken(flag) for flag in flags]})
-    line = {"color": COLOURS["source"], "width": 1.5}
-    figure.add_shape(type="line", x0=0, x1=0, xref="x", y0=0, y1=1, yref="paper", visible=False, line=line)
     return figure
 
 
