@@ -57,7 +57,7 @@ function attach(chart, viewer, figure) {
       .filter(([curve, i]) => Math.abs(curve.x[i] - time) <= Math.max(500, 2 * step))
       .map(([curve, i]) => `${curve.say} ${curve.y[i].toFixed(curve.digits)}`);
     const flags = figure.layout.meta.flags.filter((flag) => flag.from - step / 2 <= time && time <= flag.to + step / 2);
-    output.textContent = [`${clock(time)}: ${values.join(", ")}`, ...flags.map((flag) => flag.text)].join(". ");
+    output.textContent = [`${clock(time)}: ${values.join(", ")}`, ...flags.map((flag) => `Flag: ${flag.text}`)].join(". ");
     slider.setAttribute("aria-valuetext", clock(time));
     if (pictures.length) {
       const place = nearest(shot, time), image = pictures[place];

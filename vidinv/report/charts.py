@@ -53,18 +53,20 @@ def of_track(report: dict[str, Any], track: dict[str, Any]) -> go.Figure:
     return figure
 
 
-def consistency(tracks: Sequence[tuple[str, dict[str, Any]]], *, network: str = "arcface") -> go.Figure:
-    """Box plots of the frames' similarity to frame 0 (Figure 9 of the paper): a group of three for each named track.
+def consistency(named: Sequence[tuple[str, Sequence[dict[str, Any]]]], *, network: str = "arcface") -> go.Figure:
+    """Box plots of the frames' similarity to their track's frame 0 (Figure 9 of the paper), three for each name.
 
     The box holds the middle half, its line is the median, the dashed line the mean (IC); whiskers reach the lowest and
     the highest frame. Frame 0 itself is left out.
     """
-    groups = [
-        (name, picture, track["per_frame"].get(f"{network}_ic_{picture}", [])[1:])
-        for name, track in tracks
-        for picture in COLOURS
-    ]
-    return boxes(groups, "Similarity to the first frame (cosine)")
+    return boxes(
+        [
+            (name, picture, [v for t in tracks for v in t["per_frame"].get(f"{network}_ic_{picture}", [])[1:]])
+            for name, tracks in named
+            for picture in COLOURS
+        ],
+        "Similarity to the first frame",
+    )
 
 
 def boxes(groups: Iterable[tuple[str, str, Sequence[float | None]]], title: str) -> go.Figure:
@@ -115,7 +117,7 @@ def _rows(layers: list[Layer], times: Sequence[float]) -> go.Figure:
     spike = {"spikecolor": COLOURS["source"], "spikethickness": 1, "spikedash": "solid"}
     ends = [at(times[0]), at(max(times[-1], times[0] + 0.1))]
     figure.update_xaxes(type="date", range=ends, tickformatstops=stops, hoverformat=f"{minutes}:%S.%2f", **spike)
-    figure.update_xaxes(showticklabels=True)
+    figure.update_xaxes(showticklabels=True, ticklabelstandoff=4)
     return figure
 
 

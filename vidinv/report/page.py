@@ -19,7 +19,7 @@ def build(report: dict[str, Any], strips: Sequence[Strip]) -> str:
     """
     tracks = report["identity"]["tracks"]
     figures = {f"over-time-{track['id']}": charts.of_track(report, track) for track in tracks}
-    figures["consistency"] = charts.consistency([(f"track {track['id']}", track) for track in tracks])
+    figures["consistency"] = charts.consistency([(f"track {track['id']}", [track]) for track in tracks])
     timeline, worst = chosen(report, strips)
     similarity = _similarities(tracks)
     return document.render(

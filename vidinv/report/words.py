@@ -99,17 +99,9 @@ def has_inversion(report: dict[str, Any]) -> bool:
 
 
 def headline(identity: dict[str, Any]) -> list[Row]:
-    """The figures of a report's `identity`, or of one of its tracks, with a meaning for each that was measured."""
-    rows = [
-        _row(identity, "Edit and source", "how alike an edited frame and its source are, on average", _mean("edit")),
-        _row(identity, "… in the lowest frame", "the frame in which they are least alike", lambda n: n.get("edit_min")),
-        _row(identity, "Inversion and source", "the same for the redrawn face before any edit", _mean("inversion")),
-        _row(identity, "IC of the source", "how alike its frames are to its own first frame (Eq. 9)", _ic("source")),
-        _row(identity, "IC of the inversion", "the same within the inversion", _ic("inversion")),
-        _row(identity, "IC of the edit", "the same within the edited video", _ic("edit")),
-        _row(identity, "IC gap", "source less edit: 0 is as steady as the source", ic_gap),
-        _row(identity, "Edit and typical face", "to the source's face that is most like all others", _medoid),
-    ]
+    """The figures of a report's `identity`, or of one of its tracks, that were measured, with a meaning for each."""
+    arcface, lightcnn = identity["arcface"], identity["lightcnn"]
+    rows = [Row(name, meaning, number(of(arcface)), number(of(lightcnn))) for name, meaning, of in FIGURES]
     return [row for row in rows if {row.arcface, row.lightcnn} != {NOT_MEASURED}]
 
 
@@ -181,22 +173,6 @@ def summary(track: dict[str, Any]) -> str:
     return text
 
 
-def _row(identity: dict[str, Any], name: str, meaning: str, value: Callable[[dict[str, Any]], float | None]) -> Row:
-    return Row(name, meaning, number(value(identity["arcface"])), number(value(identity["lightcnn"])))
-
-
-def _mean(picture: str) -> Callable[[dict[str, Any]], float | None]:
-    return lambda network: network[f"{picture}_mean"]
-
-
-def _ic(picture: str) -> Callable[[dict[str, Any]], float | None]:
-    return lambda network: network["ic"][picture]
-
-
-def _medoid(network: dict[str, Any]) -> float | None:
-    return network.get("medoid", {}).get("edit")
-
-
 def _when(flags: list[dict[str, Any]]) -> str:
     first = f"at {span(flags[0])}"
     return first if len(flags) == 1 else f"{first} and at {len(flags) - 1} more places"
@@ -212,3 +188,19 @@ def _amount(value: float) -> str:
 
 def _signed(value: float) -> str:
     return f"{value:+.3g}"
+
+
+FIGURES: tuple[tuple[str, str, Callable[[dict[str, Any]], float | None]], ...] = (
+    ("Edit and source", "how alike an edited frame and its source are, on average", lambda n: n["edit_mean"]),
+    ("… in the lowest frame", "the frame in which they are least alike", lambda n: n.get("edit_min")),
+    ("Inversion and source", "the same for the redrawn face before any edit", lambda n: n["inversion_mean"]),
+    ("IC of the source", "how alike its frames are to its own first frame (Eq. 9)", lambda n: n["ic"]["source"]),
+    ("IC of the inversion", "the same within the inversion", lambda n: n["ic"]["inversion"]),
+    ("IC of the edit", "the same within the edited video", lambda n: n["ic"]["edit"]),
+    ("IC gap", "source less edit: 0 is as steady as the source", ic_gap),
+    (
+        "Edit and typical face",
+        "to the source's face that is most like all others",
+        lambda n: n.get("medoid", {}).get("edit"),
+    ),
+)  # name, meaning, and the value by one network
