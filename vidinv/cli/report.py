@@ -114,7 +114,7 @@ def _measure(source: Path, edited: Path, common: Asked) -> None:
     with progress.show(common.show) as shown:
         found = pairs.run(pair, Listener(say=shown.say, phase=shown.phase, done=shown.done))
     _done(pair.page, found, common)
-    check_gate(found["gate"], edited.name)
+    check_gate(found["gate"], f"see {pair.page}")
 
 
 def read(made: Path) -> dict[str, Any]:

@@ -72,16 +72,16 @@ def run(
     made = perform(request, common.show, offline=common.offline, accept=common.accept_licences)
     if common.json_to is not None:
         options.write_json(made, common.json_to)
-    check_gate(made["gate"], made["output"]["path"])
+    kept = made["output"]["path"] or made["output"].get("preview")
+    check_gate(made["gate"], f"the result is kept as {kept}")
 
 
-def check_gate(verdict: dict[str, Any] | None, made: str | None) -> None:
-    """Raise QualityGateMissed where the report's gate was missed; `made` is the name of what was kept."""
+def check_gate(verdict: dict[str, Any] | None, remedy: str) -> None:
+    """Raise QualityGateMissed, with the `remedy`, where the report's gate was missed."""
     from vidinv.report import gate
 
     if verdict is not None and not verdict["passed"]:
-        kept = f"the result is kept as {made}" if made else "see the preview"
-        raise QualityGateMissed(f"the identity gate was missed: {gate.words(verdict)}", remedy=kept)
+        raise QualityGateMissed(f"the identity gate was missed: {gate.words(verdict)}", remedy=remedy)
 
 
 def resolve(common: options.Job, **own: str | int | None) -> RunConfig:
