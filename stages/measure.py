@@ -41,7 +41,7 @@ class Witnesses:
         """The backend's, which watch what is `edited` beside what they always do."""
         asked = {*WATCHED, *edited}
         watched = tuple(name for name in backend.measures if name in asked)
-        return cls(backend.measure(), watched, parse, backend.guides("cpu").perceptual)
+        return cls(backend.measure(watched), watched, parse, backend.guides("cpu").perceptual)
 
 
 @dataclass(frozen=True)

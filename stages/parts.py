@@ -6,9 +6,10 @@ face locator, so that the whole job runs without fetched weights.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -71,6 +72,12 @@ class Models:
     backend: str
 
 
+class Measuring(Protocol):
+    """What gives the measure, on the CPU, of the attributes `names`; of all if None."""
+
+    def __call__(self, names: Collection[str] | None = None) -> Measure: ...
+
+
 @dataclass(frozen=True)
 class Backend:
     """One choice of networks; each part is loaded when it is called for.
@@ -83,7 +90,7 @@ class Backend:
     models: Callable[[str, str], Models]  # on a device, with the encoder in a file ("": the shipped one)
     guides: Callable[[str], Guides]  # of the refinement, on a device
     direction: Callable[[str], Direction]  # by name
-    measure: Callable[[], Measure]  # of attributes, on the CPU
+    measure: Measuring
     generator: str  # its name in the registry
     space: str
     slots: int  # rows of its w+
@@ -199,10 +206,10 @@ def _bisenet(device: str) -> Parse:
     return parse
 
 
-def _measure() -> Measure:
+def _measure(names: Collection[str] | None = None) -> Measure:
     from vidinv.faces import meter
 
-    return meter.load_meter().measure
+    return meter.load_meter(names).measure
 
 
 def _centre(source: str) -> Locate:
@@ -272,7 +279,7 @@ BACKENDS = {
         models=_tiny_models,
         guides=tiny.guides,
         direction=tiny.direction,
-        measure=lambda: tiny.measure,
+        measure=lambda names=None: tiny.measure,
         measures=("age",),
         generator=tiny.GENERATOR,
         space=tiny.SPACE,

@@ -129,7 +129,9 @@ def test_an_edit_of_a_part_changes_that_part_alone(portrait: Path, tmp_path: Pat
 def test_what_cannot_be_measured_changes_nothing(
     portrait: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    blind = replace(parts.BACKENDS["tiny"], measure=lambda: lambda images: {"age": np.full(len(images), np.nan)})
+    blind = replace(
+        parts.BACKENDS["tiny"], measure=lambda names=None: lambda images: {"age": np.full(len(images), np.nan)}
+    )
     monkeypatch.setitem(parts.BACKENDS, "tiny", blind)
     wanted = ["--edit", "age=60", "--blend", "replace", "-o", tmp_path / "out.png"]
     assert edit(portrait, *wanted, *TINY, *SHOWN) == 0
