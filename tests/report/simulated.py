@@ -88,7 +88,7 @@ def _track(number: int, frames: int, swapped: bool, inversion: bool) -> dict[str
         kept = level + slow + 0.02 * random.standard_normal(frames)
         values = {f"{network}_edit": kept, f"{network}_inversion": kept + 0.1}
         for picture, base in zip(PICTURES, (0.86, 0.84, 0.83), strict=True):
-            values[f"{network}_ic_{picture}"] = np.r_[1.0, base + slow[1:] + 0.03 * random.standard_normal(frames - 1)]
+            values[f"{network}_ic_{picture}"] = base + slow + 0.03 * random.standard_normal(frames)
         if swapped:
             begin, end = (round(share * frames) for share in SWAPPED)
             for name in (f"{network}_edit", f"{network}_ic_edit"):
@@ -96,6 +96,8 @@ def _track(number: int, frames: int, swapped: bool, inversion: bool) -> dict[str
         every = 1 if network == "arcface" else EVERY
         for name, column in values.items():
             columns[name] = [round(float(v), 4) if i % every == 0 else None for i, v in enumerate(column)]
+            if "_ic_" in name:
+                columns[name][0] = None  # the first frame is not compared with itself
     for picture, age in zip(PICTURES, (34.0, 34.5, 52.0), strict=True):
         aged = age + 1.5 * random.standard_normal(frames)
         columns[f"age_{picture}"] = [round(float(v), 2) if i % EVERY == 0 else None for i, v in enumerate(aged)]
@@ -121,12 +123,12 @@ def _network(columns: dict[str, Any], name: str) -> dict[str, Any]:
         "inversion_mean": _mean(columns, f"{name}_inversion"),
         "edit_mean": _mean(columns, f"{name}_edit"),
         "edit_min": min(value for value in columns[f"{name}_edit"] if value is not None),
-        "ic": {picture: _mean(columns, f"{name}_ic_{picture}", first=1) for picture in PICTURES},
+        "ic": {picture: _mean(columns, f"{name}_ic_{picture}") for picture in PICTURES},
     }
 
 
-def _mean(columns: dict[str, Any], name: str, first: int = 0) -> float | None:
-    values = [value for value in columns.get(name, [])[first:] if value is not None]
+def _mean(columns: dict[str, Any], name: str) -> float | None:
+    values = [value for value in columns.get(name, []) if value is not None]
     return round(float(np.mean(values)), 4) if values else None
 
 

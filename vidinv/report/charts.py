@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ GRAVE_KINDS = ("another_person", "low_similarity")
 SIMILARITY_PX, ATTRIBUTE_PX, LANE_PX, GAP_PX, MARGIN = 270, 110, 20, 46, {"l": 96, "r": 16, "t": 64, "b": 40}
 
 MARKERS = 300  # of one curve that is drawn as points
+DOTTED = 100  # points of a line up to which each is shown as well
 
 Layer = tuple[str, int]  # what a row of a track's chart shows, and its height in pixels
 
@@ -57,11 +59,11 @@ def consistency(named: Sequence[tuple[str, Sequence[dict[str, Any]]]], *, networ
     """Box plots of the frames' similarity to their track's frame 0 (Figure 9 of the paper), three for each name.
 
     The box holds the middle half, its line is the median, the dashed line the mean (IC); whiskers reach the lowest and
-    the highest frame. Frame 0 itself is left out.
+    the highest frame.
     """
     return boxes(
         [
-            (name, picture, [v for t in tracks for v in t["per_frame"].get(f"{network}_ic_{picture}", [])[1:]])
+            (name, picture, [v for t in tracks for v in t["per_frame"].get(f"{network}_ic_{picture}", [])])
             for name, tracks in named
             for picture in COLOURS
         ],
@@ -70,9 +72,12 @@ def consistency(named: Sequence[tuple[str, Sequence[dict[str, Any]]]], *, networ
 
 
 def boxes(groups: Iterable[tuple[str, str, Sequence[float | None]]], title: str) -> go.Figure:
-    """A box for each (name, picture, values) in which something was measured, side by side under their name."""
+    """A box for each (name, picture, values) in which something was measured, side by side under their name.
+
+    Names come in the order of `groups`.
+    """
     figure = go.Figure(layout=_layout(360, boxmode="group"))
-    known = [(name, picture, [v for v in values if v is not None]) for name, picture, values in groups]
+    known = [(_literal(name), picture, [v for v in values if v is not None]) for name, picture, values in groups]
     for picture, colour in COLOURS.items():
         drawn = [(name, values) for name, of, values in known if of == picture and values]
         if not drawn:
@@ -86,7 +91,8 @@ def boxes(groups: Iterable[tuple[str, str, Sequence[float | None]]], title: str)
             go.Box(x=names, name=picture, marker_color=colour, line_width=1.5, boxmean=True, offsetgroup=picture, **box)
         )
     figure.update_yaxes(title_text=title)
-    figure.update_xaxes(type="category")
+    order = list(dict.fromkeys(name for name, _, values in known if values))
+    figure.update_xaxes(type="category", categoryorder="array", categoryarray=order)
     return figure
 
 
@@ -159,7 +165,9 @@ def _uprights(figure: go.Figure, times: Sequence[float], low: float) -> None:
     if times:
         x = [value for time in times for value in (at(time), at(time), None)]
         line = {"color": CUT, "width": 1, "dash": "dash"}
-        trace = go.Scatter(x=x, y=[low, 1.04, None] * len(times), mode="lines", name="cut", line=line, hoverinfo="skip")
+        trace = go.Scatter(
+            x=x, y=[low, 1.04, None] * len(times), mode="lines", name="cuts", line=line, hoverinfo="skip"
+        )
         figure.add_trace(trace, 1, 1)
 
 
@@ -179,7 +187,7 @@ def _lanes(figure: go.Figure, row: int, flags: list[dict[str, Any]], kinds: list
         line = {"color": GRAVE if kind in GRAVE_KINDS else LIGHT, "width": 3}
         y = [KINDS[kind]] * len(x)
         marker = {"symbol": "square", "size": 8}
-        texts = [text for flag in own for text in (flag["text"], flag["text"], "")]
+        texts = [text for flag in own for text in (*[_literal(flag["text"])] * 2, "")]
         trace = go.Scatter(x=x, y=y, mode="lines+markers", line=line, marker=marker, showlegend=False)
         figure.add_trace(trace.update(name=KINDS[kind], text=texts, hovertemplate="%{text}<extra></extra>"), row, 1)
     order = [KINDS[kind] for kind in reversed(kinds)]
@@ -203,12 +211,14 @@ def _line(
         return
     x, y = curve(track["per_frame"]["time_s"], track["per_frame"][column], POINTS if mode == "lines" else MARKERS)
     colour = COLOURS[picture]
-    look = {"line": {"color": colour, "width": 2 if picture == "edit" else 1.3}}
+    if mode == "lines" and len(x) <= DOTTED:
+        mode = "lines+markers"
+    look: dict[str, Any] = {"marker_size": 5, "line": {"color": colour, "width": 2 if picture == "edit" else 1.3}}
     if mode == "markers":
         look = {
             "marker": {"color": colour, "size": 6, "symbol": "diamond-open" if picture == "inversion" else "diamond"}
         }
-    trace = go.Scatter(x=x, y=y, mode=mode, name=name, hovertemplate=f"%{{y:.{digits}f}}", **look)
+    trace = go.Scatter(x=x, y=y, mode=mode, name=_literal(name), hovertemplate=f"%{{y:.{digits}f}}", **look)
     figure.add_trace(trace.update(meta={"say": name, "digits": digits}, showlegend=row == 1), row, 1)
 
 
@@ -220,7 +230,13 @@ def _attributes(report: dict[str, Any], track: dict[str, Any]) -> list[str]:
 
 
 def _titled(name: str, track: dict[str, Any]) -> str:
-    return f"{name}, before (grey) and after ({track['attributes'][name]['unit'].replace('_', ' ')})"
+    unit = track["attributes"][name]["unit"].replace("_", " ")
+    return _literal(f"{name}, before (grey) and after ({unit})")
+
+
+def _literal(text: str) -> str:
+    """Text that plotly shows as it is; it takes tags for its own."""
+    return html.escape(text, quote=False)
 
 
 def _measured(track: dict[str, Any], column: str) -> bool:

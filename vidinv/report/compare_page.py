@@ -22,14 +22,15 @@ def build(reports: Sequence[tuple[str, dict[str, Any]]]) -> str:
     groups: dict[str, list[dict[str, Any]]] = {}
     for name, report in reports:
         groups.setdefault(name, []).extend(report["identity"]["tracks"])
+    rows = [(name, report, _cells(report)) for name, report in reports]
     return document.render(
         "report_compare.html.j2",
         title="Identity reports compared",
         figures=_figures(groups),
         networks=NETWORKS,
         same_person=words.SAME_PERSON,
-        meanings=[(name, meaning) for name, meaning, _ in words.FIGURES],
-        rows=[(name, report, _cells(report)) for name, report in reports],
+        meanings=[(n, meaning) for n, meaning, _ in words.FIGURES if any(n in cells for _, _, cells in rows)],
+        rows=rows,
         versions=sorted({report["versions"].get("vidinv", "unknown") for _, report in reports}),
     )
 

@@ -122,10 +122,10 @@ def effect(edit: dict[str, Any]) -> str:
         parts.append(f"{sought}, reached {_amount(reached)}" if reached is not None else sought)
     asked = f"strength {_signed(strength)}" if target is not None else f"asked {_signed(strength)}"
     if found.get("asked") is not None:
-        asked += f" = about {_signed(found['asked'])} {unit}"
+        asked += f" = about {_signed(found['asked'], 2)} {unit}"
     parts.append(asked)
     measured = found.get("found")
-    parts.append(f"measured {_signed(measured)} {unit}" if measured is not None else "effect not measured")
+    parts.append(f"measured {_signed(measured, 2)} {unit}" if measured is not None else "effect not measured")
     return ", ".join(parts)
 
 
@@ -186,13 +186,13 @@ def _amount(value: float) -> str:
     return f"{value:.3g}"
 
 
-def _signed(value: float) -> str:
-    return f"{value:+.3g}"
+def _signed(value: float, digits: int = 3) -> str:
+    return f"{float(f'{value:.{digits}g}'):+g}"
 
 
 FIGURES: tuple[tuple[str, str, Callable[[dict[str, Any]], float | None]], ...] = (
     ("Edit and source", "how alike an edited frame and its source are, on average", lambda n: n["edit_mean"]),
-    ("… in the lowest frame", "the frame in which they are least alike", lambda n: n.get("edit_min")),
+    ("Edit and source, lowest", "the frame in which they are least alike", lambda n: n.get("edit_min")),
     ("Inversion and source", "the same for the redrawn face before any edit", lambda n: n["inversion_mean"]),
     ("IC of the source", "how alike its frames are to its own first frame (Eq. 9)", lambda n: n["ic"]["source"]),
     ("IC of the inversion", "the same within the inversion", lambda n: n["ic"]["inversion"]),
