@@ -87,7 +87,21 @@ function attach(chart, viewer, figure) {
   show(0, 0);
 }
 
-const charts = [...document.querySelectorAll("[data-figure]")];
-charts.forEach(draw);
-addEventListener("beforeprint", () => charts.forEach((chart) => Plotly.relayout(chart, { width: PRINTED })));
-addEventListener("afterprint", () => charts.forEach((chart) => Plotly.relayout(chart, { width: null, autosize: true })));
+// One after the other, so that the page answers meanwhile.
+async function drawAll(charts) {
+  for (const chart of charts) {
+    await draw(chart);
+    await new Promise(requestAnimationFrame);
+  }
+}
+
+function resize(size) {
+  document.querySelectorAll(".js-plotly-plot").forEach((chart) => Plotly.relayout(chart, size));
+}
+
+addEventListener("beforeprint", () => {
+  document.querySelectorAll("details").forEach((folded) => { folded.open = true; });
+  resize({ width: PRINTED });
+});
+addEventListener("afterprint", () => resize({ width: null, autosize: true }));
+drawAll(document.querySelectorAll("[data-figure]"));
