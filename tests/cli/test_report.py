@@ -173,8 +173,8 @@ def _rewritten(
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["in.mp4"], 3, "is no report"),
-        (["none.mp4"], 3, "is no report"),
+        (["in.mp4"], 3, "no report in.mp4.json"),
+        (["none.mp4"], 3, "no report none.mp4.json"),
         (["in.mp4", "in.mp4", "in.mp4"], 2, "3 files"),
         (["compare", "in.mp4"], 2, "nothing to compare"),
         (["in.mp4", "wide.mp4"], 2, "not the same picture"),

@@ -125,10 +125,12 @@ def read(made: Path) -> dict[str, Any]:
     path = made if made.suffix == ".json" else sidecar_path(made)
     try:
         known = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise InputUnreadable(
-            f"{path} is no report ({type(error).__name__})", remedy="give the output of a vidinv run"
+            f"no report {path} ({error.strerror})", remedy="give the output of a vidinv run"
         ) from error
+    except ValueError as error:
+        raise InputUnreadable(f"{path} is not JSON", remedy="give the output of a vidinv run") from error
     if not isinstance(known, dict) or known.get("schema") != sidecar.SCHEMA:
         raise InputUnreadable(f"{path} is not a {sidecar.SCHEMA}", remedy="run it again with this version")
     return known
