@@ -31,6 +31,7 @@ class Generator(nn.Module):
     name: str
     space: str
     z_dim: int
+    c_dim: int = 0  # classes that `map` takes, 0 for none
     w_dim: int
     num_ws: int
     resolution: int
@@ -38,7 +39,7 @@ class Generator(nn.Module):
     w_avg: Tensor  # [D], a buffer
 
     def map(self, z: Tensor, c: Tensor | None = None) -> Tensor:
-        """Mapping network: z [N,Z] -> w [N,D]."""
+        """Mapping network: z [N,Z], and c [N,c_dim] (one-hot, or a blend of classes) where there are some -> w [N,D]."""
         raise NotImplementedError("abstract: a generator family defines its own mapping network")
 
     def synthesize(
@@ -57,10 +58,12 @@ class Generator(nn.Module):
         """ws [N,L,D] -> image [N,3,size,size], or the feature [N,C,h,w] of layer `stop`.
 
         feature, at: the feature code and the layer whose output it replaces.
-        start, canvas: begin at layer `start` from `canvas`, the output of layer start-1.
+        start, canvas: begin at layer `start` from `canvas`, the output of layer start-1. Where the image is a sum of
+            pictures of all layers (StyleGAN2), the pictures of those below are still made from ws.
         stop: return the output of this layer (taken before any replacement at the same layer) instead of an image.
         styles: StyleSpace rows that override `styles(ws)`.
-        noise: "const" uses the fixed maps, so a video does not flicker.
+        noise: "const" uses the fixed maps, so a video does not flicker; "random" draws new ones for every image,
+            "none" leaves them out. A network without noise gives the same image for all three.
         size: output side, one of `sizes`; None is the full resolution.
         """
         raise NotImplementedError("abstract: a generator family defines its own synthesis network")
@@ -88,9 +91,20 @@ class Generator(nn.Module):
         return w[:, None].expand(-1, self.num_ws, -1)
 
     def sample(self, count: int, seed: int = 0) -> Tensor:
-        """Draw `count` w [N,D] from a seeded normal z."""
-        z = torch.randn(count, self.z_dim, generator=torch.Generator().manual_seed(seed))
-        return self.map(z.to(self.w_avg.device))
+        """Draw `count` w [N,D] from a seeded normal z, and from evenly drawn classes where there are some."""
+        random = torch.Generator().manual_seed(seed)
+        z = torch.randn(count, self.z_dim, generator=random).to(self.w_avg)
+        return self.map(z, self._classes(count, random))
+
+    def truncate(self, w: Tensor, psi: float) -> Tensor:
+        """w_avg + psi (w - w_avg), the truncation trick; w is [N,D] or [N,L,D]."""
+        return self.w_avg.lerp(w, psi)
+
+    def _classes(self, count: int, random: torch.Generator) -> Tensor | None:
+        """One-hot classes [N,c_dim] for samples; None where there are no classes."""
+        if not self.c_dim:
+            return None
+        return torch.eye(self.c_dim)[torch.randint(self.c_dim, (count,), generator=random)].to(self.w_avg)
 
     def layer_at(self, resolution: int) -> int:
         """Index of the last feature layer at this resolution."""
