@@ -2,8 +2,9 @@
 
 python scripts/generator_speed.py stylegan2-1024 [--repeats 5] [--json -]
 
-Every convolution of one synthesis (batch 1, random weights) is recorded with its operands and timed alone, in both
-memory layouts, of which the faster counts. Minima over the repeats; the threads are torch's (OMP_NUM_THREADS).
+Every convolution of one synthesis (batch 1, random weights) is recorded with its operands, laid out in memory as suits
+it best. The synthesis and a sweep of all its convolutions are then timed in turn, so that both meet the same load of
+the machine; the shortest of each count. The threads are torch's (OMP_NUM_THREADS).
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from vidinv.cli.main import tune_process
 tune_process()
 
 import torch  # noqa: E402
-from torch import Tensor  # noqa: E402
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
 from vidinv.generators import stylegan2  # noqa: E402
@@ -31,7 +31,7 @@ NETWORKS: dict[str, Callable[[], Generator]] = {
     f"stylegan2-{side}": lambda side=side: stylegan2.StyleGAN2(f"stylegan2-{side}", "none", side)  # type: ignore[misc]
     for side in (256, 512, 1024)
 }
-LAYOUTS = (torch.contiguous_format, torch.channels_last)
+convolve = torch.ops.aten.convolution.default
 
 
 class Recorder(TorchDispatchMode):
@@ -42,33 +42,27 @@ class Recorder(TorchDispatchMode):
         self.calls: list[tuple[Any, ...]] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is torch.ops.aten.convolution.default:
+        if func is convolve:
             self.calls.append(args)
         return func(*args, **(kwargs or {}))
 
 
-def seconds(call: Callable[[], Any], repeats: int) -> float:
-    """The shortest of `repeats` calls after one that is not counted."""
+def seconds(call: Callable[[], Any]) -> float:
+    """How long the second of two calls takes."""
     call()
-    found = []
-    for _ in range(repeats):
-        begin = time.perf_counter()
-        call()
-        found.append(time.perf_counter() - begin)
-    return min(found)
+    begin = time.perf_counter()
+    call()
+    return time.perf_counter() - begin
 
 
-def convolution_seconds(arguments: tuple[Any, ...], repeats: int) -> float:
-    """The time of one convolution in the layout that suits it."""
+def laid_out(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The arguments of one convolution in the layout in which it is faster."""
     x, weight, *rest = arguments
-
-    def lying(layout: torch.memory_format) -> tuple[Tensor, Tensor]:
-        return x.contiguous(memory_format=layout), weight.contiguous(memory_format=layout)
-
-    return min(
-        seconds(lambda a=a, b=b: torch.ops.aten.convolution.default(a, b, *rest), repeats)  # type: ignore[misc]
-        for a, b in map(lying, LAYOUTS)
-    )
+    both = [
+        (x.contiguous(memory_format=layout), weight.contiguous(memory_format=layout), *rest)
+        for layout in (torch.contiguous_format, torch.channels_last)
+    ]
+    return min(both, key=lambda each: seconds(lambda: convolve(*each)))
 
 
 @torch.no_grad()
@@ -78,17 +72,22 @@ def measure(name: str, repeats: int) -> dict[str, Any]:
     ws = network.broadcast(network.sample(1))
     with Recorder() as recorder:
         network.synthesize(ws)
-    whole = seconds(lambda: network.synthesize(ws), repeats)
-    each = [(arguments[8] > 1, convolution_seconds(arguments, repeats)) for arguments in recorder.calls]
-    total, filters = sum(s for _, s in each), sum(s for depthwise, s in each if depthwise)
+    calls = [laid_out(call) for call in recorder.calls]
+    whole, sweeps = [], []
+    for _ in range(repeats):
+        whole.append(seconds(lambda: network.synthesize(ws)))
+        sweeps.append([seconds(lambda call=call: convolve(*call)) for call in calls])  # type: ignore[misc]
+    shortest = min(sweeps, key=sum)
+    filters = sum(s for s, call in zip(shortest, calls, strict=True) if call[8] > 1)
     return {
         "generator": name,
         "parameters": sum(p.numel() for p in network.parameters()),
         "threads": torch.get_num_threads(),
-        "synthesis_ms": round(whole * 1e3, 1),
-        "convolutions_ms": round(total * 1e3, 1),
+        "synthesis_ms": round(min(whole) * 1e3, 1),
+        "convolutions_ms": round(sum(shortest) * 1e3, 1),
         "filters_ms": round(filters * 1e3, 1),
-        "ratio_to_convolutions": round(whole / total, 3),
+        "ratio_to_convolutions": round(min(whole) / sum(shortest), 3),
+        "ratios": [round(w / sum(sweep), 3) for w, sweep in zip(whole, sweeps, strict=True)],
     }
 
 
@@ -105,8 +104,9 @@ def main() -> None:
     if args.json:
         Path(args.json).write_text(json.dumps(figures, indent=1) + "\n")
     print(f"{figures['generator']}: {figures['parameters']:,} parameters, {figures['threads']} threads")
-    print(f"synthesis {figures['synthesis_ms']} ms, its convolutions {figures['convolutions_ms']} ms")
-    print(f"(of which filters {figures['filters_ms']} ms): ratio {figures['ratio_to_convolutions']}")
+    filters = f"of which filters {figures['filters_ms']} ms"
+    print(f"synthesis {figures['synthesis_ms']} ms, its convolutions {figures['convolutions_ms']} ms ({filters})")
+    print(f"ratio {figures['ratio_to_convolutions']}, by repeats {figures['ratios']}")
 
 
 if __name__ == "__main__":

@@ -54,4 +54,4 @@ def modulated_weight(weight: Tensor, style: Tensor, demodulate: bool = True) -> 
 
 def relative_error(made: Tensor, expected: Tensor) -> float:
     """The largest difference over the largest value."""
-    return float((made.double() - expected).abs().max() / expected.abs().max())
+    return float((made.detach().double() - expected).abs().max() / expected.abs().max())

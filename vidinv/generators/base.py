@@ -39,7 +39,7 @@ class Generator(nn.Module):
     w_avg: Tensor  # [D], a buffer
 
     def map(self, z: Tensor, c: Tensor | None = None) -> Tensor:
-        """Mapping network: z [N,Z], and c [N,c_dim] (one-hot, or a blend of classes) where there are some -> w [N,D]."""
+        """Mapping network: z [N,Z], and c [N,c_dim] (one-hot or a blend) where there are classes -> w [N,D]."""
         raise NotImplementedError("abstract: a generator family defines its own mapping network")
 
     def synthesize(

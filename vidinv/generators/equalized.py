@@ -64,3 +64,14 @@ class EqualConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.conv2d(x, self.weight * self.scale, self.bias, self.stride, self.padding)
+
+
+class Activation(nn.Module):
+    """sqrt(2) leaky_relu(x + bias) of x [N,C,h,w] or [N,C]; `bias` is [C]."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.leaky_relu(x + self.bias.view(-1, *[1] * (x.ndim - 2)), SLOPE) * GAIN

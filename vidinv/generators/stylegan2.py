@@ -20,7 +20,7 @@ from torch.nn import functional
 from vidinv.generators import modulated
 from vidinv.generators.base import LayerSpec
 from vidinv.generators.chain import Chain
-from vidinv.generators.equalized import GAIN, SLOPE, EqualLinear, PixelNorm, normalized
+from vidinv.generators.equalized import GAIN, SLOPE, Activation, EqualLinear, PixelNorm, normalized
 from vidinv.generators.fir import Blur, Upsample
 
 MAPPING_LAYERS, MAPPING_LR = 8, 0.01
@@ -57,14 +57,6 @@ class NoiseStrength(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(1))
-
-
-class Activation(nn.Module):
-    """The bias [O] that is added before the leaky ReLU."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.bias = nn.Parameter(torch.zeros(channels))
 
 
 class StyledConv(nn.Module):
