@@ -100,6 +100,13 @@ class Generator(nn.Module):
         """w_avg + psi (w - w_avg), the truncation trick; w is [N,D] or [N,L,D]."""
         return self.w_avg.lerp(w, psi)
 
+    def _check_latent(self, z: Tensor, c: Tensor | None) -> None:
+        """ValueError unless z is [N,Z] and c, where there are classes, [N,c_dim]."""
+        if z.ndim != 2 or z.shape[1] != self.z_dim:
+            raise ValueError(f"z must be [N,{self.z_dim}], got {tuple(z.shape)}")
+        if self.c_dim and (c is None or c.shape != (len(z), self.c_dim)):
+            raise ValueError(f"c must be [{len(z)},{self.c_dim}], got {None if c is None else tuple(c.shape)}")
+
     def _classes(self, count: int, random: torch.Generator) -> Tensor | None:
         """One-hot classes [N,c_dim] for samples; None where there are no classes."""
         if not self.c_dim:

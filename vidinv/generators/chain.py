@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from vidinv.generators.base import Generator
@@ -93,3 +94,10 @@ class Chain(Generator):
                 f"layer {layer} is [N,{spec.channels},{spec.resolution},{spec.resolution}], got {tuple(feature.shape)}"
             )
         return feature
+
+
+def noise_map(fixed: Tensor, count: int, mode: str) -> Tensor | None:
+    """The noise of a layer whose fixed map is [1,1,h,w]: that, or `count` new ones [N,1,h,w], or none at all."""
+    if mode == "none":
+        return None
+    return fixed if mode == "const" else torch.randn_like(fixed.expand(count, -1, -1, -1))

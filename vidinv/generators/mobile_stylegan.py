@@ -123,8 +123,7 @@ class MobileStyleGAN(Chain):
         return (self.resolution // 2, self.resolution)
 
     def map(self, z: Tensor, c: Tensor | None = None) -> Tensor:
-        if z.ndim != 2 or z.shape[1] != self.z_dim:
-            raise ValueError(f"z must be [N,{self.z_dim}], got {tuple(z.shape)}")
+        self._check_latent(z, c)
         x = z * (z.square().mean(1, keepdim=True) + 1e-8).rsqrt()
         for layer in self.mapping:
             x = functional.leaky_relu(layer(x), 0.2) * 2**0.5

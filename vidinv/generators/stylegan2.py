@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from vidinv.generators import modulated
 from vidinv.generators.base import LayerSpec
-from vidinv.generators.chain import Chain
+from vidinv.generators.chain import Chain, noise_map
 from vidinv.generators.equalized import GAIN, SLOPE, Activation, EqualLinear, PixelNorm, normalized
 from vidinv.generators.fir import Blur, Upsample
 
@@ -156,12 +156,9 @@ class StyleGAN2(Chain):
         )
 
     def map(self, z: Tensor, c: Tensor | None = None) -> Tensor:
-        if z.ndim != 2 or z.shape[1] != self.z_dim:
-            raise ValueError(f"z must be [N,{self.z_dim}], got {tuple(z.shape)}")
+        self._check_latent(z, c)
         x = self.style[0](z)
-        if self.embed is not None:
-            if c is None or c.shape != (len(z), self.c_dim):
-                raise ValueError(f"c must be [{len(z)},{self.c_dim}], got {None if c is None else tuple(c.shape)}")
+        if self.embed is not None and c is not None:
             x = torch.cat([x, normalized(self.embed(c))], 1)
         return self.style[1:](x)
 
@@ -180,14 +177,8 @@ class StyleGAN2(Chain):
             x = self.input.input.expand(len(ws), -1, -1, -1)
             return x.contiguous(memory_format=torch.channels_last)
         x = x.contiguous(memory_format=torch.channels_last)  # features handed in may lie otherwise
-        return self._convolution(k)(x, rows[k - 1 + k // 2], self._noise(k, ws, noise))
-
-    def _noise(self, k: int, ws: Tensor, mode: str) -> Tensor | None:
-        """The noise map of convolution k, [1 or N,1,h,w]."""
-        if mode == "none":
-            return None
         fixed = self.noises.get_buffer(f"noise_{k - 1}")
-        return fixed if mode == "const" else torch.randn_like(fixed.expand(len(ws), -1, -1, -1))
+        return self._convolution(k)(x, rows[k - 1 + k // 2], noise_map(fixed, len(ws), noise))
 
     def _draw(self, k: int, x: Tensor, picture: Tensor | None, rows: list[Tensor]) -> Tensor | None:
         return self._to_rgb(k)(x, rows[k + k // 2], picture) if k % 2 else picture
