@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from vidinv.errors import UsageError
-from vidinv.generators import mobile_stylegan, pggan, stylegan1, stylegan2
+from vidinv.generators import biggan, mobile_stylegan, pggan, stylegan1, stylegan2
 from vidinv.generators.base import Generator
 from vidinv.weights import cache
 
 GENERATORS: dict[str, Callable[[], Generator]] = {
     "mobile-stylegan-ffhq-1024": lambda: mobile_stylegan.load(cache.path("generator/mobile-stylegan-ffhq")),
     "mobile-stylegan-tiny": mobile_stylegan.tiny,
+    "biggan-tiny": biggan.tiny,
     "pggan-tiny": pggan.tiny,
     "pggan-classes-tiny": lambda: pggan.tiny("pggan-classes-tiny", c_dim=3),
     "stylegan1-tiny": stylegan1.tiny,
