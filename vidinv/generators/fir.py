@@ -32,6 +32,37 @@ def upsample(x: Tensor, kernel: Tensor) -> Tensor:
     return functional.conv_transpose2d(x, _depthwise(x, kernel), stride=2, padding=1, groups=x.shape[1])
 
 
+def interpolate(x: Tensor, taps: Tensor | None, factor: int, padding: tuple[int, int]) -> Tensor:
+    """factor - 1 zeros after each sample, padding (or cut, where negative), then the filter, whose sum is 1.
+
+    x [N,C,h,w] -> [N,C,factor*h+lo+hi-T+1,...]; taps [T] for both axes, symmetric. The mean is kept. Without taps
+    the factor is 1 and only the padding is done.
+    """
+    low, high = padding
+    if taps is None:
+        return functional.pad(x, [low, high, low, high])
+    count, channels = len(taps), x.shape[1]
+    line = (taps * factor).to(x.dtype).expand(channels, 1, 1, count)
+    # The transposed convolution gives every sample's whole stamp; what the padding leaves of it is cut out.
+    cut = [low - count + 1, high - count + factor]
+    x = functional.conv_transpose2d(x, line, stride=(1, factor), groups=channels)
+    x = functional.pad(x, cut)
+    x = functional.conv_transpose2d(x, line.transpose(2, 3), stride=(factor, 1), groups=channels)
+    return functional.pad(x, [0, 0, *cut])
+
+
+def decimate(x: Tensor, taps: Tensor | None, factor: int) -> Tensor:
+    """The filter [T] for both axes or [T,T] (symmetric), then every `factor`-th sample of x [N,C,h,w]; no padding."""
+    if taps is None:
+        return x
+    channels = x.shape[1]
+    if taps.ndim == 2:
+        return functional.conv2d(x, _depthwise(x, taps), stride=factor, groups=channels)
+    line = taps.to(x.dtype).expand(channels, 1, 1, len(taps))
+    x = functional.conv2d(x, line, stride=(1, factor), groups=channels)
+    return functional.conv2d(x, line.transpose(2, 3), stride=(factor, 1), groups=channels)
+
+
 def _depthwise(x: Tensor, kernel: Tensor) -> Tensor:
     return kernel.to(x.dtype).expand(x.shape[1], 1, *kernel.shape)
 

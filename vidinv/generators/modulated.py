@@ -22,15 +22,18 @@ def convolve(
     convolution: Convolution,
     *,
     bias: Tensor | None = None,
-    gain: float = 1.0,
+    gain: float | Tensor = 1.0,
+    demodulate: bool = True,
     eps: float = 1e-8,
 ) -> Tensor:
-    """gain * demodulated convolution of x [N,I,h,w] by weight [O,I,k,k] under style [N,I], plus bias [O].
+    """gain * (de)modulated convolution of x [N,I,h,w] by weight [O,I,k,k] under style [N,I], plus bias [O].
 
     `convolution` may resample and filter within channels. One image: its weights are made, which saves passes over
     the feature. A batch: instead of weights for every sample, the input's channels are scaled by s and the output's by
     the demodulation. The products are the same, and one convolution serves the whole batch.
     """
+    if not demodulate:
+        return convolution(x * (style * gain)[:, :, None, None], weight, bias)
     if len(x) == 1:
         own = weight * style[0, :, None, None]
         energy = torch.linalg.vector_norm(own.flatten(1), dim=1).square()  # [O]

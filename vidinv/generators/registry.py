@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from vidinv.errors import UsageError
-from vidinv.generators import biggan, mobile_stylegan, pggan, stylegan1, stylegan2
+from vidinv.generators import biggan, mobile_stylegan, pggan, stylegan1, stylegan2, stylegan3
 from vidinv.generators.base import Generator
 from vidinv.weights import cache
 
@@ -18,6 +18,8 @@ GENERATORS: dict[str, Callable[[], Generator]] = {
     "stylegan1-tiny": stylegan1.tiny,
     "stylegan2-tiny": stylegan2.tiny,
     "stylegan2-classes-tiny": lambda: stylegan2.tiny("stylegan2-classes-tiny", c_dim=3),
+    "stylegan3-t-tiny": lambda: stylegan3.tiny("stylegan3-t-tiny", "t"),
+    "stylegan3-r-tiny": lambda: stylegan3.tiny("stylegan3-r-tiny", "r"),
 }
 
 
