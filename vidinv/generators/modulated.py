@@ -32,12 +32,14 @@ def convolve(
     the feature. A batch: instead of weights for every sample, the input's channels are scaled by s and the output's by
     the demodulation. The products are the same, and one convolution serves the whole batch.
     """
+    if len(x) == 1:
+        own, factor = weight * style[0, :, None, None], torch.as_tensor(gain, dtype=weight.dtype, device=weight.device)
+        if demodulate:
+            energy = torch.linalg.vector_norm(own.flatten(1), dim=1).square()  # [O]
+            factor = ((energy + eps).rsqrt() * gain)[:, None, None, None]
+        return convolution(x, own * factor, bias)
     if not demodulate:
         return convolution(x * (style * gain)[:, :, None, None], weight, bias)
-    if len(x) == 1:
-        own = weight * style[0, :, None, None]
-        energy = torch.linalg.vector_norm(own.flatten(1), dim=1).square()  # [O]
-        return convolution(x, own * ((energy + eps).rsqrt() * gain)[:, None, None, None], bias)
     y = convolution(x * style[:, :, None, None], weight, None)
     energy = functional.linear(style.square(), weight.square().sum((2, 3)))  # [N,O]
     factor = (energy + eps).rsqrt()[:, :, None, None] * gain

@@ -93,13 +93,15 @@ class ToRGB(nn.Module):
         self.upsample = Upsample() if up else None
 
     def forward(self, x: Tensor, style: Tensor, below: Tensor | None) -> Tensor:
-        weight = self.conv.weight[0, :, :, 0, 0] * (style * self.conv.scale)[:, None]  # [N,3,C]
-        pixels = x.permute(0, 2, 3, 1).flatten(1, 2)  # [N,h*w,C], a view of channels-last memory
-        picture = torch.bmm(weight, pixels.transpose(1, 2)).unflatten(2, x.shape[2:]) + self.bias
-        picture = picture.contiguous(memory_format=torch.channels_last)
-        if self.upsample is not None and below is not None:
-            picture = picture + self.upsample(below)
-        return picture
+        picture = modulated.convolve(
+            x,
+            self.conv.weight[0],
+            style * self.conv.scale,
+            self.conv.convolution,
+            bias=self.bias.flatten(),
+            demodulate=False,
+        )
+        return picture if self.upsample is None or below is None else picture + self.upsample(below)
 
 
 class ConstantInput(nn.Module):

@@ -218,7 +218,7 @@ def tiny(name: str = "stylegan3-t-tiny", config: Literal["t", "r"] = "t") -> Sty
     """A seeded random network of 32x32, for tests."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        network = StyleGAN3(name, f"{name}-w", 32, config=config, channel_base=256, channel_max=16, layers=5, w_dim=32)
+        network = StyleGAN3(name, f"{name}-w", 32, config=config, channel_base=128, channel_max=8, layers=4, w_dim=32)
         with torch.no_grad():
             network.synthesis.input.affine.weight.normal_(std=0.3)
             network.w_avg.copy_(network.sample(1000, seed=1).mean(0))
