@@ -27,7 +27,7 @@ CHOICES = {
     "engine": ("eager",),
     "backend": ("default", "tiny"),
     "landmarks": ("2d106", "fan"),
-    "reader": ("pyav", "decord"),
+    "reader": ("pyav", "decord", "torchcodec"),
 }
 
 
@@ -114,7 +114,9 @@ class RunConfig:
     cut_threshold: float = 27.0  # PySceneDetect's ContentDetector
     measure_every: int = 1  # frames between identity measurements
     codec: str = "auto"
-    crf: int = 17
+    crf: int = 17  # x264's scale; other encoders are mapped to it
+    preset: str = ""  # of the encoder (medium, slow, 6, ...); empty: vidinv's own choice
+    pixel_format: str = "source"  # or FFmpeg's name of another, to which every frame is converted
     preview_size: int = 256  # pixels, side of one panel
     preview_seconds: float = 4.0  # length written for --at
     smooth: SmoothConfig = field(default_factory=SmoothConfig)
