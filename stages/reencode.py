@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 
 from vidinv.errors import OutputUnwritable
-from vidinv.frames import Array, Planes, Work
+from vidinv.frames import Array, Display, Planes, Work
+from vidinv.media.mastering import Mastering
 from vidinv.media.writer import SEGMENT_SUFFIX
 
 
@@ -87,6 +88,7 @@ class Recorder:
         self.number = -1
         self.writers: dict[str, tuple[Path, Writer]] = {}
         self.faces: list[dict[str, Any]] = []
+        self.gaps: list[tuple[float, float]] = []
 
     def __call__(self, work: Work) -> None:
         """Write one Work's frames."""
@@ -117,13 +119,14 @@ class Recorder:
                 panels = side_by_side(work, position, self.panel)
                 self.writers["preview"][1].write(panels, pts)
             self.faces += _records(work, position, index)
+            self.gaps += [(begin, end) for beside, begin, end in work.frames.gaps if beside == index]
             if index == self.segments[self.number][1] - 1:
                 self._close()
         self.done(len(work.frames))
 
     def _open(self, number: int) -> None:
         self.number = number
-        self.faces = []
+        self.faces, self.gaps = [], []
         for kind, opener in self.kinds.items():
             if opener is not None:
                 path = self.journal.folder / f"{kind}-{number:05d}{SEGMENT_SUFFIX}"
@@ -138,9 +141,8 @@ class Recorder:
             files[path.name] = _sha256(path)
         self.writers.clear()
         first, end = self.segments[self.number]
-        self.journal.append(
-            {"segment": self.number, "first": first, "last": end - 1, "files": files, "faces": self.faces}
-        )
+        record = {"segment": self.number, "first": first, "last": end - 1, "files": files, "faces": self.faces}
+        self.journal.append(record | {"gaps": self.gaps})
 
 
 def side_by_side(work: Work, position: int, panel: int) -> Planes:
@@ -172,9 +174,8 @@ def preview_info(info: Any, panel: int) -> Any:
     """The VideoInfo of the side-by-side video: the source's times, its own size and colour."""
     colour = replace(info.colour, matrix="bt601", full_range=False, primaries_tag=2, transfer_tag=2)
     colour = replace(colour, matrix_tag=6, range_tag=1)
-    return replace(
-        info, width=3 * panel, height=panel, rotation=0, pix_fmt="yuv420p", depth=8, sub_x=1, sub_y=1, colour=colour
-    )
+    info = replace(info, width=3 * panel, height=panel, display=Display(), fields="", mastering=Mastering())
+    return replace(info, pix_fmt="yuv420p", depth=8, sub_x=1, sub_y=1, colour=colour)
 
 
 def _records(work: Work, position: int, index: int) -> list[dict[str, Any]]:

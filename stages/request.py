@@ -16,7 +16,7 @@ from vidinv.editing import grammar, plan
 from vidinv.editing.plan import Move
 from vidinv.encoders import encoder_file
 from vidinv.errors import InputUnreadable, UsageError
-from vidinv.media import codecs
+from vidinv.media import codecs, writer
 from vidinv.media.probe import VideoInfo, probe
 
 Moves = list[Move]
@@ -70,8 +70,14 @@ def check(request: Request) -> tuple[Moves, VideoInfo]:
     if not request.only_codes:
         if request.codes is not None and not request.codes_are_there:
             check_output(request.codes, request.source, overwrite=False)
-        codecs.check_container(request.config.codec, info.pix_fmt, request.output)
+        codecs.check_container(wish(request.config), info, request.output)
+        writer.check(info, wish(request.config), request.output.suffix.lower())
     return moves, info
+
+
+def wish(config: RunConfig) -> codecs.Wish:
+    """What the configuration asks of the video encoder."""
+    return codecs.Wish(config.codec, config.crf, config.preset, config.pixel_format)
 
 
 def parse_moves(edits: Sequence[str], backend: str) -> Moves:

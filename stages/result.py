@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from stages import aim, parts, synthesize
+from stages import request as requests
 from stages.folder import preview_path, sidecar_path
 from stages.reencode import Journal
 from stages.render import Prepared
 from stages.request import Request
 from vidinv.editing.plan import Move
-from vidinv.media import remux
+from vidinv.media import codecs, remux
 from vidinv.report import sidecar
 from vidinv.weights import catalog
 
@@ -25,6 +26,7 @@ def finish(job: Prepared, frames: int, timing: dict[str, Any], warnings: list[st
     """Assemble the output (and the preview) and write `<output>.json`, with the `warnings` so far; returns it."""
     request = job.request
     records = Journal(job.folder.path).finished()
+    warnings = [*warnings, *_losses(job), *(_gap(*gap) for record in records for gap in record["gaps"])]
     if request.at is None:
         segments = _files(job, records, "segment-")
         warnings = warnings + remux.assemble(segments, request.source, request.output, metadata=made_by(job))
@@ -77,6 +79,19 @@ def write_report(
     )
     sidecar.write(sidecar_path(request.output), report)
     return report
+
+
+def _losses(job: Prepared) -> tuple[str, ...]:
+    """What of the source's picture the output's codec cannot say."""
+    request = job.request
+    if request.at is not None:
+        return ()
+    suffix = request.output.suffix.lower()
+    return codecs.choose(requests.wish(request.config), job.info, suffix=suffix).warnings
+
+
+def _gap(begin: float, end: float) -> str:
+    return f"damaged from {begin:.3f} to {end:.3f} s: what decodes there was passed on, what does not is missing"
 
 
 def _files(job: Prepared, records: list[dict[str, Any]], kind: str) -> list[Path]:

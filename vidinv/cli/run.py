@@ -27,6 +27,10 @@ def run(
     blend: options.Blend = None,
     codec: Annotated[str | None, typer.Option(metavar="NAME|lossless", help="Video codec of the output.")] = None,
     crf: Annotated[int | None, typer.Option(help="Quality of the codec; lower is better.")] = None,
+    preset: Annotated[str | None, typer.Option(metavar="NAME", help="Preset of the encoder (slow, 6, ...).")] = None,
+    pixel_format: Annotated[
+        str | None, typer.Option("--pix-fmt", metavar="NAME", help="Convert to yuv420p, ...; default: the source's.")
+    ] = None,
     preview: options.Preview = False,
     at: Annotated[
         str | None, typer.Option(metavar="T", help="With --preview: only some seconds from T (0:12).")
@@ -46,8 +50,10 @@ def run(
     from vidinv.editing import grammar
 
     wanted = [*(edit or []), *(grammar.read_list(edits) if edits else []), *map(grammar.of_person, track or [])]
-    resolved = configs.with_edits(resolve(common, blend=blend, codec=codec, crf=crf), wanted)
-    target = output or source.with_name(f"{source.stem}.edited{source.suffix}")
+    resolved = configs.with_edits(
+        resolve(common, blend=blend, codec=codec, crf=crf, preset=preset, pixel_format=pixel_format), wanted
+    )
+    target = output or default_output(source)
     from stages.request import Request
 
     request = Request(
@@ -63,6 +69,14 @@ def run(
     report = perform(request, common.show, offline=common.offline, accept=common.accept_licences)
     if common.json_to is not None:
         options.write_json(report, common.json_to)
+
+
+def default_output(source: Path) -> Path:
+    """IN's name with .edited, as .mkv where IN's kind of file is not written."""
+    from vidinv.media import remux
+
+    suffix = source.suffix if remux.is_written(source) else ".mkv"
+    return source.with_name(f"{source.stem}.edited{suffix}")
 
 
 def resolve(common: options.Job, **own: str | int | None) -> RunConfig:

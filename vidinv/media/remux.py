@@ -15,7 +15,8 @@ import av
 from av.container import InputContainer, OutputContainer
 
 from vidinv.errors import InputUnreadable, OutputUnwritable, UsageError
-from vidinv.media.probe import colour_of, display_matrix, open_video, video_stream
+from vidinv.media.probe import colour_of, display_matrix
+from vidinv.media.source import open_video, video_stream
 from vidinv.media.writer import unwritable
 
 _FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
@@ -25,6 +26,11 @@ _FILE_KEYS = {"major_brand", "minor_version", "compatible_brands", "encoder"}
 _VIDEO_KEYS = {"encoder", "vendor_id", "DURATION", "BPS", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES"}
 
 _Timed = tuple[float, Any]  # dts in seconds, packet ready for the muxer
+
+
+def is_written(path: Path) -> bool:
+    """Whether the name is that of a container that can be written."""
+    return path.suffix.lower() in _FORMATS
 
 
 def assemble(segments: list[Path], source: Path, output: Path, *, metadata: dict[str, str]) -> list[str]:
@@ -37,7 +43,7 @@ def assemble(segments: list[Path], source: Path, output: Path, *, metadata: dict
     Raises UsageError (suffix, codec), InputUnreadable, OutputUnwritable.
     """
     source, output = Path(source), Path(output)
-    if output.suffix.lower() not in _FORMATS:
+    if not is_written(output):
         raise UsageError(f"{output.name}: unknown kind of file", remedy=f"end the name in {', '.join(_FORMATS)}")
     try:
         handle, name = tempfile.mkstemp(prefix=f".{output.stem[:40]}.", suffix=output.suffix, dir=output.parent)
