@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 import os
 import tempfile
 from collections.abc import Iterator
@@ -86,10 +87,13 @@ def _write(segments: list[Path], source: Path, name: Path, output: Path, metadat
                 own = _video_packets(segments, video, routes[video.index])
                 if _is_coarse(routes[video.index], video):
                     warnings.append(f"{output.suffix} keeps times to 1 ms only; .mp4 keeps this source's exactly")
-                for _, packet in heapq.merge(
-                    own, _other_packets(origin, routes, video, source), key=lambda item: item[0]
-                ):
+                earliest = 0.0
+                others = _other_packets(origin, routes, video, source)
+                for seconds, packet in heapq.merge(own, others, key=lambda item: item[0]):
+                    earliest = min(earliest, seconds)
                     result.mux(packet)
+                if earliest < 0 and form not in _ISO:
+                    warnings.append(f"{output.suffix} has no time before 0: all streams are {-earliest:.3f} s later")
         except (av.FFmpegError, OSError) as error:
             raise unwritable(output, error) from error
     return warnings
@@ -101,11 +105,15 @@ def _is_coarse(stream: Any, video: Any) -> bool:
 
 
 def _options(form: str, video: Any) -> dict[str, str]:
-    """Muxer options: in mp4 and mov the source's own tick for the video track and the movie, and any metadata key."""
+    """Muxer options: in mp4 and mov the source's own ticks for the video track and the movie, and any metadata key."""
     if form not in _ISO:
         return {}
-    ticks = str(video.time_base.denominator)
-    return {"movflags": "faststart+use_metadata_tags", "video_track_timescale": ticks, "movie_timescale": ticks}
+    ticks = video.time_base.denominator
+    bases = [stream.time_base.denominator for stream in video.container.streams if stream.time_base]
+    movie = math.lcm(1000, *bases)  # edit lists count in it: where each stream begins
+    movie = movie if movie < 1 << 31 else ticks
+    flags = "faststart+use_metadata_tags"
+    return {"movflags": flags, "video_track_timescale": str(ticks), "movie_timescale": str(movie)}
 
 
 def _add_streams(
@@ -218,8 +226,30 @@ def _video_packets(segments: list[Path], video: Any, target: Any) -> Iterator[_T
             yield _timed(held, step, target)
         held = packet
     if held is not None:
-        left = (video.start_time or 0) + (video.duration or 0) - held.pts
-        yield _timed(held, left if left > 0 else step, target)
+        yield _timed(held, _last_step(video, Path(video.container.name), held.pts) or step, target)
+
+
+def _last_step(video: Any, source: Path, pts: int) -> int:
+    """How long the source shows its last frame, at `pts`, in ticks; 0 where it does not say.
+
+    Its packet's duration counts where it agrees with the stream's to a millisecond, to which a header may have rounded
+    that: in a file with reordered frames a packet's duration is one of decoding.
+    """
+    left = (video.start_time or 0) + video.duration - pts if video.duration else 0
+    said = _said_last(source, pts)
+    rounded = abs(left - said) * video.time_base <= Fraction(1, 1000)
+    return said if said > 0 and (left <= 0 or rounded) else max(left, 0)
+
+
+def _said_last(source: Path, pts: int) -> int:
+    """The duration of the source's packet at `pts`, 0 where it has none."""
+    with open_video(source) as container:
+        stream = video_stream(container)
+        try:
+            container.seek(pts, stream=stream)
+            return next((p.duration or 0 for p in container.demux(stream) if p.pts == pts), 0)
+        except (av.FFmpegError, OSError):
+            return 0
 
 
 def _segment_packets(segments: list[Path], base: Fraction) -> Iterator[Any]:
