@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 TAGS = {
     "bt709": (1, 1, 1),
     "bt601": (6, 6, 6),
-    "bt2020": (9, 16, 9),
+    "bt2020": (9, 14, 9),
     "pq": (9, 16, 9),
     "hlg": (9, 18, 9),
     "unspecified": (2, 2, 2),
@@ -53,13 +53,15 @@ def make_clip(
     start: int = 0,
     sound_start: float = 0.0,
     options: dict[str, str] | None = None,
+    alpha: bool = False,
 ) -> Path:
     """Write a clip of `size` (width, height) to `path` and return it.
 
     `durations_ms` gives each frame's duration (then `frames` is their number) on a 1/1000 clock; `rotation` is the
     clockwise turn a player must make; after `cut_at` the picture is another one (a hard cut); `image(i)` draws frame i.
-    `matrix` is a whole display matrix (9 numbers, the first two rows' in 1/65536), `aspect` that of a pixel, `start` the
-    first frame's pts, `sound_start` the sound's in seconds; `options` are further ones of the encoder.
+    `matrix` is a whole display matrix (9 numbers, the first two rows' in 1/65536), `aspect` that of a pixel, `start`
+    the first frame's pts, `sound_start` the sound's in seconds; `options` are further ones of the encoder; with `alpha`
+    the picture fades from left to right.
     """
     width, height = size
     base = Fraction(1, 1000) if durations_ms else 1 / (Fraction(rate) * 512)
@@ -89,7 +91,7 @@ def make_clip(
             )
         pts, lasts = start, dict[int, int]()
         for index, step in enumerate(steps):
-            frame = _picture(index, size, cut_at, image, pix_fmt, colourspace, full_range)
+            frame = _picture(index, size, cut_at, image, pix_fmt, colourspace, full_range, alpha)
             frame.pts, frame.time_base = pts, base
             lasts[pts] = step
             container.mux(_lasting(stream.encode(frame), lasts))
@@ -116,11 +118,15 @@ def _picture(
     pix_fmt: str,
     matrix: int,
     full_range: bool,
+    alpha: bool,
 ) -> av.VideoFrame:
     rgb = image(index) if image else gradient(index, size)
     if cut_at is not None and index >= cut_at:
         rgb = 255 - rgb[::-1]
-    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), "rgb24")
+    if alpha:
+        fade = np.broadcast_to(np.linspace(0, 255, size[0]).astype(np.uint8), (size[1], size[0]))
+        rgb = np.dstack([rgb, fade])
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), "rgba" if alpha else "rgb24")
     if pix_fmt.startswith("gbr") or pix_fmt.startswith("rgb"):
         return frame.reformat(format=pix_fmt)
     return frame.reformat(

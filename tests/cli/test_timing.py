@@ -12,13 +12,8 @@ import pytest
 
 from tests import witness
 from tests.clips import make_clip
-from tests.runs import TINY
+from tests.runs import TINY, edited
 from vidinv.cli.main import main
-
-
-def edited(source: Path, output: Path, *options: object) -> Path:
-    assert main(["run", *map(str, (source, "--edit", "age+2", "-o", output, *TINY, *options))]) == 0
-    return output
 
 
 def passed(source: Path, output: Path, *options: object) -> Path:

@@ -25,7 +25,7 @@ def through(source: Path, output: Path, codec: str = "auto", every: int = 10) ->
     """The whole way in segments of `every` frames."""
     info, segments = probe(source), []
     for batch in read(source, batch=every):
-        segments.append(output.parent / f"{batch.index[0]}.nut")
+        segments.append(output.parent / f"{batch.index[0]}.segment")
         with SegmentWriter(segments[-1], info, Wish(codec), suffix=output.suffix) as writer:
             for planes, pts in zip(batch.native, batch.pts, strict=True):
                 writer.write(planes, pts)
@@ -126,7 +126,7 @@ def test_a_truncated_file_yields_its_good_frames_first(tmp_path: Path) -> None:
 def test_a_full_disk_and_a_missing_folder_are_named(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "in.mp4", frames=3)
     with pytest.raises(OutputUnwritable):
-        SegmentWriter(tmp_path / "none" / "a.nut", probe(source))
+        SegmentWriter(tmp_path / "none" / "a.segment", probe(source))
     with pytest.raises(OutputUnwritable):
         assemble([], source, tmp_path / "none" / "out.mp4", metadata={})
 

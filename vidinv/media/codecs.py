@@ -63,7 +63,8 @@ class Choice:
 def resolve(wish: Wish, info: VideoInfo, suffix: str = "") -> str:
     """The codec that the wish means for this video in a file of this suffix.
 
-    auto is H.264 at 8 bits and HEVC above or for RGB, in .webm VP9 and AV1, and FFV1 where there is alpha to keep.
+    auto is H.264 at 8 bits and HEVC above or for RGB; VP9 and AV1 in .webm or for odd sides with halved chroma; FFV1
+    (in .mov ProRes) where there is alpha to keep.
     """
     if wish.codec not in NAMES:
         raise UsageError(f"unknown codec {wish.codec!r}", remedy=f"choose one of {', '.join(NAMES)}")
@@ -74,7 +75,8 @@ def resolve(wish: Wish, info: VideoInfo, suffix: str = "") -> str:
     shape = formats.layout(_wanted(wish, info))
     if shape.has_alpha:
         return "prores" if suffix == ".mov" and shape.depth <= 10 else "ffv1"
-    if suffix == ".webm":
+    cut = _cuts_cells(_wanted(wish, info), info)
+    if suffix == ".webm" or (cut and suffix != ".mov"):  # x264 and x265 take whole chroma cells only
         return "av1" if shape.depth > 8 else "vp9"
     return "hevc" if shape.depth > 8 or shape.is_rgb else "h264"
 
@@ -88,10 +90,12 @@ def choose(wish: Wish, info: VideoInfo, *, suffix: str = "", threads: int = 2) -
     name = resolve(wish, info, suffix)
     encoder = _ENCODERS[name]
     wanted = _wanted(wish, info)
-    _check_alpha(name, wanted, info)
+    _check_alpha(name, wanted, info, wish)
     options = _options(name, wish, threads)
     _keep_fields(name, options, info)
     _say_mastering(encoder, options, info)
+    if name == "ffv1" and not _cuts_cells(wanted, info):
+        options["slices"] = "4"
     pix_fmt = _encoder_format(name, encoder, wanted)
     return Choice(name, encoder, pix_fmt, options, _unsaid(name, encoder, info))
 
@@ -121,6 +125,12 @@ def check_container(wish: Wish, info: VideoInfo, output: Path) -> None:
     choose(wish, info, suffix=suffix)
 
 
+def _cuts_cells(pix_fmt: str, info: VideoInfo) -> bool:
+    """Whether a side of the picture is no whole number of chroma cells."""
+    shape = formats.layout(pix_fmt)
+    return bool(info.width % (1 << shape.sub_x) or info.height % (1 << shape.sub_y))
+
+
 def _options(name: str, wish: Wish, threads: int) -> dict[str, str]:
     crf = wish.crf
     options = {
@@ -133,7 +143,7 @@ def _options(name: str, wish: Wish, threads: int) -> dict[str, str]:
         "vp9": {"crf": str(crf + 8), "b": "0", "row-mt": "1", "cpu-used": "4", "auto-alt-ref": "0", "deadline": "good"},
         "av1": {"crf": str(crf + 10), "preset": "8", "svtav1-params": f"lp={threads}"},
         "prores": {"vendor": "apl0"},
-        "ffv1": {"level": "3", "g": "1", "slicecrc": "1", "slices": "4"},
+        "ffv1": {"level": "3", "g": "1", "slicecrc": "1"},
     }[name]
     if wish.preset:
         if name not in _PRESET_KEYS:
@@ -155,7 +165,12 @@ def _wanted(wish: Wish, info: VideoInfo) -> str:
     return formats.without_range(name)
 
 
-def _check_alpha(name: str, wanted: str, info: VideoInfo) -> None:
+def _check_alpha(name: str, wanted: str, info: VideoInfo, wish: Wish) -> None:
+    if info.hides_alpha and wish.pixel_format == "source":
+        raise UsageError(
+            f"{info.path.name} has an alpha channel in a second {info.codec} layer, which is not decoded",
+            remedy=f"drop it with --pix-fmt {wanted}",
+        )
     if formats.layout(wanted).has_alpha and name not in _KEEPS_ALPHA:
         raise UsageError(
             f"{info.path.name} has an alpha channel ({info.pix_fmt}), which {name} cannot hold",

@@ -52,6 +52,7 @@ class VideoInfo:
     depth: int
     fields: str = ""
     mastering: Mastering = field(default_factory=Mastering)
+    hides_alpha: bool = False  # in a second layer that is not decoded (VP8 and VP9 in WebM)
 
     @property
     def has_alpha(self) -> bool:
@@ -131,6 +132,7 @@ def probe(path: Path | str) -> VideoInfo:
             depth=shape.depth,
             fields=_fields(frame, stream.codec_context),
             mastering=mastering_of(frame),
+            hides_alpha=not shape.has_alpha and stream.metadata.get("alpha_mode", "0") != "0",
         )
 
 

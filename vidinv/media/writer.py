@@ -18,11 +18,12 @@ from vidinv.media import codecs, formats
 from vidinv.media.codecs import Choice, Wish
 from vidinv.media.probe import VideoInfo
 
-_FORMAT = "nut"
+_FORMATS = {"prores_ks": "mov"}  # that hold the encoder's video and keep any time base and start time exactly
+_FORMAT = "nut"  # of all others; Matroska rounds to 1 ms
 _AS_SOURCE = Wish()
 _SWSCALE = {"bt601": 5, "bt709": 1, "bt2020": 9}
 INTRA_ONLY = ("ffv1", "prores_ks")
-SEGMENT_SUFFIX = f".{_FORMAT}"  # NUT keeps any time base and start time exactly; Matroska rounds to 1 ms
+SEGMENT_SUFFIX = ".segment"
 _REMEDIES = {
     errno.ENOSPC: "free some space and run the same command again",
     errno.EDQUOT: "free some space and run the same command again",
@@ -43,7 +44,7 @@ def unwritable(path: Path, error: Exception) -> VidinvError:
 
 
 class SegmentWriter:
-    """Encode frames of one segment into `path` (a NUT file): closed GOPs, no reordering, headers alike in all segments.
+    """Encode frames of one segment into `path`: closed GOPs, no reordering, headers alike in all segments.
 
     `suffix` is that of the file which the segments are for; `threads` bounds the encoder's own.
     Raises UsageError when the codec cannot hold the source's samples, OutputUnwritable when the disk says no.
@@ -57,7 +58,7 @@ class SegmentWriter:
         self._info = info
         self._colour = codecs.written(info.colour, info.pix_fmt, self.choice.pix_fmt)
         self._last: int | None = None
-        self._container = av.open(str(self.path.absolute()), "w", format=_FORMAT)
+        self._container = _open_segment(str(self.path.absolute()), self.choice, info)
         self._stream = _open_encoder(self._container, self.choice, info, threads)
 
     def write(self, planes: Planes, pts: int) -> None:
@@ -103,8 +104,16 @@ class SegmentWriter:
 
 def check(info: VideoInfo, wish: Wish, suffix: str) -> None:
     """Raise UsageError where the encoder does not take the source's size or format, or the preset wished for."""
-    with av.open(BytesIO(), "w", format=_FORMAT) as container:
-        _open_encoder(container, codecs.choose(wish, info, suffix=suffix), info, threads=1)
+    choice = codecs.choose(wish, info, suffix=suffix)
+    with _open_segment(BytesIO(), choice, info) as container:
+        _open_encoder(container, choice, info, threads=1)
+
+
+def _open_segment(file: str | BytesIO, choice: Choice, info: VideoInfo) -> OutputContainer:
+    form = _FORMATS.get(choice.encoder, _FORMAT)
+    ticks = str(info.time_base.denominator)
+    options = {"video_track_timescale": ticks, "movie_timescale": ticks} if form == "mov" else {}
+    return av.open(file, "w", format=form, container_options=options)
 
 
 def _open_encoder(container: OutputContainer, choice: Choice, info: VideoInfo, threads: int) -> Any:
