@@ -41,7 +41,7 @@ def container(path: Path) -> dict[str, Any]:
 def packets(path: Path, which: str) -> list[tuple[float, float, str]]:
     """(pts, duration, hash) in seconds of the stream `which` ("v:0", "a:1", ...)."""
     shown = probe(path, "-select_streams", which, "-show_packets", "-show_data_hash", "MD5")["packets"]
-    return [(float(p["pts_time"]), float(p.get("duration_time", 0)), p["data_hash"]) for p in shown]
+    return [(float(p.get("pts_time", "nan")), float(p.get("duration_time", 0)), p["data_hash"]) for p in shown]
 
 
 def frame_times(path: Path) -> list[float]:

@@ -112,8 +112,11 @@ def _options(form: str, video: Any) -> dict[str, str]:
     bases = [stream.time_base.denominator for stream in video.container.streams if stream.time_base]
     movie = math.lcm(1000, *bases)  # edit lists count in it: where each stream begins
     movie = movie if movie < 1 << 31 else ticks
-    flags = "faststart+use_metadata_tags"
-    return {"movflags": flags, "video_track_timescale": str(ticks), "movie_timescale": str(movie)}
+    found = {"movflags": "faststart+use_metadata_tags", "video_track_timescale": str(ticks)}
+    found["movie_timescale"] = str(movie)
+    if "timecode" in video.metadata:
+        found["write_tmcd"] = "1"
+    return found
 
 
 def _add_streams(
@@ -131,11 +134,11 @@ def _add_streams(
         if stream.index == video.index:
             routes[stream.index] = _add_video(result, stream, encoded, origin, form, output)
             continue
-        if _is_chapter_track(stream, origin):
+        if _is_chapter_track(stream, origin) or _is_timecode(stream):
             continue
         if not _holds(form, stream):
             warnings.append(
-                f"{output.suffix} cannot hold {stream.type} stream #{stream.index} ({_codec(stream)}); left out"
+                f"{output.suffix} cannot hold {stream.type} stream #{stream.index} ({_name(stream)}); left out"
             )
             continue
         copy = result.add_stream_from_template(stream, opaque=True)
@@ -189,6 +192,13 @@ def _codec(stream: Any) -> str:
     return str(stream.name or "unknown codec")
 
 
+def _name(stream: Any) -> str:
+    """What a person knows the stream by: its codec, or an attachment's file."""
+    language = stream.metadata.get("language", "und")
+    named = str(stream.metadata.get("filename") or _codec(stream))
+    return named if language == "und" else f"{named}, {language}"
+
+
 def _is_cover(stream: Any) -> bool:
     return bool(stream.disposition & av.stream.Disposition.attached_pic)
 
@@ -196,6 +206,11 @@ def _is_cover(stream: Any) -> bool:
 def _is_chapter_track(stream: Any, origin: InputContainer) -> bool:
     """QuickTime's text track that FFmpeg has already read as chapters; the muxer writes it anew."""
     return stream.type == "data" and bool(origin.chapters()) and _codec(stream) == "bin_data"
+
+
+def _is_timecode(stream: Any) -> bool:
+    """QuickTime's timecode track, which the muxer writes anew from the video's own `timecode`."""
+    return stream.type == "data" and "timecode" in stream.metadata
 
 
 def _holds(form: str, stream: Any) -> bool:
@@ -286,6 +301,8 @@ def _other_packets(origin: InputContainer, routes: dict[int, Any], video: Any, s
     try:
         packet: Any
         for packet in origin.demux(wanted):
+            if packet.size and _is_cover(packet.stream):
+                packet.pts = packet.dts = 0  # it is of no time
             if packet.dts is not None:
                 seconds = float(packet.dts * packet.time_base)
                 packet.stream = routes[packet.stream.index]
