@@ -55,7 +55,9 @@ def render(
         return {}
 
     def open_segment(path: Path) -> SegmentWriter:
-        return SegmentWriter(path, job.info, requests.wish(config), suffix=request.output.suffix.lower())
+        return SegmentWriter(
+            path, job.info, requests.wish(config, request.output), suffix=request.output.suffix.lower()
+        )
 
     def open_preview(path: Path) -> SegmentWriter:
         return SegmentWriter(path, reencode.preview_info(job.info, config.preview_size), Wish("h264"))

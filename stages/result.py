@@ -15,7 +15,7 @@ from stages.reencode import Journal
 from stages.render import Prepared
 from stages.request import Request
 from vidinv.editing.plan import Move
-from vidinv.media import codecs, remux
+from vidinv.media import codecs, pictures, reader, remux, sequence
 from vidinv.report import sidecar
 from vidinv.weights import catalog
 
@@ -29,7 +29,8 @@ def finish(job: Prepared, frames: int, timing: dict[str, Any], warnings: list[st
     warnings = [*warnings, *_losses(job), *(_gap(*gap) for record in records for gap in record["gaps"])]
     if request.at is None:
         segments = _files(job, records, "segment-")
-        warnings = warnings + remux.assemble(segments, request.source, request.output, metadata=made_by(job))
+        join = pictures.assemble if sequence.is_folder(request.output) else remux.assemble
+        warnings = warnings + join(segments, request.source, request.output, metadata=made_by(job))
     if request.preview:
         files = _files(job, records, "preview-")
         warnings = warnings + remux.assemble(files, files[0], preview_path(request.output), metadata={})
@@ -81,13 +82,15 @@ def write_report(
     return report
 
 
-def _losses(job: Prepared) -> tuple[str, ...]:
-    """What of the source's picture the output's codec cannot say."""
+def _losses(job: Prepared) -> list[str]:
+    """What the asked reader could not read, and what of the source's picture the output's codec cannot say."""
     request = job.request
-    if request.at is not None:
-        return ()
-    suffix = request.output.suffix.lower()
-    return codecs.choose(requests.wish(request.config), job.info, suffix=suffix).warnings
+    refused = reader.refusal(request.source, request.config.reader)
+    found = [refused] if refused else []
+    if request.at is None:
+        wish = requests.wish(request.config, request.output)
+        found += codecs.choose(wish, job.info, suffix=request.output.suffix.lower()).warnings
+    return found
 
 
 def _gap(begin: float, end: float) -> str:

@@ -66,6 +66,8 @@ def make_clip(
     width, height = size
     base = Fraction(1, 1000) if durations_ms else 1 / (Fraction(rate) * 512)
     steps = list(durations_ms or [512] * frames)
+    if path.suffix == ".avi":  # has no times but the number of a frame
+        base, steps = 1 / Fraction(rate), [1] * frames
     primaries, transfer, colourspace = TAGS[colour]
     with av.open(str(path), "w") as container:
         container.metadata.update(title="a made clip", artist="vidinv")

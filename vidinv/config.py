@@ -184,11 +184,15 @@ def fingerprint(config: RunConfig, source_content: str) -> str:
 
 
 def content(source: Path) -> str:
-    """sha256 of a file's bytes."""
+    """sha256 of a file's bytes; of a folder, over the names and bytes of the files in it."""
     digest = hashlib.sha256()
-    with source.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
+    files = sorted(path for path in source.iterdir() if path.is_file()) if source.is_dir() else [source]
+    for path in files:
+        if source.is_dir():
+            digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
+        with path.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
     return digest.hexdigest()
 
 

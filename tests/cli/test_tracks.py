@@ -1,4 +1,4 @@
-"""Everything beside the picture: streams packet by packet, chapters, words about the file, or a warning that names it."""
+"""Everything beside the picture: streams packet by packet, chapters, metadata, or a warning that names what is lost."""
 
 from __future__ import annotations
 

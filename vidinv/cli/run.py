@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
 @options.grouped
 def run(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="The video.")],
+    source: Annotated[Path, typer.Argument(metavar="IN", help="The video, or a folder of pictures.")],
     edit: options.Edits = None,
     edits: Annotated[Path | None, typer.Option("--edits", metavar="FILE", help="More edits, a YAML list.")] = None,
     track: options.Tracks = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Default: IN's name with .edited.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Default: IN's name with .edited; without suffix a folder.")
+    ] = None,
     overwrite: options.Overwrite = False,
     blend: options.Blend = None,
     codec: Annotated[str | None, typer.Option(metavar="NAME|lossless", help="Video codec of the output.")] = None,
@@ -72,9 +74,11 @@ def run(
 
 
 def default_output(source: Path) -> Path:
-    """IN's name with .edited, as .mkv where IN's kind of file is not written."""
+    """IN's name with .edited, as .mkv where IN's kind of file is not written; a folder for a folder."""
     from vidinv.media import remux
 
+    if source.is_dir():
+        return source.with_name(f"{source.name.replace('.', '_')}_edited")
     suffix = source.suffix if remux.is_written(source) else ".mkv"
     return source.with_name(f"{source.stem}.edited{suffix}")
 

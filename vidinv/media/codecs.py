@@ -64,7 +64,7 @@ def resolve(wish: Wish, info: VideoInfo, suffix: str = "") -> str:
     """The codec that the wish means for this video in a file of this suffix.
 
     auto is H.264 at 8 bits and HEVC above or for RGB; VP9 and AV1 in .webm or for odd sides with halved chroma; FFV1
-    (in .mov ProRes) where there is alpha to keep.
+    (in .mov ProRes) where there is alpha to keep, or RGB of 16 bits.
     """
     if wish.codec not in NAMES:
         raise UsageError(f"unknown codec {wish.codec!r}", remedy=f"choose one of {', '.join(NAMES)}")
@@ -73,6 +73,8 @@ def resolve(wish: Wish, info: VideoInfo, suffix: str = "") -> str:
     if wish.codec != "auto":
         return wish.codec
     shape = formats.layout(_wanted(wish, info))
+    if shape.is_rgb and shape.depth > 12:
+        return "ffv1"
     if shape.has_alpha:
         return "prores" if suffix == ".mov" and shape.depth <= 10 else "ffv1"
     cut = _cuts_cells(_wanted(wish, info), info)

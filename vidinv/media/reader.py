@@ -30,13 +30,26 @@ def read(
     return _batched(_frames(Path(path), reader, first), batch, start_pts)
 
 
+def refusal(path: Path, reader: str) -> str:
+    """Why `reader` cannot begin to read the clip, in words for a report; empty where it can."""
+    try:
+        next(READERS[reader](path, 0), None)
+    except CannotRead as error:
+        return _hand_over(path, reader, error)
+    return ""
+
+
+def _hand_over(path: Path, reader: str, error: CannotRead) -> str:
+    return f"{path.name}: not read by {reader}, {error}; {DEFAULT} reads it instead"
+
+
 def _frames(path: Path, reader: str, first: int) -> Iterator[Decoded]:
     try:
         for frame in READERS[reader](path, first):
             yield frame
             first = frame.index + 1
     except CannotRead as error:
-        logging.getLogger(__name__).warning("%s: not read by %s, %s; pyav reads it instead", path, reader, error)
+        logging.getLogger(__name__).warning("%s", _hand_over(path, reader, error))
         yield from READERS[DEFAULT](path, first)
 
 

@@ -7,6 +7,7 @@ import math
 import os
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
@@ -16,6 +17,8 @@ import av
 from av.container import InputContainer, OutputContainer
 
 from vidinv.errors import InputUnreadable, OutputUnwritable, UsageError
+from vidinv.media import formats
+from vidinv.media.codecs import written
 from vidinv.media.probe import colour_of, display_matrix
 from vidinv.media.source import open_video, video_stream
 from vidinv.media.writer import unwritable
@@ -25,6 +28,16 @@ _ISO = ("mp4", "mov")
 # Facts about the source's file or its video encoding that would be wrong in the output.
 _FILE_KEYS = {"major_brand", "minor_version", "compatible_brands", "encoder"}
 _VIDEO_KEYS = {"encoder", "vendor_id", "DURATION", "BPS", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES"}
+
+
+@dataclass(frozen=True)
+class _Given:
+    """The source: its path, and its open container with the stream of moving pictures."""
+
+    source: Path
+    container: InputContainer
+    video: Any
+
 
 _Timed = tuple[float, Any]  # dts in seconds, packet ready for the muxer
 
@@ -71,20 +84,21 @@ def _umask() -> int:
 def _write(segments: list[Path], source: Path, name: Path, output: Path, metadata: dict[str, str]) -> list[str]:
     warnings: list[str] = []
     form = _FORMATS[output.suffix.lower()]
-    with open_video(source) as origin, av.open(str(segments[0])) as head:
+    with open_video(source) as origin, av.open(str(segments[0].absolute())) as head:
         video = video_stream(origin)
+        given = _Given(source, origin, video)
         options = _options(form, video)
         if form in _ISO and any(_is_cover(stream) for stream in origin.streams):
             options["movflags"] = "faststart"  # mp4 holds a cover picture or free metadata keys, not both
             metadata = {"comment": "; ".join(f"{key}={value}" for key, value in metadata.items())}
         try:
-            with av.open(str(name), "w", format=form, container_options=options) as result:
-                routes = _add_streams(result, origin, video, head.streams.video[0], form, output, warnings)
+            with av.open(str(name.absolute()), "w", format=form, container_options=options) as result:
+                routes = _add_streams(result, given, head.streams.video[0], form, output, warnings)
                 kept = {key: value for key, value in origin.metadata.items() if key not in _FILE_KEYS}
                 result.metadata.update(kept | metadata)
                 result.set_chapters(origin.chapters())
                 result.start_encoding()
-                own = _video_packets(segments, video, routes[video.index])
+                own = _video_packets(segments, video, source, routes[video.index])
                 if _is_coarse(routes[video.index], video):
                     warnings.append(f"{output.suffix} keeps times to 1 ms only; .mp4 keeps this source's exactly")
                 earliest = 0.0
@@ -120,26 +134,18 @@ def _options(form: str, video: Any) -> dict[str, str]:
 
 
 def _add_streams(
-    result: OutputContainer,
-    origin: InputContainer,
-    video: Any,
-    encoded: Any,
-    form: str,
-    output: Path,
-    warnings: list[str],
+    result: OutputContainer, given: _Given, encoded: Any, form: str, output: Path, warnings: list[str]
 ) -> dict[int, Any]:
     """Streams of `result` by the source's stream index, in the source's order."""
     routes: dict[int, Any] = {}
-    for stream in origin.streams:
-        if stream.index == video.index:
-            routes[stream.index] = _add_video(result, stream, encoded, origin, form, output)
+    for stream in given.container.streams:
+        if stream.index == given.video.index:
+            routes[stream.index] = _add_video(result, given, encoded, form, output)
             continue
-        if _is_chapter_track(stream, origin) or _is_timecode(stream):
+        if _is_chapter_track(stream, given.container) or _is_timecode(stream):
             continue
         if not _holds(form, stream):
-            warnings.append(
-                f"{output.suffix} cannot hold {stream.type} stream #{stream.index} ({_name(stream)}); left out"
-            )
+            warnings.append(f"{output.suffix} cannot hold {name_of(stream)}; left out")
             continue
         copy = result.add_stream_from_template(stream, opaque=True)
         copy.metadata.update(stream.metadata)
@@ -148,9 +154,8 @@ def _add_streams(
     return routes
 
 
-def _add_video(
-    result: OutputContainer, video: Any, encoded: Any, origin: InputContainer, form: str, output: Path
-) -> Any:
+def _add_video(result: OutputContainer, given: _Given, encoded: Any, form: str, output: Path) -> Any:
+    video = given.video
     try:
         stream = result.add_stream_from_template(encoded, opaque=True)
     except ValueError as error:
@@ -166,7 +171,7 @@ def _add_video(
         stream.codec_context.sample_aspect_ratio = video.sample_aspect_ratio
     if _codec(encoded) == "hevc" and form in _ISO:
         stream.codec_context.codec_tag = "hvc1"
-    _copy_look(stream, Path(origin.name))
+    _copy_look(stream, given.source, encoded.codec_context.pix_fmt)
     stream.metadata.update(
         {key: value for key, value in video.metadata.items() if key.split("-")[0] not in _VIDEO_KEYS}
     )
@@ -174,29 +179,30 @@ def _add_video(
     return stream
 
 
-def _copy_look(stream: Any, source: Path) -> None:
+def _copy_look(stream: Any, source: Path, pix_fmt: str) -> None:
     """Display matrix and colour tags of the source's first frame, for the container's own fields."""
     with open_video(source) as container:
         video = video_stream(container)
         frame = next(container.decode(video))
-        colour = colour_of(frame, video.codec_context)
+        colour = written(colour_of(frame, video.codec_context), formats.planar(frame.format.name), pix_fmt)
         stream.set_display_matrix(display_matrix(frame))
     context = stream.codec_context
     context.color_primaries, context.color_trc = colour.primaries_tag, colour.transfer_tag
     context.colorspace, context.color_range = colour.matrix_tag, 2 if colour.full_range else colour.range_tag
 
 
+def name_of(stream: Any) -> str:
+    """What a person knows a stream by: its kind, number, codec (or an attachment's file) and language."""
+    language = stream.metadata.get("language", "und")
+    named = str(stream.metadata.get("filename") or _codec(stream))
+    named = named if language == "und" else f"{named}, {language}"
+    return f"{stream.type} stream #{stream.index} ({named})"
+
+
 def _codec(stream: Any) -> str:
     if stream.codec_context is not None:
         return str(stream.codec_context.codec.canonical_name)
     return str(stream.name or "unknown codec")
-
-
-def _name(stream: Any) -> str:
-    """What a person knows the stream by: its codec, or an attachment's file."""
-    language = stream.metadata.get("language", "und")
-    named = str(stream.metadata.get("filename") or _codec(stream))
-    return named if language == "und" else f"{named}, {language}"
 
 
 def _is_cover(stream: Any) -> bool:
@@ -226,7 +232,7 @@ def _holds(form: str, stream: Any) -> bool:
     return True
 
 
-def _video_packets(segments: list[Path], video: Any, target: Any) -> Iterator[_Timed]:
+def _video_packets(segments: list[Path], video: Any, source: Path, target: Any) -> Iterator[_Timed]:
     """Packets of all segments on the source's clock; each lasts until the next, the last to the end of the source."""
     base = video.time_base
     held: Any = None
@@ -241,7 +247,7 @@ def _video_packets(segments: list[Path], video: Any, target: Any) -> Iterator[_T
             yield _timed(held, step, target)
         held = packet
     if held is not None:
-        yield _timed(held, _last_step(video, Path(video.container.name), held.pts) or step, target)
+        yield _timed(held, _last_step(video, source, held.pts) or step, target)
 
 
 def _last_step(video: Any, source: Path, pts: int) -> int:
@@ -270,7 +276,7 @@ def _said_last(source: Path, pts: int) -> int:
 def _segment_packets(segments: list[Path], base: Fraction) -> Iterator[Any]:
     for path in segments:
         try:
-            with av.open(str(path)) as container:
+            with av.open(str(path.absolute())) as container:
                 stream: Any = container.streams.video[0]
                 packet: Any
                 for packet in container.demux(stream):

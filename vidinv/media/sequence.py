@@ -21,6 +21,11 @@ _DEMUXERS = {
 }
 
 
+def is_folder(output: Path) -> bool:
+    """Whether an output of this name is a folder of pictures: it has no suffix."""
+    return not output.suffix
+
+
 def pictures(folder: Path) -> list[Path]:
     """The folder's pictures in natural order (2 before 10); other files are passed over.
 

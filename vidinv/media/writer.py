@@ -21,7 +21,7 @@ from vidinv.media.probe import VideoInfo
 _FORMATS = {"prores_ks": "mov"}  # that hold the encoder's video and keep any time base and start time exactly
 _FORMAT = "nut"  # of all others; Matroska rounds to 1 ms
 _AS_SOURCE = Wish()
-_SWSCALE = {"bt601": 5, "bt709": 1, "bt2020": 9}
+SWSCALE = {"bt601": 5, "bt709": 1, "bt2020": 9}
 INTRA_ONLY = ("ffv1", "prores_ks")
 SEGMENT_SUFFIX = ".segment"
 _REMEDIES = {
@@ -155,8 +155,8 @@ def _frame_of(planes: Planes, pix_fmt: str, colour: Colour, written: Colour) -> 
     if name != pix_fmt:
         frame = frame.reformat(
             format=pix_fmt,
-            src_colorspace=_SWSCALE[colour.matrix],
-            dst_colorspace=_SWSCALE[written.matrix],
+            src_colorspace=SWSCALE[colour.matrix],
+            dst_colorspace=SWSCALE[written.matrix],
             src_color_range=2 if colour.full_range else 1,
             dst_color_range=2 if written.full_range else 1,
         )

@@ -10,6 +10,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.codec.context import Flags
 
 from vidinv.errors import InputUnreadable
 from vidinv.frames import Array, Colour, Display, Planes
@@ -30,9 +31,10 @@ def frames(path: Path, first: int) -> Iterator[Decoded]:
     with open_video(path) as container:
         stream = video_stream(container)
         stream.thread_type = "AUTO"
+        stream.codec_context.flags |= Flags.output_corrupt  # patched up, they say so
         held: Decoded | None = None
         begin: float | None = None  # of damage that goes on
-        index, last = 0, None
+        index, start, last = 0, 0, None
         for frame in _decoded(container, stream):
             if frame is None or frame.is_corrupt:
                 begin = _seconds(last, stream) if begin is None else begin
@@ -48,10 +50,11 @@ def frames(path: Path, first: int) -> Iterator[Decoded]:
             if held is not None and held.index >= first:
                 yield held if gap is None else replace(held, gap=gap)
             held = replace(here, gap=gap) if held is None else here
+            start = pts if last is None else start
             index, last, begin = index + 1, pts, begin if gap is None else None
         if held is not None and held.index >= first:
             yield held if begin is None else replace(held, gap=(begin, _end(stream, held.pts)))
-        if _ends_early(stream, index, last):
+        if last is None or _ends_early(stream, index, start, last):
             raise _broken(path, index, last, stream)
 
 
@@ -107,14 +110,16 @@ def _pts(frame: av.VideoFrame, last: int | None, stream: Any) -> int:
     return 0 if last is None else last + step
 
 
-def _ends_early(stream: Any, count: int, last: int | None) -> bool:
-    """Whether the stream says it holds clearly more than was decoded: cut off, though no packet was damaged."""
-    if last is None:
-        return True
-    if stream.duration is None or not stream.frames:
+def _ends_early(stream: Any, count: int, start: int, last: int) -> bool:
+    """Whether the stream says it holds clearly more than was decoded: cut off, though no packet was damaged.
+
+    The count alone does not tell: some files count empty packets, which stand for a frame that is shown on.
+    """
+    if stream.duration is None or not stream.frames or count >= 0.98 * stream.frames - 2:
         return False
-    missing = (stream.start_time or 0) + stream.duration - last
-    return bool(count < 0.98 * stream.frames - 2 and missing > 0.05 * stream.duration)
+    step = (last - start) / max(count - 1, 1)
+    missing = (stream.start_time or 0) + stream.duration - last - step
+    return bool(missing > 0.05 * stream.duration and missing > 2 * step)
 
 
 def _broken(path: Path, index: int, last: int | None, stream: Any) -> InputUnreadable:
