@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from scenedetect.detectors import ContentDetector
 
 from stages.parts import Found, Locate
 from vidinv.config import RunConfig
-from vidinv.frames import Array, FrameBatch, Planes, Shot
+from vidinv.frames import Array, Display, FrameBatch, Planes, Shot
 from vidinv.media import colour as colours
 
 SHARD_FRAMES = 256
@@ -34,7 +34,10 @@ class Sightings:
     time_base: Fraction
     shots: tuple[Shot, ...]
     frame: Array  # [M] frame index of each face
-    faces: Found  # [M] faces
+    faces: Found  # [M] faces, in the picture with square pixels and not mirrored
+    to_coded: Array = field(
+        default_factory=lambda: np.eye(2, 3)
+    )  # [2,3] from that picture's pixel centres to the coded one's
 
 
 def analyse(
@@ -69,8 +72,8 @@ def analyse(
             found: Found | None = None
             if locate is not None and inside:
                 known = None if last is None or index % config.detect_every == 0 else _boxes(last.landmarks)
-                last = found = locate(_bytes(native, batch), rotation, known)
-            shards.add(index, pts, batch.time_base, cut or index == 0, found)
+                last = found = locate(_as_shown(_bytes(native, batch), batch.display), rotation, known)
+            shards.add(index, pts, batch.time_base, cut or index == 0, found, to_coded(batch.display, native.width))
             done(1)
     shards.flush()
     return shards.load()
@@ -94,6 +97,23 @@ def _thumbnail(native: Planes) -> Array:
 def _boxes(landmarks: Array) -> Array:
     """Boxes [N,4] around landmarks [N,P,2]: where a face is looked for between detections."""
     return np.concatenate([landmarks.min(1), landmarks.max(1)], axis=1).astype(np.float32).reshape(-1, 4)
+
+
+def _as_shown(rgb: Array, display: Display) -> Array:
+    """The picture [H,W,3] with square pixels and not mirrored; not turned, which is the detector's part."""
+    if display.pixel_aspect != 1:
+        height, width = rgb.shape[:2]
+        rgb = cv2.resize(rgb, (round(width * display.pixel_aspect), height), interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(rgb[:, ::-1]) if display.is_mirrored else rgb
+
+
+def to_coded(display: Display, width: int) -> Array:
+    """[2,3] from pixel centres of the picture that `_as_shown` makes to those of the coded one, `width` wide."""
+    shown = round(width * display.pixel_aspect)
+    step = width / shown
+    if display.is_mirrored:
+        return np.array([[-step, 0, (shown - 0.5) * step - 0.5], [0, 1.0, 0]])
+    return np.array([[step, 0, 0.5 * step - 0.5], [0, 1.0, 0]])
 
 
 def _bytes(native: Planes, batch: FrameBatch) -> Array:
@@ -120,10 +140,12 @@ class _Shards:
         self.frame: list[int] = []
         self.found: list[Found] = []
 
-    def add(self, index: int, pts: int, time_base: Fraction, starts_shot: bool, found: Found | None) -> None:
+    def add(
+        self, index: int, pts: int, time_base: Fraction, starts_shot: bool, found: Found | None, to_coded: Array
+    ) -> None:
         if self.pts and (starts_shot or len(self.pts) >= SHARD_FRAMES):
             self.flush()
-        self.time_base = time_base
+        self.time_base, self.to_coded = time_base, to_coded
         self.origin = pts if self.origin is None else self.origin
         self.pts.append(pts)
         if starts_shot:
@@ -142,7 +164,7 @@ class _Shards:
         path = self.folder / f"analysis-{self.first:07d}.npz"
         partial = path.with_suffix(".tmp.npz")
         base = [self.time_base.numerator, self.time_base.denominator]
-        times = {"pts": self.pts, "cuts": self.cuts, "time_base": base, "frame": self.frame}
+        times = {"pts": self.pts, "cuts": self.cuts, "time_base": base, "frame": self.frame, "to_coded": self.to_coded}
         np.savez(partial, **times, **_stack(self.found))  # type: ignore[arg-type]
         partial.replace(path)
         self.paths.append(path)
@@ -154,13 +176,13 @@ class _Shards:
         cuts: list[int] = []
         frame: list[int] = []
         found: list[Found] = []
-        base = Fraction(1)
+        base, to_coded = Fraction(1), np.eye(2, 3)
         for path in self.paths:
             with np.load(path) as shard:
                 pts += shard["pts"].tolist()
                 cuts += shard["cuts"].tolist()
                 frame += shard["frame"].astype(int).tolist()
-                base = Fraction(*shard["time_base"].tolist())
+                base, to_coded = Fraction(*shard["time_base"].tolist()), shard["to_coded"]
                 if len(shard["frame"]):
                     found.append(Found(*(shard[name] for name in _FIELDS)))
         ends = [*cuts[1:], len(pts)]
@@ -168,7 +190,7 @@ class _Shards:
         faces = Found(**_stack(found)) if found else Found(*(np.zeros((0, 1)),) * 4)
         summary = {"frames": len(pts), "shots": [[s.start, s.stop] for s in shots], "faces": len(frame)}
         (self.folder / "analysis.json").write_text(json.dumps(summary), encoding="utf-8")
-        return Sightings(tuple(pts), base, shots, np.array(frame, int), faces)
+        return Sightings(tuple(pts), base, shots, np.array(frame, int), faces, to_coded)
 
 
 _FIELDS = ("boxes", "scores", "landmarks", "embeddings")

@@ -68,7 +68,8 @@ def _singles(frames: Iterable[FrameBatch]) -> Iterator[FrameBatch]:
     for batch in frames:
         for i in range(len(batch)):
             at = slice(i, i + 1)
-            yield replace(batch, native=batch.native[at], pts=batch.pts[at], index=batch.index[at])
+            gaps = tuple(gap for gap in batch.gaps if gap[0] == batch.index[i])
+            yield replace(batch, native=batch.native[at], pts=batch.pts[at], index=batch.index[at], gaps=gaps)
 
 
 def _join(group: list[FrameBatch]) -> FrameBatch:
@@ -77,4 +78,5 @@ def _join(group: list[FrameBatch]) -> FrameBatch:
         native=tuple(frame.native[0] for frame in group),
         pts=tuple(frame.pts[0] for frame in group),
         index=tuple(frame.index[0] for frame in group),
+        gaps=tuple(gap for frame in group for gap in frame.gaps),
     )

@@ -21,6 +21,7 @@ from vidinv.generators import registry as generators
 from vidinv.generators.base import Generator
 from vidinv.generators.ops import resize
 from vidinv.media import picture, remux
+from vidinv.media.codecs import Wish
 from vidinv.media.probe import probe
 from vidinv.media.writer import SEGMENT_SUFFIX, SegmentWriter
 
@@ -61,7 +62,7 @@ def write(source: Path, stored: CodeReader, render: Path, device: str, done: Cal
     first = {int(frame): int(stored.rows.track[row]) for row, frame in reversed(list(enumerate(stored.rows.frame)))}
     with tempfile.TemporaryDirectory(prefix=f".{render.stem[:40]}.", dir=render.parent) as folder:
         partial = Path(folder) / f"film{SEGMENT_SUFFIX}"
-        writer = SegmentWriter(partial, reencode.preview_info(probe(source), PANEL), codec="h264", crf=17)
+        writer = SegmentWriter(partial, reencode.preview_info(probe(source), PANEL), Wish("h264"))
         try:
             for batch, face, code in faces(source, stored, set(first.items())):
                 writer.write(reencode.yuv420(picture.pixels(_panel(generator, code, face))), batch.pts[0])

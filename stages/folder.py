@@ -88,10 +88,19 @@ class JobFolder:
 
 def check_output(output: Path, source: Path, overwrite: bool) -> None:
     """Raise OutputUnwritable where `output` cannot become the result; UsageError where it is the input itself."""
+    try:
+        _check_place(output, source, overwrite)
+    except OSError as error:  # a name that no disk takes
+        raise OutputUnwritable(
+            f"{output} cannot be written ({error.strerror})", remedy="choose another name"
+        ) from error
+
+
+def _check_place(output: Path, source: Path, overwrite: bool) -> None:
     if not output.parent.is_dir():
         raise OutputUnwritable(f"the folder {output.parent} does not exist", remedy="create it first")
     if output.is_dir():
-        raise OutputUnwritable(f"{output} is a folder", remedy="give a file name with -o")
+        raise OutputUnwritable(f"{output} is a folder", remedy="give a name with -o that is not taken")
     if output.exists() and os.path.samefile(output, source):
         raise UsageError(f"{output} is the input itself", remedy="choose another -o")
     if output.exists() and not overwrite:

@@ -19,6 +19,7 @@ from stages.still import Opened
 from vidinv.editing import mixing
 from vidinv.frames import Layer, Work
 from vidinv.media import picture, remux
+from vidinv.media.codecs import Wish
 from vidinv.media.writer import SEGMENT_SUFFIX, SegmentWriter
 
 RATE = 25  # frames a second
@@ -68,7 +69,7 @@ def interpolate(
             )
             with tempfile.TemporaryDirectory(dir=folder.path) as place:
                 partial = Path(place) / f"film{SEGMENT_SUFFIX}"
-                writer = SegmentWriter(partial, info, codec="h264", crf=17)
+                writer = SegmentWriter(partial, info, Wish("h264"))
                 try:
                     for index in range(count):
                         with torch.no_grad():

@@ -185,16 +185,19 @@ def _between(one: VideoInfo, two: VideoInfo) -> Array:
 
 
 def _upright(info: VideoInfo) -> Array:
-    """[2,3]: a coded pixel to the same in the picture as it is shown, turned clockwise by the file's rotation."""
-    right, bottom = info.width - 1, info.height - 1
-    return {
+    """[2,3]: a coded pixel to the same in the picture as it is shown: stretched, mirrored and turned as it asks."""
+    width = round(info.width * info.display.pixel_aspect)
+    right, bottom = width - 1, info.height - 1
+    turned = {
         0: np.array([[1.0, 0, 0], [0, 1, 0]]),
         90: np.array([[0.0, -1, bottom], [1, 0, 0]]),
         180: np.array([[-1.0, 0, right], [0, -1, bottom]]),
         270: np.array([[0.0, 1, 0], [-1, 0, right]]),
     }[info.rotation]
+    return similarity.compose(turned, similarity.invert(analyse.to_coded(info.display, info.width)))
 
 
 def _shown(info: VideoInfo) -> tuple[int, int]:
     """Width and height of the picture as it is shown."""
-    return (info.height, info.width) if info.rotation % 180 else (info.width, info.height)
+    width = round(info.width * info.display.pixel_aspect)
+    return (info.height, width) if info.rotation % 180 else (width, info.height)

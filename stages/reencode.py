@@ -15,7 +15,8 @@ import numpy as np
 
 from stages import evidence
 from vidinv.errors import OutputUnwritable
-from vidinv.frames import Array, Evidence, Planes, Work
+from vidinv.frames import Array, Display, Evidence, Planes, Work
+from vidinv.media.mastering import Mastering
 from vidinv.media.writer import SEGMENT_SUFFIX
 
 
@@ -89,6 +90,7 @@ class Recorder:
         self.writers: dict[str, tuple[Path, Writer]] = {}
         self.faces: list[dict[str, Any]] = []
         self.evidence: list[Evidence] = []
+        self.gaps: list[tuple[float, float]] = []
 
     def __call__(self, work: Work) -> None:
         """Write one Work's frames."""
@@ -120,13 +122,14 @@ class Recorder:
                 self.writers["preview"][1].write(panels, pts)
             self.faces += _records(work, position, index)
             self.evidence += [each for each in work.evidence if each.frame == index]
+            self.gaps += [(begin, end) for beside, begin, end in work.frames.gaps if beside == index]
             if index == self.segments[self.number][1] - 1:
                 self._close()
         self.done(len(work.frames))
 
     def _open(self, number: int) -> None:
         self.number = number
-        self.faces, self.evidence = [], []
+        self.faces, self.evidence, self.gaps = [], [], []
         for kind, opener in self.kinds.items():
             if opener is not None:
                 path = self.journal.folder / f"{kind}-{number:05d}{SEGMENT_SUFFIX}"
@@ -143,9 +146,8 @@ class Recorder:
             evidence.save(path, evidence.thinned(self.evidence))
             files[path.name] = _settled(path)
         first, end = self.segments[self.number]
-        self.journal.append(
-            {"segment": self.number, "first": first, "last": end - 1, "files": files, "faces": self.faces}
-        )
+        record = {"segment": self.number, "first": first, "last": end - 1, "files": files, "faces": self.faces}
+        self.journal.append(record | {"gaps": self.gaps})
 
 
 def side_by_side(work: Work, position: int, panel: int) -> Planes:
@@ -177,9 +179,8 @@ def preview_info(info: Any, panel: int) -> Any:
     """The VideoInfo of the side-by-side video: the source's times, its own size and colour."""
     colour = replace(info.colour, matrix="bt601", full_range=False, primaries_tag=2, transfer_tag=2)
     colour = replace(colour, matrix_tag=6, range_tag=1)
-    return replace(
-        info, width=3 * panel, height=panel, rotation=0, pix_fmt="yuv420p", depth=8, sub_x=1, sub_y=1, colour=colour
-    )
+    info = replace(info, width=3 * panel, height=panel, display=Display(), fields="", mastering=Mastering())
+    return replace(info, pix_fmt="yuv420p", depth=8, sub_x=1, sub_y=1, colour=colour)
 
 
 def _records(work: Work, position: int, index: int) -> list[dict[str, Any]]:

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from stages import align, blend, decode, edit, encode, graph, inversion, measure, parts, reencode, synthesize
+from stages import request as requests
 from stages.folder import JobFolder
 from stages.request import Moves, Request, edits_faces
 from vidinv.frames import Analysis, FrameBatch, Work
 from vidinv.media import reader
+from vidinv.media.codecs import Wish
 from vidinv.media.probe import VideoInfo
 from vidinv.media.writer import SegmentWriter
 
@@ -56,10 +58,12 @@ def render(
         return {}
 
     def open_segment(path: Path) -> SegmentWriter:
-        return SegmentWriter(path, job.info, codec=config.codec, crf=config.crf)
+        return SegmentWriter(
+            path, job.info, requests.wish(config, request.output), suffix=request.output.suffix.lower()
+        )
 
     def open_preview(path: Path) -> SegmentWriter:
-        return SegmentWriter(path, reencode.preview_info(job.info, config.preview_size), codec="h264", crf=17)
+        return SegmentWriter(path, reencode.preview_info(job.info, config.preview_size), Wish("h264"))
 
     recorder = reencode.Recorder(
         journal,

@@ -15,8 +15,8 @@ from vidinv.config import RunConfig
 from vidinv.editing import grammar, plan
 from vidinv.editing.plan import Move
 from vidinv.encoders import encoder_file
-from vidinv.errors import InputUnreadable, UsageError
-from vidinv.media import codecs
+from vidinv.errors import UsageError
+from vidinv.media import codecs, sequence, writer
 from vidinv.media.probe import VideoInfo, probe
 from vidinv.report.gate import Gate
 
@@ -71,8 +71,6 @@ def check(request: Request) -> tuple[Moves, VideoInfo]:
     moves = parse_moves(request.config.edits, request.config.backend)
     _check_options(request)
     check_networks(request.config)
-    if not request.source.exists():
-        raise InputUnreadable(f"{request.source} does not exist", remedy="check the path")
     info = probe(request.source)
     _check_times(moves, info)
     check_output(request.output, request.source, request.overwrite)
@@ -81,8 +79,22 @@ def check(request: Request) -> tuple[Moves, VideoInfo]:
     if not request.only_codes:
         if request.codes is not None and not request.codes_are_there:
             check_output(request.codes, request.source, overwrite=False)
-        codecs.check_container(request.config.codec, info.pix_fmt, request.output)
+        wished = wish(request.config, request.output)
+        if not sequence.is_folder(request.output):
+            codecs.check_container(wished, info, request.output)
+        writer.check(info, wished, request.output.suffix.lower())
     return moves, info
+
+
+def wish(config: RunConfig, output: Path) -> codecs.Wish:
+    """What the configuration asks of the video encoder; for a folder of pictures, that nothing is lost on the way."""
+    if sequence.is_folder(output) and config.codec not in ("auto", "lossless"):
+        raise UsageError(
+            f"{output} has no suffix: a folder of pictures, which has no codec",
+            remedy=f"name the output {output.name}.mkv, or leave --codec out",
+        )
+    codec = "lossless" if sequence.is_folder(output) else config.codec
+    return codecs.Wish(codec, config.crf, config.preset, config.pixel_format)
 
 
 def parse_moves(edits: Sequence[str], backend: str) -> Moves:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from stages import page, parts, synthesize, verdict
+from stages import request as requests
 from stages.folder import page_path, preview_path, sidecar_path
 from stages.reencode import Journal
 from stages.render import Prepared
@@ -19,7 +20,7 @@ from vidinv import config as configs
 from vidinv.config import RunConfig
 from vidinv.editing.plan import Move
 from vidinv.frames import Analysis
-from vidinv.media import remux
+from vidinv.media import codecs, pictures, reader, remux, sequence
 from vidinv.media.probe import VideoInfo
 from vidinv.report import sidecar
 from vidinv.weights import catalog
@@ -39,9 +40,11 @@ def finish(job: Prepared, frames: int, timing: dict[str, Any], warnings: list[st
         job = replace(job, request=job.request.below_gate())
         report["output"] = _output(job)
     request = job.request
+    warnings = [*warnings, *_losses(job), *(_gap(*gap) for record in records for gap in record["gaps"])]
     if request.at is None:
         segments = _files(job, records, "segment-")
-        warnings = warnings + remux.assemble(segments, request.source, request.output, metadata=made_by(job))
+        join = pictures.assemble if sequence.is_folder(request.output) else remux.assemble
+        warnings = warnings + join(segments, request.source, request.output, metadata=made_by(job))
     if request.preview:
         files = _files(job, records, "preview-")
         warnings = warnings + remux.assemble(files, files[0], preview_path(request.output), metadata={})
@@ -112,6 +115,21 @@ def document(
         "measured": how_often(request.config),
         **verdict.verdict(analysis, seen, job.moves, measured, request.gate),
     }
+
+
+def _losses(job: Prepared) -> list[str]:
+    """What the asked reader could not read, and what of the source's picture the output's codec cannot say."""
+    request = job.request
+    refused = reader.refusal(request.source, request.config.reader)
+    found = [refused] if refused else []
+    if request.at is None:
+        wish = requests.wish(request.config, request.output)
+        found += codecs.choose(wish, job.info, suffix=request.output.suffix.lower()).warnings
+    return found
+
+
+def _gap(begin: float, end: float) -> str:
+    return f"damaged from {begin:.3f} to {end:.3f} s: what decodes there was passed on, what does not is missing"
 
 
 def _files(job: Prepared, records: list[dict[str, Any]], kind: str) -> list[Path]:

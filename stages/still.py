@@ -22,7 +22,7 @@ from stages.request import Moves, Request
 from stages.verdict import Measured
 from vidinv.config import content
 from vidinv.errors import UsageError
-from vidinv.frames import Array, Code, Colour, Edit, FrameBatch, Planes, Shot, Work
+from vidinv.frames import Array, Code, Colour, Display, Edit, FrameBatch, Planes, Shot, Work
 from vidinv.generators.ops import resize
 from vidinv.media import photo, picture
 from vidinv.media.photo import Photo
@@ -174,5 +174,20 @@ def rgb_of(work: Work) -> Array:
 def _info(source: Path, frame: FrameBatch) -> VideoInfo:
     planes = frame.native[0]
     return VideoInfo(
-        source, planes.width, planes.height, 0, planes.pix_fmt, frame.colour, BASE, 1 / BASE, 0.0, "", 1, 0, 0, 0, 0, 8
+        source,
+        planes.width,
+        planes.height,
+        Display(),
+        planes.pix_fmt,
+        frame.colour,
+        BASE,
+        1 / BASE,
+        0.0,
+        "",
+        1,
+        0,
+        0,
+        0,
+        0,
+        8,
     )

@@ -15,7 +15,7 @@ from vidinv.config import RunConfig
 from vidinv.editing import plan
 from vidinv.editing.plan import Move
 from vidinv.errors import NoFaceFound, UsageError
-from vidinv.faces import pictures
+from vidinv.faces import pictures, similarity
 from vidinv.faces.tracker import FrameFaces, Tracker
 from vidinv.frames import Analysis, Array, Track
 
@@ -36,7 +36,7 @@ def link(
     Raises NoFaceFound when none is left, UsageError for a request that cannot be read.
     """
     tracker = Tracker(sigma_centre=config.smooth.centre, sigma_axes=config.smooth.axes)
-    tracks = tracker.link(_by_frame(seen), seen.shots)
+    tracks = [_coded(track, seen.to_coded) for track in tracker.link(_by_frame(seen), seen.shots)]
     if not tracks:
         raise NoFaceFound(
             f"no face in {source.name} ({len(seen.pts)} frames searched)", remedy="choose a clip that shows a face"
@@ -93,6 +93,13 @@ def _reference(path: Path, locate: Locate) -> Array:
     if not len(found.scores):
         raise NoFaceFound(f"no face in {path}", remedy="give a picture that shows the person's face")
     return np.asarray(found.embeddings[0])
+
+
+def _coded(track: Track, to_coded: Array) -> Track:
+    """The track in the coded picture's pixels."""
+    to_frame = np.stack([similarity.compose(to_coded, each) for each in track.to_frame])
+    landmarks = similarity.apply(to_coded, track.landmarks).astype(np.float32)
+    return replace(track, to_frame=to_frame, landmarks=landmarks)
 
 
 def _by_frame(seen: Sightings) -> list[FrameFaces | None]:

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 TAGS = {
     "bt709": (1, 1, 1),
     "bt601": (6, 6, 6),
-    "bt2020": (9, 16, 9),
+    "bt2020": (9, 14, 9),
+    "pq": (9, 16, 9),
+    "hlg": (9, 18, 9),
     "unspecified": (2, 2, 2),
 }  # primaries, trc, matrix
 Draw = Callable[[int], NDArray[np.uint8]]
@@ -35,7 +37,7 @@ def make_clip(
     size: tuple[int, int] = (96, 64),
     frames: int = 24,
     durations_ms: Sequence[int] | None = None,
-    rate: int = 25,
+    rate: int | Fraction = 25,
     pix_fmt: str = "yuv420p",
     codec: str = "libx264",
     rotation: int = 0,
@@ -46,46 +48,68 @@ def make_clip(
     image: Draw | None = None,
     chapters: bool = False,
     bframes: int = 2,
+    matrix: tuple[int, ...] | None = None,
+    aspect: Fraction | None = None,
+    start: int = 0,
+    sound_start: float = 0.0,
+    options: dict[str, str] | None = None,
+    alpha: bool = False,
 ) -> Path:
     """Write a clip of `size` (width, height) to `path` and return it.
 
     `durations_ms` gives each frame's duration (then `frames` is their number) on a 1/1000 clock; `rotation` is the
     clockwise turn a player must make; after `cut_at` the picture is another one (a hard cut); `image(i)` draws frame i.
+    `matrix` is a whole display matrix (9 numbers, the first two rows' in 1/65536), `aspect` that of a pixel, `start`
+    the first frame's pts, `sound_start` the sound's in seconds; `options` are further ones of the encoder; with `alpha`
+    the picture fades from left to right.
     """
     width, height = size
-    base = Fraction(1, 1000) if durations_ms else Fraction(1, rate * 512)
+    base = Fraction(1, 1000) if durations_ms else 1 / (Fraction(rate) * 512)
     steps = list(durations_ms or [512] * frames)
-    primaries, transfer, matrix = TAGS[colour]
+    if path.suffix == ".avi":  # has no times but the number of a frame
+        base, steps = 1 / Fraction(rate), [1] * frames
+    primaries, transfer, colourspace = TAGS[colour]
     with av.open(str(path), "w") as container:
         container.metadata.update(title="a made clip", artist="vidinv")
-        options = {"crf": "12", "bf": str(bframes), "preset": "ultrafast"} if codec == "libx264" else {}
+        chosen = {"crf": "12", "bf": str(bframes), "preset": "ultrafast"} if codec == "libx264" else {}
         if codec == "libx265":
-            options = {"x265-params": "log-level=none", "preset": "ultrafast"}
-        stream = container.add_stream(codec, rate=rate, options=options)
+            chosen = {"x265-params": "log-level=none", "preset": "ultrafast"}
+        stream = container.add_stream(codec, rate=rate, options=chosen | (options or {}))
         stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
         stream.codec_context.time_base = stream.time_base = base
         context = stream.codec_context
-        context.color_primaries, context.color_trc, context.colorspace = primaries, transfer, matrix
+        context.color_primaries, context.color_trc, context.colorspace = primaries, transfer, colourspace
         context.color_range = 2 if full_range else 1
         if rotation:
             stream.set_display_rotation(-rotation)
+        if matrix:
+            stream.set_display_matrix(matrix)
+        if aspect:
+            context.sample_aspect_ratio = aspect
         sound = container.add_stream("libopus" if path.suffix == ".webm" else "aac", rate=48000) if audio else None
         if chapters:
             container.set_chapters(
                 [{"id": 1, "start": 0, "end": 400, "time_base": Fraction(1, 1000), "metadata": {"title": "one"}}]
             )
-        pts = 0
+        pts, lasts = start, dict[int, int]()
         for index, step in enumerate(steps):
-            frame = _picture(index, size, cut_at, image, pix_fmt, matrix, full_range)
+            frame = _picture(index, size, cut_at, image, pix_fmt, colourspace, full_range, alpha)
             frame.pts, frame.time_base = pts, base
-            container.mux(stream.encode(frame))
+            lasts[pts] = step
+            container.mux(_lasting(stream.encode(frame), lasts))
             pts += step
-        container.mux(stream.encode(None))
+        container.mux(_lasting(stream.encode(None), lasts))
         if sound is not None:
-            for block in _tone(float(pts * base)):
+            for block in _tone(float((pts - start) * base), sound_start):
                 container.mux(sound.encode(block))
             container.mux(sound.encode(None))
     return path
+
+
+def _lasting(packets: list[av.Packet], lasts: dict[int, int]) -> list[av.Packet]:
+    for packet in packets:
+        packet.duration = lasts[packet.pts]
+    return packets
 
 
 def _picture(
@@ -96,11 +120,15 @@ def _picture(
     pix_fmt: str,
     matrix: int,
     full_range: bool,
+    alpha: bool,
 ) -> av.VideoFrame:
     rgb = image(index) if image else gradient(index, size)
     if cut_at is not None and index >= cut_at:
         rgb = 255 - rgb[::-1]
-    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), "rgb24")
+    if alpha:
+        fade = np.broadcast_to(np.linspace(0, 255, size[0]).astype(np.uint8), (size[1], size[0]))
+        rgb = np.dstack([rgb, fade])
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), "rgba" if alpha else "rgb24")
     if pix_fmt.startswith("gbr") or pix_fmt.startswith("rgb"):
         return frame.reformat(format=pix_fmt)
     return frame.reformat(
@@ -110,12 +138,12 @@ def _picture(
     )
 
 
-def _tone(seconds: float) -> list[av.AudioFrame]:
+def _tone(seconds: float, begin: float = 0.0) -> list[av.AudioFrame]:
     rate, size = 48000, 960
     blocks = []
     for start in range(0, int(seconds * rate), size):
         wave = 0.2 * np.sin(2 * np.pi * 440 * np.arange(start, start + size) / rate)
         block = av.AudioFrame.from_ndarray(wave.astype(np.float32)[None], "fltp", "mono")
-        block.sample_rate, block.pts, block.time_base = rate, start, Fraction(1, rate)
+        block.sample_rate, block.pts, block.time_base = rate, start + round(begin * rate), Fraction(1, rate)
         blocks.append(block)
     return blocks

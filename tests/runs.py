@@ -10,6 +10,7 @@ from typing import Any
 import jsonschema
 import numpy as np
 
+from vidinv.cli.main import main
 from vidinv.media import reader
 
 SCHEMA = resources.files("vidinv") / "assets" / "report.schema.json"
@@ -18,6 +19,23 @@ STEPS = [
     *("--set", "refine.following.latent=1", "--set", "refine.following.feature=1"),
 ]
 TINY = ["--backend", "tiny", "--set", "crop=64", *STEPS]
+SHOWN = ["--set", "mask.residual_good=1", "--set", "mask.residual_bad=2"]  # whatever the inversion is worth
+
+
+def edited(source: Path, output: Path, *options: object) -> Path:
+    """`output`, an edit of `source` by the command line."""
+    assert main(["run", *map(str, (source, "--edit", "age+3", "-o", output, *TINY, *SHOWN, *options))]) == 0
+    return output
+
+
+def report_of(output: Path) -> dict[str, Any]:
+    """The report on an output."""
+    return document(output.with_name(output.name + ".json"))
+
+
+def rects(output: Path) -> list[tuple[int, int, int, int]]:
+    """The mask's rectangle (x0, y0, x1, y1) of every edited frame, as the report has it."""
+    return [tuple(row["rect"]) for row in face_rows(report_of(output)["identity"]["tracks"][0])]
 
 
 def frames_of(path: Path) -> list[tuple[int, list[np.ndarray]]]:

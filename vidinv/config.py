@@ -27,7 +27,7 @@ CHOICES = {
     "engine": ("eager",),
     "backend": ("default", "tiny"),
     "landmarks": ("2d106", "fan"),
-    "reader": ("pyav", "decord"),
+    "reader": ("pyav", "decord", "torchcodec"),
 }
 
 
@@ -128,7 +128,9 @@ class RunConfig:
     detect_every: int = 1  # frames; between them the last box follows its landmarks
     cut_threshold: float = 27.0  # PySceneDetect's ContentDetector
     codec: str = "auto"
-    crf: int = 17
+    crf: int = 17  # x264's scale; other encoders are mapped to it
+    preset: str = ""  # of the encoder (medium, slow, 6, ...); empty: vidinv's own choice
+    pixel_format: str = "source"  # or FFmpeg's name of another, to which every frame is converted
     preview_size: int = 256  # pixels, side of one panel
     preview_seconds: float = 4.0  # length written for --at
     smooth: SmoothConfig = field(default_factory=SmoothConfig)
@@ -197,11 +199,15 @@ def fingerprint(config: RunConfig, source_content: str) -> str:
 
 
 def content(source: Path) -> str:
-    """sha256 of a file's bytes."""
+    """sha256 of a file's bytes; of a folder, over the names and bytes of the files in it."""
     digest = hashlib.sha256()
-    with source.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
+    files = sorted(path for path in source.iterdir() if path.is_file()) if source.is_dir() else [source]
+    for path in files:
+        if source.is_dir():
+            digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
+        with path.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
     return digest.hexdigest()
 
 

@@ -36,8 +36,21 @@ class Colour:
 
 
 @dataclass(frozen=True)
+class Display:
+    """How a player shows coded pixels: first each is stretched, then the picture mirrored, then turned.
+
+    `pixel_aspect` is width by height of one pixel; `is_mirrored` left to right, in coded axes; `rotation` the clockwise
+    degrees (0, 90, 180, 270) that then make it upright.
+    """
+
+    pixel_aspect: Fraction = Fraction(1)
+    is_mirrored: bool = False
+    rotation: int = 0
+
+
+@dataclass(frozen=True)
 class Planes:
-    """One frame's own samples: for YUV formats Y [H,W], U and V [h,w]; uint8, or uint16 for more than 8 bits.
+    """One frame's own samples: Y [H,W], U and V [h,w] or G, B, R; alpha [H,W] last; uint16 for more than 8 bits.
 
     `sub_x`, `sub_y` are the log2 chroma shifts (1, 1 for 4:2:0) and `depth` the bits per sample.
     `source` is the decoder's own frame, kept so that an untouched frame is passed on as it came.
@@ -68,6 +81,8 @@ class FrameBatch:
     pts: tuple[int, ...]  # [B], in time_base
     time_base: Fraction
     index: tuple[int, ...]  # [B], decode order, counted from 0
+    display: Display = field(default_factory=Display)
+    gaps: tuple[tuple[int, float, float], ...] = ()  # damage in seconds (from, to) just before the frame of that index
 
     def __len__(self) -> int:
         return len(self.native)

@@ -10,7 +10,7 @@ from vidinv.frames import Colour, Planes
 from vidinv.media.colour import align_rect, rgb_matrix, to_rgb
 from vidinv.media.compose import add_delta
 from vidinv.media.formats import layout
-from vidinv.media.reader import planes_of
+from vidinv.media.readers.pyav import planes_of
 
 FORMATS = ["yuv420p", "yuv422p", "yuv444p", "gray", "gbrp", "yuv420p10le", "yuv422p12le", "yuv444p16le", "gbrp10le"]
 

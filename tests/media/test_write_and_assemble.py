@@ -14,7 +14,7 @@ import pytest
 
 from tests.clips import make_clip
 from vidinv.errors import InputUnreadable, OutputUnwritable, UsageError
-from vidinv.media.codecs import check_container
+from vidinv.media.codecs import Wish, check_container
 from vidinv.media.probe import probe
 from vidinv.media.reader import read
 from vidinv.media.remux import assemble
@@ -25,8 +25,8 @@ def through(source: Path, output: Path, codec: str = "auto", every: int = 10) ->
     """The whole way in segments of `every` frames."""
     info, segments = probe(source), []
     for batch in read(source, batch=every):
-        segments.append(output.parent / f"{batch.index[0]}.nut")
-        with SegmentWriter(segments[-1], info, codec=codec) as writer:
+        segments.append(output.parent / f"{batch.index[0]}.segment")
+        with SegmentWriter(segments[-1], info, Wish(codec), suffix=output.suffix) as writer:
             for planes, pts in zip(batch.native, batch.pts, strict=True):
                 writer.write(planes, pts)
     return assemble(segments, source, output, metadata={"vidinv_edits": "smile+1"})
@@ -126,15 +126,15 @@ def test_a_truncated_file_yields_its_good_frames_first(tmp_path: Path) -> None:
 def test_a_full_disk_and_a_missing_folder_are_named(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "in.mp4", frames=3)
     with pytest.raises(OutputUnwritable):
-        SegmentWriter(tmp_path / "none" / "a.nut", probe(source))
+        SegmentWriter(tmp_path / "none" / "a.segment", probe(source))
     with pytest.raises(OutputUnwritable):
         assemble([], source, tmp_path / "none" / "out.mp4", metadata={})
 
 
 def test_a_container_that_cannot_hold_the_codec_is_refused_with_a_name(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"name the output .*\.mp4"):
-        check_container("lossless", "yuv420p", tmp_path / "out.webm")
     source = make_clip(tmp_path / "in.mp4", frames=3)
+    with pytest.raises(UsageError, match=r"name the output .*\.mp4"):
+        check_container(Wish("lossless"), probe(source), tmp_path / "out.webm")
     with pytest.raises(UsageError):
-        through(source, tmp_path / "out.webm")
+        through(source, tmp_path / "out.webm", "h264")
     assert not [path for path in tmp_path.iterdir() if path.suffix == ".webm"]

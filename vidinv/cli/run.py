@@ -18,15 +18,21 @@ if TYPE_CHECKING:
 
 @options.grouped
 def run(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="The video.")],
+    source: Annotated[Path, typer.Argument(metavar="IN", help="The video, or a folder of pictures.")],
     edit: options.Edits = None,
     edits: Annotated[Path | None, typer.Option("--edits", metavar="FILE", help="More edits, a YAML list.")] = None,
     track: options.Tracks = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Default: IN's name with .edited.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Default: IN's name with .edited; without suffix a folder.")
+    ] = None,
     overwrite: options.Overwrite = False,
     blend: options.Blend = None,
     codec: Annotated[str | None, typer.Option(metavar="NAME|lossless", help="Video codec of the output.")] = None,
     crf: Annotated[int | None, typer.Option(help="Quality of the codec; lower is better.")] = None,
+    preset: Annotated[str | None, typer.Option(metavar="NAME", help="Preset of the encoder (slow, 6, ...).")] = None,
+    pixel_format: Annotated[
+        str | None, typer.Option("--pix-fmt", metavar="NAME", help="Convert to yuv420p, ...; default: the source's.")
+    ] = None,
     preview: options.Preview = False,
     at: Annotated[
         str | None, typer.Option(metavar="T", help="With --preview: only some seconds from T (0:12).")
@@ -52,8 +58,10 @@ def run(
     from vidinv.editing import grammar
 
     wanted = [*(edit or []), *(grammar.read_list(edits) if edits else []), *map(grammar.of_person, track or [])]
-    resolved = configs.with_edits(resolve(common, blend=blend, codec=codec, crf=crf), wanted)
-    target = output or source.with_name(f"{source.stem}.edited{source.suffix}")
+    resolved = configs.with_edits(
+        resolve(common, blend=blend, codec=codec, crf=crf, preset=preset, pixel_format=pixel_format), wanted
+    )
+    target = output or default_output(source)
     from stages.request import Request
 
     request = Request(
@@ -82,6 +90,16 @@ def check_gate(verdict: dict[str, Any] | None, remedy: str) -> None:
 
     if verdict is not None and not verdict["passed"]:
         raise QualityGateMissed(f"the identity gate was missed: {gate.words(verdict)}", remedy=remedy)
+
+
+def default_output(source: Path) -> Path:
+    """IN's name with .edited, as .mkv where IN's kind of file is not written; a folder for a folder."""
+    from vidinv.media import remux
+
+    if source.is_dir():
+        return source.with_name(f"{source.name.replace('.', '_')}_edited")
+    suffix = source.suffix if remux.is_written(source) else ".mkv"
+    return source.with_name(f"{source.stem}.edited{suffix}")
 
 
 def resolve(common: options.Job, **own: str | int | None) -> RunConfig:

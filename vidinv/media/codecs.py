@@ -2,23 +2,51 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import av
 
 from vidinv.errors import UsageError
-from vidinv.media import formats
+from vidinv.frames import Colour
+from vidinv.media import formats, mastering
+from vidinv.media.probe import VideoInfo
 
 _SUFFIXES = {
-    "h264": (".mp4", ".mov", ".mkv"),
-    "hevc": (".mp4", ".mov", ".mkv"),
+    "h264": (".mp4", ".mov", ".mkv", ".m4v"),
+    "hevc": (".mp4", ".mov", ".mkv", ".m4v"),
     "vp9": (".mp4", ".mkv", ".webm"),
     "av1": (".mp4", ".mkv", ".webm"),
+    "prores": (".mov", ".mkv"),
     "ffv1": (".mp4", ".mkv"),
 }
-_ENCODERS = {"h264": "libx264", "hevc": "libx265", "vp9": "libvpx-vp9", "av1": "libsvtav1", "ffv1": "ffv1"}
+_ENCODERS = {
+    "h264": "libx264",
+    "hevc": "libx265",
+    "vp9": "libvpx-vp9",
+    "av1": "libsvtav1",
+    "prores": "prores_ks",
+    "ffv1": "ffv1",
+}
+_KEEPS_ALPHA = ("prores", "ffv1")
+_KEEPS_FIELDS = ("h264",)
+_MATRIX_TAG = {"bt601": 6, "bt709": 1, "bt2020": 9}
+_PRESET_KEYS = {"h264": "preset", "hevc": "preset", "vp9": "cpu-used", "av1": "preset"}
 NAMES = ("auto", *_ENCODERS, "lossless")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a person asks of the video encoder.
+
+    `codec` is one of NAMES; `crf` on x264's scale; `preset` in the encoder's own words, empty for the one chosen here;
+    `pixel_format` "source", or FFmpeg's name of the format to convert to.
+    """
+
+    codec: str = "auto"
+    crf: int = 17
+    preset: str = ""
+    pixel_format: str = "source"
 
 
 @dataclass(frozen=True)
@@ -29,27 +57,84 @@ class Choice:
     encoder: str
     pix_fmt: str
     options: dict[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
-def resolve(codec: str, pix_fmt: str) -> str:
-    """The codec that `codec` means for planes of `pix_fmt`: auto is H.264 at 8 bits, HEVC above or for RGB."""
-    if codec not in NAMES:
-        raise UsageError(f"unknown codec {codec!r}", remedy=f"choose one of {', '.join(NAMES)}")
-    if codec == "lossless":
-        return "ffv1"
-    if codec == "auto":
-        shape = formats.layout(pix_fmt)
-        return "hevc" if shape.depth > 8 or shape.is_rgb else "h264"
-    return codec
+def resolve(wish: Wish, info: VideoInfo, suffix: str = "") -> str:
+    """The codec that the wish means for this video in a file of this suffix.
 
-
-def choose(codec: str, pix_fmt: str, *, crf: int, threads: int) -> Choice:
-    """Encoder, sample format and options for `codec`; UsageError when the encoder would lose depth or chroma.
-
-    No encoder reorders frames (no B-frames), so dts = pts, every pts survives, and segments concatenate.
+    auto is H.264 at 8 bits and HEVC above or for RGB; VP9 and AV1 in .webm or for odd sides with halved chroma; FFV1
+    (in .mov ProRes) where there is alpha to keep, or RGB of 16 bits.
     """
-    name = resolve(codec, pix_fmt)
+    if wish.codec not in NAMES:
+        raise UsageError(f"unknown codec {wish.codec!r}", remedy=f"choose one of {', '.join(NAMES)}")
+    if wish.codec == "lossless":
+        return "ffv1"
+    if wish.codec != "auto":
+        return wish.codec
+    shape = formats.layout(_wanted(wish, info))
+    if shape.is_rgb and shape.depth > 12:
+        return "ffv1"
+    if shape.has_alpha:
+        return "prores" if suffix == ".mov" and shape.depth <= 10 else "ffv1"
+    cut = _cuts_cells(_wanted(wish, info), info)
+    if suffix == ".webm" or (cut and suffix != ".mov"):  # x264 and x265 take whole chroma cells only
+        return "av1" if shape.depth > 8 else "vp9"
+    return "hevc" if shape.depth > 8 or shape.is_rgb else "h264"
+
+
+def choose(wish: Wish, info: VideoInfo, *, suffix: str = "", threads: int = 2) -> Choice:
+    """Encoder, sample format and options for a wish; UsageError when the encoder would lose depth, chroma or alpha.
+
+    No encoder reorders frames (no B-frames), so dts = pts, every pts survives, and segments concatenate. `warnings`
+    name what of the source this codec cannot say.
+    """
+    name = resolve(wish, info, suffix)
     encoder = _ENCODERS[name]
+    wanted = _wanted(wish, info)
+    _check_alpha(name, wanted, info, wish)
+    options = _options(name, wish, threads)
+    _keep_fields(name, options, info)
+    _say_mastering(encoder, options, info)
+    if name == "ffv1" and not _cuts_cells(wanted, info):
+        options["slices"] = "4"
+    pix_fmt = _encoder_format(name, encoder, wanted)
+    return Choice(name, encoder, pix_fmt, options, _unsaid(name, encoder, info))
+
+
+def written(colour: Colour, source: str, pix_fmt: str) -> Colour:
+    """What the output says of its colour, whose source has planes `source`: the same, unless RGB and YUV change places.
+
+    RGB becomes limited-range BT.709.
+    """
+    if formats.layout(source).is_rgb == formats.layout(formats.planar(pix_fmt)).is_rgb:
+        return colour
+    if formats.layout(source).is_rgb:
+        return replace(colour, matrix="bt709", full_range=False, matrix_tag=_MATRIX_TAG["bt709"], range_tag=1)
+    return replace(colour, full_range=True, matrix_tag=0, range_tag=2)
+
+
+def check_container(wish: Wish, info: VideoInfo, output: Path) -> None:
+    """Raise UsageError when the container named by `output`'s suffix cannot hold what is wished for."""
+    suffix = output.suffix.lower()
+    name = resolve(wish, info, suffix)
+    allowed = _SUFFIXES[name]
+    if suffix not in allowed:
+        raise UsageError(
+            f"{output.suffix or 'a name without suffix'} cannot hold {name} video ({output.name})",
+            remedy=f"name the output {' or '.join(output.stem + known for known in allowed)}",
+        )
+    choose(wish, info, suffix=suffix)
+
+
+def _cuts_cells(pix_fmt: str, info: VideoInfo) -> bool:
+    """Whether a side of the picture is no whole number of chroma cells."""
+    shape = formats.layout(pix_fmt)
+    return bool(info.width % (1 << shape.sub_x) or info.height % (1 << shape.sub_y))
+
+
+def _options(name: str, wish: Wish, threads: int) -> dict[str, str]:
+    crf = wish.crf
     options = {
         "h264": {"crf": str(crf), "bf": "0", "preset": "medium"},
         "hevc": {
@@ -59,30 +144,78 @@ def choose(codec: str, pix_fmt: str, *, crf: int, threads: int) -> Choice:
         },
         "vp9": {"crf": str(crf + 8), "b": "0", "row-mt": "1", "cpu-used": "4", "auto-alt-ref": "0", "deadline": "good"},
         "av1": {"crf": str(crf + 10), "preset": "8", "svtav1-params": f"lp={threads}"},
-        "ffv1": {"level": "3", "g": "1", "slicecrc": "1", "slices": "4"},
+        "prores": {"vendor": "apl0"},
+        "ffv1": {"level": "3", "g": "1", "slicecrc": "1"},
     }[name]
-    return Choice(name, encoder, _encoder_format(name, encoder, pix_fmt), options)
+    if wish.preset:
+        if name not in _PRESET_KEYS:
+            raise UsageError(f"{name} has no presets", remedy="leave --preset out")
+        options[_PRESET_KEYS[name]] = wish.preset
+    return options
 
 
-def check_container(codec: str, pix_fmt: str, output: Path) -> None:
-    """Raise UsageError when the container named by `output`'s suffix cannot hold `codec`."""
-    name = resolve(codec, pix_fmt)
-    allowed = _SUFFIXES[name]
-    if output.suffix.lower() not in allowed:
+def _wanted(wish: Wish, info: VideoInfo) -> str:
+    """The planar format to be written: the source's, or the one asked for."""
+    if wish.pixel_format == "source":
+        return formats.without_range(info.pix_fmt)
+    try:
+        name = formats.planar(wish.pixel_format)
+    except ValueError as error:
         raise UsageError(
-            f"{output.suffix or 'a name without suffix'} cannot hold {name} video ({output.name})",
-            remedy=f"name the output {' or '.join(output.stem + suffix for suffix in allowed)}",
+            f"unknown pixel format {wish.pixel_format!r}", remedy="give FFmpeg's name, such as yuv420p or yuv422p10le"
+        ) from error
+    return formats.without_range(name)
+
+
+def _check_alpha(name: str, wanted: str, info: VideoInfo, wish: Wish) -> None:
+    if info.hides_alpha and wish.pixel_format == "source":
+        raise UsageError(
+            f"{info.path.name} has an alpha channel in a second {info.codec} layer, which is not decoded",
+            remedy=f"drop it with --pix-fmt {wanted}",
+        )
+    if formats.layout(wanted).has_alpha and name not in _KEEPS_ALPHA:
+        raise UsageError(
+            f"{info.path.name} has an alpha channel ({info.pix_fmt}), which {name} cannot hold",
+            remedy=f"keep it with --codec lossless or prores, or drop it with --pix-fmt {wanted.replace('a', '', 1)}",
         )
 
 
-def _encoder_format(name: str, encoder: str, pix_fmt: str) -> str:
-    """The encoder's format that holds `pix_fmt` without loss: itself, or the least one above it."""
-    wanted = formats.without_range(pix_fmt)
+def _keep_fields(name: str, options: dict[str, str], info: VideoInfo) -> None:
+    if not info.fields:
+        return
+    if name == "h264":
+        options["x264-params"] = f"{info.fields}=1"
+
+
+def _say_mastering(encoder: str, options: dict[str, str], info: VideoInfo) -> None:
+    said = mastering.parameters(encoder, info.mastering)
+    if said:
+        key = {"libx264": "x264-params", "libx265": "x265-params", "libsvtav1": "svtav1-params"}[encoder]
+        options[key] = ":".join([*filter(None, [options.get(key)]), *said])
+
+
+def _unsaid(name: str, encoder: str, info: VideoInfo) -> tuple[str, ...]:
+    """What of the source is lost with this codec, in words."""
+    found = [f"{kind}'s metadata of each frame are left out" for kind in info.mastering.dynamic]
+    static = info.mastering.primaries or info.mastering.light
+    if static and not mastering.parameters(encoder, info.mastering):
+        found.append(f"{name} cannot say the source's mastering display and light levels; hevc and av1 can")
+    if info.fields:
+        order = {"tff": "top", "bff": "bottom"}[info.fields]
+        kept = "kept" if name in _KEEPS_FIELDS else f"not marked as such by {name}"
+        found.append(
+            f"the source is interlaced ({order} field first): its frames are edited whole, the fields are {kept}"
+        )
+    return tuple(found)
+
+
+def _encoder_format(name: str, encoder: str, wanted: str) -> str:
+    """The encoder's format that holds `wanted` without loss: itself, or the least one above it."""
     known = [form.name for form in av.Codec(encoder, "w").video_formats or []]
     if wanted in known:
         return wanted
-    if wanted == "gbrp" and "bgr0" in known:
-        return "bgr0"
+    if (packed := {"gbrp": "bgr0", "gbrap": "bgra"}.get(wanted)) in known:
+        return str(packed)
     need = formats.layout(wanted)
     fits = []
     for other in known:
@@ -91,6 +224,7 @@ def _encoder_format(name: str, encoder: str, pix_fmt: str) -> str:
         has = formats.layout(other)
         if (
             has.is_rgb == need.is_rgb
+            and has.has_alpha == need.has_alpha
             and has.depth >= need.depth
             and has.count >= need.count
             and has.sub_x <= need.sub_x
@@ -98,5 +232,8 @@ def _encoder_format(name: str, encoder: str, pix_fmt: str) -> str:
         ):
             fits.append((has.depth, -has.sub_x - has.sub_y, other))
     if not fits:
-        raise UsageError(f"{name} cannot hold {pix_fmt} video without loss of depth or chroma", remedy="use lossless")
+        raise UsageError(
+            f"{name} cannot hold {wanted} video without loss of depth or chroma",
+            remedy="use --codec lossless, another codec, or --pix-fmt",
+        )
     return min(fits)[2]

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from vidinv.frames import Array, Colour, Planes, Rect
+from vidinv.media import tone
 
 _LUMA = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593)}
 
@@ -52,13 +53,22 @@ def is_rgb(planes: Planes) -> bool:
 
 
 def to_rgb(planes: Planes, colour: Colour, rect: Rect | None = None) -> Array:
-    """RGB of `rect` (chroma-aligned, half open; None = the whole frame) as float32 [h,w,3] in [0,1].
+    """The picture in `rect` (chroma-aligned, half open; None = the whole frame) as RGB, float32 [h,w,3] in [0,1].
+
+    For PQ and HLG that is the SDR picture of `vidinv.media.tone`. Alpha takes no part.
+    """
+    signal = signal_rgb(planes, colour, rect)
+    return np.clip(tone.to_working(signal, colour), 0, 1).astype(np.float32) if tone.is_hdr(colour) else signal
+
+
+def signal_rgb(planes: Planes, colour: Colour, rect: Rect | None = None) -> Array:
+    """RGB of `rect` in the signal's own transfer and primaries, float32 [h,w,3] in [0,1].
 
     Chroma is upsampled bilinearly, sited at the cell's centre. Gray planes give three equal channels.
     """
     x0, y0, x1, y1 = rect or (0, 0, planes.width, planes.height)
     if is_rgb(planes):
-        green, blue, red = (plane[y0:y1, x0:x1] for plane in planes.planes)
+        green, blue, red = (plane[y0:y1, x0:x1] for plane in planes.planes[:3])
         stacked = cv2.merge([np.ascontiguousarray(plane) for plane in (red, green, blue)])
         return stacked.astype(np.float32) / np.float32((1 << planes.depth) - 1)
     offset, span, centre, chroma_span = sample_scale(colour, planes.depth)

@@ -8,16 +8,18 @@ import numpy as np
 from numba import njit
 
 from vidinv.frames import Array, Colour, Planes, Rect
-from vidinv.media.colour import is_rgb, luma_weights, sample_scale
+from vidinv.media import tone
+from vidinv.media.colour import is_rgb, luma_weights, sample_scale, signal_rgb
 
 
 def add_delta(planes: Planes, colour: Colour, rect: Rect, delta: Array) -> Planes:
     """The frame plus `delta` inside `rect`; every sample outside, and every sample whose change rounds to 0, is kept.
 
-    `delta` [h,w,3] is an RGB difference in [0,1] units, alpha already applied; `rect` is chroma-aligned (see
-    `colour.align_rect`). The difference is converted to Y, Cb, Cr (linear, so no offset), averaged over each chroma
-    cell, added, rounded, and clipped to the legal range of the depth, widened by a source sample already beyond it.
-    Planes without a changed sample are shared with `planes`.
+    `delta` [h,w,3] is a difference of what `colour.to_rgb` gives, weights already applied; `rect` is chroma-aligned
+    (see `colour.align_rect`). For PQ and HLG it is first put back into the signal. The difference is converted to
+    Y, Cb, Cr (linear, so no offset), averaged over each chroma cell, added, rounded, and clipped to the legal range of
+    the depth, widened by a source sample already beyond it.
+    Planes without a changed sample, and alpha, are shared with `planes`.
     """
     x0, y0, x1, y1 = rect
     if delta.shape != (y1 - y0, x1 - x0, 3):
@@ -26,9 +28,11 @@ def add_delta(planes: Planes, colour: Colour, rect: Rect, delta: Array) -> Plane
         raise ValueError(f"rect {rect} is not aligned to the chroma of {planes.pix_fmt}")
     if x0 < 0 or y0 < 0 or x1 > planes.width or y1 > planes.height:
         raise ValueError(f"rect {rect} leaves the {planes.width}x{planes.height} frame")
+    if tone.is_hdr(colour):
+        delta = tone.signal_delta(signal_rgb(planes, colour, rect), delta, colour)
     delta = np.ascontiguousarray(delta, dtype=np.float32)
     out = []
-    for number, (plane, weights) in enumerate(zip(planes.planes, _weights(planes, colour), strict=True)):
+    for number, (plane, weights) in enumerate(zip(planes.planes[:3], _weights(planes, colour), strict=True)):
         sx, sy = (planes.sub_x, planes.sub_y) if number else (0, 0)
         region = plane[y0 >> sy : -(-y1 >> sy), x0 >> sx : -(-x1 >> sx)]
         low, high = _legal(planes, colour, number)
@@ -38,6 +42,7 @@ def add_delta(planes: Planes, colour: Colour, rect: Rect, delta: Array) -> Plane
             copy[y0 >> sy : -(-y1 >> sy), x0 >> sx : -(-x1 >> sx)] = changed
             plane = copy
         out.append(plane)
+    out += planes.planes[3:]
     if all(new is old for new, old in zip(out, planes.planes, strict=True)):
         return planes
     return replace(planes, planes=tuple(out), source=None)
@@ -53,7 +58,7 @@ def _weights(planes: Planes, colour: Colour) -> Array:
     luma = np.array([kr, 1 - kr - kb, kb])
     blue = (np.array([0.0, 0, 1]) - luma) / (2 * (1 - kb)) * chroma_span
     red = (np.array([1.0, 0, 0]) - luma) / (2 * (1 - kr)) * chroma_span
-    return np.stack([luma * span, blue, red])[: len(planes.planes)]
+    return np.stack([luma * span, blue, red])[: min(3, len(planes.planes))]
 
 
 def _legal(planes: Planes, colour: Colour, number: int) -> tuple[int, int]:

@@ -24,15 +24,15 @@ LOSSLESS = {
     "y210le": "yuv422p10le",
     "rgb48le": "gbrp16le",
     "bgr48le": "gbrp16le",
-    "rgba64le": "gbrp16le",
+    "rgba64le": "gbrap16le",
     "x2rgb10le": "gbrp10le",
 }
-_PLANAR = re.compile(r"(yuvj?(420|422|444|440|411|410)p|gbrp|gray)(9|10|12|14|16)?(le)?")
+_PLANAR = re.compile(r"(yuvj?(420|422|444|440|411|410)p|yuva(420|422|444)p|gbra?p|gray)(9|10|12|14|16)?(le)?")
 
 
 @dataclass(frozen=True)
 class PlaneLayout:
-    """A planar format: log2 chroma shifts, bits per sample, plane count, RGB (planes G, B, R) or not."""
+    """A planar format: log2 chroma shifts, bits per sample, plane count, whether it is RGB, whether alpha is last."""
 
     name: str
     sub_x: int
@@ -40,6 +40,7 @@ class PlaneLayout:
     depth: int
     count: int
     is_rgb: bool
+    has_alpha: bool
 
 
 @lru_cache
@@ -54,6 +55,7 @@ def layout(name: str) -> PlaneLayout:
         depth=parts[0].bits,
         count=len(parts),
         is_rgb=name.startswith("gbr"),
+        has_alpha=any(part.is_alpha for part in parts),
     )
 
 
@@ -61,7 +63,7 @@ def layout(name: str) -> PlaneLayout:
 def planar(name: str) -> str:
     """The planar format in which frames of format `name` are handed on: itself where it is one already.
 
-    Alpha is dropped. RGB becomes planar RGB, the rest the 4:4:4 or 4:2:0 format of its depth.
+    RGB, and gray with alpha, become planar RGB, the rest the format of its subsampling and depth; alpha stays.
     """
     if _PLANAR.fullmatch(name):
         return name
@@ -70,6 +72,9 @@ def planar(name: str) -> str:
     form = VideoFormat(name, 64, 64)
     depth = max((part.bits for part in form.components), default=8)
     suffix = "" if depth <= 8 else f"{next(bits for bits in (10, 12, 14, 16, 32) if bits >= depth)}le"
+    has_alpha = any(part.is_alpha for part in form.components) and not form.has_palette
+    if has_alpha:
+        return f"gbrap{suffix}" if form.is_rgb or len(form.components) == 2 else f"yuva444p{suffix}"
     if form.is_rgb or form.has_palette:
         return f"gbrp{suffix}"
     if len(form.components) <= 2:

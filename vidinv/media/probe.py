@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,18 +13,23 @@ import av
 from av.container import InputContainer
 
 from vidinv.errors import InputUnreadable
-from vidinv.frames import Colour
-from vidinv.media import formats
+from vidinv.frames import Colour, Display
+from vidinv.media import formats, sequence
+from vidinv.media.mastering import Mastering, mastering_of
+from vidinv.media.source import REMEDY, open_video, reason, video_stream
 
 _MATRIX = {1: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 9: "bt2020", 10: "bt2020"}
-REMEDY = "give a video file such as .mp4, .mov, .mkv or .webm"
+_BOTTOM_FIRST = (3, 4)  # FFmpeg's field orders BB and TB: the bottom field is shown first
+
+_ASPECT_LIMIT = 4
 
 
 @dataclass(frozen=True)
 class VideoInfo:
     """One video file's first video stream.
 
-    `width`, `height` are coded (before rotation); `rotation` is clockwise degrees needed for upright display;
+    `width`, `height` are coded (before rotation), and shown as `display` says; `fields` is "" for whole pictures, "tff"
+    or "bff" for two interlaced fields with the top or the bottom one first; `mastering` is what HDR says of itself;
     `pix_fmt`, `sub_x`, `sub_y`, `depth` describe the planes that the reader yields; `frame_count` 0 = unknown;
     `bit_rate` in bits per second, 0 = unknown; `time_base` in seconds per tick; `rate` frames per second on average.
     """
@@ -31,7 +37,7 @@ class VideoInfo:
     path: Path
     width: int
     height: int
-    rotation: int
+    display: Display
     pix_fmt: str
     colour: Colour
     time_base: Fraction
@@ -44,38 +50,51 @@ class VideoInfo:
     sub_x: int
     sub_y: int
     depth: int
+    fields: str = ""
+    mastering: Mastering = field(default_factory=Mastering)
+    hides_alpha: bool = False  # in a second layer that is not decoded (VP8 and VP9 in WebM)
 
+    @property
+    def has_alpha(self) -> bool:
+        """Whether the last plane is alpha."""
+        return formats.layout(self.pix_fmt).has_alpha
 
-def open_video(path: Path) -> InputContainer:
-    """Open `path` for reading; raises InputUnreadable when it is missing, empty, not media or without video."""
-    if not path.exists():
-        raise InputUnreadable(f"{path} does not exist", remedy="check the path")
-    if path.is_dir():
-        raise InputUnreadable(f"{path} is a folder", remedy=REMEDY)
-    try:
-        if path.stat().st_size == 0:
-            raise InputUnreadable(f"{path} is empty (0 bytes)", remedy="copy or download it again")
-        container = av.open(str(path), metadata_errors="replace")
-    except PermissionError as error:
-        raise InputUnreadable(f"{path} cannot be read (permission denied)", remedy="check its permissions") from error
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise InputUnreadable(f"{path} is not a readable video ({_reason(error)})", remedy=REMEDY) from error
-    if video_stream(container) is None:
-        container.close()
-        raise InputUnreadable(f"{path} has no video stream", remedy=REMEDY)
-    return container
-
-
-def video_stream(container: InputContainer) -> Any:
-    """The first stream of moving pictures (a cover picture is not one), or None."""
-    cover = av.stream.Disposition.attached_pic
-    return next((s for s in container.streams.video if s.codec_context and not s.disposition & cover), None)
+    @property
+    def rotation(self) -> int:
+        """Clockwise degrees that make the picture upright, after it was mirrored where `display` says so."""
+        return self.display.rotation
 
 
 def display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
     """The frame's display matrix as FFmpeg's nine 32-bit integers, or None."""
     data: Any = frame.side_data.get("DISPLAYMATRIX")
     return None if data is None else struct.unpack("=9i", bytes(data)[:36])
+
+
+def display_of(frame: av.VideoFrame, stream: Any) -> Display:
+    """How `frame` is to be shown, from its display matrix and the stream's (or the decoder's) pixel aspect."""
+    aspect = Fraction(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1)
+    if not 1 / _ASPECT_LIMIT <= aspect <= _ASPECT_LIMIT:  # nobody's pixels: a header that is wrong
+        aspect = Fraction(1)
+    matrix = display_matrix(frame)
+    if matrix is None:
+        return Display(pixel_aspect=aspect)
+    a, b, c, d = matrix[0], matrix[1], matrix[3], matrix[4]  # shown (x, y) = (a x + c y, b x + d y)
+    mirrored = a * d - b * c < 0
+    if mirrored:
+        a, b = -a, -b  # what turns the picture that was mirrored already
+    turn = round(math.degrees(math.atan2(b, a)) / 90) * 90 % 360
+    return Display(pixel_aspect=aspect, is_mirrored=mirrored, rotation=turn)
+
+
+def _fields(frame: av.VideoFrame, context: Any) -> str:
+    if not frame.interlaced_frame:
+        return ""
+    return "bff" if context.field_order in _BOTTOM_FIRST else "tff"
+
+
+def _pictures(path: Path) -> int:
+    return len(sequence.pictures(path)) if path.is_dir() else 0
 
 
 def probe(path: Path | str) -> VideoInfo:
@@ -86,7 +105,7 @@ def probe(path: Path | str) -> VideoInfo:
         try:
             frame = next(container.decode(stream), None)
         except (av.FFmpegError, OSError) as error:
-            raise InputUnreadable(f"{path}: no frame decodes ({_reason(error)})", remedy=REMEDY) from error
+            raise InputUnreadable(f"{path}: no frame decodes ({reason(error)})", remedy=REMEDY) from error
         if frame is None:
             raise InputUnreadable(f"{path}: its video stream holds no frame", remedy=REMEDY)
         pix_fmt = formats.planar(frame.format.name)
@@ -98,19 +117,22 @@ def probe(path: Path | str) -> VideoInfo:
             path=path,
             width=frame.width,
             height=frame.height,
-            rotation=round(-frame.rotation / 90) * 90 % 360,
+            display=display_of(frame, stream),
             pix_fmt=pix_fmt,
             colour=colour_of(frame, stream.codec_context),
             time_base=time_base,
             rate=rate,
             duration_s=duration,
             codec=stream.codec_context.codec.canonical_name,
-            frame_count=int(stream.frames) or round(duration * rate),
+            frame_count=int(stream.frames) or round(duration * rate) or _pictures(path),
             bit_rate=int(stream.bit_rate or container.bit_rate or 0),
             audio_streams=len(container.streams.audio),
             sub_x=shape.sub_x,
             sub_y=shape.sub_y,
             depth=shape.depth,
+            fields=_fields(frame, stream.codec_context),
+            mastering=mastering_of(frame),
+            hides_alpha=not shape.has_alpha and stream.metadata.get("alpha_mode", "0") != "0",
         )
 
 
@@ -137,7 +159,3 @@ def _duration(container: InputContainer, stream: Any, time_base: Fraction) -> fl
     if stream.duration:
         return float(stream.duration * time_base)
     return float(container.duration / av.time_base) if container.duration else 0.0
-
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error)

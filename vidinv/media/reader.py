@@ -2,48 +2,66 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
-from typing import Any
-
-import av
-import numpy as np
 
 from vidinv.errors import InputUnreadable, UsageError
-from vidinv.frames import Array, Colour, FrameBatch, Planes
-from vidinv.media import formats
-from vidinv.media.probe import colour_of, open_video, video_stream
+from vidinv.frames import FrameBatch
+from vidinv.media.readers import READERS
+from vidinv.media.readers.base import CannotRead, Decoded
+
+DEFAULT = "pyav"
 
 
 def read(
-    path: Path | str, *, batch: int = 8, start_pts: int | None = None, reader: str = "pyav", first: int = 0
+    path: Path | str, *, batch: int = 8, start_pts: int | None = None, reader: str = DEFAULT, first: int = 0
 ) -> Iterator[FrameBatch]:
-    """Yield the frames of `path` in presentation order, `batch` at a time.
+    """Yield the frames of `path` (a file, or a folder of pictures) in presentation order, `batch` at a time.
 
     `index` counts from 0 over the whole file, whatever is skipped: frames with index < `first` or pts < `start_pts`
-    (in the stream's time base) are decoded and dropped. Holds one batch at a time. A damaged or truncated file
-    yields every good frame and then raises InputUnreadable with the frame and time where it broke.
+    (in the stream's time base) are decoded and dropped. Holds one batch at a time. Frames that lie behind damaged data
+    are yielded, with the gap; a file that is cut off yields every good frame and then raises InputUnreadable with the
+    frame and time where it broke. Where another reader than PyAV cannot read the clip a warning is logged and PyAV goes
+    on. Raises UsageError for a reader that is not known or not installed.
     """
-    path = Path(path)
-    if reader == "pyav":
-        frames = _pyav_frames(path, first)
-    elif reader == "decord":
-        frames = _decord_frames(path, first)
-    else:
-        raise UsageError(f"unknown reader {reader!r}", remedy="choose pyav or decord")
-    return _batched(frames, batch, first, start_pts)
+    if reader not in READERS:
+        raise UsageError(f"unknown reader {reader!r}", remedy=f"choose one of {', '.join(READERS)}")
+    return _batched(_frames(Path(path), reader, first), batch, start_pts)
 
 
-_Item = tuple[int, int, Planes, Colour, Fraction]  # index, pts, planes, colour, time base
+def refusal(path: Path, reader: str) -> str:
+    """Why `reader` cannot begin to read the clip, in words for a report; empty where it can."""
+    try:
+        next(READERS[reader](path, 0), None)
+    except CannotRead as error:
+        return _hand_over(path, reader, error)
+    return ""
 
 
-def _batched(frames: Iterator[_Item], batch: int, first: int, start_pts: int | None) -> Iterator[FrameBatch]:
-    held: list[_Item] = []
+def _hand_over(path: Path, reader: str, error: CannotRead) -> str:
+    return f"{path.name}: not read by {reader}, {error}; {DEFAULT} reads it instead"
+
+
+def _frames(path: Path, reader: str, first: int) -> Iterator[Decoded]:
+    try:
+        for frame in READERS[reader](path, first):
+            yield frame
+            first = frame.index + 1
+    except CannotRead as error:
+        logging.getLogger(__name__).warning("%s", _hand_over(path, reader, error))
+        yield from READERS[DEFAULT](path, first)
+
+
+def _batched(frames: Iterator[Decoded], batch: int, start_pts: int | None) -> Iterator[FrameBatch]:
+    held: list[Decoded] = []
     try:
         for item in frames:
-            if start_pts is not None and item[1] < start_pts:
+            if start_pts is not None and item.pts < start_pts:
                 continue
+            if held and item.colour != held[0].colour:  # another reader took over
+                yield _pack(held)
+                held = []
             held.append(item)
             if len(held) == batch:
                 yield _pack(held)
@@ -56,110 +74,13 @@ def _batched(frames: Iterator[_Item], batch: int, first: int, start_pts: int | N
         yield _pack(held)
 
 
-def _pack(items: list[_Item]) -> FrameBatch:
-    index, pts, native, colour, time_base = zip(*items, strict=True)
-    return FrameBatch(native=native, colour=colour[0], pts=pts, time_base=time_base[0], index=index)
-
-
-def _pyav_frames(path: Path, first: int) -> Iterator[_Item]:
-    with open_video(path) as container:
-        stream = video_stream(container)
-        stream.thread_type = "AUTO"
-        colour: Colour | None = None
-        index, last = 0, None
-        try:
-            for frame in container.decode(stream):
-                pts = _pts(frame, last, stream)
-                if index >= first:
-                    colour = colour or colour_of(frame, stream.codec_context)
-                    yield index, pts, planes_of(frame), colour, stream.time_base
-                index, last = index + 1, pts
-        except (av.FFmpegError, OSError) as error:
-            raise _broken(path, index, last, stream) from error
-        if _ends_early(stream, index, last):
-            raise _broken(path, index, last, stream)
-
-
-def _pts(frame: av.VideoFrame, last: int | None, stream: Any) -> int:
-    """The frame's own pts; a stream that carries none (raw H.264, some AVI) gets the average frame distance."""
-    if frame.pts is not None:
-        return frame.pts
-    step = round(1 / (Fraction(stream.average_rate or 25) * stream.time_base))
-    return 0 if last is None else last + step
-
-
-def _ends_early(stream: Any, count: int, last: int | None) -> bool:
-    """Whether the stream says it holds clearly more than was decoded: cut off, though no packet was damaged."""
-    if last is None:
-        return True
-    if stream.duration is None or not stream.frames:
-        return False
-    missing = (stream.start_time or 0) + stream.duration - last
-    return bool(count < 0.98 * stream.frames - 2 and missing > 0.05 * stream.duration)
-
-
-def _broken(path: Path, index: int, last: int | None, stream: Any) -> InputUnreadable:
-    seconds = 0.0 if last is None else float(last * stream.time_base)
-    return InputUnreadable(
-        f"{path} is damaged or cut off after {index} good frames (frame {index}, {seconds:.3f} s)",
-        remedy="copy or download it again, or cut it before that time",
+def _pack(items: list[Decoded]) -> FrameBatch:
+    return FrameBatch(
+        native=tuple(item.planes for item in items),
+        colour=items[0].colour,
+        pts=tuple(item.pts for item in items),
+        time_base=items[0].time_base,
+        index=tuple(item.index for item in items),
+        display=items[0].display,
+        gaps=tuple((item.index, *item.gap) for item in items if item.gap is not None),
     )
-
-
-def planes_of(frame: av.VideoFrame) -> Planes:
-    """The frame's samples as read-only views without line padding; a non-planar format is reformatted first."""
-    name = formats.planar(frame.format.name)
-    if name != frame.format.name:
-        pts = frame.pts
-        frame = frame.reformat(format=name)
-        frame.pts = pts
-    shape = formats.layout(name)
-    dtype = np.uint8 if shape.depth <= 8 else np.uint16
-    return Planes(
-        planes=tuple(_view(plane, dtype) for plane in frame.planes[: shape.count]),
-        pix_fmt=name,
-        sub_x=shape.sub_x,
-        sub_y=shape.sub_y,
-        depth=shape.depth,
-        source=frame,
-    )
-
-
-def _view(plane: Any, dtype: type) -> Array:
-    """[plane.height, plane.width] view of one plane's buffer."""
-    samples: Array = np.frombuffer(memoryview(plane), dtype)
-    stride = plane.line_size // samples.itemsize
-    view = np.lib.stride_tricks.as_strided(
-        samples, (plane.height, plane.width), (stride * samples.itemsize, samples.itemsize)
-    )
-    view.flags.writeable = False
-    return view
-
-
-def _decord_frames(path: Path, first: int) -> Iterator[_Item]:
-    """Frames through decord, which yields RGB: planes are gbrp; times come from the container's index.
-
-    Frame-exact on H.264 only; kept for comparison, never the default.
-    """
-    try:
-        import decord
-    except ImportError as error:
-        raise UsageError("the decord reader is not installed", remedy="pip install decord, or use pyav") from error
-    times, time_base, full = _packet_times(path)
-    try:
-        video = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=2)
-        if len(video) != len(times):
-            raise InputUnreadable(f"{path}: decord counts {len(video)} frames of {len(times)}", remedy="use pyav")
-        for index in range(first, len(video)):
-            rgb = video[index].asnumpy()  # [H, W, 3]
-            planes = tuple(np.ascontiguousarray(rgb[:, :, channel]) for channel in (1, 2, 0))
-            yield index, times[index], Planes(planes, "gbrp", 0, 0, 8), full, time_base
-    except decord.DECORDError as error:
-        raise InputUnreadable(f"{path}: decord cannot decode it", remedy="use the pyav reader") from error
-
-
-def _packet_times(path: Path) -> tuple[list[int], Fraction, Colour]:
-    with open_video(path) as container:
-        stream = video_stream(container)
-        times = sorted(p.pts for p in container.demux(stream) if p.pts is not None and not p.is_discard)
-        return times, stream.time_base, Colour(matrix="bt709", full_range=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import heapq
+import math
 import os
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
@@ -15,7 +17,10 @@ import av
 from av.container import InputContainer, OutputContainer
 
 from vidinv.errors import InputUnreadable, OutputUnwritable, UsageError
-from vidinv.media.probe import colour_of, display_matrix, open_video, video_stream
+from vidinv.media import formats
+from vidinv.media.codecs import written
+from vidinv.media.probe import colour_of, display_matrix
+from vidinv.media.source import open_video, video_stream
 from vidinv.media.writer import unwritable
 
 _FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
@@ -24,7 +29,22 @@ _ISO = ("mp4", "mov")
 _FILE_KEYS = {"major_brand", "minor_version", "compatible_brands", "encoder"}
 _VIDEO_KEYS = {"encoder", "vendor_id", "DURATION", "BPS", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES"}
 
+
+@dataclass(frozen=True)
+class _Given:
+    """The source: its path, and its open container with the stream of moving pictures."""
+
+    source: Path
+    container: InputContainer
+    video: Any
+
+
 _Timed = tuple[float, Any]  # dts in seconds, packet ready for the muxer
+
+
+def is_written(path: Path) -> bool:
+    """Whether the name is that of a container that can be written."""
+    return path.suffix.lower() in _FORMATS
 
 
 def assemble(segments: list[Path], source: Path, output: Path, *, metadata: dict[str, str]) -> list[str]:
@@ -37,7 +57,7 @@ def assemble(segments: list[Path], source: Path, output: Path, *, metadata: dict
     Raises UsageError (suffix, codec), InputUnreadable, OutputUnwritable.
     """
     source, output = Path(source), Path(output)
-    if output.suffix.lower() not in _FORMATS:
+    if not is_written(output):
         raise UsageError(f"{output.name}: unknown kind of file", remedy=f"end the name in {', '.join(_FORMATS)}")
     try:
         handle, name = tempfile.mkstemp(prefix=f".{output.stem[:40]}.", suffix=output.suffix, dir=output.parent)
@@ -64,26 +84,30 @@ def _umask() -> int:
 def _write(segments: list[Path], source: Path, name: Path, output: Path, metadata: dict[str, str]) -> list[str]:
     warnings: list[str] = []
     form = _FORMATS[output.suffix.lower()]
-    with open_video(source) as origin, av.open(str(segments[0])) as head:
+    with open_video(source) as origin, av.open(str(segments[0].absolute())) as head:
         video = video_stream(origin)
+        given = _Given(source, origin, video)
         options = _options(form, video)
         if form in _ISO and any(_is_cover(stream) for stream in origin.streams):
             options["movflags"] = "faststart"  # mp4 holds a cover picture or free metadata keys, not both
             metadata = {"comment": "; ".join(f"{key}={value}" for key, value in metadata.items())}
         try:
-            with av.open(str(name), "w", format=form, container_options=options) as result:
-                routes = _add_streams(result, origin, video, head.streams.video[0], form, output, warnings)
+            with av.open(str(name.absolute()), "w", format=form, container_options=options) as result:
+                routes = _add_streams(result, given, head.streams.video[0], form, output, warnings)
                 kept = {key: value for key, value in origin.metadata.items() if key not in _FILE_KEYS}
                 result.metadata.update(kept | metadata)
                 result.set_chapters(origin.chapters())
                 result.start_encoding()
-                own = _video_packets(segments, video, routes[video.index])
+                own = _video_packets(segments, video, source, routes[video.index])
                 if _is_coarse(routes[video.index], video):
                     warnings.append(f"{output.suffix} keeps times to 1 ms only; .mp4 keeps this source's exactly")
-                for _, packet in heapq.merge(
-                    own, _other_packets(origin, routes, video, source), key=lambda item: item[0]
-                ):
+                earliest = 0.0
+                others = _other_packets(origin, routes, video, source)
+                for seconds, packet in heapq.merge(own, others, key=lambda item: item[0]):
+                    earliest = min(earliest, seconds)
                     result.mux(packet)
+                if earliest < 0 and form not in _ISO:
+                    warnings.append(f"{output.suffix} has no time before 0: all streams are {-earliest:.3f} s later")
         except (av.FFmpegError, OSError) as error:
             raise unwritable(output, error) from error
     return warnings
@@ -95,34 +119,33 @@ def _is_coarse(stream: Any, video: Any) -> bool:
 
 
 def _options(form: str, video: Any) -> dict[str, str]:
-    """Muxer options: in mp4 and mov the source's own tick for the video track and the movie, and any metadata key."""
+    """Muxer options: in mp4 and mov the source's own ticks for the video track and the movie, and any metadata key."""
     if form not in _ISO:
         return {}
-    ticks = str(video.time_base.denominator)
-    return {"movflags": "faststart+use_metadata_tags", "video_track_timescale": ticks, "movie_timescale": ticks}
+    ticks = video.time_base.denominator
+    bases = [stream.time_base.denominator for stream in video.container.streams if stream.time_base]
+    movie = math.lcm(1000, *bases)  # edit lists count in it: where each stream begins
+    movie = movie if movie < 1 << 31 else ticks
+    found = {"movflags": "faststart+use_metadata_tags", "video_track_timescale": str(ticks)}
+    found["movie_timescale"] = str(movie)
+    if "timecode" in video.metadata:
+        found["write_tmcd"] = "1"
+    return found
 
 
 def _add_streams(
-    result: OutputContainer,
-    origin: InputContainer,
-    video: Any,
-    encoded: Any,
-    form: str,
-    output: Path,
-    warnings: list[str],
+    result: OutputContainer, given: _Given, encoded: Any, form: str, output: Path, warnings: list[str]
 ) -> dict[int, Any]:
     """Streams of `result` by the source's stream index, in the source's order."""
     routes: dict[int, Any] = {}
-    for stream in origin.streams:
-        if stream.index == video.index:
-            routes[stream.index] = _add_video(result, stream, encoded, origin, form, output)
+    for stream in given.container.streams:
+        if stream.index == given.video.index:
+            routes[stream.index] = _add_video(result, given, encoded, form, output)
             continue
-        if _is_chapter_track(stream, origin):
+        if _is_chapter_track(stream, given.container) or _is_timecode(stream):
             continue
         if not _holds(form, stream):
-            warnings.append(
-                f"{output.suffix} cannot hold {stream.type} stream #{stream.index} ({_codec(stream)}); left out"
-            )
+            warnings.append(f"{output.suffix} cannot hold {name_of(stream)}; left out")
             continue
         copy = result.add_stream_from_template(stream, opaque=True)
         copy.metadata.update(stream.metadata)
@@ -131,9 +154,8 @@ def _add_streams(
     return routes
 
 
-def _add_video(
-    result: OutputContainer, video: Any, encoded: Any, origin: InputContainer, form: str, output: Path
-) -> Any:
+def _add_video(result: OutputContainer, given: _Given, encoded: Any, form: str, output: Path) -> Any:
+    video = given.video
     try:
         stream = result.add_stream_from_template(encoded, opaque=True)
     except ValueError as error:
@@ -149,7 +171,7 @@ def _add_video(
         stream.codec_context.sample_aspect_ratio = video.sample_aspect_ratio
     if _codec(encoded) == "hevc" and form in _ISO:
         stream.codec_context.codec_tag = "hvc1"
-    _copy_look(stream, Path(origin.name))
+    _copy_look(stream, given.source, encoded.codec_context.pix_fmt)
     stream.metadata.update(
         {key: value for key, value in video.metadata.items() if key.split("-")[0] not in _VIDEO_KEYS}
     )
@@ -157,16 +179,24 @@ def _add_video(
     return stream
 
 
-def _copy_look(stream: Any, source: Path) -> None:
+def _copy_look(stream: Any, source: Path, pix_fmt: str) -> None:
     """Display matrix and colour tags of the source's first frame, for the container's own fields."""
     with open_video(source) as container:
         video = video_stream(container)
         frame = next(container.decode(video))
-        colour = colour_of(frame, video.codec_context)
+        colour = written(colour_of(frame, video.codec_context), formats.planar(frame.format.name), pix_fmt)
         stream.set_display_matrix(display_matrix(frame))
     context = stream.codec_context
     context.color_primaries, context.color_trc = colour.primaries_tag, colour.transfer_tag
     context.colorspace, context.color_range = colour.matrix_tag, 2 if colour.full_range else colour.range_tag
+
+
+def name_of(stream: Any) -> str:
+    """What a person knows a stream by: its kind, number, codec (or an attachment's file) and language."""
+    language = stream.metadata.get("language", "und")
+    named = str(stream.metadata.get("filename") or _codec(stream))
+    named = named if language == "und" else f"{named}, {language}"
+    return f"{stream.type} stream #{stream.index} ({named})"
 
 
 def _codec(stream: Any) -> str:
@@ -184,6 +214,11 @@ def _is_chapter_track(stream: Any, origin: InputContainer) -> bool:
     return stream.type == "data" and bool(origin.chapters()) and _codec(stream) == "bin_data"
 
 
+def _is_timecode(stream: Any) -> bool:
+    """QuickTime's timecode track, which the muxer writes anew from the video's own `timecode`."""
+    return stream.type == "data" and "timecode" in stream.metadata
+
+
 def _holds(form: str, stream: Any) -> bool:
     """Whether a file of format `form` with `stream` as its only one gets a header."""
     if stream.type == "unknown":
@@ -197,7 +232,7 @@ def _holds(form: str, stream: Any) -> bool:
     return True
 
 
-def _video_packets(segments: list[Path], video: Any, target: Any) -> Iterator[_Timed]:
+def _video_packets(segments: list[Path], video: Any, source: Path, target: Any) -> Iterator[_Timed]:
     """Packets of all segments on the source's clock; each lasts until the next, the last to the end of the source."""
     base = video.time_base
     held: Any = None
@@ -212,14 +247,36 @@ def _video_packets(segments: list[Path], video: Any, target: Any) -> Iterator[_T
             yield _timed(held, step, target)
         held = packet
     if held is not None:
-        left = (video.start_time or 0) + (video.duration or 0) - held.pts
-        yield _timed(held, left if left > 0 else step, target)
+        yield _timed(held, _last_step(video, source, held.pts) or step, target)
+
+
+def _last_step(video: Any, source: Path, pts: int) -> int:
+    """How long the source shows its last frame, at `pts`, in ticks; 0 where it does not say.
+
+    Its packet's duration counts where it agrees with the stream's to a millisecond, to which a header may have rounded
+    that: in a file with reordered frames a packet's duration is one of decoding.
+    """
+    left = (video.start_time or 0) + video.duration - pts if video.duration else 0
+    said = _said_last(source, pts)
+    rounded = abs(left - said) * video.time_base <= Fraction(1, 1000)
+    return said if said > 0 and (left <= 0 or rounded) else max(left, 0)
+
+
+def _said_last(source: Path, pts: int) -> int:
+    """The duration of the source's packet at `pts`, 0 where it has none."""
+    with open_video(source) as container:
+        stream = video_stream(container)
+        try:
+            container.seek(pts, stream=stream)
+            return next((p.duration or 0 for p in container.demux(stream) if p.pts == pts), 0)
+        except (av.FFmpegError, OSError):
+            return 0
 
 
 def _segment_packets(segments: list[Path], base: Fraction) -> Iterator[Any]:
     for path in segments:
         try:
-            with av.open(str(path)) as container:
+            with av.open(str(path.absolute())) as container:
                 stream: Any = container.streams.video[0]
                 packet: Any
                 for packet in container.demux(stream):
@@ -250,6 +307,8 @@ def _other_packets(origin: InputContainer, routes: dict[int, Any], video: Any, s
     try:
         packet: Any
         for packet in origin.demux(wanted):
+            if packet.size and _is_cover(packet.stream):
+                packet.pts = packet.dts = 0  # it is of no time
             if packet.dts is not None:
                 seconds = float(packet.dts * packet.time_base)
                 packet.stream = routes[packet.stream.index]

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import errno
+from io import BytesIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import av
 import numpy as np
+from av.container import OutputContainer
 
 from vidinv.errors import OutputUnwritable, UsageError, VidinvError
-from vidinv.frames import Planes
+from vidinv.frames import Colour, Planes
 from vidinv.media import codecs, formats
+from vidinv.media.codecs import Choice, Wish
 from vidinv.media.probe import VideoInfo
 
-SEGMENT_SUFFIX = ".nut"  # NUT keeps any time base and start time exactly; Matroska rounds to 1 ms
+_FORMATS = {"prores_ks": "mov"}  # that hold the encoder's video and keep any time base and start time exactly
+_FORMAT = "nut"  # of all others; Matroska rounds to 1 ms
+_AS_SOURCE = Wish()
+SWSCALE = {"bt601": 5, "bt709": 1, "bt2020": 9}
+INTRA_ONLY = ("ffv1", "prores_ks")
+SEGMENT_SUFFIX = ".segment"
 _REMEDIES = {
     errno.ENOSPC: "free some space and run the same command again",
     errno.EDQUOT: "free some space and run the same command again",
@@ -36,49 +44,29 @@ def unwritable(path: Path, error: Exception) -> VidinvError:
 
 
 class SegmentWriter:
-    """Encode frames of one segment into `path` (a NUT file): closed GOPs, no reordering, headers alike in all segments.
+    """Encode frames of one segment into `path`: closed GOPs, no reordering, headers alike in all segments.
 
-    `crf` is x264's scale (lower is better, other encoders are mapped to it); `threads` bounds the encoder's own.
+    `suffix` is that of the file which the segments are for; `threads` bounds the encoder's own.
     Raises UsageError when the codec cannot hold the source's samples, OutputUnwritable when the disk says no.
     """
 
-    def __init__(self, path: Path | str, info: VideoInfo, *, codec: str = "auto", crf: int = 17, threads: int = 2):
+    def __init__(
+        self, path: Path | str, info: VideoInfo, wish: Wish = _AS_SOURCE, *, suffix: str = "", threads: int = 2
+    ):
         self.path = Path(path)
-        self.choice = codecs.choose(codec, info.pix_fmt, crf=crf, threads=threads)
+        self.choice = codecs.choose(wish, info, suffix=suffix, threads=threads)
         self._info = info
+        self._colour = codecs.written(info.colour, info.pix_fmt, self.choice.pix_fmt)
         self._last: int | None = None
-        self._container = av.open(str(self.path), "w", format="nut")
-        self._stream: Any = self._container.add_stream(
-            self.choice.encoder, rate=info.rate, options=dict(self.choice.options)
-        )
-        self._configure(self._stream.codec_context, threads)
-        self._stream.time_base = info.time_base
-        try:
-            self._container.start_encoding()
-        except (av.FFmpegError, OSError) as error:
-            if isinstance(error, OSError):
-                raise unwritable(self.path, error) from error
-            raise UsageError(
-                f"{self.choice.encoder} cannot encode {info.width}x{info.height} {self.choice.pix_fmt} ({error})",
-                remedy="choose another codec, such as lossless",
-            ) from error
-
-    def _configure(self, context: Any, threads: int) -> None:
-        info, colour = self._info, self._info.colour
-        context.width, context.height, context.pix_fmt = info.width, info.height, self.choice.pix_fmt
-        context.time_base, context.framerate = info.time_base, info.rate
-        context.thread_count = threads
-        context.color_primaries, context.color_trc = colour.primaries_tag, colour.transfer_tag
-        context.colorspace, context.color_range = colour.matrix_tag, 2 if colour.full_range else colour.range_tag
-        if self.choice.encoder != "ffv1":
-            context.gop_size = max(1, min(300, round(info.rate * 10)))
+        self._container = _open_segment(str(self.path.absolute()), self.choice, info)
+        self._stream = _open_encoder(self._container, self.choice, info, threads)
 
     def write(self, planes: Planes, pts: int) -> None:
         """Encode one frame at `pts` (in the source's time base); pts must grow."""
         if self._last is not None and pts <= self._last:
             raise ValueError(f"pts must grow: {pts} after {self._last} in {self.path.name}")
         self._last = pts
-        frame = _frame_of(planes, self.choice.pix_fmt, self._info)
+        frame = _frame_of(planes, self.choice.pix_fmt, self._info.colour, self._colour)
         frame.pts, frame.time_base = pts, self._info.time_base
         self._mux(frame)
 
@@ -114,8 +102,49 @@ class SegmentWriter:
             return
 
 
-def _frame_of(planes: Planes, pix_fmt: str, info: VideoInfo) -> av.VideoFrame:
-    """The planes as an encoder's frame, tagged as the source is; other formats only where `codecs` found no loss."""
+def check(info: VideoInfo, wish: Wish, suffix: str) -> None:
+    """Raise UsageError where the encoder does not take the source's size or format, or the preset wished for."""
+    choice = codecs.choose(wish, info, suffix=suffix)
+    with _open_segment(BytesIO(), choice, info) as container:
+        _open_encoder(container, choice, info, threads=1)
+
+
+def _open_segment(file: str | BytesIO, choice: Choice, info: VideoInfo) -> OutputContainer:
+    form = _FORMATS.get(choice.encoder, _FORMAT)
+    ticks = str(info.time_base.denominator)
+    options = {"video_track_timescale": ticks, "movie_timescale": ticks} if form == "mov" else {}
+    return av.open(file, "w", format=form, container_options=options)
+
+
+def _open_encoder(container: OutputContainer, choice: Choice, info: VideoInfo, threads: int) -> Any:
+    """The stream of an encoder that has begun."""
+    colour = codecs.written(info.colour, info.pix_fmt, choice.pix_fmt)
+    stream: Any = container.add_stream(choice.encoder, rate=info.rate, options=dict(choice.options))
+    context = stream.codec_context
+    context.width, context.height, context.pix_fmt = info.width, info.height, choice.pix_fmt
+    context.time_base, context.framerate = info.time_base, info.rate
+    context.thread_count = threads
+    context.sample_aspect_ratio = info.display.pixel_aspect
+    context.color_primaries, context.color_trc = colour.primaries_tag, colour.transfer_tag
+    context.colorspace, context.color_range = colour.matrix_tag, 2 if colour.full_range else colour.range_tag
+    if choice.encoder not in INTRA_ONLY:
+        context.gop_size = max(1, min(300, round(info.rate * 10)))
+    stream.time_base = info.time_base
+    try:
+        container.start_encoding()
+    except (av.FFmpegError, OSError) as error:
+        if isinstance(error, OSError):
+            raise unwritable(Path(container.name), error) from error
+        preset = choice.options.get("preset") or choice.options.get("cpu-used") or "none"
+        raise UsageError(
+            f"{choice.encoder} cannot encode {info.width}x{info.height} {choice.pix_fmt}, preset {preset} ({error})",
+            remedy="choose another preset or codec, such as lossless",
+        ) from error
+    return stream
+
+
+def _frame_of(planes: Planes, pix_fmt: str, colour: Colour, written: Colour) -> av.VideoFrame:
+    """The planes as an encoder's frame, tagged as `written`; converted only where that was asked or loses nothing."""
     name = formats.without_range(planes.pix_fmt)
     frame = av.VideoFrame(planes.width, planes.height, name)
     target: Any
@@ -124,7 +153,13 @@ def _frame_of(planes: Planes, pix_fmt: str, info: VideoInfo) -> av.VideoFrame:
         rows = np.frombuffer(memoryview(target), samples.dtype)[: stride * target.height].reshape(target.height, stride)
         rows[:, : target.width] = samples
     if name != pix_fmt:
-        frame = frame.reformat(format=pix_fmt)
-    frame.color_range = 2 if info.colour.full_range else info.colour.range_tag
-    frame.colorspace = info.colour.matrix_tag
+        frame = frame.reformat(
+            format=pix_fmt,
+            src_colorspace=SWSCALE[colour.matrix],
+            dst_colorspace=SWSCALE[written.matrix],
+            src_color_range=2 if colour.full_range else 1,
+            dst_color_range=2 if written.full_range else 1,
+        )
+    frame.color_range = 2 if written.full_range else written.range_tag
+    frame.colorspace = written.matrix_tag
     return frame

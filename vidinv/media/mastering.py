@@ -1,0 +1,81 @@
+"""What an HDR picture says of the screen it was made on: read from a frame, written as an encoder's parameter."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+import av
+
+_DYNAMIC = {"DYNAMIC_HDR_PLUS": "HDR10+", "DOVI_RPU_BUFFER": "Dolby Vision", "DOVI_METADATA": "Dolby Vision"}
+
+
+@dataclass(frozen=True)
+class Mastering:
+    """SMPTE ST 2086 and CTA-861.3.
+
+    `primaries` are the x, y of red, green, blue and white (8 numbers, empty for none), `luminance` least and most
+    cd/m2 (empty for none), `light` the brightest pixel and frame in cd/m2 (empty for none), `dynamic` names the
+    per-frame metadata that no encoder here writes.
+    """
+
+    primaries: tuple[float, ...] = ()
+    luminance: tuple[float, ...] = ()
+    light: tuple[int, ...] = ()
+    dynamic: tuple[str, ...] = ()
+
+
+def mastering_of(frame: av.VideoFrame) -> Mastering:
+    """What the frame's side data say."""
+    data: Any = frame.side_data
+    primaries: tuple[float, ...] = ()
+    luminance: tuple[float, ...] = ()
+    light: tuple[int, ...] = ()
+    if (item := data.get("MASTERING_DISPLAY_METADATA")) is not None:
+        *numbers, has_primaries, has_luminance = struct.unpack("=22i", bytes(item)[:88])  # AVMasteringDisplayMetadata
+        values = [over / max(under, 1) for over, under in zip(numbers[::2], numbers[1::2], strict=True)]
+        primaries = tuple(values[:8]) if has_primaries else ()
+        luminance = tuple(values[8:]) if has_luminance else ()
+    if (item := data.get("CONTENT_LIGHT_LEVEL")) is not None:
+        light = struct.unpack("=2I", bytes(item)[:8])  # AVContentLightMetadata
+    dynamic = sorted({name for kind, name in _DYNAMIC.items() if data.get(kind) is not None})
+    return Mastering(primaries, luminance, light, tuple(dynamic))
+
+
+def parameters(encoder: str, mastering: Mastering) -> list[str]:
+    """The encoder's own `key=value` settings that write it; none for an encoder that has none."""
+    if encoder not in _KEYS:
+        return []
+    display, light = _KEYS[encoder]
+    found = []
+    if mastering.primaries and mastering.luminance:
+        as_text = _plain if encoder == "libsvtav1" else _steps
+        found.append(f"{display}={as_text(mastering)}")
+    if mastering.light:
+        found.append(f"{light}={mastering.light[0]},{mastering.light[1]}")
+    return found
+
+
+_KEYS = {
+    "libx264": ("mastering-display", "cll"),
+    "libx265": ("master-display", "max-cll"),
+    "libsvtav1": ("mastering-display", "content-light"),
+}
+
+
+def _steps(mastering: Mastering) -> str:
+    """x264's and x265's spelling: chromaticities in 1/50000, luminance in 1/10000 cd/m2."""
+    red, green, blue, white = ([round(50000 * v) for v in mastering.primaries[i : i + 2]] for i in (0, 2, 4, 6))
+    least, most = (round(10000 * value) for value in mastering.luminance)
+    named = zip("GBR", (green, blue, red), strict=True)
+    return "".join(f"{name}({x},{y})" for name, (x, y) in named) + f"WP({white[0]},{white[1]})L({most},{least})"
+
+
+def _plain(mastering: Mastering) -> str:
+    """SVT-AV1's spelling: plain numbers."""
+    red, green, blue, white = (mastering.primaries[i : i + 2] for i in (0, 2, 4, 6))
+    least, most = mastering.luminance
+    named = zip("GBR", (green, blue, red), strict=True)
+    shown = "".join(f"{name}({x:.5f},{y:.5f})" for name, (x, y) in named)
+    return f"{shown}WP({white[0]:.5f},{white[1]:.5f})L({most:.4f},{least:.4f})"

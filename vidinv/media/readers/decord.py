@@ -1,0 +1,31 @@
+"""Frames through decord (extra [decord]): RGB of 8 bits, exact on H.264 alone. For comparison, never the default."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from vidinv.errors import UsageError
+from vidinv.media.probe import probe
+from vidinv.media.readers.base import SHOWN, CannotRead, Decoded, eight_bit_clip, rgb_planes
+
+
+def frames(path: Path, first: int) -> Iterator[Decoded]:
+    """Every frame from index `first` on; CannotRead for what decord gets wrong or not at all."""
+    try:
+        import decord
+    except ImportError as error:
+        raise UsageError("the decord reader is not installed", remedy="pip install decord, or use pyav") from error
+    clip = eight_bit_clip(path)
+    codec = probe(path).codec
+    if codec != "h264":
+        raise CannotRead(f"decord is exact on H.264 only, and this is {codec}")
+    try:
+        video = decord.VideoReader(str(path.absolute()), ctx=decord.cpu(0), num_threads=2)
+        if len(video) != len(clip.times):
+            raise CannotRead(f"decord counts {len(video)} frames of {len(clip.times)}")
+        for index in range(first, len(video)):
+            planes = rgb_planes(video[index].asnumpy())
+            yield Decoded(index, clip.times[index], planes, SHOWN, clip.time_base, clip.display)
+    except decord.DECORDError as error:
+        raise CannotRead("decord cannot decode it") from error

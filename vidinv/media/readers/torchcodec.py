@@ -1,0 +1,33 @@
+"""Frames through torchcodec (extra [torchcodec]): RGB of 8 bits, by FFmpeg's own libraries on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from vidinv.errors import UsageError
+from vidinv.media.readers.base import SHOWN, CannotRead, Decoded, eight_bit_clip, rgb_planes
+
+
+def frames(path: Path, first: int) -> Iterator[Decoded]:
+    """Every frame from index `first` on; CannotRead for what torchcodec does not give as it is coded."""
+    try:
+        from torchcodec.decoders import VideoDecoder
+    except (ImportError, RuntimeError, OSError) as error:  # it is there, and finds no FFmpeg it can load
+        raise UsageError(
+            "the torchcodec reader is not installed", remedy="pip install torchcodec, or use pyav"
+        ) from error
+    clip = eight_bit_clip(path)
+    if clip.display.rotation or clip.display.is_mirrored:
+        raise CannotRead("torchcodec turns it upright, and frames are worked on as they are coded")
+    try:
+        video = VideoDecoder(str(path.absolute()), dimension_order="NHWC", seek_mode="exact", num_ffmpeg_threads=1)
+        if len(video) != len(clip.times):
+            raise CannotRead(f"torchcodec counts {len(video)} frames of {len(clip.times)}")
+        for index in range(first, len(video)):
+            frame = video.get_frame_at(index)
+            if abs(frame.pts_seconds - float(clip.times[index] * clip.time_base)) > 1e-3:
+                raise CannotRead(f"torchcodec puts frame {index} at {frame.pts_seconds:.3f} s")
+            yield Decoded(index, clip.times[index], rgb_planes(frame.data.numpy()), SHOWN, clip.time_base, clip.display)
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise CannotRead(f"torchcodec cannot decode it ({str(error).splitlines()[0]})") from error

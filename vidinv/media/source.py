@@ -1,0 +1,75 @@
+"""Opening what a person names as a video: a file, or a folder of pictures. Nothing else is followed or huge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer
+
+from vidinv.errors import InputUnreadable
+from vidinv.media import sequence
+
+REMEDY = "give a video file such as .mp4, .mov, .mkv or .webm, or a folder of pictures"
+MAX_PIXELS = 1 << 27  # of one frame (16384 x 8192): what declares more is refused before anything is allocated
+MAX_STREAMS = 1000
+
+# Demuxers that read one file and nothing it refers to: no playlists, no lists of files, no network.
+_DEMUXERS = (
+    "mov,matroska,webm,avi,nut,mpegts,mpeg,flv,ogg,asf,mxf,gxf,ivf,h264,hevc,av1,obu,m4v,mjpeg,y4m,yuv4mpegpipe,dv,gif"
+)
+_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _DEMUXERS, "max_streams": str(MAX_STREAMS)}
+_LIMITS = {"max_pixels": str(MAX_PIXELS)}
+
+
+def open_video(path: Path) -> InputContainer:
+    """Open `path` for reading: a file, or a folder of pictures as one stream (`vidinv.media.sequence`).
+
+    Raises InputUnreadable when it is missing, empty, not media, without video, or declares more than MAX_PIXELS.
+    """
+    container = _open(path)
+    stream = video_stream(container)
+    try:
+        if stream is None:
+            raise InputUnreadable(f"{path} has no video stream", remedy=REMEDY)
+        size = (stream.codec_context.width, stream.codec_context.height)
+        if size[0] * size[1] > MAX_PIXELS:
+            raise InputUnreadable(
+                f"{path} declares frames of {size[0]}x{size[1]} pixels, more than {MAX_PIXELS >> 20} Mi pixels",
+                remedy="scale it down first",
+            )
+        stream.codec_context.options = _LIMITS
+    except InputUnreadable:
+        container.close()
+        raise
+    return container
+
+
+def _open(path: Path) -> InputContainer:
+    try:
+        if not path.exists():
+            raise InputUnreadable(f"{path} does not exist", remedy="check the path")
+        if path.is_dir():
+            reel = sequence.Reel(sequence.pictures(path))
+            options = _LIMITS | {"framerate": str(sequence.rate(path))}
+            return av.open(reel, "r", format=reel.demuxer, options=options, buffer_size=1 << 20)
+        if path.stat().st_size == 0:
+            raise InputUnreadable(f"{path} is empty (0 bytes)", remedy="copy or download it again")
+        # The absolute name starts with a slash, so that no part of it is taken for a protocol or an option.
+        return av.open(str(path.absolute()), "r", options=_OPTIONS | _LIMITS, metadata_errors="replace")
+    except PermissionError as error:
+        raise InputUnreadable(f"{path} cannot be read (permission denied)", remedy="check its permissions") from error
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise InputUnreadable(f"{path} is not a readable video ({reason(error)})", remedy=REMEDY) from error
+
+
+def video_stream(container: InputContainer) -> Any:
+    """The first stream of moving pictures (a cover picture is not one), or None."""
+    cover = av.stream.Disposition.attached_pic
+    return next((s for s in container.streams.video if s.codec_context and not s.disposition & cover), None)
+
+
+def reason(error: Exception) -> str:
+    """What the system or FFmpeg says of an error, without its numbers."""
+    return str(getattr(error, "strerror", None) or error)
