@@ -132,10 +132,15 @@ def choose_rows(direction: Direction, studio: Studio, w: Tensor, spreads: Mappin
     return replace(direction, layers=ranges[int(np.argmax(worth))])
 
 
-def calibrate(direction: Direction, unit: str, studio: Studio, w: Tensor, spreads: Mapping[str, float]) -> Direction:
-    """The direction with its calibration, leak and likeness, as means over G(w) of samples [N,D]."""
+def calibrate(
+    direction: Direction, unit: str, studio: Studio, w: Tensor, spreads: Mapping[str, float], attribute: str = ""
+) -> Direction:
+    """The direction with its calibration, leak and likeness, as means over G(w) of samples [N,D].
+
+    `attribute` is what it raises; its own name if not given.
+    """
     looked = {s: studio.look(_moved(direction, studio, w, s)) for s in STRENGTHS}
-    name = direction.name
+    name = attribute or direction.name
 
     def slope(of: str) -> float:
         return float(np.nanmean(looked[1.0][0][of] - looked[-1.0][0][of]) / 2)
