@@ -121,7 +121,7 @@ def _measured(
 
     if attribute is None:
         return directions.rescaled(direction, registry.load(backend.generator))
-    studio = parts.studio(backend, device)
+    studio = parts.studio(backend, backend.models(device, ""))
     direction = directions.rescaled(direction, studio.generator)
     shown.phase("faces", SAMPLES)
     readings = lesson.read(studio, lesson.samples(studio.generator, SAMPLES, SEED), shown.done)

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from vidinv.cli import direction_import, learn, options
-from vidinv.errors import UsageError
+from vidinv.cli import direction_import, learn, options, progress
+from vidinv.errors import OutputUnwritable, UsageError
 
 app = typer.Typer(help="The directions of the latent space: list, show, learn, find, import.", no_args_is_help=True)
 app.command("learn")(options.grouped(learn.learn))
@@ -76,6 +76,37 @@ def show(
     models = chosen.models(requests.pick_device(device or "auto"), "")
     photo.write(output, photo.Photo(strip.draw(models, direction, people, seed)), {"vidinv_direction": name})
     typer.echo(f"made {output}: {name} at {', '.join(f'{s:+g}' for s in strip.STRENGTHS)}")
+
+
+@app.command("faces")
+def faces(
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="A new folder.")],
+    count: Annotated[int, typer.Option(help="How many.", min=1)] = 200,
+    first: Annotated[int, typer.Option(help="The first one's seed.", min=0)] = 0,
+    backend: options.Name = "default",
+    device: options.Device = None,
+    offline: options.Offline = False,
+    accept_licences: options.AcceptLicences = False,
+    show_as: options.Show = None,
+    debug: options.Debug = False,
+) -> None:
+    """Draw faces who do not exist, by seed, for you to score: add a column to faces.csv and learn from it.
+
+    Example: vidinv directions faces -o faces --count 300
+    """
+    from stages import parts, strip
+    from stages import request as requests
+    from vidinv.weights import cache
+
+    if output.exists():
+        raise OutputUnwritable(f"{output} exists", remedy="choose a new folder")
+    chosen = parts.choose(backend)
+    where = requests.pick_device(device or "auto")
+    cache.need(chosen.needs, offline=offline, accept=accept_licences)
+    with progress.show(show_as) as shown:
+        shown.phase("faces", count)
+        strip.faces(output, chosen.models(where, ""), range(first, first + count), shown.done)
+    typer.echo(f"made {output}: learn from its faces.csv with --scores, once it has a column of scores")
 
 
 @app.command("find")

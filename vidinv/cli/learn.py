@@ -6,7 +6,8 @@ import importlib
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,10 +16,15 @@ from vidinv.cli import options, progress
 from vidinv.errors import UsageError
 
 if TYPE_CHECKING:
-    from stages.parts import Backend
-    from vidinv.editing.lesson import Measure
+    from stages.material import Material
+    from stages.parts import Backend, Models
+    from vidinv.editing.directions import Direction
+    from vidinv.editing.lesson import Lesson, Measure, Readings, Studio
+    from vidinv.editing.scores import Scores
 
 METHODS = ("ridge", "boundary", "difference")
+SAMPLES = 1500  # faces, where none are given
+FEWEST = 10  # faces with a score
 
 
 def learn(
@@ -33,7 +39,15 @@ def learn(
         list[str] | None, typer.Option("--free-of", metavar="NAME", help="An attribute to leave alone; repeatable.")
     ] = None,
     rows: Annotated[str | None, typer.Option(metavar="FIRST-LAST", help="Rows of w+; chosen if not given.")] = None,
-    samples: Annotated[int, typer.Option(help="Faces that are drawn and measured.", min=20)] = 1500,
+    scores: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="Scores that you have: columns seed or file, and the attribute.")
+    ] = None,
+    photos: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Learn on the encoder's own codes of these pictures.")
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option(help=f"Faces that are drawn and measured; {SAMPLES} if not given.", min=20)
+    ] = None,
     trials: Annotated[int, typer.Option(help="Faces that rows and calibration are measured on.", min=2)] = 12,
     seed: Annotated[int, typer.Option(help="Which faces.")] = 11,
     region: Annotated[str, typer.Option(metavar="NAME", help="Where it shows: face, head, hair, mouth, ...")] = "face",
@@ -42,13 +56,16 @@ def learn(
     *,
     common: options.Making,
 ) -> None:
-    """Learn a direction from the generator's own faces and a score of each, calibrate it, and keep it for edits.
+    """Learn a direction from faces and a score of each, calibrate it, and keep it for edits.
+
+    The faces are the generator's own (`directions faces` draws them by seed), or photos.
 
     Example: vidinv directions learn --attribute tan --scorer mine:skin_tone --unit luma --free-of age
     """
     from stages import parts
     from stages import request as requests
     from vidinv.editing import directions, lesson
+    from vidinv.editing import scores as tables
     from vidinv.faces.meter import UNITS
     from vidinv.faces.regions import REGIONS
 
@@ -56,48 +73,122 @@ def learn(
     if method not in METHODS:
         raise UsageError(f"--method {method!r} is not known", remedy=f"choose one of {', '.join(METHODS)}")
     own = None if scorer is None else _function(scorer)
-    known = sorted({*chosen.measures, *([attribute] if own else [])})
-    for name in (attribute, *(free_of or [])):
-        if name not in known:
-            raise UsageError(
-                f"nothing here measures {name!r}", remedy=f"known are {', '.join(known)}; or give --scorer"
-            )
-    if attribute in (free_of or []):
-        raise UsageError(f"{attribute} cannot be free of itself", remedy="leave that --free-of out")
+    _check_known(attribute, free_of or [], chosen, own is not None or scores is not None)
     if region not in REGIONS:
         raise UsageError(f"--region {region!r} is not known", remedy=f"choose one of {', '.join(REGIONS)}")
     path = directions.place(attribute, chosen.space, common.out, overwrite=common.overwrite)
     wanted = lesson.Lesson(
         attribute,
-        unit or UNITS.get(attribute, "score"),
+        (unit if own else None) or UNITS.get(attribute, "score"),
         method,
         tuple(free_of or ()),
         options.rows(rows, "--rows", chosen.slots),
         region,
     )
+    table = None if scores is None else tables.read(scores, attribute, photos)
+    source = Source(attribute, table, photos, samples, seed)
+    source.check()
     where = requests.pick_device(device or "auto")
     common.have(chosen.needs + chosen.measuring)
-    studio = parts.studio(chosen, where, _measure(chosen, attribute, own))
+    models = chosen.models(where, "")
+    studio = parts.studio(chosen, models, _measure(chosen, attribute, own))
     with progress.show(progress_as) as shown:
-        shown.phase("faces", samples)
-        readings = lesson.read(studio, lesson.samples(studio.generator, samples, seed), shown.done)
-        known_spreads = lesson.spreads_of(readings)
-        if attribute not in known_spreads:
-            raise UsageError(f"{attribute} is the same on all {samples} faces", remedy="choose another scorer")
-        wanted = replace(wanted, free_of=tuple(name for name in wanted.free_of if name in known_spreads))
+        found = source.material(chosen, models, studio, shown)
+        wanted = _possible(wanted, found.readings)
         shown.phase("calibration", 0)
         fresh = lesson.samples(studio.generator, trials, seed + 1)
-        direction = lesson.learned(wanted, {}, readings, studio, fresh)
-        ((of, change),) = direction.calibration.items()
+        direction = lesson.learned(wanted, {}, found.readings, studio, fresh)
+        _check_rises(direction)
+        told = f"{found.told}, {method}" + "".join(f", scored by {by}" for by in (scorer, scores and scores.name) if by)
+        directions.save(replace(direction, origin=told, licence=options.LICENCE), path)
+        shown.say(f"made {path}: {_told(direction)}")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Which faces a direction is learned from: those of a table of scores, a folder's photos, or samples."""
+
+    attribute: str
+    table: Scores | None
+    photos: Path | None
+    samples: int | None
+    seed: int
+
+    def check(self) -> None:
+        """Raise UsageError for what does not go together, InputUnreadable for a folder without pictures."""
+        if self.samples is not None and (self.table is not None or self.photos is not None):
+            raise UsageError("--samples is for faces that are drawn", remedy="leave it out with --scores or --photos")
+        if self.table is not None and self.table.seeds and self.photos is not None:
+            raise UsageError("the scores are of seeds, not of --photos", remedy="leave one out, or give a column file")
+        self._pictures()
+
+    def material(self, backend: Backend, models: Models, studio: Studio, shown: progress.Progress) -> Material:
+        """The readings of the faces."""
+        from stages import material
+
+        if files := self._pictures():
+            known = None if self.table is None else {self.attribute: self.table.values}
+            shown.phase("photos", len(files))
+            found = material.of_photos(files, backend, models, studio.measure, shown.done, known)
+            if found.left_out:
+                shown.say(f"{len(found.left_out)} of {len(files)} pictures left out, the first: {found.left_out[0]}")
+            return found
+        if self.table is not None:
+            shown.phase("faces", len(self.table.seeds))
+            return material.of_seeds(studio, self.attribute, self.table, shown.done)
+        shown.phase("faces", self.samples or SAMPLES)
+        return material.of_samples(studio, self.samples or SAMPLES, self.seed, shown.done)
+
+    def _pictures(self) -> list[Path]:
+        """The pictures to invert, in order; none where faces are drawn."""
+        from stages import exemplars
+
+        if self.table is not None and self.table.files:
+            return list(self.table.files)
+        return [] if self.photos is None else exemplars.files([self.photos])
+
+
+def _check_known(attribute: str, free_of: list[str], backend: Backend, is_scored: bool) -> None:
+    """Raise UsageError for an attribute of which there are no scores."""
+    known = sorted({*backend.measures, *([attribute] if is_scored else [])})
+    for name in (attribute, *free_of):
+        if name not in known:
+            remedy = f"known are {', '.join(known)}; or give --scorer or --scores"
+            raise UsageError(f"nothing here measures {name!r}", remedy=remedy)
+    if attribute in free_of:
+        raise UsageError(f"{attribute} cannot be free of itself", remedy="leave that --free-of out")
+
+
+def _possible(wanted: Lesson, readings: Readings) -> Lesson:
+    """The lesson free of what varies at all. Raises UsageError where its own scores teach nothing."""
+    from vidinv.editing import lesson
+
+    score = readings.known(wanted.name).scores[wanted.name]
+    known = lesson.spreads_of(readings)
+    if len(score) < FEWEST:
+        raise UsageError(f"{len(score)} faces have a score of {wanted.name}", remedy=f"give at least {FEWEST}")
+    if wanted.name not in known:
+        raise UsageError(f"{wanted.name} is the same on all {len(score)} faces", remedy="choose another scorer")
+    if wanted.method == "difference" and not 0 < int((score > 0.5).sum()) < len(score):
+        remedy = "its score is above 0.5 where a face has it; or choose another --method"
+        raise UsageError(f"all {len(score)} faces, or none, have {wanted.name}", remedy=remedy)
+    return replace(wanted, free_of=tuple(name for name in wanted.free_of if name in known))
+
+
+def _check_rises(direction: Direction) -> None:
+    for unit, change in direction.calibration.items():
         if not change > 0:
             raise UsageError(
-                f"{attribute} does not rise along what was found ({change:+.3g} {of})",
-                remedy="give more --samples, fewer --free-of, or another --method",
+                f"{direction.name} does not rise along what was found ({change:+.3g} {unit})",
+                remedy="give more faces, fewer --free-of, or another --method",
             )
-        told = f"{direction.origin}, seed {seed}" + (f", scored by {scorer}" if scorer else "")
-        directions.save(replace(direction, origin=told, licence=options.LICENCE), path)
-        first, last = direction.layers
-        shown.say(f"made {path}: {attribute}+1 is {change:+.3g} {of}, rows {first}-{last - 1}")
+
+
+def _told(direction: Direction) -> str:
+    """A line on what was learned."""
+    effect = [f"{change:+.3g} {unit}" for unit, change in direction.calibration.items()]
+    first, last = direction.layers
+    return f"{direction.name}+1 is {', '.join(effect) or 'not measured (no scorer)'}, rows {first}-{last - 1}"
 
 
 def _function(where: str) -> Callable[[Any], Any]:

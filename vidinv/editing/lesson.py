@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidinv.editing import learn
+from vidinv.editing import directions, learn
 from vidinv.editing.directions import Direction
 from vidinv.frames import Array
 from vidinv.generators.base import Generator
@@ -45,7 +45,7 @@ class Lesson:
 
 @dataclass(frozen=True)
 class Readings:
-    """Samples w [N,D] and what was measured on them, attribute -> [N] float32, NaN where unknown."""
+    """Samples w [N,D], or codes w+ [N,L,D], and what was measured on them, attribute -> [N], NaN where unknown."""
 
     w: Tensor
     scores: Mapping[str, Tensor]
@@ -93,27 +93,23 @@ def read(studio: Studio, w: Tensor, done: Callable[[int], None] = lambda count: 
 
 
 def normal(lesson: Lesson, readings: Readings) -> Tensor:
-    """The unit vector [D] along which the attribute alone was fitted, not yet freed of others."""
+    """The unit vector, [D] or [L,D] as a code is, along which the attribute was fitted, not yet freed of others."""
     known = readings.known(lesson.name)
-    score = known.scores[lesson.name]
+    score, w = known.scores[lesson.name], known.w.flatten(1)
     if lesson.method == "difference":
-        return learn.difference(known.w, score > 0.5)
-    return learn.ridge(known.w, score) if lesson.method == "ridge" else learn.boundary(known.w, score)
+        found = learn.difference(w, score > 0.5)
+    else:
+        found = learn.ridge(w, score) if lesson.method == "ridge" else learn.boundary(w, score)
+    return found.unflatten(0, known.w.shape[1:])
 
 
 def fit(lesson: Lesson, readings: Readings, others: Iterable[Tensor], generator: Generator) -> Direction:
     """The direction of a lesson, freed of the `others`' normals, on its rows (all where they are to be chosen)."""
-    vector = learn.condition(normal(lesson, readings), list(others))
-    spread = generator.sample(10_000, seed=13)
-    return Direction(
-        lesson.name,
-        vector,
-        learn.deviation(vector, spread),
-        lesson.rows or (0, generator.num_ws),
-        generator.space,
-        region=lesson.region,
-        origin=f"{len(readings.w)} samples of {generator.name}, {lesson.method}",
-    )
+    found = normal(lesson, readings)
+    vector = learn.condition(found.flatten(), [other.flatten() for other in others]).view_as(found)
+    rows = lesson.rows or (0, generator.num_ws)
+    origin = f"{len(readings.w)} samples of {generator.name}, {lesson.method}"
+    return replace(directions.of_vector(lesson.name, vector, rows, generator, origin=origin), region=lesson.region)
 
 
 def choose_rows(direction: Direction, studio: Studio, w: Tensor, spreads: Mapping[str, float]) -> Direction:
@@ -125,11 +121,11 @@ def choose_rows(direction: Direction, studio: Studio, w: Tensor, spreads: Mappin
     ranges = [rows for rows in ROWS if rows[1] <= slots] or [(0, slots)]
     worth = []
     for rows in ranges:
-        change, kept = _change(replace(direction, layers=rows), studio, w, TRIED, spreads)
+        change, kept = _change(_on(direction, rows, studio), studio, w, TRIED, spreads)
         effect = change.pop(direction.name)
         beside = float(np.sqrt(np.mean(np.square(list(change.values()))))) if change else 0.0
         worth.append(effect / (0.3 + beside + 2 * (1 - kept)))
-    return replace(direction, layers=ranges[int(np.argmax(worth))])
+    return _on(direction, ranges[int(np.argmax(worth))], studio)
 
 
 def calibrate(
@@ -137,7 +133,7 @@ def calibrate(
 ) -> Direction:
     """The direction with its calibration, leak and likeness, as means over G(w) of samples [N,D].
 
-    `attribute` is what it raises; its own name if not given.
+    `attribute` is what it raises; its own name if not given. What nothing measures is not calibrated.
     """
     looked = {s: studio.look(_moved(direction, studio, w, s)) for s in STRENGTHS}
     name = attribute or direction.name
@@ -147,8 +143,10 @@ def calibrate(
 
     still = looked[0.0][1]
     kept = {f"{s:+g}": round(float((looked[s][1] * still).sum(1).mean()), 3) for s in STRENGTHS if s}
-    leak = {of: round(slope(of) / spread, 3) for of, spread in spreads.items() if of != name}
-    return replace(direction, calibration={unit: round(slope(name), 4)}, leak=leak, kept=kept)
+    measured = looked[0.0][0]
+    leak = {of: round(slope(of) / spread, 3) for of, spread in spreads.items() if of != name and of in measured}
+    calibration = {unit: round(slope(name), 4)} if name in measured else {}
+    return replace(direction, calibration=calibration, leak=leak, kept=kept)
 
 
 def spreads_of(readings: Readings) -> dict[str, float]:
@@ -162,13 +160,20 @@ def learned(
 ) -> Direction:
     """A lesson from its readings to the calibrated direction; rows and figures are of G(w) of `fresh` samples [N,D].
 
-    `lessons` say how the attributes that it is to be free of are fitted.
+    `lessons` say how the attributes that it is to be free of are fitted. Rows are not chosen by what nothing measures.
     """
     known, generator = spreads_of(readings), studio.generator
     direction = fit(lesson, readings, others(lesson, lessons, readings), generator)
-    if lesson.rows is None:
+    if lesson.rows is None and lesson.name in studio.look(generator.broadcast(fresh[:1]))[0]:
         direction = choose_rows(direction, studio, fresh, known)
     return calibrate(direction, lesson.unit, studio, fresh, known)
+
+
+def _on(direction: Direction, rows: tuple[int, int], studio: Studio) -> Direction:
+    """The direction on these rows; strength 1 of one whose rows differ depends on them."""
+    if direction.vector.ndim == 1:
+        return replace(direction, layers=rows)
+    return replace(direction, layers=rows, deviation=directions.spread(direction.vector, rows, studio.generator))
 
 
 def _moved(direction: Direction, studio: Studio, w: Tensor, strength: float) -> Tensor:
