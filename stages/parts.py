@@ -111,7 +111,7 @@ def studio(backend: Backend, models: Models, measure: Measure | None = None) -> 
     embed, seen = models.identity["arcface"], measure or backend.measure()
     return Studio(
         generator=models.generator,
-        paint=lambda ws: models.proxy(ws.to(models.device)).cpu(),
+        paint=lambda code: models.proxy(code.ws.to(models.device), styles=code.styles).cpu(),
         measure=seen,
         embed=lambda images: torch.from_numpy(embed(images)),
     )

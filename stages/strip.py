@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from stages.parts import Models
-from vidinv.editing import lesson
+from vidinv.editing import feature_edit, lesson
 from vidinv.editing.directions import Direction
 from vidinv.errors import OutputUnwritable
 from vidinv.frames import Array
@@ -28,8 +28,8 @@ def draw(models: Models, direction: Direction, people: int, seed: int) -> Array:
     for w in lesson.samples(generator, people, seed).split(1):
         row = []
         for strength in STRENGTHS:
-            ws = generator.broadcast(w) + direction.offset(strength, generator.num_ws).to(w)
-            row.append(resize(generator.synthesize(ws, size=generator.sizes[0]), PANEL)[0].clamp(-1, 1))
+            moved = feature_edit.edit(generator, lesson.code_of(generator, w), [(direction, strength)])
+            row.append(resize(generator.picture(moved, generator.sizes[0]), PANEL)[0].clamp(-1, 1))
         rows.append(torch.cat(row, 2))
     return picture.pixels(torch.cat(rows, 1))
 

@@ -14,7 +14,7 @@ import torch
 
 from stages import parts, tiny
 from tests.clips import make_clip
-from tests.runs import TINY
+from tests.runs import TINY, frames_of
 from vidinv.cli.main import main
 from vidinv.editing import directions, lesson
 from vidinv.media import photo
@@ -88,6 +88,8 @@ def test_a_strip_shows_seven_strengths_of_every_person(tmp_path: Path) -> None:
         (["--attribute", "flat", "--scorer", "tests.cli.test_directions_commands:flat"], "is the same on all 20 faces"),
         (["--attribute", "redness", "--scorer", "tests.cli.test_directions_commands:raising"], "--scorer failed"),
         (["--attribute", "redness", *SCORER, "--region", "toes"], "choose one of face"),
+        (["--attribute", "redness", *SCORER, "--style", "--rows", "0-3"], "not of --style"),
+        (["--attribute", "redness", *SCORER, "--channels", "3"], "--channels is of --style"),
         (["--attribute", "redness", *SCORER, "--device", "gpu"], "choose one of auto"),
     ],
 )
@@ -192,6 +194,28 @@ def test_a_scorer_beside_the_user_is_found_by_the_console_script(tmp_path: Path)
         check=False,
     )
     assert done.returncode == 0 and directions.load("blue", tiny.SPACE).origin.endswith("scored by mine:blue")
+
+
+def test_style_channels_are_learned_shown_and_edit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    learn = ["--attribute", "redness", *SCORER, "--style", "--channels", "3", "--samples", "60", "--trials", "2"]
+    assert main([*LEARN, *learn]) == 0
+    made = directions.load("redness", tiny.SPACE)
+    assert made.kind == "style" and 1 <= len(made.channels) <= 3 and made.calibration["score"] > 0
+    strip = tmp_path / "redness.png"
+    assert main(["directions", "show", "redness", "-o", str(strip), "--people", "1", "--backend", "tiny"]) == 0
+    drawn = photo.read(strip).rgb.astype(int)
+    assert abs(drawn[:, :160] - drawn[:, 480:640]).mean() > 0.5  # -3 against 0
+    clip, output = make_clip(tmp_path / "in.mp4", frames=4), tmp_path / "out.mp4"
+    assert main(["run", str(clip), "--edit", "redness+3@region=mouth", "-o", str(output), *TINY]) == 0
+    report = json.loads((tmp_path / "out.mp4.json").read_text())
+    assert report["edits"][0]["kind"] == "style"
+    still = tmp_path / "still.mp4"
+    assert main(["run", str(clip), "--edit", "redness+0", "-o", str(still), *TINY]) == 0
+    pairs = zip(frames_of(output), frames_of(still), strict=True)
+    assert any(not np.array_equal(a, b) for (_, one), (_, two) in pairs for a, b in zip(one, two, strict=True))
+    capsys.readouterr()
+    assert main(["run", str(clip), "--edit", "redness+1@layers=0-3", "-o", str(still), *TINY, "--overwrite"]) == 2
+    assert "style channels" in capsys.readouterr().err
 
 
 def test_a_direction_is_not_replaced_unasked(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vidinv.editing import lesson
 from vidinv.editing.lesson import Lesson, Readings, Studio
-from vidinv.frames import Array
+from vidinv.frames import Array, Code
 from vidinv.generators import mobile_stylegan
 
 TINY = mobile_stylegan.tiny()
@@ -20,8 +20,9 @@ AGE, GLOW = (
 SLOTS = TINY.num_ws
 
 
-def paint(ws: Tensor) -> Tensor:
+def paint(code: Code) -> Tensor:
     """A "picture" that holds what w+ says: age in the first four rows, glow in all, both in the corner pixels."""
+    ws = code.ws
     held = torch.zeros(len(ws), 3, 8, 8)
     held[:, 0, 0, 0] = (ws[:, :4].mean(1) - TINY.w_avg) @ AGE / 20
     held[:, 1, 0, 0] = (ws.mean(1) - TINY.w_avg) @ GLOW / 20

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from vidinv.editing.scores import Scores
 
 METHODS = ("ridge", "boundary", "difference")
+CHANNELS = 10  # of the styles, where no number is given
 SAMPLES = 1500  # faces, where none are given
 FEWEST = 10  # faces with a score
 
@@ -48,6 +49,10 @@ def learn(
     samples: Annotated[
         int | None, typer.Option(help=f"Faces that are drawn and measured; {SAMPLES} if not given.", min=20)
     ] = None,
+    style: Annotated[bool, typer.Option("--style", help="Of single style channels, instead of w.")] = False,
+    channels: Annotated[
+        int | None, typer.Option(metavar="N", help=f"How many, with --style; {CHANNELS} if not given.", min=1)
+    ] = None,
     trials: Annotated[int, typer.Option(help="Faces that rows and calibration are measured on.", min=2)] = 12,
     seed: Annotated[int, typer.Option(help="Which faces.")] = 11,
     region: Annotated[str, typer.Option(metavar="NAME", help="Where it shows: face, head, hair, mouth, ...")] = "face",
@@ -64,7 +69,7 @@ def learn(
     """
     from stages import parts
     from stages import request as requests
-    from vidinv.editing import directions, lesson
+    from vidinv.editing import directions, lesson, stylespace
     from vidinv.editing import scores as tables
     from vidinv.faces.meter import UNITS
     from vidinv.faces.regions import REGIONS
@@ -76,6 +81,11 @@ def learn(
     _check_known(attribute, free_of or [], chosen, own is not None or scores is not None)
     if region not in REGIONS:
         raise UsageError(f"--region {region!r} is not known", remedy=f"choose one of {', '.join(REGIONS)}")
+    if style and (rows is not None or free_of):
+        remedy = "leave them out: the channels kept are those that change little else"
+        raise UsageError("--rows and --free-of are of w, not of --style", remedy=remedy)
+    if channels is not None and not style:
+        raise UsageError("--channels is of --style", remedy="give both, or neither")
     path = directions.place(attribute, chosen.space, common.out, overwrite=common.overwrite)
     wanted = lesson.Lesson(
         attribute,
@@ -95,11 +105,17 @@ def learn(
     with progress.show(progress_as) as shown:
         found = source.material(chosen, models, studio, shown)
         wanted = _possible(wanted, found.readings)
-        shown.phase("calibration", 0)
         fresh = lesson.samples(studio.generator, trials, seed + 1)
-        direction = lesson.learned(wanted, {}, found.readings, studio, fresh)
+        if style:
+            shown.phase("channels", (channels or CHANNELS) * stylespace.PROPOSED)
+            count = channels or CHANNELS
+            direction = stylespace.learned(wanted, found.readings, studio, fresh, count, shown.done)
+            how = direction.origin
+        else:
+            shown.phase("calibration", 0)
+            direction, how = lesson.learned(wanted, {}, found.readings, studio, fresh), method
         _check_rises(direction)
-        told = f"{found.told}, {method}" + "".join(f", scored by {by}" for by in (scorer, scores and scores.name) if by)
+        told = f"{found.told}, {how}" + "".join(f", scored by {by}" for by in (scorer, scores and scores.name) if by)
         directions.save(replace(direction, origin=told, licence=options.LICENCE), path)
         shown.say(f"made {path}: {_told(direction)}")
 
@@ -188,7 +204,8 @@ def _told(direction: Direction) -> str:
     """A line on what was learned."""
     effect = [f"{change:+.3g} {unit}" for unit, change in direction.calibration.items()]
     first, last = direction.layers
-    return f"{direction.name}+1 is {', '.join(effect) or 'not measured (no scorer)'}, rows {first}-{last - 1}"
+    where = f"{len(direction.channels)} style channels" if direction.is_style else f"rows {first}-{last - 1}"
+    return f"{direction.name}+1 is {', '.join(effect) or 'not measured (no scorer)'}, {where}"
 
 
 def _function(where: str) -> Callable[[Any], Any]:

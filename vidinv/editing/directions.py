@@ -49,6 +49,9 @@ class Direction:
     samples, n being the attribute's normal (`vector` itself, but for directions that were bent to keep the person:
     `learn.preserving`). `calibration` says what strength 1 does in the world, as measured (for instance
     {"years": 6.1}).
+
+    Of `kind` "style" the vector [S] is of the generator's style channels (`Generator.styles`, all layers side by side),
+    most of them 0, strength s adds s * `deviation` * vector to them, and `layers` mean nothing.
     """
 
     name: str
@@ -58,7 +61,7 @@ class Direction:
     space: str
     blend: str = "replace"  # residual | replace: what "auto" means for this direction
     region: str = "face"  # of `faces.regions`: where it shows
-    kind: str = "w"
+    kind: str = "w"  # w | style
     calibration: dict[str, float] = field(default_factory=dict)
     leak: dict[str, float] = field(default_factory=dict)  # what strength 1 does to others, in standard deviations
     kept: dict[str, float] = field(default_factory=dict)  # by strength ("+1"): ArcFace's likeness of G(w) to itself
@@ -72,8 +75,26 @@ class Direction:
         facts = f"{self.space} {self.layers} {self.deviation!r} {self.blend} {self.region}"
         return hashlib.sha256(facts.encode() + self.vector.float().cpu().numpy().tobytes()).hexdigest()
 
+    @property
+    def is_style(self) -> bool:
+        """Whether it moves style channels."""
+        return self.kind == "style"
+
+    @property
+    def channels(self) -> list[int]:
+        """The style channels that it moves."""
+        return self.vector.nonzero().flatten().tolist() if self.is_style else []
+
+    def style_offset(self, strength: float) -> Tensor:
+        """What strength adds to the style channels: [S]."""
+        if not self.is_style:
+            raise ValueError(f"{self.name!r} moves {self.kind}, no style channels")
+        return strength * self.deviation * self.vector
+
     def offset(self, strength: float, slots: int) -> Tensor:
         """What strength adds to w+: [L,D]."""
+        if self.is_style:
+            raise ValueError(f"{self.name!r} moves style channels, not w+")
         rows = torch.zeros(slots, 1)
         rows[self.layers[0] : self.layers[1]] = 1
         return rows * (strength * self.deviation) * self.vector
@@ -126,6 +147,11 @@ def rescaled(direction: Direction, generator: Generator) -> Direction:
 
 def facts(direction: Direction) -> dict[str, Any]:
     """What there is to say of a direction, for JSON: all but the vector."""
+    return _stored(direction) | {"channels": direction.channels}
+
+
+def _stored(direction: Direction) -> dict[str, Any]:
+    """What a file's header says of a direction."""
     return {key: value for key, value in asdict(direction).items() if key != "vector"}
 
 
@@ -222,7 +248,7 @@ def save(direction: Direction, path: Path) -> Path:
     partial = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        told = {"direction": json.dumps(facts(direction))}
+        told = {"direction": json.dumps(_stored(direction))}
         save_file({"vector": direction.vector.contiguous()}, partial, metadata=told)
         return partial.replace(path)
     except (SafetensorError, OSError) as error:

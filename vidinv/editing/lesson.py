@@ -14,15 +14,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidinv.editing import directions, learn
+from vidinv.editing import directions, feature_edit, learn
 from vidinv.editing.directions import Direction
-from vidinv.frames import Array
+from vidinv.frames import Array, Code
 from vidinv.generators.base import Generator
 
 ROWS = ((0, 4), (0, 6), (2, 8), (4, 10), (0, 8), (0, 12), (6, 16), (0, 16))  # ranges of w+ that are tried
 TRIED = 1.5  # strength at which they are compared
 STRENGTHS = (-2.0, -1.0, 0.0, 1.0, 2.0)  # at which a direction is calibrated
-Paint = Callable[[Tensor], Tensor]  # ws [N,L,D] -> pictures [N,3,S,S] around [-1,1]
+Paint = Callable[[Code], Tensor]  # N codes -> pictures [N,3,S,S] around [-1,1]
 Measure = Callable[[Tensor], Mapping[str, Array]]  # pictures in [-1,1] -> attribute -> [N], NaN where unknown
 Embed = Callable[[Tensor], Tensor]  # pictures -> unit embeddings [N,E]
 
@@ -66,12 +66,12 @@ class Studio:
     embed: Embed
 
     @torch.inference_mode()
-    def look(self, ws: Tensor, batch: int = 4) -> tuple[dict[str, Array], Tensor]:
-        """Attributes [N] and embeddings [N,E] of G(ws)."""
+    def look(self, code: Code, batch: int = 4) -> tuple[dict[str, Array], Tensor]:
+        """Attributes [N] and embeddings [N,E] of the pictures of N codes."""
         rows: list[Mapping[str, Array]] = []
         embeddings = []
-        for part in ws.split(batch):
-            picture = self.paint(part).clamp(-1, 1)
+        for begin in range(0, len(code), batch):
+            picture = self.paint(code[begin : begin + batch]).clamp(-1, 1)
             rows.append(self.measure(picture))
             embeddings.append(self.embed(picture))
         return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}, torch.cat(embeddings)
@@ -82,11 +82,16 @@ def samples(generator: Generator, count: int, seed: int) -> Tensor:
     return generator.w_avg + 0.9 * (generator.sample(count, seed=seed) - generator.w_avg)
 
 
+def code_of(generator: Generator, w: Tensor) -> Code:
+    """The codes, without a feature, of w [N,D] or w+ [N,L,D]."""
+    return Code(w if w.ndim == 3 else generator.broadcast(w), space=generator.space)
+
+
 def read(studio: Studio, w: Tensor, done: Callable[[int], None] = lambda count: None, batch: int = 4) -> Readings:
     """Measure G(w) of every sample; `done` hears how many were."""
     rows = []
     for part in w.split(batch):
-        rows.append(studio.look(studio.generator.broadcast(part))[0])
+        rows.append(studio.look(code_of(studio.generator, part))[0])
         done(len(part))
     scores = {name: torch.from_numpy(np.concatenate([row[name] for row in rows])).float() for name in rows[0]}
     return Readings(w.cpu(), scores)
@@ -121,9 +126,9 @@ def choose_rows(direction: Direction, studio: Studio, w: Tensor, spreads: Mappin
     ranges = [rows for rows in ROWS if rows[1] <= slots] or [(0, slots)]
     worth = []
     for rows in ranges:
-        change, kept = _change(_on(direction, rows, studio), studio, w, TRIED, spreads)
-        effect = change.pop(direction.name)
-        beside = float(np.sqrt(np.mean(np.square(list(change.values()))))) if change else 0.0
+        moved, kept = change(_on(direction, rows, studio), studio, w, TRIED, spreads)
+        effect = moved.pop(direction.name)
+        beside = float(np.sqrt(np.mean(np.square(list(moved.values()))))) if moved else 0.0
         worth.append(effect / (0.3 + beside + 2 * (1 - kept)))
     return _on(direction, ranges[int(np.argmax(worth))], studio)
 
@@ -164,7 +169,7 @@ def learned(
     """
     known, generator = spreads_of(readings), studio.generator
     direction = fit(lesson, readings, others(lesson, lessons, readings), generator)
-    if lesson.rows is None and lesson.name in studio.look(generator.broadcast(fresh[:1]))[0]:
+    if lesson.rows is None and lesson.name in studio.look(code_of(generator, fresh[:1]))[0]:
         direction = choose_rows(direction, studio, fresh, known)
     return calibrate(direction, lesson.unit, studio, fresh, known)
 
@@ -176,17 +181,17 @@ def _on(direction: Direction, rows: tuple[int, int], studio: Studio) -> Directio
     return replace(direction, layers=rows, deviation=directions.spread(direction.vector, rows, studio.generator))
 
 
-def _moved(direction: Direction, studio: Studio, w: Tensor, strength: float) -> Tensor:
-    return studio.generator.broadcast(w) + direction.offset(strength, studio.generator.num_ws).to(w)
+def _moved(direction: Direction, studio: Studio, w: Tensor, strength: float) -> Code:
+    return feature_edit.edit(studio.generator, code_of(studio.generator, w), [(direction, strength)])
 
 
-def _change(
+def change(
     direction: Direction, studio: Studio, w: Tensor, strength: float, spreads: Mapping[str, float]
 ) -> tuple[dict[str, float], float]:
     """Mean change of every attribute from -strength to +strength, halved, in its spreads; and the likeness between."""
     low, high = (studio.look(_moved(direction, studio, w, s)) for s in (-strength, strength))
-    change = {name: float(np.nanmean(high[0][name] - low[0][name]) / 2 / spread) for name, spread in spreads.items()}
-    return change, float((low[1] * high[1]).sum(1).mean())
+    found = {name: float(np.nanmean(high[0][name] - low[0][name]) / 2 / spread) for name, spread in spreads.items()}
+    return found, float((low[1] * high[1]).sum(1).mean())
 
 
 def others(lesson: Lesson, lessons: Mapping[str, Lesson], readings: Readings) -> list[Tensor]:
