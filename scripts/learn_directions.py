@@ -148,7 +148,8 @@ def main() -> None:
     parser.add_argument("--table", type=Path, metavar="PAGE", help="write the table and the strips as well")
     args = parser.parse_args()
     backend = parts.choose("default")
-    studio = parts.studio(backend, "cpu")
+    models = backend.models("cpu", "")
+    studio = parts.studio(backend, models)
     generator = studio.generator
     read = stored(args.work / "readings.safetensors", f"{args.samples} samples", lambda: measured(args.samples, studio))
     readings = Readings(read["w"], dict(zip(UNITS, read["scores"].T, strict=True)))
@@ -168,7 +169,7 @@ def main() -> None:
         leak = sorted(done.leak.items(), key=lambda item: -abs(item[1]))[:4]
         print(directions.write(done, args.out).name, done.layers, done.calibration, done.kept, leak, flush=True)
     if args.table is not None:
-        table(args.table, backend.models("cpu", ""), generator.space)
+        table(args.table, models, generator.space)
 
 
 if __name__ == "__main__":

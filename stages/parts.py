@@ -129,16 +129,15 @@ def refiner(backend: Backend, models: Models) -> Refine:
     return refine_one
 
 
-def studio(backend: Backend, device: str, measure: Measure | None = None) -> Studio:
+def studio(backend: Backend, models: Models, measure: Measure | None = None) -> Studio:
     """What directions are learned and looked at through: faces drawn by the backend's proxy head.
 
     `measure` is the backend's own unless another is given.
     """
-    models = backend.models(device, "")
     embed, seen = models.identity["arcface"], measure or backend.measure()
     return Studio(
         generator=models.generator,
-        paint=lambda ws: models.proxy(ws.to(models.device)).cpu(),
+        paint=lambda code: models.proxy(code.ws.to(models.device), styles=code.styles).cpu(),
         measure=seen,
         embed=lambda images: torch.from_numpy(embed(images)),
     )

@@ -202,6 +202,7 @@ def _edit(move: Move) -> dict[str, Any]:
     first, last = edit.span
     return {
         "name": direction.name,
+        "kind": direction.kind,
         "strength": edit.strength,
         "target": edit.target,
         "reached": edit.reached,

@@ -51,6 +51,8 @@ MinIc = Annotated[
 Blend = Annotated[str | None, typer.Option(metavar="auto|residual|replace", help="How the edit is put in.")]
 JsonTo = Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write JSON there; - is standard output.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Name = Annotated[str, typer.Option(metavar="NAME", help="Generator and encoder.")]
+LICENCE = "yours, as far as the labels' and the generator's terms allow (the default parts: non-commercial)"
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,24 @@ class Job:
     changes: Changes = None
     json_to: JsonTo = None
     debug: Debug = False
+
+
+@dataclass(frozen=True)
+class Making:
+    """What every command that makes directions takes: where they go, and where the networks come from."""
+
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Default: beside the weights.")] = None
+    overwrite: Overwrite = False
+    backend: Name = "default"
+    offline: Offline = False
+    accept_licences: AcceptLicences = False
+    debug: Debug = False
+
+    def have(self, needs: tuple[str, ...]) -> None:
+        """Have these parts in the cache."""
+        from vidinv.weights import cache
+
+        cache.need(needs, offline=self.offline, accept=self.accept_licences)
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:

@@ -73,11 +73,22 @@ class Generator(nn.Module):
         """The image [N,3,size,size] in [-1,1] of a code on any device, without gradients."""
         ws = code.ws.to(self.w_avg)
         feature = None if code.feature is None else code.feature.to(self.w_avg)
-        return self.synthesize(ws, feature=feature, at=code.at, size=size).clamp(-1, 1)
+        styles = self.restyled(ws, code.styles)
+        return self.synthesize(ws, feature=feature, at=code.at, styles=styles, size=size).clamp(-1, 1)
 
     def styles(self, ws: Tensor) -> list[Tensor]:
         """StyleSpace: the modulation vectors that `ws` [N,L,D] becomes, one [N,C_i] per modulated layer."""
         raise NotImplementedError("abstract: a generator family defines its own modulation")
+
+    def restyled(self, ws: Tensor, offset: Tensor | None) -> list[Tensor] | None:
+        """`styles(ws)` with `offset` [N,S] or [1,S] added, S the channels of all of them; None where nothing is."""
+        if offset is None:
+            return None
+        rows = self.styles(ws)
+        widths = [row.shape[1] for row in rows]
+        if offset.ndim != 2 or offset.shape[1] != sum(widths):
+            raise ValueError(f"{self.name} has {sum(widths)} style channels, got an offset {tuple(offset.shape)}")
+        return [row + part for row, part in zip(rows, offset.to(rows[0]).split(widths, 1), strict=True)]
 
     @property
     def sizes(self) -> tuple[int, ...]:
