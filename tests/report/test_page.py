@@ -14,7 +14,7 @@ from tests.report import simulated
 from vidinv.report import charts, page
 from vidinv.report.strips import unpacked
 
-EVIL = "<script>hacked = 1</script><img src=x onerror='hacked = 1'>&amp;\"'"
+EVIL = "<script>hacked = 1</script><img src=x onerror='hacked = 1'><b>&amp;</b>\"'"
 
 
 class Contents(HTMLParser):

@@ -73,7 +73,7 @@ def test_a_comparison_loads_in_silence_too(tab: Page, tmp_path: Path) -> None:
     silent(tab, html)
     assert tab.value("typeof hacked") == "undefined"
     drawn = tab.value("[...document.querySelectorAll('.xtick text')].map((e) => e.textContent)")
-    assert any("<script>" in name for name in drawn)
+    assert EVIL in drawn  # letter by letter, tags and all
 
 
 def test_the_page_may_reach_nothing_even_if_it_tried(tab: Page, html: Path) -> None:
