@@ -6,7 +6,7 @@ import difflib
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -62,6 +62,12 @@ def of_vector(name: str, vector: Tensor, layers: tuple[int, int], generator: Gen
     """A direction of a unit vector [D] whose strength 1 is the samples' standard deviation along it; not calibrated."""
     spread = float((generator.sample(10_000, seed=13).double().cpu() @ vector.double()).std())
     return Direction(name, vector, spread, layers, generator.space, origin=origin)
+
+
+def random(like: Direction, seed: int) -> Direction:
+    """A direction drawn at random that is as long as `like` at every strength and moves the same rows: its control."""
+    vector = torch.randn(like.vector.shape, generator=torch.Generator().manual_seed(seed))
+    return replace(like, name="random", vector=vector / vector.norm() * like.vector.norm())
 
 
 def own() -> Path:
