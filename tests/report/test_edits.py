@@ -57,6 +57,7 @@ def judges(**others: Any) -> edits.Judges:
         "draw": Sheet(),
         "measure": measure,
         "second": lambda pictures: {"age": 3 * read(0)(pictures)},
+        "seen_twice": ("age",),
         "spreads": {"age": 1.0, "smile": 1.0, "beard": 0.5},
         "identity": {"id": embed, "id_other": embed},
     }

@@ -296,8 +296,8 @@ def measure_edits(asked: Asked, chosen: list[Direction], *, offline: bool, accep
 def judges(models: Models, method: str) -> Judges:
     """What draws and judges: an encoder's code is drawn by the proxy head, as `--quality fast` does, others in full."""
     from stages import parts
+    from vidinv.faces import witness
     from vidinv.faces.meter import SPREADS
-    from vidinv.faces.witness import load_witness
     from vidinv.report.edits import Judges
 
     def draw(code: Code) -> Tensor:
@@ -309,7 +309,8 @@ def judges(models: Models, method: str) -> Judges:
         models.generator,
         draw,
         parts.choose("default").measure(),
-        load_witness().measure,
+        witness.load_witness().measure,
+        tuple(witness.UNITS),
         SPREADS,
         {"id": models.identity["arcface"], "id_other": models.identity["lightcnn"]},
     )

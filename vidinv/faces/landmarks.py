@@ -59,7 +59,7 @@ class Landmarks106:
         return np.stack([similarity.apply(t, p) for t, p in zip(transforms, points, strict=True)]).astype(np.float32)
 
     def of_crops(self, crops: Tensor, box: Array) -> Tensor:
-        """[N,106,2] in crop pixels, of crops [N,3,S,S] in [-1,1], each a face in `box` [4]; gradients reach the pixels."""
+        """[N,106,2] in crop pixels, of crops [N,3,S,S] in [-1,1], a face in `box` [4] of each; gradients pass."""
         transform = torch.from_numpy(_box_to_frame(box, self.SIZE, self.MARGIN, 0)).to(crops.device)
         (out,) = self.network(warp_device((crops + 1) * 127.5, transform, self.SIZE))
         points = (out.reshape(-1, 106, 2) + 1) * (self.SIZE / 2)

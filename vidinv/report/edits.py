@@ -9,7 +9,7 @@ standard deviations passed over.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,8 +36,8 @@ Embed = Callable[[Tensor], Array]  # pictures [N,3,S,S] -> unit embeddings [N,E]
 class Judges:
     """What draws an edit and what judges it.
 
-    `measure` is the scorer that directions are calibrated by, `second` what other networks say of some of its
-    attributes. `spreads`: one standard deviation of each attribute over faces, in which a leak is counted. `identity`
+    `measure` is the scorer that directions are calibrated by, `second` what other networks say of the attributes
+    `seen_twice`. `spreads`: one standard deviation of each attribute over faces, in which a leak is counted. `identity`
     networks by the name of their figure.
     """
 
@@ -45,6 +45,7 @@ class Judges:
     draw: Callable[[Code], Tensor]  # code of N faces -> pictures [N,3,S,S] in [-1,1]
     measure: Measure
     second: Measure
+    seen_twice: Collection[str]
     spreads: Mapping[str, float]
     identity: Mapping[str, Embed]
 
@@ -153,9 +154,8 @@ def _read(
 ) -> None:
     readings.files.append(face.name)
     readings.scores.append(judges.measure(pictures))
-    second = judges.second(pictures)
-    if direction.name in second:
-        readings.second.append(second[direction.name])
+    if direction.name in judges.seen_twice:
+        readings.second.append(judges.second(pictures)[direction.name])
     readings.kept.append({network: judges.identity[network](pictures) @ who for network, who in persons.items()})
 
 
