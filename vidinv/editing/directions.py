@@ -155,6 +155,12 @@ def _stored(direction: Direction) -> dict[str, Any]:
     return {key: value for key, value in asdict(direction).items() if key != "vector"}
 
 
+def random(like: Direction, seed: int) -> Direction:
+    """A direction drawn at random that is as long as `like` at every strength and moves the same rows: its control."""
+    vector = torch.randn(like.vector.shape, generator=torch.Generator().manual_seed(seed))
+    return replace(like, name="random", vector=vector / vector.norm() * like.vector.norm())
+
+
 def own() -> Path:
     """The folder of the user's own directions, beside the weights."""
     return places.root() / "directions"
