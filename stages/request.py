@@ -42,6 +42,7 @@ class Request:
     report: bool = False  # a page that shows how well the person was kept
     thumbnails: bool = True  # with pictures of the faces
     gate: Gate = field(default_factory=Gate)
+    command: str = ""  # the command line that asks for this
 
     def below_gate(self) -> Request:
         """The same under the name that says that its gate was missed."""

@@ -108,6 +108,7 @@ def document(
         "frames": frames,
         "faces": len(measured.rows),
         "edits": moved if edits is None else edits,
+        "command": request.command,
         "settings": configs.plain(request.config),
         "versions": installed(),
         "weights": weights(job),

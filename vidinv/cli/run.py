@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -76,6 +78,7 @@ def run(
         report=report,
         thumbnails=not no_thumbnails,
         gate=options.gate(min_identity, min_ic),
+        command=shlex.join(["vidinv", *sys.argv[1:]]),
     )
     made = perform(request, common.show, offline=common.offline, accept=common.accept_licences)
     if common.json_to is not None:
