@@ -27,15 +27,9 @@ def ridge(w: Tensor, score: Tensor, weight: float = 1.0) -> Tensor:
 
 
 def boundary(w: Tensor, score: Tensor, share: float = 0.3, weight: float = 1e-2) -> Tensor:
-    """Unit normal [D] of the plane between the highest and lowest `share` of the samples (InterFaceGAN, Sec. 3.1).
-
-    A score of two values alone (a label) has all its samples on their sides.
-    """
+    """Unit normal [D] of the plane between the highest and lowest `share` of the samples (InterFaceGAN, Sec. 3.1)."""
     _check(w, score)
-    count, order = int(len(score) * share), score.argsort()
-    low, high = order[:count], order[-count:]
-    if len(values := score.unique()) == 2:
-        low, high = ((score == value).nonzero().flatten() for value in values)
+    low, high = sides(score, share)
     x = torch.cat([w[low], w[high]]).double()
     x = (x - x.mean(0)) / x.std()
     y = torch.cat([torch.zeros(len(low)), torch.ones(len(high))]).double()
@@ -51,6 +45,14 @@ def boundary(w: Tensor, score: Tensor, share: float = 0.3, weight: float = 1e-2)
 
     optimiser.step(closure)
     return _unit(normal.detach())
+
+
+def sides(score: Tensor, share: float) -> tuple[Tensor, Tensor]:
+    """The places in `score` [N] of its lowest and highest `share`; of a score of two values alone, of each value."""
+    if len(values := score.unique()) == 2:
+        return (score == values[0]).nonzero().flatten(), (score == values[1]).nonzero().flatten()
+    count, order = max(1, int(len(score) * share)), score.argsort()
+    return order[:count], order[-count:]
 
 
 def difference(w: Tensor, has: Tensor) -> Tensor:

@@ -7,12 +7,13 @@ StyleSpace is what w+ becomes before it scales the feature maps: one number a ch
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vidinv.editing import lesson
+from vidinv.editing import learn, lesson
 from vidinv.editing.directions import Direction
 from vidinv.editing.lesson import Lesson, Readings, Studio
 from vidinv.errors import UsageError
@@ -41,8 +42,7 @@ def difference(values: Tensor, score: Tensor, share: float = SHARE) -> Tensor:
     """
     if values.ndim != 2 or score.shape != (len(values),):
         raise ValueError(f"expected channels [N,S] and scores [N], got {tuple(values.shape)}, {tuple(score.shape)}")
-    count, order = max(1, int(len(score) * share)), score.argsort()
-    low, high = values[order[:count]].mean(0), values[order[-count:]].mean(0)
+    low, high = (values[places].mean(0) for places in learn.sides(score, share))
     spread = values.std(0)
     return torch.where(spread > 1e-9, (high - low) / spread.clamp_min(1e-9), 0.0)
 
@@ -71,45 +71,44 @@ def learned(
     """
     known, generator = readings.known(wanted.name), studio.generator
     values = styles(generator, known.w)
-    apart = difference(values, known.scores[wanted.name])
-    sizes = values.std(0)
-    first = apart.abs().argsort(descending=True)[: count * PROPOSED]
-    steps = torch.zeros_like(sizes)
+    apart, sizes = difference(values, known.scores[wanted.name]), values.std(0)
+    first = apart.abs().argsort(descending=True)[: count * PROPOSED].tolist()
+    effects = {channel: float(apart[channel]) for channel in first[:count]}
+    spreads = lesson.spreads_of(readings)
     if wanted.name in studio.look(lesson.code_of(generator, fresh[:1]))[0]:
-        spreads = lesson.spreads_of(readings)
-        tried = []
-        for channel in first.tolist():
-            tried.append(_tried(wanted.name, channel, sizes, studio, fresh[:TRIALS], spreads))
+        tries = {}
+        for channel in first:
+            tries[channel] = _tried(wanted.name, channel, float(sizes[channel]), studio, fresh[:TRIALS], spreads)
             done(1)
-        kept = sorted((worth, place) for place, (worth, _) in enumerate(tried) if worth > 0)[-count:]
-        for _, place in kept:
-            steps[first[place]] = tried[place][1] * sizes[first[place]]
-        if not kept:
-            raise UsageError(f"no style channel raises {wanted.name}", remedy="give more faces, or leave --style out")
-    else:
-        chosen = first[:count]
-        steps[chosen] = (apart * sizes)[chosen]
-    origin = f"{int((steps != 0).sum())} style channels of {generator.name}"
+        best = sorted((channel for channel in first if tries[channel].worth > 0), key=lambda c: -tries[c].worth)
+        effects = {channel: tries[channel].effect for channel in best[:count]}
+    if not effects:
+        raise UsageError(f"no style channel raises {wanted.name}", remedy="give more faces, or leave --style out")
+    steps = torch.zeros_like(sizes)
+    for channel, effect in effects.items():
+        steps[channel] = effect * sizes[channel]
+    origin = f"{len(effects)} style channels of {generator.name}"
     made = of_channels(wanted.name, steps, generator, region=wanted.region, origin=origin)
-    return lesson.calibrate(made, wanted.unit, studio, fresh, lesson.spreads_of(readings))
+    return lesson.calibrate(made, wanted.unit, studio, fresh, spreads)
 
 
-def _tried(
-    name: str,
-    channel: int,
-    sizes: Tensor,
-    studio: Studio,
-    fresh: Tensor,
-    spreads: dict[str, float],
-) -> tuple[float, float]:
-    """What a channel is worth alone, and the attribute's change along it (signed), per standard deviation of each."""
-    vector = torch.zeros_like(sizes).float()
+@dataclass(frozen=True)
+class Try:
+    """What a channel did alone: `effect` on the attribute, signed, and what it is `worth`; 0 where it hardly did it."""
+
+    effect: float
+    worth: float
+
+
+def _tried(name: str, channel: int, size: float, studio: Studio, fresh: Tensor, spreads: dict[str, float]) -> Try:
+    """A channel moved by TRIED of its standard deviations (`size`), on `fresh` samples."""
+    generator = studio.generator
+    vector = torch.zeros(sum(row.shape[1] for row in generator.styles(lesson.code_of(generator, fresh[:1]).ws)))
     vector[channel] = 1.0
-    rows = (0, studio.generator.num_ws)
-    alone = Direction(name, vector, float(sizes[channel]), rows, studio.generator.space, kind="style")
+    alone = Direction(name, vector, size, (0, generator.num_ws), generator.space, kind="style")
     moved, kept = lesson.change(alone, studio, fresh, TRIED, spreads)
     effect = moved.pop(name)
-    if abs(effect) < FEWEST:
-        return 0.0, 0.0
-    beside = float(np.sqrt(np.mean(np.square(list(moved.values()))))) if moved else 0.0
-    return abs(effect) / (0.1 + beside + 2 * (1 - kept)), effect / TRIED
+    if not abs(effect) >= FEWEST:  # nor where it is not known
+        return Try(0.0, 0.0)
+    beside = float(np.sqrt(np.nanmean(np.square(list(moved.values()))))) if moved else 0.0
+    return Try(effect, abs(effect) / (0.1 + beside + 2 * (1 - kept)))
