@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +14,7 @@ from rich.table import Table
 from vidinv.cli import options
 from vidinv.weights import cache, catalog, converted, places
 
-app = typer.Typer(help="The pretrained parts: list, pull, verify, path.", no_args_is_help=True)
+app = typer.Typer(help="The pretrained parts: list, pull, verify, path; and your own: import.", no_args_is_help=True)
 
 Names = Annotated[list[str] | None, typer.Argument(help="Parts or roles, such as lpips/vgg16 or lpips; or all.")]
 
@@ -91,6 +93,40 @@ def path(name: Annotated[str, typer.Argument(help="A part, such as parser/bisene
     Example: vidinv weights path parser/bisenet
     """
     typer.echo(str(cache.path(name)))
+
+
+@app.command("import")
+def import_generator(
+    file: Annotated[Path, typer.Argument(help="A generator's checkpoint: .pt, .pth, .pkl or .safetensors.")],
+    name: Annotated[str | None, typer.Option("--as", metavar="NAME", help="What to call it here.")] = None,
+    licence: Annotated[str | None, typer.Option(metavar="TEXT", help="Its terms, to be kept with it.")] = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Take what fits, though keys are missing or left.")
+    ] = False,
+    overwrite: options.Overwrite = False,
+    json_to: options.JsonTo = None,
+    debug: options.Debug = False,
+) -> None:
+    """Convert a published generator: StyleGAN 1 to 3, PGGAN, BigGAN-deep. Its layout is told by its keys.
+
+    A pickle is read without running anything in it. What is kept: the weights as safetensors, and a JSON with
+    architecture, sizes, the average latent's origin and the terms.
+
+    Example: vidinv weights import stylegan2-car.pt --as car --licence "NVIDIA, non-commercial"
+    """
+    from vidinv.generators import imported
+
+    if licence is None and sys.stdin.isatty():
+        licence = typer.prompt("Under which terms was it published?", default="", show_default=False, err=True)
+    facts, path = imported.bring(file, name, licence=licence or "", partial=partial, replace=overwrite)
+    if json_to is not None:
+        options.write_json(asdict(facts), json_to)
+        return
+    console = Console(stderr=True, soft_wrap=True)
+    console.print(f"{facts.format}, {facts.sizes['parameters']:,} parameters: {path}", highlight=False, markup=False)
+    for keys, what in ((facts.missing, "not filled"), (facts.unused, "not used")):
+        if keys:
+            console.print(f"{what}: {', '.join(keys)}", highlight=False, markup=False)
 
 
 def _row(entry: catalog.Entry) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from vidinv.errors import UsageError
-from vidinv.generators import biggan, mobile_stylegan, pggan, stylegan1, stylegan2, stylegan3
+from vidinv.generators import biggan, generator_file, mobile_stylegan, pggan, stylegan1, stylegan2, stylegan3
 from vidinv.generators.base import Generator
 from vidinv.weights import cache
 
@@ -24,7 +24,10 @@ GENERATORS: dict[str, Callable[[], Generator]] = {
 
 
 def load(name: str, device: str = "cpu") -> Generator:
-    """The named generator, frozen, in eval mode, on `device`."""
-    if name not in GENERATORS:
-        raise UsageError(f"unknown generator {name!r}", remedy=f"known: {', '.join(GENERATORS)}")
-    return GENERATORS[name]().to(device)
+    """The named generator, registered or imported, frozen, in eval mode, on `device`."""
+    if name in GENERATORS:
+        return GENERATORS[name]().to(device)
+    imported = generator_file.names()
+    if name not in imported:
+        raise UsageError(f"unknown generator {name!r}", remedy=f"known: {', '.join([*GENERATORS, *imported])}")
+    return generator_file.read(name).to(device)

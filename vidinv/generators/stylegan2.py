@@ -23,7 +23,7 @@ from vidinv.generators.chain import Chain, noise_map
 from vidinv.generators.equalized import GAIN, SLOPE, Activation, EqualLinear, PixelNorm, normalized
 from vidinv.generators.fir import Blur, Upsample
 
-MAPPING_LAYERS, MAPPING_LR = 8, 0.01
+MAPPING_LR = 0.01
 
 
 def widths(resolution: int, multiplier: float = 2, most: int = 512) -> dict[int, int]:
@@ -127,6 +127,7 @@ class StyleGAN2(Chain):
         channel_max: int = 512,
         w_dim: int = 512,
         c_dim: int = 0,
+        mapping_layers: int = 8,
     ) -> None:
         super().__init__()
         self.name, self.space, self.resolution = name, space, resolution
@@ -134,7 +135,7 @@ class StyleGAN2(Chain):
         self.c_dim = c_dim
         channels = widths(resolution, channel_multiplier, channel_max)
         self.num_ws = 2 * len(channels)
-        wide = [(2 if c_dim else 1) * w_dim] + [w_dim] * (MAPPING_LAYERS - 1)
+        wide = [(2 if c_dim else 1) * w_dim] + [w_dim] * (mapping_layers - 1)
         self.style = nn.Sequential(
             PixelNorm(), *(EqualLinear(size, w_dim, lr=MAPPING_LR, activate=True) for size in wide)
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import pickle
 from typing import Any
 
 import numpy as np
@@ -11,28 +10,9 @@ import torch
 from torch import Tensor
 
 from vidinv.errors import WeightsUnavailable
+from vidinv.weights.importers import restricted
 
 VERSION = 1
-
-_ALLOWED = {("numpy", "ndarray"), ("numpy", "dtype")}
-_RECONSTRUCT = {"numpy.core.multiarray", "numpy._core.multiarray"}
-
-
-class _ArraysOnly(pickle.Unpickler):
-    """Unpickler that can build numpy arrays and nothing else."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in _ALLOWED:
-            return getattr(np, name)
-        if module in _RECONSTRUCT and name == "_reconstruct":
-            return np._core.multiarray._reconstruct  # type: ignore[attr-defined]
-        if module == "_codecs" and name == "encode":
-            return _latin1
-        raise pickle.UnpicklingError(f"{module}.{name} is not allowed in a weight file")
-
-
-def _latin1(text: str, encoding: str) -> bytes:
-    return text.encode(encoding)
 
 
 def convert(members: dict[str, bytes]) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -40,11 +20,7 @@ def convert(members: dict[str, bytes]) -> tuple[dict[str, Tensor], dict[str, str
     if len(members) != 1:
         raise WeightsUnavailable(f"expected one LPIPS checkpoint, got {sorted(members)}")
     name, content = next(iter(members.items()))
-    try:
-        tree = _ArraysOnly(io.BytesIO(content)).load()
-    except (pickle.UnpicklingError, EOFError, ValueError) as error:
-        raise WeightsUnavailable(f"{name} cannot be read as arrays ({error})") from error
-    return _rename(dict(_leaves(tree)))
+    return _rename(dict(_leaves(restricted.unpickle(io.BytesIO(content), name))))
 
 
 def _leaves(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

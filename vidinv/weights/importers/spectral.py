@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from vidinv.errors import WeightsUnavailable
+
 ORIGINAL, LEFT, RIGHT = "_orig", "_u", "_v"  # what is stored for a weight that is normalised when used
 
 
 def folded(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The state with `weight` for every `weight_orig` [O,...], `weight_u` [O] and `weight_v` [rest]; others stay."""
+    """The state with `weight` for every `weight_orig` [O,...], `weight_u` [O] and `weight_v` [rest]; others stay.
+
+    Raises WeightsUnavailable where the three do not belong together.
+    """
     made = {}
     for key, value in state.items():
         name = key.removesuffix(ORIGINAL)
-        if name != key and name + LEFT in state and name + RIGHT in state:
-            matrix = value.double().flatten(1)
-            sigma = state[name + LEFT].double() @ matrix @ state[name + RIGHT].double()
+        if name != key and value.ndim > 1 and name + LEFT in state and name + RIGHT in state:
+            matrix, left, right = value.double().flatten(1), state[name + LEFT], state[name + RIGHT]
+            if (left.numel(), right.numel()) != matrix.shape:
+                sizes = f"{tuple(value.shape)}, {left.numel()} and {right.numel()}"
+                raise WeightsUnavailable(f"{key} and its {LEFT} and {RIGHT} do not fit: {sizes}")
+            sigma = left.double().flatten() @ matrix @ right.double().flatten()
             made[name] = (value.double() / sigma).to(value.dtype)
         elif not _belongs(key, state):
             made[key] = value

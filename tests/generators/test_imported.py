@@ -1,0 +1,341 @@
+"""Published checkpoints brought into the cache: told by their keys, whole or refused, and drawn from by name."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from tests.generators import test_pggan, test_stylegan1, test_stylegan2, test_stylegan3
+from tests.weights.test_restricted import Hostile
+from vidinv.cli.main import main
+from vidinv.errors import UsageError, WeightsUnavailable
+from vidinv.generators import imported, registry
+from vidinv.generators.biggan import BigGAN
+from vidinv.generators.stylegan2 import StyleGAN2
+from vidinv.generators.stylegan3 import StyleGAN3
+from vidinv.weights.importers import spectral
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("VIDINV_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def stylegan2_file(path: Path, change: Callable[[dict[str, Any]], None] = lambda state: None) -> Path:
+    """A checkpoint in the rosinality layout; `change` is done to its `g_ema` before it is written."""
+    state = test_stylegan2.published_state()
+    held = {
+        "g_ema": state,
+        "d": {"convs.0.0.weight": torch.zeros(1)},
+        "latent_avg": torch.full((test_stylegan2.W,), 0.5),
+    }
+    change(held)
+    torch.save(held, path)
+    return path
+
+
+def test_a_rosinality_checkpoint_is_imported_and_loaded_by_its_name(tmp_path: Path, cache: Path) -> None:
+    facts, path = imported.bring(stylegan2_file(tmp_path / "Cars 512.pt"), licence="CC BY-NC 4.0")
+    assert facts.name == "cars-512" and path == cache / "imported" / "cars-512.safetensors"
+    told = json.loads(path.with_suffix(".json").read_text())
+    assert (told["format"], told["architecture"], told["licence"]) == (
+        "rosinality StyleGAN2",
+        "stylegan2",
+        "CC BY-NC 4.0",
+    )
+    assert told["latent_average"] == "from the file" and told["sizes"]["num_ws"] == 8
+    assert told["missing"] == [] and told["unused"] == ["d"]
+    network = registry.load("cars-512")
+    assert network.space == "cars-512-w" and torch.equal(network.w_avg, torch.full((test_stylegan2.W,), 0.5))
+    assert all(torch.equal(network.state_dict()[key], value) for key, value in test_stylegan2.published_state().items())
+
+
+def test_half_precision_safetensors_and_a_prefix_are_taken(tmp_path: Path) -> None:
+    state = {f"module.{key}": value.half() for key, value in test_stylegan2.published_state().items()}
+    save_file(state, tmp_path / "x.safetensors")
+    facts, _ = imported.bring(tmp_path / "x.safetensors")
+    assert facts.latent_average == "estimated from 10000 samples" and facts.unused == ()
+    network = registry.load("x")
+    drawn = network.sample(4000, seed=9).mean(0)
+    assert (drawn - network.w_avg).norm() < 0.1 * network.sample(100).std(0).norm()
+
+
+def ada_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same network under the names of StyleGAN2-ADA, written down layer by layer."""
+    filters = torch.outer(torch.tensor([1.0, 3, 3, 1]), torch.tensor([1.0, 3, 3, 1])) / 64
+    made = {"mapping.w_avg": torch.full((test_stylegan2.W,), 0.5)}
+    for i in range(8):
+        made |= {f"mapping.fc{i}.{part}": state[f"style.{i + 1}.{part}"] for part in ("weight", "bias")}
+    made["synthesis.b4.const"] = state["input.input"][0]
+    names = {"b4.conv1": "conv1", "b8.conv0": "convs.0", "b8.conv1": "convs.1", "b16.conv0": "convs.2"}
+    names |= {"b16.conv1": "convs.3", "b32.conv0": "convs.4", "b32.conv1": "convs.5"}
+    for index, (new, old) in enumerate(names.items()):
+        made[f"synthesis.{new}.weight"] = state[f"{old}.conv.weight"][0]
+        made[f"synthesis.{new}.bias"] = state[f"{old}.activate.bias"]
+        made[f"synthesis.{new}.noise_const"] = state[f"noises.noise_{index}"][0, 0]
+        made[f"synthesis.{new}.noise_strength"] = state[f"{old}.noise.weight"][0]
+        made[f"synthesis.{new}.resample_filter"] = filters
+        for part in ("weight", "bias"):
+            made[f"synthesis.{new}.affine.{part}"] = state[f"{old}.conv.modulation.{part}"]
+    for new, old in {"b4": "to_rgb1", "b8": "to_rgbs.0", "b16": "to_rgbs.1", "b32": "to_rgbs.2"}.items():
+        made[f"synthesis.{new}.torgb.weight"] = state[f"{old}.conv.weight"][0]
+        made[f"synthesis.{new}.torgb.bias"] = state[f"{old}.bias"].flatten()
+        made[f"synthesis.{new}.resample_filter"] = filters
+        for part in ("weight", "bias"):
+            made[f"synthesis.{new}.torgb.affine.{part}"] = state[f"{old}.conv.modulation.{part}"]
+    return made
+
+
+def pickled_network(state: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """A pickle of networks as objects, as StyleGAN2-ADA and 3 are published, with source that asks to be run."""
+    module = ModuleType("torch_utils.persistence")
+    exec("def _reconstruct_persistent_obj(meta): raise AssertionError('run')", module.__dict__)
+    monkeypatch.setitem(sys.modules, "torch_utils", ModuleType("torch_utils"))
+    monkeypatch.setitem(sys.modules, "torch_utils.persistence", module)
+
+    class Network:
+        def __init__(self, own: dict[str, Tensor]) -> None:
+            inner: dict[str, dict[str, Tensor]] = {}
+            for key, value in own.items():
+                if "." in key:
+                    inner.setdefault(key.split(".")[0], {})[key.partition(".")[2]] = value
+            parameters = {
+                k: torch.nn.Parameter(v) for k, v in own.items() if "." not in k and k.endswith(("weight", "bias"))
+            }
+            buffers = {k: v for k, v in own.items() if "." not in k and k not in parameters}
+            modules = {name: Network(part) for name, part in inner.items()}
+            self.state = {"_parameters": parameters, "_buffers": buffers, "_modules": modules, "training": False}
+
+        def __reduce__(self) -> tuple[object, ...]:
+            meta = {
+                "type": "class",
+                "version": 6,
+                "module_src": "raise SystemExit",
+                "class_name": "G",
+                "state": self.state,
+            }
+            return module.__dict__["_reconstruct_persistent_obj"], (meta,)
+
+    content = pickle.dumps({"G": None, "D": None, "G_ema": Network(state), "training_set_kwargs": {"path": "x"}})
+    monkeypatch.undo()
+    return content
+
+
+def test_a_pickled_stylegan2_ada_draws_what_the_same_weights_draw(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = test_stylegan2.published_state()
+    (tmp_path / "ada.pkl").write_bytes(pickled_network(ada_state(state), monkeypatch))
+    monkeypatch.setenv("VIDINV_CACHE", str(tmp_path / "cache"))
+    facts, _ = imported.bring(tmp_path / "ada.pkl")
+    assert facts.format == "NVIDIA StyleGAN2-ADA" and facts.missing == () and facts.latent_average == "from the file"
+    plain = StyleGAN2("t", "t-w", 32, channel_multiplier=12 * 32 / 16384, channel_max=24, w_dim=test_stylegan2.W)
+    plain.load_state_dict(state)
+    ws = torch.randn(1, 8, test_stylegan2.W, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(registry.load("ada").synthesize(ws), plain.synthesize(ws))
+
+
+@pytest.mark.parametrize("radial", [False, True])
+def test_a_pickled_stylegan3_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, radial: bool) -> None:
+    state = test_stylegan3.published_state(radial)
+    (tmp_path / "three.pkl").write_bytes(pickled_network(state, monkeypatch))
+    monkeypatch.setenv("VIDINV_CACHE", str(tmp_path / "cache"))
+    facts, _ = imported.bring(tmp_path / "three.pkl")
+    assert facts.format == "NVIDIA StyleGAN3" and facts.settings["config"] == ("r" if radial else "t")
+    network = registry.load("three")
+    assert isinstance(network, StyleGAN3)
+    assert all(torch.equal(network.state_dict()[key], value) for key, value in state.items())
+
+
+def test_stylegan1_in_its_parts_and_pggan_are_imported(tmp_path: Path) -> None:
+    state = test_stylegan1.published_state()
+    mapping = {key: value for key, value in state.items() if key.startswith("block_")}
+    synthesis = {key: value for key, value in state.items() if key not in mapping}
+    synthesis["decode_block.1.blur.weight"] = torch.ones(16, 1, 3, 3)
+    parts = {
+        "generator_s": synthesis,
+        "mapping_fl_s": mapping,
+        "dlatent_avg": {"buff": torch.ones(18, test_stylegan1.W)},
+    }
+    torch.save(parts, tmp_path / "one.pth")
+    facts, _ = imported.bring(tmp_path / "one.pth")
+    assert (facts.format, facts.unused) == ("StyleGAN1 PyTorch", ())
+    assert torch.equal(registry.load("one").w_avg, torch.ones(test_stylegan1.W))
+    torch.save({"generator_smooth": test_pggan.published_state()}, tmp_path / "grown.pth")
+    facts, _ = imported.bring(tmp_path / "grown.pth")
+    assert facts.format == "PGGAN PyTorch" and facts.space == "grown-z"
+    assert registry.load("grown").resolution == 32
+
+
+def test_a_pggan_that_is_still_growing_is_refused(tmp_path: Path) -> None:
+    torch.save(test_pggan.published_state() | {"lod": torch.tensor(2.0)}, tmp_path / "grown.pth")
+    with pytest.raises(WeightsUnavailable, match="lod"):
+        imported.bring(tmp_path / "grown.pth")
+
+
+def biggan_state() -> dict[str, Tensor]:
+    """A small BigGAN-deep with its spectral norm stored apart."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = BigGAN("t", "t-z", 128, width=8, z_dim=12, class_dim=4, classes=3, statistics=5)
+    state: dict[str, Tensor] = {}
+    for key, value in network.state_dict().items():
+        if value.ndim > 1 and key.endswith("weight") and not key.startswith("embeddings"):
+            left, _, right = torch.linalg.svd(value.flatten(1), full_matrices=False)
+            state |= {f"{key}_orig": value, f"{key}_u": left[:, 0], f"{key}_v": right[0]}
+        else:
+            state[key] = value
+    return state
+
+
+def test_a_biggan_is_imported_with_its_spectral_norm_folded(tmp_path: Path) -> None:
+    state = biggan_state()
+    torch.save(state, tmp_path / "big.pt")
+    facts, _ = imported.bring(tmp_path / "big.pt")
+    assert facts.settings["resolution"] == 128 and facts.format == "BigGAN-deep PyTorch"
+    made = registry.load("big").state_dict()
+    assert all(torch.equal(made[key], value) for key, value in spectral.folded(state).items())
+    assert float(torch.linalg.svdvals(made["generator.gen_z.weight"])[0]) == pytest.approx(1, abs=1e-5)
+
+
+def test_the_decoder_of_a_psp_checkpoint_is_taken_only_when_told(tmp_path: Path) -> None:
+    decoder = {f"decoder.{key}": value for key, value in test_stylegan2.published_state().items()}
+    held = {"state_dict": decoder | {"encoder.input_layer.0.weight": torch.zeros(4)}, "latent_avg": torch.ones(8, 20)}
+    torch.save(held | {"opts": {"lr": 1e-4}}, tmp_path / "psp.pt")
+    with pytest.raises(WeightsUnavailable, match=r"encoder\.input_layer\.0\.weight"):
+        imported.bring(tmp_path / "psp.pt")
+    facts, _ = imported.bring(tmp_path / "psp.pt", partial=True)
+    assert facts.unused == ("encoder.input_layer.0.weight", "opts") and facts.missing == ()
+
+
+LAYOUTS: dict[str, Callable[[], dict[str, Tensor]]] = {
+    "ada": lambda: ada_state(test_stylegan2.published_state()),
+    "stylegan3": lambda: test_stylegan3.published_state(False),
+    "stylegan1": test_stylegan1.published_state,
+    "pggan": test_pggan.published_state,
+    "biggan": biggan_state,
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_in_every_layout_what_is_wrong_or_missing_is_refused(tmp_path: Path, layout: str) -> None:
+    state = LAYOUTS[layout]()
+    random = torch.Generator().manual_seed(0)
+    keys = [key for key in state if not key.endswith(("resample_filter", "blur.weight", "_u", "_v", "w_avg"))]
+    for index in torch.randperm(len(keys), generator=random)[:10].tolist():
+        for change in ({}, {keys[index]: torch.zeros(2, 3, 5)}, {keys[index]: torch.zeros(0)}):
+            rest = {key: value for key, value in state.items() if key != keys[index]}
+            torch.save(rest | change, tmp_path / "x.pt")
+            with pytest.raises(WeightsUnavailable) as caught:
+                imported.bring(tmp_path / "x.pt")
+            assert keys[index].removesuffix("_orig") in str(caught.value), (keys[index], str(caught.value))
+
+
+def test_a_key_that_asks_for_a_giant_is_refused(tmp_path: Path) -> None:
+    for key in ("to_rgbs.40.bias", "style.1000000.bias"):
+        path = stylegan2_file(tmp_path / "giant.pt", lambda held, key=key: held["g_ema"].update({key: torch.zeros(3)}))
+        with pytest.raises(WeightsUnavailable):
+            imported.bring(path)
+
+
+def wrong(key: str, *shape: int) -> Callable[[dict[str, Any]], None]:
+    return lambda held: held["g_ema"].update({key: torch.zeros(shape)})
+
+
+def without(key: str) -> Callable[[dict[str, Any]], None]:
+    return lambda held: held["g_ema"].pop(key)
+
+
+def nan(held: dict[str, Any]) -> None:
+    held["g_ema"]["convs.3.conv.weight"][0, 0, 0, 0, 0] = torch.nan
+
+
+MUTATIONS: dict[str, tuple[str, Callable[[dict[str, Any]], None]]] = {
+    "a convolution": ("convs.1.conv.weight", wrong("convs.1.conv.weight", 1, 24, 24, 1, 1)),
+    "the last convolution": ("convs.5.conv.weight", wrong("convs.5.conv.weight", 1, 7, 12, 3, 3)),
+    "the last bias": ("convs.5.activate.bias", wrong("convs.5.activate.bias", 13)),
+    "the constant": ("input.input", wrong("input.input", 1, 24, 8, 8)),
+    "the first bias": ("conv1.activate.bias", wrong("conv1.activate.bias", 23)),
+    "a mapping bias": ("style.3.bias", wrong("style.3.bias", 21)),
+    "a noise map": ("noises.noise_4", wrong("noises.noise_4", 1, 1, 8, 8)),
+    "a picture": ("to_rgbs.2.conv.weight", wrong("to_rgbs.2.conv.weight", 1, 4, 12, 1, 1)),
+    "no first layer": ("style.1.weight", without("style.1.weight")),
+    "no last layer": ("style.8.bias", without("style.8.bias")),
+    "no constant": ("input.input", without("input.input")),
+    "no noise": ("noises.noise_0", without("noises.noise_0")),
+    "no last picture": ("to_rgbs.2.bias", without("to_rgbs.2.bias")),
+    "no modulation": ("convs.4.conv.modulation.weight", without("convs.4.conv.modulation.weight")),
+    "an extra layer": ("conv2.weight", wrong("conv2.weight", 3)),
+    "an extra map": ("noises.noise_7", wrong("noises.noise_7", 1, 1, 64, 64)),
+    "half of an extra mapping layer": ("style.9.bias", wrong("style.9.weight", 20, 20)),
+    "no number": ("convs.3.conv.weight", nan),
+    "the average": ("latent_avg", lambda held: held.update(latent_avg=torch.zeros(19))),
+    "no keys at all": ("no layout", lambda held: held.update(g_ema={"a": torch.zeros(1)})),
+}
+
+
+def refused(path: Path, capsys: pytest.CaptureFixture[str], named: str) -> None:
+    """The command ends with 5 and says one line that names what is wrong; nothing is kept."""
+    assert main(["weights", "import", str(path), "--as", "mutated"]) == 5
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1 and named in lines[0], lines
+    assert not list(path.parent.rglob("*.safetensors*"))
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS)
+def test_a_mutated_checkpoint_is_refused_with_its_key(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], mutation: str
+) -> None:
+    key, change = MUTATIONS[mutation]
+    refused(stylegan2_file(tmp_path / "mutated.pt", change), capsys, key)
+
+
+@pytest.mark.parametrize("keep", [10, 1000, -20])
+def test_a_truncated_checkpoint_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], keep: int) -> None:
+    path = stylegan2_file(tmp_path / "mutated.pt")
+    path.write_bytes(path.read_bytes()[:keep])
+    refused(path, capsys, "mutated.pt")
+
+
+def test_a_hostile_checkpoint_is_refused_and_not_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = stylegan2_file(tmp_path / "mutated.pt", lambda held: held.update(x=Hostile(tmp_path / "ran")))
+    refused(path, capsys, "posix.system")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_partial_import_says_what_it_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = stylegan2_file(tmp_path / "part.pt", without("convs.4.conv.modulation.weight"))
+    assert main(["weights", "import", str(path), "--partial"]) == 0
+    assert "not filled: convs.4.conv.modulation.weight" in capsys.readouterr().err
+    assert registry.load("part").resolution == 32
+
+
+def test_names_that_are_taken_or_cannot_be_are_refused(tmp_path: Path) -> None:
+    path = stylegan2_file(tmp_path / "again.pt")
+    imported.bring(path)
+    with pytest.raises(UsageError, match="'again'"):
+        imported.bring(path)
+    imported.bring(path, replace=True)
+    for name in ("stylegan2-tiny", "../x", "A b"):
+        with pytest.raises(UsageError, match=name):
+            imported.bring(path, name)
+
+
+def test_a_damaged_import_is_named(tmp_path: Path) -> None:
+    _, path = imported.bring(stylegan2_file(tmp_path / "again.pt"))
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(WeightsUnavailable, match=r"again\.safetensors"):
+        registry.load("again")
+    with pytest.raises(UsageError, match="again"):
+        registry.load("never")

@@ -1,0 +1,94 @@
+"""What a weight file may hold: tensors and plain containers; anything else is refused before it is run."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vidinv.errors import WeightsUnavailable
+from vidinv.weights.importers import restricted
+
+
+class Hostile:
+    """Runs a command when it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.command = f"touch {mark}"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.system, (self.command,)
+
+
+def test_a_pickle_of_tensors_and_containers_is_read(tmp_path: Path) -> None:
+    held = {
+        "a": torch.arange(6.0).view(2, 3),
+        "b": OrderedDict(c=torch.nn.Parameter(torch.ones(2)), d=[1, 2.5, "x", None, {3}]),
+        "e": np.arange(4, dtype=np.float32),
+    }
+    (tmp_path / "plain.pkl").write_bytes(pickle.dumps(held))
+    read = restricted.load(tmp_path / "plain.pkl")
+    assert torch.equal(read["a"], held["a"]) and torch.equal(read["b"]["c"], held["b"]["c"])
+    assert read["b"]["d"] == held["b"]["d"] and (read["e"] == held["e"]).all()
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_files_of_torch_save_are_read_new_and_old(tmp_path: Path, zipped: bool) -> None:
+    torch.save({"a": torch.ones(3)}, tmp_path / "x.pt", _use_new_zipfile_serialization=zipped)
+    assert torch.equal(restricted.load(tmp_path / "x.pt")["a"], torch.ones(3))
+
+
+@pytest.mark.parametrize("kind", ["pickle", "zip", "legacy", "nested"])
+def test_a_hostile_file_runs_nothing_and_what_it_asks_for_is_named(tmp_path: Path, kind: str) -> None:
+    mark, file = tmp_path / "ran", tmp_path / "hostile.pt"
+    held = {"a": torch.zeros(2), "b": Hostile(mark)}
+    if kind == "pickle":
+        file.write_bytes(pickle.dumps(held))
+    elif kind == "nested":  # a tensor's storage that is itself a hostile file
+        inner = pickle.dumps(Hostile(mark), protocol=2)
+
+        class Storage:
+            def __reduce__(self) -> tuple[object, ...]:
+                return torch.storage._load_from_bytes, (inner,)
+
+        file.write_bytes(pickle.dumps({"a": Storage()}))
+    else:
+        torch.save(held, file, _use_new_zipfile_serialization=kind == "zip")
+    with pytest.raises(WeightsUnavailable, match=r"hostile\.pt") as caught:
+        restricted.load(file)
+    assert not mark.exists()
+    if kind != "nested":
+        assert "posix.system" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["builtins.eval", "builtins.getattr", "torch.load", "torch.hub.load", "numpy.load", "os.system"]
+)
+def test_no_function_can_be_had_by_name(tmp_path: Path, name: str) -> None:
+    module, _, function = name.rpartition(".")
+    (tmp_path / "x.pkl").write_bytes(f"c{module}\n{function}\n.".encode())
+    with pytest.raises(WeightsUnavailable, match=name.replace(".", r"\.")):
+        restricted.load(tmp_path / "x.pkl")
+
+
+@pytest.mark.parametrize("keep", [0, 1, 20, 300, -1, -30])
+@pytest.mark.parametrize("kind", ["pickle", "zip", "legacy"])
+def test_a_file_that_is_cut_off_is_named(tmp_path: Path, kind: str, keep: int) -> None:
+    file = tmp_path / "cut.pt"
+    if kind == "pickle":
+        file.write_bytes(pickle.dumps({"a": torch.zeros(50)}))
+    else:
+        torch.save({"a": torch.zeros(50)}, file, _use_new_zipfile_serialization=kind == "zip")
+    file.write_bytes(file.read_bytes()[:keep])
+    with pytest.raises(WeightsUnavailable, match=r"cut\.pt"):
+        restricted.load(file)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(WeightsUnavailable, match=r"nothing\.pt"):
+        restricted.load(tmp_path / "nothing.pt")

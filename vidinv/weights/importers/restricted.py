@@ -1,0 +1,144 @@
+"""An unpickler that builds tensors, arrays and plain containers, and runs nothing else that a file may ask for.
+
+Networks that were pickled as objects (StyleGAN2-ADA, StyleGAN3) come out as `Pickled`: their attributes, no code.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import re
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vidinv.errors import WeightsUnavailable
+
+ZIP = b"PK\x03\x04"  # how a file of torch.save begins
+LEGACY = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"  # and an old one: torch's magic number, pickled
+
+
+_FOREIGN = re.compile(r"(?:GLOBAL|type|class) ([\w.]+)")  # in torch's refusal of a file
+
+
+class Pickled:
+    """A network that was pickled as an object: `state` is its `__dict__`; the source beside it is not looked at."""
+
+    def __init__(self, meta: dict[str, Any]) -> None:
+        self.state: dict[str, Any] = meta["state"]
+
+    def tensors(self, prefix: str = "") -> dict[str, Tensor]:
+        """Its parameters and buffers, and those of the networks in it, under dotted names."""
+        found = {}
+        for kind in ("_parameters", "_buffers"):
+            own = self.state.get(kind, {}).items()
+            found.update({prefix + name: value for name, value in own if isinstance(value, Tensor)})
+        for name, inner in self.state.get("_modules", {}).items():
+            if isinstance(inner, Pickled):
+                found.update(inner.tensors(f"{prefix}{name}."))
+        return found
+
+
+class _Plain(dict[str, Any]):
+    """A dict that may be given attributes, which are dropped."""
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+
+def _storage(content: bytes) -> Any:
+    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+
+
+def _latin1(text: str, encoding: str) -> bytes:
+    return text.encode(encoding)
+
+
+_RECONSTRUCT = np._core.multiarray._reconstruct  # type: ignore[attr-defined]
+_SCALAR = np._core.multiarray.scalar  # type: ignore[attr-defined]
+_ALLOWED: dict[tuple[str, str], Any] = {
+    ("collections", "OrderedDict"): OrderedDict,
+    ("builtins", "set"): set,
+    ("builtins", "frozenset"): frozenset,
+    ("builtins", "complex"): complex,
+    ("_codecs", "encode"): _latin1,
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+    ("torch", "Size"): torch.Size,
+    ("torch", "device"): torch.device,
+    ("torch.storage", "_load_from_bytes"): _storage,
+    ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
+    ("torch._utils", "_rebuild_parameter"): torch._utils._rebuild_parameter,
+    ("torch_utils.persistence", "_reconstruct_persistent_obj"): Pickled,
+    ("dnnlib.util", "EasyDict"): _Plain,
+    **{(f"numpy.{core}.multiarray", "_reconstruct"): _RECONSTRUCT for core in ("core", "_core")},
+    **{(f"numpy.{core}.multiarray", "scalar"): _SCALAR for core in ("core", "_core")},
+    **{("torch", str(kind).removeprefix("torch.")): kind for kind in (torch.float16, torch.float32, torch.float64)},
+}
+
+
+class _Foreign(Exception):
+    """A name that a pickle asks for and may not have."""
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ALLOWED:
+            raise _Foreign(f"{module}.{name}")
+        return _ALLOWED[module, name]
+
+
+def unpickle(file: BinaryIO, name: str) -> Any:
+    """What a pickle holds. Raises WeightsUnavailable, naming `name`, for one that is cut off or asks for more."""
+    try:
+        return _Unpickler(file).load()
+    except _Foreign as error:
+        raise _forbidden(name, str(error)) from error
+    except Exception as error:  # a damaged pickle can fail anywhere in what it builds
+        raise _unreadable(name, error) from error
+
+
+def load(path: Path) -> Any:
+    """What a file of torch.save, an old or new one, or a pickle holds, on the CPU.
+
+    Raises WeightsUnavailable, naming the file, for what is cut off, is no such file, or asks for anything but tensors
+    and plain containers.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(LEGACY))
+            if not head.startswith((ZIP, LEGACY)):
+                file.seek(0)
+                return unpickle(file, path.name)
+        return _torch_file(path)
+    except OSError as error:
+        raise WeightsUnavailable(
+            f"{path} cannot be read: {error.strerror or error}", remedy="check the path"
+        ) from error
+
+
+def _torch_file(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # as above
+        if found := _FOREIGN.search(str(error)):
+            raise _forbidden(path.name, found[1]) from error
+        raise _unreadable(path.name, error) from error
+
+
+def _forbidden(name: str, what: str) -> WeightsUnavailable:
+    return WeightsUnavailable(
+        f"{name} asks for {what}, which is neither a tensor nor a plain container; nothing of it was run",
+        remedy="save its state dict alone, or distrust it",
+    )
+
+
+def _unreadable(name: str, error: Exception) -> WeightsUnavailable:
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
+    return WeightsUnavailable(f"{name} cannot be read as tensors ({line})", remedy="fetch it again: it may be cut off")
