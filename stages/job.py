@@ -110,6 +110,7 @@ def _run(
     analysis = tracks.empty(sightings)
     if works_on_faces:
         analysis, moves = tracks.link(sightings, config, backend, request.source, moves)
+        analysis = tracks.trusted(analysis, config.trust)
     if codes is not None and codes.known is not None:
         inversion.check_faces(codes.known, inversion.rows(analysis.tracks, config.crop))
     present = frozenset(int(frame) for track in analysis.tracks for frame in track.frames)

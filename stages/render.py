@@ -7,7 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stages import align, blend, decode, edit, encode, graph, inversion, measure, parts, reencode, synthesize
+from stages import (
+    align,
+    blend,
+    decode,
+    edit,
+    encode,
+    fade,
+    graph,
+    inversion,
+    mask,
+    measure,
+    parts,
+    reencode,
+    synthesize,
+)
 from stages import request as requests
 from stages.folder import JobFolder
 from stages.request import Moves, Request, edits_faces
@@ -16,6 +30,8 @@ from vidinv.media import reader
 from vidinv.media.codecs import Wish
 from vidinv.media.probe import VideoInfo
 from vidinv.media.writer import SegmentWriter
+
+PAST = 4  # segments before a frame that can bear on how far it is trusted
 
 
 @dataclass(frozen=True)
@@ -133,8 +149,25 @@ def drawing(job: Prepared, models: parts.Models, mode: str) -> list[tuple[str, g
     witnesses = measure.Witnesses.of(backend, models.parse, [move.edit.name for move in job.moves])
     return [
         ("synthesize", synthesize.build(models.generator, models.proxy, config.crop, reads_inversion)),
-        ("blend", blend.build(models.parse, mode, config.mask)),
+        ("mask", mask.build(models.parse, config.mask)),
+        ("fade", fade.build(job.analysis, config.trust.fade_seconds, _past(job))),
+        ("blend", blend.build(mode)),
         ("measure", measure.build(models.identity, witnesses, config.identity, keep_strips=keeps)),
+    ]
+
+
+def _past(job: Prepared) -> list[fade.Past]:
+    """What the last segments that are finished had of trust in the shot that the next frame goes on with."""
+    records = reencode.Journal(job.folder.path).finished()
+    if not records:
+        return []
+    following = records[-1]["last"] + 1
+    start = max((shot.start for shot in job.analysis.shots if shot.start < following), default=0)
+    return [
+        (row["track"], job.analysis.second(job.analysis.pts[row["frame"]]), row["trust"])
+        for record in records[-PAST:]
+        for row in record["faces"]
+        if "trust" in row and row["frame"] >= start
     ]
 
 

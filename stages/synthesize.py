@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 
 from stages.graph import Stage
-from vidinv.frames import Code, Work
+from vidinv.frames import Code, Layer, Work
 from vidinv.generators.base import Generator
 from vidinv.generators.ops import resize
 from vidinv.generators.proxy import Proxy
@@ -66,6 +66,12 @@ def build(generator: Generator, proxy: Proxy, size: int, reads_inversion: Reads)
             yield replace(work, check=checked, inversion=inverted, layers=tuple(layers), edit=below)
 
     return synthesize
+
+
+def drawn(layer: Layer) -> torch.Tensor:
+    """The picture [N,3,S,S] of a layer that was drawn."""
+    assert layer.picture is not None
+    return layer.picture
 
 
 def source(generator: Generator, proxy: Proxy, size: int) -> str:

@@ -11,11 +11,11 @@ import numpy as np
 from stages.analyse import Sightings
 from stages.parts import Backend, Locate
 from stages.request import Moves
-from vidinv.config import RunConfig
+from vidinv.config import RunConfig, TrustConfig
 from vidinv.editing import plan
 from vidinv.editing.plan import Move
 from vidinv.errors import NoFaceFound, UsageError
-from vidinv.faces import pictures, similarity
+from vidinv.faces import pictures, similarity, trust
 from vidinv.faces.tracker import FrameFaces, Tracker
 from vidinv.frames import Analysis, Array, Track
 
@@ -48,13 +48,21 @@ def link(
     return Analysis(len(seen.pts), seen.pts, seen.time_base, seen.shots, tuple(kept)), plan.assigned(moves, ids)
 
 
+def trusted(analysis: Analysis, settings: TrustConfig) -> Analysis:
+    """The analysis with how far each face may be edited, by how well it is seen."""
+    tracks = tuple(replace(track, trust=trust.seen(track, settings)) for track in analysis.tracks)
+    return replace(analysis, tracks=tracks)
+
+
 def edited(analysis: Analysis, moves: Moves, source: Path) -> Analysis:
-    """The analysis with the frames of each track on which some move is present; NoFaceFound where there is none."""
+    """The analysis with the frames of each track on which some move may show; NoFaceFound where there is none."""
     seconds = [analysis.second(pts) for pts in analysis.pts]
     tracks = [plan.edited(track, moves, seconds) for track in analysis.tracks]
     kept = tuple(track for track in tracks if len(track.frames))
     if not kept:
-        raise NoFaceFound(f"nobody is seen in {source.name} while an edit lasts", remedy="give other times or persons")
+        raise NoFaceFound(
+            f"nobody is seen well enough in {source.name} while an edit lasts", remedy="give other times or persons"
+        )
     return replace(analysis, tracks=kept)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from stages.request import Moves
 from vidinv.editing import plan
-from vidinv.faces import geometry, similarity
+from vidinv.faces import trust
 from vidinv.faces.meter import UNITS
 from vidinv.frames import Analysis, Track
 from vidinv.report import flags, gate, identity, sidecar
@@ -50,12 +50,7 @@ def verdict(
 def turned(rows: list[dict[str, Any]], tracks: Sequence[Track]) -> list[dict[str, Any]]:
     """The rows with `head_yaw`, in degrees, by the landmarks of the analysis; positive to the picture's right."""
     place = {(int(frame), track.id): (track, k) for track in tracks for k, frame in enumerate(track.frames)}
-    found = []
-    for row in rows:
-        track, k = place[row["frame"], row["track"]]
-        upright = similarity.apply(similarity.invert(track.to_frame[k]), track.landmarks[k].astype(float))
-        found.append({**row, "head_yaw": geometry.head_pose(upright, track.crop, track.crop)[0]})
-    return found
+    return [{**row, "head_yaw": trust.head_yaw(*place[row["frame"], row["track"]])} for row in rows]
 
 
 def effect(moves: Moves, k: int, rows: Sequence[dict[str, Any]], analysis: Analysis) -> dict[str, Any] | None:

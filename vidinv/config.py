@@ -52,6 +52,17 @@ class MaskConfig:
 
 
 @dataclass(frozen=True)
+class TrustConfig:
+    """Faces that are seen too badly to be edited: between the two values of a pair the edit fades."""
+
+    yaw_good: float = 45.0  # degrees up to which a turned head is edited wholly
+    yaw_bad: float = 65.0  # and from which it is left alone
+    side_good: float = 32.0  # pixels of the frame, side of the face's crop from which it is edited wholly
+    side_bad: float = 24.0  # and up to which it is left alone
+    fade_seconds: float = 0.2  # what going and coming takes, for a poor inversion too
+
+
+@dataclass(frozen=True)
 class Effort:
     """Refinement steps of one frame: `latent` on w+ alone, then `feature` on F.
 
@@ -135,6 +146,7 @@ class RunConfig:
     preview_seconds: float = 4.0  # length written for --at
     smooth: SmoothConfig = field(default_factory=SmoothConfig)
     mask: MaskConfig = field(default_factory=MaskConfig)
+    trust: TrustConfig = field(default_factory=TrustConfig)
     identity: IdentityConfig = field(default_factory=IdentityConfig)
     refine: RefineConfig = field(default_factory=RefineConfig)
     tuning: TuneConfig = field(default_factory=TuneConfig)
@@ -284,6 +296,12 @@ def _check(config: RunConfig) -> None:
         if getattr(config, name) < 1:
             raise UsageError(f"{name} must be at least 1, got {getattr(config, name)}", remedy=f"set {name}=1 or more")
     _check_tuning(config.tuning)
+    trust = config.trust
+    if not (trust.yaw_good < trust.yaw_bad and trust.side_bad < trust.side_good and trust.fade_seconds > 0):
+        raise UsageError(
+            "trust needs yaw_good below yaw_bad, side_bad below side_good and fade_seconds above 0",
+            remedy="leave them at their defaults",
+        )
     if config.mask.parse_every < 1 or config.segment_seconds <= 0:
         raise UsageError("mask.parse_every and segment_seconds must be positive", remedy="leave them at their defaults")
 

@@ -201,6 +201,7 @@ class Track:
     embedding: Array
     crop: int = 1024
     score: float = 0.0
+    trust: Array | None = None  # [T] in [0,1]: how far an edit may show by how well the face is seen; None: wholly
 
 
 @dataclass(frozen=True)

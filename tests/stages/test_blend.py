@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from stages import tiny
-from stages.blend import fill_holes, layered, mask_of
+from stages.blend import layered
+from stages.mask import fill_holes, in_front, mask_of
 from vidinv.config import MaskConfig
 from vidinv.faces import regions
+from vidinv.faces.parser import CLASSES
 
 
 def test_a_hole_inside_the_face_is_filled_and_nothing_far_outside_is() -> None:
@@ -20,6 +22,23 @@ def test_a_hole_inside_the_face_is_filled_and_nothing_far_outside_is() -> None:
     filled = fill_holes(holed)
     assert filled[face].all()
     assert not filled[(x / 35) ** 2 + (y / 45) ** 2 > 1].any()
+
+
+def test_what_lies_before_the_face_stays_there() -> None:
+    labels = tiny.parse(torch.zeros(1, 3, 8, 8), 128)[0]
+    hand = np.zeros((128, 128), bool)
+    hand[70:90, :80] = True  # from the left, over the mouth
+    covered = np.where(hand, CLASSES.index("background"), labels).astype(np.uint8)
+    mask = mask_of(covered, labels, "face", 128, SETTINGS)
+    open_mask = mask_of(labels, labels, "face", 128, SETTINGS)
+    assert open_mask.alpha[80, 60] > 0.99 and mask.alpha[77:83, 30:70].max() < 0.05
+    assert mask.alpha[60, 64] > 0.99  # the nose above it
+
+
+def test_a_small_hole_of_the_parser_is_not_in_front() -> None:
+    labels = tiny.parse(torch.zeros(1, 3, 8, 8), 128)[0]
+    labels[62:66, 60:64] = CLASSES.index("background")
+    assert not in_front(labels).any()
 
 
 def test_no_face_stays_no_face() -> None:

@@ -113,6 +113,14 @@ def presence(moves: Iterable[Move], second: float, person: int) -> float:
 
 
 def edited(track: Track, moves: Sequence[Move], seconds: Sequence[float]) -> Track:
-    """`track` on the frames where some move is present, of a clip whose frames lie at `seconds`."""
+    """`track` on the frames where some move is present and may show, of a clip whose frames lie at `seconds`."""
     rows = np.array([presence(moves, seconds[int(frame)], track.id) > 0 for frame in track.frames], bool)
-    return replace(track, frames=track.frames[rows], to_frame=track.to_frame[rows], landmarks=track.landmarks[rows])
+    if track.trust is not None:
+        rows &= track.trust > 0
+    return replace(
+        track,
+        frames=track.frames[rows],
+        to_frame=track.to_frame[rows],
+        landmarks=track.landmarks[rows],
+        trust=None if track.trust is None else track.trust[rows],
+    )

@@ -22,6 +22,11 @@ REGIONS: dict[str, tuple[int, ...]] = {
 GROW = 0.05  # of the crop's side: how far around a part its edit may reach
 
 
+def labels(*names: str) -> tuple[int, ...]:
+    """The parser's numbers of its classes `names`."""
+    return tuple(CLASSES.index(name) for name in names)
+
+
 def is_local(name: str) -> bool:
     """Whether a region is a part of the face."""
     return name not in WHOLE

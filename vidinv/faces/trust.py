@@ -1,0 +1,42 @@
+"""How far a face may be edited at all, by what the analysis saw of it; and fading, so that nothing springs."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vidinv.config import TrustConfig
+from vidinv.faces import geometry, similarity
+from vidinv.frames import Array, Track
+
+
+def head_yaw(track: Track, k: int) -> float:
+    """The head's yaw in degrees on the track's k-th frame, by its landmarks; positive to the picture's right."""
+    upright = similarity.apply(similarity.invert(track.to_frame[k]), track.landmarks[k].astype(float))
+    return geometry.head_pose(upright, track.crop, track.crop)[0]
+
+
+def seen(track: Track, settings: TrustConfig) -> Array:
+    """[T] in [0,1]: 1 for a face that is seen well, 0 for a profile or a tiny one."""
+    turned = np.abs([head_yaw(track, k) for k in range(len(track.frames))])
+    side = track.crop * np.sqrt(np.abs(np.linalg.det(track.to_frame[:, :, :2])))
+    frontal = (settings.yaw_bad - turned) / (settings.yaw_bad - settings.yaw_good)
+    large = (side - settings.side_bad) / (settings.side_good - settings.side_bad)
+    return np.minimum(_ramp(frontal), _ramp(large))
+
+
+def faded(seconds: Array, values: Array, over: float) -> Array:
+    """The largest curve [T] below `values` [T] in [0,1] that takes `over` seconds from 0 to 1: it goes before it must.
+
+    `seconds` [T] ascend.
+    """
+    found = np.array(values, np.float64)
+    step = np.diff(seconds) / over
+    for k in range(1, len(found)):
+        found[k] = min(found[k], found[k - 1] + step[k - 1])
+    for k in range(len(found) - 2, -1, -1):
+        found[k] = min(found[k], found[k + 1] + step[k])
+    return found
+
+
+def _ramp(x: Array) -> Array:
+    return np.clip(np.asarray(x, np.float64), 0, 1)
