@@ -197,10 +197,11 @@ def test_a_scorer_beside_the_user_is_found_by_the_console_script(tmp_path: Path)
 
 
 def test_style_channels_are_learned_shown_and_edit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    learn = ["--attribute", "redness", *SCORER, "--style", "--channels", "3", "--samples", "60", "--trials", "2"]
+    learn = ["--attribute", "age", "--as", "redness", "--style", "--channels", "3", "--samples", "60", "--trials", "2"]
     assert main([*LEARN, *learn]) == 0
     made = directions.load("redness", tiny.SPACE)
-    assert made.kind == "style" and 1 <= len(made.channels) <= 3 and made.calibration["score"] > 0
+    assert made.kind == "style" and 1 <= len(made.channels) <= 3 and made.calibration["years"] > 0
+    assert made.name == "redness"
     strip = tmp_path / "redness.png"
     assert main(["directions", "show", "redness", "-o", str(strip), "--people", "1", "--backend", "tiny"]) == 0
     drawn = photo.read(strip).rgb.astype(int)

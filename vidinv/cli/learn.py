@@ -30,6 +30,9 @@ FEWEST = 10  # faces with a score
 
 def learn(
     attribute: Annotated[str, typer.Option("--attribute", metavar="NAME", help="What the direction raises.")],
+    name: Annotated[
+        str | None, typer.Option("--as", metavar="NAME", help="What to call it; as the attribute if not given.")
+    ] = None,
     scorer: Annotated[
         str | None,
         typer.Option(metavar="MODULE:FUNCTION", help="Your own: pictures [N,3,S,S] in [-1,1] -> N numbers."),
@@ -86,7 +89,7 @@ def learn(
         raise UsageError("--rows and --free-of are of w, not of --style", remedy=remedy)
     if channels is not None and not style:
         raise UsageError("--channels is of --style", remedy="give both, or neither")
-    path = directions.place(attribute, chosen.space, common.out, overwrite=common.overwrite)
+    path = directions.place(name or attribute, chosen.space, common.out, overwrite=common.overwrite)
     wanted = lesson.Lesson(
         attribute,
         (unit if own else None) or UNITS.get(attribute, "score"),
@@ -116,7 +119,8 @@ def learn(
             direction, how = lesson.learned(wanted, {}, found.readings, studio, fresh), method
         _check_rises(direction)
         told = f"{found.told}, {how}" + "".join(f", scored by {by}" for by in (scorer, scores and scores.name) if by)
-        directions.save(replace(direction, origin=told, licence=options.LICENCE), path)
+        direction = replace(direction, name=name or attribute, origin=told, licence=options.LICENCE)
+        directions.save(direction, path)
         shown.say(f"made {path}: {_told(direction)}")
 
 
