@@ -4,7 +4,8 @@ python scripts/generator_speed.py stylegan2-1024 [--repeats 5] [--json -]
 
 Every convolution of one synthesis (batch 1, random weights) is recorded with its operands, laid out in memory as suits
 it best. The synthesis and a sweep of all its convolutions are then timed in turn, so that both meet the same load of
-the machine; the shortest of each count. The threads are torch's (OMP_NUM_THREADS).
+the machine; the shortest of each count. The threads are torch's (OMP_NUM_THREADS); OMP_WAIT_POLICY=PASSIVE and
+KMP_BLOCKTIME=0 keep waiting threads out of the processors' time.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +49,20 @@ class Recorder(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def seconds(call: Callable[[], Any]) -> float:
-    """How long the second of two calls takes."""
+@dataclass(frozen=True)
+class Cost:
+    """Seconds on the clock, and of all processors together: the second is what a busy machine does not change much."""
+
+    wall: float
+    cpu: float
+
+
+def cost(call: Callable[[], Any]) -> Cost:
+    """What the second of two calls takes."""
     call()
-    begin = time.perf_counter()
+    wall, cpu = time.perf_counter(), time.process_time()
     call()
-    return time.perf_counter() - begin
+    return Cost(time.perf_counter() - wall, time.process_time() - cpu)
 
 
 def laid_out(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -62,7 +72,7 @@ def laid_out(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
         (x.contiguous(memory_format=layout), weight.contiguous(memory_format=layout), *rest)
         for layout in (torch.contiguous_format, torch.channels_last)
     ]
-    return min(both, key=lambda each: seconds(lambda: convolve(*each)))
+    return min(both, key=lambda each: cost(lambda: convolve(*each)).cpu)
 
 
 @torch.no_grad()
@@ -75,20 +85,24 @@ def measure(name: str, repeats: int) -> dict[str, Any]:
     calls = [laid_out(call) for call in recorder.calls]
     whole, sweeps = [], []
     for _ in range(repeats):
-        whole.append(seconds(lambda: network.synthesize(ws)))
-        sweeps.append([seconds(lambda call=call: convolve(*call)) for call in calls])  # type: ignore[misc]
-    shortest = min(sweeps, key=sum)
-    filters = sum(s for s, call in zip(shortest, calls, strict=True) if call[8] > 1)
-    return {
+        whole.append(cost(lambda: network.synthesize(ws)))
+        sweeps.append([cost(lambda call=call: convolve(*call)) for call in calls])  # type: ignore[misc]
+    figures: dict[str, Any] = {
         "generator": name,
         "parameters": sum(p.numel() for p in network.parameters()),
         "threads": torch.get_num_threads(),
-        "synthesis_ms": round(min(whole) * 1e3, 1),
-        "convolutions_ms": round(sum(shortest) * 1e3, 1),
-        "filters_ms": round(filters * 1e3, 1),
-        "ratio_to_convolutions": round(min(whole) / sum(shortest), 3),
-        "ratios": [round(w / sum(sweep), 3) for w, sweep in zip(whole, sweeps, strict=True)],
     }
+    for kind in ("wall", "cpu"):
+        one = min(getattr(each, kind) for each in whole)
+        shortest = min(([getattr(each, kind) for each in sweep] for sweep in sweeps), key=sum)
+        filters = sum(s for s, call in zip(shortest, calls, strict=True) if call[8] > 1)
+        figures[kind] = {
+            "synthesis_ms": round(one * 1e3, 1),
+            "convolutions_ms": round(sum(shortest) * 1e3, 1),
+            "filters_ms": round(filters * 1e3, 1),
+            "ratio_to_convolutions": round(one / sum(shortest), 3),
+        }
+    return figures
 
 
 def main() -> None:
@@ -104,9 +118,8 @@ def main() -> None:
     if args.json:
         Path(args.json).write_text(json.dumps(figures, indent=1) + "\n")
     print(f"{figures['generator']}: {figures['parameters']:,} parameters, {figures['threads']} threads")
-    filters = f"of which filters {figures['filters_ms']} ms"
-    print(f"synthesis {figures['synthesis_ms']} ms, its convolutions {figures['convolutions_ms']} ms ({filters})")
-    print(f"ratio {figures['ratio_to_convolutions']}, by repeats {figures['ratios']}")
+    for kind in ("wall", "cpu"):
+        print(f"{kind}: {', '.join(f'{key} {value}' for key, value in figures[kind].items())}")
 
 
 if __name__ == "__main__":
