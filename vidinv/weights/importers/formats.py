@@ -50,8 +50,12 @@ def most_common(values: Iterable[int], what: str) -> int:
     """The value that most of several tensors agree on, so that a single wrong one is found out, not believed."""
     counted = Counter(values).most_common(1)
     if not counted:
-        raise WeightsUnavailable(f"the file does not say its {what}", remedy="its keys are incomplete")
+        raise _untold(what)
     return counted[0][0]
+
+
+def _untold(what: str) -> WeightsUnavailable:
+    return WeightsUnavailable(f"the file does not say its {what}", remedy="its keys are incomplete")
 
 
 def _sizes(state: State, pattern: str, axis: int) -> list[int]:
@@ -65,7 +69,11 @@ def _numbers(state: State, pattern: str) -> list[int]:
 
 
 def _last(state: State, pattern: str, what: str) -> int:
-    return most_common(sorted(_numbers(state, pattern))[-1:], what)
+    """The largest of these numbers."""
+    numbers = _numbers(state, pattern)
+    if not numbers:
+        raise _untold(what)
+    return max(numbers)
 
 
 def _rosinality_settings(state: State) -> dict[str, Any]:
