@@ -15,7 +15,7 @@ from stages.reencode import Journal
 from stages.render import Prepared
 from stages.request import Request
 from vidinv.editing.plan import Move
-from vidinv.media import codecs, pictures, reader, remux, sequence
+from vidinv.media import codecs, reader, remux, sequence, stills
 from vidinv.report import sidecar
 from vidinv.weights import catalog
 
@@ -26,10 +26,10 @@ def finish(job: Prepared, frames: int, timing: dict[str, Any], warnings: list[st
     """Assemble the output (and the preview) and write `<output>.json`, with the `warnings` so far; returns it."""
     request = job.request
     records = Journal(job.folder.path).finished()
-    warnings = [*warnings, *_losses(job), *(_gap(*gap) for record in records for gap in record["gaps"])]
+    warnings = [*warnings, *_losses(job), *_gaps(records)]
     if request.at is None:
         segments = _files(job, records, "segment-")
-        join = pictures.assemble if sequence.is_folder(request.output) else remux.assemble
+        join = stills.assemble if sequence.is_folder(request.output) else remux.assemble
         warnings = warnings + join(segments, request.source, request.output, metadata=made_by(job))
     if request.preview:
         files = _files(job, records, "preview-")
@@ -93,8 +93,16 @@ def _losses(job: Prepared) -> list[str]:
     return found
 
 
-def _gap(begin: float, end: float) -> str:
-    return f"damaged from {begin:.3f} to {end:.3f} s: what decodes there was passed on, what does not is missing"
+def _gaps(records: list[dict[str, Any]]) -> list[str]:
+    """The damaged places of the source, those that touch as one."""
+    joined: list[list[float]] = []
+    for begin, end in (gap for record in records for gap in record["gaps"]):
+        if joined and begin <= joined[-1][1]:
+            joined[-1][1] = end
+        else:
+            joined.append([begin, end])
+    said = "what decodes there was passed on, what does not is missing"
+    return [f"damaged from {begin:.3f} to {end:.3f} s: {said}" for begin, end in joined]
 
 
 def _files(job: Prepared, records: list[dict[str, Any]], kind: str) -> list[Path]:

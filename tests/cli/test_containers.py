@@ -162,6 +162,25 @@ def test_damage_in_the_middle_is_passed_over_and_listed(tmp_path: Path, suffix: 
     assert report_of(output)["faces"] == len(times) >= 25 and end - begin < 0.7
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm", ".avi"])
+@pytest.mark.parametrize("seed", range(3))
+def test_bytes_that_went_bad_cost_no_more_than_ffprobe_loses(tmp_path: Path, suffix: str, seed: int) -> None:
+    codec, pix_fmt = INTRA[suffix]
+    source = make_clip(tmp_path / f"in{suffix}", frames=50, codec=codec, pix_fmt=pix_fmt, bframes=0)
+    random, data = np.random.default_rng(seed), bytearray(source.read_bytes())
+    begin = len(data) * 4 // 10
+    data[begin : begin + len(data) // 20] = random.bytes(len(data) // 20)
+    source.write_bytes(data)
+    output = edited(source, tmp_path / "out.mkv")
+    assert len(witness.frame_times(output)) >= len(witness.frame_times(source)) - 1
+    said = any(line.startswith("damaged from") for line in report_of(output)["warnings"])
+    assert said or suffix in (".mkv", ".webm")  # FFmpeg finds its way again in Matroska without a word
+
+
+MJPEG = ("mjpeg", "yuvj420p")
+INTRA = {".mp4": MJPEG, ".mov": MJPEG, ".mkv": MJPEG, ".webm": ("libvpx-vp9", "yuv420p"), ".avi": MJPEG}
+
+
 def test_a_clip_with_nothing_whole_exits_3(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "in.avi", frames=10, codec="mjpeg", pix_fmt="yuvj420p", audio=False)
     data = bytearray(source.read_bytes())

@@ -114,7 +114,7 @@ def test_range_and_colour_are_tagged_as_they_were(tmp_path: Path, colour: str, f
     assert looks(output)["color_range"] == ("pc" if full_range else "tv")
 
 
-@pytest.mark.parametrize("colour", ["bt601", "bt709", "bt2020"])
+@pytest.mark.parametrize("colour", ["bt601", "bt709", "bt2020", "smpte240m"])
 @pytest.mark.parametrize("codec,suffix", [("h264", ".mkv"), ("hevc", ".mov"), ("av1", ".mp4"), ("vp9", ".mkv")])
 def test_every_codec_says_the_colour(tmp_path: Path, colour: str, codec: str, suffix: str) -> None:
     source = make_clip(tmp_path / "in.mp4", frames=3, colour=colour)
@@ -123,9 +123,9 @@ def test_every_codec_says_the_colour(tmp_path: Path, colour: str, codec: str, su
 
 
 def test_the_face_has_the_same_colours_whatever_the_matrix(tmp_path: Path) -> None:
-    """The same RGB picture as BT.601, 709 and 2020 gives the same face: the conversions are true."""
+    """The same RGB picture as BT.601, 709, 2020 and SMPTE 240M gives the same face: the conversions are true."""
     found = []
-    for colour in ("bt601", "bt709", "bt2020"):
+    for colour in ("bt601", "bt709", "bt2020", "smpte240m"):
         for full_range in (False, True):
             source = make_clip(
                 tmp_path / f"{colour}{full_range}.mkv",
@@ -139,6 +139,15 @@ def test_the_face_has_the_same_colours_whatever_the_matrix(tmp_path: Path) -> No
             batch = next(iter(frames(source)))
             found.append(to_rgb(batch.native[0], batch.colour))
     assert max(np.abs(each - found[0]).max() for each in found) < 4 / 255
+
+
+@pytest.mark.parametrize("colour,name", [("ycgco", "YCgCo"), ("ictcp", "ICtCp")])
+def test_samples_that_are_no_weighted_rgb_are_refused(
+    tmp_path: Path, colour: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = make_clip(tmp_path / "in.mp4", frames=2, colour=colour)
+    assert main(["run", str(source), "--edit", "age+2", *TINY]) == 3
+    assert name in (said := capsys.readouterr().err) and said.count("\n") == 1 and "in.mp4" in said
 
 
 @pytest.mark.parametrize(
