@@ -6,6 +6,7 @@ CORE = [
     "av>=17,<19",
     "defusedxml>=0.7",
     "httpx2>=2,<3",
+    "jinja2>=3.1",
     "kornia>=0.8",
     "lightning-fabric>=2.5",
     "numba>=0.61",
@@ -15,6 +16,7 @@ CORE = [
     "opencv-python-headless>=4.10",
     "packaging>=24",
     "pillow>=10.1",
+    "plotly>=6",
     "pyyaml>=6",
     "rich>=13",
     "safetensors>=0.4",
@@ -27,12 +29,14 @@ CORE = [
 ]
 DEV = [
     "hypothesis>=6.100",
+    "jsonschema>=4.20",
     "matplotlib>=3.9",
     "mypy>=1.14",
     "onnxruntime>=1.20",
     "openvino>=2025.0",
     "pytest>=8",
     "ruff>=0.9",
+    "websockets>=15",
 ]
 
 setup(

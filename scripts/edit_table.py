@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,6 @@ from vidinv import api
 from vidinv import config as configs
 from vidinv.cli.main import tune_process
 from vidinv.editing import directions, feature_edit, grammar
-from vidinv.editing.directions import Direction
 from vidinv.faces import detector, landmarks, pictures
 from vidinv.faces.meter import load_meter
 from vidinv.frames import Code
@@ -35,12 +33,6 @@ from vidinv.generators.ops import resize
 from vidinv.media.picture import write as write_picture
 
 SIZE = 512
-
-
-def control(like: Direction) -> Direction:
-    """A random unit vector with the deviation and rows of `like`."""
-    vector = torch.randn(like.vector.shape, generator=torch.Generator().manual_seed(5))
-    return replace(like, name="random", vector=vector / vector.norm())
 
 
 def faces(args: argparse.Namespace, models: Models) -> Iterator[tuple[Path, Tensor, Code]]:
@@ -71,7 +63,7 @@ def main() -> None:
     models, meter = api.load(device="cpu"), load_meter()
     wanted = [grammar.parse(text) for text in args.edits]
     moves = [(directions.load(edit.name, models.generator.space), edit.strength) for edit in wanted]
-    moves.append((control(moves[0][0]), 2.0))
+    moves.append((directions.random(moves[0][0], seed=5), 2.0))
     names = ["source", "inversion", *args.edits, "random+2"]
     found: dict[str, list[dict[str, Any]]] = {}
     sheet = []

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from rich.progress import Progress, track
 from safetensors import safe_open
@@ -23,9 +24,12 @@ from stages import parts, strip
 from vidinv.editing import directions, gradients, learn, lesson
 from vidinv.editing.directions import Direction
 from vidinv.editing.lesson import Lesson, Readings, Studio
+from vidinv.faces import geometry
 from vidinv.faces.attributes import load_age_gender
 from vidinv.faces.embedder import load_arcface
-from vidinv.faces.meter import UNITS
+from vidinv.faces.landmarks import load_landmarks
+from vidinv.faces.meter import FACE_BOX, UNITS
+from vidinv.generators import proxy as proxies
 from vidinv.generators.base import Generator
 from vidinv.media import photo
 
@@ -39,13 +43,13 @@ def made(name: str, method: str, *free_of: str, rows: tuple[int, int] | None = N
 LESSONS = {
     entry.name: entry
     for entry in (
-        made("age", "ridge", "gender", "yaw", rows=(0, 12)),  # its normal is the mean gradient: see `age`
+        made("age", "ridge", "gender", "yaw", rows=(0, 12)),  # as those of BENT, along its scorer's mean gradient
         made("smile", "boundary", "gender", "yaw", "age", rows=(2, 8)),
         made("gender", "boundary", "yaw", "smile", "age", rows=(0, 16)),
         made("yaw", "ridge", rows=(0, 4)),
         made("pitch", "ridge", "yaw", "smile", "mouth_open"),
         made("eyeglasses", "difference", "gender", "smile", "yaw", "age", rows=(0, 8)),
-        made("mouth_open", "ridge", *STILL, "smile"),
+        made("mouth_open", "ridge", *STILL, "smile", rows=(0, 8)),
         made("eyes_open", "ridge", *STILL, "smile", "eyeglasses"),
         made("chubby", "boundary", *STILL, "smile", "mouth_open"),
         made("bangs", "boundary", *STILL, "smile", region="head"),
@@ -53,25 +57,43 @@ LESSONS = {
         made("hair_lightness", "ridge", *STILL, region="hair"),
     )
 }
+# Learned from gradients: how far each is kept from ways that ArcFace does not feel (the weight of `learn.preserving`).
+BENT = {"age": 1.0, "mouth_open": 10.0}
 LICENCE = "Apache-2.0 (vector); labels by networks with non-commercial terms, generator's teacher non-commercial"
 
 
-def age(readings: Readings, felt: dict[str, Tensor], generator: Generator) -> Direction:
-    """Along the mean gradient of the age network, bent to where ArcFace changes least (`learn.preserving`)."""
-    others = lesson.others(LESSONS["age"], LESSONS, readings)
-    normal = learn.condition(learn.mean_gradient(felt["score"]), others)
-    vector = learn.condition(learn.preserving(normal, felt["identity"]), others)
+def bent(name: str, readings: Readings, score: Tensor, identity: Tensor, generator: Generator) -> Direction:
+    """Along the mean of gradients `score` [N,D], bent to where ArcFace changes little (`learn.preserving`)."""
+    entry = LESSONS[name]
+    others = lesson.others(entry, LESSONS, readings)
+    normal = learn.condition(learn.mean_gradient(score), others)
+    vector = learn.condition(learn.preserving(normal, identity, BENT[name]), others)
     spread = generator.sample(10_000, seed=13)
-    origin = f"gradients of age and ArcFace on {len(felt['score'])} samples of {generator.name}"
-    return Direction("age", vector, learn.deviation(vector, spread, normal), (0, 12), generator.space, origin=origin)
+    origin = f"gradients of {name} and ArcFace on {len(score)} and {len(identity)} samples of {generator.name}"
+    rows = entry.rows or (0, generator.num_ws)
+    return Direction(name, vector, learn.deviation(vector, spread, normal), rows, generator.space, origin=origin)
 
 
 def age_gradients(count: int, generator: Generator) -> dict[str, Tensor]:
     """`score` and `identity` [N,D] of fresh samples: what age and ArcFace feel of w."""
     ages, arcface = load_age_gender().requires_grad_(False), load_arcface().requires_grad_(False)
-    rows = track(lesson.samples(generator, count, seed=21), description="gradients")
+    rows = track(lesson.samples(generator, count, seed=21), description="gradients of age")
     found = gradients.measure(generator, rows, lambda image: ages(image)[0], arcface.embed, seed=3)
     return {"score": found.score, "identity": found.identity}
+
+
+def mouth_gradients(count: int, generator: Generator) -> dict[str, Tensor]:
+    """`score` [N,D] of fresh samples as the proxy head draws them: what the gap between the lips feels of w."""
+    points, paint = load_landmarks(), proxies.load(generator, 256)
+    rows = LESSONS["mouth_open"].rows
+    assert rows is not None
+
+    def gap(image: Tensor) -> Tensor:
+        return geometry.opening(points.of_crops(image, np.array(FACE_BOX) * image.shape[-1]))
+
+    drawn = track(lesson.samples(generator, count, seed=21), description="gradients of mouth_open")
+    ws = (generator.broadcast(w[None])[0] for w in drawn)
+    return {"score": gradients.along_rows(paint, ws, gap, rows)}
 
 
 def measured(count: int, studio: Studio) -> dict[str, Tensor]:
@@ -97,10 +119,14 @@ def stored(path: Path, made: str, make: Callable[[], dict[str, Tensor]]) -> dict
     return load_file(path)
 
 
-def felt(args: argparse.Namespace, generator: Generator) -> dict[str, Tensor]:
-    """The gradients of age and ArcFace, from the work folder or taken now."""
+def felt(args: argparse.Namespace, name: str, generator: Generator) -> tuple[Tensor, Tensor]:
+    """Gradients [N,D] of one of BENT and of ArcFace, from the work folder or taken now."""
     count = args.gradients
-    return stored(args.work / "age-gradients.safetensors", f"{count} samples", lambda: age_gradients(count, generator))
+    kept = stored(args.work / "age-gradients.safetensors", f"{count} samples", lambda: age_gradients(count, generator))
+    if name == "age":
+        return kept["score"], kept["identity"]
+    path = args.work / "mouth-gradients.safetensors"
+    return stored(path, f"{count} samples", lambda: mouth_gradients(count, generator))["score"], kept["identity"]
 
 
 def table(page: Path, models: parts.Models, space: str) -> None:
@@ -137,7 +163,7 @@ def table(page: Path, models: parts.Models, space: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--samples", type=int, default=2800)
-    parser.add_argument("--gradients", type=int, default=600, help="samples that the gradients of age are taken on")
+    parser.add_argument("--gradients", type=int, default=600, help="samples that gradients are taken on")
     parser.add_argument(
         "--calibration", type=int, default=16, help="fresh samples that rows and calibration are taken on"
     )
@@ -148,18 +174,19 @@ def main() -> None:
     parser.add_argument("--table", type=Path, metavar="PAGE", help="write the table and the strips as well")
     args = parser.parse_args()
     backend = parts.choose("default")
-    studio = parts.studio(backend, "cpu")
+    models = backend.models("cpu", "")
+    studio = parts.studio(backend, models)
     generator = studio.generator
     read = stored(args.work / "readings.safetensors", f"{args.samples} samples", lambda: measured(args.samples, studio))
     readings = Readings(read["w"], dict(zip(UNITS, read["scores"].T, strict=True)))
     fresh = lesson.samples(generator, args.calibration, seed=12)
     for name in args.only or LESSONS:
         entry = LESSONS[name]
-        if args.again or name == "age":
+        if args.again or name in BENT:
             direction = (
                 directions.load(name, generator.space)
                 if args.again
-                else age(readings, felt(args, generator), generator)
+                else bent(name, readings, *felt(args, name, generator), generator)
             )
             done = lesson.calibrate(direction, entry.unit, studio, fresh, lesson.spreads_of(readings))
         else:
@@ -168,7 +195,7 @@ def main() -> None:
         leak = sorted(done.leak.items(), key=lambda item: -abs(item[1]))[:4]
         print(directions.write(done, args.out).name, done.layers, done.calibration, done.kept, leak, flush=True)
     if args.table is not None:
-        table(args.table, backend.models("cpu", ""), generator.space)
+        table(args.table, models, generator.space)
 
 
 if __name__ == "__main__":

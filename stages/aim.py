@@ -14,7 +14,7 @@ from torch import Tensor
 
 from stages import align, blend, inversion, parts, synthesize
 from stages import edit as edits
-from stages.parts import Backend, Models
+from stages.parts import Models
 from vidinv.config import MaskConfig, RunConfig
 from vidinv.editing import plan, target
 from vidinv.editing.lesson import Measure
@@ -38,11 +38,6 @@ class Sample:
 def is_due(moves: Iterable[Move]) -> bool:
     """Whether some move names a value whose strength is not known."""
     return any(move.edit.target is not None for move in moves)
-
-
-def needs(backend: Backend, moves: Iterable[Move]) -> tuple[str, ...]:
-    """The parts of a job's networks, with those that measure where a value is sought."""
-    return backend.needs + (backend.measuring if is_due(moves) else ())
 
 
 @dataclass(frozen=True)

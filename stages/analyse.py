@@ -73,7 +73,7 @@ def analyse(
             if locate is not None and inside:
                 known = None if last is None or index % config.detect_every == 0 else _boxes(last.landmarks)
                 last = found = locate(_as_shown(_bytes(native, batch), batch.display), rotation, known)
-            shards.add(index, pts, batch.time_base, cut or index == 0, found, _to_coded(batch.display, native.width))
+            shards.add(index, pts, batch.time_base, cut or index == 0, found, to_coded(batch.display, native.width))
             done(1)
     shards.flush()
     return shards.load()
@@ -107,7 +107,7 @@ def _as_shown(rgb: Array, display: Display) -> Array:
     return np.ascontiguousarray(rgb[:, ::-1]) if display.is_mirrored else rgb
 
 
-def _to_coded(display: Display, width: int) -> Array:
+def to_coded(display: Display, width: int) -> Array:
     """[2,3] from pixel centres of the picture that `_as_shown` makes to those of the coded one, `width` wide."""
     shown = round(width * display.pixel_aspect)
     step = width / shown

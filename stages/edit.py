@@ -57,11 +57,14 @@ def layers(
     for name in sorted({plan.region(move) for move in moves}, key=regions.order):
         mine = [move for move in moves if plan.region(move) == name]
         offset = plan.offsets(mine, seconds, persons, code.ws.shape[1])
+        styles = plan.style_offsets(mine, seconds, persons)
         where = None
-        if code.feature is not None and regions.is_local(name) and offset.any():
+        moves_f = code.feature is not None and (bool(offset.any()) or (styles is not None and bool(styles.any())))
+        if moves_f and regions.is_local(name):
             labels = parse(images, PARSED) if labels is None else labels
+            assert code.feature is not None
             where = _cells(labels, name, code.feature.shape[-1])
-        code = feature_edit.shift(generator, code, offset, where)
+        code = feature_edit.shift(generator, code, offset, where, styles)
         found.append(Layer(name, code, tuple(plan.presence(mine, *each) for each in when)))
     return tuple(found)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from stages.parts import Backend, Models
+from stages.parts import Backend, Locate, Models
 from vidinv.config import RunConfig
 from vidinv.errors import InputUnreadable, NoFaceFound
 from vidinv.faces import alignment, pictures
@@ -31,17 +31,28 @@ def codes(paths: Sequence[Path], backend: Backend, models: Models) -> Tensor:
 
     Raises InputUnreadable for what is no picture, NoFaceFound for one without a face.
     """
-    locate = backend.locator(RunConfig.landmarks)
-    found = []
-    for path in paths:
-        rgb = pictures.read(path)
-        faces = locate(rgb, 0, None)
-        if not len(faces.scores):
-            raise NoFaceFound(f"no face in {path}", remedy="take it out, or give a clearer picture")
-        sides = faces.boxes[:, 2:] - faces.boxes[:, :2]
-        points = faces.landmarks[int((sides[:, 0] * sides[:, 1]).argmax())]
-        crop = alignment.warp_cpu(rgb.astype("float32") / 255, alignment.to_frame(points, CROP), CROP)
-        image = torch.from_numpy(crop).permute(2, 0, 1)[None] * 2 - 1  # HWC -> 1CHW
-        with torch.no_grad():
-            found.append(models.encoder(image.to(models.device)).ws.cpu())
-    return torch.cat(found)
+    locate = locator(backend)
+    return torch.cat([encoded(aligned(path, locate), models) for path in paths])
+
+
+def locator(backend: Backend) -> Locate:
+    """What finds the faces of pictures."""
+    return backend.locator(RunConfig.landmarks)
+
+
+def aligned(path: Path, locate: Locate) -> Tensor:
+    """The largest face of a picture, [1,3,CROP,CROP] in [-1,1]. Raises InputUnreadable, NoFaceFound."""
+    rgb = pictures.read(path)
+    faces = locate(rgb, 0, None)
+    if not len(faces.scores):
+        raise NoFaceFound(f"no face in {path}", remedy="take it out, or give a clearer picture")
+    sides = faces.boxes[:, 2:] - faces.boxes[:, :2]
+    points = faces.landmarks[int((sides[:, 0] * sides[:, 1]).argmax())]
+    crop = alignment.warp_cpu(rgb.astype("float32") / 255, alignment.to_frame(points, CROP), CROP)
+    return (torch.from_numpy(crop).permute(2, 0, 1)[None] * 2 - 1).clamp(-1, 1)  # HWC -> 1CHW
+
+
+@torch.no_grad()
+def encoded(image: Tensor, models: Models) -> Tensor:
+    """w+ [1,L,D] of an aligned face, on the CPU."""
+    return models.encoder(image.to(models.device)).ws.cpu()

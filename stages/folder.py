@@ -6,10 +6,13 @@ import fcntl
 import json
 import os
 import shutil
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
+from stages import evidence
 from vidinv.errors import OutputUnwritable, UsageError
+from vidinv.frames import Evidence
 from vidinv.media import photo
 
 
@@ -73,6 +76,11 @@ class JobFolder:
             if entry.name != "lock":
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
+    def evidence(self, records: Sequence[dict[str, Any]]) -> Callable[[], Iterator[Evidence]]:
+        """What begins anew with the evidence of the journal's `records` whenever it is called."""
+        paths = [self.path / name for record in records for name in record["files"] if name.startswith("evidence-")]
+        return lambda: evidence.every(paths)
+
     def delete(self) -> None:
         """Remove the folder and everything in it."""
         shutil.rmtree(self.path, ignore_errors=True)
@@ -104,6 +112,16 @@ def _check_place(output: Path, source: Path, overwrite: bool) -> None:
 def preview_path(output: Path) -> Path:
     """Where the side-by-side video of `output` goes; of a picture, the side-by-side picture."""
     return output.with_name(output.name + (".preview.png" if photo.is_photo(output) else ".preview.mp4"))
+
+
+def page_path(output: Path) -> Path:
+    """Where the page that shows the report on `output` goes."""
+    return output.with_name(output.name + ".report.html")
+
+
+def missed_path(output: Path) -> Path:
+    """Where `output` goes when its gate is missed."""
+    return output.with_name(f"{output.stem}.gate-missed{output.suffix}")
 
 
 def sidecar_path(output: Path) -> Path:

@@ -45,13 +45,13 @@ def run(request: Request, listener: Listener | None = None) -> dict[str, Any]:
         request = replace(request, config=requests.settle(request.config, folder.config))
         torch.set_num_threads(request.config.threads)
         content, encoder = configs.content(request.source), inversion.encoder_digest(request.config)
-        mark = f"{request.preview}{request.at}{request.codes}{request.only_codes}"
+        mark = f"{request.preview}{request.at}{request.codes}{request.only_codes}{request.report}{request.thumbnails}"
         mark += "".join(move.direction.digest for move in moves)
         asked = replace(request.config, encoder=encoder)  # what is in the file, wherever it lies
         folder.claim(configs.fingerprint(asked, content) + mark, configs.to_yaml(request.config))
         try:
             codes = _codes(request, content, encoder, folder)
-            report = _run(request, info, moves, codes, encoder, folder, listener)
+            report = _run(request, info, moves, codes, encoder, content, folder, listener)
         except VidinvError:
             if not (folder.path / "journal.jsonl").exists():  # nothing worth resuming
                 folder.delete()
@@ -89,6 +89,7 @@ def _run(
     moves: Moves,
     codes: inversion.Codes | None,
     encoder: str,
+    content: str,
     folder: JobFolder,
     listener: Listener,
 ) -> dict[str, Any]:
@@ -111,6 +112,7 @@ def _run(
         analysis, moves = tracks.link(sightings, config, backend, request.source, moves)
     if codes is not None and codes.known is not None:
         inversion.check_faces(codes.known, inversion.rows(analysis.tracks, config.crop))
+    present = frozenset(int(frame) for track in analysis.tracks for frame in track.frames)
     if requests.edits_faces(moves) and not request.preview and not (codes is not None and codes.known is None):
         analysis = tracks.edited(analysis, moves, request.source)
     seen = {track.id for track in analysis.tracks}
@@ -141,6 +143,8 @@ def _run(
         encoder=encoder,
         folder=folder,
         segments=decode.segments(analysis.pts, analysis.time_base, config.segment_seconds, start, stop),
+        content=content,
+        seen=present,
     )
     times = render.render(prepared, listener.phase, listener.done)
     listener.phase("assemble", 0, 0)

@@ -47,7 +47,8 @@ def mix(request: Request, other: Path, rows: Rows | None, share: float, region: 
             made = result.made_by(one.job) | {"vidinv_edits": f"mix: {how}"}
             still.write(request, folder, one.photo, work, made)
             edits = [{"name": "mix", "from": other.name, "layers": list(taken), "strength": share, "region": region}]
-            return result.write_report(one.job, 1, still.rows_of(work), clock.spent(), [], edits)
+            report = result.document(one.job, 1, still.measured(work), edits)
+            return result.write_report(one.job, report, clock.spent(), [])
         finally:
             folder.delete()
 

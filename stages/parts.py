@@ -6,9 +6,10 @@ face locator, so that the whole job runs without fetched weights.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -51,6 +52,14 @@ Parse = Callable[[torch.Tensor, int], Array]  # images, size -> labels uint8 [N,
 
 
 @dataclass(frozen=True)
+class Judges:
+    """What looks at faces, whoever made them; both take pictures on the CPU."""
+
+    parse: Parse
+    identity: dict[str, Embed]
+
+
+@dataclass(frozen=True)
 class Models:
     """What the second pass runs; `parse` and `identity` take pictures on the CPU, the rest is on `device`."""
 
@@ -63,6 +72,12 @@ class Models:
     backend: str
 
 
+class Measuring(Protocol):
+    """What gives the measure, on the CPU, of the attributes `names`; of all if None."""
+
+    def __call__(self, names: Collection[str] | None = None) -> Measure: ...
+
+
 @dataclass(frozen=True)
 class Backend:
     """One choice of networks; each part is loaded when it is called for.
@@ -71,10 +86,11 @@ class Backend:
     """
 
     locator: Callable[[str], Locate]  # of a landmark source
+    judges: Callable[[str], Judges]  # on a device
     models: Callable[[str, str], Models]  # on a device, with the encoder in a file ("": the shipped one)
     guides: Callable[[str], Guides]  # of the refinement, on a device
     direction: Callable[[str], Direction]  # by name
-    measure: Callable[[], Measure]  # of attributes, on the CPU
+    measure: Measuring
     generator: str  # its name in the registry
     space: str
     slots: int  # rows of its w+
@@ -82,6 +98,16 @@ class Backend:
     measures: tuple[str, ...]  # attributes that `measure` gives
     measuring: tuple[str, ...] = ()  # what `measure` needs beside
     shipped: tuple[Path, ...] = ()
+
+    @property
+    def all_needs(self) -> tuple[str, ...]:
+        """What a job needs that draws faces and measures them."""
+        return self.needs + self.measuring
+
+    @property
+    def watching(self) -> tuple[str, ...]:
+        """What measures videos that were made by others needs: all but the generator."""
+        return tuple(name for name in self.all_needs if not name.startswith("generator/"))
 
 
 def choose(name: str) -> Backend:
@@ -103,16 +129,15 @@ def refiner(backend: Backend, models: Models) -> Refine:
     return refine_one
 
 
-def studio(backend: Backend, device: str, measure: Measure | None = None) -> Studio:
+def studio(backend: Backend, models: Models, measure: Measure | None = None) -> Studio:
     """What directions are learned and looked at through: faces drawn by the backend's proxy head.
 
     `measure` is the backend's own unless another is given.
     """
-    models = backend.models(device, "")
     embed, seen = models.identity["arcface"], measure or backend.measure()
     return Studio(
         generator=models.generator,
-        paint=lambda ws: models.proxy(ws.to(models.device)).cpu(),
+        paint=lambda code: models.proxy(code.ws.to(models.device), styles=code.styles).cpu(),
         measure=seen,
         embed=lambda images: torch.from_numpy(embed(images)),
     )
@@ -136,7 +161,7 @@ def _scrfd(source: str) -> Locate:
     return locate
 
 
-def _default_models(device: str, encoder: str) -> Models:
+def _default_judges(device: str) -> Judges:
     from vidinv.faces import embedder
 
     networks = {"arcface": embedder.load_arcface().to(device), "lightcnn": embedder.load_lightcnn().to(device)}
@@ -148,13 +173,17 @@ def _default_models(device: str, encoder: str) -> Models:
 
         return embed
 
-    generator = generators.load(GENERATOR, device)
+    return Judges(_bisenet(device), {name: embedding(network) for name, network in networks.items()})
+
+
+def _default_models(device: str, encoder: str) -> Models:
+    generator, judges = generators.load(GENERATOR, device), _default_judges(device)
     return Models(
         generator=generator,
         proxy=proxies.load(generator, 256),
         encoder=_encoder(encoder, "feature-style-light", generator),
-        parse=_bisenet(device),
-        identity={name: embedding(network) for name, network in networks.items()},
+        parse=judges.parse,
+        identity=judges.identity,
         device=device,
         backend="default",
     )
@@ -176,10 +205,10 @@ def _bisenet(device: str) -> Parse:
     return parse
 
 
-def _measure() -> Measure:
+def _measure(names: Collection[str] | None = None) -> Measure:
     from vidinv.faces import meter
 
-    return meter.load_meter().measure
+    return meter.load_meter(names).measure
 
 
 def _centre(source: str) -> Locate:
@@ -202,14 +231,18 @@ def _centre(source: str) -> Locate:
     return locate
 
 
+def _tiny_judges(device: str) -> Judges:
+    return Judges(tiny.parse, {"arcface": tiny.embed, "lightcnn": tiny.embed})
+
+
 def _tiny_models(device: str, encoder: str) -> Models:
-    generator = generators.load(tiny.GENERATOR, device)
+    generator, judges = generators.load(tiny.GENERATOR, device), _tiny_judges(device)
     return Models(
         generator=generator,
         proxy=proxies.load(generator, 128),
         encoder=_encoder(encoder, "feature-style-tiny", generator),
-        parse=tiny.parse,
-        identity={"arcface": tiny.embed, "lightcnn": tiny.embed},
+        parse=judges.parse,
+        identity=judges.identity,
         device=device,
         backend="tiny",
     )
@@ -218,6 +251,7 @@ def _tiny_models(device: str, encoder: str) -> Models:
 BACKENDS = {
     "default": Backend(
         locator=_scrfd,
+        judges=_default_judges,
         models=_default_models,
         guides=refine.load_guides,
         direction=lambda name: directions.load(name, SPACE),
@@ -240,10 +274,11 @@ BACKENDS = {
     ),
     "tiny": Backend(
         locator=_centre,
+        judges=_tiny_judges,
         models=_tiny_models,
         guides=tiny.guides,
         direction=tiny.direction,
-        measure=lambda: tiny.measure,
+        measure=lambda names=None: tiny.measure,
         measures=("age",),
         generator=tiny.GENERATOR,
         space=tiny.SPACE,

@@ -13,8 +13,9 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
+from stages import evidence
 from vidinv.errors import OutputUnwritable
-from vidinv.frames import Array, Display, Planes, Work
+from vidinv.frames import Array, Display, Evidence, Planes, Work
 from vidinv.media.mastering import Mastering
 from vidinv.media.writer import SEGMENT_SUFFIX
 
@@ -88,6 +89,7 @@ class Recorder:
         self.number = -1
         self.writers: dict[str, tuple[Path, Writer]] = {}
         self.faces: list[dict[str, Any]] = []
+        self.evidence: list[Evidence] = []
         self.gaps: list[tuple[float, float]] = []
 
     def __call__(self, work: Work) -> None:
@@ -119,6 +121,7 @@ class Recorder:
                 panels = side_by_side(work, position, self.panel)
                 self.writers["preview"][1].write(panels, pts)
             self.faces += _records(work, position, index)
+            self.evidence += [each for each in work.evidence if each.frame == index]
             self.gaps += [(begin, end) for beside, begin, end in work.frames.gaps if beside == index]
             if index == self.segments[self.number][1] - 1:
                 self._close()
@@ -126,7 +129,7 @@ class Recorder:
 
     def _open(self, number: int) -> None:
         self.number = number
-        self.faces, self.gaps = [], []
+        self.faces, self.evidence, self.gaps = [], [], []
         for kind, opener in self.kinds.items():
             if opener is not None:
                 path = self.journal.folder / f"{kind}-{number:05d}{SEGMENT_SUFFIX}"
@@ -136,10 +139,12 @@ class Recorder:
         files: dict[str, str] = {}
         for path, writer in self.writers.values():
             writer.close()
-            with path.open("rb+") as stream:
-                os.fsync(stream.fileno())
-            files[path.name] = _sha256(path)
+            files[path.name] = _settled(path)
         self.writers.clear()
+        if self.evidence:
+            path = self.journal.folder / evidence.name(self.number)
+            evidence.save(path, evidence.thinned(self.evidence))
+            files[path.name] = _settled(path)
         first, end = self.segments[self.number]
         record = {"segment": self.number, "first": first, "last": end - 1, "files": files, "faces": self.faces}
         self.journal.append(record | {"gaps": self.gaps})
@@ -190,6 +195,13 @@ def _records(work: Work, position: int, index: int) -> list[dict[str, Any]]:
 
 def _intact(path: Path, digest: str) -> bool:
     return path.exists() and _sha256(path) == digest
+
+
+def _settled(path: Path) -> str:
+    """The sha256 of a file that is on the disk when this returns."""
+    with path.open("rb+") as stream:
+        os.fsync(stream.fileno())
+    return _sha256(path)
 
 
 def _sha256(path: Path) -> str:

@@ -22,8 +22,9 @@ from vidinv.media.writer import SegmentWriter
 class Prepared:
     """A job after its first pass.
 
-    `models` is None where no face is touched, `encoder` the digest of the user's own (empty: the shipped one);
-    `segments` are [(first, end), ...].
+    `models` is None where no face is touched, `encoder` the digest of the user's own (empty: the shipped one),
+    `content` the source's; `segments` are [(first, end), ...]; `seen` are the frames on which somebody is whom the job
+    is about.
     """
 
     request: Request
@@ -35,6 +36,8 @@ class Prepared:
     encoder: str
     folder: JobFolder
     segments: list[tuple[int, int]]
+    content: str = ""
+    seen: frozenset[int] = frozenset()
 
 
 def render(
@@ -118,16 +121,20 @@ def editing(job: Prepared, models: parts.Models) -> list[tuple[str, graph.Stage]
 
 def drawing(job: Prepared, models: parts.Models, mode: str) -> list[tuple[str, graph.Stage]]:
     """What makes a frame, blended by `mode`, of codes and edited codes, and measures it."""
-    config = job.request.config
+    request, config = job.request, job.request.config
 
     def reads_inversion(work: Work, n: int) -> bool:
-        due = measure.is_due(work, n, config.measure_every)
-        return due or mode == "residual" or job.request.preview
+        assert work.faces is not None
+        nth = work.nth(int(work.faces.frame[n]))
+        return measure.reads_inversion(nth, config.identity) or mode == "residual" or job.request.preview
 
+    backend = parts.choose(config.backend)
+    keeps = request.thumbnails and (request.report or request.keep_job)
+    witnesses = measure.Witnesses.of(backend, models.parse, [move.edit.name for move in job.moves])
     return [
         ("synthesize", synthesize.build(models.generator, models.proxy, config.crop, reads_inversion)),
         ("blend", blend.build(models.parse, mode, config.mask)),
-        ("measure", measure.build(models.identity, config.measure_every, measure.Anchors(job.folder.path))),
+        ("measure", measure.build(models.identity, witnesses, config.identity, keep_strips=keeps)),
     ]
 
 

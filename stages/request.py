@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 
 from stages import parts
-from stages.folder import check_output, preview_path, sidecar_path
+from stages.folder import check_output, missed_path, page_path, preview_path, sidecar_path
 from vidinv import config as configs
 from vidinv.config import RunConfig
 from vidinv.editing import grammar, plan
@@ -18,6 +18,7 @@ from vidinv.encoders import encoder_file
 from vidinv.errors import UsageError
 from vidinv.media import codecs, sequence, writer
 from vidinv.media.probe import VideoInfo, probe
+from vidinv.report.gate import Gate
 
 Moves = list[Move]
 
@@ -38,6 +39,14 @@ class Request:
     keep_job: bool = False
     codes: Path | None = None
     only_codes: bool = False
+    report: bool = False  # a page that shows how well the person was kept
+    thumbnails: bool = True  # with pictures of the faces
+    gate: Gate = field(default_factory=Gate)
+    command: str = ""  # the command line that asks for this
+
+    def below_gate(self) -> Request:
+        """The same under the name that says that its gate was missed."""
+        return replace(self, output=missed_path(self.output))
 
     @property
     def codes_are_there(self) -> bool:
@@ -51,6 +60,7 @@ class Request:
         files = [self.output] if self.at is None else []
         files += [sidecar_path(self.output)]
         files += [preview_path(self.output)] if self.preview else []
+        files += [page_path(self.output)] if self.report else []
         return files + ([self.codes] if self.codes is not None and not self.codes_are_there else [])
 
 
@@ -65,6 +75,8 @@ def check(request: Request) -> tuple[Moves, VideoInfo]:
     info = probe(request.source)
     _check_times(moves, info)
     check_output(request.output, request.source, request.overwrite)
+    if request.gate.is_set:
+        check_output(missed_path(request.output), request.source, request.overwrite)
     if not request.only_codes:
         if request.codes is not None and not request.codes_are_there:
             check_output(request.codes, request.source, overwrite=False)
@@ -129,9 +141,9 @@ def check_networks(config: RunConfig) -> None:
         encoder_file.check(Path(config.encoder), parts.choose(config.backend).space)
 
 
-def settle(config: RunConfig, recorded: Path) -> RunConfig:
+def settle(config: RunConfig, recorded: Path | None = None) -> RunConfig:
     """`config` with what 0 threads and "auto" mean: what a job to be resumed `recorded`, else what is here."""
-    known = configs.load(str(recorded)) if recorded.exists() else None
+    known = configs.load(str(recorded)) if recorded is not None and recorded.exists() else None
     threads = known.threads if known else torch.get_num_threads()
     device = known.device if known and config.device == "auto" else config.device
     return replace(config, threads=config.threads or threads, device=pick_device(device))

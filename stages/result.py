@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import math
 import platform
+from collections.abc import Iterable
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from stages import aim, parts, synthesize
+from stages import page, parts, synthesize, verdict
 from stages import request as requests
-from stages.folder import preview_path, sidecar_path
+from stages.folder import page_path, preview_path, sidecar_path
 from stages.reencode import Journal
 from stages.render import Prepared
-from stages.request import Request
+from stages.verdict import Measured
+from vidinv import config as configs
+from vidinv.config import RunConfig
 from vidinv.editing.plan import Move
+from vidinv.frames import Analysis
 from vidinv.media import codecs, reader, remux, sequence, stills
+from vidinv.media.probe import VideoInfo
 from vidinv.report import sidecar
 from vidinv.weights import catalog
 
@@ -23,9 +29,17 @@ PACKAGES = ("vidinv", "torch", "av", "numpy", "opencv-python-headless")
 
 
 def finish(job: Prepared, frames: int, timing: dict[str, Any], warnings: list[str]) -> dict[str, Any]:
-    """Assemble the output (and the preview) and write `<output>.json`, with the `warnings` so far; returns it."""
-    request = job.request
+    """Assemble the output (and the preview), and write the report on it, with the `warnings` so far; returns that.
+
+    Where the gate is missed everything has a name that says so.
+    """
     records = Journal(job.folder.path).finished()
+    measured = Measured([face for record in records for face in record["faces"]], job.folder.evidence(records))
+    report = document(job, frames, measured)
+    if report["gate"] is not None and not report["gate"]["passed"]:
+        job = replace(job, request=job.request.below_gate())
+        report["output"] = _output(job)
+    request = job.request
     warnings = [*warnings, *_losses(job), *_gaps(records)]
     if request.at is None:
         segments = _files(job, records, "segment-")
@@ -34,7 +48,27 @@ def finish(job: Prepared, frames: int, timing: dict[str, Any], warnings: list[st
     if request.preview:
         files = _files(job, records, "preview-")
         warnings = warnings + remux.assemble(files, files[0], preview_path(request.output), metadata={})
-    return write_report(job, frames, [face for record in records for face in record["faces"]], timing, warnings)
+    write_report(job, report, timing, warnings)
+    if request.report:
+        page.write(page_path(request.output), report, page.strips(report, measured.evidence()))
+    return report
+
+
+def facts(source: Path, content: str, info: VideoInfo, analysis: Analysis) -> dict[str, Any]:
+    """What the report says of the video that was read, whose bytes have the sha256 `content`."""
+    return {
+        "path": source.name,
+        "sha256": content,
+        "frames": analysis.frame_count,
+        "width": info.width,
+        "height": info.height,
+        "duration_s": round(analysis.second(analysis.pts[-1]), 4),
+    }
+
+
+def how_often(config: RunConfig) -> dict[str, int]:
+    """On every how manyth frame of a segment each network looks."""
+    return {"arcface_every": config.identity.every, "witness_every": config.identity.witness_every}
 
 
 def made_by(job: Prepared) -> dict[str, str]:
@@ -46,40 +80,42 @@ def made_by(job: Prepared) -> dict[str, str]:
     }
 
 
-def write_report(
-    job: Prepared,
-    frames: int,
-    faces: list[dict[str, Any]],
-    timing: dict[str, Any],
-    warnings: list[str],
-    edits: list[dict[str, Any]] | None = None,
+def write_report(job: Prepared, report: dict[str, Any], timing: dict[str, Any], warnings: list[str]) -> dict[str, Any]:
+    """Write the report beside the output, with how long it took and what there is to say; returns it."""
+    report |= {"timing": timing, "warnings": warnings}
+    sidecar.write(sidecar_path(job.request.output), report)
+    return report
+
+
+def document(
+    job: Prepared, frames: int, measured: Measured, edits: list[dict[str, Any]] | None = None
 ) -> dict[str, Any]:
-    """Write the report on `frames` edited frames with the rows of their `faces` beside the output; returns it.
+    """The report on `frames` edited frames and what was measured of them, but for how long it took and warnings.
 
     `edits` are the job's moves unless others are given.
     """
-    request = job.request
-    drawn = "none"
-    if job.models is not None:
-        drawn = synthesize.source(job.models.generator, job.models.proxy, request.config.crop)
-    report = sidecar.build(
-        source={
-            "path": request.source.name,
-            "frames": job.analysis.frame_count,
-            "width": job.info.width,
-            "height": job.info.height,
-        },
-        output=_output(request, touched=job.models is not None) | {"synthesis": drawn},
-        frames=frames,
-        edits=[_edit(move) for move in job.moves] if edits is None else edits,
-        faces=faces,
-        versions=installed(),
-        weights=weights(job),
-        timing=timing,
-        warnings=warnings,
-    )
-    sidecar.write(sidecar_path(request.output), report)
-    return report
+    request, analysis = job.request, job.analysis
+    moved = [
+        _edit(move) | {"effect": verdict.effect(job.moves, k, measured.rows, analysis)}
+        for k, move in enumerate(job.moves)
+    ]
+    start, stop = job.segments[0][0], job.segments[-1][1]
+    seen = [(frame, frame in job.seen) for frame in range(start, stop)] if job.seen else []
+    return {
+        "schema": sidecar.SCHEMA,
+        "input": facts(request.source, job.content, job.info, analysis),
+        "output": _output(job),
+        "frames": frames,
+        "faces": len(measured.rows),
+        "edits": moved if edits is None else edits,
+        "command": request.command,
+        "settings": configs.plain(request.config),
+        "versions": installed(),
+        "weights": weights(job),
+        "parts": terms(_needs(job)),
+        "measured": how_often(request.config),
+        **verdict.verdict(analysis, seen, job.moves, measured, request.gate),
+    }
 
 
 def _losses(job: Prepared) -> list[str]:
@@ -136,12 +172,27 @@ def installed() -> dict[str, str]:
 
 def weights(job: Prepared) -> dict[str, str]:
     """Part -> sha256 of the archive it came from; of the user's own encoder its file's."""
-    needs = aim.needs(parts.choose(job.request.config.backend), job.moves)
-    fetched = {name: catalog.CATALOG[name].archive_sha256 for name in needs}
-    return fetched | ({"encoder": job.encoder} if job.encoder else {})
+    return archives(_needs(job)) | ({"encoder": job.encoder} if job.encoder else {})
 
 
-def _output(request: Request, *, touched: bool) -> dict[str, Any]:
+def archives(names: Iterable[str]) -> dict[str, str]:
+    """Part -> sha256 of the archive it came from."""
+    return {name: catalog.CATALOG[name].archive_sha256 for name in names}
+
+
+def terms(names: Iterable[str]) -> list[dict[str, str]]:
+    """Every part with its terms and where it is from, as the report has them."""
+    entries = [catalog.CATALOG[name] for name in names]
+    return [{"name": each.name, "licence": each.licence, "origin": each.origin} for each in entries]
+
+
+def _needs(job: Prepared) -> tuple[str, ...]:
+    backend = parts.choose(job.request.config.backend)
+    return backend.needs if job.request.only_codes else backend.all_needs
+
+
+def _output(job: Prepared) -> dict[str, Any]:
+    request, touched = job.request, job.models is not None
     paths: dict[str, Any] = {"path": request.output.name if request.at is None else None}
     if request.preview:
         paths["preview"] = preview_path(request.output).name
@@ -149,7 +200,10 @@ def _output(request: Request, *, touched: bool) -> dict[str, Any]:
         paths["codes"] = request.codes.name
     config = request.config
     how = {name: getattr(config, name) for name in ("codec", "crf", "quality", "tune", "blend")}
-    return paths | how | ({} if touched else {"tune": "none"})
+    drawn = "none"
+    if job.models is not None:
+        drawn = synthesize.source(job.models.generator, job.models.proxy, config.crop)
+    return paths | how | ({} if touched else {"tune": "none"}) | {"synthesis": drawn}
 
 
 def _edit(move: Move) -> dict[str, Any]:
@@ -157,6 +211,7 @@ def _edit(move: Move) -> dict[str, Any]:
     first, last = edit.span
     return {
         "name": direction.name,
+        "kind": direction.kind,
         "strength": edit.strength,
         "target": edit.target,
         "reached": edit.reached,
@@ -169,5 +224,6 @@ def _edit(move: Move) -> dict[str, Any]:
         "blend": direction.blend,
         "calibration": direction.calibration,
         "origin": direction.origin,
+        "licence": direction.licence,
         "sha256": direction.digest,
     }

@@ -19,6 +19,8 @@ from stages.clock import Clock
 from stages.folder import JobFolder, check_output, preview_path
 from stages.graph import Stage
 from stages.request import Moves, Request
+from stages.verdict import Measured
+from vidinv.config import content
 from vidinv.errors import UsageError
 from vidinv.frames import Array, Code, Colour, Display, Edit, FrameBatch, Planes, Shot, Work
 from vidinv.generators.ops import resize
@@ -71,7 +73,8 @@ def edit(request: Request) -> dict[str, Any]:
             assert job.models is not None
             work = through(render.editing(job, job.models), opened.work)
             write(request, folder, opened.photo, work, result.made_by(job))
-            return result.write_report(job, 1, rows_of(work), clock.spent(), warnings)
+            report = result.document(job, 1, measured(work))
+            return result.write_report(job, report, clock.spent(), warnings)
         finally:
             folder.delete()
 
@@ -105,6 +108,8 @@ def open_picture(request: Request, moves: Moves, folder: JobFolder) -> Opened:
         encoder=inversion.encoder_digest(config),
         folder=folder,
         segments=[(0, 1)],
+        content=content(request.source),
+        seen=frozenset({0}),
     )
     return Opened(job, known, through(render.inverting(job, models, 0), Work(frame, new_shot=True)))
 
@@ -146,12 +151,13 @@ def _aimed(opened: Opened) -> tuple[Moves, list[str]]:
     return aim.aimed(job.moves, samples, aim.judge(job.models, job.moves, job.request.config))
 
 
-def rows_of(work: Work) -> list[dict[str, Any]]:
-    """The report's row of every face that was edited."""
+def measured(work: Work) -> Measured:
+    """What was measured of every face that was edited."""
     assert work.faces is not None
     persons = work.faces.track.tolist()
-    measured = work.measures or ({},) * len(persons)  # none: nothing was edited
-    return [{"frame": 0, "track": n, **row} for n, row in zip(persons, measured, strict=True) if row]
+    measures = work.measures or ({},) * len(persons)  # none: nothing was edited
+    rows = [{"frame": 0, "track": n, **row} for n, row in zip(persons, measures, strict=True) if row]
+    return Measured(rows, lambda: work.evidence)
 
 
 def _planes(known: Photo) -> Planes:

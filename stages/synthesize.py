@@ -28,7 +28,7 @@ def build(generator: Generator, proxy: Proxy, size: int, reads_inversion: Reads)
     drawn_at = at_size(generator, size)
 
     def coarse(code: Code) -> torch.Tensor:
-        return proxy(code.ws, code.feature, code.at).clamp(-1, 1)
+        return proxy(code.ws, code.feature, code.at, code.styles).clamp(-1, 1)
 
     def both(code: Code) -> tuple[torch.Tensor, torch.Tensor]:
         check, image = proxy.with_whole(code.ws, code.feature, code.at, drawn_at)
@@ -83,7 +83,7 @@ def _drawn_by_proxy(generator: Generator, proxy: Proxy, size: int) -> bool:
 def drawer(generator: Generator, proxy: Proxy, size: int) -> Callable[[Code], torch.Tensor]:
     """What draws a code's picture [N,3,size,size] in [-1,1] on the CPU, as an edit is drawn."""
     if _drawn_by_proxy(generator, proxy, size):
-        return lambda code: resize(proxy(code.ws, code.feature, code.at).clamp(-1, 1), size).cpu()
+        return lambda code: resize(proxy(code.ws, code.feature, code.at, code.styles).clamp(-1, 1), size).cpu()
     return lambda code: whole(generator, code, size).cpu()
 
 

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 
 from vidinv.cli.main import main
 from vidinv.media import reader
 
+SCHEMA = resources.files("vidinv") / "assets" / "report.schema.json"
 STEPS = [
     *("--set", "refine.first.latent=2", "--set", "refine.first.feature=1"),
     *("--set", "refine.following.latent=1", "--set", "refine.following.feature=1"),
 ]
 TINY = ["--backend", "tiny", "--set", "crop=64", *STEPS]
-
-
 SHOWN = ["--set", "mask.residual_good=1", "--set", "mask.residual_bad=2"]  # whatever the inversion is worth
 
 
@@ -28,12 +29,13 @@ def edited(source: Path, output: Path, *options: object) -> Path:
 
 
 def report_of(output: Path) -> dict[str, Any]:
-    return json.loads(output.with_name(output.name + ".json").read_text(encoding="utf-8"))
+    """The report on an output."""
+    return document(output.with_name(output.name + ".json"))
 
 
 def rects(output: Path) -> list[tuple[int, int, int, int]]:
     """The mask's rectangle (x0, y0, x1, y1) of every edited frame, as the report has it."""
-    return [tuple(row["rect"]) for row in report_of(output)["identity"]["tracks"][0]["per_frame"]]
+    return [tuple(row["rect"]) for row in face_rows(report_of(output)["identity"]["tracks"][0])]
 
 
 def frames_of(path: Path) -> list[tuple[int, list[np.ndarray]]]:
@@ -50,3 +52,17 @@ def seconds(path: Path) -> list[float]:
 
 def left_behind(folder: Path, *, but: set[str]) -> set[str]:
     return {entry.name for entry in folder.iterdir()} - but
+
+
+def document(path: Path) -> dict[str, Any]:
+    """The report in a file, which is of its published form."""
+    found = json.loads(path.read_text())
+    jsonschema.validate(found, json.loads(SCHEMA.read_text()))
+    return dict(found)
+
+
+def face_rows(track: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of a report's track, of its columns; what was not measured is left out."""
+    columns = track["per_frame"]
+    cells = zip(*columns.values(), strict=True)
+    return [{name: value for name, value in zip(columns, row, strict=True) if value is not None} for row in cells]

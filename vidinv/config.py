@@ -92,6 +92,21 @@ class TuneConfig:
 
 
 @dataclass(frozen=True)
+class IdentityConfig:
+    """How often, in frames of a segment, it is measured how well the person is kept."""
+
+    every: int = 1  # by ArcFace
+    witness_every: int = 5  # by an independent network; pictures, attributes and flicker too
+
+    def __post_init__(self) -> None:
+        for name in ("every", "witness_every"):
+            if getattr(self, name) < 1:
+                raise UsageError(
+                    f"identity.{name} must be at least 1, got {getattr(self, name)}", remedy="set 1 or more"
+                )
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """Everything that decides what a run writes; equal config and source give an equal output."""
 
@@ -112,7 +127,6 @@ class RunConfig:
     segment_seconds: float = 2.0
     detect_every: int = 1  # frames; between them the last box follows its landmarks
     cut_threshold: float = 27.0  # PySceneDetect's ContentDetector
-    measure_every: int = 1  # frames between identity measurements
     codec: str = "auto"
     crf: int = 17  # x264's scale; other encoders are mapped to it
     preset: str = ""  # of the encoder (medium, slow, 6, ...); empty: vidinv's own choice
@@ -121,6 +135,7 @@ class RunConfig:
     preview_seconds: float = 4.0  # length written for --at
     smooth: SmoothConfig = field(default_factory=SmoothConfig)
     mask: MaskConfig = field(default_factory=MaskConfig)
+    identity: IdentityConfig = field(default_factory=IdentityConfig)
     refine: RefineConfig = field(default_factory=RefineConfig)
     tuning: TuneConfig = field(default_factory=TuneConfig)
 
@@ -175,12 +190,12 @@ def presets(group: str = "run") -> list[str]:
 
 def to_yaml(config: RunConfig) -> str:
     """The resolved configuration, as saved with every run."""
-    return OmegaConf.to_yaml(OmegaConf.create(_plain(config)))
+    return OmegaConf.to_yaml(OmegaConf.create(plain(config)))
 
 
 def fingerprint(config: RunConfig, source_content: str) -> str:
     """sha256 over the resolved configuration and the source's `content`: what must be equal to resume a job."""
-    return hashlib.sha256((json.dumps(_plain(config), sort_keys=True) + source_content).encode()).hexdigest()
+    return hashlib.sha256((json.dumps(plain(config), sort_keys=True) + source_content).encode()).hexdigest()
 
 
 def content(source: Path) -> str:
@@ -196,7 +211,8 @@ def content(source: Path) -> str:
     return digest.hexdigest()
 
 
-def _plain(config: RunConfig) -> dict[str, Any]:
+def plain(config: RunConfig) -> dict[str, Any]:
+    """The resolved configuration as JSON can hold it."""
     values = asdict(config)
     values["edits"] = list(config.edits)
     return values
@@ -264,7 +280,7 @@ def _check(config: RunConfig) -> None:
         value = getattr(config, name)
         if value not in allowed:
             raise UsageError(f"{name} {value!r} is not known", remedy=f"choose one of {', '.join(allowed)}")
-    for name in ("crop", "batch", "detect_every", "measure_every", "preview_size"):
+    for name in ("crop", "batch", "detect_every", "preview_size"):
         if getattr(config, name) < 1:
             raise UsageError(f"{name} must be at least 1, got {getattr(config, name)}", remedy=f"set {name}=1 or more")
     _check_tuning(config.tuning)

@@ -112,6 +112,7 @@ class FaceBatch:
 class Code:
     """Latent code of N images: `ws` [N,L,D] and the feature code `feature` [N,C,h,w] that replaces layer `at`.
 
+    `styles` [N,S] is added to the modulation vectors that `ws` becomes, all layers side by side (StyleSpace).
     `space` names latent space and generator ("mobile-stylegan-ffhq-w"); a direction applies where its space matches.
     """
 
@@ -121,6 +122,7 @@ class Code:
     z: Tensor | None = None
     c: Tensor | None = None
     const: Tensor | None = None
+    styles: Tensor | None = None
     space: str = ""
 
     def __post_init__(self) -> None:
@@ -137,7 +139,13 @@ class Code:
             return None if x is None else x[index]
 
         return replace(
-            self, ws=self.ws[index], feature=cut(self.feature), z=cut(self.z), c=cut(self.c), const=cut(self.const)
+            self,
+            ws=self.ws[index],
+            feature=cut(self.feature),
+            z=cut(self.z),
+            c=cut(self.c),
+            const=cut(self.const),
+            styles=cut(self.styles),
         )
 
 
@@ -151,7 +159,15 @@ def concatenate(codes: list[Code]) -> Code:
 
     ws = join("ws")
     assert ws is not None
-    return replace(first, ws=ws, feature=join("feature"), z=join("z"), c=join("c"), const=join("const"))
+    return replace(
+        first,
+        ws=ws,
+        feature=join("feature"),
+        z=join("z"),
+        c=join("c"),
+        const=join("const"),
+        styles=join("styles"),
+    )
 
 
 @dataclass(frozen=True)
@@ -222,6 +238,20 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """What identity is judged by, of one face on one frame: its `pictures`, in this order.
+
+    `embeddings` by network [P,D], L2-normalised; `strip` a JPEG of the pictures side by side, empty where none is kept.
+    """
+
+    frame: int
+    track: int
+    pictures: tuple[str, ...]  # source, inversion, edit; of two videos that were compared source, edit
+    embeddings: dict[str, Array]
+    strip: bytes = b""
+
+
+@dataclass(frozen=True)
 class Work:
     """One FrameBatch on its way through the stages; every stage returns a copy with its part added."""
 
@@ -235,6 +265,7 @@ class Work:
     masks: tuple[dict[str, Mask], ...] = ()  # per face, of every layer that shows, by its region
     output: tuple[Planes, ...] = ()  # blended frames, before the video encoder
     measures: tuple[dict[str, Any], ...] = ()  # per face: the mask's rect, cover, confidence, identity similarities
+    evidence: tuple[Evidence, ...] = ()  # of the faces whose identity was measured
     new_shot: bool = False  # the first frame of this batch starts a shot
     segment: int = 0  # index of the first frame of the segment that this batch lies in
 

@@ -14,9 +14,9 @@ import torch
 
 from stages import parts, tiny
 from tests.clips import make_clip
-from tests.runs import TINY
+from tests.runs import TINY, frames_of
 from vidinv.cli.main import main
-from vidinv.editing import directions
+from vidinv.editing import directions, lesson
 from vidinv.media import photo
 
 LEARN = ["directions", "learn", "--backend", "tiny", "--progress", "none"]
@@ -29,6 +29,10 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def redness(pictures: torch.Tensor) -> torch.Tensor:
     return (pictures[:, 0] - pictures[:, 1]).mean((1, 2))
+
+
+def warmth(pictures: torch.Tensor) -> torch.Tensor:
+    return (pictures[:, 0] - pictures[:, 2]).mean((1, 2))
 
 
 def flat(pictures: torch.Tensor) -> torch.Tensor:
@@ -84,6 +88,8 @@ def test_a_strip_shows_seven_strengths_of_every_person(tmp_path: Path) -> None:
         (["--attribute", "flat", "--scorer", "tests.cli.test_directions_commands:flat"], "is the same on all 20 faces"),
         (["--attribute", "redness", "--scorer", "tests.cli.test_directions_commands:raising"], "--scorer failed"),
         (["--attribute", "redness", *SCORER, "--region", "toes"], "choose one of face"),
+        (["--attribute", "redness", *SCORER, "--style", "--rows", "0-3"], "not of --style"),
+        (["--attribute", "redness", *SCORER, "--channels", "3"], "--channels is of --style"),
         (["--attribute", "redness", *SCORER, "--device", "gpu"], "choose one of auto"),
     ],
 )
@@ -94,6 +100,83 @@ def test_what_cannot_be_learned_is_one_line(
     error = capsys.readouterr().err
     assert error.splitlines()[-1].startswith("error: ") and said in error and "internal" not in error
     assert not list((tmp_path / "cache").rglob("*.safetensors"))
+
+
+def test_faces_are_drawn_by_seed_and_their_scores_teach(tmp_path: Path) -> None:
+    folder = tmp_path / "faces"
+    assert main(["directions", "faces", "-o", str(folder), "--count", "60", "--backend", "tiny"]) == 0
+    lines = (folder / "faces.csv").read_text().split()
+    assert lines[0] == "seed,file" and len(lines) == 61
+    red = [float(photo.read(folder / line.split(",")[1]).rgb[..., 0].mean()) for line in lines[1:]]
+    table = [f"{lines[0]},red", *(f"{line},{score}" for line, score in zip(lines[1:], red, strict=True))]
+    (folder / "faces.csv").write_text("\n".join(table))
+    given = ["--attribute", "red", "--scores", str(folder / "faces.csv"), "--method", "ridge", "--trials", "2"]
+    assert main([*LEARN, *given]) == 0
+    made = directions.load("red", tiny.SPACE)
+    assert made.calibration == {} and "age" in made.leak and "faces.csv" in made.origin
+    generator = parts.choose("tiny").models("cpu", "").generator
+    w = lesson.samples(generator, 8, seed=900)
+    low, high = (
+        generator.synthesize(generator.broadcast(w) + made.offset(strength, tiny.SLOTS)) for strength in (-1.0, 1.0)
+    )
+    assert float((high - low)[:, 0].mean()) > 0  # faces that taught nothing
+
+
+def painted(folder: Path, count: int) -> list[float]:
+    """Pictures of noise, ever bluer; how blue each is."""
+    folder.mkdir()
+    for seed in range(count):
+        picture = np.random.default_rng(seed).integers(40, 120, (64, 64, 3), np.uint8)
+        picture[..., 2] += seed * 3
+        photo.write(folder / f"{seed:02}.png", photo.Photo(picture), {})
+    return [float(seed) for seed in range(count)]
+
+
+def test_photos_teach_by_the_encoders_own_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    how_blue = painted(tmp_path / "photos", 24)
+    (tmp_path / "photos" / "broken.png").write_bytes(b"no picture")
+    photo.write(tmp_path / "photos" / "dark.png", photo.Photo(np.zeros((64, 64, 3), np.uint8)), {})  # without a face
+    given = ["--photos", str(tmp_path / "photos"), "--trials", "2", "--rows", "2-5"]
+    learn = [*LEARN[:-1], "json", *given]
+    assert main([*learn, "--attribute", "warmth", "--scorer", "tests.cli.test_directions_commands:warmth"]) == 0
+    assert "2 of 26 pictures left out" in capsys.readouterr().err
+    made = directions.load("warmth", tiny.SPACE)
+    assert made.vector.shape == (8, 32) and made.calibration["score"] > 0 and "codes of 24 pictures" in made.origin
+    table = tmp_path / "scores.csv"
+    table.write_text("file,blueness\n" + "".join(f"{k:02}.png,{score}\n" for k, score in enumerate(how_blue)))
+    assert main([*LEARN, *given, "--attribute", "blueness", "--scores", str(table), "--method", "ridge"]) == 0
+    assert float((directions.load("blueness", tiny.SPACE).vector * made.vector).sum()) < -0.3
+    clip = make_clip(tmp_path / "in.mp4", frames=4)
+    assert main(["run", str(clip), "--edit", "blueness+1", "-o", str(tmp_path / "out.mp4"), *TINY]) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "given", "code", "said"),
+    [
+        ("seed,glow\n1,2\n", [], 2, "line 1: no column 'tan'"),
+        ("seed,tan\n1,2\n2,much\n", [], 2, "line 3: tan 'much' is no number"),
+        ("file,tan\nnobody.png,2\n", [], 2, "line 2: there is no picture"),
+        ("seed,tan\n1,2\n2,3\n", [], 2, "2 faces have a score of tan; give at least 10"),
+        ("seed,tan\n" + "".join(f"{k},2\n" for k in range(12)), [], 2, "is the same on all 12 faces"),
+        (
+            "seed,tan\n" + "".join(f"{k},{k}\n" for k in range(1, 13)),
+            ["--method", "difference"],
+            2,
+            "or none, have tan",
+        ),
+        ("seed,tan\n1,2\n", ["--photos", "."], 2, "leave one out"),
+        ("seed,tan\n1,2\n", ["--samples", "50"], 2, "--samples is for faces that are drawn"),
+        ("seed,tan\n1,2\n", ["--photos", "nowhere"], 2, "leave one out"),
+    ],
+)
+def test_scores_that_cannot_teach_are_one_line(
+    text: str, given: list[str], code: int, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "s.csv").write_text(text)
+    scores = ["--attribute", "tan", "--scores", str(tmp_path / "s.csv")]
+    assert main([*LEARN, *scores, *given, "--trials", "2"]) == code
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1 and said in error and "internal" not in error
 
 
 def test_a_scorer_beside_the_user_is_found_by_the_console_script(tmp_path: Path) -> None:
@@ -111,6 +194,28 @@ def test_a_scorer_beside_the_user_is_found_by_the_console_script(tmp_path: Path)
         check=False,
     )
     assert done.returncode == 0 and directions.load("blue", tiny.SPACE).origin.endswith("scored by mine:blue")
+
+
+def test_style_channels_are_learned_shown_and_edit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    learn = ["--attribute", "redness", *SCORER, "--style", "--channels", "3", "--samples", "60", "--trials", "2"]
+    assert main([*LEARN, *learn]) == 0
+    made = directions.load("redness", tiny.SPACE)
+    assert made.kind == "style" and 1 <= len(made.channels) <= 3 and made.calibration["score"] > 0
+    strip = tmp_path / "redness.png"
+    assert main(["directions", "show", "redness", "-o", str(strip), "--people", "1", "--backend", "tiny"]) == 0
+    drawn = photo.read(strip).rgb.astype(int)
+    assert abs(drawn[:, :160] - drawn[:, 480:640]).mean() > 0.5  # -3 against 0
+    clip, output = make_clip(tmp_path / "in.mp4", frames=4), tmp_path / "out.mp4"
+    assert main(["run", str(clip), "--edit", "redness+3@region=mouth", "-o", str(output), *TINY]) == 0
+    report = json.loads((tmp_path / "out.mp4.json").read_text())
+    assert report["edits"][0]["kind"] == "style"
+    still = tmp_path / "still.mp4"
+    assert main(["run", str(clip), "--edit", "redness+0", "-o", str(still), *TINY]) == 0
+    pairs = zip(frames_of(output), frames_of(still), strict=True)
+    assert any(not np.array_equal(a, b) for (_, one), (_, two) in pairs for a, b in zip(one, two, strict=True))
+    capsys.readouterr()
+    assert main(["run", str(clip), "--edit", "redness+1@layers=0-3", "-o", str(still), *TINY, "--overwrite"]) == 2
+    assert "style channels" in capsys.readouterr().err
 
 
 def test_a_direction_is_not_replaced_unasked(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from stages import parts
-from tests.runs import TINY, left_behind
+from tests.runs import TINY, face_rows, left_behind
 from vidinv.cli.main import main
 from vidinv.media import photo
 
@@ -34,7 +34,7 @@ def test_the_face_changes_and_no_pixel_outside_the_masks_rectangle(portrait: Pat
     assert edit(portrait, "--edit", "age+3", "-o", output, "--preview", *TINY, *SHOWN) == 0
     before, after = photo.read(portrait).rgb, photo.read(output).rgb
     report = json.loads((tmp_path / "out.png.json").read_text())
-    x0, y0, x1, y1 = report["identity"]["tracks"][0]["per_frame"][0]["rect"]
+    x0, y0, x1, y1 = face_rows(report["identity"]["tracks"][0])[0]["rect"]
     inside = np.zeros(before.shape, bool)
     inside[y0:y1, x0:x1] = True
     assert 0 < x0 < x1 < 97 and 0 < y0 < y1 < 65
@@ -94,10 +94,10 @@ def test_what_cannot_be_done_is_one_line_and_leaves_nothing(
 def test_what_a_killed_edit_left_is_not_gone_on_from(portrait: Path, tmp_path: Path) -> None:
     left = tmp_path / "out.png.vidinv"
     left.mkdir()
-    np.savez(left / "anchors.npz", **{"0.arcface.source": np.full(192, -1.0, np.float32)})
+    (left / "journal.jsonl").write_text('{"segment": 0, "files": {}, "faces": [{"frame": 0, "track": 9}]}')
     assert edit(portrait, "--edit", "age+2", "-o", tmp_path / "out.png", *TINY, *SHOWN) == 0
     report = json.loads((tmp_path / "out.png.json").read_text())
-    assert report["identity"]["arcface"]["ic"]["source"] is None and not left.exists()
+    assert [track["id"] for track in report["identity"]["tracks"]] == [0] and not left.exists()
 
 
 def test_no_face_and_no_picture_have_their_exit_codes(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_an_edit_of_a_part_changes_that_part_alone(portrait: Path, tmp_path: Pat
         changed = (photo.read(path).rgb != before).any(2)
         rows, columns = np.nonzero(changed)
         report = json.loads(path.with_name(path.name + ".json").read_text())
-        x0, y0, x1, y1 = report["identity"]["tracks"][0]["per_frame"][0]["rect"]
+        x0, y0, x1, y1 = face_rows(report["identity"]["tracks"][0])[0]["rect"]
         assert x0 <= columns.min() and columns.max() < x1 and y0 <= rows.min() and rows.max() < y1
         areas.append(changed.sum())
     assert 0 < areas[1] < 0.5 * areas[0]
@@ -129,7 +129,9 @@ def test_an_edit_of_a_part_changes_that_part_alone(portrait: Path, tmp_path: Pat
 def test_what_cannot_be_measured_changes_nothing(
     portrait: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    blind = replace(parts.BACKENDS["tiny"], measure=lambda: lambda images: {"age": np.full(len(images), np.nan)})
+    blind = replace(
+        parts.BACKENDS["tiny"], measure=lambda names=None: lambda images: {"age": np.full(len(images), np.nan)}
+    )
     monkeypatch.setitem(parts.BACKENDS, "tiny", blind)
     wanted = ["--edit", "age=60", "--blend", "replace", "-o", tmp_path / "out.png"]
     assert edit(portrait, *wanted, *TINY, *SHOWN) == 0

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.runs import TINY, frames_of, left_behind
+from tests.runs import TINY, face_rows, frames_of, left_behind
 from vidinv.cli.main import main
 from vidinv.media import photo, probe
 
@@ -30,7 +30,7 @@ def test_a_mix_changes_the_face_of_the_first_alone(pair: tuple[Path, Path], tmp_
     assert main(["mix", *map(str, pair), "-o", str(output), "--region", "face", "--preview", *TINY, *SHOWN]) == 0
     before, after = photo.read(pair[0]).rgb, photo.read(output).rgb
     report = json.loads((tmp_path / "out.png.json").read_text())
-    x0, y0, x1, y1 = report["identity"]["tracks"][0]["per_frame"][0]["rect"]
+    x0, y0, x1, y1 = face_rows(report["identity"]["tracks"][0])[0]["rect"]
     inside = np.zeros(before.shape, bool)
     inside[y0:y1, x0:x1] = True
     assert np.array_equal(before[~inside], after[~inside]) and (before[inside] != after[inside]).any()

@@ -13,7 +13,7 @@ import pytest
 from stages import parts
 from stages.parts import Found, Locate
 from tests.clips import make_clip
-from tests.runs import TINY, frames_of
+from tests.runs import TINY, face_rows, frames_of
 from vidinv.cli.main import main
 from vidinv.faces.landmarks import EYE_LEFT, EYE_RIGHT, MOUTH_LEFT, MOUTH_RIGHT, NOSE_TIP
 from vidinv.frames import Array
@@ -115,5 +115,5 @@ def test_a_mix_chooses_of_the_first_picture_alone(clip: Path, tmp_path: Path) ->
 def test_the_report_does_not_depend_on_where_codes_came_from(clip: Path, tmp_path: Path) -> None:
     edit, codes = ["--edit", "age+1@0.2-0.5"], ["--codes", str(tmp_path / "c.safetensors")]
     reports = [run(clip, tmp_path / f"{k}.mkv", *edit, *more) for k, more in enumerate(([], codes, codes))]
-    rows = [[row["frame"] for row in report["identity"]["tracks"][0]["per_frame"]] for report in reports]
+    rows = [[row["frame"] for row in face_rows(report["identity"]["tracks"][0])] for report in reports]
     assert rows[0] == rows[1] == rows[2] == [6, 7, 8, 9, 10, 11, 12]

@@ -59,3 +59,11 @@ def test_an_offset_moves_its_own_layers_only() -> None:
     assert offset.shape == (8, 8)
     assert not offset[:2].any() and not offset[5:].any()
     torch.testing.assert_close(offset[2:5], (-3.0 * 0.7 * direction.vector).expand(3, 8))
+
+
+def test_a_random_control_is_as_long_and_elsewhere() -> None:
+    direction = made("age")
+    first, again, other = (directions.random(direction, seed).offset(2.0, slots=8) for seed in (1, 1, 2))
+    own = direction.offset(2.0, slots=8)
+    assert torch.equal(first, again) and not torch.equal(first, other)
+    assert torch.allclose(first.norm(dim=1), own.norm(dim=1)) and not torch.allclose(first, own, atol=0.1)

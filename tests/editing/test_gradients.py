@@ -40,3 +40,19 @@ def test_both_are_the_derivatives_of_the_picture() -> None:
         tangent -= (tangent @ here) * here
         assert float(found.identity[k] @ along[k]) == pytest.approx(float(change @ tangent), rel=1e-4, abs=1e-7)
         assert float(slope) != 0 and float(change.norm()) != 0
+
+
+def test_a_gradient_along_some_rows_leaves_the_others_out() -> None:
+    generator = registry.load("mobile-stylegan-tiny").requires_grad_(False).double()
+    random = torch.Generator().manual_seed(4)
+    w, along = torch.randn(2, generator.w_dim, dtype=torch.float64, generator=random)
+    ws, step = generator.broadcast(w[None])[0], torch.zeros(generator.num_ws, 1, dtype=torch.float64)
+    step[2:5] = 1
+
+    def paint(ws: Tensor) -> Tensor:
+        return generator.synthesize(ws, size=generator.resolution)
+
+    found = gradients.along_rows(paint, [ws, ws], score, (2, 5))
+    moved = [score(paint((ws + sign * 1e-5 * step * along)[None]).clamp(-1.2, 1.2)) for sign in (1, -1)]
+    assert found.shape == (2, generator.w_dim) and torch.equal(found[0], found[1])
+    assert float(found[0] @ along) == pytest.approx(float(moved[0] - moved[1]) / 2e-5, rel=1e-4)

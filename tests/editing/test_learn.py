@@ -89,3 +89,20 @@ def test_strength_one_of_a_bent_direction_moves_the_attribute_as_far_as_its_norm
 def test_the_normal_of_an_attribute_is_its_mean_gradient() -> None:
     rows = torch.tensor([[3.0, 1.0], [3.0, -1.0]])
     assert torch.allclose(learn.mean_gradient(rows), torch.tensor([1.0, 0.0]))
+
+
+def test_few_samples_of_many_components_fit_the_same_ridge() -> None:
+    random = torch.Generator().manual_seed(2)
+    w, score = torch.randn(20, 60, generator=random), torch.randn(20, generator=random)
+    x, y = (w - w.mean(0)).double(), (score - score.mean()).double()
+    exact = torch.linalg.solve(x.T @ x + len(x) * x.var() * torch.eye(60, dtype=x.dtype), x.T @ y)
+    torch.testing.assert_close(learn.ridge(w, score).double(), exact / exact.norm(), rtol=0, atol=1e-6)
+
+
+def test_a_rare_label_keeps_its_side_of_the_boundary() -> None:
+    random = torch.Generator().manual_seed(3)
+    truth = torch.nn.functional.normalize(torch.randn(16, generator=random), dim=0)
+    w = torch.randn(600, 16, generator=random)
+    has = (torch.arange(600) < 60).float()
+    w = w + 3 * has[:, None] * truth
+    assert float(learn.boundary(w, has) @ truth) > 0.9

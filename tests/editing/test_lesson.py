@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vidinv.editing import lesson
 from vidinv.editing.lesson import Lesson, Readings, Studio
-from vidinv.frames import Array
+from vidinv.frames import Array, Code
 from vidinv.generators import mobile_stylegan
 
 TINY = mobile_stylegan.tiny()
@@ -20,8 +20,9 @@ AGE, GLOW = (
 SLOTS = TINY.num_ws
 
 
-def paint(ws: Tensor) -> Tensor:
+def paint(code: Code) -> Tensor:
     """A "picture" that holds what w+ says: age in the first four rows, glow in all, both in the corner pixels."""
+    ws = code.ws
     held = torch.zeros(len(ws), 3, 8, 8)
     held[:, 0, 0, 0] = (ws[:, :4].mean(1) - TINY.w_avg) @ AGE / 20
     held[:, 1, 0, 0] = (ws.mean(1) - TINY.w_avg) @ GLOW / 20
@@ -87,3 +88,36 @@ def test_a_rare_attribute_is_learned_from_means(readings: Readings) -> None:
     has = (readings.scores["age"] > readings.scores["age"].quantile(0.9)).float()
     rare = Readings(readings.w, {"worn": has})
     assert float(lesson.normal(Lesson("worn", "", "difference"), rare) @ AGE) > 0.5
+
+
+def test_codes_of_photos_teach_row_by_row() -> None:
+    random = torch.Generator().manual_seed(5)
+    codes = TINY.w_avg + torch.randn(300, SLOTS, TINY.w_dim, generator=random)
+    told = (codes[:, 2] - codes[:, 5]) @ AGE  # two rows of w+ that say it in opposite ways
+    direction = lesson.fit(Lesson("age", "", "ridge"), Readings(codes, {"age": told}), [], TINY)
+    assert direction.vector.shape == (SLOTS, TINY.w_dim)
+    along = direction.vector @ AGE
+    assert float(along[2]) > 0.4 and float(along[5]) < -0.4 and float(along[[0, 1, 3, 4, 6, 7]].abs().max()) < 0.1
+    other = torch.nn.functional.normalize(torch.randn(SLOTS * TINY.w_dim, generator=random), dim=0).view(SLOTS, -1)
+    freed = lesson.fit(Lesson("age", "", "ridge"), Readings(codes, {"age": told}), [other], TINY)
+    assert abs(float((freed.vector * other).sum())) < 1e-5 < abs(float((direction.vector * other).sum()))
+
+
+def test_strength_one_of_uneven_rows_is_a_deviation_of_the_samples_on_the_chosen_rows() -> None:
+    vector = torch.stack([(row + 1) * AGE for row in range(SLOTS)])
+    vector = vector / vector.norm()
+    made = lesson.Direction("age", vector, 1.0, (0, SLOTS), TINY.space)
+    found = lesson.choose_rows(made, STUDIO, lesson.samples(TINY, 6, seed=9), {"age": 10.0, "glow": 10.0})
+    first, last = found.layers
+    step = found.offset(1.0, SLOTS).double()
+    unit = vector[first:last].double() / vector[first:last].double().norm()
+    samples = TINY.sample(10_000, seed=13).double()
+    assert float((step[first:last] * unit).sum()) == pytest.approx(float((samples @ unit.sum(0)).std()), rel=1e-4)
+
+
+def test_what_nothing_measures_is_learned_and_not_calibrated(readings: Readings) -> None:
+    scored = Readings(readings.w, {**readings.scores, "charm": readings.scores["age"]})
+    wanted, fresh = Lesson("charm", "points", "ridge"), lesson.samples(TINY, 4, seed=9)
+    direction = lesson.learned(wanted, {}, scored, STUDIO, fresh)
+    assert direction.calibration == {} and direction.layers == (0, SLOTS)
+    assert float(direction.vector @ AGE) > 0.6 and direction.leak["age"] > 0.5 and direction.kept["+2"] < 1

@@ -42,6 +42,31 @@ def test_shapes_are_measured_in_the_faces_own_size(place) -> None:  # type: igno
     assert geometry.fullness(shapes) == pytest.approx([1, 1, 1.2])
 
 
+def test_pressed_lips_overlap() -> None:
+    pressed = np.stack([turned(face(gap=-0.1)), turned(face(gap=-0.3))])
+    assert geometry.mouth_open(pressed) == pytest.approx([-0.1, -0.3], abs=1e-9)
+
+
+@pytest.mark.weights
+def test_a_gradient_of_the_landmarks_opens_the_mouth() -> None:
+    from vidinv.faces.landmarks import load_landmarks
+    from vidinv.generators import registry
+
+    generator, points, box = (
+        registry.load("mobile-stylegan-ffhq-1024"),
+        load_landmarks(),
+        np.array([112, 143, 399, 440.0]),
+    )
+    w = generator.sample(1, seed=4)
+    image = generator.synthesize(generator.broadcast(w), size=512).detach().clamp(-1, 1).requires_grad_()
+    found = points.of_crops(image, box)
+    pixels = ((image[0].detach() + 1) * 127.5).round().byte().permute(1, 2, 0).numpy()
+    assert np.abs(found.detach().numpy() - points.detect(pixels, box[None])).max() < 0.5
+    (gradient,) = torch.autograd.grad(geometry.opening(found).sum(), image)
+    raised = (image + 20 * gradient).detach()
+    assert float(geometry.opening(points.of_crops(raised, box))) > float(geometry.opening(found.detach()))
+
+
 def labels(**where: tuple[slice, slice]) -> torch.Tensor:
     """One crop of skin with other classes on parts of it: [1,100,100]."""
     found = torch.full((1, 100, 100), CLASSES.index("skin"), dtype=torch.uint8)

@@ -43,7 +43,7 @@ def demo(
         if path.exists() and not overwrite:
             raise OutputUnwritable(f"{path} exists", remedy="give --overwrite or another folder")
     folder.mkdir(parents=True, exist_ok=True)
-    cache.pull(choose("default").needs, offline=offline, accept=accept_licences)
+    cache.pull(choose("default").all_needs, offline=offline, accept=accept_licences)
     with progress.show(show) as shown:
         shown.phase("demo clip", round(seconds * clips.FRAME_RATE))
         clips.write(source, registry.load("mobile-stylegan-ffhq-1024"), seconds=seconds, seed=seed, done=shown.done)

@@ -29,7 +29,7 @@ def edit(
 
     Example: vidinv edit portrait.jpg --edit age=60 -o older.png
     """
-    from stages import aim, parts, still
+    from stages import parts, still
     from stages.request import Request
     from vidinv.editing import grammar
     from vidinv.weights import cache
@@ -40,8 +40,8 @@ def edit(
         raise UsageError("nothing to edit", remedy="say what, as in --edit age+2")
     target = output or source.with_name(f"{source.stem}.edited{source.suffix}")
     request = Request(source, target, resolved, overwrite=overwrite, preview=preview)
-    needs = aim.needs(parts.choose(resolved.backend), still.check(request))
-    cache.need(needs, offline=common.offline, accept=common.accept_licences)
+    still.check(request)
+    cache.need(parts.choose(resolved.backend).all_needs, offline=common.offline, accept=common.accept_licences)
     with progress.show(common.show) as shown:
         shown.phase("edit", 1)
         report = still.edit(request)

@@ -1,9 +1,10 @@
-"""`vidinv evaluate`: how good the networks are, on your own pictures and clips."""
+"""`vidinv evaluate`: how good inversions and edits are, on your own pictures and clips."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,9 +16,18 @@ from vidinv.errors import NoFaceFound, UsageError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from vidinv.report.inversions import Face
+    from stages.parts import Models
+    from vidinv.editing.directions import Direction
+    from vidinv.frames import Code
+    from vidinv.report.edits import Judges
+    from vidinv.report.inversions import Face, Networks
 
-app = typer.Typer(help="Measure inversions.", no_args_is_help=True)
+Data = Annotated[list[Path], typer.Option("--data", metavar="PATH", help="Picture, clip or folder; repeatable.")]
+Frames = Annotated[int, typer.Option(help="Frames of each clip.")]
+Aligned = Annotated[bool, typer.Option("--aligned", help="The pictures are FFHQ-aligned already.")]
+WithFrechet = Annotated[bool, typer.Option("--frechet", help="Also the Frechet distance (MobileNetV2).")]
+app = typer.Typer(help="Measure inversions and edits.", no_args_is_help=True)
+EDITED = ("encoder", "refined", "stored")  # methods of inversion whose codes are edited
 COLUMNS = ("psnr", "ssim", "mse", "lpips", "id", "id_other", "ic", "n", "frechet_mobilenet_v2")
 
 
@@ -43,21 +53,22 @@ def _group() -> None:
 
 @app.command("inversion")
 def inversion(
-    data: Annotated[list[Path], typer.Option("--data", metavar="PATH", help="Picture, clip or folder; repeatable.")],
+    data: Data,
     methods: Annotated[
         list[str] | None,
         typer.Option("--method", metavar="encoder|refined|optimised|stored", help="Repeatable; default: all that can."),
     ] = None,
     codes: Annotated[Path | None, typer.Option(metavar="FILE", help="The clip's codes, for the method stored.")] = None,
-    frames: Annotated[int, typer.Option(help="Frames of each clip.")] = 4,
-    aligned: Annotated[bool, typer.Option("--aligned", help="The pictures are FFHQ-aligned already.")] = False,
+    frames: Frames = 4,
+    aligned: Aligned = False,
     baseline: Annotated[int, typer.Option(help="Steps of the w+ optimisation.")] = 200,
-    frechet: Annotated[bool, typer.Option("--frechet", help="Also the Frechet distance (MobileNetV2).")] = False,
+    frechet: WithFrechet = False,
     picture: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a grid of faces and inversions.")] = None,
     encoder: options.Encoder = None,
     json_to: options.JsonTo = None,
     offline: options.Offline = False,
     accept_licences: options.AcceptLicences = False,
+    debug: options.Debug = False,
 ) -> None:
     """SSIM, PSNR, MSE, LPIPS and identity of inversions, at 256 pixels in [-1,1].
 
@@ -103,69 +114,221 @@ def check(methods: list[str], data: list[Path], codes: Path | None) -> None:
 
 def measure(asked: Asked, *, offline: bool, accept: bool) -> dict[str, Any]:
     """Have the weights, run the methods over every face, and write the grid: one row a face."""
-    import torch
-
-    from stages import parts
     from vidinv import config as configs
+    from vidinv.report import inversions
+
+    models, networks = load(asked.encoder, asked.frechet, offline=offline, accept=accept)
+    grid = Grid(asked.picture)
+    table = inversions.evaluate(
+        networks,
+        found_faces(asked.data, asked.frames, asked.aligned, models.generator.sizes[0])
+        if asked.codes is None
+        else stored_faces(asked.data[0], asked.codes, asked.frames),
+        asked.methods,
+        configs.load("balanced").refine.first,
+        asked.baseline,
+        grid.add,
+    )
+    if not any(row.get("n") for row in table.values()):
+        raise NoFaceFound(f"no face in {asked.data[0]}", remedy="give pictures of faces, or --aligned crops")
+    grid.write()
+    return table
+
+
+@dataclass
+class Grid:
+    """A picture of one row a face, gathered only where there is a `path` for it: it holds every face."""
+
+    path: Path | None
+    rows: list[Tensor] = field(default_factory=list)
+
+    def add(self, name: str, shown: list[Tensor]) -> None:
+        """A row of pictures [1,3,S,S]."""
+        import torch
+
+        if self.path is not None:
+            self.rows.append(torch.cat(shown, 3))
+
+    def write(self) -> None:
+        """Raises OutputUnwritable."""
+        import torch
+
+        from vidinv.media import picture
+
+        if self.path is not None:
+            picture.write(self.path, torch.cat(self.rows, 2)[0])
+
+
+def load(
+    encoder: str, frechet: bool, *, offline: bool, accept: bool, measuring: bool = False
+) -> tuple[Models, Networks]:
+    """Have the weights, and load what inverts and judges; `measuring`: those of the attributes are needed as well."""
+    from stages import parts
     from vidinv.editing.refine import load_guides
     from vidinv.faces import embedder
-    from vidinv.media.picture import write as write_picture
     from vidinv.metrics.mobilenet import load_mobilenet
     from vidinv.report import inversions
     from vidinv.weights import cache
 
-    needs = (*parts.choose("default").needs, *(["features/mobilenet-v2"] if asked.frechet else []))
+    backend = parts.choose("default")
+    needs = (*backend.needs, *(backend.measuring if measuring else ()), *(["features/mobilenet-v2"] if frechet else []))
     cache.pull(needs, offline=offline, accept=accept)
-    models = parts.choose("default").models("cpu", asked.encoder)
-    features = load_mobilenet() if asked.frechet else None
-    networks = inversions.Networks(models.generator, models.encoder, load_guides(), embedder.load_lightcnn(), features)
-    grid: list[list[Tensor]] = []  # only where a picture is asked for: it holds every face
-
-    def seen(name: str, shown: list[Tensor]) -> None:
-        if asked.picture is not None:
-            grid.append(shown)
-
-    table = inversions.evaluate(
-        networks,
-        stored_faces(asked) if asked.codes is not None else found_faces(asked, models.generator.sizes[0]),
-        asked.methods,
-        configs.load("balanced").refine.first,
-        asked.baseline,
-        seen,
+    models = backend.models("cpu", encoder)
+    features = load_mobilenet() if frechet else None
+    return models, inversions.Networks(
+        models.generator, models.encoder, load_guides(), embedder.load_lightcnn(), features
     )
-    if not any(row.get("n") for row in table.values()):
-        raise NoFaceFound(f"no face in {asked.data[0]}", remedy="give pictures of faces, or --aligned crops")
-    if asked.picture is not None:
-        rows = [torch.cat(row, 3) for row in grid]  # [1,3,S,columns*S]: the face, then its inversions
-        write_picture(asked.picture, torch.cat(rows, 2)[0])
-    return table
 
 
-def found_faces(asked: Asked, size: int) -> Iterator[Face]:
+def found_faces(data: list[Path], frames: int, aligned: bool, size: int) -> Iterator[Face]:
     """The faces of pictures and clips, cut like a run's frames, under a progress bar."""
     from rich.progress import track
 
     from vidinv.faces import detector, landmarks, pictures
     from vidinv.report.inversions import Face
 
-    files = pictures.files(asked.data)
+    files = pictures.files(data)
     finder = pictures.Finder(detector.load_detector(), landmarks.load_landmarks())
-    for path in track(files, description="inverting", transient=True):
-        taken = None if asked.aligned and not pictures.is_clip(path) else finder
-        for image in pictures.crops(path, asked.frames, size, taken):
+    for path in track(files, description="judging", transient=True):
+        taken = None if aligned and not pictures.is_clip(path) else finder
+        for image in pictures.crops(path, frames, size, taken):
             yield Face(str(path), image)
 
 
-def stored_faces(asked: Asked) -> Iterator[Face]:
-    """Faces with their stored codes, evenly over the clip, under a progress bar."""
+def stored_faces(clip: Path, codes: Path, frames: int) -> Iterator[Face]:
+    """Faces of a clip with their stored codes, evenly over it, under a progress bar."""
     from rich.progress import track
 
     from stages import drawn
     from vidinv.report.inversions import Face
 
-    assert asked.codes is not None
-    stored = drawn.open_stored(asked.data[0], asked.codes)
-    wanted = drawn.spread(stored, asked.frames)
-    faces = drawn.faces(asked.data[0], stored, wanted)
+    stored = drawn.open_stored(clip, codes)
+    wanted = drawn.spread(stored, frames)
+    faces = drawn.faces(clip, stored, wanted)
     for _, image, code in track(faces, description="judging", total=len(wanted), transient=True):
-        yield Face(str(asked.data[0]), image, code)
+        yield Face(str(clip), image, code)
+
+
+@app.command("edits")
+def edits(
+    data: Data,
+    names: Annotated[
+        list[str] | None,
+        typer.Option("--edit", metavar="NAME", help="A direction; repeatable; default: all that come with vidinv."),
+    ] = None,
+    method: Annotated[
+        str | None, typer.Option(metavar="|".join(EDITED), help="How faces are inverted; default: encoder.")
+    ] = None,
+    codes: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Codes of the clips, each FOLDER/CLIP.safetensors.")
+    ] = None,
+    frames: Frames = 4,
+    aligned: Aligned = False,
+    frechet: WithFrechet = False,
+    picture: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A grid: face, inversion, each edit at -2 and +2.")
+    ] = None,
+    encoder: options.Encoder = None,
+    json_to: options.JsonTo = None,
+    offline: options.Offline = False,
+    accept_licences: options.AcceptLicences = False,
+    debug: options.Debug = False,
+) -> None:
+    """What edits do at -2, -1, +1 and +2: to what they are named after, to the rest, to the person; and to two tables.
+
+    A second network judges where there is one, and a random direction as long stands beside. At 256 pixels: by the
+    encoder alone faces are drawn as `--quality fast` does; refined, as a run's first frame is; stored, from codes that
+    `vidinv invert` or `vidinv run --codes` kept. A clip's value is the mean of its frames.
+
+    Example: vidinv evaluate edits --data faces/ --aligned --edit age --edit smile --frechet
+    """
+    from stages import parts
+    from vidinv.editing import directions
+    from vidinv.encoders import encoder_file
+    from vidinv.faces import pictures
+    from vidinv.report import tables
+
+    backend, how = parts.choose("default"), method or ("stored" if codes else "encoder")
+    if how not in EDITED:
+        raise UsageError(f"--method {how!r} is not known", remedy=f"choose one of {', '.join(EDITED)}")
+    if (how == "stored") != (codes is not None):
+        raise UsageError("--method stored and --codes FOLDER go together", remedy="give both or neither")
+    chosen = [directions.load(name, backend.space) for name in names or directions.shipped(backend.space)]
+    for direction in chosen:
+        if direction.name not in backend.measures:
+            known = ", ".join(backend.measures)
+            raise UsageError(f"nothing here measures {direction.name!r}", remedy=f"known are {known}")
+    if encoder is not None:
+        encoder_file.check(Path(encoder), backend.space)
+    pictures.files(data)
+    asked = Asked(data, [how], codes, frames, aligned, 0, frechet, picture, encoder or "")
+    table = measure_edits(asked, chosen, offline=offline, accept=accept_licences)
+    if json_to is not None:
+        options.write_json(table, json_to)
+    if json_to != "-":
+        typer.echo("\n".join(tables.of_edits(table)))
+    if picture is not None:
+        shown = ", ".join(f"{direction.name} at -2 and +2" for direction in chosen)
+        typer.echo(f"made {picture}: the face, its inversion, {shown}")
+
+
+def measure_edits(asked: Asked, chosen: list[Direction], *, offline: bool, accept: bool) -> dict[str, Any]:
+    """Have the weights, move every face along the directions, and write the grid."""
+    from vidinv.report import edits as reports
+    from vidinv.report import papers
+
+    models, networks = load(asked.encoder, asked.frechet, offline=offline, accept=accept, measuring=True)
+    (method,), grid = asked.methods, Grid(asked.picture)
+    tallies = papers.tallies(networks.guides.perceptual, networks.features)
+    table = reports.evaluate(
+        judges(models, method),
+        coded_faces(asked, method, networks, models.generator.sizes[0]),
+        chosen,
+        tallies,
+        grid.add,
+    )
+    if not table["faces"]:
+        raise NoFaceFound(f"no face in {asked.data[0]}", remedy="give pictures of faces, or --aligned crops")
+    grid.write()
+    return {"method": method, **table, "papers": papers.summaries(tallies, networks.frechet)}
+
+
+def judges(models: Models, method: str) -> Judges:
+    """What draws and judges: an encoder's code is drawn by the proxy head, as `--quality fast` does, others in full."""
+    from stages import parts
+    from vidinv.faces import witness
+    from vidinv.faces.meter import SPREADS
+    from vidinv.report.edits import Judges
+
+    def draw(code: Code) -> Tensor:
+        if method == "encoder":
+            return models.proxy(code.ws, code.feature, code.at).clamp(-1, 1)
+        return models.generator.picture(code, models.generator.sizes[0])
+
+    return Judges(
+        models.generator,
+        draw,
+        parts.choose("default").measure(),
+        witness.load_witness().measure,
+        tuple(witness.UNITS),
+        SPREADS,
+        {"id": models.identity["arcface"], "id_other": models.identity["lightcnn"]},
+    )
+
+
+def coded_faces(asked: Asked, method: str, networks: Networks, size: int) -> Iterator[tuple[Face, Code]]:
+    """Every face and its code: inverted now, or stored."""
+    from vidinv import config as configs
+    from vidinv.faces import pictures
+    from vidinv.report import inversions
+
+    first = configs.load("balanced").refine.first
+    if asked.codes is None:
+        faces = found_faces(asked.data, asked.frames, asked.aligned, size)
+    else:
+        folder = asked.codes
+        clips = pictures.files(asked.data)
+        stored = (stored_faces(clip, folder / f"{clip.stem}.safetensors", asked.frames) for clip in clips)
+        faces = itertools.chain.from_iterable(stored)
+    for face in faces:
+        yield face, inversions.code_of(networks, method, face, first)

@@ -10,7 +10,7 @@ import traceback
 
 import typer
 
-from vidinv.cli import demo, directions, edit, evaluate, invert, mix, run, train, weights
+from vidinv.cli import demo, directions, edit, evaluate, invert, mix, report, run, train, weights
 from vidinv.errors import VidinvError
 
 INTERRUPTED = 130
@@ -29,6 +29,7 @@ app.command("edit")(edit.edit)
 app.command("invert")(invert.invert)
 app.command("mix")(mix.mix)
 app.command("interpolate")(mix.interpolate)
+app.command("report")(report.report)
 app.command("demo")(demo.demo)
 app.add_typer(directions.app, name="directions")
 app.add_typer(evaluate.app, name="evaluate")

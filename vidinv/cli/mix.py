@@ -45,7 +45,7 @@ def mix(
     rows = options.rows(layers, "--layers", parts.choose(request.config.backend).slots)
     for each in (request, replace(request, source=other)):
         still.check(each)
-    cache.need(parts.choose(request.config.backend).needs, offline=common.offline, accept=common.accept_licences)
+    cache.need(parts.choose(request.config.backend).all_needs, offline=common.offline, accept=common.accept_licences)
     with progress.show(common.show) as shown:
         shown.phase("mix", 1)
         report = mixes.mix(request, other, rows, share, region)

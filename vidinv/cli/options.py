@@ -9,11 +9,14 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
 from vidinv.errors import OutputUnwritable, UsageError
+
+if TYPE_CHECKING:
+    from vidinv.report.gate import Gate
 
 Faces = Annotated[str | None, typer.Option(metavar="all|largest|N|REF.jpg", help="Which faces.")]
 Quality = Annotated[str | None, typer.Option(metavar="fast|balanced|best", help="Preset.")]
@@ -38,9 +41,18 @@ Edits = Annotated[
 Tracks = Annotated[list[str] | None, typer.Option("--track", metavar="N:E", help="An edit of person N; repeatable.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what exists under that name.")]
 Preview = Annotated[bool, typer.Option("--preview", help="Also write source, inversion, edit side by side.")]
+NoThumbnails = Annotated[bool, typer.Option("--no-thumbnails", help="Leave pictures of faces out of the page.")]
+MinIdentity = Annotated[
+    float | None, typer.Option(metavar="X", help="Exit 6 where a face's similarity to the source is below X.")
+]
+MinIc = Annotated[
+    float | None, typer.Option(metavar="X", help="Exit 6 where a person's identity consistency is below X.")
+]
 Blend = Annotated[str | None, typer.Option(metavar="auto|residual|replace", help="How the edit is put in.")]
 JsonTo = Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write JSON there; - is standard output.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Name = Annotated[str, typer.Option(metavar="NAME", help="Generator and encoder.")]
+LICENCE = "yours, as far as the labels' and the generator's terms allow (the default parts: non-commercial)"
 
 
 @dataclass(frozen=True)
@@ -60,6 +72,24 @@ class Job:
     changes: Changes = None
     json_to: JsonTo = None
     debug: Debug = False
+
+
+@dataclass(frozen=True)
+class Making:
+    """What every command that makes directions takes: where they go, and where the networks come from."""
+
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Default: beside the weights.")] = None
+    overwrite: Overwrite = False
+    backend: Name = "default"
+    offline: Offline = False
+    accept_licences: AcceptLicences = False
+    debug: Debug = False
+
+    def have(self, needs: tuple[str, ...]) -> None:
+        """Have these parts in the cache."""
+        from vidinv.weights import cache
+
+        cache.need(needs, offline=self.offline, accept=self.accept_licences)
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
@@ -97,6 +127,16 @@ def rows(text: str | None, option: str, slots: int) -> tuple[int, int] | None:
     if found is None or not int(found[1]) <= int(found[2]) < slots:
         raise UsageError(f"{option} {text!r} cannot be", remedy=f"write FIRST-LAST of 0-{slots - 1}, as in 4-9")
     return int(found[1]), int(found[2]) + 1
+
+
+def gate(min_identity: float | None, min_ic: float | None) -> Gate:
+    """The gate of --min-identity and --min-ic; UsageError for what is no cosine."""
+    from vidinv.report.gate import Gate
+
+    for option, value in (("--min-identity", min_identity), ("--min-ic", min_ic)):
+        if value is not None and not -1 <= value <= 1:
+            raise UsageError(f"{option} {value:g} is no similarity", remedy="give a number from -1 to 1, such as 0.6")
+    return Gate(min_identity, min_ic)
 
 
 def write_json(value: Any, target: str) -> None:

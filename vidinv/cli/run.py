@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +12,7 @@ import typer
 from vidinv import config as configs
 from vidinv.cli import options, progress
 from vidinv.config import RunConfig
-from vidinv.errors import UsageError
+from vidinv.errors import QualityGateMissed, UsageError
 
 if TYPE_CHECKING:
     from stages.request import Request
@@ -41,6 +43,12 @@ def run(
         Path | None,
         typer.Option("--codes", metavar="FILE", help="The inversion: used if it is there, else made and kept."),
     ] = None,
+    report: Annotated[
+        bool, typer.Option("--report", help="Also write a page on how well the person was kept.")
+    ] = False,
+    no_thumbnails: options.NoThumbnails = False,
+    min_identity: options.MinIdentity = None,
+    min_ic: options.MinIc = None,
     keep_job: Annotated[bool, typer.Option("--keep-job", help="Keep the job folder (it holds faces).")] = False,
     *,
     common: options.Job,
@@ -67,10 +75,24 @@ def run(
         at=None if at is None else grammar.parse_time(at),
         keep_job=keep_job,
         codes=codes,
+        report=report,
+        thumbnails=not no_thumbnails,
+        gate=options.gate(min_identity, min_ic),
+        command=shlex.join(["vidinv", *sys.argv[1:]]),
     )
-    report = perform(request, common.show, offline=common.offline, accept=common.accept_licences)
+    made = perform(request, common.show, offline=common.offline, accept=common.accept_licences)
     if common.json_to is not None:
-        options.write_json(report, common.json_to)
+        options.write_json(made, common.json_to)
+    kept = made["output"]["path"] or made["output"].get("preview")
+    check_gate(made["gate"], f"the result is kept as {kept}")
+
+
+def check_gate(verdict: dict[str, Any] | None, remedy: str) -> None:
+    """Raise QualityGateMissed, with the `remedy`, where the report's gate was missed."""
+    from vidinv.report import gate
+
+    if verdict is not None and not verdict["passed"]:
+        raise QualityGateMissed(f"the identity gate was missed: {gate.words(verdict)}", remedy=remedy)
 
 
 def default_output(source: Path) -> Path:
@@ -98,17 +120,20 @@ def resolve(common: options.Job, **own: str | int | None) -> RunConfig:
 
 def perform(request: Request, show: str | None, *, offline: bool, accept: bool) -> dict[str, Any]:
     """Check the request, have the weights, run the job."""
-    from stages import aim, job, parts
+    from stages import job, parts
     from stages import request as requests
     from vidinv.weights import cache
 
     moves, _ = requests.check(request)
     if requests.touches_faces(request, moves):
-        cache.need(aim.needs(parts.choose(request.config.backend), moves), offline=offline, accept=accept)
-    files = request.writes()
+        backend = parts.choose(request.config.backend)
+        needs = backend.needs if request.only_codes else backend.all_needs
+        cache.need(needs, offline=offline, accept=accept)
+    files, below = request.writes(), request.below_gate().writes()
     with progress.show(show) as shown:
         report = job.run(request, job.Listener(say=shown.say, phase=shown.phase, done=shown.done))
-    tell(report, files, shown)
+    verdict = report.get("gate")
+    tell(report, files if verdict is None or verdict["passed"] else below, shown)
     return report
 
 

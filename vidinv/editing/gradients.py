@@ -49,3 +49,22 @@ def measure(
         scores.append(torch.autograd.grad(score(picture).sum(), point, retain_graph=True)[0])
         identities.append(torch.autograd.grad(face @ tangent, point)[0])
     return Gradients(torch.stack(scores), torch.stack(identities))
+
+
+def along_rows(
+    paint: Callable[[Tensor], Tensor],
+    ws: Iterable[Tensor],
+    score: Callable[[Tensor], Tensor],
+    rows: tuple[int, int],
+) -> Tensor:
+    """d score / d w [N,D] at every ws [L,D], felt through the rows first <= l < last of w+ alone.
+
+    `paint`: ws [1,L,D] -> pictures [1,3,S,S]; `score`: pictures -> [1].
+    """
+    found = []
+    for each in ws:
+        point = each.detach().clone().requires_grad_()
+        picture = paint(point[None]).clamp(-OVERSHOOT, OVERSHOOT)
+        (gradient,) = torch.autograd.grad(score(picture).sum(), point)
+        found.append(gradient[rows[0] : rows[1]].sum(0))
+    return torch.stack(found)

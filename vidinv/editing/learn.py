@@ -13,21 +13,32 @@ from torch import Tensor
 
 
 def ridge(w: Tensor, score: Tensor, weight: float = 1.0) -> Tensor:
-    """Unit direction [D] along which `score` [N] rises, from w [N,D]: argmin |X d - y|^2 + weight * N * var |d|^2."""
+    """Unit direction [D] along which `score` [N] rises, from w [N,D]: argmin |X d - y|^2 + weight * N * var |d|^2.
+
+    With fewer samples than components it is X^T (X X^T + c I)^-1 y, which is the same and takes less.
+    """
     _check(w, score)
     x, y = w.double() - w.double().mean(0), score.double() - score.double().mean()
-    gram = x.T @ x + weight * len(x) * x.var() * torch.eye(x.shape[1], dtype=x.dtype)
+    of = x.T if len(x) < x.shape[1] else x  # [D,N] or [N,D]
+    gram = of.T @ of + weight * len(x) * x.var() * torch.eye(of.shape[1], dtype=x.dtype)
+    if len(x) < x.shape[1]:
+        return _unit(x.T @ torch.linalg.solve(gram, y))
     return _unit(torch.linalg.solve(gram, x.T @ y))
 
 
 def boundary(w: Tensor, score: Tensor, share: float = 0.3, weight: float = 1e-2) -> Tensor:
-    """Unit normal [D] of the plane between the highest and lowest `share` of the samples (InterFaceGAN, Sec. 3.1)."""
+    """Unit normal [D] of the plane between the highest and lowest `share` of the samples (InterFaceGAN, Sec. 3.1).
+
+    A score of two values alone (a label) has all its samples on their sides.
+    """
     _check(w, score)
-    count = int(len(score) * share)
-    order = score.argsort()
-    x = torch.cat([w[order[:count]], w[order[-count:]]]).double()
+    count, order = int(len(score) * share), score.argsort()
+    low, high = order[:count], order[-count:]
+    if len(values := score.unique()) == 2:
+        low, high = ((score == value).nonzero().flatten() for value in values)
+    x = torch.cat([w[low], w[high]]).double()
     x = (x - x.mean(0)) / x.std()
-    y = torch.cat([torch.zeros(count), torch.ones(count)]).double()
+    y = torch.cat([torch.zeros(len(low)), torch.ones(len(high))]).double()
     normal = torch.zeros(x.shape[1], dtype=x.dtype, requires_grad=True)
     optimiser = torch.optim.LBFGS([normal], max_iter=200, line_search_fn="strong_wolfe")
 

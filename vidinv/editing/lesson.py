@@ -14,15 +14,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidinv.editing import learn
+from vidinv.editing import directions, feature_edit, learn
 from vidinv.editing.directions import Direction
-from vidinv.frames import Array
+from vidinv.frames import Array, Code
 from vidinv.generators.base import Generator
 
 ROWS = ((0, 4), (0, 6), (2, 8), (4, 10), (0, 8), (0, 12), (6, 16), (0, 16))  # ranges of w+ that are tried
 TRIED = 1.5  # strength at which they are compared
 STRENGTHS = (-2.0, -1.0, 0.0, 1.0, 2.0)  # at which a direction is calibrated
-Paint = Callable[[Tensor], Tensor]  # ws [N,L,D] -> pictures [N,3,S,S] around [-1,1]
+Paint = Callable[[Code], Tensor]  # N codes -> pictures [N,3,S,S] around [-1,1]
 Measure = Callable[[Tensor], Mapping[str, Array]]  # pictures in [-1,1] -> attribute -> [N], NaN where unknown
 Embed = Callable[[Tensor], Tensor]  # pictures -> unit embeddings [N,E]
 
@@ -45,7 +45,7 @@ class Lesson:
 
 @dataclass(frozen=True)
 class Readings:
-    """Samples w [N,D] and what was measured on them, attribute -> [N] float32, NaN where unknown."""
+    """Samples w [N,D], or codes w+ [N,L,D], and what was measured on them, attribute -> [N], NaN where unknown."""
 
     w: Tensor
     scores: Mapping[str, Tensor]
@@ -66,12 +66,12 @@ class Studio:
     embed: Embed
 
     @torch.inference_mode()
-    def look(self, ws: Tensor, batch: int = 4) -> tuple[dict[str, Array], Tensor]:
-        """Attributes [N] and embeddings [N,E] of G(ws)."""
+    def look(self, code: Code, batch: int = 4) -> tuple[dict[str, Array], Tensor]:
+        """Attributes [N] and embeddings [N,E] of the pictures of N codes."""
         rows: list[Mapping[str, Array]] = []
         embeddings = []
-        for part in ws.split(batch):
-            picture = self.paint(part).clamp(-1, 1)
+        for begin in range(0, len(code), batch):
+            picture = self.paint(code[begin : begin + batch]).clamp(-1, 1)
             rows.append(self.measure(picture))
             embeddings.append(self.embed(picture))
         return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}, torch.cat(embeddings)
@@ -82,38 +82,39 @@ def samples(generator: Generator, count: int, seed: int) -> Tensor:
     return generator.w_avg + 0.9 * (generator.sample(count, seed=seed) - generator.w_avg)
 
 
+def code_of(generator: Generator, w: Tensor) -> Code:
+    """The codes, without a feature, of w [N,D] or w+ [N,L,D]."""
+    return Code(w if w.ndim == 3 else generator.broadcast(w), space=generator.space)
+
+
 def read(studio: Studio, w: Tensor, done: Callable[[int], None] = lambda count: None, batch: int = 4) -> Readings:
     """Measure G(w) of every sample; `done` hears how many were."""
     rows = []
     for part in w.split(batch):
-        rows.append(studio.look(studio.generator.broadcast(part))[0])
+        rows.append(studio.look(code_of(studio.generator, part))[0])
         done(len(part))
     scores = {name: torch.from_numpy(np.concatenate([row[name] for row in rows])).float() for name in rows[0]}
     return Readings(w.cpu(), scores)
 
 
 def normal(lesson: Lesson, readings: Readings) -> Tensor:
-    """The unit vector [D] along which the attribute alone was fitted, not yet freed of others."""
+    """The unit vector, [D] or [L,D] as a code is, along which the attribute was fitted, not yet freed of others."""
     known = readings.known(lesson.name)
-    score = known.scores[lesson.name]
+    score, w = known.scores[lesson.name], known.w.flatten(1)
     if lesson.method == "difference":
-        return learn.difference(known.w, score > 0.5)
-    return learn.ridge(known.w, score) if lesson.method == "ridge" else learn.boundary(known.w, score)
+        found = learn.difference(w, score > 0.5)
+    else:
+        found = learn.ridge(w, score) if lesson.method == "ridge" else learn.boundary(w, score)
+    return found.unflatten(0, known.w.shape[1:])
 
 
 def fit(lesson: Lesson, readings: Readings, others: Iterable[Tensor], generator: Generator) -> Direction:
     """The direction of a lesson, freed of the `others`' normals, on its rows (all where they are to be chosen)."""
-    vector = learn.condition(normal(lesson, readings), list(others))
-    spread = generator.sample(10_000, seed=13)
-    return Direction(
-        lesson.name,
-        vector,
-        learn.deviation(vector, spread),
-        lesson.rows or (0, generator.num_ws),
-        generator.space,
-        region=lesson.region,
-        origin=f"{len(readings.w)} samples of {generator.name}, {lesson.method}",
-    )
+    found = normal(lesson, readings)
+    vector = learn.condition(found.flatten(), [other.flatten() for other in others]).view_as(found)
+    rows = lesson.rows or (0, generator.num_ws)
+    origin = f"{len(readings.w)} samples of {generator.name}, {lesson.method}"
+    return replace(directions.of_vector(lesson.name, vector, rows, generator, origin=origin), region=lesson.region)
 
 
 def choose_rows(direction: Direction, studio: Studio, w: Tensor, spreads: Mapping[str, float]) -> Direction:
@@ -125,25 +126,32 @@ def choose_rows(direction: Direction, studio: Studio, w: Tensor, spreads: Mappin
     ranges = [rows for rows in ROWS if rows[1] <= slots] or [(0, slots)]
     worth = []
     for rows in ranges:
-        change, kept = _change(replace(direction, layers=rows), studio, w, TRIED, spreads)
-        effect = change.pop(direction.name)
-        beside = float(np.sqrt(np.mean(np.square(list(change.values()))))) if change else 0.0
+        moved, kept = change(_on(direction, rows, studio), studio, w, TRIED, spreads)
+        effect = moved.pop(direction.name)
+        beside = float(np.sqrt(np.mean(np.square(list(moved.values()))))) if moved else 0.0
         worth.append(effect / (0.3 + beside + 2 * (1 - kept)))
-    return replace(direction, layers=ranges[int(np.argmax(worth))])
+    return _on(direction, ranges[int(np.argmax(worth))], studio)
 
 
-def calibrate(direction: Direction, unit: str, studio: Studio, w: Tensor, spreads: Mapping[str, float]) -> Direction:
-    """The direction with its calibration, leak and likeness, as means over G(w) of samples [N,D]."""
+def calibrate(
+    direction: Direction, unit: str, studio: Studio, w: Tensor, spreads: Mapping[str, float], attribute: str = ""
+) -> Direction:
+    """The direction with its calibration, leak and likeness, as means over G(w) of samples [N,D].
+
+    `attribute` is what it raises; its own name if not given. What nothing measures is not calibrated.
+    """
     looked = {s: studio.look(_moved(direction, studio, w, s)) for s in STRENGTHS}
-    name = direction.name
+    name = attribute or direction.name
 
     def slope(of: str) -> float:
         return float(np.nanmean(looked[1.0][0][of] - looked[-1.0][0][of]) / 2)
 
     still = looked[0.0][1]
     kept = {f"{s:+g}": round(float((looked[s][1] * still).sum(1).mean()), 3) for s in STRENGTHS if s}
-    leak = {of: round(slope(of) / spread, 3) for of, spread in spreads.items() if of != name}
-    return replace(direction, calibration={unit: round(slope(name), 4)}, leak=leak, kept=kept)
+    measured = looked[0.0][0]
+    leak = {of: round(slope(of) / spread, 3) for of, spread in spreads.items() if of != name and of in measured}
+    calibration = {unit: round(slope(name), 4)} if name in measured else {}
+    return replace(direction, calibration=calibration, leak=leak, kept=kept)
 
 
 def spreads_of(readings: Readings) -> dict[str, float]:
@@ -157,26 +165,33 @@ def learned(
 ) -> Direction:
     """A lesson from its readings to the calibrated direction; rows and figures are of G(w) of `fresh` samples [N,D].
 
-    `lessons` say how the attributes that it is to be free of are fitted.
+    `lessons` say how the attributes that it is to be free of are fitted. Rows are not chosen by what nothing measures.
     """
     known, generator = spreads_of(readings), studio.generator
     direction = fit(lesson, readings, others(lesson, lessons, readings), generator)
-    if lesson.rows is None:
+    if lesson.rows is None and lesson.name in studio.look(code_of(generator, fresh[:1]))[0]:
         direction = choose_rows(direction, studio, fresh, known)
     return calibrate(direction, lesson.unit, studio, fresh, known)
 
 
-def _moved(direction: Direction, studio: Studio, w: Tensor, strength: float) -> Tensor:
-    return studio.generator.broadcast(w) + direction.offset(strength, studio.generator.num_ws).to(w)
+def _on(direction: Direction, rows: tuple[int, int], studio: Studio) -> Direction:
+    """The direction on these rows; strength 1 of one whose rows differ depends on them."""
+    if direction.vector.ndim == 1:
+        return replace(direction, layers=rows)
+    return replace(direction, layers=rows, deviation=directions.spread(direction.vector, rows, studio.generator))
 
 
-def _change(
+def _moved(direction: Direction, studio: Studio, w: Tensor, strength: float) -> Code:
+    return feature_edit.edit(studio.generator, code_of(studio.generator, w), [(direction, strength)])
+
+
+def change(
     direction: Direction, studio: Studio, w: Tensor, strength: float, spreads: Mapping[str, float]
 ) -> tuple[dict[str, float], float]:
     """Mean change of every attribute from -strength to +strength, halved, in its spreads; and the likeness between."""
     low, high = (studio.look(_moved(direction, studio, w, s)) for s in (-strength, strength))
-    change = {name: float(np.nanmean(high[0][name] - low[0][name]) / 2 / spread) for name, spread in spreads.items()}
-    return change, float((low[1] * high[1]).sum(1).mean())
+    found = {name: float(np.nanmean(high[0][name] - low[0][name]) / 2 / spread) for name, spread in spreads.items()}
+    return found, float((low[1] * high[1]).sum(1).mean())
 
 
 def others(lesson: Lesson, lessons: Mapping[str, Lesson], readings: Readings) -> list[Tensor]:

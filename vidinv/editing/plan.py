@@ -38,6 +38,9 @@ def move(direction: Direction, edit: Edit, slots: int, measured: Collection[str]
     Raises UsageError for rows or a value that cannot be.
     """
     if edit.layers is not None:
+        if direction.is_style:
+            remedy = "leave @layers out"
+            raise UsageError(f"{edit.name} moves style channels, which are no rows of w+", remedy=remedy)
         if edit.layers[1] > slots:
             asked = f"{edit.layers[0]}-{edit.layers[1] - 1}"
             raise UsageError(f"{edit.name}@layers={asked}: w+ has {slots} rows", remedy=f"give rows of 0-{slots - 1}")
@@ -81,11 +84,24 @@ def offsets(moves: Sequence[Move], seconds: Sequence[float], persons: Sequence[i
     """What the moves add to w+ of N faces, each at its time: [N,L,D]. Moves add up, so their order does not matter."""
     total = torch.zeros(len(persons), slots, 1)
     for entry in moves:
-        if entry.edit.strength:
+        if entry.edit.strength and not entry.direction.is_style:
             whole = entry.direction.offset(entry.edit.strength, slots)  # [L,D]
-            shares = [share(entry.edit, *when) for when in zip(seconds, persons, strict=True)]
-            total = total + torch.tensor(shares)[:, None, None] * whole
+            total = total + _shares(entry, seconds, persons)[:, None, None] * whole
     return total
+
+
+def style_offsets(moves: Sequence[Move], seconds: Sequence[float], persons: Sequence[int]) -> Tensor | None:
+    """What the moves add to the style channels of N faces, each at its time: [N,S]; None where none does."""
+    going = [entry for entry in moves if entry.edit.strength and entry.direction.is_style]
+    parts = [
+        _shares(entry, seconds, persons)[:, None] * entry.direction.style_offset(entry.edit.strength) for entry in going
+    ]
+    return torch.stack(parts).sum(0) if parts else None
+
+
+def _shares(entry: Move, seconds: Sequence[float], persons: Sequence[int]) -> Tensor:
+    """The share of each face [N]."""
+    return torch.tensor([share(entry.edit, *when) for when in zip(seconds, persons, strict=True)])
 
 
 def presence(moves: Iterable[Move], second: float, person: int) -> float:

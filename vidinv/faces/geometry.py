@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import torch
+from torch import Tensor
 
-from vidinv.faces.landmarks import EYE_LEFT, EYE_RIGHT, MOUTH_LEFT, MOUTH_RIGHT, NOSE_TIP, to68
+from vidinv.faces.landmarks import EYE_LEFT, EYE_RIGHT, MOUTH_LEFT, MOUTH_RIGHT, NOSE_TIP, TO_68, to68
 from vidinv.frames import Array
 
 
@@ -53,10 +55,21 @@ def head_pose(landmarks: Array, width: int, height: int) -> tuple[float, float, 
 
 
 def mouth_open(landmarks: Array) -> Array:
-    """Gap [...] between the lips over the mouth's width, of 106 landmarks [...,106,2]."""
-    points = to68(landmarks)
-    gaps = np.linalg.norm(points[..., [61, 62, 63], :] - points[..., [67, 66, 65], :], axis=-1).mean(-1)
-    return gaps / np.linalg.norm(points[..., 54, :] - points[..., 48, :], axis=-1)
+    """As `opening`, of an array."""
+    return np.asarray(opening(torch.from_numpy(landmarks)))
+
+
+def opening(landmarks: Tensor) -> Tensor:
+    """Gap [...] between the lips over the mouth's width, of 106 landmarks [...,106,2]; gradients pass.
+
+    Counted down the face, square to the eyes' line, so that lips pressed together overlap (below 0): a distance would
+    grow again.
+    """
+    points = landmarks[..., list(TO_68), :]
+    eyes = points[..., 42:48, :].mean(-2) - points[..., 36:42, :].mean(-2)
+    down = torch.stack([-eyes[..., 1], eyes[..., 0]], -1) / eyes.norm(dim=-1, keepdim=True)
+    gaps = (points[..., [67, 66, 65], :] - points[..., [61, 62, 63], :]) * down[..., None, :]
+    return gaps.sum(-1).mean(-1) / (points[..., 54, :] - points[..., 48, :]).norm(dim=-1)
 
 
 def eyes_open(landmarks: Array) -> Array:

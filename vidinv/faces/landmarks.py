@@ -8,12 +8,13 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from vidinv.errors import WeightsUnavailable
 from vidinv.faces import similarity
 from vidinv.faces.detector import to_bytes
 from vidinv.faces.graph_network import GraphNetwork
-from vidinv.faces.warp import warp_cpu
+from vidinv.faces.warp import warp_cpu, warp_device
 from vidinv.frames import Array
 from vidinv.weights import cache
 
@@ -56,6 +57,13 @@ class Landmarks106:
         (out,) = self.network(torch.from_numpy(crops).permute(0, 3, 1, 2).to(device))
         points = (out.float().cpu().numpy().reshape(-1, 106, 2) + 1) * (self.SIZE / 2)
         return np.stack([similarity.apply(t, p) for t, p in zip(transforms, points, strict=True)]).astype(np.float32)
+
+    def of_crops(self, crops: Tensor, box: Array) -> Tensor:
+        """[N,106,2] in crop pixels, of crops [N,3,S,S] in [-1,1], a face in `box` [4] of each; gradients pass."""
+        transform = torch.from_numpy(_box_to_frame(box, self.SIZE, self.MARGIN, 0)).to(crops.device)
+        (out,) = self.network(warp_device((crops + 1) * 127.5, transform, self.SIZE))
+        points = (out.reshape(-1, 106, 2) + 1) * (self.SIZE / 2)
+        return points @ transform[:, :2].T.to(points) + transform[:, 2].to(points)
 
 
 def _box_to_frame(box: Array, size: int, margin: float, rotation: int) -> Array:

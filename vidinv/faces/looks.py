@@ -5,12 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vidinv.faces.parser import CLASSES
+from vidinv.faces.parser import CLASSES, FACE
 
 FOREHEAD = (0.36, 0.20, 0.64, 0.36)  # x0, y0, x1, y1 in units of the crop's side, between hairline and brows
 LOWER = (0.0, 0.62, 1.0, 1.0)  # where hair falls on neck and shoulders
 JAW = (0.34, 0.66, 0.66, 0.92)  # upper lip, chin and the jaw below the mouth
 CHEEKS = (0.26, 0.50, 0.74, 0.64)
+OVAL = (0.5, 0.6, 0.17, 0.22)  # x, y, half axes of an ellipse, in units of the crop's side
 FEWEST = 20  # pixels; of less a colour is not known
 Box = tuple[float, float, float, float]
 
@@ -48,6 +49,14 @@ def makeup(images: Tensor, labels: Tensor) -> Tensor:
     return _mean(red, lips) - _mean(red, _is(labels, "skin") & _inside(labels, CHEEKS))
 
 
+def hidden(labels: Tensor) -> Tensor:
+    """Share [N] of an aligned crop's face, brows to chin, where the parser sees none: a hand, hair, a turned head."""
+    x, y = _places(labels)
+    oval = ((x - OVAL[0]) / OVAL[2]) ** 2 + ((y - OVAL[1]) / OVAL[3]) ** 2 < 1
+    seen = torch.isin(labels.long(), torch.tensor(FACE, device=labels.device))
+    return (oval & ~seen).float().sum((1, 2)) / oval.sum()
+
+
 def _is(labels: Tensor, name: str) -> Tensor:
     return labels == CLASSES.index(name)
 
@@ -59,10 +68,16 @@ def _luma(images: Tensor) -> Tensor:
 
 def _inside(labels: Tensor, box: Box) -> Tensor:
     """[h,w] bool: where a box in units of the crop's side lies."""
+    x, y = _places(labels)
+    x0, y0, x1, y1 = box
+    return (x >= x0) & (x < x1) & (y >= y0) & (y < y1)
+
+
+def _places(labels: Tensor) -> tuple[Tensor, Tensor]:
+    """x and y [h,w] of the pixel centres, in units of the crop's side."""
     height, width = labels.shape[-2:]
     y, x = torch.meshgrid((torch.arange(height) + 0.5) / height, (torch.arange(width) + 0.5) / width, indexing="ij")
-    x0, y0, x1, y1 = box
-    return ((x >= x0) & (x < x1) & (y >= y0) & (y < y1)).to(labels.device)
+    return x.to(labels.device), y.to(labels.device)
 
 
 def _mean(values: Tensor, where: Tensor) -> Tensor:

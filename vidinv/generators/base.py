@@ -31,6 +31,7 @@ class Generator(nn.Module):
     name: str
     space: str
     z_dim: int
+    c_dim: int = 0  # classes that `map` takes, 0 for none
     w_dim: int
     num_ws: int
     resolution: int
@@ -38,7 +39,7 @@ class Generator(nn.Module):
     w_avg: Tensor  # [D], a buffer
 
     def map(self, z: Tensor, c: Tensor | None = None) -> Tensor:
-        """Mapping network: z [N,Z] -> w [N,D]."""
+        """Mapping network: z [N,Z], and c [N,c_dim] (one-hot or a blend) where there are classes -> w [N,D]."""
         raise NotImplementedError("abstract: a generator family defines its own mapping network")
 
     def synthesize(
@@ -57,10 +58,12 @@ class Generator(nn.Module):
         """ws [N,L,D] -> image [N,3,size,size], or the feature [N,C,h,w] of layer `stop`.
 
         feature, at: the feature code and the layer whose output it replaces.
-        start, canvas: begin at layer `start` from `canvas`, the output of layer start-1.
+        start, canvas: begin at layer `start` from `canvas`, the output of layer start-1. Where the image is a sum of
+            pictures of all layers (StyleGAN2), the pictures of those below are still made from ws.
         stop: return the output of this layer (taken before any replacement at the same layer) instead of an image.
         styles: StyleSpace rows that override `styles(ws)`.
-        noise: "const" uses the fixed maps, so a video does not flicker.
+        noise: "const" uses the fixed maps, so a video does not flicker; "random" draws new ones for every image,
+            "none" leaves them out. A network without noise gives the same image for all three.
         size: output side, one of `sizes`; None is the full resolution.
         """
         raise NotImplementedError("abstract: a generator family defines its own synthesis network")
@@ -70,11 +73,22 @@ class Generator(nn.Module):
         """The image [N,3,size,size] in [-1,1] of a code on any device, without gradients."""
         ws = code.ws.to(self.w_avg)
         feature = None if code.feature is None else code.feature.to(self.w_avg)
-        return self.synthesize(ws, feature=feature, at=code.at, size=size).clamp(-1, 1)
+        styles = self.restyled(ws, code.styles)
+        return self.synthesize(ws, feature=feature, at=code.at, styles=styles, size=size).clamp(-1, 1)
 
     def styles(self, ws: Tensor) -> list[Tensor]:
         """StyleSpace: the modulation vectors that `ws` [N,L,D] becomes, one [N,C_i] per modulated layer."""
         raise NotImplementedError("abstract: a generator family defines its own modulation")
+
+    def restyled(self, ws: Tensor, offset: Tensor | None) -> list[Tensor] | None:
+        """`styles(ws)` with `offset` [N,S] or [1,S] added, S the channels of all of them; None where nothing is."""
+        if offset is None:
+            return None
+        rows = self.styles(ws)
+        widths = [row.shape[1] for row in rows]
+        if offset.ndim != 2 or offset.shape[1] != sum(widths):
+            raise ValueError(f"{self.name} has {sum(widths)} style channels, got an offset {tuple(offset.shape)}")
+        return [row + part for row, part in zip(rows, offset.to(rows[0]).split(widths, 1), strict=True)]
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -88,9 +102,27 @@ class Generator(nn.Module):
         return w[:, None].expand(-1, self.num_ws, -1)
 
     def sample(self, count: int, seed: int = 0) -> Tensor:
-        """Draw `count` w [N,D] from a seeded normal z."""
-        z = torch.randn(count, self.z_dim, generator=torch.Generator().manual_seed(seed))
-        return self.map(z.to(self.w_avg.device))
+        """Draw `count` w [N,D] from a seeded normal z, and from evenly drawn classes where there are some."""
+        random = torch.Generator().manual_seed(seed)
+        z = torch.randn(count, self.z_dim, generator=random).to(self.w_avg)
+        return self.map(z, self._classes(count, random))
+
+    def truncate(self, w: Tensor, psi: float) -> Tensor:
+        """w_avg + psi (w - w_avg), the truncation trick; w is [N,D] or [N,L,D]."""
+        return self.w_avg.lerp(w, psi)
+
+    def _check_latent(self, z: Tensor, c: Tensor | None) -> None:
+        """ValueError unless z is [N,Z] and c, where there are classes, [N,c_dim]."""
+        if z.ndim != 2 or z.shape[1] != self.z_dim:
+            raise ValueError(f"z must be [N,{self.z_dim}], got {tuple(z.shape)}")
+        if self.c_dim and (c is None or c.shape != (len(z), self.c_dim)):
+            raise ValueError(f"c must be [{len(z)},{self.c_dim}], got {None if c is None else tuple(c.shape)}")
+
+    def _classes(self, count: int, random: torch.Generator) -> Tensor | None:
+        """One-hot classes [N,c_dim] for samples; None where there are no classes."""
+        if not self.c_dim:
+            return None
+        return torch.eye(self.c_dim)[torch.randint(self.c_dim, (count,), generator=random)].to(self.w_avg)
 
     def layer_at(self, resolution: int) -> int:
         """Index of the last feature layer at this resolution."""

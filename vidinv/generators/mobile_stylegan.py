@@ -13,7 +13,8 @@ from safetensors import safe_open
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vidinv.generators.base import Generator, LayerSpec
+from vidinv.generators.base import LayerSpec
+from vidinv.generators.chain import Chain
 from vidinv.generators.haar import inverse_haar
 
 FFHQ_CHANNELS = (512, 512, 512, 512, 512, 256, 128, 64)  # of the features at 4, 8, ... 512
@@ -92,8 +93,10 @@ class ToImage(nn.Module):
         return pointwise(x, self.weight, style).unflatten(2, x.shape[2:]) + self.bias
 
 
-class MobileStyleGAN(Generator):
+class MobileStyleGAN(Chain):
     """See the module's head. `channels[k]` is the width of feature k, whose side is 4 * 2**k."""
+
+    noise_modes = ("const",)  # frozen maps
 
     def __init__(self, name: str, space: str, channels: tuple[int, ...] = FFHQ_CHANNELS, w_dim: int = 512) -> None:
         super().__init__()
@@ -120,8 +123,7 @@ class MobileStyleGAN(Generator):
         return (self.resolution // 2, self.resolution)
 
     def map(self, z: Tensor, c: Tensor | None = None) -> Tensor:
-        if z.ndim != 2 or z.shape[1] != self.z_dim:
-            raise ValueError(f"z must be [N,{self.z_dim}], got {tuple(z.shape)}")
+        self._check_latent(z, c)
         x = z * (z.square().mean(1, keepdim=True) + 1e-8).rsqrt()
         for layer in self.mapping:
             x = functional.leaky_relu(layer(x), 0.2) * 2**0.5
@@ -137,61 +139,15 @@ class MobileStyleGAN(Generator):
             rows += [block.up(first), block.conv1.style(first), block.conv2.style(second)]
         return [*rows, self.to_image.style(ws[:, -1])]
 
-    def synthesize(
-        self,
-        ws: Tensor,
-        *,
-        feature: Tensor | None = None,
-        at: int | None = None,
-        styles: list[Tensor] | None = None,
-        start: int = 0,
-        stop: int | None = None,
-        canvas: Tensor | None = None,
-        noise: str = "const",
-        size: int | None = None,
-    ) -> Tensor:
-        if noise != "const":
-            raise ValueError(f"{self.name} has frozen noise maps only, got noise={noise!r}")
-        rows = self.styles(ws) if styles is None else styles
-        if (feature is None) != (at is None):
-            raise ValueError("give a feature code and the layer it replaces together")
-        if feature is not None and at is not None and (stop is None or stop > at):
-            self._check_canvas(feature, at)
-            start, canvas = at + 1, feature  # nothing below the replaced layer reaches the output
-        x = self._start(ws, canvas, start, rows)
-        for k in range(max(start, 1), len(self.layers)):
-            if stop is not None and k > stop:
-                break
-            up, style1, style2 = rows[3 * k - 2 : 3 * k + 1]
-            x = self.blocks[k - 1](x, up, style1, style2)
-        return x if stop is not None else self._image(x, rows[-1], size)
-
-    def _start(self, ws: Tensor, canvas: Tensor | None, start: int, rows: list[Tensor]) -> Tensor:
-        if start == 0:
+    def _layer(self, k: int, x: Tensor | None, ws: Tensor, rows: list[Tensor], noise: str) -> Tensor:
+        if x is None:
             return self.stem(self.const.expand(len(ws), -1, -1, -1), rows[0])
-        if canvas is None:
-            raise ValueError(f"starting at layer {start} needs the canvas of layer {start - 1}")
-        self._check_canvas(canvas, start - 1)
-        return canvas
+        up, style1, style2 = rows[3 * k - 2 : 3 * k + 1]
+        return self.blocks[k - 1](x, up, style1, style2)
 
-    def _image(self, x: Tensor, style: Tensor, size: int | None) -> Tensor:
-        bands = self.to_image(x, style)  # [N,12,h,w]
-        if size is None or size == self.resolution:
-            return inverse_haar(bands)
-        if size != self.resolution // 2:
-            raise ValueError(f"{self.name} gives images of {self.sizes}, asked for {size}")
-        return bands[:, :3] * 0.5
-
-    def _check(self, ws: Tensor) -> None:
-        if ws.ndim != 3 or ws.shape[1:] != (self.num_ws, self.w_dim):
-            raise ValueError(f"ws must be [N,{self.num_ws},{self.w_dim}], got {tuple(ws.shape)}")
-
-    def _check_canvas(self, canvas: Tensor, layer: int) -> None:
-        spec = self.layers[layer]
-        if canvas.shape[1:] != (spec.channels, spec.resolution, spec.resolution):
-            raise ValueError(
-                f"layer {layer} is [N,{spec.channels},{spec.resolution},{spec.resolution}], got {tuple(canvas.shape)}"
-            )
+    def _image(self, x: Tensor, picture: Tensor | None, rows: list[Tensor], size: int | None) -> Tensor:
+        bands = self.to_image(x, rows[-1])  # [N,12,h,w]
+        return inverse_haar(bands) if size in (None, self.resolution) else bands[:, :3] * 0.5
 
 
 def load(path: Path, name: str = "mobile-stylegan-ffhq-1024") -> MobileStyleGAN:

@@ -98,27 +98,33 @@ class ProxyHead(nn.Module):
 
 
 class Proxy(nn.Module):
-    """G with its tail replaced by a head: ws (and F at layer `at`) -> image [N,3,size,size]."""
+    """G with its tail replaced by a head: ws (and F at layer `at`) -> image [N,3,size,size].
+
+    `styles`, an offset [N,S] of the generator's style channels, is seen where it acts below the head.
+    """
 
     def __init__(self, generator: Generator, head: ProxyHead) -> None:
         super().__init__()
         self.generator, self.head = generator, head
         self.layer = generator.layer_at(head.spec.side)
 
-    def forward(self, ws: Tensor, feature: Tensor | None = None, at: int | None = None) -> Tensor:
-        return self.head(self._canvas(ws, feature, at), ws)
+    def forward(
+        self, ws: Tensor, feature: Tensor | None = None, at: int | None = None, styles: Tensor | None = None
+    ) -> Tensor:
+        return self.head(self._canvas(ws, feature, at, styles), ws)
 
     def with_whole(self, ws: Tensor, feature: Tensor | None, at: int | None, size: int) -> tuple[Tensor, Tensor]:
         """What the head draws, and the generator's own image at `size`; the layers below the head run once for both."""
         canvas = self._canvas(ws, feature, at)
         return self.head(canvas, ws), self.generator.synthesize(ws, start=self.layer + 1, canvas=canvas, size=size)
 
-    def _canvas(self, ws: Tensor, feature: Tensor | None, at: int | None) -> Tensor:
+    def _canvas(self, ws: Tensor, feature: Tensor | None, at: int | None, styles: Tensor | None = None) -> Tensor:
         if feature is not None and at is not None and at >= self.layer:
             if at > self.layer:
                 raise ValueError(f"the head reads layer {self.layer}, before F is put in at layer {at}")
             return feature
-        return self.generator.synthesize(ws, feature=feature, at=at, stop=self.layer)
+        rows = self.generator.restyled(ws, styles)
+        return self.generator.synthesize(ws, feature=feature, at=at, styles=rows, stop=self.layer)
 
 
 def load(generator: Generator, size: int) -> Proxy:

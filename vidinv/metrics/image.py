@@ -28,6 +28,23 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
     return found.reshape(len(a))
 
 
+def psnr_inside(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
+    """PSNR [N] in dB of [N,C,H,W] in [-1,1] over the samples that `weight` [N,1,H,W] in [0,1] counts; NaN of none."""
+    _check(a, b)
+    error = ((a - b).square().mean(1, keepdim=True) * weight).sum((1, 2, 3)) / weight.sum((1, 2, 3))
+    return 10 * torch.log10(PEAK**2 / error)
+
+
+def ssim_inside(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
+    """SSIM [N], its map averaged over what `weight` [N,1,H,W] in [0,1] counts; NaN of none."""
+    _check(a, b)
+    _, found = structural_similarity_index_measure(
+        a, b, data_range=PEAK, reduction="none", return_full_image=True
+    )  # map [N,C,H,W]
+    assert isinstance(found, Tensor)
+    return (found.mean(1, keepdim=True) * weight).sum((1, 2, 3)) / weight.sum((1, 2, 3))
+
+
 def _check(a: Tensor, b: Tensor) -> None:
     if a.shape != b.shape or a.ndim != 4:
         raise ValueError(

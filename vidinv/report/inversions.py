@@ -70,11 +70,12 @@ class Face:
 
 def invert(networks: Networks, method: str, face: Face, first: Effort, baseline: int) -> Tensor:
     """The inversion's picture [1,3,S,S] of a face by one of METHODS."""
-    code = _code(networks, method, face, first, baseline)
+    code = code_of(networks, method, face, first, baseline)
     return networks.generator.picture(code, networks.generator.sizes[0])
 
 
-def _code(networks: Networks, method: str, face: Face, first: Effort, baseline: int) -> Code:
+def code_of(networks: Networks, method: str, face: Face, first: Effort, baseline: int = 0) -> Code:
+    """The code of a face by one of METHODS; `baseline` steps are those of the optimisation."""
     generator = networks.generator
     if method == "stored":
         if face.code is None:

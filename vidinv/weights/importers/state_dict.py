@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-import pickle
+import warnings
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,9 +17,22 @@ def read(members: dict[str, bytes]) -> dict[str, Tensor]:
     if len(members) != 1:
         raise WeightsUnavailable(f"expected one checkpoint member, got {sorted(members)}")
     name, content = next(iter(members.items()))
-    try:
-        loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise WeightsUnavailable(f"{name} is no plain torch checkpoint ({error})") from error
+    loaded = load(content, name)
     state = loaded.get("state_dict", loaded)
     return {key.removeprefix("module."): value.contiguous() for key, value in state.items()}
+
+
+def load(content: bytes, name: str) -> Any:
+    """What torch saved, on the CPU: tensors, and containers of them.
+
+    Raises WeightsUnavailable for bytes that are damaged, or would have to be run to be read.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is unusual about a pickle that is refused anyway
+            return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a damaged or hostile pickle raises on its way
+        raise WeightsUnavailable(
+            f"{name} is no plain torch file: it is damaged, or holds more than tensors",
+            remedy="get it anew, from its author",
+        ) from error

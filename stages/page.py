@@ -1,0 +1,46 @@
+"""The page that shows a report: built of the report and the pictures that were kept, for its owner alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vidinv.errors import OutputUnwritable
+from vidinv.frames import Evidence
+
+if TYPE_CHECKING:
+    from vidinv.report.strips import Strip
+
+
+def strips(report: dict[str, Any], evidence: Iterable[Evidence]) -> list[Strip]:
+    """The pictures among the evidence, each with its time."""
+    from vidinv.report.strips import Strip
+
+    times = {
+        (track["id"], frame): time
+        for track in report["identity"]["tracks"]
+        for frame, time in zip(track["per_frame"]["frame"], track["per_frame"]["time_s"], strict=True)
+    }
+    return [Strip(e.track, e.frame, times[e.track, e.frame], e.strip) for e in evidence if e.strip]
+
+
+def write(path: Path, report: dict[str, Any], pictures: Sequence[Strip]) -> None:
+    """Write the page of a report, whole or not at all and readable by its owner alone. Raises OutputUnwritable."""
+    from vidinv.report import page  # plotting takes a second to load, and few runs need it
+
+    write_html(path, page.build(report, pictures))
+
+
+def write_html(path: Path, text: str) -> None:
+    """Write a page, whole or not at all and readable by its owner alone. Raises OutputUnwritable."""
+    partial = path.with_name(f".{path.name}.part")
+    try:
+        with os.fdopen(os.open(partial, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+        partial.replace(path)
+    except OSError as error:
+        raise OutputUnwritable(f"cannot write {path} ({error.strerror})", remedy="choose another folder") from error
+    finally:
+        partial.unlink(missing_ok=True)

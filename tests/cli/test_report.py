@@ -1,0 +1,203 @@
+"""Identity through the command line: the gate, the page again, and any pair of videos."""
+
+from __future__ import annotations
+
+import signal
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from stages import measure
+from tests.clips import make_clip
+from tests.runs import TINY, document, face_rows, left_behind
+from vidinv.cli.main import main
+from vidinv.report.strips import unpacked
+
+EDIT = ["--edit", "age+2", *TINY, "--progress", "none"]
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return make_clip(tmp_path / "in.mp4", frames=24)
+
+
+def run(*arguments: object) -> int:
+    return main(["run", *map(str, arguments)])
+
+
+def report(*arguments: object) -> int:
+    shown = ["--backend", "tiny", "--progress", "none"]
+    return main(["report", *map(str, arguments), *shown, *(["--set", "crop=64"] if "--json" in arguments else [])])
+
+
+def test_two_runs_of_one_job_report_the_same_but_for_times(clip: Path, tmp_path: Path) -> None:
+    reports = []
+    for _ in range(2):
+        assert run(clip, "-o", tmp_path / "out.mp4", "--overwrite", *EDIT) == 0
+        reports.append({**document(tmp_path / "out.mp4.json"), "timing": None})
+    assert reports[0] == reports[1]
+
+
+def test_a_missed_gate_keeps_the_result_under_a_name_that_says_so(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out.mp4"
+    assert run(clip, "-o", output, "--report", "--min-identity", "1", *EDIT) == 6
+    kept = {f"out.gate-missed.mp4{end}" for end in ("", ".json", ".report.html")}
+    assert left_behind(tmp_path, but={"in.mp4"}) == kept
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "person 0 at 0.00-" in error and "out.gate-missed.mp4" in error
+    assert document(tmp_path / "out.gate-missed.mp4.json")["output"]["path"] == "out.gate-missed.mp4"
+    assert run(clip, "-o", output, "--min-identity", "1", *EDIT) == 7  # what was kept is not written over
+    assert run(clip, "-o", output, "--min-identity", "-1", "--min-ic", "-1", "--overwrite", *EDIT) == 0
+
+
+def test_what_was_measured_survives_a_kill(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    several = [*EDIT, "--set", "segment_seconds=0.3", "--set", "identity.witness_every=3", "--report"]
+    assert run(clip, "-o", tmp_path / "whole.mp4", *several) == 0
+    build, seen = measure.build, 0
+
+    def dying(*args: object, **kwargs: object) -> object:
+        stage = build(*args, **kwargs)  # type: ignore[arg-type]
+
+        def measured(works):  # type: ignore[no-untyped-def]
+            nonlocal seen
+            for work in stage(works):
+                seen += 1
+                if seen == 3:
+                    signal.raise_signal(signal.SIGINT)
+                yield work
+
+        return measured
+
+    with monkeypatch.context() as patched:
+        patched.setattr(measure, "build", dying)
+        assert run(clip, "-o", tmp_path / "out.mp4", *several) == 130
+    assert run(clip, "-o", tmp_path / "out.mp4", *several) == 0
+    whole, resumed = (document(tmp_path / f"{name}.mp4.json") for name in ("whole", "out"))
+    assert whole["identity"] == resumed["identity"] and whole["flags"] == resumed["flags"]
+    pages = [unpacked((tmp_path / f"{name}.mp4.report.html").read_text()) for name in ("whole", "out")]
+    assert pages[0] == pages[1] and len(pages[0]) > 4
+
+
+def test_a_page_is_built_again_of_its_output_or_of_its_job(clip: Path, tmp_path: Path) -> None:
+    output, page = tmp_path / "out.mp4", tmp_path / "out.mp4.report.html"
+    assert run(clip, "-o", output, "--report", "--keep-job", *EDIT) == 0
+    first = page.read_text()
+    assert page.stat().st_mode & 0o077 == 0 and unpacked(first)
+    assert report(output) == 0 and page.read_text() == first
+    page.unlink()
+    assert report(tmp_path / "out.mp4.vidinv") == 0 and page.read_text() == first
+    assert report(output, "-o", tmp_path / "bare.html", "--no-thumbnails") == 0
+    assert not unpacked((tmp_path / "bare.html").read_text())
+
+
+def test_no_picture_of_a_face_is_kept_where_none_is_wanted(clip: Path, tmp_path: Path) -> None:
+    assert run(clip, "-o", tmp_path / "out.mp4", "--report", "--no-thumbnails", "--keep-job", *EDIT) == 0
+    assert not unpacked((tmp_path / "out.mp4.report.html").read_text())
+    with np.load(next((tmp_path / "out.mp4.vidinv").glob("evidence-*.npz"))) as evidence:
+        assert evidence["strips"].size == 0 and len(evidence["arcface.embedding"]) == 24
+
+
+def test_a_video_and_itself_are_one_person(clip: Path, tmp_path: Path) -> None:
+    assert report(clip, clip, "-o", tmp_path / "p.html", "--json", tmp_path / "p.json", "--min-identity", 0.9999) == 0
+    found = document(tmp_path / "p.json")["identity"]["arcface"]
+    assert abs(found["edit_mean"] - 1) < 1e-4 and found["inversion_mean"] is None
+    assert found["ic"]["source"] == found["ic"]["edit"]
+
+
+def test_another_persons_frames_are_flagged_within_a_frame_and_miss_the_gate(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    swapped = make_clip(tmp_path / "swapped.mp4", frames=24, cut_at=13)
+    assert report(clip, swapped, "--json", tmp_path / "p.json", "--min-identity", 0.7) == 6
+    found = document(tmp_path / "p.json")
+    (flag,) = (flag for flag in found["flags"] if flag["kind"] == "low_similarity")
+    assert (flag["from_s"], flag["to_s"]) == (13 / 25, 23 / 25)
+    assert "person 0 at 0.52-0.92 s" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("change", ["size", "rotation", "colour", "rate"])
+def test_a_video_that_another_tool_wrote_is_followed(clip: Path, tmp_path: Path, change: str) -> None:
+    other = tmp_path / "other.mkv"
+    if change == "size":
+        _rewritten(clip, other, size=(192, 128))
+    elif change == "rotation":
+        make_clip(clip, frames=24, rotation=90)
+        _rewritten(clip, other, turns=-1)
+    elif change == "colour":
+        _rewritten(clip, other, full=True)
+    else:
+        _rewritten(clip, other, every=2)
+    assert report(clip, other, "--json", tmp_path / "p.json") == 0
+    (track,) = document(tmp_path / "p.json")["identity"]["tracks"]
+    alike = [row["arcface_edit"] for row in face_rows(track)]
+    assert len(alike) == 24
+    assert min(alike[::2] if change == "rate" else alike) > 0.995
+
+
+def _rewritten(
+    source: Path,
+    target: Path,
+    *,
+    size: tuple[int, int] | None = None,
+    turns: int = 0,
+    full: bool = False,
+    every: int = 1,
+) -> None:
+    """The clip as another tool may write it: scaled, turned upright, in full range, or every n-th frame."""
+    with av.open(str(source)) as read, av.open(str(target), "w") as written:
+        stream = None
+        for index, frame in enumerate(read.decode(video=0)):
+            if index % every:
+                continue
+            rgb = np.rot90(frame.to_ndarray(format="rgb24"), turns)
+            made = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), "rgb24")
+            width, height = size or (made.width, made.height)
+            if stream is None:
+                stream = written.add_stream("libx264", rate=25, options={"crf": "6"})
+                stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+                stream.codec_context.time_base = Fraction(1, 1000)
+                stream.codec_context.color_range = 2 if full else 1
+                stream.codec_context.colorspace = 5
+            made = made.reformat(width, height, "yuv420p", dst_colorspace=5, dst_color_range=2 if full else 1)
+            made.pts, made.time_base = index * 40, Fraction(1, 1000)
+            written.mux(stream.encode(made))
+        assert stream is not None
+        written.mux(stream.encode(None))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["in.mp4"], 3, "no report in.mp4.json"),
+        (["none.mp4"], 3, "no report none.mp4.json"),
+        (["in.mp4", "in.mp4", "in.mp4"], 2, "3 files"),
+        (["compare", "in.mp4"], 2, "nothing to compare"),
+        (["in.mp4", "wide.mp4"], 2, "not the same picture"),
+        (["in.mp4", "long.mp4"], 2, "not the same clip"),
+        (["in.mp4", "in.mp4", "--min-identity", "7"], 2, "no similarity"),
+        (["in.mp4", "text.mp4"], 3, "not a readable video"),
+        (["in.mp4", "in.mp4", "-o", "in.mp4"], 2, "is the input itself"),
+    ],
+)
+def test_what_cannot_be_reported_on_is_one_line(
+    clip: Path,
+    tmp_path: Path,
+    arguments: list[str],
+    code: int,
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_clip(tmp_path / "wide.mp4", size=(128, 64), frames=24)
+    make_clip(tmp_path / "long.mp4", frames=60)
+    (tmp_path / "text.mp4").write_text("hello")
+    assert report(*arguments) == code
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1 and said in error
+    assert left_behind(tmp_path, but={"in.mp4", "wide.mp4", "long.mp4", "text.mp4"}) == set()

@@ -1,0 +1,233 @@
+"""StyleGAN3: published names and sizes, filters of Kaiser's equations, parity in float64, and what moving w moves."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from tests.generators import reference
+from vidinv.generators import alias_free, stylegan3
+from vidinv.generators.stylegan3 import StyleGAN3
+
+NAMES_1024 = [
+    *("L0_36_512", "L1_36_512", "L2_52_512", "L3_52_512", "L4_84_512", "L5_148_512", "L6_148_512", "L7_276_323"),
+    *("L8_276_203", "L9_532_128", "L10_1044_81", "L11_1044_51", "L12_1044_32", "L13_1024_32", "L14_1024_3"),
+]
+W, BASE, MOST, LAYERS, SIDE = 16, 64, 8, 5, 32
+
+
+def bessel_j1(x: np.ndarray) -> np.ndarray:
+    """By Bessel's integral: J1(x) = 1/pi int_0^pi cos(t - x sin t) dt."""
+    t = (np.arange(4000) + 0.5) * np.pi / 4000
+    return np.cos(t - x[..., None] * np.sin(t)).mean(-1)
+
+
+def design(taps: int, cutoff: float, half_width: float, rate: float, radial: bool) -> Tensor:
+    """Appendix C: Kaiser's window for the attenuation that the taps and the transition band allow."""
+    attenuation = 2.285 * (taps - 1) * np.pi * (2 * half_width) / (rate / 2) + 7.95
+    if attenuation > 50:
+        beta = 0.1102 * (attenuation - 8.7)
+    else:
+        beta = 0.5842 * (attenuation - 21) ** 0.4 + 0.07886 * (attenuation - 21) if attenuation > 21 else 0.0
+    place = (np.arange(taps) - (taps - 1) / 2) / rate
+    window = np.kaiser(taps, beta)
+    if radial:
+        radius = np.sqrt(place[:, None] ** 2 + place[None, :] ** 2)
+        kernel = 2 * cutoff * bessel_j1(2 * np.pi * cutoff * radius) / (2 * radius) * np.outer(window, window)
+    else:
+        kernel = np.sin(2 * np.pi * cutoff * place) / (np.pi * place) * window
+    return torch.from_numpy(kernel / kernel.sum())
+
+
+def schedule(index: int) -> tuple[float, float, int, int, int]:
+    """Cutoff, half width, rate, canvas side and channels of a layer of the test's network."""
+    share = min(index / (LAYERS - 2), 1)
+    cutoff = 2 * (SIDE / 2 / 2) ** share
+    stopband = 2**2.1 * (SIDE / 2 * 2**0.3 / 2**2.1) ** share
+    rate = 2
+    while rate < min(2 * stopband, SIDE) - 1e-9:
+        rate *= 2
+    size = SIDE if index >= LAYERS - 1 else rate + 20
+    channels = 3 if index == LAYERS else round(min(BASE / 2 / cutoff, MOST))
+    return cutoff, max(stopband, rate / 2) - cutoff, rate, size, channels
+
+
+def published_state(radial: bool) -> dict[str, Tensor]:
+    """Random values under the names and shapes of the published networks; filters of the test's own design."""
+    random = torch.Generator().manual_seed(0)
+    base, most = (BASE, MOST) if not radial else (2 * BASE, 2 * MOST)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=random)
+
+    plan = [schedule(index) for index in range(LAYERS + 1)]
+    plan = [(*rest, 3 if i == LAYERS else round(min(base / 2 / rest[0], most))) for i, (*rest, _) in enumerate(plan)]
+    state = {"mapping.w_avg": draw(W)}
+    for index in range(2):
+        state |= {f"mapping.fc{index}.weight": 100 * draw(W, W), f"mapping.fc{index}.bias": 100 * draw(W)}
+    first = plan[0][-1]
+    state |= {"synthesis.input.weight": draw(first, first), "synthesis.input.freqs": 1.2 * draw(first, 2)}
+    state |= {"synthesis.input.phases": draw(first), "synthesis.input.affine.weight": draw(4, W)}
+    state |= {"synthesis.input.affine.bias": draw(4)}
+    angle = 0.3
+    state["synthesis.input.transform"] = torch.tensor(
+        [[math.cos(angle), -math.sin(angle), 0.1], [math.sin(angle), math.cos(angle), -0.2], [0, 0, 1]]
+    )
+    for index, (cutoff, half_width, rate, size, channels) in enumerate(plan):
+        below, name = plan[max(index - 1, 0)], f"synthesis.L{index}_{size}_{channels}"
+        side = 1 if radial or index == LAYERS else 3
+        state[f"{name}.weight"] = draw(channels, below[-1], side, side)
+        state |= {f"{name}.bias": draw(channels), f"{name}.magnitude_ema": 0.5 + draw(1)[0].square()}
+        state |= {f"{name}.affine.weight": draw(below[-1], W), f"{name}.affine.bias": 1 + 0.3 * draw(below[-1])}
+        if index < LAYERS:
+            between = 2 * max(rate, below[2])
+            up = design(6 * between // below[2], below[0], below[1], between, False)
+            down = design(6 * between // rate, cutoff, half_width, between, radial and index < LAYERS - 2)
+            state |= {f"{name}.up_filter": up.float(), f"{name}.down_filter": down.float()}
+    return state
+
+
+def paper(state: dict[str, Tensor], ws: Tensor) -> list[Tensor]:
+    """ws [L,W] -> every feature [1,C,h,w], then the image."""
+    state = {key: value.double() for key, value in state.items()}
+    ws = ws.double()
+    names = [key.split(".")[1] for key in state if key.startswith("synthesis.L") and key.endswith("magnitude_ema")]
+    outs = [fourier(state, ws[0])]
+    for index, name in enumerate(names):
+        part = {key.removeprefix(f"synthesis.{name}."): value for key, value in state.items() if f".{name}." in key}
+        last = index == len(names) - 1
+        style = reference.linear(ws[None, index + 1], part["affine.weight"], part["affine.bias"])[0]
+        weight = part["weight"]
+        if last:
+            weight = reference.modulated_weight(weight / weight.shape[1] ** 0.5, style, demodulate=False)
+        else:
+            weight = weight / weight.square().mean((1, 2, 3), keepdim=True).sqrt()
+            weight = reference.modulated_weight(weight, style / style.square().mean().sqrt())
+        weight = weight / part["magnitude_ema"].sqrt()
+        side = weight.shape[-1] - 1
+        x = functional.conv2d(functional.pad(outs[-1], [side] * 4), weight) + part["bias"][:, None, None]
+        outs.append(x if last else nonlinear(x, part, schedule(max(index - 1, 0)), schedule(index)))
+    return [*outs[:-1], outs[-1] * 0.25]
+
+
+def nonlinear(x: Tensor, part: dict[str, Tensor], before: tuple[float, ...], after: tuple[float, ...]) -> Tensor:
+    """Up, leaky ReLU, down. Padding: as much as the canvas needs, and so that its centre stays the image's."""
+    between = 2 * max(before[2], after[2])
+    up, down = int(between // before[2]), int(between // after[2])
+    row, kernel = part["up_filter"] * up, part["down_filter"]
+    if kernel.ndim == 1:
+        kernel = torch.outer(kernel, kernel)
+    wide = reference.zeros_between(x, up)
+    needed = (int(after[3]) - 1) * down + 1 + len(row) - 1 + len(kernel) - 1 - wide.shape[-1]
+    low = (needed + up) // 2
+    wide = reference.fir(wide, torch.outer(row, row), low, needed - low)
+    return reference.fir(reference.lrelu(wide) * 2**0.5, kernel, 0, 0)[:, :, ::down, ::down]
+
+
+def fourier(state: dict[str, Tensor], w: Tensor) -> Tensor:
+    """Every wave drawn at every point of the canvas after the point was moved and turned."""
+    cutoff, _, rate, size, _ = schedule(0)
+    placing = reference.linear(w[None], state["synthesis.input.affine.weight"], state["synthesis.input.affine.bias"])[0]
+    c, s, x, y = placing / placing[:2].square().sum().sqrt()
+    turn = torch.tensor([[c, -s, 0], [s, c, 0], [0, 0, 1]], dtype=torch.float64)
+    move = torch.tensor([[1, 0, -x], [0, 1, -y], [0, 0, 1]], dtype=torch.float64)
+    matrix = turn @ move @ state["synthesis.input.transform"]
+    places = (torch.arange(size, dtype=torch.float64) + 0.5 - size / 2) / rate
+    points = torch.stack([places.expand(size, size), places[:, None].expand(size, size), torch.ones(size, size)], 2)
+    points = points.double() @ matrix.T  # [h,w,3]
+    freqs, phases = state["synthesis.input.freqs"], state["synthesis.input.phases"]
+    waves = []
+    for frequency, phase in zip(freqs, phases, strict=True):
+        seen = (frequency @ matrix[:2, :2]).norm()
+        fading = (1 - (seen - cutoff) / (rate / 2 - cutoff)).clamp(0, 1)
+        waves.append(torch.sin(2 * math.pi * (points[..., :2] @ frequency + phase)) * fading)
+    weight = state["synthesis.input.weight"] / len(waves) ** 0.5
+    return torch.einsum("oc,chw->ohw", weight, torch.stack(waves))[None]
+
+
+def network(radial: bool) -> StyleGAN3:
+    made = StyleGAN3(
+        "t", "t-w", SIDE, config="r" if radial else "t", channel_base=BASE, channel_max=MOST, layers=LAYERS, w_dim=W
+    )
+    made.load_state_dict(published_state(radial), strict=True)
+    return made.eval().requires_grad_(False)
+
+
+@pytest.mark.parametrize("radial", [False, True])
+def test_image_and_features_are_the_papers(radial: bool) -> None:
+    ws = torch.randn(2, LAYERS + 2, W, generator=torch.Generator().manual_seed(1))
+    made = network(radial)
+    wanted = [paper(published_state(radial), row) for row in ws]
+    for count in (1, 2):
+        got = [made.synthesize(ws[:count], stop=k) for k in range(len(made.layers))] + [made.synthesize(ws[:count])]
+        for k, feature in enumerate(got):
+            assert reference.relative_error(feature, torch.cat([each[k] for each in wanted[:count]])) <= 1e-4
+
+
+def test_mapping_is_the_papers() -> None:
+    made, state = network(False), published_state(False)
+    x = reference.unit_rms(z := torch.randn(3, W, generator=torch.Generator().manual_seed(2)).double())
+    for index in range(2):
+        y = reference.linear(x, state[f"mapping.fc{index}.weight"], state[f"mapping.fc{index}.bias"], lr=0.01)
+        x = reference.lrelu(y) * 2**0.5
+    assert reference.relative_error(made.map(z.float()), x) <= 1e-4
+    assert torch.equal(made.w_avg, state["mapping.w_avg"])
+
+
+@pytest.mark.parametrize("radial", [False, True])
+def test_filters_are_those_of_kaisers_equations(radial: bool) -> None:
+    made = StyleGAN3(
+        "t", "t-w", SIDE, config="r" if radial else "t", channel_base=BASE, channel_max=MOST, layers=LAYERS, w_dim=W
+    )
+    own, wanted = made.state_dict(), published_state(radial)
+    filters = [key for key in wanted if key.endswith("_filter")]
+    assert filters and {own[key].ndim for key in filters if "down" in key} == ({1, 2} if radial else {1})
+    for key in filters:
+        torch.testing.assert_close(own[key], wanted[key], rtol=0, atol=1e-6)
+
+
+def test_a_filter_passes_its_band_and_stops_what_lies_beyond() -> None:
+    taps = alias_free.low_pass(48, 8.0, 8.0, 128.0)
+    assert taps is not None
+    place = (torch.arange(48) - 23.5) / 128
+
+    def response(frequency: float) -> float:
+        return abs(float((taps * torch.cos(2 * math.pi * frequency * place)).sum()))
+
+    assert response(0) == pytest.approx(1, abs=1e-6) and response(3.5) > 0.98
+    assert max(response(f) for f in range(13, 64)) < 0.02
+
+
+def test_the_1024_network_has_the_published_size_and_names() -> None:
+    with torch.device("meta"):
+        made = StyleGAN3("stylegan3-t-ffhq-1024", "ffhq-stylegan3-w")
+    assert made.synthesis.names == NAMES_1024
+    assert round(sum(p.numel() for p in made.parameters()) / 1e6, 1) == 22.3
+    assert made.num_ws == 16 and made.layers[0].resolution == 36 and made.layers[0].slots == (0,)
+    shapes = {key: tuple(value.shape) for key, value in made.state_dict().items()}
+    assert shapes["synthesis.input.weight"] == (512, 512) and shapes["synthesis.input.freqs"] == (512, 2)
+    assert shapes["synthesis.L2_52_512.up_filter"] == (24,) and shapes["synthesis.L2_52_512.down_filter"] == (12,)
+    assert "synthesis.L14_1024_3.up_filter" not in shapes and shapes["synthesis.L14_1024_3.weight"] == (3, 32, 1, 1)
+
+
+def test_moving_the_input_moves_the_image() -> None:
+    """Translation equivariance, which the filters are there for: the input moved by whole pixels of the image."""
+    made = stylegan3.tiny()
+    ws = made.broadcast(made.sample(1, seed=4))
+    still = made.synthesize(ws)
+    made.synthesis.input.transform[0, 2] = 4 / made.resolution  # the picture's content moves to the left
+    moved = made.synthesize(ws)
+    error = (moved[..., 6:-10] - still[..., 10:-6]).square().mean()
+    assert error < 0.05 * still.var() and (moved - still).square().mean() > 10 * error
+
+
+def test_impossible_settings_are_named() -> None:
+    with pytest.raises(ValueError, match="100 pixels"):
+        StyleGAN3("t", "t-w", 100)
+    with pytest.raises(ValueError, match="'x'"):
+        StyleGAN3("t", "t-w", 32, config="x")  # type: ignore[arg-type]

@@ -1,0 +1,78 @@
+"""Flags and the gate: what is found is said with its time, once a span, and the gate misses nothing that it names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vidinv.report import flags, gate, spans
+from vidinv.report.gate import Gate
+
+
+def second(frame: int) -> float:
+    return frame / 10
+
+
+def rows(**columns: list[float | None]) -> list[dict[str, Any]]:
+    count = len(next(iter(columns.values())))
+    return [
+        {"frame": k, "track": 0} | {name: values[k] for name, values in columns.items() if values[k] is not None}
+        for k in range(count)
+    ]
+
+
+def test_frames_near_one_another_are_one_span() -> None:
+    found = spans.join([(1, 0.5), (2, 0.2), (5, 0.4), (6, 0.9)], gap=2)
+    assert [(span.first, span.last, span.frames, span.worst) for span in found] == [(1, 2, 2, 0.2), (5, 6, 2, 0.4)]
+
+
+def test_another_person_is_flagged_from_the_first_frame_to_the_last() -> None:
+    measured = rows(arcface_edit=[0.9] * 5 + [0.1, 0.05, 0.2] + [0.9] * 4)
+    found = flags.find({0: measured}, [], [], second)
+    assert [(flag["kind"], flag["from_s"], flag["to_s"], flag["worst"]) for flag in found] == [
+        ("low_similarity", 0.5, 0.7, 0.05)
+    ]
+
+
+def test_each_kind_of_trouble_is_named() -> None:
+    measured = rows(
+        arcface_medoid_source=[0.9, 0.1, 0.9, 0.9],
+        confidence=[1.0, 1.0, 0.2, 1.0],
+        head_yaw=[3.0, -55.0, 2.0, 1.0],
+        hidden=[0.0, None, None, 0.5],
+        sharpness=[100.0, 90.0, 10.0, 110.0],
+    )
+    found = flags.find({0: measured}, [(0, True), (1, True), (4, False), (5, False)], [2], second)
+    assert {flag["kind"] for flag in found} == {
+        *("another_person", "low_confidence", "profile", "hidden", "blur", "no_face", "cut")
+    }
+    (turned,) = (flag for flag in found if flag["kind"] == "profile")
+    assert turned["worst"] == -55.0
+    (unseen,) = (flag for flag in found if flag["kind"] == "no_face")
+    assert (unseen["from_s"], unseen["to_s"], unseen["frames"], unseen["track"]) == (0.4, 0.5, 2, None)
+    assert [flag["from_s"] for flag in found] == sorted(flag["from_s"] for flag in found)
+
+
+def test_a_gate_that_is_not_set_says_nothing() -> None:
+    assert gate.judge(Gate(), {0: rows(arcface_edit=[0.0])}, second) is None
+
+
+def test_a_single_face_below_the_gate_misses_it_and_its_time_is_said() -> None:
+    tracks = {0: rows(arcface_edit=[0.8, 0.8, 0.65, 0.8]), 1: rows(arcface_edit=[0.9, 0.9, 0.9, 0.9])}
+    verdict = gate.judge(Gate(identity=0.7), tracks, second)
+    assert verdict is not None and not verdict["passed"]
+    assert verdict["misses"] == [{"track": 0, "what": "identity", "from_s": 0.2, "to_s": 0.2, "worst": 0.65}]
+    assert "person 0 at 0.20-0.20 s: similarity 0.65" in gate.words(verdict)
+    passed = gate.judge(Gate(identity=0.65), tracks, second)
+    assert passed is not None and passed["passed"] and not passed["misses"]
+
+
+def test_consistency_is_gated_by_its_mean_over_a_track() -> None:
+    tracks = {0: rows(arcface_edit=[1.0] * 4, arcface_ic_edit=[None, 0.9, 0.8, 0.7])}
+    verdict = gate.judge(Gate(ic=0.85), tracks, second)
+    assert verdict is not None and [miss["worst"] for miss in verdict["misses"]] == [0.8]
+    assert gate.judge(Gate(ic=0.79), tracks, second)["passed"]  # type: ignore[index]
+
+
+def test_a_gate_over_nothing_is_not_passed() -> None:
+    verdict = gate.judge(Gate(identity=0.1), {0: rows(cover=[1.0])}, second)
+    assert verdict is not None and not verdict["passed"] and gate.words(verdict) == "no face was measured"

@@ -1,0 +1,151 @@
+"""`vidinv directions import`: a direction that another tool published becomes one of the user's own."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vidinv.cli import options, progress
+from vidinv.errors import UsageError
+
+if TYPE_CHECKING:
+    from stages.parts import Backend
+    from vidinv.editing.directions import Direction
+    from vidinv.editing.published import File
+    from vidinv.editing.spaces import Space
+
+UNKNOWN_LICENCE = "not stated: the terms of the file's author and of its generator"
+SAMPLES, TRIALS, SEED = 60, 12, 11  # faces that a direction is measured on
+
+
+def import_direction(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="A .npy or torch file of directions.")],
+    name: Annotated[str | None, typer.Option("--as", metavar="NAME", help="The file's own name if not given.")] = None,
+    kind: Annotated[
+        str | None, typer.Option("--format", metavar="NAME", help="fse|stit|e4e|interfacegan|ganspace|sefa.")
+    ] = None,
+    space: Annotated[str | None, typer.Option(metavar="SPACE", help="Whose latent space; by its shape.")] = None,
+    component: Annotated[int | None, typer.Option(metavar="N", help="Of a file of many, from 0.", min=0)] = None,
+    rows: Annotated[str | None, typer.Option(metavar="FIRST-LAST", help="Rows of w+; the file's own.")] = None,
+    attribute: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What it changes: measure by how much, and what else.")
+    ] = None,
+    region: Annotated[str, typer.Option(metavar="NAME", help="Where it shows: face, head, hair, mouth, ...")] = "face",
+    licence: Annotated[str, typer.Option(metavar="TEXT", help="Its author's terms.")] = UNKNOWN_LICENCE,
+    json_to: options.JsonTo = None,
+    device: options.Device = None,
+    progress_as: options.Show = None,
+    *,
+    common: options.Making,
+) -> None:
+    """Take a direction of FSE, STIT, e4e, InterFaceGAN, GANSpace or SeFa, and give strength 1 the meaning it has here.
+
+    Example: vidinv directions import age.npy --as older --space mobile-stylegan-ffhq-w --attribute age
+    """
+    from stages import parts
+    from stages import request as requests
+    from vidinv.editing import directions, published, spaces
+    from vidinv.faces.regions import REGIONS
+
+    chosen = parts.choose(common.backend)
+    if region not in REGIONS:
+        raise UsageError(f"--region {region!r} is not known", remedy=f"choose one of {', '.join(REGIONS)}")
+    named = name or _name_of(path, component)
+    file = published.read(path)
+    found = published.format_of(file, kind)
+    step = published.step(file, found, component)
+    of = _space(file, tuple(step.shape), space, chosen.space)
+    is_here = of.name == chosen.space
+    if attribute is not None and (not is_here or attribute not in chosen.measures):
+        known = f"known are {', '.join(chosen.measures)}" if is_here else f"its generator {of.generator} is not here"
+        raise UsageError(f"--attribute {attribute}: it cannot be measured", remedy=f"leave it out; {known}")
+    target = directions.place(named, of.name, common.out, overwrite=common.overwrite)
+    which = "" if component is None else f", component {component}"
+    facts = directions.Imported(
+        format=found,
+        shape=", ".join("x".join(map(str, array.shape)) for array in file.arrays.values()),
+        native=0.0,
+        is_measured=False,
+        generator=of.generator,
+        sign=published.FORMATS[found].sign,
+        sha256=file.digest,
+    )
+    made = directions.of_step(named, spaces.laid(step, of), of.name, options.rows(rows, "--rows", of.rows), facts)
+    made = replace(made, region=region, origin=f"imported from {path.name} ({found}{which})", licence=licence)
+    if is_here:
+        where = requests.pick_device(device or "auto")
+        common.have(chosen.needs + (chosen.measuring if attribute else ()))
+        with progress.show(progress_as) as shown:
+            made = _measured(made, chosen, where, attribute, shown)
+    directions.save(made, target)
+    if json_to is not None:
+        options.write_json(directions.facts(made), json_to)
+    if json_to != "-":
+        typer.echo(f"made {target}: {_told(made)}")
+
+
+def _name_of(path: Path, component: int | None) -> str:
+    """The file's name as a direction's."""
+    stem = re.sub(r"[^A-Za-z0-9_]+", "_", path.stem).strip("_")
+    return stem if component is None else f"{stem}.{component}"
+
+
+def _space(file: File, shape: tuple[int, ...], asked: str | None, own: str) -> Space:
+    """The space of a step of this shape: the one asked for, or the one that it fits."""
+    from vidinv.editing import spaces
+
+    if asked is not None:
+        return spaces.named(asked)
+    known = ", ".join(map(str, spaces.SPACES.values()))
+    if len(shape) == 1:
+        raise UsageError(f"{file} does not say of which generator it is", remedy=f"give --space, one of {known}")
+    found = spaces.fitting(shape[0], shape[1], own)
+    if found is None:
+        told = "x".join(map(str, shape))
+        raise UsageError(f"{file} is of {told} numbers, which fits no latent space here", remedy=f"known are {known}")
+    return found
+
+
+def _measured(
+    direction: Direction, backend: Backend, device: str, attribute: str | None, shown: progress.Progress
+) -> Direction:
+    """The direction with our strength 1, and with what that does to `attribute` and to the rest."""
+    from stages import parts
+    from vidinv.editing import directions, lesson
+    from vidinv.faces.meter import UNITS
+    from vidinv.generators import registry
+
+    if attribute is None:
+        return directions.rescaled(direction, registry.load(backend.generator))
+    studio = parts.studio(backend, backend.models(device, ""))
+    direction = directions.rescaled(direction, studio.generator)
+    shown.phase("faces", SAMPLES)
+    readings = lesson.read(studio, lesson.samples(studio.generator, SAMPLES, SEED), shown.done)
+    shown.phase("calibration", 0)
+    fresh, spreads = lesson.samples(studio.generator, TRIALS, SEED + 1), lesson.spreads_of(readings)
+    found = lesson.calibrate(direction, UNITS[attribute], studio, fresh, spreads, attribute)
+    (change,) = found.calibration.values()
+    assert found.imported is not None
+    sign = f"{'+' if change > 0 else '-'} raises {attribute}, as measured"
+    return replace(found, imported=replace(found.imported, sign=sign))
+
+
+def _told(direction: Direction) -> str:
+    """A line on a direction that was imported."""
+    from vidinv.editing.spaces import SPACES
+
+    imported = direction.imported
+    assert imported is not None
+    own = f"{direction.deviation / imported.native:.3g} of the file's own"
+    unmeasured = f"the file's own, for {imported.generator} is not here to measure by"
+    effect = "".join(f", {change:+.3g} {unit}" for unit, change in direction.calibration.items())
+    first, last = direction.layers
+    strength = own if imported.is_measured else unmeasured
+    return (
+        f"{imported.format} of {SPACES[direction.space]}, rows {first}-{last - 1}; "
+        f"strength 1 is {strength}{effect}; sign: {imported.sign}"
+    )

@@ -1,0 +1,243 @@
+"""`vidinv directions learn`: from a score of faces to a direction that edits."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vidinv.cli import options, progress
+from vidinv.errors import UsageError
+
+if TYPE_CHECKING:
+    from stages.material import Material
+    from stages.parts import Backend, Models
+    from vidinv.editing.directions import Direction
+    from vidinv.editing.lesson import Lesson, Measure, Readings, Studio
+    from vidinv.editing.scores import Scores
+
+METHODS = ("ridge", "boundary", "difference")
+CHANNELS = 10  # of the styles, where no number is given
+SAMPLES = 1500  # faces, where none are given
+FEWEST = 10  # faces with a score
+
+
+def learn(
+    attribute: Annotated[str, typer.Option("--attribute", metavar="NAME", help="What the direction raises.")],
+    scorer: Annotated[
+        str | None,
+        typer.Option(metavar="MODULE:FUNCTION", help="Your own: pictures [N,3,S,S] in [-1,1] -> N numbers."),
+    ] = None,
+    unit: Annotated[str | None, typer.Option(help="What your scorer counts, for the calibration.")] = None,
+    method: Annotated[str, typer.Option(metavar="|".join(METHODS), help="How it is fitted.")] = "boundary",
+    free_of: Annotated[
+        list[str] | None, typer.Option("--free-of", metavar="NAME", help="An attribute to leave alone; repeatable.")
+    ] = None,
+    rows: Annotated[str | None, typer.Option(metavar="FIRST-LAST", help="Rows of w+; chosen if not given.")] = None,
+    scores: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="Scores that you have: columns seed or file, and the attribute.")
+    ] = None,
+    photos: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Learn on the encoder's own codes of these pictures.")
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option(help=f"Faces that are drawn and measured; {SAMPLES} if not given.", min=20)
+    ] = None,
+    style: Annotated[bool, typer.Option("--style", help="Of single style channels, instead of w.")] = False,
+    channels: Annotated[
+        int | None, typer.Option(metavar="N", help=f"How many, with --style; {CHANNELS} if not given.", min=1)
+    ] = None,
+    trials: Annotated[int, typer.Option(help="Faces that rows and calibration are measured on.", min=2)] = 12,
+    seed: Annotated[int, typer.Option(help="Which faces.")] = 11,
+    region: Annotated[str, typer.Option(metavar="NAME", help="Where it shows: face, head, hair, mouth, ...")] = "face",
+    device: options.Device = None,
+    progress_as: options.Show = None,
+    *,
+    common: options.Making,
+) -> None:
+    """Learn a direction from faces and a score of each, calibrate it, and keep it for edits.
+
+    The faces are the generator's own (`directions faces` draws them by seed), or photos.
+
+    Example: vidinv directions learn --attribute tan --scorer mine:skin_tone --unit luma --free-of age
+    """
+    from stages import parts
+    from stages import request as requests
+    from vidinv.editing import directions, lesson, stylespace
+    from vidinv.editing import scores as tables
+    from vidinv.faces.meter import UNITS
+    from vidinv.faces.regions import REGIONS
+
+    chosen = parts.choose(common.backend)
+    if method not in METHODS:
+        raise UsageError(f"--method {method!r} is not known", remedy=f"choose one of {', '.join(METHODS)}")
+    own = None if scorer is None else _function(scorer)
+    _check_known(attribute, free_of or [], chosen, own is not None or scores is not None)
+    if region not in REGIONS:
+        raise UsageError(f"--region {region!r} is not known", remedy=f"choose one of {', '.join(REGIONS)}")
+    if style and (rows is not None or free_of):
+        remedy = "leave them out: the channels kept are those that change little else"
+        raise UsageError("--rows and --free-of are of w, not of --style", remedy=remedy)
+    if channels is not None and not style:
+        raise UsageError("--channels is of --style", remedy="give both, or neither")
+    path = directions.place(attribute, chosen.space, common.out, overwrite=common.overwrite)
+    wanted = lesson.Lesson(
+        attribute,
+        (unit if own else None) or UNITS.get(attribute, "score"),
+        method,
+        tuple(free_of or ()),
+        options.rows(rows, "--rows", chosen.slots),
+        region,
+    )
+    table = None if scores is None else tables.read(scores, attribute, photos)
+    source = Source(attribute, table, photos, samples, seed)
+    source.check()
+    where = requests.pick_device(device or "auto")
+    common.have(chosen.needs + chosen.measuring)
+    models = chosen.models(where, "")
+    studio = parts.studio(chosen, models, _measure(chosen, attribute, own))
+    with progress.show(progress_as) as shown:
+        found = source.material(chosen, models, studio, shown)
+        wanted = _possible(wanted, found.readings)
+        fresh = lesson.samples(studio.generator, trials, seed + 1)
+        if style:
+            shown.phase("channels", (channels or CHANNELS) * stylespace.PROPOSED)
+            count = channels or CHANNELS
+            direction = stylespace.learned(wanted, found.readings, studio, fresh, count, shown.done)
+            how = direction.origin
+        else:
+            shown.phase("calibration", 0)
+            direction, how = lesson.learned(wanted, {}, found.readings, studio, fresh), method
+        _check_rises(direction)
+        told = f"{found.told}, {how}" + "".join(f", scored by {by}" for by in (scorer, scores and scores.name) if by)
+        directions.save(replace(direction, origin=told, licence=options.LICENCE), path)
+        shown.say(f"made {path}: {_told(direction)}")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Which faces a direction is learned from: those of a table of scores, a folder's photos, or samples."""
+
+    attribute: str
+    table: Scores | None
+    photos: Path | None
+    samples: int | None
+    seed: int
+
+    def check(self) -> None:
+        """Raise UsageError for what does not go together, InputUnreadable for a folder without pictures."""
+        if self.samples is not None and (self.table is not None or self.photos is not None):
+            raise UsageError("--samples is for faces that are drawn", remedy="leave it out with --scores or --photos")
+        if self.table is not None and self.table.seeds and self.photos is not None:
+            raise UsageError("the scores are of seeds, not of --photos", remedy="leave one out, or give a column file")
+        self._pictures()
+
+    def material(self, backend: Backend, models: Models, studio: Studio, shown: progress.Progress) -> Material:
+        """The readings of the faces."""
+        from stages import material
+
+        if files := self._pictures():
+            known = None if self.table is None else {self.attribute: self.table.values}
+            shown.phase("photos", len(files))
+            found = material.of_photos(files, backend, models, studio.measure, shown.done, known)
+            if found.left_out:
+                shown.say(f"{len(found.left_out)} of {len(files)} pictures left out, the first: {found.left_out[0]}")
+            return found
+        if self.table is not None:
+            shown.phase("faces", len(self.table.seeds))
+            return material.of_seeds(studio, self.attribute, self.table, shown.done)
+        shown.phase("faces", self.samples or SAMPLES)
+        return material.of_samples(studio, self.samples or SAMPLES, self.seed, shown.done)
+
+    def _pictures(self) -> list[Path]:
+        """The pictures to invert, in order; none where faces are drawn."""
+        from stages import exemplars
+
+        if self.table is not None and self.table.files:
+            return list(self.table.files)
+        return [] if self.photos is None else exemplars.files([self.photos])
+
+
+def _check_known(attribute: str, free_of: list[str], backend: Backend, is_scored: bool) -> None:
+    """Raise UsageError for an attribute of which there are no scores."""
+    known = sorted({*backend.measures, *([attribute] if is_scored else [])})
+    for name in (attribute, *free_of):
+        if name not in known:
+            remedy = f"known are {', '.join(known)}; or give --scorer or --scores"
+            raise UsageError(f"nothing here measures {name!r}", remedy=remedy)
+    if attribute in free_of:
+        raise UsageError(f"{attribute} cannot be free of itself", remedy="leave that --free-of out")
+
+
+def _possible(wanted: Lesson, readings: Readings) -> Lesson:
+    """The lesson free of what varies at all. Raises UsageError where its own scores teach nothing."""
+    from vidinv.editing import lesson
+
+    score = readings.known(wanted.name).scores[wanted.name]
+    known = lesson.spreads_of(readings)
+    if len(score) < FEWEST:
+        raise UsageError(f"{len(score)} faces have a score of {wanted.name}", remedy=f"give at least {FEWEST}")
+    if wanted.name not in known:
+        raise UsageError(f"{wanted.name} is the same on all {len(score)} faces", remedy="choose another scorer")
+    if wanted.method == "difference" and not 0 < int((score > 0.5).sum()) < len(score):
+        remedy = "its score is above 0.5 where a face has it; or choose another --method"
+        raise UsageError(f"all {len(score)} faces, or none, have {wanted.name}", remedy=remedy)
+    return replace(wanted, free_of=tuple(name for name in wanted.free_of if name in known))
+
+
+def _check_rises(direction: Direction) -> None:
+    for unit, change in direction.calibration.items():
+        if not change > 0:
+            raise UsageError(
+                f"{direction.name} does not rise along what was found ({change:+.3g} {unit})",
+                remedy="give more faces, fewer --free-of, or another --method",
+            )
+
+
+def _told(direction: Direction) -> str:
+    """A line on what was learned."""
+    effect = [f"{change:+.3g} {unit}" for unit, change in direction.calibration.items()]
+    first, last = direction.layers
+    where = f"{len(direction.channels)} style channels" if direction.is_style else f"rows {first}-{last - 1}"
+    return f"{direction.name}+1 is {', '.join(effect) or 'not measured (no scorer)'}, {where}"
+
+
+def _function(where: str) -> Callable[[Any], Any]:
+    """The function that MODULE:FUNCTION names."""
+    module, _, name = where.partition(":")
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # a module beside the user, also where vidinv is a console script
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except Exception as error:  # whatever the user's own module raises
+        raise UsageError(f"--scorer {where!r} cannot be imported: {error}", remedy="write MODULE:FUNCTION") from error
+    if not callable(found):
+        raise UsageError(f"--scorer {where!r} is no function", remedy="write MODULE:FUNCTION")
+    return found
+
+
+def _measure(backend: Backend, attribute: str, own: Callable[[Any], Any] | None) -> Measure:
+    """The backend's measures, with the user's own among them."""
+    import numpy as np
+
+    known = backend.measure()
+    if own is None:
+        return known
+
+    def measure(pictures: Any) -> dict[str, Any]:
+        try:
+            score = np.asarray(own(pictures), dtype=np.float32)
+        except Exception as error:  # whatever the user's own function raises
+            what = f"--scorer failed: {type(error).__name__}: {error}"
+            raise UsageError(what, remedy="pictures [N,3,S,S] in [-1,1] go in, N numbers come out") from error
+        if score.shape != (len(pictures),):
+            raise UsageError(f"--scorer gave {score.shape} for {len(pictures)} pictures", remedy="return one of each")
+        return {**known(pictures), attribute: score}
+
+    return measure

@@ -1,0 +1,153 @@
+"""`vidinv report`: the page on a run again, on any pair of videos, or on several reports side by side."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vidinv import config as configs
+from vidinv.cli import options, progress
+from vidinv.errors import InputUnreadable, UsageError
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What every kind of report takes."""
+
+    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE.html", help="The page.")] = None
+    overwrite: options.Overwrite = False
+    no_thumbnails: options.NoThumbnails = False
+    min_identity: options.MinIdentity = None
+    min_ic: options.MinIc = None
+    faces: options.Faces = None
+    backend: options.Backend = None
+    device: options.Device = None
+    offline: options.Offline = False
+    accept_licences: options.AcceptLicences = False
+    show: options.Show = None
+    changes: options.Changes = None
+    json_to: options.JsonTo = None
+    debug: options.Debug = False
+
+
+@options.grouped
+def report(
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="OUT.mp4 | JOB | SOURCE EDITED | compare A B...", help="What to show.")
+    ],
+    *,
+    common: Asked,
+) -> None:
+    """Show how well the person was kept, as one page that needs no network.
+
+    Of one path, a run's output or its kept job folder, the page is built again. Of two videos, the second is measured
+    against the first, whatever made it. `compare` puts the reports of several outputs side by side.
+
+    Example: vidinv report talk.mp4 talk.made_by_another_tool.mp4 --min-identity 0.6
+    """
+    if str(paths[0]) == "compare":
+        _compare(paths[1:], common)
+    elif len(paths) == 1:
+        _again(paths[0], common)
+    elif len(paths) == 2:
+        _measure(paths[0], paths[1], common)
+    else:
+        raise UsageError(f"{len(paths)} files", remedy="give one output, a SOURCE and an EDITED, or compare A B ...")
+
+
+def _again(path: Path, common: Asked) -> None:
+    """The page of a run, of its report and of the pictures that its job folder or its old page holds."""
+    from stages import evidence, page
+    from stages.folder import page_path
+    from vidinv.report.strips import Strip, unpacked
+
+    made = path.with_name(path.name.removesuffix(".vidinv")) if path.is_dir() else path
+    known, old, strips = read(made), page_path(made), list[Strip]()
+    if path.is_dir():
+        strips = page.strips(known, evidence.every(sorted(path.glob("evidence-*.npz"))))
+    elif old.is_file():
+        strips = unpacked(old.read_text(encoding="utf-8"))
+    target = common.output or old
+    _may_write(target, made, overwrite=common.overwrite or common.output is None)
+    page.write(target, known, [] if common.no_thumbnails else strips)
+    _done(target, known, common)
+
+
+def _compare(paths: list[Path], common: Asked) -> None:
+    from stages import page
+    from vidinv.report import compare_page
+
+    if len(paths) < 2:
+        raise UsageError("nothing to compare", remedy="give two outputs or more, as in compare a.mp4 b.mp4")
+    target = common.output or Path("comparison.html")
+    _may_write(target, paths[0], overwrite=common.overwrite)
+    reports = [(path.name, read(path)) for path in paths]
+    page.write_html(target, compare_page.build(reports))
+    _done(target, {name: _headline(known) for name, known in reports}, common)
+
+
+def _measure(source: Path, edited: Path, common: Asked) -> None:
+    from stages import pair as pairs
+    from stages import parts, request
+    from stages.folder import page_path
+    from stages.job import Listener
+    from vidinv.cli.run import check_gate
+    from vidinv.weights import cache
+
+    given = {key: getattr(common, key) for key in ("faces", "backend", "device")}
+    config = configs.load("balanced", common.changes, {key: value for key, value in given.items() if value is not None})
+    pair = pairs.Pair(
+        source,
+        edited,
+        common.output or page_path(edited),
+        request.settle(config),
+        options.gate(common.min_identity, common.min_ic),
+        thumbnails=not common.no_thumbnails,
+    )
+    pairs.check(pair)
+    _may_write(pair.page, edited, overwrite=common.overwrite)
+    cache.need(parts.choose(config.backend).watching, offline=common.offline, accept=common.accept_licences)
+    with progress.show(common.show) as shown:
+        found = pairs.run(pair, Listener(say=shown.say, phase=shown.phase, done=shown.done))
+    _done(pair.page, found, common)
+    check_gate(found["gate"], f"see {pair.page}")
+
+
+def read(made: Path) -> dict[str, Any]:
+    """The report on an output, or in a report's own file. Raises InputUnreadable where there is none."""
+    from stages.folder import sidecar_path
+    from vidinv.report import sidecar
+
+    path = made if made.suffix == ".json" else sidecar_path(made)
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputUnreadable(
+            f"no report {path} ({error.strerror})", remedy="give the output of a vidinv run"
+        ) from error
+    except ValueError as error:
+        raise InputUnreadable(f"{path} is not JSON", remedy="give the output of a vidinv run") from error
+    if not isinstance(known, dict) or known.get("schema") != sidecar.SCHEMA:
+        raise InputUnreadable(f"{path} is not a {sidecar.SCHEMA}", remedy="run it again with this version")
+    return known
+
+
+def _headline(known: dict[str, Any]) -> dict[str, Any]:
+    return {name: known["identity"][name] for name in ("arcface", "lightcnn")}
+
+
+def _may_write(target: Path, source: Path, *, overwrite: bool) -> None:
+    from stages.folder import check_output
+
+    check_output(target, source, overwrite)
+
+
+def _done(target: Path, value: dict[str, Any], common: Asked) -> None:
+    if common.json_to is not None:
+        options.write_json(value, common.json_to)
+    if common.json_to != "-" and common.show != "none":
+        typer.echo(f"made {target}")

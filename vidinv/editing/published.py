@@ -1,0 +1,218 @@
+"""Direction files as others publish them, told apart by shape, keys and norms; none is trusted to run anything.
+
+Each comes down to a step: what the file's own strength 1 adds to w+ (the rules are those of the publications' tools).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vidinv.editing.spaces import SPACES
+from vidinv.errors import InputUnreadable, UsageError, WeightsUnavailable
+from vidinv.weights.importers import state_dict
+
+BARE = ""  # the key of a file's only array
+NEAR = 1e-2  # by how much a norm may miss 1
+NUMPY, ZIP, PICKLE = b"\x93NUMPY", b"PK\x03\x04", b"\x80"  # how files begin
+ARBITRARY = "arbitrary: look which way it goes"
+Arrays = Mapping[str, Tensor]  # by key
+
+
+@dataclass(frozen=True)
+class File:
+    """The arrays of a file, float64, and whether torch wrote it; `digest` is its sha256."""
+
+    name: str
+    arrays: Arrays
+    is_torch: bool
+    digest: str
+
+    @property
+    def bare(self) -> Tensor | None:
+        """The only array, where there are no keys."""
+        return self.arrays.get(BARE)
+
+    def __str__(self) -> str:
+        shapes = [f"{key} {tuple(array.shape)}".strip() for key, array in self.arrays.items()]
+        return f"{self.name}, {', '.join(shapes)}"
+
+
+@dataclass(frozen=True)
+class Format:
+    """A way to publish directions: `fits` knows its files, `step` reads one: [D] for every row of w+, or [L,D].
+
+    `step` takes the number of the component; it is ignored where `is_many` is false. `sign` says what + does.
+    """
+
+    holds: str
+    fits: Callable[[File], bool]
+    step: Callable[[File, int], Tensor]
+    sign: str
+    is_many: bool = False
+
+
+def read(path: Path) -> File:
+    """The arrays of a numpy or torch file; nothing that the file holds is run.
+
+    Raises InputUnreadable where there is none, WeightsUnavailable for one that is damaged, or holds more than numbers.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputUnreadable(f"cannot read {path}: {error.strerror}", remedy="check the path") from error
+    if content.startswith(NUMPY):
+        arrays = {BARE: _numpy(path)}
+    elif content.startswith((ZIP, PICKLE)):
+        loaded = state_dict.load(content, str(path))
+        held = loaded if isinstance(loaded, dict) else {BARE: loaded}
+        arrays = {str(key): value.detach().double() for key, value in held.items() if _is_real(value)}
+    else:
+        raise WeightsUnavailable(f"{path} is neither a .npy nor a torch file", remedy="give one of them")
+    if not arrays or not all(array.isfinite().all() for array in arrays.values()):
+        raise WeightsUnavailable(f"{path} holds no array of finite numbers", remedy="get the file again")
+    return File(path.name, arrays, not content.startswith(NUMPY), hashlib.sha256(content).hexdigest())
+
+
+def format_of(file: File, asked: str | None) -> str:
+    """The name of the file's format in FORMATS. Raises UsageError where it is none, or `asked` cannot be."""
+    if asked is not None:
+        if asked not in FORMATS:
+            raise UsageError(f"--format {asked!r} is not known", remedy=f"choose one of {', '.join(FORMATS)}")
+        return asked
+    found = [name for name, entry in FORMATS.items() if entry.fits(file)]
+    if not found:
+        rules = "; ".join(f"{name}: {entry.holds}" for name, entry in FORMATS.items())
+        raise UsageError(f"{file} is not of a published format", remedy=f"give --format ({rules})")
+    return found[0]
+
+
+def step(file: File, named: str, component: int | None) -> Tensor:
+    """What strength 1 of a file of this format adds to w [D], or to w+ [L,D]; of the component, counted from 0.
+
+    Raises UsageError for a file that the format does not fit, and for a component that is not there.
+    """
+    entry = FORMATS[named]
+    if entry.is_many != (component is not None):
+        told = "holds many directions" if entry.is_many else "holds one direction"
+        remedy = "say which with --component N, from 0" if entry.is_many else "leave --component out"
+        raise UsageError(f"{file} {told}", remedy=remedy)
+    try:
+        found = entry.step(file, component or 0)
+    except (KeyError, IndexError, ValueError, RuntimeError) as error:
+        raise UsageError(f"{file} cannot be read as {named}", remedy=f"{named} holds {entry.holds}") from error
+    if found.ndim not in (1, 2) or not found.norm() > 0:
+        raise UsageError(f"{file} holds no direction as {named}", remedy=f"{named} holds {entry.holds}")
+    return found
+
+
+def _numpy(path: Path) -> Tensor:
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: a header cannot ask for memory
+        if array.dtype.kind not in "fiu":
+            raise ValueError(f"{array.dtype} is no number")
+        return torch.from_numpy(np.array(array, dtype=np.float64))
+    except (ValueError, OSError, EOFError, OverflowError, SyntaxError, TypeError) as error:
+        raise WeightsUnavailable(f"{path} is no plain array of numbers", remedy="get the file again") from error
+
+
+def _is_real(value: object) -> bool:
+    return isinstance(value, Tensor) and not value.is_complex() and value.layout == torch.strided and value.numel() > 0
+
+
+def _is_unit(rows: Tensor) -> bool:
+    """Whether every vector along the last axis has norm 1."""
+    return bool(((rows.norm(dim=-1) - 1).abs() < NEAR).all())
+
+
+def _is_row(array: Tensor | None) -> bool:
+    """[1,D] with the D of some space."""
+    return array is not None and array.ndim == 2 and len(array) == 1 and array.shape[1] in _dims()
+
+
+def _dims() -> set[int]:
+    return {space.dim for space in SPACES.values()}
+
+
+def _dim_of_flat(array: Tensor) -> int:
+    """D of [1, L*D]: of a space that has as many numbers, else the largest that divides them."""
+    count = array.numel()
+    exact = [space.dim for space in SPACES.values() if space.rows * space.dim == count]
+    return exact[0] if exact else max(dim for dim in _dims() if count % dim == 0)
+
+
+def _is_fse(file: File) -> bool:
+    array = file.bare
+    if array is None or array.ndim != 2 or len(array) != 1 or file.is_torch:
+        return False
+    rows, rest = divmod(array.shape[1], max(_dims()))
+    exact = any(space.rows * space.dim == array.shape[1] for space in SPACES.values())
+    return (exact or (rows > 1 and rest == 0)) and _is_unit(array)
+
+
+def _is_stit(file: File) -> bool:
+    array = file.bare
+    if array is None or array.ndim != 2 or len(array) < 2 or array.shape[1] not in _dims():
+        return False
+    return bool((array - array[0]).abs().max() <= 1e-6 * array.abs().max())
+
+
+def _is_e4e(file: File) -> bool:
+    array = file.bare
+    if array is None or not file.is_torch or not _is_unit(array):
+        return False
+    return _is_row(array) or (array.ndim == 3 and len(array) == 1 and array.shape[2] in _dims())
+
+
+def _is_interfacegan(file: File) -> bool:
+    array = file.bare
+    return array is not None and not file.is_torch and _is_row(array) and _is_unit(array)
+
+
+def _is_ganspace(file: File) -> bool:
+    return {"mean", "comp", "std"} <= set(file.arrays)
+
+
+def _is_sefa(file: File) -> bool:
+    found = file.arrays.get("eigvec", file.bare)
+    if found is None or found.ndim != 2 or found.shape[0] != found.shape[1]:
+        return False
+    return _is_unit(found.T) and bool((found.T @ found - torch.eye(len(found)).double()).abs().max() < NEAR)
+
+
+def _fse(file: File, _: int) -> Tensor:
+    flat = file.arrays[BARE]
+    return 15 * flat.reshape(-1, _dim_of_flat(flat))
+
+
+def _stit(file: File, _: int) -> Tensor:
+    return file.arrays[BARE] / 2
+
+
+def _row(file: File, _: int) -> Tensor:
+    return file.arrays[BARE].reshape(file.arrays[BARE].shape[1:])  # [1,D] -> [D], [1,L,D] -> [L,D]
+
+
+def _ganspace(file: File, component: int) -> Tensor:
+    rows, spreads = file.arrays["comp"], file.arrays["std"].flatten()
+    return rows.reshape(len(spreads), -1)[component] * spreads[component]
+
+
+def _sefa(file: File, component: int) -> Tensor:
+    return file.arrays.get("eigvec", file.arrays.get(BARE, torch.empty(0)))[:, component]
+
+
+FORMATS = {
+    "fse": Format("(1, L*D), of norm 1; its strength 1 is 15 times it", _is_fse, _fse, "as its author has it"),
+    "stit": Format("(L, D), all rows alike; strength 1 is half of it", _is_stit, _stit, "+ is older, more of it"),
+    "e4e": Format("torch (1, D) or (1, L, D), rows of norm 1", _is_e4e, _row, "as its author has it"),
+    "interfacegan": Format("numpy (1, D), of norm 1", _is_interfacegan, _row, "+ is the boundary's positive side"),
+    "ganspace": Format("torch mean, comp, std; strength 1 is a std", _is_ganspace, _ganspace, ARBITRARY, is_many=True),
+    "sefa": Format("eigvec (D, D), a direction a column", _is_sefa, _sefa, ARBITRARY, is_many=True),
+}

@@ -1,0 +1,115 @@
+"""Style channels for an attribute: single modulations of the generator that change it and little else.
+
+StyleSpace is what w+ becomes before it scales the feature maps: one number a channel, finer than rows of w+ (Wu et al.,
+"StyleSpace Analysis"). Channels are proposed by how the attribute's samples differ in them, and kept by trial.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vidinv.editing import lesson
+from vidinv.editing.directions import Direction
+from vidinv.editing.lesson import Lesson, Readings, Studio
+from vidinv.errors import UsageError
+from vidinv.generators.base import Generator
+
+SHARE = 0.2  # of the samples that count as high, and as low
+PROPOSED = 4  # channels tried for one that is kept
+TRIED = 4.0  # standard deviations by which a channel is tried: one alone does little
+TRIALS = 4  # faces
+FEWEST = 0.05  # of a standard deviation of the attribute, that a channel moves when tried, to be kept
+
+
+@torch.no_grad()
+def styles(generator: Generator, w: Tensor, batch: int = 64) -> Tensor:
+    """All style channels [N,S] of w [N,D] or w+ [N,L,D], layers side by side, float64 on the CPU."""
+    rows = []
+    for part in lesson.code_of(generator, w).ws.split(batch):
+        rows.append(torch.cat(generator.styles(part.to(generator.w_avg)), 1).double().cpu())
+    return torch.cat(rows)
+
+
+def difference(values: Tensor, score: Tensor, share: float = SHARE) -> Tensor:
+    """Mean normalised difference [S] of the channels [N,S] between the samples of the highest and lowest scores [N].
+
+    In standard deviations of each channel; 0 for one that never changes.
+    """
+    if values.ndim != 2 or score.shape != (len(values),):
+        raise ValueError(f"expected channels [N,S] and scores [N], got {tuple(values.shape)}, {tuple(score.shape)}")
+    count, order = max(1, int(len(score) * share)), score.argsort()
+    low, high = values[order[:count]].mean(0), values[order[-count:]].mean(0)
+    spread = values.std(0)
+    return torch.where(spread > 1e-9, (high - low) / spread.clamp_min(1e-9), 0.0)
+
+
+def of_channels(name: str, steps: Tensor, generator: Generator, *, region: str = "face", origin: str = "") -> Direction:
+    """The direction that moves style channels by `steps` [S]; strength 1 is one standard deviation of s.d, |d| = 1."""
+    vector = (steps / steps.norm()).float()
+    spread = float((styles(generator, generator.sample(2000, seed=13)) @ vector.double()).std())
+    rows = (0, generator.num_ws)
+    return Direction(name, vector, spread, rows, generator.space, kind="style", region=region, origin=origin)
+
+
+def learned(
+    wanted: Lesson,
+    readings: Readings,
+    studio: Studio,
+    fresh: Tensor,
+    count: int,
+    done: Callable[[int], None] = lambda channels: None,
+) -> Direction:
+    """A direction of up to `count` style channels, calibrated; channels and figures are tried on `fresh` samples.
+
+    Channels whose means differ most between the samples high and low in the attribute are proposed. Where the
+    attribute can be measured, each is tried alone, and those are kept that raise it most for what they change beside;
+    else the first are kept. `done` hears how many were tried. Raises UsageError where no channel raises it.
+    """
+    known, generator = readings.known(wanted.name), studio.generator
+    values = styles(generator, known.w)
+    apart = difference(values, known.scores[wanted.name])
+    sizes = values.std(0)
+    first = apart.abs().argsort(descending=True)[: count * PROPOSED]
+    steps = torch.zeros_like(sizes)
+    if wanted.name in studio.look(lesson.code_of(generator, fresh[:1]))[0]:
+        spreads = lesson.spreads_of(readings)
+        tried = []
+        for channel in first.tolist():
+            tried.append(_tried(wanted.name, channel, sizes, studio, fresh[:TRIALS], spreads))
+            done(1)
+        kept = sorted((worth, place) for place, (worth, _) in enumerate(tried) if worth > 0)[-count:]
+        for _, place in kept:
+            steps[first[place]] = tried[place][1] * sizes[first[place]]
+        if not kept:
+            raise UsageError(f"no style channel raises {wanted.name}", remedy="give more faces, or leave --style out")
+    else:
+        chosen = first[:count]
+        steps[chosen] = (apart * sizes)[chosen]
+    origin = f"{int((steps != 0).sum())} style channels of {generator.name}"
+    made = of_channels(wanted.name, steps, generator, region=wanted.region, origin=origin)
+    return lesson.calibrate(made, wanted.unit, studio, fresh, lesson.spreads_of(readings))
+
+
+def _tried(
+    name: str,
+    channel: int,
+    sizes: Tensor,
+    studio: Studio,
+    fresh: Tensor,
+    spreads: dict[str, float],
+) -> tuple[float, float]:
+    """What a channel is worth alone, and the attribute's change along it (signed), per standard deviation of each."""
+    vector = torch.zeros_like(sizes).float()
+    vector[channel] = 1.0
+    rows = (0, studio.generator.num_ws)
+    alone = Direction(name, vector, float(sizes[channel]), rows, studio.generator.space, kind="style")
+    moved, kept = lesson.change(alone, studio, fresh, TRIED, spreads)
+    effect = moved.pop(name)
+    if abs(effect) < FEWEST:
+        return 0.0, 0.0
+    beside = float(np.sqrt(np.mean(np.square(list(moved.values()))))) if moved else 0.0
+    return abs(effect) / (0.1 + beside + 2 * (1 - kept)), effect / TRIED

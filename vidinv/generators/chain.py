@@ -1,0 +1,103 @@
+"""A synthesis network as a chain of layers that can be cut, continued and fed with features anywhere."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from vidinv.generators.base import Generator
+
+
+class Chain(Generator):
+    """Layer k turns the output of layer k - 1 into feature k; a family says how, and how a picture is made of them.
+
+    A feature that is handed in replaces the output of its layer after that layer has given its share to the picture.
+    In a family whose picture is a sum over the layers (`sums_pictures`), the shares of the layers below still come
+    from ws, so those layers are run whenever a picture is asked for; elsewhere nothing below a replaced layer is run.
+    """
+
+    noise_modes: tuple[str, ...] = ("const", "random", "none")
+    sums_pictures = False
+
+    def synthesize(
+        self,
+        ws: Tensor,
+        *,
+        feature: Tensor | None = None,
+        at: int | None = None,
+        styles: list[Tensor] | None = None,
+        start: int = 0,
+        stop: int | None = None,
+        canvas: Tensor | None = None,
+        noise: str = "const",
+        size: int | None = None,
+    ) -> Tensor:
+        if noise not in self.noise_modes:
+            raise ValueError(f"{self.name} knows noise {' and '.join(self.noise_modes)}, got noise={noise!r}")
+        if size is not None and size not in self.sizes:
+            raise ValueError(f"{self.name} gives images of {self.sizes}, asked for {size}")
+        self._check(ws)
+        rows = self.styles(ws) if styles is None else styles
+        given = self._given(feature, at, start, canvas)
+        last = len(self.layers) - 1 if stop is None else stop
+        draws = stop is None
+        begin = 0
+        if not (draws and self.sums_pictures):  # nothing below a replaced layer reaches the output
+            begin = 1 + max((k for k in given if draws or k < last), default=-1)
+        x = given[begin - 1] if begin else None
+        picture = None
+        for k in range(begin, last + 1):
+            x = self._layer(k, x, ws, rows, noise)
+            if draws:
+                picture = self._draw(k, x, picture, rows)
+                x = given.get(k, x)
+            elif k < last:
+                x = given.get(k, x)
+        assert x is not None
+        return self._image(x, picture, rows, size) if draws else x
+
+    def _layer(self, k: int, x: Tensor | None, ws: Tensor, rows: list[Tensor], noise: str) -> Tensor:
+        """Feature k from feature k - 1; `x` is None for k = 0."""
+        raise NotImplementedError("abstract: a family defines its layers")
+
+    def _draw(self, k: int, x: Tensor, picture: Tensor | None, rows: list[Tensor]) -> Tensor | None:
+        """The picture so far with the share of layer k, whose own output is `x`."""
+        return picture
+
+    def _image(self, x: Tensor, picture: Tensor | None, rows: list[Tensor], size: int | None) -> Tensor:
+        """The image from the last feature and the picture summed up."""
+        raise NotImplementedError("abstract: a family defines how an image is made")
+
+    def _given(self, feature: Tensor | None, at: int | None, start: int, canvas: Tensor | None) -> dict[int, Tensor]:
+        """Features by the layer whose output they replace: the canvas to start from, and the feature code."""
+        if (feature is None) != (at is None):
+            raise ValueError("give a feature code and the layer it replaces together")
+        if start and canvas is None:
+            raise ValueError(f"starting at layer {start} needs the canvas of layer {start - 1}")
+        given = {}
+        if start and canvas is not None:
+            given[start - 1] = self._checked(canvas, start - 1)
+        if feature is not None and at is not None:
+            given[at] = self._checked(feature, at)
+        return given
+
+    def _check(self, ws: Tensor) -> None:
+        if ws.ndim != 3 or ws.shape[1:] != (self.num_ws, self.w_dim):
+            raise ValueError(f"ws must be [N,{self.num_ws},{self.w_dim}], got {tuple(ws.shape)}")
+
+    def _checked(self, feature: Tensor, layer: int) -> Tensor:
+        if not 0 <= layer < len(self.layers):
+            raise ValueError(f"{self.name} has layers 0 to {len(self.layers) - 1}, not {layer}")
+        spec = self.layers[layer]
+        if feature.shape[1:] != (spec.channels, spec.resolution, spec.resolution):
+            raise ValueError(
+                f"layer {layer} is [N,{spec.channels},{spec.resolution},{spec.resolution}], got {tuple(feature.shape)}"
+            )
+        return feature
+
+
+def noise_map(fixed: Tensor, count: int, mode: str) -> Tensor | None:
+    """The noise of a layer whose fixed map is [1,1,h,w]: that, or `count` new ones [N,1,h,w], or none at all."""
+    if mode == "none":
+        return None
+    return fixed if mode == "const" else torch.randn_like(fixed.expand(count, -1, -1, -1))

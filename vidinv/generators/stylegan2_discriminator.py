@@ -1,0 +1,75 @@
+"""StyleGAN2's residual discriminator (Karras et al., "Analyzing and Improving the Image Quality of StyleGAN").
+
+Keys and shapes of the state are those of the `d` in the widespread PyTorch checkpoints. Double backward works, as R1
+needs it.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from vidinv.generators.equalized import Activation, EqualConv, EqualLinear
+from vidinv.generators.fir import Blur
+from vidinv.generators.stylegan2 import widths
+
+GROUP = 4  # images over which the minibatch deviation is taken, at most
+
+
+def with_deviation(x: Tensor) -> Tensor:
+    """x [N,C,h,w] and one channel of how much the images of a group differ -> [N,C+1,h,w].
+
+    The standard deviation over each group, averaged over channels and pixels ("Progressive Growing of GANs", section
+    3). A group has up to 4 images, evenly spaced in the batch; as many as divide it.
+    """
+    n, _, height, width = x.shape
+    size = max(g for g in range(1, GROUP + 1) if n % g == 0)
+    groups = x.unflatten(0, (size, -1))  # [g,N/g,C,h,w]
+    deviation = (groups.var(0, unbiased=False) + 1e-8).sqrt().mean((1, 2, 3))  # [N/g]
+    return torch.cat([x, deviation.repeat(size).view(n, 1, 1, 1).expand(n, 1, height, width)], 1)
+
+
+def _conv(c_in: int, c_out: int, side: int, *, down: bool = False, activate: bool = True) -> nn.Sequential:
+    """Blur where it halves the side, equalised convolution, bias and leaky ReLU where it activates."""
+    if down:
+        halving = EqualConv(c_in, c_out, side, stride=2, bias=False)
+        layers = [Blur(padding=1 + side // 2), halving]
+    else:
+        layers = [EqualConv(c_in, c_out, side, padding=side // 2, bias=False)]
+    return nn.Sequential(*layers, *([Activation(c_out)] if activate else []))
+
+
+class ResBlock(nn.Module):
+    """(convolutions + skip) / sqrt(2), at half the side: [N,I,h,w] -> [N,O,h/2,w/2]."""
+
+    def __init__(self, c_in: int, c_out: int) -> None:
+        super().__init__()
+        self.conv1 = _conv(c_in, c_in, 3)
+        self.conv2 = _conv(c_in, c_out, 3, down=True)
+        self.skip = _conv(c_in, c_out, 1, down=True, activate=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (self.conv2(self.conv1(x)) + self.skip(x)) / 2**0.5
+
+
+class Discriminator(nn.Module):
+    """RGB images [N,3,S,S] in [-1,1] -> logits [N,1]; high is real."""
+
+    def __init__(self, resolution: int = 1024, *, channel_multiplier: float = 2, channel_max: int = 512) -> None:
+        super().__init__()
+        self.resolution = resolution
+        channels = widths(resolution, channel_multiplier, channel_max)
+        down = sorted(channels, reverse=True)
+        blocks = [ResBlock(channels[side], channels[side // 2]) for side in down[:-1]]
+        self.convs = nn.Sequential(_conv(3, channels[resolution], 1), *blocks)
+        self.final_conv = _conv(channels[4] + 1, channels[4], 3)
+        self.final_linear = nn.Sequential(
+            EqualLinear(channels[4] * 16, channels[4], activate=True), EqualLinear(channels[4], 1)
+        )
+
+    def forward(self, image: Tensor) -> Tensor:
+        if image.shape[1:] != (3, self.resolution, self.resolution):
+            raise ValueError(f"images must be [N,3,{self.resolution},{self.resolution}], got {tuple(image.shape)}")
+        x = self.convs(image.contiguous(memory_format=torch.channels_last))
+        x = self.final_conv(with_deviation(x))
+        return self.final_linear(x.flatten(1))  # channel-major

@@ -1,0 +1,58 @@
+"""A page that shows several reports side by side: clips, encoders, tools."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+
+from vidinv.report import charts, document, words
+from vidinv.report.words import Row
+
+NETWORKS = {"arcface": "ArcFace", "lightcnn": "LightCNN"}
+SIMILARITIES = {"inversion": "arcface_inversion", "edit": "arcface_edit"}
+
+
+def build(reports: Sequence[tuple[str, dict[str, Any]]]) -> str:
+    """The HTML of a comparison of named reports (vidinv/assets/report.schema.json), which fetches nothing.
+
+    In the box plots the tracks of reports of one name, as of one encoder on several clips, lie in one box. There are no
+    pictures of faces in it.
+    """
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for name, report in reports:
+        groups.setdefault(name, []).extend(report["identity"]["tracks"])
+    rows = [(name, report, _cells(report)) for name, report in reports]
+    return document.render(
+        "report_compare.html.j2",
+        title="Identity reports compared",
+        figures=_figures(groups),
+        networks=NETWORKS,
+        same_person=words.SAME_PERSON,
+        meanings=[(n, meaning) for n, meaning, _ in words.FIGURES if any(n in cells for _, _, cells in rows)],
+        rows=rows,
+        versions=sorted({report["versions"].get("vidinv", "unknown") for _, report in reports}),
+    )
+
+
+def _figures(groups: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    figures = {"frames": charts.consistency(list(groups.items()))}
+    alike = [
+        (name, picture, list(chain.from_iterable(track["per_frame"].get(column, []) for track in tracks)))
+        for name, tracks in groups.items()
+        for picture, column in SIMILARITIES.items()
+    ]
+    figures["similarity"] = charts.boxes(alike, "Similarity to the source")
+    if any(len(tracks) > 1 for tracks in groups.values()):
+        means = [
+            (name, picture, [track["arcface"]["ic"][picture] for track in tracks])
+            for name, tracks in groups.items()
+            for picture in charts.COLOURS
+        ]
+        figures["tracks"] = charts.boxes(means, "IC of a track")
+    return figures
+
+
+def _cells(report: dict[str, Any]) -> dict[str, Row]:
+    """The headline figures by name."""
+    return {row.name: row for row in words.headline(report["identity"])}

@@ -1,0 +1,55 @@
+"""A page that is one file: style, program, charts and pictures in it, and nothing fetched."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from importlib import resources
+from typing import Any
+
+import jinja2
+import plotly.graph_objects as go
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from vidinv.report import words
+
+ASSETS = resources.files("vidinv") / "assets"
+
+
+def render(template: str, *, title: str, figures: dict[str, go.Figure], **values: Any) -> str:
+    """The HTML of `template` (in vidinv/assets, based on report_base.html.j2) with `figures` drawn where it names them.
+
+    Every value is escaped unless it is Markup. The page's policy lets only the two programs run that are put in here
+    and lets nothing be fetched.
+    """
+    scripts = [get_plotlyjs(), _asset("report.js")] if figures else []
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_asset),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":")}
+    environment.filters |= {"clock": words.clock, "number": words.number, "span": words.span}
+    return environment.get_template(template).render(
+        title=title,
+        figures={name: json.loads(figure.to_json()) for name, figure in figures.items()},
+        style=Markup(_asset("report.css")),
+        scripts=[Markup(script) for script in scripts],
+        policy=_policy(scripts),
+        **values,
+    )
+
+
+def _asset(name: str) -> str:
+    return (ASSETS / name).read_text(encoding="utf-8")
+
+
+def _policy(scripts: list[str]) -> str:
+    sums = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    allowed = " ".join(f"'sha256-{each}'" for each in sums) or "'none'"
+    sources = f"script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:"
+    return f"default-src 'none'; {sources}; base-uri 'none'; form-action 'none'"

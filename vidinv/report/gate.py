@@ -1,0 +1,74 @@
+"""The gate: whether the person was kept as well as was asked for, and where not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vidinv.report import spans
+from vidinv.report.flags import Seconds
+
+NETWORK = "arcface"
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What is asked: no measured face below `identity` (cosine of edit and source), no track's IC below `ic`."""
+
+    identity: float | None = None
+    ic: float | None = None
+
+    @property
+    def is_set(self) -> bool:
+        return self.identity is not None or self.ic is not None
+
+
+def judge(gate: Gate, tracks: dict[int, Sequence[dict[str, Any]]], second: Seconds) -> dict[str, Any] | None:
+    """The report's `gate`: whether it was passed, and every span in which it was missed; None where none is set.
+
+    `tracks` hold each track's rows in order of frame, with the columns of `identity.compared`. What was not measured
+    misses nothing, but a gate over no face at all is not passed.
+    """
+    if not gate.is_set:
+        return None
+    misses = [miss for track, rows in tracks.items() for miss in _misses(gate, track, rows, second)]
+    measured = any(f"{NETWORK}_edit" in row for rows in tracks.values() for row in rows)
+    return {"min_identity": gate.identity, "min_ic": gate.ic, "passed": measured and not misses, "misses": misses}
+
+
+def words(verdict: dict[str, Any]) -> str:
+    """Where the gate was missed, in one line."""
+    if not verdict["misses"]:
+        return "no face was measured"
+    parts = []
+    for miss in verdict["misses"][:6]:
+        when = f"{miss['from_s']:.2f}-{miss['to_s']:.2f} s"
+        what = "similarity" if miss["what"] == "identity" else "identity consistency"
+        parts.append(f"person {miss['track']} at {when}: {what} {miss['worst']:.2f}")
+    more = len(verdict["misses"]) - len(parts)
+    return ", ".join(parts) + (f" and {more} more" if more > 0 else "")
+
+
+def _misses(gate: Gate, track: int, rows: Sequence[dict[str, Any]], second: Seconds) -> list[dict[str, Any]]:
+    found = []
+    if gate.identity is not None:
+        known = [(row["frame"], row[f"{NETWORK}_edit"]) for row in rows if f"{NETWORK}_edit" in row]
+        low = [each for each in known if each[1] < gate.identity]
+        for span in spans.join(low, gap=spans.apart([frame for frame, _ in known])):
+            found.append(_miss(track, "identity", second(span.first), second(span.last), span.worst))
+    alike = [row[f"{NETWORK}_ic_edit"] for row in rows if f"{NETWORK}_ic_edit" in row]
+    if gate.ic is not None and alike and sum(alike) / len(alike) < gate.ic:
+        ends = second(rows[0]["frame"]), second(rows[-1]["frame"])
+        found.append(_miss(track, "ic", *ends, sum(alike) / len(alike)))
+    return found
+
+
+def _miss(track: int, what: str, begin: float, end: float, worst: float) -> dict[str, Any]:
+    return {
+        "track": track,
+        "what": what,
+        "from_s": round(begin, 4),
+        "to_s": round(end, 4),
+        "worst": round(worst, 4),
+    }
