@@ -6,6 +6,7 @@ import logging
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -65,6 +66,17 @@ def test_the_picture_is_pyavs(tmp_path: Path, name: str, kind: str, caplog: pyte
     assert not caplog.messages
 
 
+@pytest.mark.parametrize("codec,suffix", [("libx265", ".mp4"), ("libvpx-vp9", ".webm"), ("libsvtav1", ".mkv")])
+def test_other_codecs_of_eight_bits_are_read_or_handed_over(
+    tmp_path: Path, name: str, codec: str, suffix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = make_clip(tmp_path / f"in{suffix}", frames=8, codec=codec)
+    for mine, known in zip(single(source, name), single(source, "pyav"), strict=True):
+        a, b = (to_rgb(batch.native[0], batch.colour) for batch in (mine, known))
+        assert mine.pts == known.pts and np.abs(a - b).mean() < 0.02
+    assert bool(caplog.messages) == (name == "decord")
+
+
 def test_a_start_in_the_middle_keeps_the_numbers(tmp_path: Path, name: str) -> None:
     source = make_clip(tmp_path / "in.mp4", frames=12)
     whole, part = single(source, name), single(source, name, first=7)
@@ -111,6 +123,19 @@ def test_a_missing_file_and_a_folder_are_said_in_the_same_way(tmp_path: Path, na
         single(tmp_path / "in.mp4", name)
     with pytest.raises(InputUnreadable, match="holds no pictures"):
         single(tmp_path, name)
+
+
+def test_two_frames_at_one_time_become_one_and_the_place_is_named(tmp_path: Path) -> None:
+    clip, source = make_clip(tmp_path / "clip.mkv", frames=6, codec="ffv1", audio=False), tmp_path / "in.mkv"
+    with av.open(str(clip)) as given, av.open(str(source), "w") as out:
+        stream = out.add_stream_from_template(given.streams.video[0], opaque=True)
+        for number, packet in enumerate(p for p in given.demux(video=0) if p.dts is not None):
+            packet.pts = packet.dts = 40 * (number - (number > 2))
+            packet.stream = stream
+            out.mux(packet)
+    batches = single(source, "pyav")
+    assert [batch.pts[0] for batch in batches] == [0, 40, 80, 120, 160]
+    assert [gap for batch in batches for gap in batch.gaps] == [(2, 0.08, 0.12)]
 
 
 def test_an_unknown_reader_is_refused(tmp_path: Path) -> None:
