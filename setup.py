@@ -53,6 +53,7 @@ setup(
         "decord": ["decord==0.6.0"],
         "face-alignment": ["face-alignment>=1.4"],
         "lpips": ["lpips==0.1.4"],
+        "torchcodec": ["torchcodec>=0.13,<0.14"],
     },
     entry_points={"console_scripts": ["vidinv = vidinv.cli.main:main"]},
 )

@@ -20,7 +20,7 @@ from vidinv import config as configs
 from vidinv.config import RunConfig
 from vidinv.editing.plan import Move
 from vidinv.frames import Analysis
-from vidinv.media import codecs, pictures, reader, remux, sequence
+from vidinv.media import codecs, reader, remux, sequence, stills
 from vidinv.media.probe import VideoInfo
 from vidinv.report import sidecar
 from vidinv.weights import catalog
@@ -40,10 +40,10 @@ def finish(job: Prepared, frames: int, timing: dict[str, Any], warnings: list[st
         job = replace(job, request=job.request.below_gate())
         report["output"] = _output(job)
     request = job.request
-    warnings = [*warnings, *_losses(job), *(_gap(*gap) for record in records for gap in record["gaps"])]
+    warnings = [*warnings, *_losses(job), *_gaps(records)]
     if request.at is None:
         segments = _files(job, records, "segment-")
-        join = pictures.assemble if sequence.is_folder(request.output) else remux.assemble
+        join = stills.assemble if sequence.is_folder(request.output) else remux.assemble
         warnings = warnings + join(segments, request.source, request.output, metadata=made_by(job))
     if request.preview:
         files = _files(job, records, "preview-")
@@ -129,8 +129,16 @@ def _losses(job: Prepared) -> list[str]:
     return found
 
 
-def _gap(begin: float, end: float) -> str:
-    return f"damaged from {begin:.3f} to {end:.3f} s: what decodes there was passed on, what does not is missing"
+def _gaps(records: list[dict[str, Any]]) -> list[str]:
+    """The damaged places of the source, those that touch as one."""
+    joined: list[list[float]] = []
+    for begin, end in (gap for record in records for gap in record["gaps"]):
+        if joined and begin <= joined[-1][1]:
+            joined[-1][1] = end
+        else:
+            joined.append([begin, end])
+    said = "what decodes there was passed on, what does not is missing"
+    return [f"damaged from {begin:.3f} to {end:.3f} s: {said}" for begin, end in joined]
 
 
 def _files(job: Prepared, records: list[dict[str, Any]], kind: str) -> list[Path]:

@@ -14,6 +14,9 @@ TAGS = {
     "bt709": (1, 1, 1),
     "bt601": (6, 6, 6),
     "bt2020": (9, 14, 9),
+    "smpte240m": (7, 7, 7),
+    "ycgco": (1, 1, 8),
+    "ictcp": (9, 16, 14),
     "pq": (9, 16, 9),
     "hlg": (9, 18, 9),
     "unspecified": (2, 2, 2),
@@ -133,7 +136,7 @@ def _picture(
         return frame.reformat(format=pix_fmt)
     return frame.reformat(
         format=pix_fmt,
-        dst_colorspace=1 if matrix == 1 else 9 if matrix == 9 else 5,
+        dst_colorspace=matrix if matrix in (1, 7, 9) else 5,
         dst_color_range=2 if full_range else 1,
     )
 

@@ -27,7 +27,7 @@ class Colour:
     source says and what the output says again.
     """
 
-    matrix: str  # "bt601" | "bt709" | "bt2020"
+    matrix: str  # "bt601" | "bt709" | "bt2020" | "smpte240m"
     full_range: bool
     primaries_tag: int = 2
     transfer_tag: int = 2

@@ -30,7 +30,6 @@ _ENCODERS = {
 }
 _KEEPS_ALPHA = ("prores", "ffv1")
 _KEEPS_FIELDS = ("h264",)
-_MATRIX_TAG = {"bt601": 6, "bt709": 1, "bt2020": 9}
 _PRESET_KEYS = {"h264": "preset", "hevc": "preset", "vp9": "cpu-used", "av1": "preset"}
 NAMES = ("auto", *_ENCODERS, "lossless")
 
@@ -110,7 +109,7 @@ def written(colour: Colour, source: str, pix_fmt: str) -> Colour:
     if formats.layout(source).is_rgb == formats.layout(formats.planar(pix_fmt)).is_rgb:
         return colour
     if formats.layout(source).is_rgb:
-        return replace(colour, matrix="bt709", full_range=False, matrix_tag=_MATRIX_TAG["bt709"], range_tag=1)
+        return replace(colour, matrix="bt709", full_range=False, matrix_tag=1, range_tag=1)
     return replace(colour, full_range=True, matrix_tag=0, range_tag=2)
 
 

@@ -8,11 +8,11 @@ import numpy as np
 from vidinv.frames import Array, Colour, Planes, Rect
 from vidinv.media import tone
 
-_LUMA = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593)}
+_LUMA = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593), "smpte240m": (0.212, 0.087)}
 
 
 def luma_weights(colour: Colour) -> tuple[float, float]:
-    """Kr and Kb of the colour's matrix (ITU-R BT.601, BT.709, BT.2020 non-constant luminance)."""
+    """Kr and Kb of the colour's matrix (ITU-R BT.601, BT.709, BT.2020 non-constant luminance, SMPTE 240M)."""
     return _LUMA[colour.matrix]
 
 

@@ -16,9 +16,17 @@ from vidinv.errors import InputUnreadable
 from vidinv.frames import Colour, Display
 from vidinv.media import formats, sequence
 from vidinv.media.mastering import Mastering, mastering_of
-from vidinv.media.source import REMEDY, open_video, reason, video_stream
+from vidinv.media.source import REMEDY, first_frame, open_video, video_stream
 
-_MATRIX = {1: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 9: "bt2020", 10: "bt2020"}
+_MATRIX = {1: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020"}
+_OTHERS = {
+    8: "YCgCo",
+    10: "BT.2020 constant luminance",
+    11: "YDzDx",
+    12: "chromaticity-derived",
+    13: "chromaticity-derived",
+    14: "ICtCp",
+}
 _BOTTOM_FIRST = (3, 4)  # FFmpeg's field orders BB and TB: the bottom field is shown first
 
 _ASPECT_LIMIT = 4
@@ -102,12 +110,15 @@ def probe(path: Path | str) -> VideoInfo:
     path = Path(path)
     with open_video(path) as container:
         stream = video_stream(container)
-        try:
-            frame = next(container.decode(stream), None)
-        except (av.FFmpegError, OSError) as error:
-            raise InputUnreadable(f"{path}: no frame decodes ({reason(error)})", remedy=REMEDY) from error
+        frame = first_frame(container, stream)
         if frame is None:
-            raise InputUnreadable(f"{path}: its video stream holds no frame", remedy=REMEDY)
+            raise InputUnreadable(f"{path}: no frame of its video stream decodes", remedy=REMEDY)
+        colour = colour_of(frame, stream.codec_context)
+        if colour.matrix_tag in _OTHERS and not frame.format.is_rgb:
+            raise InputUnreadable(
+                f"{path} has {_OTHERS[colour.matrix_tag]} samples, of which no face can be read",
+                remedy="convert it to BT.709 first",
+            )
         pix_fmt = formats.planar(frame.format.name)
         shape = formats.layout(pix_fmt)
         time_base = stream.time_base or Fraction(1, 1000)
@@ -119,7 +130,7 @@ def probe(path: Path | str) -> VideoInfo:
             height=frame.height,
             display=display_of(frame, stream),
             pix_fmt=pix_fmt,
-            colour=colour_of(frame, stream.codec_context),
+            colour=colour,
             time_base=time_base,
             rate=rate,
             duration_s=duration,

@@ -20,7 +20,7 @@ from vidinv.errors import InputUnreadable, OutputUnwritable, UsageError
 from vidinv.media import formats
 from vidinv.media.codecs import written
 from vidinv.media.probe import colour_of, display_matrix
-from vidinv.media.source import open_video, video_stream
+from vidinv.media.source import first_frame, open_video, packets, video_stream
 from vidinv.media.writer import unwritable
 
 _FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
@@ -101,16 +101,21 @@ def _write(segments: list[Path], source: Path, name: Path, output: Path, metadat
                 own = _video_packets(segments, video, source, routes[video.index])
                 if _is_coarse(routes[video.index], video):
                     warnings.append(f"{output.suffix} keeps times to 1 ms only; .mp4 keeps this source's exactly")
-                earliest = 0.0
                 others = _other_packets(origin, routes, video, source)
-                for seconds, packet in heapq.merge(own, others, key=lambda item: item[0]):
-                    earliest = min(earliest, seconds)
+                for _, packet in heapq.merge(own, others, key=lambda item: item[0]):
                     result.mux(packet)
-                if earliest < 0 and form not in _ISO:
-                    warnings.append(f"{output.suffix} has no time before 0: all streams are {-earliest:.3f} s later")
+            later = _begins(name) - _begins(segments[0])
+            if later > 0.0015:
+                warnings.append(f"{output.suffix} has no time before 0: all streams are {later:.3f} s later")
         except (av.FFmpegError, OSError) as error:
             raise unwritable(output, error) from error
     return warnings
+
+
+def _begins(path: Path) -> float:
+    """When the video of a file that was just written begins, in seconds."""
+    with av.open(str(path.absolute())) as container:
+        return next((float(p.pts * p.time_base) for p in container.demux(video=0) if p.pts is not None), 0.0)
 
 
 def _is_coarse(stream: Any, video: Any) -> bool:
@@ -183,7 +188,8 @@ def _copy_look(stream: Any, source: Path, pix_fmt: str) -> None:
     """Display matrix and colour tags of the source's first frame, for the container's own fields."""
     with open_video(source) as container:
         video = video_stream(container)
-        frame = next(container.decode(video))
+        frame = first_frame(container, video)
+        assert frame is not None  # it was read twice
         colour = written(colour_of(frame, video.codec_context), formats.planar(frame.format.name), pix_fmt)
         stream.set_display_matrix(display_matrix(frame))
     context = stream.codec_context
@@ -304,14 +310,12 @@ def _other_packets(origin: InputContainer, routes: dict[int, Any], video: Any, s
     for stream in origin.streams:
         if stream not in wanted:
             stream.discard = av.stream.Discard.all
-    try:
-        packet: Any
-        for packet in origin.demux(wanted):
-            if packet.size and _is_cover(packet.stream):
-                packet.pts = packet.dts = 0  # it is of no time
-            if packet.dts is not None:
-                seconds = float(packet.dts * packet.time_base)
-                packet.stream = routes[packet.stream.index]
-                yield seconds, packet
-    except av.FFmpegError as error:
-        raise InputUnreadable(f"{source} breaks off while its other streams are copied", remedy="repair it") from error
+    for packet in packets(origin, wanted):
+        if packet is None:  # what the video's reader says too
+            continue
+        if packet.size and _is_cover(packet.stream):
+            packet.pts = packet.dts = 0  # it is of no time
+        if packet.dts is not None:
+            seconds = float(packet.dts * packet.time_base)
+            packet.stream = routes[packet.stream.index]
+            yield seconds, packet

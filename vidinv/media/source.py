@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from vidinv.media import sequence
 REMEDY = "give a video file such as .mp4, .mov, .mkv or .webm, or a folder of pictures"
 MAX_PIXELS = 1 << 27  # of one frame (16384 x 8192): what declares more is refused before anything is allocated
 MAX_STREAMS = 1000
+FAILURES = 3  # to read on, one after the other with no packet between: the file is not read any further
 
 # Demuxers that read one file and nothing it refers to: no playlists, no lists of files, no network.
 _DEMUXERS = (
@@ -62,6 +64,35 @@ def _open(path: Path) -> InputContainer:
         raise InputUnreadable(f"{path} cannot be read (permission denied)", remedy="check its permissions") from error
     except (av.FFmpegError, OSError, ValueError) as error:
         raise InputUnreadable(f"{path} is not a readable video ({reason(error)})", remedy=REMEDY) from error
+
+
+def packets(container: InputContainer, streams: list[Any]) -> Iterator[Any]:
+    """The packets of `streams` as they lie in the file; None where the file could not be read, and is read on."""
+    failures = 0
+    while failures < FAILURES:
+        try:
+            for packet in container.demux(streams):
+                failures = 0
+                yield packet
+            return
+        except (av.FFmpegError, OSError):
+            failures += 1
+            yield None
+
+
+def decoded(container: InputContainer, stream: Any) -> Iterator[av.VideoFrame | None]:
+    """The stream's frames; None where data could not be read or decoded."""
+    for packet in packets(container, [stream]):
+        try:
+            frames = [None] if packet is None else packet.decode()
+        except av.FFmpegError:
+            frames = [None]
+        yield from frames
+
+
+def first_frame(container: InputContainer, stream: Any) -> av.VideoFrame | None:
+    """The stream's first frame that decodes."""
+    return next((frame for frame in decoded(container, stream) if frame is not None), None)
 
 
 def video_stream(container: InputContainer) -> Any:

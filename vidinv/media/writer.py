@@ -21,7 +21,7 @@ from vidinv.media.probe import VideoInfo
 _FORMATS = {"prores_ks": "mov"}  # that hold the encoder's video and keep any time base and start time exactly
 _FORMAT = "nut"  # of all others; Matroska rounds to 1 ms
 _AS_SOURCE = Wish()
-SWSCALE = {"bt601": 5, "bt709": 1, "bt2020": 9}
+SWSCALE = {"bt601": 5, "bt709": 1, "bt2020": 9, "smpte240m": 7}
 INTRA_ONLY = ("ffv1", "prores_ks")
 SEGMENT_SUFFIX = ".segment"
 _REMEDIES = {

@@ -11,57 +11,72 @@ from typing import Any
 import av
 import numpy as np
 from av.codec.context import Flags
+from av.container import InputContainer
 
 from vidinv.errors import InputUnreadable
 from vidinv.frames import Array, Colour, Display, Planes
 from vidinv.media import formats
 from vidinv.media.probe import colour_of, display_of
 from vidinv.media.readers.base import Decoded
-from vidinv.media.source import open_video, video_stream
-
-FAILURES = 3  # of the container, one after the other with no packet between: it is not read any further
+from vidinv.media.source import decoded, open_video, video_stream
 
 
 def frames(path: Path, first: int) -> Iterator[Decoded]:
-    """Every frame that decodes, from index `first` on; one with damaged data behind it carries the gap.
+    """Every frame that decodes, from index `first` on; one with damaged data behind it carries the gap to the next.
 
-    A frame that the decoder patched up is yielded as it is, and lies in a gap. Raises InputUnreadable where nothing
-    decodes, where the stream ends long before it says, or where size or format change.
+    A frame that the decoder patched up is yielded as it is, between two gaps. Raises InputUnreadable where nothing
+    decodes, where size or format change, or where an undamaged stream ends long before it says.
     """
     with open_video(path) as container:
         stream = video_stream(container)
         stream.thread_type = "AUTO"
         stream.codec_context.flags |= Flags.output_corrupt  # patched up, they say so
         held: Decoded | None = None
-        begin: float | None = None  # of damage that goes on
-        index, start, last = 0, 0, None
-        for frame in _decoded(container, stream):
-            if frame is None or frame.is_corrupt:
-                begin = _seconds(last, stream) if begin is None else begin
-            if frame is None:
+        start, is_hurt = 0, False
+        for frame, pts, hurt in _timed(container, stream):
+            is_hurt |= hurt
+            if held is None:
+                gap = (0.0, _seconds(pts, stream)) if hurt else None
+                held, start = Decoded(0, pts, planes_of(frame), *_looks(frame, stream), gap), pts
                 continue
-            pts = _pts(frame, last, stream)
-            if last is not None and pts <= last:  # no player shows two frames at one time, no encoder takes them
-                begin = _seconds(last, stream) if begin is None else begin
-                continue
-            here = Decoded(index, pts, planes_of(frame), *_looks(frame, stream, held))
-            _check_same(path, held or here, here)
-            gap = None if begin is None or frame.is_corrupt else (begin, _seconds(pts, stream))
-            if held is not None and held.index >= first:
-                yield held if gap is None else replace(held, gap=gap)
-            held = replace(here, gap=gap) if held is None else here
-            start = pts if last is None else start
-            index, last, begin = index + 1, pts, begin if gap is None else None
-        if held is not None and held.index >= first:
-            yield held if begin is None else replace(held, gap=(begin, _end(stream, held.pts)))
-        if last is None or _ends_early(stream, index, start, last):
-            raise _broken(path, index, last, stream)
+            here = replace(held, index=held.index + 1, pts=pts, planes=planes_of(frame), gap=None)
+            _check_same(path, held, here)
+            if held.index >= first:
+                yield _with_gap(held, pts) if hurt else held
+            held = here
+        if held is None:
+            raise _broken(path, 0, 0.0)
+        is_short = _ends_early(stream, held.index + 1, start, held.pts)
+        if held.index >= first:
+            yield _with_gap(held, _end(stream)) if is_hurt and is_short else held
+        if is_short and not is_hurt:
+            raise _broken(path, held.index + 1, _seconds(held.pts, stream))
 
 
-def _looks(frame: av.VideoFrame, stream: Any, known: Decoded | None) -> tuple[Colour, Fraction, Display]:
-    """Colour, time base and display of a frame: those of the one before it, since they are written for the whole."""
-    if known is not None:
-        return known.colour, known.time_base, known.display
+def _timed(container: InputContainer, stream: Any) -> Iterator[tuple[av.VideoFrame, int, bool]]:
+    """Frames with growing pts, and whether data between each and the one before it, or in one of them, are damaged."""
+    last: int | None = None
+    hurt = False
+    for frame in decoded(container, stream):
+        pts = None if frame is None else _pts(frame, last, stream)
+        if frame is None or pts is None or (last is not None and pts <= last):
+            hurt = True  # no player shows two frames at one time, no encoder takes them
+            continue
+        yield frame, pts, hurt or frame.is_corrupt
+        last, hurt = pts, frame.is_corrupt
+
+
+def _with_gap(frame: Decoded, end: int) -> Decoded:
+    return replace(frame, gap=(float(frame.pts * frame.time_base), float(end * frame.time_base)))
+
+
+def _end(stream: Any) -> int:
+    """The pts at which the stream says that it ends."""
+    return int((stream.start_time or 0) + stream.duration)
+
+
+def _looks(frame: av.VideoFrame, stream: Any) -> tuple[Colour, Fraction, Display]:
+    """Colour, time base and display of the first frame, which are written for all."""
     return colour_of(frame, stream.codec_context), stream.time_base, display_of(frame, stream)
 
 
@@ -74,32 +89,8 @@ def _check_same(path: Path, before: Decoded, after: Decoded) -> None:
         )
 
 
-def _end(stream: Any, last: int) -> float:
-    """Where the stream says that it ends, in seconds."""
-    return _seconds(max(last, (stream.start_time or 0) + (stream.duration or 0)), stream)
-
-
-def _decoded(container: Any, stream: Any) -> Iterator[av.VideoFrame | None]:
-    """The stream's frames; None where data could not be read or decoded."""
-    failures = 0
-    while failures < FAILURES:
-        try:
-            for packet in container.demux(stream):
-                failures = 0
-                try:
-                    frames = packet.decode()
-                except av.FFmpegError:
-                    yield None
-                    continue
-                yield from frames
-            return
-        except (av.FFmpegError, OSError):
-            failures += 1
-            yield None
-
-
-def _seconds(pts: int | None, stream: Any) -> float:
-    return 0.0 if pts is None else float(pts * stream.time_base)
+def _seconds(pts: int, stream: Any) -> float:
+    return float(pts * stream.time_base)
 
 
 def _pts(frame: av.VideoFrame, last: int | None, stream: Any) -> int:
@@ -122,9 +113,9 @@ def _ends_early(stream: Any, count: int, start: int, last: int) -> bool:
     return bool(missing > 0.05 * stream.duration and missing > 2 * step)
 
 
-def _broken(path: Path, index: int, last: int | None, stream: Any) -> InputUnreadable:
+def _broken(path: Path, count: int, seconds: float) -> InputUnreadable:
     return InputUnreadable(
-        f"{path} is damaged or cut off after {index} good frames (frame {index}, {_seconds(last, stream):.3f} s)",
+        f"{path} is damaged or cut off after {count} good frames (frame {count}, {seconds:.3f} s)",
         remedy="copy or download it again, or cut it before that time",
     )
 
