@@ -26,12 +26,17 @@ def is_folder(output: Path) -> bool:
     return not output.suffix
 
 
+def is_picture(path: Path) -> bool:
+    """Whether a file of this name is one picture that can stand in a folder."""
+    return path.suffix.lower() in _DEMUXERS
+
+
 def pictures(folder: Path) -> list[Path]:
     """The folder's pictures in natural order (2 before 10); other files are passed over.
 
     Raises InputUnreadable where there is none, or several kinds of pictures.
     """
-    found = sorted((p for p in folder.iterdir() if p.suffix.lower() in _DEMUXERS and p.is_file()), key=_natural)
+    found = sorted((p for p in folder.iterdir() if is_picture(p) and p.is_file()), key=_natural)
     if not found:
         raise InputUnreadable(f"{folder} holds no pictures", remedy=f"put {', '.join(_DEMUXERS)} files into it")
     kinds = sorted({_DEMUXERS[path.suffix.lower()].removesuffix("_pipe") for path in found})

@@ -26,7 +26,7 @@ _LIMITS = {"max_pixels": str(MAX_PIXELS)}
 
 
 def open_video(path: Path) -> InputContainer:
-    """Open `path` for reading: a file, or a folder of pictures as one stream (`vidinv.media.sequence`).
+    """Open `path` for reading: a video, a picture, or a folder of them as one stream (`vidinv.media.sequence`).
 
     Raises InputUnreadable when it is missing, empty, not media, without video, or declares more than MAX_PIXELS.
     """
@@ -52,12 +52,12 @@ def _open(path: Path) -> InputContainer:
     try:
         if not path.exists():
             raise InputUnreadable(f"{path} does not exist", remedy="check the path")
-        if path.is_dir():
-            reel = sequence.Reel(sequence.pictures(path))
+        if not path.is_dir() and path.stat().st_size == 0:
+            raise InputUnreadable(f"{path} is empty (0 bytes)", remedy="copy or download it again")
+        if path.is_dir() or sequence.is_picture(path):
+            reel = sequence.Reel(sequence.pictures(path) if path.is_dir() else [path])
             options = _LIMITS | {"framerate": str(sequence.rate(path))}
             return av.open(reel, "r", format=reel.demuxer, options=options, buffer_size=1 << 20)
-        if path.stat().st_size == 0:
-            raise InputUnreadable(f"{path} is empty (0 bytes)", remedy="copy or download it again")
         # The absolute name starts with a slash, so that no part of it is taken for a protocol or an option.
         return av.open(str(path.absolute()), "r", options=_OPTIONS | _LIMITS, metadata_errors="replace")
     except PermissionError as error:
