@@ -13,6 +13,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from PIL import ExifTags, Image
 
 from tests import witness
 from tests.clips import gradient, make_clip
@@ -231,6 +232,19 @@ def test_a_folder_of_pictures_is_a_video_in_natural_order(tmp_path: Path, suffix
     for index, frame in enumerate(shown):
         kept = cv2.imread(str(folder / f"{index + 1}{suffix}"))
         assert np.abs(frame[:3].astype(int) - kept[:3]).max() <= tolerance  # the first rows lie outside the face
+
+
+def test_a_cameras_jpegs_are_shown_upright(tmp_path: Path) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6  # to be turned clockwise
+    for index in range(3):
+        Image.fromarray(gradient(index, (96, 64))).save(folder / f"{index}.jpg", exif=exif)
+    output = edited(folder, tmp_path / "out.mp4")
+    assert witness.video(output)["side_data_list"][0]["rotation"] == -90
+    pictures_out = edited(folder, tmp_path / "out")
+    assert cv2.imread(str(pictures_out / "000001.png")).shape == (96, 64, 3)
 
 
 def test_the_folder_says_its_rate(tmp_path: Path) -> None:

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pytest
 
 from tests.clips import make_clip
 from vidinv.errors import InputUnreadable, OutputUnwritable, UsageError
 from vidinv.media.codecs import Wish, check_container
+from vidinv.media.colour import to_rgb
 from vidinv.media.probe import probe
 from vidinv.media.reader import read
 from vidinv.media.remux import assemble
@@ -121,6 +123,13 @@ def test_a_truncated_file_yields_its_good_frames_first(tmp_path: Path) -> None:
         for batch in read(tmp_path / "cut.mp4"):
             seen += len(batch)
     assert seen > 20
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".bmp", ".tiff"])
+def test_a_picture_is_a_clip_of_one_frame(tmp_path: Path, suffix: str) -> None:
+    assert cv2.imwrite(str(tmp_path / f"in{suffix}"), np.full((32, 48, 3), 90, np.uint8))
+    (batch,) = read(tmp_path / f"in{suffix}")
+    assert len(batch) == 1 and abs(to_rgb(batch.native[0], batch.colour) * 255 - 90).max() < 4
 
 
 def test_a_full_disk_and_a_missing_folder_are_named(tmp_path: Path) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Any
 
 import av
+
+from vidinv.media.source import side_data
 
 _DYNAMIC = {"DYNAMIC_HDR_PLUS": "HDR10+", "DOVI_RPU_BUFFER": "Dolby Vision", "DOVI_METADATA": "Dolby Vision"}
 
@@ -28,7 +29,7 @@ class Mastering:
 
 def mastering_of(frame: av.VideoFrame) -> Mastering:
     """What the frame's side data say."""
-    data: Any = frame.side_data
+    data = side_data(frame)
     primaries: tuple[float, ...] = ()
     luminance: tuple[float, ...] = ()
     light: tuple[int, ...] = ()

@@ -16,7 +16,7 @@ from vidinv.errors import InputUnreadable
 from vidinv.frames import Colour, Display
 from vidinv.media import formats, sequence
 from vidinv.media.mastering import Mastering, mastering_of
-from vidinv.media.source import REMEDY, first_frame, open_video, video_stream
+from vidinv.media.source import REMEDY, first_frame, open_video, side_data, video_stream
 
 _MATRIX = {1: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020"}
 _OTHERS = {
@@ -75,8 +75,14 @@ class VideoInfo:
 
 def display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
     """The frame's display matrix as FFmpeg's nine 32-bit integers, or None."""
-    data: Any = frame.side_data.get("DISPLAYMATRIX")
-    return None if data is None else struct.unpack("=9i", bytes(data)[:36])
+    data = side_data(frame).get("DISPLAYMATRIX")
+    if data is not None:
+        return struct.unpack("=9i", bytes(data)[:36])
+    if not frame.rotation:
+        return None
+    turn = math.radians(-frame.rotation)  # clockwise; known also where the side data cannot be read
+    cos, sin = (round(65536 * value) for value in (math.cos(turn), math.sin(turn)))
+    return (cos, sin, 0, -sin, cos, 0, 0, 0, 1 << 30)
 
 
 def display_of(frame: av.VideoFrame, stream: Any) -> Display:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 from av.container import InputContainer
@@ -19,7 +19,8 @@ FAILURES = 3  # to read on, one after the other with no packet between: the file
 
 # Demuxers that read one file and nothing it refers to: no playlists, no lists of files, no network.
 _DEMUXERS = (
-    "mov,matroska,webm,avi,nut,mpegts,mpeg,flv,ogg,asf,mxf,gxf,ivf,h264,hevc,av1,obu,m4v,mjpeg,y4m,yuv4mpegpipe,dv,gif"
+    "mov,matroska,webm,avi,nut,mpegts,mpeg,flv,ogg,asf,mxf,gxf,ivf,h264,hevc,av1,obu,m4v,mjpeg,y4m,yuv4mpegpipe,dv,gif,"
+    "png_pipe,jpeg_pipe,webp_pipe,bmp_pipe,dpx_pipe,tiff_pipe"
 )
 _OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _DEMUXERS, "max_streams": str(MAX_STREAMS)}
 _LIMITS = {"max_pixels": str(MAX_PIXELS)}
@@ -99,6 +100,14 @@ def video_stream(container: InputContainer) -> Any:
     """The first stream of moving pictures (a cover picture is not one), or None."""
     cover = av.stream.Disposition.attached_pic
     return next((s for s in container.streams.video if s.codec_context and not s.disposition & cover), None)
+
+
+def side_data(frame: av.VideoFrame) -> Mapping[str, Any]:
+    """What lies beside the frame's samples, by FFmpeg's names; nothing where PyAV does not know a kind of it."""
+    try:
+        return cast(Mapping[str, Any], frame.side_data)
+    except ValueError:  # FFmpeg's kinds that PyAV does not list yet, such as EXIF, hide the others
+        return {}
 
 
 def reason(error: Exception) -> str:
