@@ -193,7 +193,10 @@ def case(number: int, kind: str, clip: str, ended: Ended, wrong: str) -> Case:
 def table(cases: list[Case]) -> str:
     """How many inputs of each kind ended with each exit code, the slowest and the largest, and how many went wrong."""
     codes = sorted({each.code for each in cases})
-    lines = ["| input | " + " | ".join(map(str, codes)) + " | slowest | peak MB |", "| --- |" + " ---: |" * (len(codes) + 2)]
+    lines = [
+        "| input | " + " | ".join(map(str, codes)) + " | slowest | peak MB |",
+        "| --- |" + " ---: |" * (len(codes) + 2),
+    ]
     for kind in ALLOWED:
         of = [each for each in cases if each.kind == kind]
         if of:

@@ -91,7 +91,10 @@ class Shards:
 
 
 class Faces(Sequence[Found | None]):
-    """The faces of every frame, None where nobody was looked for: one shard at a time is in memory, so go through in order."""
+    """The faces of every frame, None where nobody was looked for.
+
+    One shard at a time is in memory: go through them in order.
+    """
 
     def __init__(self, shards: Shards) -> None:
         self.folder, self.starts, self.frames = shards.folder, list(shards.starts), shards.next_frame
@@ -106,7 +109,7 @@ class Faces(Sequence[Found | None]):
     @overload
     def __getitem__(self, frame: slice) -> Sequence[Found | None]: ...
 
-    def __getitem__(self, frame: int | slice) -> Found | None | Sequence[Found | None]:
+    def __getitem__(self, frame: int | slice) -> Found | Sequence[Found | None] | None:
         if isinstance(frame, slice):
             return [self[k] for k in range(*frame.indices(self.frames))]
         if not 0 <= frame < self.frames:
