@@ -73,6 +73,7 @@ def tune_process() -> None:
     """
     cores = str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     os.environ.setdefault("OMP_NUM_THREADS", cores)
+    os.environ.setdefault("SVT_LOG", "1")  # of the AV1 encoder: errors alone
     if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
         return
     libc = ctypes.CDLL(None)
