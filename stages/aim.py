@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stages import align, blend, inversion, mask, parts, synthesize
+from stages import align, blend, inversion, mask, parts, sealed, synthesize
 from stages import edit as edits
 from stages.parts import Models
 from vidinv.config import MaskConfig, RunConfig
@@ -186,14 +186,13 @@ def remembered(
     path: Path, moves: Sequence[Move], find: Callable[[], tuple[list[Move], list[str]]]
 ) -> tuple[list[Move], list[str]]:
     """What `find` returns, kept at `path`, so that a job that goes on has the same strengths."""
-    if path.exists():
-        known = json.loads(path.read_text(encoding="utf-8"))
+    kept = sealed.read(path)
+    if kept is not None:
+        known = json.loads(kept)
         pairs = zip(moves, known["found"], strict=True)
         return [Move(move.direction, replace(move.edit, **at)) for move, at in pairs], known["warnings"]
     found, warnings = find()
-    partial = path.with_suffix(".tmp")
     named = ("strength", "reached", "is_lost")
-    kept = {"found": [{name: getattr(move.edit, name) for name in named} for move in found], "warnings": warnings}
-    partial.write_text(json.dumps(kept), encoding="utf-8")
-    partial.replace(path)
+    strengths = [{name: getattr(move.edit, name) for name in named} for move in found]
+    sealed.write(path, json.dumps({"found": strengths, "warnings": warnings}).encode())
     return found, warnings

@@ -1,13 +1,11 @@
 """The first pass: decode the whole clip, find faces and cuts, link the faces into tracks, smooth their crops.
 
-What was found is written in shards as it goes, so that a killed job continues from the last one. Shards hold faces:
-they live in the job folder and go with it.
+What was found is written in shards as it goes (`stages/shards.py`), so that a killed job continues from the last one.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -18,23 +16,22 @@ from scenedetect import FrameTimecode
 from scenedetect.detectors import ContentDetector
 
 from stages.parts import Found, Locate
+from stages.shards import Faces, Shards
 from vidinv.config import RunConfig
 from vidinv.frames import Array, Display, FrameBatch, Planes, Shot
 from vidinv.media import colour as colours
 
-SHARD_FRAMES = 256
 CUT_WIDTH = 160  # pixels, width at which cuts are looked for
 
 
 @dataclass(frozen=True)
 class Sightings:
-    """Everything seen in the clip, before linking: per frame its pts, and per face its frame and geometry."""
+    """Everything seen in the clip, before linking: each frame's pts and faces."""
 
     pts: tuple[int, ...]  # [T]
     time_base: Fraction
     shots: tuple[Shot, ...]
-    frame: Array  # [M] frame index of each face
-    faces: Found  # [M] faces, in the picture with square pixels and not mirrored
+    faces: Sequence[Found | None]  # [T], in the picture with square pixels and not mirrored; go through in order
     to_coded: Array = field(
         default_factory=lambda: np.eye(2, 3)
     )  # [2,3] from that picture's pixel centres to the coded one's
@@ -54,12 +51,12 @@ def analyse(
     `locate` None looks for cuts alone. `only` (start, stop in seconds from the first frame) restricts where
     faces are looked for.
     """
-    shards = _Shards(folder)
+    shards = Shards(folder)
     start = shards.next_frame
     done(start)
     previous = max(start - 1, 0)  # the frame before the first new one, so that a cut between them is seen
     cuts = ContentDetector(threshold=config.cut_threshold, min_scene_len=0)
-    last: Found | None = None
+    last = shards.last
     for batch in frames(previous):
         for position, index in enumerate(batch.index):
             native, pts = batch.native[position], batch.pts[position]
@@ -76,7 +73,13 @@ def analyse(
             shards.add(index, pts, batch.time_base, cut or index == 0, found, to_coded(batch.display, native.width))
             done(1)
     shards.flush()
-    return shards.load()
+    return _seen(shards)
+
+
+def _seen(shards: Shards) -> Sightings:
+    ends = [*shards.cuts[1:], shards.next_frame]
+    shots = tuple(Shot(first, stop) for first, stop in zip(shards.cuts, ends, strict=True))
+    return Sightings(tuple(shards.pts), shards.time_base, shots, Faces(shards), shards.to_coded)
 
 
 def _thumbnail(native: Planes) -> Array:
@@ -119,82 +122,3 @@ def to_coded(display: Display, width: int) -> Array:
 def _bytes(native: Planes, batch: FrameBatch) -> Array:
     """The whole frame as uint8 RGB: only to look at, never to write."""
     return np.rint(colours.to_rgb(native, batch.colour) * 255).astype(np.uint8)
-
-
-class _Shards:
-    """Sightings on the disk: `analysis-<first frame>.npz`, each written whole; a gap ends what is trusted."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.paths: list[Path] = []
-        self.next_frame = 0
-        self.origin: int | None = None  # pts of the clip's first frame
-        while (path := folder / f"analysis-{self.next_frame:07d}.npz").exists():
-            self.paths.append(path)
-            with np.load(path) as shard:
-                self.next_frame += len(shard["pts"])
-                self.origin = int(shard["pts"][0]) if self.origin is None else self.origin
-        self.first = self.next_frame
-        self.pts: list[int] = []
-        self.cuts: list[int] = []
-        self.frame: list[int] = []
-        self.found: list[Found] = []
-
-    def add(
-        self, index: int, pts: int, time_base: Fraction, starts_shot: bool, found: Found | None, to_coded: Array
-    ) -> None:
-        if self.pts and (starts_shot or len(self.pts) >= SHARD_FRAMES):
-            self.flush()
-        self.time_base, self.to_coded = time_base, to_coded
-        self.origin = pts if self.origin is None else self.origin
-        self.pts.append(pts)
-        if starts_shot:
-            self.cuts.append(index)
-        if found is not None and len(found.scores):
-            self.frame += [index] * len(found.scores)
-            self.found.append(found)
-
-    def second(self, pts: int, time_base: Fraction) -> float:
-        """Seconds from the clip's first frame."""
-        return float((pts - (pts if self.origin is None else self.origin)) * time_base)
-
-    def flush(self) -> None:
-        if not self.pts:
-            return
-        path = self.folder / f"analysis-{self.first:07d}.npz"
-        partial = path.with_suffix(".tmp.npz")
-        base = [self.time_base.numerator, self.time_base.denominator]
-        times = {"pts": self.pts, "cuts": self.cuts, "time_base": base, "frame": self.frame, "to_coded": self.to_coded}
-        np.savez(partial, **times, **_stack(self.found))  # type: ignore[arg-type]
-        partial.replace(path)
-        self.paths.append(path)
-        self.first += len(self.pts)
-        self.pts, self.cuts, self.frame, self.found = [], [], [], []
-
-    def load(self) -> Sightings:
-        pts: list[int] = []
-        cuts: list[int] = []
-        frame: list[int] = []
-        found: list[Found] = []
-        base, to_coded = Fraction(1), np.eye(2, 3)
-        for path in self.paths:
-            with np.load(path) as shard:
-                pts += shard["pts"].tolist()
-                cuts += shard["cuts"].tolist()
-                frame += shard["frame"].astype(int).tolist()
-                base, to_coded = Fraction(*shard["time_base"].tolist()), shard["to_coded"]
-                if len(shard["frame"]):
-                    found.append(Found(*(shard[name] for name in _FIELDS)))
-        ends = [*cuts[1:], len(pts)]
-        shots = tuple(Shot(first, stop) for first, stop in zip(cuts, ends, strict=True))
-        faces = Found(**_stack(found)) if found else Found(*(np.zeros((0, 1)),) * 4)
-        summary = {"frames": len(pts), "shots": [[s.start, s.stop] for s in shots], "faces": len(frame)}
-        (self.folder / "analysis.json").write_text(json.dumps(summary), encoding="utf-8")
-        return Sightings(tuple(pts), base, shots, np.array(frame, int), faces, to_coded)
-
-
-_FIELDS = ("boxes", "scores", "landmarks", "embeddings")
-
-
-def _stack(found: list[Found]) -> dict[str, Array]:
-    return {name: np.concatenate([getattr(f, name) for f in found]) for name in _FIELDS} if found else {}

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 
+from vidinv.errors import InputUnreadable
 from vidinv.frames import FrameBatch, Shot, Work
 
 
@@ -61,7 +62,10 @@ def decode(
             yield Work(frames=_join(group), new_shot=current[0] in starts, segment=segment)
             group, current = [], next(pending, None)
     if current is not None:
-        raise ValueError(f"the clip ended before frame {current[1] - 1}, which the analysis saw")
+        raise InputUnreadable(
+            f"the video ended before frame {current[1] - 1}, which was there when it was analysed",
+            remedy="put it back as it was and run it again",
+        )
 
 
 def _singles(frames: Iterable[FrameBatch]) -> Iterator[FrameBatch]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save
 
+from stages import sealed
 from stages.graph import Stage
 from vidinv.config import Effort, RefineConfig
 from vidinv.editing.refine import Part, Trace, between
@@ -47,23 +48,22 @@ class Traces:
             for track, last in self.last.items()
             for name, value in _flat(last).items()
         }
-        partial = self.folder / f"traces-{frame}.tmp"
-        save_file(tensors, partial)
-        partial.replace(self._path(frame))
-        written = sorted(self.folder.glob("traces-*.safetensors"), key=lambda path: int(path.stem.split("-")[1]))
+        sealed.write(self._path(frame), save(tensors))
+        written = sorted(self.folder.glob("traces-*.sealed"), key=lambda path: int(path.stem.split("-")[1]))
         for old in written[:-KEPT]:
             old.unlink()
 
     def has(self, frame: int) -> bool:
         """Whether the state before `frame` can be restored."""
-        return self._path(frame).exists()
+        return sealed.read(self._path(frame)) is not None
 
     def restore(self, frame: int, device: str) -> None:
         """Read back the state before `frame` onto `device`; nothing where none was written."""
         self.last.clear()
-        if not self.has(frame):
+        kept = sealed.read(self._path(frame))
+        if kept is None:
             return
-        tensors = load_file(self._path(frame), device=device)
+        tensors = {name: value.to(device) for name, value in load(kept).items()}
         for track in {name.split(".")[0] for name in tensors}:
             latent, feature = (
                 Part(*(tensors[f"{track}.{part}.{entry.name}"] for entry in fields(Part)))
@@ -73,7 +73,7 @@ class Traces:
             self.last[int(track)] = Last(trace, float(tensors[f"{track}.seconds"]))
 
     def _path(self, frame: int) -> Path:
-        return self.folder / f"traces-{frame}.safetensors"
+        return self.folder / f"traces-{frame}.sealed"
 
 
 def _flat(last: Last) -> dict[str, torch.Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -10,10 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from stages import evidence
+from stages import evidence, sealed
 from vidinv.errors import OutputUnwritable, UsageError
 from vidinv.frames import Evidence
 from vidinv.media import photo
+from vidinv.media.writer import unwritable
+
+LOCK, PUBLISHED = "lock", "published"
 
 
 class JobFolder:
@@ -24,57 +28,97 @@ class JobFolder:
         self.path = output.with_name(output.name + ".vidinv")
         self.codes = self.path / "codes.safetensors"  # the inversion, until the job is done
         self.config = self.path / "config.yaml"
-        self.resumed = False
         self._lock: IO[str] | None = None
 
     def __enter__(self) -> JobFolder:
-        try:
-            self.path.mkdir(mode=0o700, exist_ok=True)
-            self.path.chmod(0o700)
-            self._lock = (self.path / "lock").open("w")
-        except OSError as error:
-            raise OutputUnwritable(
-                f"{self.output.parent} cannot be written ({error.strerror})", remedy="choose a folder you may write to"
-            ) from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._lock.close()
-            raise OutputUnwritable(
-                f"{self.output} is being written by another run", remedy="wait for it, or choose another -o"
-            ) from error
+        while self._lock is None:
+            self._lock = self._locked()
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._lock is not None:
             self._lock.close()
 
+    def _locked(self) -> IO[str] | None:
+        """The lock, held; None where the run that held it removed the folder just before."""
+        if self.path.is_symlink():
+            raise OutputUnwritable(f"{self.path} is a link to another folder", remedy="remove it, or choose another -o")
+        try:
+            self.path.mkdir(mode=0o700, exist_ok=True)
+            self.path.chmod(0o700)
+            lock = (self.path / LOCK).open("w")
+        except OSError as error:
+            raise OutputUnwritable(
+                f"{self.output.parent} cannot be written ({error.strerror})", remedy="choose a folder you may write to"
+            ) from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.close()
+            raise OutputUnwritable(
+                f"{self.output} is being written by another run", remedy="wait for it, or choose another -o"
+            ) from error
+        try:
+            if os.path.samestat(os.fstat(lock.fileno()), os.stat(self.path / LOCK)):
+                return lock
+        except FileNotFoundError:
+            pass
+        lock.close()
+        return None
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether a job in it was begun and not finished."""
+        return self._record.exists()
+
+    @property
+    def _record(self) -> Path:
+        return self.path / "job.json"
+
     def claim(self, fingerprint: str, config: str) -> None:
         """Start the job, or resume it if the folder's own fingerprint is equal; UsageError if it is another."""
-        record = self.path / "job.json"
-        if record.exists():
-            known = json.loads(record.read_text(encoding="utf-8"))
-            if known["fingerprint"] != fingerprint:
-                raise UsageError(
-                    f"{self.path} holds an unfinished job with another source, edit or configuration",
-                    remedy="repeat that command, or delete the folder to start anew",
-                )
-            self.resumed = True
+        if not self.is_begun:
+            self.empty()
+            self.config.write_text(config, encoding="utf-8")
+            sealed.write(self._record, json.dumps({"fingerprint": fingerprint}).encode())
             return
-        self.config.write_text(config, encoding="utf-8")
-        partial = record.with_suffix(".tmp")
-        partial.write_text(json.dumps({"fingerprint": fingerprint}), encoding="utf-8")
-        partial.replace(record)
+        known = sealed.read(self._record)
+        if known is None or json.loads(known)["fingerprint"] != fingerprint:
+            what = "a damaged job" if known is None else "an unfinished job"
+            raise UsageError(
+                f"{self.path} holds {what} with another source, edit or configuration",
+                remedy="repeat that command, or delete the folder to start anew",
+            )
 
     def empty(self) -> None:
         """Remove what a killed job left that cannot be gone on from; UsageError where another job could go on."""
-        if (self.path / "job.json").exists():
+        if self.is_begun:
             raise UsageError(
                 f"{self.path} holds an unfinished job", remedy="finish it, or delete the folder to start anew"
             )
         for entry in self.path.iterdir():
-            if entry.name != "lock":
-                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+            if entry.name not in (LOCK, PUBLISHED):
+                _remove(entry)
+
+    def place(self, output: Path) -> Path:
+        """Where to make what is to be `output`; nothing is there yet."""
+        place = self.path / "made"
+        _remove(place)
+        place.mkdir()
+        return place / output.name
+
+    def publish(self, made: Path, output: Path) -> None:
+        """Give what was `made` in this folder its name at last. Killed from here on, a repeated run knows it by sight.
+
+        Raises OutputUnwritable.
+        """
+        try:
+            sealed.write(self.path / PUBLISHED, _identity(made))
+            if output.is_dir():
+                shutil.rmtree(output)  # this job's own: nobody else's gets so far
+            made.replace(output)
+        except OSError as error:
+            raise unwritable(output, error) from error
 
     def evidence(self, records: Sequence[dict[str, Any]]) -> Callable[[], Iterator[Evidence]]:
         """What begins anew with the evidence of the journal's `records` whenever it is called."""
@@ -82,31 +126,61 @@ class JobFolder:
         return lambda: evidence.every(paths)
 
     def delete(self) -> None:
-        """Remove the folder and everything in it."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        """Remove the folder and everything in it: last what says that the output is its own."""
+        for entry in sorted(self.path.iterdir(), key=lambda entry: (LOCK, PUBLISHED).count(entry.name)):
+            with contextlib.suppress(OSError):
+                _remove(entry)
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
 
 
-def check_output(output: Path, source: Path, overwrite: bool) -> None:
-    """Raise OutputUnwritable where `output` cannot become the result; UsageError where it is the input itself."""
+def _remove(entry: Path) -> None:
+    if entry.is_dir() and not entry.is_symlink():
+        shutil.rmtree(entry)
+    else:
+        entry.unlink(missing_ok=True)
+
+
+def _identity(path: Path) -> bytes:
+    """What stays of a file or folder when it is renamed."""
+    known = path.stat()
+    return f"{known.st_dev} {known.st_ino}".encode()
+
+
+def check_output(output: Path, source: Path, overwrite: bool, job: Path | None = None) -> None:
+    """Raise OutputUnwritable where `output` cannot become the result; UsageError where it is the input itself.
+
+    What a killed run of the job of output `job` (itself, if None) put there may be replaced.
+    """
     try:
-        _check_place(output, source, overwrite)
+        _check_place(output, source)
+        if not _is_own(output, job or output):
+            _check_free(output, overwrite)
     except OSError as error:  # a name that no disk takes
         raise OutputUnwritable(
             f"{output} cannot be written ({error.strerror})", remedy="choose another name"
         ) from error
 
 
-def _check_place(output: Path, source: Path, overwrite: bool) -> None:
+def _is_own(output: Path, job: Path) -> bool:
+    published = sealed.read(JobFolder(job).path / PUBLISHED)
+    return published is not None and output.exists() and published == _identity(output)
+
+
+def _check_place(output: Path, source: Path) -> None:
     if not output.parent.is_dir():
         raise OutputUnwritable(f"the folder {output.parent} does not exist", remedy="create it first")
-    if output.is_dir():
-        raise OutputUnwritable(f"{output} is a folder", remedy="give a name with -o that is not taken")
     if output.exists() and os.path.samefile(output, source):
         raise UsageError(f"{output} is the input itself", remedy="choose another -o")
-    if output.exists() and not overwrite:
-        raise OutputUnwritable(f"{output} exists", remedy="give --overwrite or another -o")
     if not os.access(output.parent, os.W_OK):
         raise OutputUnwritable(f"{output.parent} cannot be written", remedy="choose a folder you may write to")
+
+
+def _check_free(output: Path, overwrite: bool) -> None:
+    if output.is_dir():
+        raise OutputUnwritable(f"{output} is a folder", remedy="give a name with -o that is not taken")
+    if output.exists() and not overwrite:
+        raise OutputUnwritable(f"{output} exists", remedy="give --overwrite or another -o")
 
 
 def preview_path(output: Path) -> Path:

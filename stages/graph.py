@@ -74,18 +74,21 @@ def run(
     try:
         with contextlib.suppress(_Stopped):  # the other thread's error is raised below
             _models(stages, decoded, finished, shared, times)
-    except KeyboardInterrupt as error:
+        _join(threads)
+    except BaseException as error:
         shared.fail(error, "")
     finally:
-        if shared.error is not None:
-            shared.stop.set()
-        for thread in threads:
-            thread.join()
+        _join(threads)  # nothing of them goes on behind the caller's back
     if shared.error is not None:
         if shared.where and hasattr(shared.error, "add_note"):  # Python 3.11
             shared.error.add_note(shared.where)
         raise shared.error
     return times
+
+
+def _join(threads: list[threading.Thread]) -> None:
+    for thread in threads:
+        thread.join()
 
 
 def _decode(source: tuple[str, Iterable[Work]], out: queue.Queue[Any], shared: _Shared, took: StageTime) -> None:

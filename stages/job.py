@@ -12,16 +12,20 @@ from typing import Any
 
 import torch
 
-from stages import aim, analyse, cost, decode, inversion, parts, render, result, tracks, tune
+from stages import aim, analyse, cost, decode, inversion, parts, render, result, stall, tracks, tune
 from stages import request as requests
 from stages.clock import Clock
 from stages.folder import JobFolder
 from stages.request import Moves, Request
+from stages.stall import Stalled
+from stages.unchanged import Source
 from vidinv import config as configs
+from vidinv.config import RunConfig
 from vidinv.errors import OutputUnwritable, UsageError, VidinvError
 from vidinv.frames import Analysis
 from vidinv.media import reader
 from vidinv.media.probe import VideoInfo
+from vidinv.media.writer import unwritable
 
 
 @dataclass(frozen=True)
@@ -42,25 +46,42 @@ def run(request: Request, listener: Listener | None = None) -> dict[str, Any]:
     listener = listener or Listener()
     moves, info = requests.check(request)
     with JobFolder(request.output) as folder:
-        request = replace(request, config=requests.settle(request.config, folder.config))
-        torch.set_num_threads(request.config.threads)
-        content, encoder = configs.content(request.source), inversion.encoder_digest(request.config)
+        request = replace(request, config=requests.settle(request.config, folder.config if folder.is_begun else None))
+        source, encoder = Source.of(request.source), inversion.encoder_digest(request.config)
         mark = f"{request.preview}{request.at}{request.codes}{request.only_codes}{request.report}{request.thumbnails}"
         mark += "".join(move.direction.digest for move in moves)
-        asked = replace(request.config, encoder=encoder)  # what is in the file, wherever it lies
-        folder.claim(configs.fingerprint(asked, content) + mark, configs.to_yaml(request.config))
+        # What is in the encoder's file counts, wherever it lies; how long is waited for a frame does not.
+        asked = replace(request.config, encoder=encoder, stall_seconds=RunConfig.stall_seconds)
         try:
-            codes = _codes(request, content, encoder, folder)
-            report = _run(request, info, moves, codes, encoder, content, folder, listener)
-        except VidinvError:
-            if not (folder.path / "journal.jsonl").exists():  # nothing worth resuming
+            folder.claim(configs.fingerprint(asked, source.content) + mark, configs.to_yaml(request.config))
+            torch.set_num_threads(request.config.threads)
+            codes = _codes(request, source.content, encoder, folder)
+            report = _run(request, info, moves, codes, encoder, source, folder, listener)
+            if request.codes is not None and folder.codes.exists():
+                _keep_codes(request, folder)
+        except VidinvError as error:
+            if not _is_worth_keeping(folder, error):
                 folder.delete()
             raise
-        if request.codes is not None and folder.codes.exists():
-            hand_over(folder.codes, request.codes)
+        except OSError as error:  # the source's own are InputUnreadable where it is read
+            raise unwritable(folder.path, error) from error
         if not request.keep_job:
             folder.delete()
     return report
+
+
+def _is_worth_keeping(folder: JobFolder, error: VidinvError) -> bool:
+    """Whether the same request may go on where it ended: a part is finished, or what was in the way may go away."""
+    passing = isinstance(error, OutputUnwritable | Stalled)
+    return folder.is_begun and (passing or (folder.path / "journal.jsonl").exists())
+
+
+def _keep_codes(request: Request, folder: JobFolder) -> None:
+    assert request.codes is not None
+    if request.only_codes:
+        folder.publish(folder.codes, request.output)
+    else:
+        hand_over(folder.codes, request.codes)
 
 
 def hand_over(made: Path, wanted: Path) -> None:
@@ -89,7 +110,7 @@ def _run(
     moves: Moves,
     codes: inversion.Codes | None,
     encoder: str,
-    content: str,
+    source: Source,
     folder: JobFolder,
     listener: Listener,
 ) -> dict[str, Any]:
@@ -99,7 +120,11 @@ def _run(
     listener.phase("analyse", info.frame_count, 0)
     only = None if request.at is None else (request.at, request.at + config.preview_seconds)
     sightings = analyse.analyse(
-        lambda first: reader.read(request.source, batch=config.batch, first=first, reader=config.reader),
+        lambda first: stall.watched(
+            reader.read(request.source, batch=config.batch, first=first, reader=config.reader),
+            request.source,
+            config.stall_seconds,
+        ),
         backend.locator(config.landmarks) if works_on_faces else None,
         folder.path,
         config,
@@ -107,6 +132,7 @@ def _run(
         listener.done,
         None if codes is not None else only,  # stored codes are of the whole clip
     )
+    source.check()
     analysis = tracks.empty(sightings)
     if works_on_faces:
         analysis, moves = tracks.link(sightings, config, backend, request.source, moves)
@@ -144,10 +170,12 @@ def _run(
         encoder=encoder,
         folder=folder,
         segments=decode.segments(analysis.pts, analysis.time_base, config.segment_seconds, start, stop),
-        content=content,
+        content=source.content,
         seen=present,
+        check_source=source.check,
     )
     times = render.render(prepared, listener.phase, listener.done)
+    source.check()
     listener.phase("assemble", 0, 0)
     timing = clock.spent() | {
         "fps": round((stop - start) / max(clock.busy()["busy_s"], 1e-3), 3),

@@ -26,6 +26,7 @@ from vidinv.encoders import registry as encoders
 from vidinv.encoders.base import Encoder
 from vidinv.errors import UsageError
 from vidinv.faces.meter import UNITS
+from vidinv.faces.tracker import FrameFaces
 from vidinv.frames import Array, Code
 from vidinv.generators import proxy as proxies
 from vidinv.generators import registry as generators
@@ -35,16 +36,7 @@ from vidinv.generators.proxy import Proxy
 GENERATOR, SPACE = "mobile-stylegan-ffhq-1024", "mobile-stylegan-ffhq-w"  # of the default backend
 
 
-@dataclass(frozen=True)
-class Found:
-    """N faces of one frame: `boxes` [N,4], `scores` [N], `landmarks` [N,P,2] in frame pixels, `embeddings` [N,D]."""
-
-    boxes: Array
-    scores: Array
-    landmarks: Array
-    embeddings: Array
-
-
+Found = FrameFaces  # of one frame, in its pixels
 # RGB uint8 [H,W,3], clockwise rotation for display, boxes [N,4] already known (None: detect) -> faces
 Locate = Callable[[Array, int, "Array | None"], Found]
 Embed = Callable[[torch.Tensor], Array]  # [N,3,S,S] in [-1,1] -> [N,D], L2-normalised

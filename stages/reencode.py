@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -13,8 +14,8 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
-from stages import evidence
-from vidinv.errors import OutputUnwritable
+from stages import evidence, sealed
+from vidinv.errors import OutputUnwritable, VidinvError
 from vidinv.frames import Array, Display, Evidence, Planes, Work
 from vidinv.media.mastering import Mastering
 from vidinv.media.writer import SEGMENT_SUFFIX
@@ -29,7 +30,7 @@ class Writer(Protocol):
 
 
 class Journal:
-    """`journal.jsonl`: one line per finished segment, in order; a line cut short by a kill is dropped."""
+    """`journal.jsonl`: one sealed line per finished segment, in order; what follows a damaged one is not trusted."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -40,11 +41,8 @@ class Journal:
         if not self.path.exists():
             return []
         records: list[dict[str, Any]] = []
-        for line in self.path.read_text(encoding="utf-8").splitlines():
-            try:
-                record = json.loads(line)
-            except json.JSONDecodeError:
-                break
+        for line in sealed.lines(self.path.read_bytes()):
+            record = json.loads(line)
             if not all(_intact(self.folder / name, digest) for name, digest in record["files"].items()):
                 break
             records.append(record)
@@ -53,13 +51,13 @@ class Journal:
     def keep(self, records: list[dict[str, Any]]) -> None:
         """Rewrite the journal to hold `records` alone."""
         partial = self.path.with_suffix(".tmp")
-        partial.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+        partial.write_bytes(b"".join(sealed.line(json.dumps(record)) for record in records))
         partial.replace(self.path)
 
     def append(self, record: dict[str, Any]) -> None:
         """Add one record and wait until it is on the disk."""
-        with self.path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(record) + "\n")
+        with self.path.open("ab") as stream:
+            stream.write(sealed.line(json.dumps(record)))
             stream.flush()
             os.fsync(stream.fileno())
 
@@ -105,7 +103,8 @@ class Recorder:
     def abandon(self) -> None:
         """Close what is open after an error; the unfinished segment is not journaled."""
         for path, writer in self.writers.values():
-            writer.close()
+            with contextlib.suppress(VidinvError, OSError):  # the first error is the one to show
+                writer.close()
             path.unlink(missing_ok=True)
         self.writers.clear()
 

@@ -20,6 +20,7 @@ from stages import (
     measure,
     parts,
     reencode,
+    stall,
     synthesize,
 )
 from stages import request as requests
@@ -40,7 +41,7 @@ class Prepared:
 
     `models` is None where no face is touched, `encoder` the digest of the user's own (empty: the shipped one),
     `content` the source's; `segments` are [(first, end), ...]; `seen` are the frames on which somebody is whom the job
-    is about.
+    is about; `check_source` raises where the source is no longer what it was.
     """
 
     request: Request
@@ -54,6 +55,7 @@ class Prepared:
     segments: list[tuple[int, int]]
     content: str = ""
     seen: frozenset[int] = frozenset()
+    check_source: Callable[[], None] = lambda: None
 
 
 def render(
@@ -74,6 +76,7 @@ def render(
         return {}
 
     def open_segment(path: Path) -> SegmentWriter:
+        job.check_source()
         return SegmentWriter(
             path, job.info, requests.wish(config, request.output), suffix=request.output.suffix.lower()
         )
@@ -91,6 +94,7 @@ def render(
     )
     stages = [] if job.models is None else face_stages(job, job.models, resume)
     frames: Iterator[FrameBatch] = reader.read(request.source, batch=1, first=resume)
+    frames = stall.watched(frames, request.source, config.stall_seconds)
     source: Iterator[Work] = decode.decode(frames, plan, job.analysis.shots, job.segments)
     try:
         times = graph.run(stages, ("decode", source), ("reencode", recorder))

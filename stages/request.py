@@ -76,7 +76,7 @@ def check(request: Request) -> tuple[Moves, VideoInfo]:
     _check_times(moves, info)
     check_output(request.output, request.source, request.overwrite)
     if request.gate.is_set:
-        check_output(missed_path(request.output), request.source, request.overwrite)
+        check_output(missed_path(request.output), request.source, request.overwrite, request.output)
     if not request.only_codes:
         if request.codes is not None and not request.codes_are_there:
             check_output(request.codes, request.source, overwrite=False)

@@ -19,6 +19,7 @@ from stages.verdict import Measured
 from vidinv import config as configs
 from vidinv.config import RunConfig
 from vidinv.editing.plan import Move
+from vidinv.errors import OutputUnwritable
 from vidinv.frames import Analysis
 from vidinv.media import codecs, reader, remux, sequence, stills
 from vidinv.media.probe import VideoInfo
@@ -34,6 +35,10 @@ def finish(job: Prepared, frames: int, timing: dict[str, Any], warnings: list[st
     Where the gate is missed everything has a name that says so.
     """
     records = Journal(job.folder.path).finished()
+    if len(records) < len(job.segments):
+        raise OutputUnwritable(
+            f"segment {len(records)} in {job.folder.path} was damaged while the job ran", remedy="run it again"
+        )
     measured = Measured([face for record in records for face in record["faces"]], job.folder.evidence(records))
     report = document(job, frames, measured)
     if report["gate"] is not None and not report["gate"]["passed"]:
@@ -44,10 +49,15 @@ def finish(job: Prepared, frames: int, timing: dict[str, Any], warnings: list[st
     if request.at is None:
         segments = _files(job, records, "segment-")
         join = stills.assemble if sequence.is_folder(request.output) else remux.assemble
-        warnings = warnings + join(segments, request.source, request.output, metadata=made_by(job))
+        made = job.folder.place(request.output)
+        warnings = warnings + join(segments, request.source, made, metadata=made_by(job))
+        job.check_source()
+        job.folder.publish(made, request.output)
     if request.preview:
         files = _files(job, records, "preview-")
-        warnings = warnings + remux.assemble(files, files[0], preview_path(request.output), metadata={})
+        made = job.folder.place(preview_path(request.output))
+        warnings = warnings + remux.assemble(files, files[0], made, metadata={})
+        made.replace(preview_path(request.output))
     write_report(job, report, timing, warnings)
     if request.report:
         page.write(page_path(request.output), report, page.strips(report, measured.evidence()))

@@ -94,7 +94,7 @@ def open_picture(request: Request, moves: Moves, folder: JobFolder) -> Opened:
     torch.set_num_threads(config.threads)
     known, backend = photo.read(request.source), parts.choose(config.backend)
     found = backend.locator(config.landmarks)(known.rgb, 0, None)
-    seen = Sightings((0,), BASE, (Shot(0, 1),), np.zeros(len(found.scores), int), found)
+    seen = Sightings((0,), BASE, (Shot(0, 1),), (found,))
     analysis, moves = tracks.link(seen, config, backend, request.source, moves)
     models = backend.models(config.device, config.encoder)
     frame = FrameBatch((_planes(known),), Colour("bt709", True), (0,), BASE, (0,))

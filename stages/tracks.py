@@ -16,7 +16,7 @@ from vidinv.editing import plan
 from vidinv.editing.plan import Move
 from vidinv.errors import NoFaceFound, UsageError
 from vidinv.faces import pictures, similarity, trust
-from vidinv.faces.tracker import FrameFaces, Tracker
+from vidinv.faces.tracker import Tracker
 from vidinv.frames import Analysis, Array, Track
 
 LIKE = 0.35  # cosine from which a reference picture and a track are one person
@@ -36,7 +36,7 @@ def link(
     Raises NoFaceFound when none is left, UsageError for a request that cannot be read.
     """
     tracker = Tracker(sigma_centre=config.smooth.centre, sigma_axes=config.smooth.axes)
-    tracks = [_coded(track, seen.to_coded) for track in tracker.link(_by_frame(seen), seen.shots)]
+    tracks = [_coded(track, seen.to_coded) for track in tracker.link(seen.faces, seen.shots)]
     if not tracks:
         raise NoFaceFound(
             f"no face in {source.name} ({len(seen.pts)} frames searched)", remedy="choose a clip that shows a face"
@@ -108,12 +108,3 @@ def _coded(track: Track, to_coded: Array) -> Track:
     to_frame = np.stack([similarity.compose(to_coded, each) for each in track.to_frame])
     landmarks = similarity.apply(to_coded, track.landmarks).astype(np.float32)
     return replace(track, to_frame=to_frame, landmarks=landmarks)
-
-
-def _by_frame(seen: Sightings) -> list[FrameFaces | None]:
-    faces: list[FrameFaces | None] = [None] * len(seen.pts)
-    for index in np.unique(seen.frame):
-        at = seen.frame == index
-        found = seen.faces
-        faces[int(index)] = FrameFaces(found.boxes[at], found.scores[at], found.landmarks[at], found.embeddings[at])
-    return faces

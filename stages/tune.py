@@ -10,10 +10,10 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save
 from torch import Tensor
 
-from stages import align, parts
+from stages import align, parts, sealed
 from stages.folder import JobFolder
 from stages.parts import Models
 from vidinv.config import RunConfig
@@ -46,19 +46,19 @@ def tuned(
     What it learned lies in the job folder, so that a job that goes on has the same encoder. Raises OutputUnwritable
     where that folder's disk is full, VidinvError where the tuning fails.
     """
-    path, work = folder.path / "tuned.safetensors", folder.path / "tuning"
-    if not path.exists():
+    path, work = folder.path / "tuned.sealed", folder.path / "tuning"
+    kept = sealed.read(path)
+    if kept is None:
         faces = torch.cat([face for _, _, face in align.faces(source, wanted, models.proxy.head.spec.size)])
         try:
             state = _learn(models, faces.to(models.device), config, work, told)
-            partial = path.with_suffix(".tmp")
-            save_file({key: value.cpu().contiguous() for key, value in state.items()}, partial)
-            partial.replace(path)
+            kept = save({key: value.cpu().contiguous() for key, value in state.items()})
+            sealed.write(path, kept)
         except (SafetensorError, OSError) as error:
             raise OutputUnwritable(f"cannot write {work}: {error}", remedy="make room, or --tune none") from error
         shutil.rmtree(work, ignore_errors=True)
     encoder = deepcopy(models.encoder)
-    encoder.load_state_dict(load_file(path, device=models.device))
+    encoder.load_state_dict(load(kept))
     return replace(models, encoder=encoder.eval().requires_grad_(False))
 
 

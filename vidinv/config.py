@@ -127,6 +127,7 @@ class RunConfig:
     device: str = "auto"
     threads: int = 0  # 0: every core the process may use
     reader: str = "pyav"  # of the analysis; decord (extra [decord]) gives RGB only, so the render always takes pyav
+    stall_seconds: float = 60.0  # that the decoder may take over one frame before the run ends
     encoder: str = ""  # a file that `vidinv train` wrote; the shipped encoder if empty
     tune: str = "none"  # to the clip, before its faces are inverted: the encoder
     landmarks: str = "2d106"  # fan needs the extra [face-alignment] and its weights on this machine
@@ -240,7 +241,7 @@ def _read(group: str, name_or_path: str) -> Any:
     if "/" not in name_or_path and shipped.is_file():
         text = shipped.read_text(encoding="utf-8")
     elif path.is_file():
-        text = path.read_text(encoding="utf-8")
+        text = _text(path)
     else:
         raise UsageError(
             f"no configuration {name_or_path!r}", remedy=f"give a file or one of {', '.join(presets(group))}"
@@ -249,6 +250,13 @@ def _read(group: str, name_or_path: str) -> Any:
         return OmegaConf.create(text)
     except Exception as error:  # the YAML parser has its own family of errors
         raise UsageError(f"configuration {name_or_path}: {str(error).splitlines()[0]}") from error
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"configuration {path} cannot be read ({error})", remedy="give a YAML file") from error
 
 
 def _build(kind: Any, values: dict[str, Any], prefix: str) -> Any:
@@ -302,8 +310,11 @@ def _check(config: RunConfig) -> None:
             "trust needs yaw_good below yaw_bad, side_bad below side_good and fade_seconds above 0",
             remedy="leave them at their defaults",
         )
-    if config.mask.parse_every < 1 or config.segment_seconds <= 0:
-        raise UsageError("mask.parse_every and segment_seconds must be positive", remedy="leave them at their defaults")
+    if config.mask.parse_every < 1 or config.segment_seconds <= 0 or config.stall_seconds <= 0:
+        raise UsageError(
+            "mask.parse_every, segment_seconds and stall_seconds must be positive",
+            remedy="leave them at their defaults",
+        )
 
 
 def _check_tuning(tuning: TuneConfig) -> None:

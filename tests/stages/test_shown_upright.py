@@ -50,7 +50,9 @@ def looked_at(source: Path, folder: Path) -> tuple[list[Array], analyse.Sighting
 
 
 def back(sightings: analyse.Sightings) -> Array:
-    points = sightings.faces.landmarks[:1]
+    first = sightings.faces[0]
+    assert first is not None
+    points = first.landmarks[:1]
     to_frame = np.concatenate([np.eye(2), points[0, :1].T], axis=1)[None]
     track = Track(0, np.array([0]), to_frame, points, np.ones(1))
     return tracks._coded(track, sightings.to_coded).to_frame[0, :, 2]

@@ -10,10 +10,9 @@ import traceback
 
 import typer
 
-from vidinv.cli import demo, directions, edit, evaluate, invert, mix, report, run, train, weights
+from vidinv.cli import demo, directions, edit, evaluate, interrupt, invert, mix, report, run, train, weights
 from vidinv.errors import VidinvError
 
-INTERRUPTED = 130
 # click's UsageError, whether typer brings a copy of click or uses the package
 REFUSED: type[typer.BadParameter] = typer.BadParameter.__bases__[0]
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # glibc's malloc.h
@@ -50,14 +49,15 @@ def main(arguments: list[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     tune_process()
     try:
-        code = typer.main.get_command(app).main(args=given, prog_name="vidinv", standalone_mode=False)
+        with interrupt.soon():
+            code = typer.main.get_command(app).main(args=given, prog_name="vidinv", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except VidinvError as error:
         return _report(error, str(error), error.exit_code, given)
     except REFUSED as error:
         return _report(error, error.format_message() or "nothing to do; name a command", 2, given)
     except (KeyboardInterrupt, typer.Abort) as error:
-        return _report(error, "interrupted; the same command continues where it stopped", INTERRUPTED, given)
+        return _report(error, interrupt.WORDS, interrupt.CODE, given)
     except MemoryError as error:
         return _report(error, "out of memory; lower it with --set batch=1 or --quality fast", 1, given)
     except Exception as error:
@@ -73,6 +73,7 @@ def tune_process() -> None:
     """
     cores = str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     os.environ.setdefault("OMP_NUM_THREADS", cores)
+    os.environ.setdefault("SVT_LOG", "1")  # of the AV1 encoder: errors alone
     if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
         return
     libc = ctypes.CDLL(None)

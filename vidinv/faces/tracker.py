@@ -14,7 +14,7 @@ from vidinv.frames import Array, Shot, Track
 
 @dataclass(frozen=True)
 class FrameFaces:
-    """What was found in one frame: `boxes` [N,4], `scores` [N], `landmarks` [N,106,2], `embeddings` [N,D] unit."""
+    """What was found in one frame: `boxes` [N,4], `scores` [N], `landmarks` [N,P,2], `embeddings` [N,D] unit."""
 
     boxes: Array
     scores: Array
@@ -27,22 +27,23 @@ class _Tracklet:
     """One face followed inside one shot."""
 
     frames: list[int] = field(default_factory=list)
-    boxes: list[Array] = field(default_factory=list)
-    scores: list[float] = field(default_factory=list)
     landmarks: list[Array] = field(default_factory=list)
-    embeddings: list[Array] = field(default_factory=list)
+    box: Array | None = None  # the last
+    area: float = 0.0  # of all boxes
+    score: float = 0.0  # likewise
+    total: Array = field(default_factory=lambda: np.zeros(1, np.float32))  # [D] of all embeddings, which are not kept
 
     def add(self, frame: int, faces: FrameFaces, i: int) -> None:
         self.frames.append(frame)
-        self.boxes.append(faces.boxes[i])
-        self.scores.append(float(faces.scores[i]))
         self.landmarks.append(faces.landmarks[i])
-        self.embeddings.append(faces.embeddings[i])
+        self.box = faces.boxes[i]
+        self.area += _area(self.box)
+        self.score += float(faces.scores[i])
+        self.total = self.total + faces.embeddings[i]
 
     @property
     def identity(self) -> Array:
-        total = np.sum(self.embeddings, axis=0)
-        return total / max(float(np.linalg.norm(total)), 1e-9)
+        return self.total / max(float(np.linalg.norm(self.total)), 1e-9)
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Tracker:
         """Tracks of frames 0..T-1 (None or empty: no face), largest face first; ids count from 0."""
         tracklets = [item for shot in shots for item in self._follow(faces, shot)]
         people = self._join([item for item in tracklets if len(item.frames) >= self.shortest])
-        people.sort(key=lambda person: -sum(_area(box) for item in person for box in item.boxes))
+        people.sort(key=lambda person: -sum(item.area for item in person))
         return [self._track(i, person) for i, person in enumerate(people)]
 
     def _follow(self, faces: Sequence[FrameFaces | None], shot: Shot) -> list[_Tracklet]:
@@ -92,7 +93,7 @@ class Tracker:
         """Best pairs first, each tracklet and each face once."""
         if not live:
             return []
-        shared = intersection_over_union(np.stack([item.boxes[-1] for item in live]), here.boxes)
+        shared = intersection_over_union(np.stack([item.box for item in live if item.box is not None]), here.boxes)
         alike = np.stack([item.identity for item in live]) @ here.embeddings.T
         fits = ((shared >= self.overlap) & (alike >= self.different)) | (alike >= self.same)
         worth = np.where(fits, shared + alike, -np.inf)
@@ -132,7 +133,7 @@ class Tracker:
         index = np.concatenate(frames)
         order = np.unique(index, return_index=True)[1]  # tracklets of one person may interleave, never collide
         mean = _identity(person)
-        score = float(np.mean([value for item in person for value in item.scores]))
+        score = sum(item.score for item in person) / sum(len(item.frames) for item in person)
         placed, points = np.concatenate(transforms)[order], np.concatenate(landmarks)[order]
         return Track(number, index[order], placed, points.astype(np.float32), mean, self.crop, score)
 
@@ -153,7 +154,7 @@ class Tracker:
 
 
 def _identity(person: list[_Tracklet]) -> Array:
-    total = np.sum([value for item in person for value in item.embeddings], axis=0)
+    total = np.sum([item.total for item in person], axis=0)
     return (total / max(float(np.linalg.norm(total)), 1e-9)).astype(np.float32)
 
 

@@ -6,6 +6,7 @@ import heapq
 import math
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -101,7 +102,7 @@ def _write(segments: list[Path], source: Path, name: Path, output: Path, metadat
                 own = _video_packets(segments, video, source, routes[video.index])
                 if _is_coarse(routes[video.index], video):
                     warnings.append(f"{output.suffix} keeps times to 1 ms only; .mp4 keeps this source's exactly")
-                others = _other_packets(origin, routes, video, source)
+                others = _in_order(_other_packets(origin, routes, video, source), warnings)
                 for _, packet in heapq.merge(own, others, key=lambda item: item[0]):
                     result.mux(packet)
             later = _begins(name) - _begins(segments[0])
@@ -300,6 +301,21 @@ def _timed(packet: Any, duration: int, target: Any) -> _Timed:
     packet.duration = duration
     packet.stream = target
     return float(packet.dts * packet.time_base), packet
+
+
+def _in_order(others: Iterator[_Timed], warnings: list[str]) -> Iterator[_Timed]:
+    """The packets that a muxer takes; of each stream it is said how many damaged ones go back in time."""
+    last: dict[int, int] = {}
+    lost: Counter[int] = Counter()
+    for seconds, packet in others:
+        stream = packet.stream
+        first = last.get(stream.index, packet.dts - 1) + (stream.type in ("audio", "video"))
+        if packet.dts < first or (packet.pts is not None and packet.pts < packet.dts):
+            lost[stream.index] += 1
+            continue
+        last[stream.index] = packet.dts
+        yield seconds, packet
+    warnings += [f"{count} damaged packets of stream #{index} were left out" for index, count in lost.items()]
 
 
 def _other_packets(origin: InputContainer, routes: dict[int, Any], video: Any, source: Path) -> Iterator[_Timed]:

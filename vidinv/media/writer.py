@@ -26,6 +26,7 @@ INTRA_ONLY = ("ffv1", "prores_ks")
 SEGMENT_SUFFIX = ".segment"
 _REMEDIES = {
     errno.ENOSPC: "free some space and run the same command again",
+    errno.EFBIG: "allow larger files and run the same command again",
     errno.EDQUOT: "free some space and run the same command again",
     errno.EACCES: "choose a folder you may write to",
     errno.EPERM: "choose a folder you may write to",

@@ -1,0 +1,54 @@
+"""What a job keeps for itself, whole or not there: a digest in front of every file and every line of the journal.
+
+What a killed run, a full disk or a bad sector left half of reads as nothing, and is made anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+DIGITS = 64  # of sha256, in hexadecimal
+
+
+def write(path: Path, data: bytes) -> None:
+    """Put sealed `data` under `path` at once; it is on the disk when this returns. Raises OSError."""
+    partial = path.with_name(f"{path.name}.part")
+    with partial.open("wb") as stream:
+        stream.write(_digest(data))
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    partial.replace(path)
+
+
+def read(path: Path) -> bytes | None:
+    """The data that were sealed under `path`; None where there are none, or not as they were."""
+    try:
+        with path.open("rb") as stream:
+            digest, data = stream.read(DIGITS), stream.read()
+    except FileNotFoundError:
+        return None
+    return data if digest == _digest(data) else None
+
+
+def line(text: str) -> bytes:
+    """One sealed line of `text`, which has no line break."""
+    data = text.encode()
+    return _digest(data) + b" " + data + b"\n"
+
+
+def lines(data: bytes) -> list[str]:
+    """The texts of sealed lines, up to the first that is not as it was."""
+    found = []
+    for each in data.split(b"\n"):
+        text = each[DIGITS + 1 :]
+        if each[:DIGITS] != _digest(text):
+            break
+        found.append(text.decode())
+    return found
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.sha256(data).hexdigest().encode()
