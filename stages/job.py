@@ -46,6 +46,7 @@ def run(request: Request, listener: Listener | None = None) -> dict[str, Any]:
         torch.set_num_threads(request.config.threads)
         content, encoder = configs.content(request.source), inversion.encoder_digest(request.config)
         mark = f"{request.preview}{request.at}{request.codes}{request.only_codes}{request.report}{request.thumbnails}"
+        mark += f"{request.watermark}"
         mark += "".join(move.direction.digest for move in moves)
         asked = replace(request.config, encoder=encoder)  # what is in the file, wherever it lies
         folder.claim(configs.fingerprint(asked, content) + mark, configs.to_yaml(request.config))

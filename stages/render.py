@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stages import align, blend, decode, edit, encode, graph, inversion, measure, parts, reencode, synthesize
+from stages import align, blend, decode, edit, encode, graph, inversion, mark, measure, parts, reencode, synthesize
 from stages import request as requests
 from stages.folder import JobFolder
 from stages.request import Moves, Request, edits_faces
@@ -16,6 +16,7 @@ from vidinv.media import reader
 from vidinv.media.codecs import Wish
 from vidinv.media.probe import VideoInfo
 from vidinv.media.writer import SegmentWriter
+from vidinv.provenance import payload
 
 
 @dataclass(frozen=True)
@@ -134,8 +135,17 @@ def drawing(job: Prepared, models: parts.Models, mode: str) -> list[tuple[str, g
     return [
         ("synthesize", synthesize.build(models.generator, models.proxy, config.crop, reads_inversion)),
         ("blend", blend.build(models.parse, mode, config.mask)),
+        *marking(job),
         ("measure", measure.build(models.identity, witnesses, config.identity, keep_strips=keeps)),
     ]
+
+
+def marking(job: Prepared) -> list[tuple[str, graph.Stage]]:
+    """The stage of the watermark, where the output gets one."""
+    if not job.request.watermark:
+        return []
+    identity = payload.identity(job.content, job.request.config.edits)
+    return [("mark", mark.build(identity, job.info, job.analysis))]
 
 
 def inverting(job: Prepared, models: parts.Models, resume: int) -> list[tuple[str, graph.Stage]]:

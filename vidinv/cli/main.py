@@ -10,7 +10,7 @@ import traceback
 
 import typer
 
-from vidinv.cli import demo, directions, edit, evaluate, invert, mix, report, run, train, weights
+from vidinv.cli import demo, directions, edit, evaluate, inspect, invert, mix, report, run, train, weights
 from vidinv.errors import VidinvError
 
 INTERRUPTED = 130
@@ -27,6 +27,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("edit")(edit.edit)
 app.command("invert")(invert.invert)
+app.command("inspect")(inspect.inspect)
 app.command("mix")(mix.mix)
 app.command("interpolate")(mix.interpolate)
 app.command("report")(report.report)
