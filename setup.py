@@ -49,6 +49,7 @@ setup(
     package_data={"vidinv": ["assets/*", "assets/directions/*/*"], "configs": ["*/*.yaml", "*/*/*.yaml"]},
     install_requires=CORE,
     extras_require={
+        "c2pa": ["c2pa-python>=0.38"],
         "dev": DEV,
         "decord": ["decord==0.6.0"],
         "face-alignment": ["face-alignment>=1.4"],

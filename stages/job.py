@@ -49,6 +49,7 @@ def run(request: Request, listener: Listener | None = None) -> dict[str, Any]:
         request = replace(request, config=requests.settle(request.config, folder.config if folder.is_begun else None))
         source, encoder = Source.of(request.source), inversion.encoder_digest(request.config)
         mark = f"{request.preview}{request.at}{request.codes}{request.only_codes}{request.report}{request.thumbnails}"
+        mark += f"{request.watermark}"
         mark += "".join(move.direction.digest for move in moves)
         # What is in the encoder's file counts, wherever it lies; how long is waited for a frame does not.
         asked = replace(request.config, encoder=encoder, stall_seconds=RunConfig.stall_seconds)

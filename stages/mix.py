@@ -45,7 +45,7 @@ def mix(request: Request, other: Path, rows: Rows | None, share: float, region: 
             work = still.through(render.drawing(one.job, models, "replace"), work)
             how = f"rows {taken[0]}-{taken[1] - 1} of w+ by {share:g} from {other.name}"
             made = result.made_by(one.job) | {"vidinv_edits": f"mix: {how}"}
-            still.write(request, folder, one.photo, work, made)
+            still.write(one.job, one.photo, work, made)
             edits = [{"name": "mix", "from": other.name, "layers": list(taken), "strength": share, "region": region}]
             report = result.document(one.job, 1, still.measured(work), edits)
             return result.write_report(one.job, report, clock.spent(), [])

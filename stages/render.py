@@ -16,6 +16,7 @@ from stages import (
     fade,
     graph,
     inversion,
+    mark,
     mask,
     measure,
     parts,
@@ -31,6 +32,7 @@ from vidinv.media import reader
 from vidinv.media.codecs import Wish
 from vidinv.media.probe import VideoInfo
 from vidinv.media.writer import SegmentWriter
+from vidinv.provenance import payload
 
 PAST = 4  # segments before a frame that can bear on how far it is trusted
 
@@ -156,6 +158,7 @@ def drawing(job: Prepared, models: parts.Models, mode: str) -> list[tuple[str, g
         ("mask", mask.build(models.parse, config.mask)),
         ("fade", fade.build(job.analysis, config.trust.fade_seconds, _past(job))),
         ("blend", blend.build(mode)),
+        *marking(job),
         ("measure", measure.build(models.identity, witnesses, config.identity, keep_strips=keeps)),
     ]
 
@@ -173,6 +176,14 @@ def _past(job: Prepared) -> list[fade.Past]:
         for row in record["faces"]
         if "trust" in row and row["frame"] >= start
     ]
+
+
+def marking(job: Prepared) -> list[tuple[str, graph.Stage]]:
+    """The stage of the watermark, where the output gets one."""
+    if not job.request.watermark:
+        return []
+    identity = payload.identity(job.content, job.request.config.edits)
+    return [("mark", mark.build(identity, job.info, job.analysis))]
 
 
 def inverting(job: Prepared, models: parts.Models, resume: int) -> list[tuple[str, graph.Stage]]:

@@ -18,6 +18,7 @@ from vidinv.encoders import encoder_file
 from vidinv.errors import UsageError
 from vidinv.media import codecs, sequence, writer
 from vidinv.media.probe import VideoInfo, probe
+from vidinv.provenance import manifest
 from vidinv.report.gate import Gate
 
 Moves = list[Move]
@@ -43,6 +44,8 @@ class Request:
     thumbnails: bool = True  # with pictures of the faces
     gate: Gate = field(default_factory=Gate)
     command: str = ""  # the command line that asks for this
+    c2pa: bool = False  # sign the output
+    watermark: bool = False  # mark what is edited
 
     def below_gate(self) -> Request:
         """The same under the name that says that its gate was missed."""
@@ -71,6 +74,7 @@ def check(request: Request) -> tuple[Moves, VideoInfo]:
     """
     moves = parse_moves(request.config.edits, request.config.backend)
     _check_options(request)
+    check_signing(request)
     check_networks(request.config)
     info = probe(request.source)
     _check_times(moves, info)
@@ -139,6 +143,12 @@ def check_networks(config: RunConfig) -> None:
     pick_device(config.device)
     if config.encoder:
         encoder_file.check(Path(config.encoder), parts.choose(config.backend).space)
+
+
+def check_signing(request: Request) -> None:
+    """Raise UsageError where the output is to be signed and could not be."""
+    if request.c2pa:
+        manifest.check(request.config.c2pa, request.output)
 
 
 def settle(config: RunConfig, recorded: Path | None = None) -> RunConfig:

@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from stages import page, parts, synthesize, verdict
+from stages import page, parts, seal, synthesize, verdict
 from stages import request as requests
 from stages.folder import page_path, preview_path, sidecar_path
 from stages.reencode import Journal
@@ -23,6 +23,7 @@ from vidinv.errors import OutputUnwritable
 from vidinv.frames import Analysis
 from vidinv.media import codecs, reader, remux, sequence, stills
 from vidinv.media.probe import VideoInfo
+from vidinv.provenance import manifest, payload
 from vidinv.report import sidecar
 from vidinv.weights import catalog
 
@@ -50,7 +51,11 @@ def finish(job: Prepared, frames: int, timing: dict[str, Any], warnings: list[st
         segments = _files(job, records, "segment-")
         join = stills.assemble if sequence.is_folder(request.output) else remux.assemble
         made = job.folder.place(request.output)
-        warnings = warnings + join(segments, request.source, made, metadata=made_by(job))
+
+        def write(path: Path) -> list[str]:
+            return join(segments, request.source, path, metadata=made_by(job))
+
+        warnings = warnings + seal.sealed(replace(request, output=made), job.folder, claim(job), write)
         job.check_source()
         job.folder.publish(made, request.output)
     if request.preview:
@@ -90,9 +95,24 @@ def made_by(job: Prepared) -> dict[str, str]:
     }
 
 
+def watermark(job: Prepared) -> str | None:
+    """The identity that the output's watermark says; None where it has none."""
+    if not job.request.watermark or job.models is None:
+        return None
+    return payload.identity(job.content, job.request.config.edits)
+
+
+def claim(job: Prepared) -> manifest.Claim:
+    """What is signed where the output gets a C2PA manifest."""
+    request, version = job.request, installed().get("vidinv", "unknown")
+    return manifest.Claim(version, request.config.edits, weights(job), request.source, job.content, watermark(job))
+
+
 def write_report(job: Prepared, report: dict[str, Any], timing: dict[str, Any], warnings: list[str]) -> dict[str, Any]:
     """Write the report beside the output, with how long it took and what there is to say; returns it."""
     report |= {"timing": timing, "warnings": warnings}
+    if job.request.at is None:
+        report["output"] |= {"sha256": configs.content(job.request.output)}
     sidecar.write(sidecar_path(job.request.output), report)
     return report
 
@@ -119,7 +139,7 @@ def document(
         "faces": len(measured.rows),
         "edits": moved if edits is None else edits,
         "command": request.command,
-        "settings": configs.plain(request.config),
+        "settings": {key: value for key, value in configs.plain(request.config).items() if key != "c2pa"},
         "versions": installed(),
         "weights": weights(job),
         "parts": terms(_needs(job)),
@@ -213,6 +233,7 @@ def _output(job: Prepared) -> dict[str, Any]:
     drawn = "none"
     if job.models is not None:
         drawn = synthesize.source(job.models.generator, job.models.proxy, config.crop)
+    paths |= {"watermark": watermark(job), "c2pa": request.c2pa and request.at is None}
     return paths | how | ({} if touched else {"tune": "none"}) | {"synthesis": drawn}
 
 

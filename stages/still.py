@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stages import aim, inversion, parts, render, result, tracks
+from stages import aim, inversion, parts, render, result, seal, tracks
 from stages import request as requests
 from stages.analyse import Sightings
 from stages.clock import Clock
@@ -53,6 +53,7 @@ def check(request: Request) -> Moves:
     photo.read(request.source)
     check_output(request.output, request.source, request.overwrite)
     requests.check_networks(request.config)
+    requests.check_signing(request)
     return moves
 
 
@@ -72,20 +73,22 @@ def edit(request: Request) -> dict[str, Any]:
             job = replace(opened.job, moves=moves)
             assert job.models is not None
             work = through(render.editing(job, job.models), opened.work)
-            write(request, folder, opened.photo, work, result.made_by(job))
+            write(job, opened.photo, work, result.made_by(job))
             report = result.document(job, 1, measured(work))
             return result.write_report(job, report, clock.spent(), warnings)
         finally:
             folder.delete()
 
 
-def write(request: Request, folder: JobFolder, known: Photo, work: Work, made: dict[str, str]) -> None:
-    """Write the edited picture, and its preview where one is asked for. Raises OutputUnwritable."""
+def write(job: render.Prepared, known: Photo, work: Work, made: dict[str, str]) -> None:
+    """Write the edited picture, signed where that is asked for, and its preview likewise. Raises OutputUnwritable."""
+    request, folder = job.request, job.folder
     if request.preview and work.edit is not None:
         partial = folder.path / "preview.png"
         picture.write(partial, sheet(work))
         partial.replace(preview_path(request.output))
-    photo.write(request.output, replace(known, rgb=rgb_of(work)), made)
+    edited = replace(known, rgb=rgb_of(work))
+    seal.sealed(request, folder, result.claim(job), lambda path: photo.write(path, edited, made))
 
 
 def open_picture(request: Request, moves: Moves, folder: JobFolder) -> Opened:

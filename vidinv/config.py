@@ -118,6 +118,14 @@ class IdentityConfig:
 
 
 @dataclass(frozen=True)
+class C2paConfig:
+    """Who signs the output where `--c2pa` asks for it, as PEM files; VIDINV_C2PA_CERTIFICATE and _KEY if empty."""
+
+    certificate: str = ""  # the chain, the signer's own first
+    key: str = ""  # the signer's, without a password
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """Everything that decides what a run writes; equal config and source give an equal output."""
 
@@ -151,6 +159,7 @@ class RunConfig:
     identity: IdentityConfig = field(default_factory=IdentityConfig)
     refine: RefineConfig = field(default_factory=RefineConfig)
     tuning: TuneConfig = field(default_factory=TuneConfig)
+    c2pa: C2paConfig = field(default_factory=C2paConfig)
 
 
 def load(

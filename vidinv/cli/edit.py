@@ -22,6 +22,8 @@ def edit(
     overwrite: options.Overwrite = False,
     blend: options.Blend = None,
     preview: options.Preview = False,
+    c2pa: options.C2pa = False,
+    watermark: options.Watermark = False,
     *,
     common: options.Job,
 ) -> None:
@@ -39,7 +41,7 @@ def edit(
     if not resolved.edits:
         raise UsageError("nothing to edit", remedy="say what, as in --edit age+2")
     target = output or source.with_name(f"{source.stem}.edited{source.suffix}")
-    request = Request(source, target, resolved, overwrite=overwrite, preview=preview)
+    request = Request(source, target, resolved, overwrite=overwrite, preview=preview, c2pa=c2pa, watermark=watermark)
     still.check(request)
     cache.need(parts.choose(resolved.backend).all_needs, offline=common.offline, accept=common.accept_licences)
     with progress.show(common.show) as shown:

@@ -10,7 +10,20 @@ import traceback
 
 import typer
 
-from vidinv.cli import demo, directions, edit, evaluate, interrupt, invert, mix, report, run, train, weights
+from vidinv.cli import (
+    demo,
+    directions,
+    edit,
+    evaluate,
+    inspect,
+    interrupt,
+    invert,
+    mix,
+    report,
+    run,
+    train,
+    weights,
+)
 from vidinv.errors import VidinvError
 
 # click's UsageError, whether typer brings a copy of click or uses the package
@@ -26,6 +39,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("edit")(edit.edit)
 app.command("invert")(invert.invert)
+app.command("inspect")(inspect.inspect)
 app.command("mix")(mix.mix)
 app.command("interpolate")(mix.interpolate)
 app.command("report")(report.report)

@@ -50,6 +50,10 @@ MinIc = Annotated[
 ]
 Blend = Annotated[str | None, typer.Option(metavar="auto|residual|replace", help="How the edit is put in.")]
 JsonTo = Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write JSON there; - is standard output.")]
+C2pa = Annotated[
+    bool, typer.Option("--c2pa", help="Sign the output (extra [c2pa]; c2pa.certificate and c2pa.key, PEM files).")
+]
+Watermark = Annotated[bool, typer.Option("--watermark", help="Put an invisible mark into what is edited.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Name = Annotated[str, typer.Option(metavar="NAME", help="Generator and encoder.")]
 LICENCE = "yours, as far as the labels' and the generator's terms allow (the default parts: non-commercial)"

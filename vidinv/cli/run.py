@@ -49,6 +49,8 @@ def run(
     no_thumbnails: options.NoThumbnails = False,
     min_identity: options.MinIdentity = None,
     min_ic: options.MinIc = None,
+    c2pa: options.C2pa = False,
+    watermark: options.Watermark = False,
     keep_job: Annotated[bool, typer.Option("--keep-job", help="Keep the job folder (it holds faces).")] = False,
     *,
     common: options.Job,
@@ -79,6 +81,8 @@ def run(
         thumbnails=not no_thumbnails,
         gate=options.gate(min_identity, min_ic),
         command=shlex.join(["vidinv", *sys.argv[1:]]),
+        c2pa=c2pa,
+        watermark=watermark,
     )
     made = perform(request, common.show, offline=common.offline, accept=common.accept_licences)
     if common.json_to is not None:

@@ -1,0 +1,156 @@
+"""Inspection: everything that a file says of how it was made, whether it agrees, and what it comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from vidinv.config import content
+from vidinv.errors import InputUnreadable, UsageError
+from vidinv.frames import Colour, FrameBatch, Planes
+from vidinv.media import photo, reader
+from vidinv.media.probe import probe
+from vidinv.provenance import manifest, mark, statement
+from vidinv.provenance.payload import Message
+from vidinv.provenance.search import Votes
+
+STRETCH = 48  # looked-at frames after which a mark is read
+LOOKED_AT = 1500  # frames, at most, of a clip
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What was found; `notes` say in words what could not be read and what does not agree."""
+
+    file: str
+    sha256: str
+    metadata: dict[str, str]
+    sidecar: statement.Sidecar | None
+    c2pa: manifest.Found | None
+    watermark: Message | None
+    notes: tuple[str, ...]
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether anything says that vidinv made the file."""
+        beside = self.sidecar is not None and not self.sidecar.problem
+        signed = self.c2pa is not None and self.c2pa.edit is not None
+        return bool(self.metadata) or beside or signed or self.watermark is not None
+
+    def document(self) -> dict[str, Any]:
+        """The same as JSON holds it."""
+        parts = {name: getattr(self, name) for name in ("sidecar", "c2pa", "watermark")}
+        return {
+            "file": self.file,
+            "sha256": self.sha256,
+            "made_by_vidinv": self.is_ours,
+            "metadata": self.metadata or None,
+            **{name: None if part is None else asdict(part) for name, part in parts.items()},
+            "notes": list(self.notes),
+        }
+
+
+def inspect(
+    path: Path,
+    roots: Path | None = None,
+    phase: Callable[[int], None] = lambda frames: None,
+    done: Callable[[int], None] = lambda frames: None,
+) -> Inspection:
+    """Read a video, a picture or a folder of pictures. `roots` are certificates (PEM) whose signers are trusted.
+
+    `phase(frames)` and `done(frames)` hear how the search for the watermark goes. Raises InputUnreadable for what is
+    none of these.
+    """
+    said, notes = statement.metadata(path), list[str]()
+    sha256 = content(path)
+    beside = statement.sidecar(path, sha256)
+    signed = _manifest(path, roots, notes)
+    message = _picture_mark(path) if photo.is_photo(path) else _video_mark(path, phase, done, notes)
+    notes += _disagreements(path, said, beside, signed, message)
+    return Inspection(path.name, sha256, said, beside, signed, message, tuple(notes))
+
+
+def _manifest(path: Path, roots: Path | None, notes: list[str]) -> manifest.Found | None:
+    try:
+        return manifest.read(path, roots)
+    except InputUnreadable as error:
+        notes.append(str(error))
+    except UsageError as error:
+        if roots is not None:
+            raise
+        if manifest.is_there(path):
+            notes.append(f"there seems to be a C2PA manifest, which was not read: {error}")
+            return manifest.UNREAD
+    return None
+
+
+def _picture_mark(path: Path) -> Message | None:
+    votes, rgb = Votes(), photo.read(path).rgb
+    planes = Planes((rgb[:, :, 1], rgb[:, :, 2], rgb[:, :, 0]), "gbrp", 0, 0, 8)
+    votes.add(mark.luma_of(planes, Colour("bt709", True)))
+    return votes.read()
+
+
+def _video_mark(
+    path: Path, phase: Callable[[int], None], done: Callable[[int], None], notes: list[str]
+) -> Message | None:
+    """The first mark that a stretch of the clip holds, else what the whole clip spells."""
+    info = probe(path)
+    every = max(1, info.frame_count // LOOKED_AT)
+    phase(info.frame_count)
+    whole, stretch = Votes(info.display.pixel_aspect), Votes(info.display.pixel_aspect)
+    for number, frame in enumerate(_frames(path, notes)):
+        done(1)
+        if number % every:
+            continue
+        stretch.add(mark.luma_of(frame.native[0], frame.colour))
+        if stretch.frames == STRETCH:
+            message = stretch.read()
+            if message is not None:
+                return message
+            whole.join(stretch)
+            stretch = Votes(info.display.pixel_aspect)
+    whole.join(stretch)
+    return stretch.read() or whole.read() if stretch.frames else whole.read()
+
+
+def _frames(path: Path, notes: list[str]) -> Iterator[FrameBatch]:
+    """The frames one by one; ends, with a note, where the file is damaged."""
+    try:
+        yield from reader.read(path, batch=1)
+    except InputUnreadable as error:
+        notes.append(f"the search for a watermark ended early: {error.what}")
+
+
+def _disagreements(
+    path: Path,
+    said: dict[str, str],
+    beside: statement.Sidecar | None,
+    signed: manifest.Found | None,
+    message: Message | None,
+) -> Iterator[str]:
+    """What the parts say of each other that is not so."""
+    if beside is not None:
+        yield from _of_report(path, said, beside)
+    if signed is not None and signed.state == "Invalid":
+        yield f"the C2PA manifest does not hold: {', '.join(signed.problems)}"
+    if message is None:
+        return
+    claimed = signed.edit.get("watermark") if signed is not None and signed.edit is not None else None
+    known = {"report": beside.identity if beside is not None else None, "C2PA manifest": claimed}
+    for where, identity in known.items():
+        if identity and identity != message.identity:
+            yield f"the watermark says {message.identity}, the {where} {identity}: another source or other edits"
+
+
+def _of_report(path: Path, said: dict[str, str], beside: statement.Sidecar) -> Iterator[str]:
+    if beside.problem:
+        yield f"{beside.path}: {beside.problem}"
+    if beside.name_agrees is False:
+        yield f"{beside.path} is the report on a file of another name"
+    if beside.sha256_agrees is False:
+        yield f"{path.name} is not, byte for byte, the file that {beside.path} reports on: it was changed since"
+    if said and beside.edits is not None and said.get("edits") != (" ".join(beside.edits) or "none"):
+        yield "the metadata and the report name other edits"

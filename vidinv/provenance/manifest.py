@@ -1,0 +1,263 @@
+"""The C2PA manifest: a signed statement inside the file, by c2pa-python (the extra [c2pa]), of who changed what.
+
+https://spec.c2pa.org. The claim holds c2pa.actions (opened the source, edited it), the source as the parent ingredient
+and, as `org.vidinv.edit`, the edits, the weights' and the source's sha256. No picture goes in, and no network is used:
+there is no time stamp of an authority, no look-up of revoked certificates and no manifest from elsewhere.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from vidinv.config import C2paConfig
+from vidinv.errors import InputUnreadable, OutputUnwritable, UsageError
+
+INSTALL = "pip install 'vidinv[c2pa]' (or: pip install c2pa-python)"
+FORMATS = {
+    ".mp4": "video/mp4",
+    ".m4v": "video/mp4",
+    ".mov": "video/quicktime",
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".webp": "image/webp",
+}
+LABEL = "org.vidinv.edit"
+COMPOSITE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+SILENT = {  # neither pictures of the source nor anything from the network
+    "builder": {"thumbnail": {"enabled": False}},
+    "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},
+}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What is signed: `edits` as they were asked for, part -> sha256 of `weights`, the `source` and its sha256."""
+
+    version: str
+    edits: tuple[str, ...]
+    weights: dict[str, str]
+    source: Path
+    source_sha256: str
+    watermark: str | None = None
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """A certificate chain and its private key, as PEM, and C2PA's name of the algorithm that they sign with."""
+
+    chain: bytes
+    key: bytes
+    algorithm: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """A manifest as read: `state` is Trusted, Valid (whole, by a signer whom no root vouches for), Invalid or Unread.
+
+    `problems` are C2PA's codes of what failed; `edit` is what LABEL holds, None of a file that others signed.
+    """
+
+    state: str
+    signer: str
+    generator: str
+    actions: tuple[str, ...]
+    problems: tuple[str, ...]
+    edit: dict[str, Any] | None
+
+
+UNREAD = Found("Unread", "", "", (), (), None)  # there is one, and no c2pa-python
+
+
+def check(config: C2paConfig, output: Path) -> None:
+    """Raise UsageError where `output` could not be signed: its kind, no c2pa-python, a wrong certificate or key."""
+    if output.suffix.lower() not in FORMATS:
+        raise UsageError(f"{output.name} cannot hold a C2PA manifest", remedy=f"end its name in {', '.join(FORMATS)}")
+    given, picture = credentials(config), io.BytesIO()
+    Image.new("RGB", (8, 8)).save(picture, "PNG")
+    _sign({"assertions": []}, given, "image/png", picture, io.BytesIO())
+
+
+def credentials(config: C2paConfig) -> Credentials:
+    """The signer that the configuration names, else VIDINV_C2PA_CERTIFICATE and VIDINV_C2PA_KEY. Raises UsageError."""
+    _library()
+    from cryptography.hazmat.primitives import serialization
+
+    found = []
+    for name, given in (("certificate", config.certificate), ("key", config.key)):
+        path = given or os.environ.get(f"VIDINV_C2PA_{name.upper()}", "")
+        if not path:
+            raise UsageError(
+                f"--c2pa signs with a certificate and its key, and no {name} is given",
+                remedy=f"set c2pa.{name}=FILE.pem or VIDINV_C2PA_{name.upper()}",
+            )
+        try:
+            found.append(Path(path).read_bytes())
+        except OSError as error:
+            raise UsageError(
+                f"c2pa.{name} {path} cannot be read ({error.strerror})", remedy="check the path"
+            ) from error
+    try:
+        key = serialization.load_pem_private_key(found[1], password=None)
+        pkcs8 = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    except (ValueError, TypeError) as error:
+        raise UsageError("c2pa.key is no private key in PEM, or has a password", remedy="give a plain one") from error
+    return Credentials(found[0], pkcs8, _algorithm(key))
+
+
+def sign(unsigned: Path, output: Path, claim: Claim, given: Credentials) -> None:
+    """Write `unsigned` with a manifest that makes the `claim` as `output`, whole or not at all; its frames are kept.
+
+    Raises UsageError for a certificate that does not fit, OutputUnwritable.
+    """
+    kind, partial = FORMATS[output.suffix.lower()], output.with_name(f".{output.name[:40]}.{os.getpid()}.part")
+    try:
+        with unsigned.open("rb") as source, partial.open("w+b") as target:
+            _sign(_definition(output, kind, claim), given, kind, source, target, claim)
+        partial.replace(output)
+    except OSError as error:
+        raise OutputUnwritable(
+            f"cannot write {output} ({error.strerror})", remedy="make room, or choose another -o"
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read(path: Path, roots: Path | None = None) -> Found | None:
+    """The active manifest of a file, checked; None where there is none. `roots` are certificates to trust (PEM).
+
+    Raises UsageError without c2pa-python or for roots that cannot be read, InputUnreadable for a broken manifest.
+    """
+    kind = FORMATS.get(path.suffix.lower())
+    if kind is None or path.is_dir():
+        return None
+    c2pa, settings = _library(), dict(SILENT)
+    try:
+        if roots is not None:
+            settings["trust"] = {"trust_anchors": roots.read_text(encoding="utf-8")}
+        context = c2pa.Context(settings=c2pa.Settings.from_dict(settings))
+    except (OSError, ValueError, c2pa.C2paError) as error:
+        raise UsageError(f"{roots} holds no certificates that can be trusted", remedy="give a PEM file") from error
+    try:
+        with path.open("rb") as stream, c2pa.Reader(kind, stream, context=context) as reader:
+            return _found(json.loads(reader.json()))
+    except c2pa.C2paError.ManifestNotFound:
+        return None
+    except (c2pa.C2paError, ValueError) as error:
+        raise InputUnreadable(f"the C2PA manifest of {path.name} cannot be read ({error})") from error
+
+
+def is_there(path: Path) -> bool:
+    """Whether a file seems to hold a C2PA manifest, told without c2pa-python: its JUMBF box is near the beginning."""
+    if path.is_dir():
+        return False
+    with path.open("rb") as stream:
+        start = stream.read(1 << 20)
+    return b"jumb" in start and b"c2pa" in start
+
+
+def _library() -> Any:
+    try:
+        import c2pa
+    except ImportError as error:
+        raise UsageError("C2PA manifests need c2pa-python, which is not installed", remedy=INSTALL) from error
+    return c2pa
+
+
+def _algorithm(key: Any) -> str:
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+    curves = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
+    if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name in curves:
+        return curves[key.curve.name]
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        return "ed25519"
+    if isinstance(key, rsa.RSAPrivateKey):
+        return "ps256"
+    raise UsageError("c2pa.key is of a kind that C2PA does not know", remedy="use ECDSA (P-256), Ed25519 or RSA")
+
+
+def _definition(output: Path, kind: str, claim: Claim) -> dict[str, Any]:
+    agent = {"name": "vidinv", "version": claim.version}
+    edited = {
+        "action": "c2pa.edited",
+        "softwareAgent": agent,
+        "digitalSourceType": COMPOSITE,
+        "description": "faces edited by GAN inversion: " + (" ".join(claim.edits) or "none"),
+        "parameters": {"org.vidinv.edits": list(claim.edits)},
+    }
+    said = {
+        "edits": list(claim.edits),
+        "weights_sha256": claim.weights,
+        "source_sha256": claim.source_sha256,
+        "watermark": claim.watermark or "",
+    }
+    return {
+        "claim_generator_info": [agent],
+        "title": output.name,
+        "format": kind,
+        "assertions": [
+            {"label": "c2pa.actions.v2", "data": {"actions": [edited]}},
+            {"label": LABEL, "data": said},
+        ],
+    }
+
+
+def _sign(
+    definition: dict[str, Any], given: Credentials, kind: str, source: Any, target: Any, claim: Claim | None = None
+) -> None:
+    c2pa = _library()
+    try:
+        signer = c2pa.Signer.from_info(c2pa.C2paSignerInfo(given.algorithm, given.chain, given.key, None))
+        builder = c2pa.Builder(definition, c2pa.Context(settings=c2pa.Settings.from_dict(SILENT)))
+        if claim is None:
+            builder.set_intent(c2pa.C2paBuilderIntent.CREATE, c2pa.C2paDigitalSourceType.ALGORITHMIC_MEDIA)
+        else:
+            builder.set_intent(c2pa.C2paBuilderIntent.EDIT)  # adds c2pa.opened of the parent
+            _add_source(builder, claim)
+        builder.sign(signer, kind, source, target)
+    except c2pa.C2paError as error:
+        raise UsageError(
+            f"signing with C2PA failed: {error}", remedy="check c2pa.certificate (the chain, signer first) and c2pa.key"
+        ) from error
+
+
+def _add_source(builder: Any, claim: Claim) -> None:
+    """The source as parent, with its hash; where C2PA knows its kind, with a manifest of its own as well."""
+    parent = {
+        "title": claim.source.name,
+        "relationship": "parentOf",
+        "instance_id": f"sha256:{claim.source_sha256}",
+    }
+    kind = FORMATS.get(claim.source.suffix.lower())
+    if kind is None or claim.source.is_dir():
+        builder.add_ingredient(parent, "application/octet-stream", io.BytesIO(claim.source_sha256.encode()))
+        return
+    with claim.source.open("rb") as stream:
+        builder.add_ingredient(parent, kind, stream)
+
+
+def _found(store: dict[str, Any]) -> Found:
+    active = store["manifests"][store["active_manifest"]]
+    by_label = {entry["label"]: entry["data"] for entry in active.get("assertions", [])}
+    actions = [entry for label, data in by_label.items() if "actions" in label for entry in data.get("actions", [])]
+    makers = active.get("claim_generator_info") or [{}]
+    signature = active.get("signature_info") or {}
+    names = [signature.get(key) for key in ("common_name", "issuer")]
+    return Found(
+        state=str(store.get("validation_state", "Invalid")),
+        signer=", ".join(str(name) for name in names if name),
+        generator=f"{makers[0].get('name', 'unknown')} {makers[0].get('version', '')}".strip(),
+        actions=tuple(str(entry.get("action")) for entry in actions),
+        problems=tuple(str(entry.get("code")) for entry in store.get("validation_status") or []),
+        edit=by_label.get(LABEL),
+    )

@@ -1,0 +1,109 @@
+"""What a file's own metadata and the report beside it say of how it was made."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import ExifTags, Image
+
+from vidinv.errors import InputUnreadable
+from vidinv.media import photo, sequence
+from vidinv.media.source import open_video
+from vidinv.provenance import payload
+from vidinv.report.sidecar import SCHEMA
+
+PREFIX = "vidinv_"
+MAX_REPORT = 1 << 28  # bytes; a larger file beside the output is no report
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """The report beside a file, as far as it tells where the file is from; None where the report does not say.
+
+    `identity` is the one that a watermark would carry; `problem` says why the report could not be read.
+    """
+
+    path: str
+    version: str | None = None
+    edits: tuple[str, ...] | None = None
+    source_sha256: str | None = None
+    identity: str | None = None
+    name_agrees: bool | None = None
+    sha256_agrees: bool | None = None
+    problem: str = ""
+
+
+def metadata(path: Path) -> dict[str, str]:
+    """`version`, `edits` and `weights` as vidinv wrote them into a video, a picture or a folder's frames.json.
+
+    Empty where nothing of vidinv is there. Raises InputUnreadable.
+    """
+    if path.is_dir():
+        given = _of_folder(path)
+    elif photo.is_photo(path):
+        given = _of_picture(path)
+    else:
+        with open_video(path) as container:
+            given = dict(container.metadata)
+    lower = {key.lower(): value for key, value in given.items()}  # Matroska writes its tags in capitals
+    return {key.removeprefix(PREFIX): value for key, value in lower.items() if key.startswith(PREFIX)}
+
+
+def sidecar(path: Path, sha256: str) -> Sidecar | None:
+    """The report beside `path`, whose bytes have `sha256`; None where there is none."""
+    beside = path.with_name(path.name + ".json")
+    if not beside.is_file():
+        return None
+    try:
+        if beside.stat().st_size > MAX_REPORT:
+            return Sidecar(beside.name, problem=f"larger than {MAX_REPORT >> 20} MiB")
+        report = json.loads(beside.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        return Sidecar(beside.name, problem=f"cannot be read ({type(error).__name__})")
+    kind = _of(report, "schema")
+    if not isinstance(kind, str) or kind.partition("/")[0] != SCHEMA.partition("/")[0]:
+        return Sidecar(beside.name, problem="no report of vidinv")
+    edits, source = _of(report, "settings", "edits"), _of(report, "input", "sha256")
+    name, digest = _of(report, "output", "path"), _of(report, "output", "sha256")
+    edits = tuple(map(str, edits)) if isinstance(edits, list) else None
+    source = source if isinstance(source, str) else None
+    return Sidecar(
+        path=beside.name,
+        version=_of(report, "versions", "vidinv"),
+        edits=edits,
+        source_sha256=source,
+        identity=payload.identity(source, edits) if source and edits is not None else None,
+        name_agrees=None if name is None else name == path.name,
+        sha256_agrees=None if digest is None else digest == sha256,
+    )
+
+
+def _of(report: Any, *keys: str) -> Any:
+    """What lies under `keys`, one in the other; None where one is not there."""
+    for key in keys:
+        report = report.get(key) if isinstance(report, dict) else None
+    return report
+
+
+def _of_folder(path: Path) -> dict[str, str]:
+    sequence.pictures(path)
+    try:
+        made = _of(json.loads((path / sequence.TIMES).read_text(encoding="utf-8")), "made")
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return {str(key): str(value) for key, value in made.items()} if isinstance(made, dict) else {}
+
+
+def _of_picture(path: Path) -> dict[str, str]:
+    """A PNG's text, or what the EXIF field Software says as `key=value; key=value`."""
+    try:
+        with Image.open(path) as file:
+            said = str(file.getexif().get(ExifTags.Base.Software, ""))
+            pairs = dict(part.split("=", 1) for part in said.split("; ") if "=" in part)
+            text = {key: str(value) for key, value in file.info.items() if isinstance(key, str)}
+            return pairs | {key: value for key, value in text.items() if key.startswith(PREFIX)}
+    except (OSError, ValueError, SyntaxError, TypeError, Image.DecompressionBombError) as error:
+        raise InputUnreadable(f"{path} is not a readable picture", remedy="give a .jpg, .png or .webp") from error
