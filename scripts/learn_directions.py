@@ -57,8 +57,9 @@ LESSONS = {
         made("hair_lightness", "ridge", *STILL, region="hair"),
     )
 }
-# Learned from gradients: how far each is kept from ways that ArcFace does not feel (the weight of `learn.preserving`).
+# Learned from gradients: how little each is bent to what ArcFace does not feel (the weight of `learn.preserving`).
 BENT = {"age": 1.0, "mouth_open": 10.0}
+Score = Callable[[Tensor], Tensor]  # pictures [N,3,S,S] -> [N]
 LICENCE = "Apache-2.0 (vector); labels by networks with non-commercial terms, generator's teacher non-commercial"
 
 
@@ -82,18 +83,22 @@ def age_gradients(count: int, generator: Generator) -> dict[str, Tensor]:
     return {"score": found.score, "identity": found.identity}
 
 
-def mouth_gradients(count: int, generator: Generator) -> dict[str, Tensor]:
-    """`score` [N,D] of fresh samples as the proxy head draws them: what the gap between the lips feels of w."""
-    points, paint = load_landmarks(), proxies.load(generator, 256)
-    rows = LESSONS["mouth_open"].rows
+def lips() -> Score:
+    """The gap between the lips, as the landmark network sees it."""
+    points = load_landmarks()
+    return lambda image: geometry.opening(points.of_crops(image, np.array(FACE_BOX) * image.shape[-1]))
+
+
+def row_gradients(name: str, count: int, generator: Generator) -> dict[str, Tensor]:
+    """`score` [N,D] of fresh samples as the proxy head draws them: what a scorer of SCORES feels of w in its rows."""
+    rows, paint = LESSONS[name].rows, proxies.load(generator, 256)
     assert rows is not None
-
-    def gap(image: Tensor) -> Tensor:
-        return geometry.opening(points.of_crops(image, np.array(FACE_BOX) * image.shape[-1]))
-
-    drawn = track(lesson.samples(generator, count, seed=21), description="gradients of mouth_open")
+    drawn = track(lesson.samples(generator, count, seed=21), description=f"gradients of {name}")
     ws = (generator.broadcast(w[None])[0] for w in drawn)
-    return {"score": gradients.along_rows(paint, ws, gap, rows)}
+    return {"score": gradients.along_rows(paint, ws, SCORES[name](), rows)}
+
+
+SCORES: dict[str, Callable[[], Score]] = {"mouth_open": lips}
 
 
 def measured(count: int, studio: Studio) -> dict[str, Tensor]:
@@ -125,8 +130,8 @@ def felt(args: argparse.Namespace, name: str, generator: Generator) -> tuple[Ten
     kept = stored(args.work / "age-gradients.safetensors", f"{count} samples", lambda: age_gradients(count, generator))
     if name == "age":
         return kept["score"], kept["identity"]
-    path = args.work / "mouth-gradients.safetensors"
-    return stored(path, f"{count} samples", lambda: mouth_gradients(count, generator))["score"], kept["identity"]
+    path = args.work / f"{name}-gradients.safetensors"
+    return stored(path, f"{count} samples", lambda: row_gradients(name, count, generator))["score"], kept["identity"]
 
 
 def table(page: Path, models: parts.Models, space: str) -> None:

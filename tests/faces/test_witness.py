@@ -7,10 +7,14 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from vidinv.faces import witness
+from vidinv.faces import meter, witness
 from vidinv.faces.parser import CLASSES
 
 SIDE = 100
+
+
+def test_the_witness_sees_attributes_of_the_meter() -> None:
+    assert set(witness.UNITS) <= set(meter.UNITS) == set(meter.SPREADS)
 
 
 def labels(gap: int = 0, half: int = 10, lift: int = 0, lids: int = 0, jaw: int = 20) -> torch.Tensor:

@@ -149,6 +149,17 @@ def test_a_paper_is_followed_with_the_edits_that_are_there() -> None:
     assert style["frechet_colours"] >= 0 and "FID 27.45" in "\n".join(tables.of_paper("a paper", style))
 
 
+def test_a_protocol_of_sets_alone_says_what_it_takes() -> None:
+    tallies = papers.tallies(MeanDifference(), None)
+    faces = [(Face("a", torch.zeros(1, 3, 256, 256)), code(0))]
+    edits.evaluate(judges(), faces, [direction("smile", 1)], tallies, lambda *_: None)
+    style, tuning = papers.summaries(tallies, "frechet_colours").values()
+    assert "--frechet" in tables.of_paper("sets", style)[0] and len(tables.of_paper("sets", style)) == 1
+    assert "FID" not in "\n".join(tables.of_paper("pairs", tuning)) and "18.28" in "\n".join(
+        tables.of_paper("", tuning)
+    )
+
+
 def test_the_tables_are_markdown_of_one_width() -> None:
     for lines in (tables.of_scores(table(["a.png"])), tables.of_people(table(["a.png"]))):
         assert len({len(line) for line in lines}) == 1 and len({line.count("|") for line in lines}) == 1

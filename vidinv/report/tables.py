@@ -61,19 +61,18 @@ def of_people(table: Row) -> list[str]:
 
 
 def of_paper(name: str, found: Row) -> list[str]:
-    """A protocol of a paper: the figures here, then its own."""
+    """A protocol of a paper: the figures here, then its own; of sets alone where a Frechet distance was taken."""
     figures = [key for key in ("psnr", "ssim", "lpips") if any(key in row for row in found["published"].values())]
-    distance = next((key for key in found if key.startswith("frechet")), "Frechet distance")
-    rows = [("here", *(_number(found[key]) for key in figures), _number(found.get(distance)))]
-    for method, row in found["published"].items():
-        rows.append((f"published: {method}", *(f"{row[key]:g}" for key in figures), f"FID {row['fid']:g}"))
+    distances = [key for key in found if key.startswith("frechet")]
     left = f", without {', '.join(found['left_out'])}" if found["left_out"] else ""
-    return [
-        f"{name}: {found['pictures']} pictures, each edit at +1: {', '.join(found['edited_by'])}{left}.",
-        f"Published figures are of {found['caveat']}.",
-        "",
-        *markdown(("", *figures, distance), rows),
-    ]
+    said = f"{name}: {found['pictures']} pictures, each edit at +1: {', '.join(found['edited_by'])}{left}."
+    if not figures and not distances:
+        return [f"{said} It takes a Frechet distance: --frechet."]
+    rows = [["here", *(_number(found[key]) for key in (*figures, *distances))]]
+    for method, row in found["published"].items():
+        fid = [f"FID {row['fid']:g}"] * len(distances)
+        rows.append([f"published: {method}", *(f"{row[key]:g}" for key in figures), *fid])
+    return [said, f"Published figures are of {found['caveat']}.", "", *markdown(("", *figures, *distances), rows)]
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
