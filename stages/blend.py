@@ -16,8 +16,6 @@ from vidinv.faces import alignment
 from vidinv.frames import Array, Colour, Planes, Rect, Work
 from vidinv.media import compose
 
-COMPARED = 128
-
 
 def build(mode: str) -> Stage:
     """A stage that adds `output` to each Work, and the measure `rect` to every face with masks.

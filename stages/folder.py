@@ -28,6 +28,7 @@ class JobFolder:
         self.path = output.with_name(output.name + ".vidinv")
         self.codes = self.path / "codes.safetensors"  # the inversion, until the job is done
         self.config = self.path / "config.yaml"
+        self.report = self.path / "report.json"  # of a finished job that is kept
         self._lock: IO[str] | None = None
 
     def __enter__(self) -> JobFolder:
@@ -195,7 +196,9 @@ def page_path(output: Path) -> Path:
 
 def missed_path(output: Path) -> Path:
     """Where `output` goes when its gate is missed."""
-    return output.with_name(f"{output.stem}.gate-missed{output.suffix}")
+    return output.with_name(
+        f"{output.stem}.gate-missed{output.suffix}" if output.suffix else f"{output.name}-gate-missed"
+    )
 
 
 def sidecar_path(output: Path) -> Path:

@@ -48,7 +48,7 @@ def run(request: Request, listener: Listener | None = None) -> dict[str, Any]:
     with JobFolder(request.output) as folder:
         request = replace(request, config=requests.settle(request.config, folder.config if folder.is_begun else None))
         source, encoder = Source.of(request.source), inversion.encoder_digest(request.config)
-        mark = f"{request.preview}{request.at}{request.codes}{request.only_codes}{request.report}{request.thumbnails}"
+        mark = f"{request.preview}{request.at}{request.codes}{request.only_codes}{request.keeps_strips}"
         mark += f"{request.watermark}"
         mark += "".join(move.direction.digest for move in moves)
         # What is in the encoder's file counts, wherever it lies; how long is waited for a frame does not.
@@ -140,7 +140,8 @@ def _run(
         analysis = tracks.trusted(analysis, config.trust)
     if codes is not None and codes.known is not None:
         inversion.check_faces(codes.known, inversion.rows(analysis.tracks, config.crop))
-    present = frozenset(int(frame) for track in analysis.tracks for frame in track.frames)
+    named = {move.edit.track for move in moves}
+    people = tuple(track for track in analysis.tracks if not named or track.id in named)
     if requests.edits_faces(moves) and not request.preview and not (codes is not None and codes.known is None):
         analysis = tracks.edited(analysis, moves, request.source)
     seen = {track.id for track in analysis.tracks}
@@ -172,7 +173,7 @@ def _run(
         folder=folder,
         segments=decode.segments(analysis.pts, analysis.time_base, config.segment_seconds, start, stop),
         content=source.content,
-        seen=present,
+        people=people,
         check_source=source.check,
     )
     times = render.render(prepared, listener.phase, listener.done)

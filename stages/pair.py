@@ -23,6 +23,7 @@ from vidinv.faces import similarity
 from vidinv.frames import Analysis, Array, FrameBatch, Work
 from vidinv.media import reader
 from vidinv.media.probe import VideoInfo, probe
+from vidinv.media.source import open_video, video_stream
 from vidinv.report import sidecar
 from vidinv.report.gate import Gate
 
@@ -60,7 +61,7 @@ def check(pair: Pair) -> tuple[VideoInfo, VideoInfo]:
 
 
 def run(pair: Pair, listener: Listener) -> dict[str, Any]:
-    """Measure the pair and write its page; returns the report.
+    """Measure the pair, write its page and, beside that, the report as JSON; returns the report.
 
     Faces are found and tracked in the source, and cut from both by the source's smoothed transforms. Frames belong
     together by their number where the files have equally many, else by their times.
@@ -84,6 +85,7 @@ def run(pair: Pair, listener: Listener) -> dict[str, Any]:
             listener.phase("measure", analysis.frame_count, 0)
             measured = _measured(pair, analysis, (info, other), backend, folder, listener)
             report = _document(pair, info, analysis, measured) | {"timing": clock.spent(), "warnings": []}
+            sidecar.write(pair.page.with_suffix(".json"), report)
             page.write(pair.page, report, page.strips(report, measured.evidence()))
             return report
         finally:
@@ -143,7 +145,7 @@ def _measured(
     witnesses = measure.Witnesses.of(backend, judges.parse, [])
     stages = [
         ("align", align.build(analysis.tracks, config.crop)),
-        ("follow", lambda source: follow(source, pair, _between(*infos), infos[1].frame_count == analysis.frame_count)),
+        ("follow", lambda source: follow(source, pair, _between(*infos), _count(pair.edited) == analysis.frame_count)),
         ("measure", measure.build(judges.identity, witnesses, config.identity, keep_strips=pair.thumbnails)),
     ]
     journal = reencode.Journal(folder.path)
@@ -158,8 +160,6 @@ def _measured(
 
 def _document(pair: Pair, info: VideoInfo, analysis: Analysis, measured: Measured) -> dict[str, Any]:
     config, names = pair.config, parts.choose(pair.config.backend).watching
-    present = {int(frame) for track in analysis.tracks for frame in track.frames}
-    seen = [(frame, frame in present) for frame in range(analysis.frame_count)]
     return {
         "schema": sidecar.SCHEMA,
         "input": result.facts(pair.source, configs.content(pair.source), info, analysis),
@@ -172,7 +172,7 @@ def _document(pair: Pair, info: VideoInfo, analysis: Analysis, measured: Measure
         "weights": result.archives(names),
         "parts": result.terms(names),
         "measured": result.how_often(config),
-        **verdict.verdict(analysis, seen, [], measured, pair.gate),
+        **verdict.verdict(analysis, analysis.tracks, range(analysis.frame_count), [], measured, pair.gate),
     }
 
 
@@ -182,6 +182,13 @@ def _between(one: VideoInfo, two: VideoInfo) -> Array:
     x, y = other_width / width, other_height / height
     scaled = np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2]])  # pixel centres lie at integers
     return similarity.compose(similarity.invert(_upright(two)), similarity.compose(scaled, _upright(one)))
+
+
+def _count(path: Path) -> int:
+    """How many frames a video has, by its packets."""
+    with open_video(path) as container:
+        stream = video_stream(container)
+        return sum(packet.size > 0 and not packet.is_discard for packet in container.demux(stream))
 
 
 def _upright(info: VideoInfo) -> Array:

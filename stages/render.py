@@ -27,14 +27,12 @@ from stages import (
 from stages import request as requests
 from stages.folder import JobFolder
 from stages.request import Moves, Request, edits_faces
-from vidinv.frames import Analysis, FrameBatch, Work
+from vidinv.frames import Analysis, FrameBatch, Track, Work
 from vidinv.media import reader
 from vidinv.media.codecs import Wish
 from vidinv.media.probe import VideoInfo
 from vidinv.media.writer import SegmentWriter
 from vidinv.provenance import payload
-
-PAST = 4  # segments before a frame that can bear on how far it is trusted
 
 
 @dataclass(frozen=True)
@@ -42,8 +40,8 @@ class Prepared:
     """A job after its first pass.
 
     `models` is None where no face is touched, `encoder` the digest of the user's own (empty: the shipped one),
-    `content` the source's; `segments` are [(first, end), ...]; `seen` are the frames on which somebody is whom the job
-    is about; `check_source` raises where the source is no longer what it was.
+    `content` the source's; `segments` are [(first, end), ...]; `people` are the whole tracks of those whom the job is
+    about; `check_source` raises where the source is no longer what it was.
     """
 
     request: Request
@@ -56,7 +54,7 @@ class Prepared:
     folder: JobFolder
     segments: list[tuple[int, int]]
     content: str = ""
-    seen: frozenset[int] = frozenset()
+    people: tuple[Track, ...] = ()
     check_source: Callable[[], None] = lambda: None
 
 
@@ -151,7 +149,6 @@ def drawing(job: Prepared, models: parts.Models, mode: str) -> list[tuple[str, g
         return measure.reads_inversion(nth, config.identity) or mode == "residual" or job.request.preview
 
     backend = parts.choose(config.backend)
-    keeps = request.thumbnails and (request.report or request.keep_job)
     witnesses = measure.Witnesses.of(backend, models.parse, [move.edit.name for move in job.moves])
     return [
         ("synthesize", synthesize.build(models.generator, models.proxy, config.crop, reads_inversion)),
@@ -159,7 +156,7 @@ def drawing(job: Prepared, models: parts.Models, mode: str) -> list[tuple[str, g
         ("fade", fade.build(job.analysis, config.trust.fade_seconds, _past(job))),
         ("blend", blend.build(mode)),
         *marking(job),
-        ("measure", measure.build(models.identity, witnesses, config.identity, keep_strips=keeps)),
+        ("measure", measure.build(models.identity, witnesses, config.identity, keep_strips=request.keeps_strips)),
     ]
 
 
@@ -168,14 +165,16 @@ def _past(job: Prepared) -> list[fade.Past]:
     records = reencode.Journal(job.folder.path).finished()
     if not records:
         return []
-    following = records[-1]["last"] + 1
-    start = max((shot.start for shot in job.analysis.shots if shot.start < following), default=0)
-    return [
-        (row["track"], job.analysis.second(job.analysis.pts[row["frame"]]), row["trust"])
-        for record in records[-PAST:]
+    analysis, following = job.analysis, records[-1]["last"] + 1
+    start = max((shot.start for shot in analysis.shots if shot.start < following), default=0)
+    begin = analysis.second(analysis.pts[following - 1]) - job.request.config.trust.fade_seconds
+    past = [
+        (row["track"], analysis.second(analysis.pts[row["frame"]]), row["trust"])
+        for record in records
         for row in record["faces"]
         if "trust" in row and row["frame"] >= start
     ]
+    return [each for each in past if each[1] >= begin]
 
 
 def marking(job: Prepared) -> list[tuple[str, graph.Stage]]:

@@ -47,6 +47,11 @@ class Request:
     c2pa: bool = False  # sign the output
     watermark: bool = False  # mark what is edited
 
+    @property
+    def keeps_strips(self) -> bool:
+        """Whether pictures of the faces are kept while the job runs."""
+        return self.thumbnails and (self.report or self.keep_job)
+
     def below_gate(self) -> Request:
         """The same under the name that says that its gate was missed."""
         return replace(self, output=missed_path(self.output))

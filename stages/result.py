@@ -25,6 +25,7 @@ from vidinv.media import codecs, reader, remux, sequence, stills
 from vidinv.media.probe import VideoInfo
 from vidinv.provenance import manifest, payload
 from vidinv.report import sidecar
+from vidinv.report.gate import Gate
 from vidinv.weights import catalog
 
 PACKAGES = ("vidinv", "torch", "av", "numpy", "opencv-python-headless")
@@ -64,6 +65,8 @@ def finish(job: Prepared, frames: int, timing: dict[str, Any], warnings: list[st
         warnings = warnings + remux.assemble(files, files[0], made, metadata={})
         made.replace(preview_path(request.output))
     write_report(job, report, timing, warnings)
+    if request.keep_job:
+        sidecar.write(job.folder.report, report)
     if request.report:
         page.write(page_path(request.output), report, page.strips(report, measured.evidence()))
     return report
@@ -77,7 +80,7 @@ def facts(source: Path, content: str, info: VideoInfo, analysis: Analysis) -> di
         "frames": analysis.frame_count,
         "width": info.width,
         "height": info.height,
-        "duration_s": round(analysis.second(analysis.pts[-1]), 4),
+        "duration_s": round(info.duration_s, 4),
     }
 
 
@@ -129,8 +132,8 @@ def document(
         _edit(move) | {"effect": verdict.effect(job.moves, k, measured.rows, analysis)}
         for k, move in enumerate(job.moves)
     ]
-    start, stop = job.segments[0][0], job.segments[-1][1]
-    seen = [(frame, frame in job.seen) for frame in range(start, stop)] if job.seen else []
+    span = range(job.segments[0][0], job.segments[-1][1])
+    gate = request.gate if job.models is not None else Gate()  # what was not touched misses none
     return {
         "schema": sidecar.SCHEMA,
         "input": facts(request.source, job.content, job.info, analysis),
@@ -144,7 +147,7 @@ def document(
         "weights": weights(job),
         "parts": terms(_needs(job)),
         "measured": how_often(request.config),
-        **verdict.verdict(analysis, seen, job.moves, measured, request.gate),
+        **verdict.verdict(analysis, job.people, span, job.moves, measured, gate),
     }
 
 

@@ -112,7 +112,6 @@ def open_picture(request: Request, moves: Moves, folder: JobFolder) -> Opened:
         folder=folder,
         segments=[(0, 1)],
         content=content(request.source),
-        seen=frozenset({0}),
     )
     return Opened(job, known, through(render.inverting(job, models, 0), Work(frame, new_shot=True)))
 

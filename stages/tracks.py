@@ -49,9 +49,17 @@ def link(
 
 
 def trusted(analysis: Analysis, settings: TrustConfig) -> Analysis:
-    """The analysis with how far each face may be edited, by how well it is seen."""
-    tracks = tuple(replace(track, trust=trust.seen(track, settings)) for track in analysis.tracks)
-    return replace(analysis, tracks=tracks)
+    """The analysis with how far each face may be edited, by how well it is seen; it fades inside each shot."""
+
+    def faded(track: Track) -> Track:
+        seconds = np.array([analysis.second(analysis.pts[frame]) for frame in track.frames])
+        found = trust.seen(track, settings)
+        for shot in analysis.shots:
+            inside = (track.frames >= shot.start) & (track.frames < shot.stop)
+            found[inside] = trust.faded(seconds[inside], found[inside], settings.fade_seconds)
+        return replace(track, trust=found)
+
+    return replace(analysis, tracks=tuple(map(faded, analysis.tracks)))
 
 
 def edited(analysis: Analysis, moves: Moves, source: Path) -> Analysis:

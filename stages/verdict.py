@@ -24,11 +24,11 @@ class Measured:
 
 
 def verdict(
-    analysis: Analysis, seen: Sequence[tuple[int, bool]], moves: Moves, measured: Measured, asked: Gate
+    analysis: Analysis, people: Sequence[Track], span: range, moves: Moves, measured: Measured, asked: Gate
 ) -> dict[str, Any]:
     """The report's `identity`, `cuts_s`, `flags` and `gate`.
 
-    `seen` says of every frame that was gone through whether somebody is on it whom the job is about.
+    `people` are the whole tracks of those whom the job is about, `span` the frames that were gone through.
     """
     rows, medoids = identity.compared(turned(measured.rows, analysis.tracks), measured.evidence)
     tracks = sidecar.by_track(rows)
@@ -36,13 +36,12 @@ def verdict(
     def second(frame: int) -> float:
         return analysis.second(analysis.pts[frame])
 
-    through = {frame for frame, _ in seen}
-    cuts = [shot.start for shot in analysis.shots[1:] if shot.start in through]
-    units = {move.edit.name: next(iter(move.direction.calibration), "") for move in moves}
+    cuts = [shot.start for shot in analysis.shots[1:] if shot.start in span]
+    units = {move.edit.name: unit for move in moves for unit in move.direction.calibration}
     return {
         "identity": sidecar.identity(tracks, medoids, second, UNITS | units),
         "cuts_s": [round(second(cut), 4) for cut in cuts],
-        "flags": flags.find(tracks, seen, cuts, second),
+        "flags": flags.find(tracks, {person.id: looks(person, span) for person in people}, span, cuts, second),
         "gate": gate.judge(asked, tracks, second),
     }
 
@@ -51,6 +50,15 @@ def turned(rows: list[dict[str, Any]], tracks: Sequence[Track]) -> list[dict[str
     """The rows with `head_yaw`, in degrees, by the landmarks of the analysis; positive to the picture's right."""
     place = {(int(frame), track.id): (track, k) for track in tracks for k, frame in enumerate(track.frames)}
     return [{**row, "head_yaw": trust.head_yaw(*place[row["frame"], row["track"]])} for row in rows]
+
+
+def looks(person: Track, span: range) -> list[dict[str, Any]]:
+    """How a person is seen on every frame of `span` that shows the face, edited or not: `head_yaw`, `face_px`."""
+    return [
+        {"frame": int(frame), "head_yaw": trust.head_yaw(person, k), "face_px": trust.side(person, k)}
+        for k, frame in enumerate(person.frames)
+        if frame in span
+    ]
 
 
 def effect(moves: Moves, k: int, rows: Sequence[dict[str, Any]], analysis: Analysis) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from fractions import Fraction
 from pathlib import Path
@@ -12,11 +13,12 @@ import pytest
 
 from stages import measure
 from tests.clips import make_clip
-from tests.runs import TINY, document, face_rows, left_behind
+from tests.runs import SHOWN, TINY, document, face_rows, frames_of, left_behind
 from vidinv.cli.main import main
+from vidinv.faces import trust
 from vidinv.report.strips import unpacked
 
-EDIT = ["--edit", "age+2", *TINY, "--progress", "none"]
+EDIT = ["--edit", "age+3", *TINY, *SHOWN, "--progress", "none"]
 
 
 @pytest.fixture
@@ -45,14 +47,53 @@ def test_a_missed_gate_keeps_the_result_under_a_name_that_says_so(
     clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "out.mp4"
-    assert run(clip, "-o", output, "--report", "--min-identity", "1", *EDIT) == 6
+    assert run(clip, "-o", output, *EDIT) == 0
+    (track,) = document(tmp_path / "out.mp4.json")["identity"]["tracks"]
+    alike = [row["arcface_edit"] for row in face_rows(track)]
+    assert track["confidence_mean"] == 1 and max(alike) < 0.9998  # an edit is there, and seen
+    gate = f"{max(alike) + 2e-4:.5f}"
+    assert run(clip, "-o", output, "--overwrite", "--min-identity", f"{min(alike):.5f}", *EDIT) == 0
+    for made in ("out.mp4", "out.mp4.json"):
+        (tmp_path / made).unlink()
+    assert run(clip, "-o", output, "--report", "--min-identity", gate, *EDIT) == 6
     kept = {f"out.gate-missed.mp4{end}" for end in ("", ".json", ".report.html")}
     assert left_behind(tmp_path, but={"in.mp4"}) == kept
     error = capsys.readouterr().err
-    assert error.count("\n") == 1 and "person 0 at 0.00-" in error and "out.gate-missed.mp4" in error
-    assert document(tmp_path / "out.gate-missed.mp4.json")["output"]["path"] == "out.gate-missed.mp4"
-    assert run(clip, "-o", output, "--min-identity", "1", *EDIT) == 7  # what was kept is not written over
+    assert error.count("\n") == 1 and "person 0 at" in error and "out.gate-missed.mp4" in error
+    report = document(tmp_path / "out.gate-missed.mp4.json")
+    assert report["output"]["path"] == "out.gate-missed.mp4"
+    assert [(miss["from_s"], miss["to_s"]) for miss in report["gate"]["misses"]] == [(0, 0.92)]
+    assert run(clip, "-o", output, "--min-identity", gate, *EDIT) == 7  # what was kept is not written over
     assert run(clip, "-o", output, "--min-identity", "-1", "--min-ic", "-1", "--overwrite", *EDIT) == 0
+
+
+def test_a_folder_of_pictures_that_misses_its_gate_is_one_too(clip: Path, tmp_path: Path) -> None:
+    assert run(clip, "-o", tmp_path / "frames", "--min-identity", "1", *EDIT) == 6
+    assert left_behind(tmp_path, but={"in.mp4"}) == {"frames-gate-missed", "frames-gate-missed.json"}
+    assert len(list((tmp_path / "frames-gate-missed").glob("*.png"))) == 24
+
+
+def test_what_is_not_edited_misses_no_gate(clip: Path, tmp_path: Path) -> None:
+    assert run(clip, "-o", tmp_path / "out.mp4", "--min-identity", "1", *TINY, "--progress", "none") == 0
+
+
+def test_a_turned_head_is_left_alone_softly_with_and_without_a_preview(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yaws = [80.0 if 10 <= k < 14 else 0.0 for k in range(24)]
+    monkeypatch.setattr(trust, "head_yaw", lambda track, k: yaws[int(track.frames[k])])
+    outputs, steady = [], ["--set", "refine={first: {latent: 0, feature: 0}, following: {latent: 0, feature: 0}}"]
+    for name, more in (("a.mp4", []), ("b.mp4", ["--preview"])):
+        assert run(clip, "-o", tmp_path / name, *EDIT, *steady, *more) == 0
+        report = document(tmp_path / f"{name}.json")
+        (flag,) = (flag for flag in report["flags"] if flag["kind"] == "profile")
+        assert (flag["from_s"], flag["to_s"]) == (0.4, 0.52)
+        rows = {row["frame"]: row["confidence"] for row in face_rows(report["identity"]["tracks"][0])}
+        curve = [rows.get(k, 0.0) for k in range(24)]
+        assert curve[10:14] == [0] * 4 and np.abs(np.diff(curve)).max() <= 0.2 + 1e-6 and curve[0] == curve[-1] == 1
+        outputs.append(frames_of(tmp_path / name))
+    for (_, one), (_, two) in zip(*outputs, strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
 
 
 def test_what_was_measured_survives_a_kill(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +117,9 @@ def test_what_was_measured_survives_a_kill(clip: Path, tmp_path: Path, monkeypat
     with monkeypatch.context() as patched:
         patched.setattr(measure, "build", dying)
         assert run(clip, "-o", tmp_path / "out.mp4", *several) == 130
-    assert run(clip, "-o", tmp_path / "out.mp4", *several) == 0
+        seen = 4  # past the one that dies
+        assert run(clip, "-o", tmp_path / "out.mp4", *several) == 0
+        assert seen - 4 < 5  # Works that were measured anew, of 5 or more
     whole, resumed = (document(tmp_path / f"{name}.mp4.json") for name in ("whole", "out"))
     assert whole["identity"] == resumed["identity"] and whole["flags"] == resumed["flags"]
     pages = [unpacked((tmp_path / f"{name}.mp4.report.html").read_text()) for name in ("whole", "out")]
@@ -201,3 +244,13 @@ def test_what_cannot_be_reported_on_is_one_line(
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1 and said in error
     assert left_behind(tmp_path, but={"in.mp4", "wide.mp4", "long.mp4", "text.mp4"}) == set()
+
+
+def test_outputs_of_one_name_are_compared_side_by_side(clip: Path, tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        assert run(clip, "-o", tmp_path / folder / "out.mp4", *EDIT) == 0
+    outputs = [tmp_path / folder / "out.mp4" for folder in ("one", "two")]
+    assert report("compare", *outputs, "-o", tmp_path / "c.html", "--json", tmp_path / "c.json") == 0
+    assert list(json.loads((tmp_path / "c.json").read_text())) == list(map(str, outputs))
+    assert "one/out.mp4" in (tmp_path / "c.html").read_text()

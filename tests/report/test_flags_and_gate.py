@@ -27,7 +27,7 @@ def test_frames_near_one_another_are_one_span() -> None:
 
 def test_another_person_is_flagged_from_the_first_frame_to_the_last() -> None:
     measured = rows(arcface_edit=[0.9] * 5 + [0.1, 0.05, 0.2] + [0.9] * 4)
-    found = flags.find({0: measured}, [], [], second)
+    found = flags.find({0: measured}, {}, range(12), [], second)
     assert [(flag["kind"], flag["from_s"], flag["to_s"], flag["worst"]) for flag in found] == [
         ("low_similarity", 0.5, 0.7, 0.05)
     ]
@@ -37,13 +37,13 @@ def test_each_kind_of_trouble_is_named() -> None:
     measured = rows(
         arcface_medoid_source=[0.9, 0.1, 0.9, 0.9],
         confidence=[1.0, 1.0, 0.2, 1.0],
-        head_yaw=[3.0, -55.0, 2.0, 1.0],
         hidden=[0.0, None, None, 0.5],
         sharpness=[100.0, 90.0, 10.0, 110.0],
     )
-    found = flags.find({0: measured}, [(0, True), (1, True), (4, False), (5, False)], [2], second)
+    looks = rows(head_yaw=[3.0, -55.0, 2.0, 1.0], face_px=[90.0, 90.0, 90.0, 20.0])
+    found = flags.find({0: measured}, {0: looks}, range(6), [2], second)
     assert {flag["kind"] for flag in found} == {
-        *("another_person", "low_confidence", "profile", "hidden", "blur", "no_face", "cut")
+        *("another_person", "low_confidence", "profile", "tiny", "hidden", "blur", "no_face", "cut")
     }
     (turned,) = (flag for flag in found if flag["kind"] == "profile")
     assert turned["worst"] == -55.0
@@ -75,4 +75,20 @@ def test_consistency_is_gated_by_its_mean_over_a_track() -> None:
 
 def test_a_gate_over_nothing_is_not_passed() -> None:
     verdict = gate.judge(Gate(identity=0.1), {0: rows(cover=[1.0])}, second)
-    assert verdict is not None and not verdict["passed"] and gate.words(verdict) == "no face was measured"
+    assert verdict is not None and not verdict["passed"] and gate.words(verdict) == "too little was measured"
+
+
+def test_each_limit_wants_its_own_measure() -> None:
+    single = {0: rows(arcface_edit=[0.9])}
+    for asked, passed in ((Gate(identity=0.5), True), (Gate(identity=0.5, ic=0.5), False), (Gate(ic=0.5), False)):
+        verdict = gate.judge(asked, single, second)
+        assert verdict is not None and verdict["passed"] is passed
+
+
+def test_what_is_no_number_is_not_passed() -> None:
+    verdict = gate.judge(Gate(identity=0.5), {0: rows(arcface_edit=[0.9, float("nan")])}, second)
+    assert verdict is not None and not verdict["passed"]
+
+
+def test_rounding_misses_no_gate() -> None:
+    assert gate.judge(Gate(identity=1.0), {0: rows(arcface_edit=[0.99999])}, second)["passed"]  # type: ignore[index]

@@ -65,12 +65,14 @@ def _again(path: Path, common: Asked) -> None:
     from stages.folder import page_path
     from vidinv.report.strips import Strip, unpacked
 
-    made = path.with_name(path.name.removesuffix(".vidinv")) if path.is_dir() else path
-    known, old, strips = read(made), page_path(made), list[Strip]()
-    if path.is_dir():
+    is_job, strips = path.is_dir() and path.suffix == ".vidinv", list[Strip]()
+    known = read(path / "report.json" if is_job else path)
+    made = path.with_name(known["output"]["path"] or path.stem)
+    old = page_path(made)
+    if is_job:
         strips = page.strips(known, evidence.every(sorted(path.glob("evidence-*.npz"))))
     elif old.is_file():
-        strips = unpacked(old.read_text(encoding="utf-8"))
+        strips = unpacked(old.read_text(encoding="utf-8", errors="replace"))
     target = common.output or old
     _may_write(target, made, overwrite=common.overwrite or common.output is None)
     page.write(target, known, [] if common.no_thumbnails else strips)
@@ -85,7 +87,7 @@ def _compare(paths: list[Path], common: Asked) -> None:
         raise UsageError("nothing to compare", remedy="give two outputs or more, as in compare a.mp4 b.mp4")
     target = common.output or Path("comparison.html")
     _may_write(target, paths[0], overwrite=common.overwrite)
-    reports = [(path.name, read(path)) for path in paths]
+    reports = [(str(path), read(path)) for path in paths]
     page.write_html(target, compare_page.build(reports))
     _done(target, {name: _headline(known) for name, known in reports}, common)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from vidinv.config import TrustConfig
@@ -15,12 +17,17 @@ def head_yaw(track: Track, k: int) -> float:
     return geometry.head_pose(upright, track.crop, track.crop)[0]
 
 
+def side(track: Track, k: int) -> float:
+    """Side of the face's crop on the track's k-th frame, in pixels of the frame."""
+    return track.crop * math.sqrt(abs(float(np.linalg.det(track.to_frame[k, :, :2]))))
+
+
 def seen(track: Track, settings: TrustConfig) -> Array:
     """[T] in [0,1]: 1 for a face that is seen well, 0 for a profile or a tiny one."""
     turned = np.abs([head_yaw(track, k) for k in range(len(track.frames))])
-    side = track.crop * np.sqrt(np.abs(np.linalg.det(track.to_frame[:, :, :2])))
+    sides = np.array([side(track, k) for k in range(len(track.frames))])
     frontal = (settings.yaw_bad - turned) / (settings.yaw_bad - settings.yaw_good)
-    large = (side - settings.side_bad) / (settings.side_good - settings.side_bad)
+    large = (sides - settings.side_bad) / (settings.side_good - settings.side_bad)
     return np.minimum(_ramp(frontal), _ramp(large))
 
 

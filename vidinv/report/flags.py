@@ -10,6 +10,7 @@ from typing import Any
 from vidinv.report import spans
 
 Seconds = Callable[[int], float]  # of a frame
+Rows = Sequence[dict[str, Any]]
 SAME_PERSON = 0.35  # ArcFace's cosine from which two pictures are usually of one person
 
 
@@ -31,35 +32,48 @@ RULES = (
     Rule("low_similarity", "arcface_edit", "the edited face is hardly the source's", below=SAME_PERSON),
     Rule("another_person", "arcface_medoid_source", "the source itself shows hardly the same person", below=0.25),
     Rule("low_confidence", "confidence", "the inversion is poor; the source shows through", below=0.5),
-    Rule("profile", "head_yaw", "the head is turned far to the side", below=-40, above=40),
     Rule("hidden", "hidden", "part of the face is hidden", above=0.25),
+)
+LOOKS = (  # of every frame of a person, also of those that are left alone
+    Rule("profile", "head_yaw", "the head is turned far to the side (from 65 degrees it is not edited)", -40, 40),
+    Rule("tiny", "face_px", "the face is too small to be edited well", below=32),
 )
 SHARP = 0.3  # of the track's median sharpness, below which a frame is called blurred
 
 
 def find(
-    tracks: dict[int, Sequence[dict[str, Any]]], seen: Sequence[tuple[int, bool]], cuts: Iterable[int], second: Seconds
+    tracks: dict[int, Rows], looks: dict[int, Rows], span: range, cuts: Iterable[int], second: Seconds
 ) -> list[dict[str, Any]]:
     """Flags in order of time, as the report has them.
 
-    `tracks` hold each track's rows in order of frame; `seen` says of every frame whether a face is on it that the job
-    is about; `cuts` are the first frames of shots but the first.
+    `tracks` hold each track's rows in order of frame, `looks` how each person whom the job is about is seen on every
+    frame of `span` that shows the face (none: nobody is looked for); `cuts` are the first frames of later shots.
     """
     found = [_flag("cut", None, spans.Span(cut, cut, 1, 0.0), "a new shot begins", second, worst=None) for cut in cuts]
-    for span in spans.join(((frame, 0.0) for frame, is_seen in seen if not is_seen), gap=1):
-        found.append(_flag("no_face", None, span, "nobody is seen whose face is edited", second, worst=None))
+    shown = {row["frame"] for rows in looks.values() for row in rows}
+    away = ((frame, 0.0) for frame in span if frame not in shown) if looks else ()
+    for gone in spans.join(away, gap=1):
+        found.append(_flag("no_face", None, gone, "nobody is seen whose face is edited", second, worst=None))
+    for track, rows in looks.items():
+        found += _found(track, rows, LOOKS, second)
     for track, rows in tracks.items():
-        for rule in (*RULES, *_blur(rows)):
-            measured = [(row["frame"], row[rule.column]) for row in rows if rule.column in row]
-            gap = 2 * spans.apart([frame for frame, _ in measured])
-            for span in spans.join((each for each in measured if rule.holds(each[1])), gap=gap):
-                values = [value for frame, value in measured if span.first <= frame <= span.last and rule.holds(value)]
-                worst = max(values, key=abs) if rule.above < float("inf") else min(values)
-                found.append(_flag(rule.kind, track, span, rule.text, second, worst=round(worst, 4)))
+        found += _found(track, rows, (*RULES, *_blur(rows)), second)
     return sorted(found, key=lambda flag: (flag["from_s"], flag["kind"], flag["track"] or 0))
 
 
-def _blur(rows: Sequence[dict[str, Any]]) -> list[Rule]:
+def _found(track: int, rows: Rows, rules: Iterable[Rule], second: Seconds) -> list[dict[str, Any]]:
+    found = []
+    for rule in rules:
+        measured = [(row["frame"], row[rule.column]) for row in rows if rule.column in row]
+        gap = 2 * spans.apart([frame for frame, _ in measured])
+        for span in spans.join((each for each in measured if rule.holds(each[1])), gap=gap):
+            values = [value for frame, value in measured if span.first <= frame <= span.last and rule.holds(value)]
+            worst = max(values, key=abs) if rule.above < float("inf") else min(values)
+            found.append(_flag(rule.kind, track, span, rule.text, second, worst=round(worst, 4)))
+    return found
+
+
+def _blur(rows: Rows) -> list[Rule]:
     """The rule that calls a track's frames blurred, by its own sharpness."""
     known = [row["sharpness"] for row in rows if "sharpness" in row]
     return [Rule("blur", "sharpness", "the source is blurred here", below=SHARP * median(known))] if known else []

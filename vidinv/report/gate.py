@@ -10,6 +10,7 @@ from vidinv.report import spans
 from vidinv.report.flags import Seconds
 
 NETWORK = "arcface"
+SLACK = 1e-4  # of a cosine: what rounding takes from 1
 
 
 @dataclass(frozen=True)
@@ -28,19 +29,21 @@ def judge(gate: Gate, tracks: dict[int, Sequence[dict[str, Any]]], second: Secon
     """The report's `gate`: whether it was passed, and every span in which it was missed; None where none is set.
 
     `tracks` hold each track's rows in order of frame, with the columns of `identity.compared`. What was not measured
-    misses nothing, but a gate over no face at all is not passed.
+    misses nothing, but a gate over what was not measured at all is not passed.
     """
     if not gate.is_set:
         return None
     misses = [miss for track, rows in tracks.items() for miss in _misses(gate, track, rows, second)]
-    measured = any(f"{NETWORK}_edit" in row for rows in tracks.values() for row in rows)
+    wanted = {f"{NETWORK}_edit": gate.identity, f"{NETWORK}_ic_edit": gate.ic}
+    asked = [column for column, limit in wanted.items() if limit is not None]
+    measured = all(any(column in row for rows in tracks.values() for row in rows) for column in asked)
     return {"min_identity": gate.identity, "min_ic": gate.ic, "passed": measured and not misses, "misses": misses}
 
 
 def words(verdict: dict[str, Any]) -> str:
     """Where the gate was missed, in one line."""
     if not verdict["misses"]:
-        return "no face was measured"
+        return "too little was measured"
     parts = []
     for miss in verdict["misses"][:6]:
         when = f"{miss['from_s']:.2f}-{miss['to_s']:.2f} s"
@@ -54,11 +57,11 @@ def _misses(gate: Gate, track: int, rows: Sequence[dict[str, Any]], second: Seco
     found = []
     if gate.identity is not None:
         known = [(row["frame"], row[f"{NETWORK}_edit"]) for row in rows if f"{NETWORK}_edit" in row]
-        low = [each for each in known if each[1] < gate.identity]
+        low = [each for each in known if not each[1] >= gate.identity - SLACK]
         for span in spans.join(low, gap=spans.apart([frame for frame, _ in known])):
             found.append(_miss(track, "identity", second(span.first), second(span.last), span.worst))
     alike = [row[f"{NETWORK}_ic_edit"] for row in rows if f"{NETWORK}_ic_edit" in row]
-    if gate.ic is not None and alike and sum(alike) / len(alike) < gate.ic:
+    if gate.ic is not None and alike and not sum(alike) / len(alike) >= gate.ic - SLACK:
         ends = second(rows[0]["frame"]), second(rows[-1]["frame"])
         found.append(_miss(track, "ic", *ends, sum(alike) / len(alike)))
     return found

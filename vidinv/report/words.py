@@ -14,6 +14,7 @@ KINDS = {
     "low_confidence": "poor inversion",
     "no_face": "no face",
     "profile": "profile view",
+    "tiny": "tiny face",
     "hidden": "face hidden",
     "blur": "blur",
     "cut": "cut",
