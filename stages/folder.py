@@ -145,7 +145,7 @@ def _remove(entry: Path) -> None:
 def _identity(path: Path) -> bytes:
     """What stays of a file or folder when it is renamed."""
     known = path.stat()
-    return f"{known.st_dev} {known.st_ino}".encode()
+    return f"{known.st_dev} {known.st_ino} {known.st_mtime_ns}".encode()
 
 
 def check_output(output: Path, source: Path, overwrite: bool, job: Path | None = None) -> None:

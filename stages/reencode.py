@@ -43,7 +43,8 @@ class Journal:
         records: list[dict[str, Any]] = []
         for line in sealed.lines(self.path.read_bytes()):
             record = json.loads(line)
-            if not all(_intact(self.folder / name, digest) for name, digest in record["files"].items()):
+            files = record["files"].items()
+            if record["segment"] != len(records) or not all(_intact(self.folder / name, sha) for name, sha in files):
                 break
             records.append(record)
         return records

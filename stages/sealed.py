@@ -1,6 +1,7 @@
 """What a job keeps for itself, whole or not there: a digest in front of every file and every line of the journal.
 
-What a killed run, a full disk or a bad sector left half of reads as nothing, and is made anew.
+What a killed run, a full disk or a bad sector left half of reads as nothing, and is made anew. The digest is of a
+file's name too, so that none stands for another.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ def write(path: Path, data: bytes) -> None:
     """Put sealed `data` under `path` at once; it is on the disk when this returns. Raises OSError."""
     partial = path.with_name(f"{path.name}.part")
     with partial.open("wb") as stream:
-        stream.write(_digest(data))
+        stream.write(_digest(path.name.encode() + data))
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
@@ -30,7 +31,7 @@ def read(path: Path) -> bytes | None:
             digest, data = stream.read(DIGITS), stream.read()
     except FileNotFoundError:
         return None
-    return data if digest == _digest(data) else None
+    return data if digest == _digest(path.name.encode() + data) else None
 
 
 def line(text: str) -> bytes:

@@ -40,6 +40,7 @@ class _Given:
     video: Any
 
 
+DAMAGED = (av.error.InvalidDataError, av.error.ArgumentError)  # what a muxer says of packets that it cannot take
 _Timed = tuple[float, Any]  # dts in seconds, packet ready for the muxer
 
 
@@ -103,14 +104,40 @@ def _write(segments: list[Path], source: Path, name: Path, output: Path, metadat
                 if _is_coarse(routes[video.index], video):
                     warnings.append(f"{output.suffix} keeps times to 1 ms only; .mp4 keeps this source's exactly")
                 others = _in_order(_other_packets(origin, routes, video, source), warnings)
-                for _, packet in heapq.merge(own, others, key=lambda item: item[0]):
-                    result.mux(packet)
+                lost = _mux(result, heapq.merge(own, others, key=lambda item: item[0]))
             later = _begins(name) - _begins(segments[0])
             if later > 0.0015:
                 warnings.append(f"{output.suffix} has no time before 0: all streams are {later:.3f} s later")
+        except DAMAGED as error:
+            raise _uncopied(source) from error
         except (av.FFmpegError, OSError) as error:
             raise unwritable(output, error) from error
+    if lost:
+        if _count(name) < sum(map(_count, segments)):
+            raise _uncopied(source)
+        warnings.append(f"damaged packets of other streams were left out: {lost}")
     return warnings
+
+
+def _mux(result: OutputContainer, timed: Iterator[_Timed]) -> int:
+    """Hand the packets to the muxer; returns how many it found damaged and left out."""
+    lost = 0
+    for _, packet in timed:
+        try:
+            result.mux(packet)
+        except DAMAGED:  # maybe one that it held back before
+            lost += 1
+    return lost
+
+
+def _uncopied(source: Path) -> InputUnreadable:
+    return InputUnreadable(f"{source}: damaged streams beside its video cannot be copied", remedy="repair it first")
+
+
+def _count(path: Path) -> int:
+    """How many packets of video are in a file that was just written."""
+    with av.open(str(path.absolute())) as container:
+        return sum(packet.pts is not None for packet in container.demux(video=0))
 
 
 def _begins(path: Path) -> float:
@@ -315,7 +342,7 @@ def _in_order(others: Iterator[_Timed], warnings: list[str]) -> Iterator[_Timed]
             continue
         last[stream.index] = packet.dts
         yield seconds, packet
-    warnings += [f"{count} damaged packets of stream #{index} were left out" for index, count in lost.items()]
+    warnings += [f"damaged packets of stream #{index} were left out: {count}" for index, count in lost.items()]
 
 
 def _other_packets(origin: InputContainer, routes: dict[int, Any], video: Any, source: Path) -> Iterator[_Timed]:

@@ -1,0 +1,28 @@
+"""Small versions of the long proofs: kills at random moments, damaged inputs, and the memory of a long clip."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def script(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", f"scripts.{name}", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+def test_five_kills_end_as_if_nobody_had_disturbed_them(tmp_path: Path) -> None:
+    done = script("kill_and_resume", "--kills", 5, "--seed", 7, "--json", tmp_path / "kills.json")
+    assert done.returncode == 0, done.stderr
+    assert [kill["same"] for kill in json.loads((tmp_path / "kills.json").read_text())] == [True] * 5
+
+
+def test_three_hundred_damaged_inputs_end_with_a_code_and_a_line(tmp_path: Path) -> None:
+    done = script("fuzz", "--inputs", 300, "--seed", 7, "--json", tmp_path / "fuzz.json")
+    assert done.returncode == 0, done.stderr
+    cases = json.loads((tmp_path / "fuzz.json").read_text())
+    assert len(cases) == 300 and {case["kind"] for case in cases} == {"read", "run", "resume"}
