@@ -28,6 +28,7 @@ CORE = [
     "unearth>=0.19",
 ]
 DEV = [
+    "c2pa-python>=0.38",
     "hypothesis>=6.100",
     "jsonschema>=4.20",
     "matplotlib>=3.9",
