@@ -113,6 +113,10 @@ def _reference(path: Path, locate: Locate) -> Array:
 
 def _coded(track: Track, to_coded: Array) -> Track:
     """The track in the coded picture's pixels."""
+    if np.array_equal(to_coded, np.eye(2, 3)):
+        return track
     to_frame = np.stack([similarity.compose(to_coded, each) for each in track.to_frame])
-    landmarks = similarity.apply(to_coded, track.landmarks).astype(np.float32)
+    landmarks = np.empty_like(track.landmarks)
+    for k, points in enumerate(track.landmarks):  # one at a time: an hour of them is large
+        landmarks[k] = similarity.apply(to_coded, points)
     return replace(track, to_frame=to_frame, landmarks=landmarks)

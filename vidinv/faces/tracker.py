@@ -124,6 +124,7 @@ class Tracker:
         frames, landmarks, transforms = [], [], []
         for tracklet in person:
             at, points = self._filled(tracklet)
+            tracklet.landmarks.clear()  # an hour of them is a few hundred megabytes
             raw = np.stack([alignment.to_frame(item, self.crop) for item in points])
             for run in np.split(np.arange(len(at)), np.flatnonzero(np.diff(at) > 1) + 1):
                 sigmas = {"sigma_centre": self.sigma_centre, "sigma_axes": self.sigma_axes}
@@ -134,11 +135,13 @@ class Tracker:
         order = np.unique(index, return_index=True)[1]  # tracklets of one person may interleave, never collide
         mean = _identity(person)
         score = sum(item.score for item in person) / sum(len(item.frames) for item in person)
-        placed, points = np.concatenate(transforms)[order], np.concatenate(landmarks)[order]
-        return Track(number, index[order], placed, points.astype(np.float32), mean, self.crop, score)
+        placed, points = np.concatenate(transforms)[order], np.concatenate(landmarks)
+        if len(person) > 1:
+            points = points[order]
+        return Track(number, index[order], placed, points, mean, self.crop, score)
 
     def _filled(self, tracklet: _Tracklet) -> tuple[Array, Array]:
-        """Frames [T] and landmarks [T,106,2], gaps of at most `fill` frames interpolated in a straight line."""
+        """Frames [T] and landmarks [T,106,2] float32, gaps of at most `fill` frames interpolated in a straight line."""
         frames, points = [tracklet.frames[0]], [tracklet.landmarks[0]]
         for frame, shape in zip(tracklet.frames[1:], tracklet.landmarks[1:], strict=True):
             gap = frame - frames[-1] - 1
@@ -150,7 +153,7 @@ class Tracker:
                     frames.append(frames[-1] + 1)
             frames.append(frame)
             points.append(shape)
-        return np.array(frames, np.int64), np.stack(points)
+        return np.array(frames, np.int64), np.stack(points, dtype=np.float32, casting="same_kind")
 
 
 def _identity(person: list[_Tracklet]) -> Array:

@@ -40,7 +40,7 @@ class _Given:
     video: Any
 
 
-DAMAGED = (av.error.InvalidDataError, av.error.ArgumentError)  # what a muxer says of packets that it cannot take
+DAMAGED = (av.error.InvalidDataError, av.error.ArgumentError, av.error.PatchWelcomeError)  # a muxer, of packets
 _Timed = tuple[float, Any]  # dts in seconds, packet ready for the muxer
 
 
@@ -236,7 +236,7 @@ def name_of(stream: Any) -> str:
 def _codec(stream: Any) -> str:
     if stream.codec_context is not None:
         return str(stream.codec_context.codec.canonical_name)
-    return str(stream.name or "unknown codec")
+    return str(getattr(stream, "name", None) or "unknown codec")  # PyAV has no name for a stream of no known kind
 
 
 def _is_cover(stream: Any) -> bool:

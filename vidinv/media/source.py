@@ -76,6 +76,8 @@ def packets(container: InputContainer, streams: list[Any]) -> Iterator[Any]:
                 failures = 0
                 yield packet
             return
+        except IndexError:  # PyAV's, of a packet whose stream was not there when the file was opened
+            continue
         except (av.FFmpegError, OSError):
             failures += 1
             yield None

@@ -6,6 +6,7 @@ Eq. 9 of the Feature-Style encoder paper, IC = mean over i >= 1 of <R(x_i), R(x_
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from sys import intern
 from typing import Any
 
 from vidinv.frames import Array, Evidence
@@ -34,11 +35,14 @@ def compared(rows: Iterable[dict[str, Any]], evidence: Found) -> tuple[list[dict
             key, likeness = (each.track, network), float(embeddings[0] @ total[each.track, network])
             if key not in best or likeness > best[key][0]:
                 best[key] = (likeness, each.frame, embeddings[0])
-    added = {(each.frame, each.track): _against(each, first, best) for each in evidence()}
+    found = [dict(row) for row in rows]
+    row_of = {(row["frame"], row["track"]): row for row in found}
+    for each in evidence():
+        row_of.get((each.frame, each.track), {}).update(_against(each, first, best))
     medoids: dict[int, int] = {}
     for (track, _), (_, frame, _) in best.items():
         medoids.setdefault(track, frame)
-    return [{**row, **added.get((row["frame"], row["track"]), {})} for row in rows], medoids
+    return found, medoids
 
 
 def _against(
@@ -48,7 +52,7 @@ def _against(
     for network, embeddings in each.embeddings.items():
         (begun, start), medoid = first[each.track, network], best[each.track, network][2]
         for picture, own, at_first in zip(each.pictures, embeddings, start, strict=True):
-            found[f"{network}_medoid_{picture}"] = float(own @ medoid)
+            found[intern(f"{network}_medoid_{picture}")] = float(own @ medoid)
             if each.frame != begun:
-                found[f"{network}_ic_{picture}"] = float(own @ at_first)
+                found[intern(f"{network}_ic_{picture}")] = float(own @ at_first)
     return found
