@@ -19,8 +19,7 @@ from pathlib import Path
 
 os.environ |= {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
 
-TINY = [  # one thread: with two, sums may be taken in another order from one process to the next
-    *("--set", "threads=1"),
+TINY = [
     *("--backend", "tiny", "--set", "crop=64", "--set", "threads=1"),
     *("--set", "refine.first.latent=2", "--set", "refine.first.feature=1"),
     *("--set", "refine.following.latent=1", "--set", "refine.following.feature=1"),
