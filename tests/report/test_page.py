@@ -104,7 +104,7 @@ def test_the_answer_comes_first_in_plain_words(made: dict[str, Any]) -> None:
 
 def test_the_page_says_whether_it_holds_pictures(made: dict[str, Any]) -> None:
     without = Contents(page.build(made, []))
-    assert "Pictures were left out" in without.text and not any("data-frame" in found for _, found in without.tags)
+    assert "holds no pictures" in without.text and not any("data-frame" in found for _, found in without.tags)
     html = page.build(made, simulated.strips(made, every=10))
     held = len(unpacked(html))
     assert f"{held} pictures of faces" in Contents(html).text and "biometric data" in html
