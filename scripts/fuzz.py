@@ -137,8 +137,7 @@ def resumed(number: int, chance: random.Random, stock: Stock, place: Path) -> Ca
     ended = forked.run(command, seconds=SECONDS, megabytes=MEGABYTES)
     wrong = judged("resume", ended)
     if not wrong and not ended.code:
-        made = kill_and_resume.made_in(place)
-        wrong = "" if made == stock.whole else "the output differs from that of an undisturbed run"
+        wrong = "; ".join(kill_and_resume.differences(stock.whole, kill_and_resume.made_in(place)))
     return case(number, "resume", "job", ended, wrong)
 
 

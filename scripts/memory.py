@@ -123,12 +123,20 @@ def measured(works: Iterator[Work]) -> Iterator[Work]:
         rows, found = [], []
         for position in range(count):
             is_seen = work.nth(position) % 5 == 0
-            row: dict[str, Any] = {name: chance.random() for name in (*ROW, *(WITNESSED if is_seen else ()))}
-            rows.append(row | {"rect": [4, 4, 28, 28]})
+            row: dict[str, Any] = {
+                name: 0.8 + 0.1 * chance.random() for name in (*ROW, *(WITNESSED if is_seen else ()))
+            }
+            rows.append(row | {"rect": [4, 4, 28, 28], "hidden": 0.1})
             networks = {"arcface": 512, "lightcnn": 256} if is_seen else {"arcface": 512}
-            vectors = {name: chance.normal(size=(3, size)).astype(np.float32) for name, size in networks.items()}
+            vectors = {name: like(size, chance) for name, size in networks.items()}
             found.append(Evidence(work.frames.index[position], 0, PICTURES, vectors))
         yield replace(work, faces=faces, measures=tuple(rows), evidence=tuple(found))
+
+
+def like(size: int, chance: np.random.Generator) -> Array:
+    """Three embeddings [3, size] of one person, of unit length."""
+    near = 1 + 0.3 * chance.normal(size=(3, size)).astype(np.float32)
+    return np.asarray(near / np.linalg.norm(near, axis=1, keepdims=True))
 
 
 class Bytes:

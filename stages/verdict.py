@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,10 +46,10 @@ def verdict(
     }
 
 
-def turned(rows: list[dict[str, Any]], tracks: Sequence[Track]) -> list[dict[str, Any]]:
+def turned(rows: Iterable[dict[str, Any]], tracks: Sequence[Track]) -> Iterator[dict[str, Any]]:
     """The rows with `head_yaw`, in degrees, by the landmarks of the analysis; positive to the picture's right."""
     place = {(int(frame), track.id): (track, k) for track in tracks for k, frame in enumerate(track.frames)}
-    return [{**row, "head_yaw": trust.head_yaw(*place[row["frame"], row["track"]])} for row in rows]
+    return ({**row, "head_yaw": trust.head_yaw(*place[row["frame"], row["track"]])} for row in rows)
 
 
 def looks(person: Track, span: range) -> list[dict[str, Any]]:

@@ -69,6 +69,18 @@ def test_ctrl_c_ends_a_run_within_a_long_call_and_the_run_goes_on_when_it_is_rep
     assert not left_behind(clip.parent, but={"in.mp4", "out.mp4", "out.mp4.json"})
 
 
+def test_ctrl_c_between_two_calls_says_so_too(clip: Path) -> None:
+    output = clip.with_name("out.mp4")
+    calls = "import os, signal, sys; from stages import reencode; from vidinv.cli.main import main\n"
+    calls += (
+        "reencode.Journal.append = lambda *given: os.kill(os.getpid(), signal.SIGINT)\nsys.exit(main(sys.argv[1:]))"
+    )
+    done = subprocess.run([sys.executable, "-c", calls, *command(clip, output)], capture_output=True, text=True)
+    assert done.returncode == 130
+    assert done.stderr.startswith("error: interrupted") and done.stderr.count("\n") == 1
+    assert left_behind(clip.parent, but={"in.mp4"}) == {"out.mp4.vidinv"}
+
+
 def test_a_disk_that_is_full_exits_7_and_the_run_goes_on_when_there_is_room(clip: Path) -> None:
     whole, output = clip.with_name("whole.mp4"), clip.with_name("out.mp4")
     assert main(command(clip, whole)) == 0

@@ -31,3 +31,13 @@ def test_three_hundred_damaged_inputs_end_with_a_code_and_a_line(tmp_path: Path)
     assert done.returncode == 0, done.stderr
     cases = json.loads((tmp_path / "fuzz.json").read_text())
     assert len(cases) == 300 and {case["kind"] for case in cases} == {"read", "run", "resume"}
+
+
+def test_memory_does_not_grow_with_the_frames_that_pass_and_little_with_what_is_kept(tmp_path: Path) -> None:
+    done = script("memory", "--minutes", 3, "--from", 1, "--json", tmp_path / "memory.json")
+    assert done.returncode == 0, done.stderr
+    phases = json.loads((tmp_path / "memory.json").read_text())
+    for name in ("analyse", "render"):  # 3600 frames pass between the two
+        assert phases[name]["end"] - phases[name]["mark"] < 6, phases
+    for name in ("link", "report"):  # megabytes for 5400 faces
+        assert phases[name]["peak"] - phases[name]["begin"] < 5400 * 8e-3, phases

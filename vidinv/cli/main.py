@@ -65,6 +65,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with interrupt.soon():
             code = typer.main.get_command(app).main(args=given, prog_name="vidinv", standalone_mode=False)
+        if code == interrupt.CODE:  # typer's, which has caught the interruption and says nothing
+            raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
     except VidinvError as error:
         return _report(error, str(error), error.exit_code, given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -65,9 +66,11 @@ def _found(track: int, rows: Rows, rules: Iterable[Rule], second: Seconds) -> li
     found = []
     for rule in rules:
         measured = [(row["frame"], row[rule.column]) for row in rows if rule.column in row]
-        gap = 2 * spans.apart([frame for frame, _ in measured])
+        frames = [frame for frame, _ in measured]
+        gap = 2 * spans.apart(frames)
         for span in spans.join((each for each in measured if rule.holds(each[1])), gap=gap):
-            values = [value for frame, value in measured if span.first <= frame <= span.last and rule.holds(value)]
+            inside = measured[bisect_left(frames, span.first) : bisect_right(frames, span.last)]
+            values = [value for _, value in inside if rule.holds(value)]
             worst = max(values, key=abs) if rule.above < float("inf") else min(values)
             found.append(_flag(rule.kind, track, span, rule.text, second, worst=round(worst, 4)))
     return found

@@ -1,0 +1,77 @@
+"""What a fuzz run found in damaged files: packets that no muxer takes, and streams that were not announced."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import av
+import pytest
+
+from tests import witness
+from tests.clips import make_clip
+from vidinv.errors import InputUnreadable
+from vidinv.media import remux, source
+
+
+def packet(dts: int, pts: int | None = None, kind: str = "audio", index: int = 1) -> tuple[float, Any]:
+    stream = SimpleNamespace(index=index, type=kind)
+    return float(dts), SimpleNamespace(dts=dts, pts=dts if pts is None else pts, stream=stream)
+
+
+def test_packets_that_go_back_in_time_are_left_out_and_counted() -> None:
+    given = [packet(0), packet(10), packet(10), packet(5), packet(20, pts=19), packet(30)]
+    given += [packet(7, kind="subtitle", index=2), packet(7, kind="subtitle", index=2)]  # two at once are allowed
+    warnings: list[str] = []
+    kept = [(each.stream.index, each.dts) for _, each in remux._in_order(iter(given), warnings)]
+    assert kept == [(1, 0), (1, 10), (1, 30), (2, 7), (2, 7)]
+    assert warnings == ["damaged packets of stream #1 were left out: 3"]
+
+
+@pytest.mark.parametrize("stream", ["audio", "video"])
+def test_what_the_muxer_refuses_is_left_out_unless_it_is_the_picture(
+    tmp_path: Path, stream: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = make_clip(tmp_path / "in.mkv", frames=12, bframes=0)
+    plain = remux._mux
+
+    class Refusing:
+        def __init__(self, result: Any) -> None:
+            self.result, self.calls = result, 0
+
+        def mux(self, each: Any) -> None:
+            self.calls += each.stream.type == stream
+            if each.stream.type == stream and self.calls == 3:
+                raise av.error.InvalidDataError(1, "no")
+            self.result.mux(each)
+
+    monkeypatch.setattr(remux, "_mux", lambda result, timed: plain(Refusing(result), timed))  # type: ignore[arg-type]
+    if stream == "video":
+        with pytest.raises(InputUnreadable, match="cannot be copied"):
+            remux.assemble([clip], clip, tmp_path / "out.mkv", metadata={})
+        return
+    warnings = remux.assemble([clip], clip, tmp_path / "out.mkv", metadata={})
+    assert "damaged packets of other streams were left out: 1" in warnings
+    assert len(witness.frame_times(tmp_path / "out.mkv")) == 12
+
+
+def test_a_packet_of_a_stream_that_was_not_announced_is_passed_over() -> None:
+    class Container:
+        def __init__(self) -> None:
+            self.left = list(range(10))
+
+        def demux(self, streams: list[Any]) -> Iterator[int]:
+            while self.left:
+                number = self.left.pop(0)
+                if number in (3, 4, 5, 6):
+                    raise IndexError("list index out of range")  # PyAV's
+                yield number
+
+    assert list(source.packets(Container(), [])) == [0, 1, 2, 7, 8, 9]  # type: ignore[arg-type]
+
+
+def test_a_stream_of_no_known_kind_has_a_name() -> None:
+    stream = SimpleNamespace(metadata={}, type="unknown", index=3, codec_context=None)
+    assert remux.name_of(stream) == "unknown stream #3 (unknown codec)"
