@@ -137,7 +137,7 @@ def _cuts_cells(pix_fmt: str, info: VideoInfo) -> bool:
 def _options(name: str, wish: Wish, threads: int) -> dict[str, str]:
     crf = wish.crf
     options = {
-        "h264": {"crf": str(crf), "bf": "0", "preset": "medium", **_reproducible()},
+        "h264": {"crf": str(crf), "bf": "0", "preset": "medium", "threads": "1", **_reproducible()},
         "hevc": {
             "crf": str(crf),
             "preset": "fast",
