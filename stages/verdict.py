@@ -47,15 +47,15 @@ def verdict(
 
 
 def turned(rows: Iterable[dict[str, Any]], tracks: Sequence[Track]) -> Iterator[dict[str, Any]]:
-    """The rows with `head_yaw`, in degrees, by the landmarks of the analysis; positive to the picture's right."""
+    """The rows with `head_yaw`, in degrees, by a face's landmarks of the analysis; positive to the picture's right."""
     place = {(int(frame), track.id): (track, k) for track in tracks for k, frame in enumerate(track.frames)}
-    return ({**row, "head_yaw": trust.head_yaw(*place[row["frame"], row["track"]])} for row in rows)
+    return ({**row, **trust.pose(*place[row["frame"], row["track"]])} for row in rows)
 
 
 def looks(person: Track, span: range) -> list[dict[str, Any]]:
     """How a person is seen on every frame of `span` that shows the face, edited or not: `head_yaw`, `face_px`."""
     return [
-        {"frame": int(frame), "head_yaw": trust.head_yaw(person, k), "face_px": trust.side(person, k)}
+        {"frame": int(frame), **trust.pose(person, k), "face_px": trust.side(person, k)}
         for k, frame in enumerate(person.frames)
         if frame in span
     ]

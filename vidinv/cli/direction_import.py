@@ -13,7 +13,7 @@ from vidinv.cli import options, progress
 from vidinv.errors import UsageError
 
 if TYPE_CHECKING:
-    from stages.parts import Backend
+    from stages.backend import Backend
     from vidinv.editing.directions import Direction
     from vidinv.editing.published import File
     from vidinv.editing.spaces import Space

@@ -85,21 +85,32 @@ def write(network: Generator, facts: Facts) -> Path:
     return target
 
 
+def facts(name: str) -> Facts:
+    """What the JSON of an imported generator says. Raises WeightsUnavailable for a damaged one."""
+    try:
+        return Facts(**json.loads(path(name).with_suffix(".json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise _damaged(name) from error
+
+
 def read(name: str) -> Generator:
     """The imported generator of this name, frozen, in eval mode. Raises WeightsUnavailable for a damaged one."""
-    file = path(name)
+    told = facts(name)
     try:
-        facts = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
-        state = load_file(file)
-        network = build(facts["architecture"], facts["name"], facts["space"], facts["settings"])
+        state = load_file(path(name))
+        network = build(told.architecture, told.name, told.space, told.settings)
         if _apart(network):
             network.w_avg.copy_(state.pop(AVERAGE))
         network.load_state_dict(state)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise WeightsUnavailable(
-            f"the imported generator {file} is damaged", remedy="import it again: vidinv weights import FILE"
-        ) from error
+        raise _damaged(name) from error
     return network.eval().requires_grad_(False)
+
+
+def _damaged(name: str) -> WeightsUnavailable:
+    return WeightsUnavailable(
+        f"the imported generator {path(name)} is damaged", remedy="import it again: vidinv weights import FILE"
+    )
 
 
 def _apart(network: Generator) -> bool:

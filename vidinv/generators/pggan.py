@@ -63,6 +63,12 @@ class PGGAN(Chain):
         self._check(ws)
         return []
 
+    def first_weights(self, rows: tuple[int, int]) -> Tensor:
+        """A [C,D]: the kernel by which the first layer makes 4x4 features of the latent, C = 16 O (SeFa, Sec. 3.2)."""
+        first = self.get_submodule("layer0")
+        assert isinstance(first, EqualConv)
+        return first.weight.detach().permute(0, 2, 3, 1).flatten(0, 2)  # [O,D,4,4] -> [16 O,D]
+
     def _layer(self, k: int, x: Tensor | None, ws: Tensor, rows: list[Tensor], noise: str) -> Tensor:
         if x is None:
             x = normalized(ws[:, 0])[:, :, None, None]
