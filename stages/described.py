@@ -19,7 +19,7 @@ from vidinv.editing import directions, refine, spaces, unsupervised
 from vidinv.editing.directions import Direction
 from vidinv.editing.lesson import Measure
 from vidinv.editing.refine import SomeGuides
-from vidinv.encoders import encoder_file, mean
+from vidinv.encoders import encoder_file, mean, published
 from vidinv.encoders import registry as encoders
 from vidinv.encoders.base import Encoder
 from vidinv.errors import UsageError
@@ -30,6 +30,8 @@ from vidinv.generators import proxy as proxies
 from vidinv.generators import registry as generators
 from vidinv.generators.base import Generator
 from vidinv.losses.lpips import LPIPS
+from vidinv.weights import imported
+from vidinv.weights.imported import Facts
 
 PROXY = 256  # pixels, side of what is drawn quickly
 FETCHED = {"mobile-stylegan-ffhq-1024": "generator/mobile-stylegan-ffhq"}  # registered generator -> catalogue
@@ -96,7 +98,7 @@ def _space(generator: str) -> tuple[str, int]:
     if known is not None and generator in generators.GENERATORS:
         return known.name, known.rows
     if generator in generator_file.names():
-        facts = generator_file.facts(generator)
+        facts = imported.facts(generator_file.KIND, generator)
         return facts.space, int(facts.sizes["num_ws"])
     network = generators.load(generator)  # a tiny one; UsageError for one that is nowhere
     return network.space, network.num_ws
@@ -106,17 +108,19 @@ def _brought(name: str, description: Description, space: str) -> tuple[Brought, 
     """The user's own parts, each checked as far as its header says what it is."""
     found = []
     if description.generator in generator_file.names():
-        facts = generator_file.facts(description.generator)
-        origin = f"{facts.source}, {facts.format}"
-        found.append(Brought(f"generator/{facts.name}", facts.sha256, facts.licence, origin))
+        found.append(_of_import(imported.facts(generator_file.KIND, description.generator)))
     if backend_file.is_file(description.encoder):
         path = Path(description.encoder)
         encoder_file.check(path, space)
         found.append(Brought(f"encoder/{path.stem}", content(path), OWN_LICENCE, path.name))
+    elif description.encoder in published.names():
+        facts = imported.facts(published.KIND, description.encoder)
+        _check_encoder(name, facts.name, facts.space, description.generator, space)
+        found.append(_of_import(facts))
     elif description.encoder != "none" and description.encoder not in encoders.ENCODERS:
         raise UsageError(
             f"backend {name}: unknown encoder {description.encoder!r}",
-            remedy=f"give a file, none, or one of {', '.join(encoders.ENCODERS)}",
+            remedy=f"give a file, none, or one of {', '.join([*encoders.ENCODERS, *published.names()])}",
         )
     for entry in description.directions:
         direction = _listed(entry, space)
@@ -133,6 +137,19 @@ def _brought(name: str, description: Description, space: str) -> tuple[Brought, 
         path = Path(description.proxy)
         found.append(Brought(f"proxy/{path.stem}", content(path), OWN_LICENCE, path.name))
     return tuple(found)
+
+
+def _of_import(facts: Facts) -> Brought:
+    return Brought(facts.part, facts.sha256, facts.licence, f"{facts.source}, {facts.format}")
+
+
+def _check_encoder(backend: str, encoder: str, its: str, generator: str, space: str) -> None:
+    """Raise UsageError for an encoder of another latent space."""
+    if its != space:
+        raise UsageError(
+            f"backend {backend}: the encoder {encoder!r} is of the space {its!r}, {generator} of {space!r}",
+            remedy="give an encoder that was made for this generator, or none",
+        )
 
 
 def _listed(entry: str, space: str) -> Direction:
@@ -165,13 +182,8 @@ def _encoder(named: str, generator: Generator, backend: str) -> Encoder:
     if backend_file.is_file(named):
         return encoder_file.read(Path(named), generator)
     found = encoders.load(named, generator.w_avg.device.type)
-    if found.space != generator.space:
-        raise UsageError(
-            f"backend {backend}: the encoder {named!r} is of the space {found.space!r}, {generator.name} of "
-            f"{generator.space!r}",
-            remedy="give an encoder that was trained for this generator, or none",
-        )
-    return found
+    _check_encoder(backend, named, found.space, generator.name, generator.space)
+    return encoder_file.with_feature(found, generator)
 
 
 def _proxy(description: Description, generator: Generator) -> proxies.Painter:

@@ -137,6 +137,17 @@ def rows(text: str | None, option: str, slots: int) -> tuple[int, int] | None:
     return int(found[1]), int(found[2]) + 1
 
 
+def pairs(texts: list[str] | None) -> dict[str, str]:
+    """`KEY=VALUE` of a repeated option by key; UsageError for what has no `=`."""
+    found = {}
+    for text in texts or ():
+        key, equals, value = text.partition("=")
+        if not (key and equals):
+            raise UsageError(f"--set {text!r} cannot be read", remedy="write KEY=VALUE")
+        found[key] = value
+    return found
+
+
 def gate(min_identity: float | None, min_ic: float | None) -> Gate:
     """The gate of --min-identity and --min-ic; UsageError for what is no cosine."""
     from vidinv.report.gate import Gate
