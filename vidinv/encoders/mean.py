@@ -1,4 +1,4 @@
-"""What stands where a generator has no encoder: its mean, from which refinement goes on (optimisation alone)."""
+"""What stands where a generator has no encoder: its average, from which refinement goes on (optimisation alone)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SIDE = 16  # pixels, of the feature code that the published encoder works with
 
 
 class Mean(Encoder):
-    """Any image -> the average latent in every row, and the generator's own feature of it at layer `at`."""
+    """Any image -> the generator's typical latent in every row, and the generator's own feature of it at layer `at`."""
 
     def __init__(self, generator: Generator, at: int) -> None:
         super().__init__()
@@ -21,7 +21,7 @@ class Mean(Encoder):
 
     def forward(self, image: Tensor, c: Tensor | None = None) -> Code:
         (generator,) = self._drawer
-        ws = generator.broadcast(generator.w_avg[None]).repeat(len(image), 1, 1)  # [N,L,D]
+        ws = generator.broadcast(generator.typical[None]).repeat(len(image), 1, 1)  # [N,L,D]
         return Code(ws, generator.synthesize(ws, stop=self.at), self.at, space=self.space)
 
 

@@ -118,6 +118,11 @@ class Generator(nn.Module):
         z = torch.randn(count, self.z_dim, generator=random).to(self.w_avg)
         return self.map(z, self._classes(count, random))
 
+    @property
+    def typical(self) -> Tensor:
+        """A latent [D] that an optimisation may begin with: the average one, where that is one."""
+        return self.w_avg
+
     def truncate(self, w: Tensor, psi: float) -> Tensor:
         """w_avg + psi (w - w_avg), the truncation trick; w is [N,D] or [N,L,D]."""
         return self.w_avg.lerp(w, psi)

@@ -58,6 +58,11 @@ class PGGAN(Chain):
         self._check_latent(z, c)
         return z if c is None or not self.c_dim else torch.cat([z, c], 1)
 
+    @property
+    def typical(self) -> Tensor:
+        """A sample: latents lie on a sphere, and their average is none."""
+        return self.sample(1, seed=0)[0]
+
     def styles(self, ws: Tensor) -> list[Tensor]:
         """Nothing is modulated here."""
         self._check(ws)
