@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -33,8 +34,8 @@ SHOWN = ["--set", "mask.residual_good=9", "--set", "mask.residual_bad=10"]  # ra
 
 
 @torch.no_grad()
-def checkpoints(folder: Path) -> tuple[Path, Path]:
-    """A generator's and an encoder's checkpoint of random values, as their projects publish them."""
+def checkpoints(folder: Path) -> None:
+    """`generator.pt` and `encoder.pt` of random values, as their projects publish them."""
     torch.manual_seed(0)
     generator = stylegan2.StyleGAN2("any", "any-w")
     generator.w_avg.copy_(generator.sample(1000).mean(0))
@@ -43,7 +44,6 @@ def checkpoints(folder: Path) -> tuple[Path, Path]:
     encoder = feature_style.for_generator(generator).train()
     encoder(torch.rand(2, 3, 256, 256) * 2 - 1)  # batch statistics, so that the codes are of a usual size
     torch.save(encoder.state_dict(), folder / "encoder.pt")
-    return folder / "generator.pt", folder / "encoder.pt"
 
 
 def measured(*command: object, cache: Path) -> tuple[float, float]:
@@ -74,7 +74,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         cache = args.cache or folder / "cache"
-        generator, encoder = checkpoints(folder)
+        generator, encoder = folder / "generator.pt", folder / "encoder.pt"
+        # In a process of its own: what this one has held would count as its children's.
+        maker = multiprocessing.get_context("spawn").Process(target=checkpoints, args=(folder,))
+        maker.start()
+        maker.join()
         steps = {
             "import generator": ("weights", "import", generator, "--as", "random-1024", "--overwrite"),
             "import encoder": (

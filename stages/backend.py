@@ -85,6 +85,7 @@ class Backend:
     generator: str  # its name in the registry
     space: str
     slots: int  # rows of its w+
+    dim: int  # and numbers in each
     needs: tuple[str, ...]
     measures: tuple[str, ...]  # attributes that `measure` gives
     measuring: tuple[str, ...] = ()  # what `measure` needs beside

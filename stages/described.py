@@ -15,10 +15,11 @@ from stages import backend_file, face_networks, subject
 from stages.backend import Backend, Brought, Embed, Judges, Locate, Models, Parse
 from stages.backend_file import Description
 from vidinv.config import content
-from vidinv.editing import directions, refine, spaces, unsupervised
+from vidinv.editing import directions, refine, unsupervised
 from vidinv.editing.directions import Direction
 from vidinv.editing.lesson import Measure
 from vidinv.editing.refine import SomeGuides
+from vidinv.editing.spaces import SPACES, Space
 from vidinv.encoders import encoder_file, mean, published
 from vidinv.encoders import registry as encoders
 from vidinv.encoders.base import Encoder
@@ -44,8 +45,8 @@ def build(name: str, description: Description) -> Backend:
     Raises UsageError naming what does not fit the generator: an encoder or a direction of another space, a file that
     is not there; WeightsUnavailable for a damaged generator. No weights are loaded.
     """
-    space, slots = _space(description.generator)
-    brought = _brought(name, description, space)
+    latent = _space(description.generator)
+    space, brought = latent.name, _brought(name, description, latent.name)
     told = json.dumps([asdict(description), [part.sha256 for part in brought]], sort_keys=True)
     faces = description.identity == "faces"
     aligns_faces = description.alignment == "ffhq"
@@ -75,7 +76,8 @@ def build(name: str, description: Description) -> Backend:
         measures=tuple(UNITS) if description.measures == "faces" else (),
         generator=description.generator,
         space=space,
-        slots=slots,
+        slots=latent.rows,
+        dim=latent.dim,
         needs=_needs(description),
         measuring=face_networks.MEASURING if description.measures == "faces" else (),
         shipped=_shipped(description),
@@ -92,16 +94,16 @@ def build(name: str, description: Description) -> Backend:
     )
 
 
-def _space(generator: str) -> tuple[str, int]:
-    """Latent space and rows of w+ of a generator, without its weights. Raises UsageError, WeightsUnavailable."""
-    known = next((space for space in spaces.SPACES.values() if space.generator == generator), None)
+def _space(generator: str) -> Space:
+    """The latent space of a generator, without its weights. Raises UsageError, WeightsUnavailable."""
+    known = next((space for space in SPACES.values() if space.generator == generator), None)
     if known is not None and generator in generators.GENERATORS:
-        return known.name, known.rows
+        return known
     if generator in generator_file.names():
         facts = imported.facts(generator_file.KIND, generator)
-        return facts.space, int(facts.sizes["num_ws"])
+        return Space(facts.space, int(facts.sizes["num_ws"]), int(facts.sizes["w_dim"]), generator)
     network = generators.load(generator)  # a tiny one; UsageError for one that is nowhere
-    return network.space, network.num_ws
+    return Space(network.space, network.num_ws, network.w_dim, generator)
 
 
 def _brought(name: str, description: Description, space: str) -> tuple[Brought, ...]:

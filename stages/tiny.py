@@ -22,7 +22,7 @@ from vidinv.generators import proxy as proxies
 from vidinv.generators import registry as generators
 
 GENERATOR, SPACE = "mobile-stylegan-tiny", "mobile-stylegan-tiny-w"
-SLOTS = 8
+SLOTS, DIM = 8, 32
 DIRECTIONS = ("age", "smile")
 
 
@@ -130,5 +130,6 @@ BACKEND = Backend(
     generator=GENERATOR,
     space=SPACE,
     slots=SLOTS,
+    dim=DIM,
     needs=(),
 )
