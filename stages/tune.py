@@ -14,8 +14,8 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from stages import align, parts, sealed
+from stages.backend import Models
 from stages.folder import JobFolder
-from stages.parts import Models
 from vidinv.config import RunConfig
 from vidinv.encoders.encoder_file import GeneratorFeature
 from vidinv.errors import OutputUnwritable, VidinvError
@@ -49,7 +49,7 @@ def tuned(
     path, work = folder.path / "tuned.sealed", folder.path / "tuning"
     kept = sealed.read(path)
     if kept is None:
-        faces = torch.cat([face for _, _, face in align.faces(source, wanted, models.proxy.head.spec.size)])
+        faces = torch.cat([face for _, _, face in align.faces(source, wanted, models.proxy.size)])
         try:
             state = _learn(models, faces.to(models.device), config, work, told)
             kept = save({key: value.cpu().contiguous() for key, value in state.items()})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,10 +30,10 @@ def verdict(
 
     `people` are the whole tracks of those whom the job is about, `span` the frames that were gone through.
     """
-    seen = {track.id: looks(track, span) for track in (*analysis.tracks, *people)}  # whole tracks in place of parts
-    yaws = {(look["frame"], track): look["head_yaw"] for track, found in seen.items() for look in found}
-    turned = ({**row, "head_yaw": yaws[row["frame"], row["track"]]} for row in measured.rows)
-    rows, medoids = identity.compared(turned, measured.evidence)
+    whole = {track.id: track for track in (*analysis.tracks, *people)}
+    seen = {number: looks(track, span) for number, track in whole.items()}
+    yaws = {(look["frame"], number): look.get("head_yaw") for number, found in seen.items() for look in found}
+    rows, medoids = identity.compared(turned(measured.rows, yaws), measured.evidence)
     tracks = sidecar.by_track(rows)
 
     def second(frame: int) -> float:
@@ -49,13 +49,20 @@ def verdict(
     }
 
 
+def turned(rows: Iterable[dict[str, Any]], yaws: Mapping[tuple[int, int], float | None]) -> Iterator[dict[str, Any]]:
+    """The rows with the `head_yaw` of their frame and track, where there is one."""
+    for row in rows:
+        yaw = yaws[row["frame"], row["track"]]
+        yield row if yaw is None else {**row, "head_yaw": yaw}
+
+
 def looks(person: Track, span: range) -> list[dict[str, Any]]:
     """How a person is seen on every frame of `span` that shows the face, edited or not: `head_yaw`, `face_px`.
 
     The yaw is in degrees, positive to the picture's right.
     """
     return [
-        {"frame": frame, "head_yaw": trust.head_yaw(person, k), "face_px": trust.side(person, k)}
+        {"frame": frame, **trust.pose(person, k), "face_px": trust.side(person, k)}
         for k, frame in enumerate(person.frames.tolist())  # numpy's numbers would be looked for one by one in a range
         if frame in span
     ]

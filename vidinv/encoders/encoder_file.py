@@ -48,7 +48,7 @@ class Facts:
 
 
 class GeneratorFeature(Encoder):
-    """An encoder whose feature branch was not trained: its F is the generator's own, G^K(w), so G(w, F) = G(w)."""
+    """An encoder without a feature branch that was trained: its F is the generator's own, G^K(w), so G(w, F) = G(w)."""
 
     def __init__(self, encoder: Encoder, generator: Generator) -> None:
         super().__init__()
@@ -61,7 +61,12 @@ class GeneratorFeature(Encoder):
 
     def forward(self, image: Tensor, c: Tensor | None = None) -> Code:
         code = self.encoder(image, c)
-        return replace(code, feature=self._drawer[0].synthesize(code.ws, stop=code.at))
+        return replace(code, feature=self._drawer[0].synthesize(code.ws, stop=self.at), at=self.at)
+
+
+def with_feature(encoder: Encoder, generator: Generator) -> Encoder:
+    """The encoder as what gives w and F; one that gives w alone (pSp, e4e) has the generator's own feature for F."""
+    return encoder if encoder.gives_feature else GeneratorFeature(encoder, generator)
 
 
 def write(path: Path, state: dict[str, Tensor], facts: Facts) -> Path:

@@ -9,6 +9,7 @@ import numpy as np
 
 from vidinv.faces import alignment
 from vidinv.faces.detector import intersection_over_union
+from vidinv.faces.framing import Framing
 from vidinv.frames import Array, Shot, Track
 
 
@@ -60,6 +61,7 @@ class Tracker:
     A face continues a tracklet if it overlaps its last box (IoU >= `overlap`) or, after a jump, looks alike
     (cosine >= `same`). Tracklets whose mean embeddings reach `same` and that never share a frame are one person.
     Gaps of at most `fill` frames inside a shot are interpolated; a tracklet ends after `patience` frames unseen.
+    `framing` says where the crop lies by the landmarks.
     """
 
     crop: int = 1024
@@ -71,6 +73,7 @@ class Tracker:
     shortest: int = 1
     sigma_centre: float = 1.0
     sigma_axes: float = 3.0
+    framing: Framing = alignment.to_frame
 
     def link(self, faces: Sequence[FrameFaces | None], shots: Sequence[Shot]) -> list[Track]:
         """Tracks of frames 0..T-1 (None or empty: no face), largest face first; ids count from 0."""
@@ -132,7 +135,7 @@ class Tracker:
         for tracklet in person:
             at, points = self._filled(tracklet)
             tracklet.points = bytearray()  # an hour of them is a hundred megabytes
-            raw = np.stack([alignment.to_frame(item, self.crop) for item in points])
+            raw = np.stack([self.framing(item, self.crop) for item in points])
             for run in np.split(np.arange(len(at)), np.flatnonzero(np.diff(at) > 1) + 1):
                 sigmas = {"sigma_centre": self.sigma_centre, "sigma_axes": self.sigma_axes}
                 transforms.append(alignment.smooth(raw[run], at[run], size=self.crop, **sigmas))
@@ -148,7 +151,7 @@ class Tracker:
         return Track(number, index[order], placed, points, mean, self.crop, score)
 
     def _filled(self, tracklet: _Tracklet) -> tuple[Array, Array]:
-        """Frames [T] and landmarks [T,106,2] float32, gaps of at most `fill` frames interpolated in a straight line."""
+        """Frames [T] and landmarks [T,P,2] float32, gaps of at most `fill` frames interpolated in a straight line."""
         known, landmarks = np.array(tracklet.frames, np.int64), tracklet.landmarks
         gaps = np.diff(known) - 1
         to_fill = np.flatnonzero((gaps > 0) & (gaps <= self.fill))
