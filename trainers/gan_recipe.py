@@ -22,7 +22,7 @@ class GanRecipe:
     """Defaults are the paper's pre-training at 256; `configs/train/gan_encoder/` has it at other sizes, and tuning."""
 
     # What is trained.
-    encoder: str = "adaptive"  # adaptive-light: 256 pixels and 16 channels at the input; adaptive-tiny for tests
+    encoder: str = "adaptive"  # adaptive-light: 128 pixels and 32 channels at the input; adaptive-tiny for tests
     generator: str = "mobile-stylegan-ffhq-1024"  # registered or imported
     start: str = ""  # an encoder.safetensors to begin with; empty: random weights
 

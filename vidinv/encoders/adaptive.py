@@ -26,6 +26,7 @@ from vidinv.generators.ops import resize
 MOST = 512  # channels
 KEPT = 0.889  # of a block's input in its output; 0.111 is of what the block makes of it
 CLASS_DIM = 256  # of the embedded class that conditions the batch norms
+EPS = 1e-5  # of a variance
 FIRST_SPREAD = 0.1  # of the untrained style layers' weights
 
 
@@ -37,17 +38,24 @@ def widths(side: int, first: int | None = None) -> tuple[int, ...]:
     return tuple(min(MOST, first << k) for k in range(side.bit_length() - 2))
 
 
+def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation [N,C] of each channel of x [N,C,h,w] over its pixels."""
+    y = x.float()
+    mean = y.mean((2, 3))
+    variance = (y.square().mean((2, 3)) - mean.square()).clamp(min=0)  # var_mean is five times as slow
+    return mean, (variance + EPS).sqrt()
+
+
 class StyleStatistics(nn.Module):
-    """Rows of w from the mean and the standard deviation of each channel: x [N,C,h,w] -> [N,rows,D]."""
+    """Rows of w [N,rows,D] from each channel's mean and standard deviation, both [N,C]."""
 
     def __init__(self, channels: int, w_dim: int, rows: int = 1) -> None:
         super().__init__()
         self.rows = rows
         self.fc = EqualLinear(2 * channels, rows * w_dim)
 
-    def forward(self, x: Tensor) -> Tensor:
-        variance, mean = torch.var_mean(x.float(), (2, 3), correction=0)
-        return self.fc(torch.cat([mean, (variance + 1e-8).sqrt()], 1)).unflatten(1, (self.rows, -1))
+    def forward(self, mean: Tensor, deviation: Tensor) -> Tensor:
+        return self.fc(torch.cat([mean, deviation], 1)).unflatten(1, (self.rows, -1))
 
 
 class ConditionalBatchNorm(nn.Module):
@@ -80,8 +88,14 @@ class Layer(nn.Module):
 
     def forward(self, x: Tensor, c: Tensor | None) -> tuple[Tensor, list[Tensor]]:
         """x [N,I,h,w] -> [N,O,h,w], and the rows [N,R,D] of w+ that were read on the way."""
-        rows = [] if self.style is None else [self.style(x)]
-        y = functional.instance_norm(x) if self.norm is None else self.norm(x, c)
+        rows = []
+        if self.norm is not None:
+            y = self.norm(x, c)
+        else:
+            mean, deviation = statistics(x)
+            rows = [] if self.style is None else [self.style(mean, deviation)]
+            shift, factor = (-mean / deviation).to(x), (1 / deviation).to(x)
+            y = torch.addcmul(shift[:, :, None, None], x, factor[:, :, None, None])  # (x - mean) / deviation
         y = self.conv(y)
         if self.noise is not None and self.training:
             y = y + self.noise * torch.randn_like(y[:, :1])
@@ -177,7 +191,7 @@ class StyleEncoder(Adaptive):
 
     def forward(self, image: Tensor, c: Tensor | None = None) -> Code:
         x, rows = self.trunk(self._seen(image))
-        rows.append(self.style(x))
+        rows.append(self.style(*statistics(x)))
         ws = torch.cat(rows, 1).flip(1).float() + self.w_avg  # from 4x4 up, as the generator's layers are
         x = x if self.fit is None else self.fit(x)
         return Code(ws, const=(self.own + self.scale * x).float(), space=self.space)

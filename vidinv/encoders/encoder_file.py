@@ -30,7 +30,7 @@ FAMILIES: dict[str, Callable[[Generator, int], Encoder]] = {
     "light": lambda generator, side: feature_style_light.for_generator(generator),
     "published": lambda generator, side: feature_style.for_generator(generator, side),
     "adaptive": lambda generator, side: adaptive.for_generator(generator, feature_side=side),
-    "adaptive-light": lambda generator, side: adaptive.for_generator(generator, 256, 16, side),
+    "adaptive-light": lambda generator, side: adaptive.for_generator(generator, 128, 32, side),
     "adaptive-tiny": lambda generator, side: adaptive.for_generator(generator, None, 8, side),
 }
 
