@@ -153,9 +153,7 @@ def losses(encoder: nn.Module, room: Studio, batch: Batch) -> tuple[Tensor, dict
     return total + 0.0 * (ws.sum() + const.sum()), parts  # so that every parameter has a gradient, whatever is off
 
 
-def _latents_apart(
-    encoder: nn.Module, room: Studio, batch: Batch, ws: Tensor, const: Tensor, made: Tensor
-) -> Tensor:
+def _latents_apart(encoder: nn.Module, room: Studio, batch: Batch, ws: Tensor, const: Tensor, made: Tensor) -> Tensor:
     """Eq. 5: of a sample against what it was made of; of a photo's inversion against what the encoder says of that."""
     if batch.ws.shape[1]:
         own = room.generator.constant
