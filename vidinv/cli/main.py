@@ -22,6 +22,7 @@ from vidinv.cli import (
     report,
     run,
     train,
+    tune,
     weights,
 )
 from vidinv.errors import VidinvError
@@ -43,6 +44,7 @@ app.command("inspect")(inspect.inspect)
 app.command("mix")(mix.mix)
 app.command("interpolate")(mix.interpolate)
 app.command("report")(report.report)
+app.command("tune")(tune.tune)
 app.command("demo")(demo.demo)
 app.add_typer(directions.app, name="directions")
 app.add_typer(evaluate.app, name="evaluate")

@@ -62,6 +62,11 @@ class GeneratorFeature(Encoder):
         self.input_size, self.space, self.at = encoder.input_size, encoder.space, encoder.at
         self._drawer = (generator,)  # in a tuple it is no submodule: its weights are not this one's
 
+    @property
+    def draws_constant(self) -> bool:
+        """Whether F says more than w: it is drawn from a constant input of the encoder's own."""
+        return isinstance(self.encoder, adaptive.StyleEncoder)
+
     def __deepcopy__(self, memo: dict[int, Any]) -> GeneratorFeature:
         return GeneratorFeature(deepcopy(self.encoder, memo), *self._drawer)
 
