@@ -81,12 +81,14 @@ def tuned(models: Models, clip: Clip, config: RunConfig, folder: JobFolder, told
     wanted = clip.wanted(config, models.proxy.head.spec.size)
     if not wanted:
         return models, None
-    path, work = folder.path / "tuned.sealed", folder.path / "tuning"
+    path, origin, work = (folder.path / name for name in ("tuned.sealed", "tuned.origin", "tuning"))
     cache = places.root() / "tuned" / f"{fingerprint(clip, wanted, config)}.sealed"
-    kept, known = sealed.read(path), sealed.read(cache) if config.tuning.cache else None
+    kept = sealed.read(path)
     try:
         if kept is None:
+            known = sealed.read(cache) if config.tuning.cache else None
             kept = known or _learned(models, clip, wanted, config, work, told)
+            sealed.write(origin, b"here" if known is None else b"cache")
             sealed.write(path, kept)
         shutil.rmtree(work, ignore_errors=True)
     except (SafetensorError, OSError) as error:
@@ -95,7 +97,7 @@ def tuned(models: Models, clip: Clip, config: RunConfig, folder: JobFolder, told
         _remember(cache, kept)
     encoder = deepcopy(models.encoder)
     encoder.load_state_dict(load(kept))
-    facts = _facts(kept) | {"from_cache": known is not None}
+    facts = _facts(kept) | {"from_cache": sealed.read(origin) == b"cache"}
     return replace(models, encoder=encoder.eval().requires_grad_(False)), facts
 
 
