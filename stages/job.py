@@ -50,7 +50,7 @@ def run(request: Request, listener: Listener | None = None) -> dict[str, Any]:
         request = replace(request, config=requests.settle(request.config, folder.config if folder.is_begun else None))
         source, encoder = Source.of(request.source), inversion.encoder_digest(request.config)
         mark = f"{request.preview}{request.at}{request.codes}{request.only_codes}{request.keeps_strips}"
-        mark += f"{request.watermark}"
+        mark += f"{request.watermark}{request.only_encoder}"
         mark += "".join(move.direction.digest for move in moves)
         backend = parts.choose(request.config.backend)
         given = boxes.of(request.config, backend) if requests.touches_faces(request, moves) else None
@@ -158,11 +158,12 @@ def _run(
     if inversion.encoder_digest(config) != encoder:
         raise UsageError(f"{config.encoder} changed while the job ran", remedy="run again")
     listener.say(cost.line(request, info, analysis, (start, stop), inverts=inversion.is_due(codes)))
+    tuning = None
     if models is not None and config.tune == "encoder" and inversion.is_due(codes):
-        tuning, told = Clock.now(), tune.Told(listener.phase, listener.done)
-        wanted = tune.spread(analysis.tracks, (start, stop), config.tuning.faces, models.proxy.size)
-        models = tune.tuned(models, request.source, wanted, config, folder, told) if wanted else models
-        busy["tune"] = tuning.busy()
+        spent, told = Clock.now(), tune.Told(listener.phase, listener.done)
+        clip = tune.Clip(request.source, source.content, analysis, (start, stop))
+        models, tuning = tune.tuned(models, clip, config, folder, told)
+        busy["tune"] = spent.busy()
     warnings: list[str] = []
     if models is not None and aim.is_due(moves):
         aiming = Clock.now()
@@ -181,7 +182,11 @@ def _run(
         content=source.content,
         people=people,
         check_source=source.check,
+        tuning=tuning,
     )
+    if request.only_encoder:
+        source.check()
+        return result.tuned(prepared, clock.spent() | {"stages": busy})
     times = render.render(prepared, listener.phase, listener.done)
     source.check()
     listener.phase("assemble", 0, 0)

@@ -23,6 +23,7 @@ from vidinv.cli import (
     report,
     run,
     train,
+    tune,
     weights,
 )
 from vidinv.errors import VidinvError
@@ -44,6 +45,7 @@ app.command("inspect")(inspect.inspect)
 app.command("mix")(mix.mix)
 app.command("interpolate")(mix.interpolate)
 app.command("report")(report.report)
+app.command("tune")(tune.tune)
 app.command("demo")(demo.demo)
 app.add_typer(backend.app, name="backend")
 app.add_typer(directions.app, name="directions")
