@@ -7,7 +7,8 @@ face locator, so that the whole job runs without fetched weights.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -107,6 +108,18 @@ def choose(name: str) -> Backend:
     if name not in BACKENDS:
         raise UsageError(f"unknown backend {name!r}", remedy=f"choose one of {', '.join(BACKENDS)}")
     return BACKENDS[name]
+
+
+def stay_loaded() -> None:
+    """From here on this process loads each network once, for all its jobs: for a worker that does many of them."""
+    for name, backend in list(BACKENDS.items()):
+        BACKENDS[name] = replace(
+            backend,
+            locator=cache(backend.locator),
+            judges=cache(backend.judges),
+            models=lru_cache(maxsize=2)(backend.models),  # several encoders may come by
+            guides=cache(backend.guides),
+        )
 
 
 def refiner(backend: Backend, models: Models) -> Refine:
