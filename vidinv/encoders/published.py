@@ -15,7 +15,6 @@ from vidinv.encoders import feature_style, map2style
 from vidinv.encoders.base import Encoder
 from vidinv.errors import UsageError, WeightsUnavailable
 from vidinv.generators.base import Generator
-from vidinv.weights import imported, network_file
 from vidinv.weights.imported import Facts
 
 KIND = "encoder"
@@ -26,25 +25,12 @@ FAMILIES: dict[str, Callable[..., Encoder]] = {
 }
 
 
-def names() -> list[str]:
-    """Every imported encoder."""
-    return imported.names(KIND)
-
-
 def build(facts: Facts) -> Encoder:
-    """An untrained network of the family, its average latent zero. Raises WeightsUnavailable for impossible sizes."""
+    """An untrained network of the family, its average latent zero."""
     settings = dict(facts.settings)
     w_dim = settings.pop("w_dim")
     settings["stages"] = tuple(tuple(stage) for stage in settings["stages"])  # lists, out of a JSON
-    try:
-        return FAMILIES[facts.architecture](facts.space, w_avg=torch.zeros(w_dim), **settings)
-    except (ValueError, RuntimeError, ArithmeticError) as error:
-        raise WeightsUnavailable(f"no {facts.architecture} can have these sizes: {error}") from error
-
-
-def read(name: str) -> Encoder:
-    """The imported encoder of this name, frozen, in eval mode. Raises WeightsUnavailable for a damaged one."""
-    return network_file.read(KIND, name, build)
+    return FAMILIES[facts.architecture](facts.space, w_avg=torch.zeros(w_dim), **settings)
 
 
 def bound(settings: dict[str, Any], generator: Generator) -> dict[str, Any]:

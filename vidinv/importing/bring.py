@@ -103,14 +103,14 @@ def _drafts(found: Found, told: Facts, generator: str, asked: Mapping[str, str])
         elif form.kind == published.KIND:
             drafts.append(_encoder(facts, each, of))
         else:
-            network = KINDS[form.kind].build(facts)
+            network = network_file.blank(KINDS[form.kind].build, facts)
             drafts.append(Draft(network, replace(facts, sizes=_sizes(network)), filled(network, each)))
     return drafts
 
 
 def _generator(facts: Facts, found: Checkpoint) -> Draft:
     facts = replace(facts, space=f"{facts.name}-{'z' if facts.architecture in ('pggan', 'biggan') else 'w'}")
-    network = generator_file.build(facts)
+    network = network_file.blank(generator_file.build, facts)
     fit = filled(network, found)
     average = generator_file.set_average(network, _average(found, network.w_dim))
     layers = [[spec.name, spec.channels, spec.resolution] for spec in network.layers]
@@ -122,7 +122,7 @@ def _generator(facts: Facts, found: Checkpoint) -> Draft:
 def _encoder(facts: Facts, found: Checkpoint, of: Generator | None) -> Draft:
     """The encoder, bound to its generator `of`, and the average latent that it adds: the file's, else that one's."""
     if of is None:
-        here = ", ".join([*generator_file.names(), *generators.GENERATORS])
+        here = ", ".join([*imported.names(generator_file.KIND), *generators.GENERATORS])
         raise UsageError(
             f"{facts.source} holds an encoder, and not the generator whose codes it gives",
             remedy=f"name that with --for, one of {here}",
@@ -130,7 +130,7 @@ def _encoder(facts: Facts, found: Checkpoint, of: Generator | None) -> Draft:
     settings = published.bound(facts.settings, of)
     averaged = settings.pop("average", True)
     facts = replace(facts, settings=settings, space=of.space, generator=of.name)
-    network = published.build(facts)
+    network = network_file.blank(published.build, facts)
     fit = filled(network, found)
     given = _average(found, of.w_dim)
     if averaged:

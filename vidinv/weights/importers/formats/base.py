@@ -74,6 +74,15 @@ def largest(state: State, pattern: str, what: str) -> int:
     return max(found)
 
 
+def counted(state: State, pattern: str, what: str) -> int:
+    """How many of these numbers there are; those of few keys are left out, so that a stray key is not believed."""
+    found = Counter(numbers(state, pattern))
+    if not found:
+        raise _untold(what)
+    most = max(found.values())
+    return sum(2 * count >= most for count in found.values())
+
+
 def stages(counts: Iterable[int], widths: Iterable[int]) -> tuple[tuple[int, int], ...]:
     """(channels, residual blocks) of each stage. Raises WeightsUnavailable for what cannot be."""
     made = tuple(zip(widths, counts, strict=True))
