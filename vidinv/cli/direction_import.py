@@ -50,6 +50,7 @@ def import_direction(
     from stages import request as requests
     from vidinv.editing import directions, published, spaces
     from vidinv.faces.regions import REGIONS
+    from vidinv.generators import generator_file, registry
 
     chosen = parts.choose(common.backend)
     if region not in REGIONS:
@@ -81,6 +82,8 @@ def import_direction(
         common.have(chosen.needs + (chosen.measuring if attribute else ()))
         with progress.show(progress_as) as shown:
             made = _measured(made, chosen, where, attribute, shown)
+    elif of.generator in generator_file.names():
+        made = directions.rescaled(made, registry.load(of.generator))
     directions.save(made, target)
     if json_to is not None:
         options.write_json(directions.facts(made), json_to)
@@ -100,7 +103,7 @@ def _space(file: File, shape: tuple[int, ...], asked: str | None, own: str) -> S
 
     if asked is not None:
         return spaces.named(asked)
-    known = ", ".join(map(str, spaces.SPACES.values()))
+    known = ", ".join(map(str, spaces.known().values()))
     if len(shape) == 1:
         raise UsageError(f"{file} does not say of which generator it is", remedy=f"give --space, one of {known}")
     found = spaces.fitting(shape[0], shape[1], own)
@@ -136,7 +139,7 @@ def _measured(
 
 def _told(direction: Direction) -> str:
     """A line on a direction that was imported."""
-    from vidinv.editing.spaces import SPACES
+    from vidinv.editing import spaces
 
     imported = direction.imported
     assert imported is not None
@@ -146,6 +149,6 @@ def _told(direction: Direction) -> str:
     first, last = direction.layers
     strength = own if imported.is_measured else unmeasured
     return (
-        f"{imported.format} of {SPACES[direction.space]}, rows {first}-{last - 1}; "
+        f"{imported.format} of {spaces.known()[direction.space]}, rows {first}-{last - 1}; "
         f"strength 1 is {strength}{effect}; sign: {imported.sign}"
     )

@@ -15,6 +15,7 @@ from vidinv.encoders import feature_style, map2style
 from vidinv.encoders.base import Encoder
 from vidinv.errors import UsageError, WeightsUnavailable
 from vidinv.generators.base import Generator
+from vidinv.weights import imported
 from vidinv.weights.imported import Facts
 
 KIND = "encoder"
@@ -23,6 +24,11 @@ FAMILIES: dict[str, Callable[..., Encoder]] = {
     "feature-style": feature_style.FeatureStyle,
     "map2style": map2style.MapToStyle,
 }
+
+
+def names() -> list[str]:
+    """Every imported encoder."""
+    return imported.names(KIND)
 
 
 def build(facts: Facts) -> Encoder:

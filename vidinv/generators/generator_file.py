@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vidinv.generators import biggan, pggan, stylegan1, stylegan2, stylegan3
 from vidinv.generators.base import Generator
-from vidinv.weights import network_file
+from vidinv.weights import imported, network_file
 from vidinv.weights.imported import Facts
 
 KIND = "generator"
@@ -23,6 +23,11 @@ FAMILIES: dict[str, Callable[..., Generator]] = {
     "stylegan2": stylegan2.StyleGAN2,
     "stylegan3": stylegan3.StyleGAN3,
 }
+
+
+def names() -> list[str]:
+    """Every imported generator."""
+    return imported.names(KIND)
 
 
 def build(facts: Facts) -> Generator:

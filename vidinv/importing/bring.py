@@ -20,6 +20,7 @@ from vidinv.importing.fit import Fit, filled, shape
 from vidinv.importing.kinds import KINDS
 from vidinv.weights import imported, network_file
 from vidinv.weights.archive import sha256_of
+from vidinv.weights.catalog import CATALOG
 from vidinv.weights.imported import Facts
 from vidinv.weights.importers import checkpoint
 from vidinv.weights.importers.checkpoint import Checkpoint, Found
@@ -122,7 +123,7 @@ def _generator(facts: Facts, found: Checkpoint) -> Draft:
 def _encoder(facts: Facts, found: Checkpoint, of: Generator | None) -> Draft:
     """The encoder, bound to its generator `of`, and the average latent that it adds: the file's, else that one's."""
     if of is None:
-        here = ", ".join([*imported.names(generator_file.KIND), *generators.GENERATORS])
+        here = ", ".join([*generator_file.names(), *generators.GENERATORS])
         raise UsageError(
             f"{facts.source} holds an encoder, and not the generator whose codes it gives",
             remedy=f"name that with --for, one of {here}",
@@ -166,7 +167,11 @@ def _average(found: Checkpoint, w_dim: int) -> Tensor | None:
 
 
 def _check_free(kind: str, name: str, replaces: bool) -> None:
-    if name in KINDS[kind].taken or (imported.path(kind, name).exists() and not replaces):
+    if (
+        name in KINDS[kind].taken
+        or f"{kind}/{name}" in CATALOG
+        or (imported.path(kind, name).exists() and not replaces)
+    ):
         raise UsageError(f"there is {_a(kind)} called {name!r}", remedy="give another name with --as, or --overwrite")
 
 
