@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -187,3 +189,41 @@ def test_one_name_may_be_taken_once_in_each_kind(tmp_path: Path) -> None:
         bring(path)
     with pytest.raises(UsageError, match=r"identity/mine, parser/mine"):
         imported.one("mine")
+
+
+def script_file(path: Path) -> tuple[fan.FAN, Path]:
+    """FAN as it is published today: traced, and saved with its code."""
+    with torch.random.fork_rng():
+        torch.manual_seed(4)
+        network = fan.FAN(modules=1, width=8, depth=1).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.save(torch.jit.trace(network, picture(256), check_trace=False), str(path))
+    return network, path
+
+
+def test_a_torchscript_archive_is_read_and_its_code_is_not(tmp_path: Path) -> None:
+    network, path = script_file(tmp_path / "2DFAN4.zip")
+    with zipfile.ZipFile(path) as whole, zipfile.ZipFile(tmp_path / "spoiled.zip", "w") as spoiled:
+        for name in whole.namelist():
+            spoiled.writestr(name, b"raise SystemExit" if "/code/" in name else whole.read(name))
+    (facts,) = bring(tmp_path / "spoiled.zip", "fan68")
+    assert (facts.part, facts.missing, facts.unused) == ("landmarks/fan68", (), ())
+    image = picture(256)
+    assert torch.allclose(faces.landmarks("fan68").network(image), network(image), atol=1e-5)
+
+
+@pytest.mark.parametrize("fault", ["hostile", "cut", "a storage that is too short", "no storage"])
+def test_a_faulty_torchscript_archive_is_refused_and_named(tmp_path: Path, fault: str) -> None:
+    _, path = script_file(tmp_path / "whole.zip")
+    with zipfile.ZipFile(path) as whole, zipfile.ZipFile(tmp_path / "faulty.zip", "w") as faulty:
+        for name in whole.namelist():
+            content = whole.read(name)
+            if name.endswith("data.pkl") and fault != "no storage":
+                content = b"cposix\nsystem\n." if fault == "hostile" else content[:500] if fault == "cut" else content
+            if "/data/" in name:
+                content = content[:1] if fault == "a storage that is too short" else content
+            if "/data/" not in name or fault != "no storage":
+                faulty.writestr(name, content)
+    with pytest.raises(WeightsUnavailable, match=r"posix\.system" if fault == "hostile" else r"faulty\.zip"):
+        bring(tmp_path / "faulty.zip")

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from vidinv.errors import WeightsUnavailable
-from vidinv.weights.importers import formats, restricted
+from vidinv.weights.importers import formats, restricted, script
 from vidinv.weights.importers.formats.base import Format
 
 WANTED = ("g_ema", "G_ema", "generator_smooth", "state_dict")  # in a training's checkpoint, the best first
@@ -46,7 +46,7 @@ class Found:
 
 
 def read(path: Path, trunk: Path | None = None) -> Found:
-    """The networks in a file: safetensors, a file of torch.save, or a pickle, none of which is run.
+    """The networks in a file: safetensors, a file of torch.save or torch.jit.save, or a pickle, none of which is run.
 
     `trunk`: a second file, whose tensors are taken with those of the first. Raises WeightsUnavailable for a file that
     cannot be read, and for one in no known layout.
@@ -80,7 +80,9 @@ def _networks(state: dict[str, Tensor], top: dict[Any, Any]) -> tuple[Checkpoint
 
 
 def _loaded(path: Path) -> dict[Any, Any]:
-    loaded = _safetensors(path) if path.suffix == ".safetensors" else restricted.load(path)
+    if path.suffix == ".safetensors":
+        return dict(_safetensors(path))
+    loaded = script.load(path) if script.is_archive(path) else restricted.load(path)
     return loaded if isinstance(loaded, dict) else {"": loaded}
 
 

@@ -85,7 +85,9 @@ class _Foreign(Exception):
     """A name that a pickle asks for and may not have."""
 
 
-class _Unpickler(pickle.Unpickler):
+class Unpickler(pickle.Unpickler):
+    """Builds what is allowed, and raises for the rest; read through `guarded`."""
+
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
             raise _Foreign(f"{module}.{name}")
@@ -94,12 +96,17 @@ class _Unpickler(pickle.Unpickler):
 
 def unpickle(file: BinaryIO, name: str) -> Any:
     """What a pickle holds. Raises WeightsUnavailable, naming `name`, for one that is cut off or asks for more."""
+    return guarded(Unpickler(file), name)
+
+
+def guarded(unpickler: Unpickler, name: str) -> Any:
+    """What an unpickler reads. Raises WeightsUnavailable, naming `name`, as `unpickle` does."""
     try:
-        return _Unpickler(file).load()
+        return unpickler.load()
     except _Foreign as error:
         raise _forbidden(name, str(error)) from error
     except Exception as error:  # a damaged pickle can fail anywhere in what it builds
-        raise _unreadable(name, error) from error
+        raise unreadable(name, error) from error
 
 
 def load(path: Path) -> Any:
@@ -129,7 +136,7 @@ def _torch_file(path: Path) -> Any:
     except Exception as error:  # as above
         if found := _FOREIGN.search(str(error)):
             raise _forbidden(path.name, found[1]) from error
-        raise _unreadable(path.name, error) from error
+        raise unreadable(path.name, error) from error
 
 
 def _forbidden(name: str, what: str) -> WeightsUnavailable:
@@ -139,6 +146,7 @@ def _forbidden(name: str, what: str) -> WeightsUnavailable:
     )
 
 
-def _unreadable(name: str, error: Exception) -> WeightsUnavailable:
+def unreadable(name: str, error: Exception) -> WeightsUnavailable:
+    """The error for a file that is damaged, or is none of tensors."""
     line = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
     return WeightsUnavailable(f"{name} cannot be read as tensors ({line})", remedy="fetch it again: it may be cut off")
