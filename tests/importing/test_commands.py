@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from tests.importing import layouts
 from tests.importing.test_encoders import psp_file
 from vidinv.cli.main import main
 from vidinv.weights import imported
+from vidinv.weights.importers import formats
 
 
 @pytest.fixture
@@ -90,3 +92,14 @@ def test_directions_are_imported_for_the_spaces_of_imported_generators(
     assert "faces-w (faces, 8x20)" in capsys.readouterr().out
     assert main([*made, "--space", "nobodys-w"]) == 2
     assert "faces-w" in capsys.readouterr().err
+
+
+def test_every_layout_is_in_the_documentation_with_keys_that_tell_it() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "importing.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line[:2] == "| "]
+    told = {row[0]: row for row in rows}
+    for known in formats.FORMATS:
+        _, kind, keys, _ = told[known.name]
+        assert kind == known.kind
+        shown = [f"{key}{end}" for key in re.findall(r"`([^`]+)`", keys) for end in ("", ".weight", ".0.weight")]
+        assert known.fits(shown), (known.name, shown)
