@@ -119,7 +119,8 @@ def multi_scale_lpips(net: LPIPS, a: Tensor, b: Tensor, scales: Sequence[float] 
 
 def blank(backbone: str, widths: Sequence[int]) -> LPIPS:
     """An LPIPS of zeros whose convolutions have these channels, `WIDTHS` being the published ones."""
-    state, c_in = {}, 3
+    state: dict[str, Tensor] = {}
+    c_in = 3
     for index, (width, side) in enumerate(zip(widths, KERNELS[backbone], strict=True)):
         state |= {
             f"conv.{index}.weight": torch.zeros(width, c_in, side, side),

@@ -121,16 +121,17 @@ def load(path: Path) -> Any:
             if not head.startswith((ZIP, LEGACY)):
                 file.seek(0)
                 return unpickle(file, path.name)
-        return _torch_file(path)
+        return _torch_file(path, mapped=head.startswith(ZIP))
     except OSError as error:
         raise WeightsUnavailable(
             f"{path} cannot be read: {error.strerror or error}", remedy="check the path"
         ) from error
 
 
-def _torch_file(path: Path) -> Any:
+def _torch_file(path: Path, mapped: bool) -> Any:
+    """`mapped`: read tensors from the disk when they are used, which new files allow."""
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except OSError:
         raise
     except Exception as error:  # as above
