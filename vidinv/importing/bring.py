@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -81,13 +81,18 @@ def bring(
         raise WeightsUnavailable(
             f"{source.name} does not fit {layouts}: {fit}", remedy="--partial takes what fits all the same"
         )
-    kept = []
+    return tuple(_kept(drafts, found))
+
+
+def _kept(drafts: list[Draft], found: Found) -> Iterator[Facts]:
+    """Write every draft; what of the file belongs to none of them is listed with the first."""
+    read = {name for each in found.networks for name in each.format.reads}
+    left = (*found.others, *(name for name in found.beside if name not in read))
     for draft in drafts:
-        left = (*found.others, *found.beside) if draft is drafts[0] else ()
-        facts = replace(draft.facts, missing=(*draft.fit.missing, *draft.fit.wrong), unused=(*draft.fit.unused, *left))
-        network_file.write(draft.network, facts)
-        kept.append(imported.facts(facts.kind, name))
-    return tuple(kept)
+        missing, unused = (*draft.fit.missing, *draft.fit.wrong), (*draft.fit.unused, *left)
+        network_file.write(draft.network, replace(draft.facts, missing=missing, unused=unused))
+        left = ()
+        yield imported.facts(draft.facts.kind, draft.facts.name)
 
 
 def _drafts(found: Found, told: Facts, generator: str, asked: Mapping[str, str]) -> list[Draft]:

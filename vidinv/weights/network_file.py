@@ -82,5 +82,5 @@ def load(
         return registered[name]().to(device)
     here = imported.names(kind)
     if name not in here:
-        raise UsageError(f"no {kind} is called {name!r}", remedy=f"known: {', '.join([*registered, *here])}")
+        raise UsageError(f"unknown {kind} {name!r}", remedy=f"known: {', '.join([*registered, *here])}")
     return read(kind, name, build).to(device)

@@ -23,10 +23,10 @@ class Format:
     """One published layout.
 
     `marks`: patterns of keys, each of which at least one key has. `settings`: what the architecture is built with, from
-    the tensors' shapes; `choices`: more of it from what the file holds beside the state, such as `opts`, and from what
-    the user asked for; `options`: what may be asked for. `source`: the name in the file of a tensor of ours. `average`:
-    where the average latent lies. `prepared`: the state before anything is looked up in it. `idle`: tensors that say
-    nothing which ours do not know. `constant`: a pattern of ours that need not be in the file.
+    the tensors' shapes; `choices`: more of it from what the file holds beside the state (of which it `reads` these) and
+    from what the user asked for (which may be these `options`). `source`: the name in the file of a tensor of ours.
+    `average`: where the average latent lies. `prepared`: the state before anything is looked up in it. `idle`: tensors
+    that say nothing which ours do not know. `constant`: a pattern of ours that need not be in the file.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Format:
     constant: str = CONSTANT
     choices: Callable[[Mapping[str, Any], Mapping[str, str]], dict[str, Any]] = lambda beside, asked: {}
     options: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
 
     def fits(self, keys: Iterable[str]) -> bool:
         """Whether every mark is among the keys."""
