@@ -7,6 +7,7 @@ from collections.abc import Callable
 from vidinv.faces import embedder, fan, parser, recognition
 from vidinv.faces.embedder import IdentityNetwork
 from vidinv.faces.fan import FAN, FanPoints
+from vidinv.faces.landmarks import LANDMARKS, Landmarker
 from vidinv.faces.parser import BiSeNet
 from vidinv.weights import network_file
 
@@ -30,6 +31,8 @@ def parsing(name: str, device: str = "cpu") -> BiSeNet:
     return network_file.load(parser.KIND, name, PARSERS, parser.build, device)
 
 
-def landmarks(name: str, device: str = "cpu") -> FanPoints:
-    """A landmark source of 68 points with the named FAN, on `device`."""
+def landmarks(name: str, device: str = "cpu") -> Landmarker:
+    """The named landmark source: one of `landmarks.LANDMARKS`, or the 68 points of the named FAN on `device`."""
+    if name in LANDMARKS:
+        return LANDMARKS[name]()
     return FanPoints(network_file.load(fan.KIND, name, FANS, fan.build, device))

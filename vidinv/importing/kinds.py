@@ -11,6 +11,7 @@ from vidinv.encoders import published
 from vidinv.encoders import registry as encoders
 from vidinv.faces import fan, parser, recognition
 from vidinv.faces import registry as faces
+from vidinv.faces.landmarks import LANDMARKS
 from vidinv.generators import generator_file
 from vidinv.generators import registry as generators
 from vidinv.losses import lpips
@@ -31,5 +32,5 @@ KINDS = {
     recognition.KIND: Kind(recognition.build, faces.IDENTITIES),
     parser.KIND: Kind(parser.build, faces.PARSERS),
     lpips.KIND: Kind(lpips.build, lpips.REGISTERED),
-    fan.KIND: Kind(fan.build, faces.FANS),
+    fan.KIND: Kind(fan.build, {*faces.FANS, *LANDMARKS}),
 }
