@@ -120,3 +120,33 @@ def test_in_part_it_is_taken_when_told_and_what_is_left_is_listed(
     assert main(["weights", "import", str(tmp_path / "part.pt"), "--partial", *of.arguments]) == 0
     said = capsys.readouterr().err
     assert f"not filled: {key.removesuffix('_orig')}" in said and "odd.key" in said
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "named"),
+    [
+        ("bn1.bias", torch.zeros(6).to_sparse(), "bn1.bias"),
+        ("bn1.bias", torch.zeros(6, dtype=torch.complex64), "bn1.bias is a tensor of strided complex64"),
+        ("layer2.99999999.bn1.bias", torch.zeros(6), "layer2.99999999.bn1.bias"),
+        ("layer3.0.prelu.weight", torch.zeros(10**5), "layer3.0.prelu.weight"),
+    ],
+)
+def test_a_tensor_of_an_odd_kind_is_refused_and_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], key: str, value: Tensor, named: str
+) -> None:
+    torch.save(layouts.iresnet() | {key: value}, tmp_path / "odd.pt")
+    assert main(["weights", "import", str(tmp_path / "odd.pt")]) == 5
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert named in line
+
+
+@pytest.mark.parametrize(
+    "average", [torch.zeros(0), torch.zeros(3, 0), torch.zeros(()), torch.full((8, 20), torch.nan)]
+)
+def test_an_average_that_is_none_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], average: Tensor
+) -> None:
+    held = {"state_dict": psp(), "opts": {"encoder_type": "Encoder4Editing"}, "latent_avg": average}
+    torch.save(held, tmp_path / "odd.pt")
+    assert main(["weights", "import", str(tmp_path / "odd.pt")]) == 5
+    assert "latent_avg" in capsys.readouterr().err

@@ -151,11 +151,11 @@ def _settings(found: Checkpoint, file: Found, asked: Mapping[str, str]) -> dict[
     """What the network is built with, by its keys, by what stands beside them and by what was asked for."""
     try:
         settings = found.format.settings(found.state)
-    except (ValueError, IndexError, RuntimeError) as error:
+    except (ValueError, IndexError, RuntimeError, ArithmeticError) as error:
         raise WeightsUnavailable(f"its keys do not give the sizes of a {found.format.name} ({error})") from error
     for key, most in MOST.items():
         if settings.get(key, 0) > most:
-            raise WeightsUnavailable(f"by its keys its {key} is {settings[key]}, which cannot be (at most {most})")
+            raise WeightsUnavailable(f"by its keys its {key} is more than {most}, which cannot be")
     return settings | found.format.choices(file.beside, asked)
 
 

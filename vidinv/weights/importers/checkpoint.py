@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -70,6 +71,7 @@ def _networks(state: dict[str, Tensor], top: dict[Any, Any]) -> tuple[Checkpoint
     for prefix in PREFIXES:
         own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
         if of := formats.told(own):
+            _check_plain(own, prefix)
             average = _average(top)
             average = own.get(of.average or "") if average is None else average
             plain = of.prepared({key: value for key, value in own.items() if key not in AVERAGES})
@@ -77,6 +79,18 @@ def _networks(state: dict[str, Tensor], top: dict[Any, Any]) -> tuple[Checkpoint
             if not prefix:
                 break
     return tuple(sorted(found, key=lambda each: each.format.kind != "generator"))
+
+
+def _check_plain(state: dict[str, Tensor], prefix: str) -> None:
+    """WeightsUnavailable, naming the key, for a tensor that is sparse, quantised or complex."""
+    for key, value in state.items():
+        if not _is_plain(value):
+            kind = f"{str(value.layout).removeprefix('torch.')} {str(value.dtype).removeprefix('torch.')}"
+            raise WeightsUnavailable(f"{prefix}{key} is a tensor of {kind}", remedy="save plain real numbers")
+
+
+def _is_plain(value: Tensor) -> bool:
+    return value.layout == torch.strided and not value.is_quantized and not value.is_complex()
 
 
 def _loaded(path: Path) -> dict[Any, Any]:
@@ -127,5 +141,6 @@ def _average(top: dict[Any, Any]) -> Tensor | None:
         if isinstance(value, dict):
             value = next((each for each in value.values() if isinstance(each, Tensor)), None)
         if isinstance(value, Tensor):
-            return value.float().reshape(-1, value.shape[-1]).mean(0) if value.ndim else value
+            _check_plain({name: value}, "")
+            return value.float().reshape(-1, value.shape[-1]).mean(0) if value.numel() and value.ndim else value
     return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import pickle
 import re
+import warnings
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -131,7 +132,9 @@ def load(path: Path) -> Any:
 def _torch_file(path: Path, mapped: bool) -> Any:
     """`mapped`: read tensors from the disk when they are used, which new files allow."""
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is unusual about tensors that are refused later
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except OSError:
         raise
     except Exception as error:  # as above

@@ -15,6 +15,7 @@ from vidinv.errors import WeightsUnavailable
 State = Mapping[str, Tensor]
 # The filters, which some files repeat and others leave out, and BatchNorm's step counters.
 CONSTANT = r"(.*\.)?((blur|upsample)\.kernel|num_batches_tracked)"
+HIGHEST = 10_000  # that a key may count to
 WIDEST, LONGEST = 8192, 64  # channels, and residual blocks of a stage: beyond them a key is wrong
 
 
@@ -72,6 +73,8 @@ def largest(state: State, pattern: str, what: str) -> int:
     found = numbers(state, pattern)
     if not found:
         raise _untold(what)
+    if max(found) > HIGHEST:
+        raise WeightsUnavailable(f"a key counts its {what} to {max(found)}, which cannot be")
     return max(found)
 
 
