@@ -23,15 +23,17 @@ def line(request: Request, info: VideoInfo, analysis: Analysis, span: tuple[int,
     """Frames, faces, minutes and disk of rendering the frames `span`; it `inverts` unless the codes are there."""
     config, (start, stop) = request.config, span
     faces = sum(int(((track.frames >= start) & (track.frames < stop)).sum()) for track in analysis.tracks)
-    seconds = faces * FACE_SECONDS + (stop - start) * 0.02
+    seconds = 0.0 if request.only_encoder else faces * FACE_SECONDS + (stop - start) * 0.02
     tunes = inverts and faces > 0 and config.tune == "encoder"
-    if inverts:
+    if inverts and not request.only_encoder:
         seconds += _refinement(config, analysis, faces)
     if tunes:
         seconds += config.tuning.steps * config.tuning.batch * TUNE_SECONDS
     share = (stop - start) / max(analysis.frame_count, 1)
     video = max(info.bit_rate * info.duration_s / 8, request.source.stat().st_size) * share / 1e6
-    disk = 2 * video * (not request.only_codes) + CODE_MB * faces * (inverts and request.codes is not None)
+    disk = 2 * video * (not request.only_codes and not request.only_encoder) + CODE_MB * faces * (
+        inverts and request.codes is not None
+    )
     if tunes:
         disk += TUNE_SHARE * (Path(config.encoder) if config.encoder else registry.SHIPPED).stat().st_size / 1e6
     return (

@@ -11,6 +11,7 @@ import traceback
 import typer
 
 from vidinv.cli import (
+    backend,
     demo,
     directions,
     edit,
@@ -22,6 +23,7 @@ from vidinv.cli import (
     report,
     run,
     train,
+    tune,
     weights,
 )
 from vidinv.errors import VidinvError
@@ -43,7 +45,9 @@ app.command("inspect")(inspect.inspect)
 app.command("mix")(mix.mix)
 app.command("interpolate")(mix.interpolate)
 app.command("report")(report.report)
+app.command("tune")(tune.tune)
 app.command("demo")(demo.demo)
+app.add_typer(backend.app, name="backend")
 app.add_typer(directions.app, name="directions")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(train.app, name="train")

@@ -51,18 +51,22 @@ def known() -> dict[str, Space]:
     return found
 
 
-def named(name: str) -> Space:
-    """The space of that name. Raises UsageError for one that is not known."""
-    spaces = known()
+def beside(own: Space) -> dict[str, Space]:
+    """Every space by its name, a generator's `own` first."""
+    return {own.name: own} | known()
+
+
+def named(name: str, own: Space) -> Space:
+    """The space of that name, or a generator's `own`. Raises UsageError for one that is not known."""
+    spaces = beside(own)
     if name not in spaces:
         raise UsageError(f"--space {name!r} is not known", remedy=f"choose one of {', '.join(spaces)}")
     return spaces[name]
 
 
-def fitting(rows: int, dim: int, own: str) -> Space | None:
+def fitting(rows: int, dim: int, own: Space) -> Space | None:
     """The space of w+ [rows,dim]; the generator's `own` comes before others of the same shape. None fits: None."""
-    first = sorted(known().values(), key=lambda space: space.name != own)
-    return next((space for space in first if (space.rows, space.dim) == (rows, dim)), None)
+    return next((space for space in beside(own).values() if (space.rows, space.dim) == (rows, dim)), None)
 
 
 def laid(step: Tensor, space: Space) -> Tensor:
