@@ -114,7 +114,7 @@ def _brought(name: str, description: Description, space: str) -> tuple[Brought, 
     if backend_file.is_file(description.encoder):
         path = Path(description.encoder)
         encoder_file.check(path, space)
-        found.append(Brought(f"encoder/{path.stem}", content(path), OWN_LICENCE, path.name))
+        found.append(Brought(f"encoder/{path.stem}", _digest(path), OWN_LICENCE, path.name))
     elif description.encoder in published.names():
         facts = imported.facts(published.KIND, description.encoder)
         _check_encoder(name, facts.name, facts.space, description.generator, space)
@@ -137,8 +137,19 @@ def _brought(name: str, description: Description, space: str) -> tuple[Brought, 
             raise UsageError(f"backend {name}: {path} does not exist", remedy="check the path")
     if description.proxy:
         path = Path(description.proxy)
-        found.append(Brought(f"proxy/{path.stem}", content(path), OWN_LICENCE, path.name))
+        found.append(Brought(f"proxy/{path.stem}", _digest(path), OWN_LICENCE, path.name))
     return tuple(found)
+
+
+def _digest(path: Path) -> str:
+    """sha256 of a file, which is read again only where it has changed."""
+    found = path.stat()
+    return _digest_of(path, found.st_size, found.st_mtime_ns)
+
+
+@functools.cache
+def _digest_of(path: Path, size: int, changed: int) -> str:
+    return content(path)
 
 
 def _of_import(facts: Facts) -> Brought:
