@@ -167,16 +167,19 @@ def test_directions_are_found_in_every_family(family: str, cache: Path) -> None:
     assert main(["directions", "show", "ganspace.1", "--backend", "own", "-o", str(cache / "strip.png")]) == 0
 
 
-def test_an_imported_encoder_inverts_for_its_generator(clip: Path, boxes: Path, tmp_path: Path) -> None:
+def test_an_imported_pair_of_generator_and_encoder_edits_a_clip(clip: Path, boxes: Path, tmp_path: Path) -> None:
+    published = registry.load("stylegan2-tiny")
+    torch.save({"g_ema": published.state_dict(), "latent_avg": published.w_avg}, tmp_path / "cars.pt")
     torch.save(layouts.feature_style(), tmp_path / "fse.pt")
-    assert main(["weights", "import", str(tmp_path / "fse.pt"), "--as", "fse", "--for", "stylegan2-tiny"]) == 0
-    create("car", "stylegan2-tiny", "--encoder", "fse", "--alignment", "center", "--boxes", boxes, *PLAIN)
+    assert main(["weights", "import", str(tmp_path / "cars.pt"), "--as", "cars"]) == 0
+    assert main(["weights", "import", str(tmp_path / "fse.pt"), "--as", "fse", "--for", "cars"]) == 0
+    create("car", "cars", "--encoder", "fse", "--alignment", "center", "--boxes", boxes, *PLAIN)
     assert main(["backend", "check", "car"]) == 0
     output = edited(clip, "car", "--quality", "fast", "--set", "mask.residual_bad=9")
     assert any(mask.any() for mask in changed(clip, output))
     report = report_of(output)
-    assert list(report["weights"]) == ["encoder/fse"]
-    assert report["parts"][0]["origin"].startswith("fse.pt")
+    assert list(report["weights"]) == ["generator/cars", "encoder/fse"]
+    assert report["parts"][1]["origin"].startswith("fse.pt") and report["edits"][0]["space"] == "cars-w"
 
 
 def test_an_encoder_and_directions_are_taken_from_files(clip: Path, tmp_path: Path) -> None:
