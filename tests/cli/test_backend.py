@@ -241,6 +241,28 @@ def test_codes_pictures_and_lessons_work_with_it(clip: Path, boxes: Path, tmp_pa
     assert learned.calibration["score"] > 0 and learned.kept == {}, "nobody was there to recognise"
 
 
+def test_a_generator_without_modulation_has_no_style_channels_to_learn(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create("own", "pggan-tiny", "--alignment", "center", *PLAIN)
+    capsys.readouterr()
+    (tmp_path / "green_scorer.py").write_text("def green(pictures):\n    return pictures[:, 1].mean((1, 2)).numpy()\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    asked = ["--attribute", "green", "--scorer", "green_scorer:green", "--samples", "20", "--style"]
+    line = refused(capsys, 2, "directions", "learn", "--backend", "own", "--progress", "none", *asked)
+    assert "no style channels" in line
+
+
+def test_two_videos_are_compared_in_boxes(clip: Path, boxes: Path, tmp_path: Path) -> None:
+    create("car", "stylegan2-tiny", "--alignment", "center", "--detection", "boxes", *PLAIN)
+    page = tmp_path / "page.html"
+    command = ["report", clip, edited(clip, "car", "--boxes", boxes), "--backend", "car", "--boxes", boxes, "-o", page]
+    assert main(list(map(str, command))) == 0
+    report = json.loads(page.with_suffix(".json").read_text())
+    (track,) = report["identity"]["tracks"]
+    assert track["frames"] == FRAMES and track["per_frame"]["face_px"][0] == pytest.approx(40, abs=0.5)
+
+
 def test_backends_are_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
     create("church", "pggan-tiny", "--alignment", "none", *PLAIN)
     capsys.readouterr()
