@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from stages import align, analyse, parts, tracks, tune
+from stages.backend import Models
 from stages.folder import JobFolder
 from vidinv import config as configs
 from vidinv.cli.main import tune_process
@@ -67,7 +68,7 @@ def crops(clip: Path, analysis: Analysis, keys: Sequence[Sequence[int]], size: i
 
 
 @torch.no_grad()
-def figures(models: parts.Models, guides: Guides, codes: Sequence[Code], faces: Sequence[Tensor]) -> dict[str, float]:
+def figures(models: Models, guides: Guides, codes: Sequence[Code], faces: Sequence[Tensor]) -> dict[str, float]:
     """Means over the faces of PSNR and the similarity of identity."""
     rows = []
     for code, face in zip(codes, faces, strict=True):
@@ -84,7 +85,7 @@ def coded(encoder: Encoder, faces: Sequence[Tensor]) -> list[Code]:
         return [encoder(face) for face in faces]
 
 
-def optimised(models: parts.Models, guides: Guides, faces: Sequence[Tensor], effort: Effort) -> list[Code]:
+def optimised(models: Models, guides: Guides, faces: Sequence[Tensor], effort: Effort) -> list[Code]:
     """w+ and F of each face, optimised through the whole generator from what the encoder says."""
     codes = coded(models.encoder, faces)
     pairs = zip(codes, faces, strict=True)
@@ -92,7 +93,7 @@ def optimised(models: parts.Models, guides: Guides, faces: Sequence[Tensor], eff
 
 
 @torch.no_grad()
-def aged(models: parts.Models, codes: Sequence[Code], measure: Any) -> dict[str, float]:
+def aged(models: Models, codes: Sequence[Code], measure: Any) -> dict[str, float]:
     """Years that age -2 to +2 moves, and what it moves beside, in standard deviations of each attribute."""
     direction = parts.choose(models.backend).direction("age")
     moved = []

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from stages.align import rescale
+from stages.backend import Backend
 from stages.graph import Stage
-from stages.parts import Backend
 from trainers import recipe
 from vidinv.config import RunConfig, content
 from vidinv.editing import refine
@@ -39,6 +39,7 @@ def origin(config: RunConfig, backend: Backend, source_digest: str, encoder: str
     settings |= {f"weights.{name}": catalog.CATALOG[name].archive_sha256 for name in backend.needs}
     settings |= {"encoder": encoder} if encoder else {}
     settings |= {f"shipped.{path.stem}": content(path) for path in backend.shipped}
+    settings |= {f"brought.{part.name}": part.sha256 for part in backend.brought}
     return Origin(source_digest, settings)
 
 

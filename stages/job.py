@@ -12,8 +12,9 @@ from typing import Any
 
 import torch
 
-from stages import aim, analyse, cost, decode, inversion, parts, render, result, stall, tracks, tune
+from stages import aim, analyse, boxes, cost, decode, inversion, parts, render, result, stall, tracks, tune
 from stages import request as requests
+from stages.backend import Models
 from stages.clock import Clock
 from stages.folder import JobFolder
 from stages.request import Moves, Request
@@ -51,13 +52,16 @@ def run(request: Request, listener: Listener | None = None) -> dict[str, Any]:
         mark = f"{request.preview}{request.at}{request.codes}{request.only_codes}{request.keeps_strips}"
         mark += f"{request.watermark}{request.only_encoder}"
         mark += "".join(move.direction.digest for move in moves)
+        backend = parts.choose(request.config.backend)
+        given = boxes.of(request.config, backend) if requests.touches_faces(request, moves) else None
+        mark += backend.digest + (given.digest if given else "")
         # What is in the encoder's file counts, wherever it lies; how long is waited for a frame does not.
         asked = replace(request.config, encoder=encoder, stall_seconds=RunConfig.stall_seconds)
         try:
             folder.claim(configs.fingerprint(asked, source.content) + mark, configs.to_yaml(request.config))
             torch.set_num_threads(request.config.threads)
             codes = _codes(request, source.content, encoder, folder)
-            report = _run(request, info, moves, codes, encoder, source, folder, listener)
+            report = _run(request, info, moves, codes, given, encoder, source, folder, listener)
             if request.codes is not None and folder.codes.exists():
                 _keep_codes(request, folder)
         except VidinvError as error:
@@ -110,6 +114,7 @@ def _run(
     info: VideoInfo,
     moves: Moves,
     codes: inversion.Codes | None,
+    given: boxes.Boxes | None,
     encoder: str,
     source: Source,
     folder: JobFolder,
@@ -132,6 +137,7 @@ def _run(
         info.rotation,
         listener.done,
         None if codes is not None else only,  # stored codes are of the whole clip
+        given,
     )
     source.check()
     analysis = tracks.empty(sightings)
@@ -196,7 +202,7 @@ def _run(
 def _aimed(
     moves: Moves,
     analysis: Analysis,
-    models: parts.Models,
+    models: Models,
     codes: inversion.Codes | None,
     request: Request,
     folder: JobFolder,

@@ -17,10 +17,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from stages import align, keyframes, parts, sealed
+from stages.backend import Models
 from stages.folder import JobFolder
 from stages.inversion import encoder_digest
 from stages.keyframes import Candidate
-from stages.parts import Models
 from trainers import recipe
 from vidinv.config import RunConfig, content
 from vidinv.encoders import encoder_file
@@ -78,7 +78,7 @@ def tuned(models: Models, clip: Clip, config: RunConfig, folder: JobFolder, told
     another edit of the clip has. Raises OutputUnwritable where the folder's disk is full, VidinvError where the tuning
     fails.
     """
-    wanted = clip.wanted(config, models.proxy.head.spec.size)
+    wanted = clip.wanted(config, models.proxy.size)
     if not wanted:
         return models, None
     path, origin, work = (folder.path / name for name in ("tuned.sealed", "tuned.origin", "tuning"))
@@ -111,7 +111,7 @@ def fingerprint(clip: Clip, wanted: align.Wanted, config: RunConfig) -> str:
         "tuning": settings,
         "recipe": asdict(recipe.for_clip(config.tuning, feature_branch=True)),
         "encoder": encoder_digest(config),
-        "backend": config.backend,
+        "backend": [config.backend, backend.digest, *(each.sha256 for each in backend.brought)],
         "weights": [catalog.CATALOG[name].archive_sha256 for name in backend.needs],
         "shipped": [content(path) for path in backend.shipped],
     }
@@ -120,7 +120,7 @@ def fingerprint(clip: Clip, wanted: align.Wanted, config: RunConfig) -> str:
 
 def _learned(models: Models, clip: Clip, wanted: align.Wanted, config: RunConfig, work: Path, told: Told) -> bytes:
     """A safetensors file of what was learned; its metadata say from which faces, and what the held-out ones said."""
-    size = models.proxy.head.spec.size
+    size = models.proxy.size
     crops = {key: face for _, key, face in align.faces(clip.source, wanted, size)}
     looked_at = [_looked_at(clip.analysis, key, crops[key]) for key in sorted(crops)]
     keys, held = keyframes.choose(looked_at, config.tuning.faces, config.tuning.held)
@@ -206,7 +206,7 @@ def _learn(
 
 
 def keep(models: Models, config: RunConfig, path: Path) -> None:
-    """Write the encoder of `models` so that `--encoder FILE` reads it. Raises OutputUnwritable."""
+    """Write the encoder of `models`, one of a file or the default's, for `--encoder FILE`. Raises OutputUnwritable."""
     space = models.generator.space
     facts = encoder_file.check(Path(config.encoder), space) if config.encoder else Facts("light", space, 16)
     encoder = models.encoder

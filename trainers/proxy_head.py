@@ -17,7 +17,7 @@ from torch.nn import functional
 from trainers.samples import Pool, load_pool
 from vidinv.generators import registry
 from vidinv.generators.base import Generator
-from vidinv.generators.proxy import FFHQ_HEADS, HeadSpec, ProxyHead
+from vidinv.generators.proxy import FFHQ_HEADS, HeadSpec, ProxyHead, told
 
 HELD_OUT = 64
 
@@ -75,7 +75,7 @@ def main() -> None:
     head, fidelity = distil(generator, load_pool(args.pool), generator.layer_at(16), spec, args.seconds)
     print(f"held-out PSNR {fidelity:.2f} dB")
     state = {key: value.half().contiguous() for key, value in head.state_dict().items()}
-    save_file(state, args.output, metadata={"fidelity": f"{fidelity:.2f}"})
+    save_file(state, args.output, metadata={"fidelity": f"{fidelity:.2f}", **told(generator, spec)})
 
 
 if __name__ == "__main__":

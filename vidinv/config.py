@@ -25,7 +25,6 @@ CHOICES = {
     "device": ("auto", "cpu", "cuda"),
     "tune": ("none", "encoder"),
     "engine": ("eager",),
-    "backend": ("default", "tiny"),
     "landmarks": ("2d106", "fan"),
     "reader": ("pyav", "decord", "torchcodec"),
 }
@@ -132,7 +131,7 @@ class RunConfig:
     """Everything that decides what a run writes; equal config and source give an equal output."""
 
     quality: str = "balanced"
-    backend: str = "default"
+    backend: str = "default"  # or tiny, or one that `vidinv backend create` made, or a file of that form
     engine: str = "eager"
     device: str = "auto"
     threads: int = 0  # 0: every core the process may use
@@ -141,6 +140,7 @@ class RunConfig:
     encoder: str = ""  # a file that `vidinv train` wrote; the shipped encoder if empty
     tune: str = "none"  # to the clip, before its faces are inverted: the encoder
     landmarks: str = "2d106"  # fan needs the extra [face-alignment] and its weights on this machine
+    boxes: str = ""  # a file of boxes round what is edited, where a detector is not to look for it
     faces: str = "largest"
     edits: tuple[str, ...] = ()
     blend: str = "auto"

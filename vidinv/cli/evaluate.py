@@ -16,7 +16,7 @@ from vidinv.errors import NoFaceFound, UsageError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from stages.parts import Models
+    from stages.backend import Models
     from vidinv.editing.directions import Direction
     from vidinv.frames import Code
     from vidinv.report.edits import Judges

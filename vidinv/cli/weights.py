@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vidinv.cli import options
-from vidinv.weights import cache, catalog, converted, places
+from vidinv.weights import cache, catalog, converted, imported, places
 
 app = typer.Typer(help="The pretrained parts: list, pull, verify, path; and your own: import.", no_args_is_help=True)
 
@@ -96,9 +96,19 @@ def path(name: Annotated[str, typer.Argument(help="A part, such as parser/bisene
 
 
 @app.command("import")
-def import_generator(
-    file: Annotated[Path, typer.Argument(help="A generator's checkpoint: .pt, .pth, .pkl or .safetensors.")],
+def import_file(
+    file: Annotated[Path, typer.Argument(help="A published checkpoint: .pt, .pth, .tar, .pkl, .zip or .safetensors.")],
     name: Annotated[str | None, typer.Option("--as", metavar="NAME", help="What to call it here.")] = None,
+    generator: Annotated[
+        str, typer.Option("--for", metavar="NAME", help="The generator whose codes an encoder gives.")
+    ] = "",
+    trunk: Annotated[
+        Path | None,
+        typer.Option("--with", metavar="FILE", help="A second file of the same network (LPIPS: the trunk)."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="What its keys do not tell, such as at=7.")
+    ] = None,
     licence: Annotated[str | None, typer.Option(metavar="TEXT", help="Its terms, to be kept with it.")] = None,
     partial: Annotated[
         bool, typer.Option("--partial", help="Take what fits, though keys are missing or left.")
@@ -107,26 +117,35 @@ def import_generator(
     json_to: options.JsonTo = None,
     debug: options.Debug = False,
 ) -> None:
-    """Convert a published generator: StyleGAN 1 to 3, PGGAN, BigGAN-deep. Its layout is told by its keys.
+    """Convert published weights: generators, encoders, face networks. Their layout is told by their keys.
 
     A pickle is read without running anything in it. What is kept: the weights as safetensors, and a JSON with
-    architecture, sizes, the average latent's origin and the terms.
+    architecture, sizes, the average latent's origin and the terms. A file with an encoder and its generator (pSp, e4e)
+    gives both, under one name; an encoder alone is told its generator by --for.
 
     Example: vidinv weights import stylegan2-car.pt --as car --licence "NVIDIA, non-commercial"
+    Example: vidinv weights import encoder_car.pt --as fse-car --for car
     """
-    from vidinv.generators import imported
+    from vidinv.importing import bring
 
     if licence is None and sys.stdin.isatty():
         licence = typer.prompt("Under which terms was it published?", default="", show_default=False, err=True)
-    facts, path = imported.bring(file, name, licence=licence or "", partial=partial, replace=overwrite)
+    terms = bring.Terms(licence or "", partial, overwrite)
+    made = bring.bring(file, name, terms, generator=generator, trunk=trunk, asked=options.pairs(settings))
     if json_to is not None:
-        options.write_json(asdict(facts), json_to)
+        options.write_json([asdict(facts) for facts in made], json_to)
         return
     console = Console(stderr=True, soft_wrap=True)
-    console.print(f"{facts.format}, {facts.sizes['parameters']:,} parameters: {path}", highlight=False, markup=False)
-    for keys, what in ((facts.missing, "not filled"), (facts.unused, "not used")):
-        if keys:
-            console.print(f"{what}: {', '.join(keys)}", highlight=False, markup=False)
+    for facts in made:
+        where = imported.path(facts.kind, facts.name)
+        console.print(
+            f"{facts.part}: {facts.format}, {facts.sizes['parameters']:,} parameters: {where}",
+            highlight=False,
+            markup=False,
+        )
+        for keys, what in ((facts.missing, "not filled"), (facts.unused, "not used")):
+            if keys:
+                console.print(f"{what}: {', '.join(keys)}", highlight=False, markup=False)
 
 
 def _row(entry: catalog.Entry) -> dict[str, Any]:

@@ -40,17 +40,22 @@ SPACES = {
 ROWS_OF = {("ffhq-stylegan2-w", "mobile-stylegan-ffhq-w"): (*range(15), 17)}
 
 
-def named(name: str) -> Space:
-    """The space of that name. Raises UsageError for one that is not known."""
-    if name not in SPACES:
-        raise UsageError(f"--space {name!r} is not known", remedy=f"choose one of {', '.join(SPACES)}")
-    return SPACES[name]
+def beside(own: Space) -> dict[str, Space]:
+    """Every space by its name, a generator's `own` first."""
+    return {own.name: own} | SPACES
 
 
-def fitting(rows: int, dim: int, own: str) -> Space | None:
+def named(name: str, own: Space) -> Space:
+    """The space of that name, or a generator's `own`. Raises UsageError for one that is not known."""
+    known = beside(own)
+    if name not in known:
+        raise UsageError(f"--space {name!r} is not known", remedy=f"choose one of {', '.join(known)}")
+    return known[name]
+
+
+def fitting(rows: int, dim: int, own: Space) -> Space | None:
     """The space of w+ [rows,dim]; the generator's `own` comes before others of the same shape. None fits: None."""
-    first = sorted(SPACES.values(), key=lambda space: space.name != own)
-    return next((space for space in first if (space.rows, space.dim) == (rows, dim)), None)
+    return next((space for space in beside(own).values() if (space.rows, space.dim) == (rows, dim)), None)
 
 
 def laid(step: Tensor, space: Space) -> Tensor:

@@ -51,7 +51,7 @@ class Facts:
 
 
 class GeneratorFeature(Encoder):
-    """An encoder without a feature branch: its F is the generator's own, G^K(w), so G(w, F) = G(w).
+    """An encoder without a feature branch that was trained: its F is the generator's own, G^K(w), so G(w, F) = G(w).
 
     Where it gives a constant input, F is drawn from that, so that G(w, F) is the picture that it means.
     """
@@ -73,6 +73,11 @@ class GeneratorFeature(Encoder):
     def forward(self, image: Tensor, c: Tensor | None = None) -> Code:
         code = self.encoder(image, c)
         return replace(code, feature=self._drawer[0].synthesize(code.ws, canvas=code.const, stop=self.at), at=self.at)
+
+
+def with_feature(encoder: Encoder, generator: Generator) -> Encoder:
+    """The encoder as what gives w and F; one that gives w alone (pSp, e4e) has the generator's own feature for F."""
+    return encoder if encoder.gives_feature else GeneratorFeature(encoder, generator)
 
 
 def write(path: Path, state: dict[str, Tensor], facts: Facts) -> Path:

@@ -81,6 +81,17 @@ class Generator(nn.Module):
         """StyleSpace: the modulation vectors that `ws` [N,L,D] becomes, one [N,C_i] per modulated layer."""
         raise NotImplementedError("abstract: a generator family defines its own modulation")
 
+    @torch.no_grad()
+    def first_weights(self, rows: tuple[int, int]) -> Tensor:
+        """A [C,D], the linear part by which the rows first <= l < last of w+, moved alike, become styles.
+
+        Read off `styles`, which is affine in w.
+        """
+        at = torch.zeros(self.w_dim + 1, self.num_ws, self.w_dim, device=self.w_avg.device)
+        at[1:, rows[0] : rows[1]] = torch.eye(self.w_dim, device=at.device)[:, None]
+        made = torch.cat([part.flatten(1) for part in self.styles(at)], 1).double()  # [1+D,C]
+        return (made[1:] - made[0]).T
+
     def restyled(self, ws: Tensor, offset: Tensor | None) -> list[Tensor] | None:
         """`styles(ws)` with `offset` [N,S] or [1,S] added, S the channels of all of them; None where nothing is."""
         if offset is None:
@@ -116,6 +127,11 @@ class Generator(nn.Module):
         random = torch.Generator().manual_seed(seed)
         z = torch.randn(count, self.z_dim, generator=random).to(self.w_avg)
         return z, self._classes(count, random)
+
+    @property
+    def typical(self) -> Tensor:
+        """A latent [D] that an optimisation may begin with: the average one, where that is one."""
+        return self.w_avg
 
     def truncate(self, w: Tensor, psi: float) -> Tensor:
         """w_avg + psi (w - w_avg), the truncation trick; w is [N,D] or [N,L,D]."""

@@ -19,10 +19,12 @@ from tests.generators import test_pggan, test_stylegan1, test_stylegan2, test_st
 from tests.weights.test_restricted import Hostile
 from vidinv.cli.main import main
 from vidinv.errors import UsageError, WeightsUnavailable
-from vidinv.generators import imported, registry
+from vidinv.generators import registry
 from vidinv.generators.biggan import BigGAN
 from vidinv.generators.stylegan2 import StyleGAN2
 from vidinv.generators.stylegan3 import StyleGAN3
+from vidinv.importing.bring import Terms, bring
+from vidinv.weights import imported
 from vidinv.weights.importers import spectral
 
 
@@ -46,8 +48,9 @@ def stylegan2_file(path: Path, change: Callable[[dict[str, Any]], None] = lambda
 
 
 def test_a_rosinality_checkpoint_is_imported_and_loaded_by_its_name(tmp_path: Path, cache: Path) -> None:
-    facts, path = imported.bring(stylegan2_file(tmp_path / "Cars 512.pt"), licence="CC BY-NC 4.0")
-    assert facts.name == "cars-512" and path == cache / "imported" / "cars-512.safetensors"
+    (facts,) = bring(stylegan2_file(tmp_path / "Cars 512.pt"), terms=Terms("CC BY-NC 4.0"))
+    path = imported.path("generator", facts.name)
+    assert facts.name == "cars-512" and path == cache / "imported" / "generator" / "cars-512.safetensors"
     told = json.loads(path.with_suffix(".json").read_text())
     assert (told["format"], told["architecture"], told["licence"]) == (
         "rosinality StyleGAN2",
@@ -64,7 +67,7 @@ def test_a_rosinality_checkpoint_is_imported_and_loaded_by_its_name(tmp_path: Pa
 def test_half_precision_safetensors_and_a_prefix_are_taken(tmp_path: Path) -> None:
     state = {f"module.{key}": value.half() for key, value in test_stylegan2.published_state().items()}
     save_file(state, tmp_path / "x.safetensors")
-    facts, _ = imported.bring(tmp_path / "x.safetensors")
+    (facts,) = bring(tmp_path / "x.safetensors")
     assert facts.latent_average == "estimated from 10000 samples" and facts.unused == ()
     network = registry.load("x")
     drawn = network.sample(4000, seed=9).mean(0)
@@ -138,7 +141,7 @@ def test_a_pickled_stylegan2_ada_draws_what_the_same_weights_draw(
     state = test_stylegan2.published_state()
     (tmp_path / "ada.pkl").write_bytes(pickled_network(ada_state(state), monkeypatch))
     monkeypatch.setenv("VIDINV_CACHE", str(tmp_path / "cache"))
-    facts, _ = imported.bring(tmp_path / "ada.pkl")
+    (facts,) = bring(tmp_path / "ada.pkl")
     assert facts.format == "NVIDIA StyleGAN2-ADA" and facts.missing == () and facts.latent_average == "from the file"
     plain = StyleGAN2("t", "t-w", 32, channel_multiplier=12 * 32 / 16384, channel_max=24, w_dim=test_stylegan2.W)
     plain.load_state_dict(state)
@@ -151,7 +154,7 @@ def test_a_pickled_stylegan3_is_imported(tmp_path: Path, monkeypatch: pytest.Mon
     state = test_stylegan3.published_state(radial)
     (tmp_path / "three.pkl").write_bytes(pickled_network(state, monkeypatch))
     monkeypatch.setenv("VIDINV_CACHE", str(tmp_path / "cache"))
-    facts, _ = imported.bring(tmp_path / "three.pkl")
+    (facts,) = bring(tmp_path / "three.pkl")
     assert facts.format == "NVIDIA StyleGAN3" and facts.settings["config"] == ("r" if radial else "t")
     network = registry.load("three")
     assert isinstance(network, StyleGAN3)
@@ -169,11 +172,11 @@ def test_stylegan1_in_its_parts_and_pggan_are_imported(tmp_path: Path) -> None:
         "dlatent_avg": {"buff": torch.ones(18, test_stylegan1.W)},
     }
     torch.save(parts, tmp_path / "one.pth")
-    facts, _ = imported.bring(tmp_path / "one.pth")
+    (facts,) = bring(tmp_path / "one.pth")
     assert (facts.format, facts.unused) == ("StyleGAN1 PyTorch", ())
     assert torch.equal(registry.load("one").w_avg, torch.ones(test_stylegan1.W))
     torch.save({"generator_smooth": test_pggan.published_state()}, tmp_path / "grown.pth")
-    facts, _ = imported.bring(tmp_path / "grown.pth")
+    (facts,) = bring(tmp_path / "grown.pth")
     assert facts.format == "PGGAN PyTorch" and facts.space == "grown-z"
     assert registry.load("grown").resolution == 32
 
@@ -181,7 +184,7 @@ def test_stylegan1_in_its_parts_and_pggan_are_imported(tmp_path: Path) -> None:
 def test_a_pggan_that_is_still_growing_is_refused(tmp_path: Path) -> None:
     torch.save(test_pggan.published_state() | {"lod": torch.tensor(2.0)}, tmp_path / "grown.pth")
     with pytest.raises(WeightsUnavailable, match="lod"):
-        imported.bring(tmp_path / "grown.pth")
+        bring(tmp_path / "grown.pth")
 
 
 def biggan_state() -> dict[str, Tensor]:
@@ -202,7 +205,7 @@ def biggan_state() -> dict[str, Tensor]:
 def test_a_biggan_is_imported_with_its_spectral_norm_folded(tmp_path: Path) -> None:
     state = biggan_state()
     torch.save(state, tmp_path / "big.pt")
-    facts, _ = imported.bring(tmp_path / "big.pt")
+    (facts,) = bring(tmp_path / "big.pt")
     assert facts.settings["resolution"] == 128 and facts.format == "BigGAN-deep PyTorch"
     made = registry.load("big").state_dict()
     assert all(torch.equal(made[key], value) for key, value in spectral.folded(state).items())
@@ -214,8 +217,8 @@ def test_the_decoder_of_a_psp_checkpoint_is_taken_only_when_told(tmp_path: Path)
     held = {"state_dict": decoder | {"encoder.input_layer.0.weight": torch.zeros(4)}, "latent_avg": torch.ones(8, 20)}
     torch.save(held | {"opts": {"lr": 1e-4}}, tmp_path / "psp.pt")
     with pytest.raises(WeightsUnavailable, match=r"encoder\.input_layer\.0\.weight"):
-        imported.bring(tmp_path / "psp.pt")
-    facts, _ = imported.bring(tmp_path / "psp.pt", partial=True)
+        bring(tmp_path / "psp.pt")
+    (facts,) = bring(tmp_path / "psp.pt", terms=Terms(partial=True))
     assert facts.unused == ("encoder.input_layer.0.weight", "opts") and facts.missing == ()
 
 
@@ -238,7 +241,7 @@ def test_in_every_layout_what_is_wrong_or_missing_is_refused(tmp_path: Path, lay
             rest = {key: value for key, value in state.items() if key != keys[index]}
             torch.save(rest | change, tmp_path / "x.pt")
             with pytest.raises(WeightsUnavailable) as caught:
-                imported.bring(tmp_path / "x.pt")
+                bring(tmp_path / "x.pt")
             assert keys[index].removesuffix("_orig") in str(caught.value), (keys[index], str(caught.value))
 
 
@@ -246,7 +249,7 @@ def test_a_key_that_asks_for_a_giant_is_refused(tmp_path: Path) -> None:
     for key in ("to_rgbs.40.bias", "style.1000000.bias"):
         path = stylegan2_file(tmp_path / "giant.pt", lambda held, key=key: held["g_ema"].update({key: torch.zeros(3)}))
         with pytest.raises(WeightsUnavailable):
-            imported.bring(path)
+            bring(path)
 
 
 def wrong(key: str, *shape: int) -> Callable[[dict[str, Any]], None]:
@@ -323,17 +326,18 @@ def test_a_partial_import_says_what_it_left(tmp_path: Path, capsys: pytest.Captu
 
 def test_names_that_are_taken_or_cannot_be_are_refused(tmp_path: Path) -> None:
     path = stylegan2_file(tmp_path / "again.pt")
-    imported.bring(path)
+    bring(path)
     with pytest.raises(UsageError, match="'again'"):
-        imported.bring(path)
-    imported.bring(path, replace=True)
+        bring(path)
+    bring(path, terms=Terms(replace=True))
     for name in ("stylegan2-tiny", "../x", "A b"):
         with pytest.raises(UsageError, match=name):
-            imported.bring(path, name)
+            bring(path, name)
 
 
 def test_a_damaged_import_is_named(tmp_path: Path) -> None:
-    _, path = imported.bring(stylegan2_file(tmp_path / "again.pt"))
+    (facts,) = bring(stylegan2_file(tmp_path / "again.pt"))
+    path = imported.path("generator", facts.name)
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(WeightsUnavailable, match=r"again\.safetensors"):
         registry.load("again")

@@ -1,0 +1,263 @@
+"""From a description to a backend: every part by its name, checked against the generator, loaded when called for."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Collection
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from stages import backend_file, face_networks, subject
+from stages.backend import Backend, Brought, Embed, Judges, Locate, Models, Parse
+from stages.backend_file import Description
+from vidinv.config import content
+from vidinv.editing import directions, refine, unsupervised
+from vidinv.editing.directions import Direction
+from vidinv.editing.lesson import Measure
+from vidinv.editing.refine import SomeGuides
+from vidinv.editing.spaces import SPACES, Space
+from vidinv.encoders import encoder_file, mean, published
+from vidinv.encoders import registry as encoders
+from vidinv.encoders.base import Encoder
+from vidinv.errors import UsageError
+from vidinv.faces import framing
+from vidinv.faces.meter import UNITS
+from vidinv.generators import generator_file
+from vidinv.generators import proxy as proxies
+from vidinv.generators import registry as generators
+from vidinv.generators.base import Generator
+from vidinv.losses.lpips import LPIPS
+from vidinv.weights import imported
+from vidinv.weights.imported import Facts
+
+PROXY = 256  # pixels, side of what is drawn quickly
+FETCHED = {"mobile-stylegan-ffhq-1024": "generator/mobile-stylegan-ffhq"}  # registered generator -> catalogue
+OWN_LICENCE = "the user's own file; its terms are those it came with"
+
+
+def build(name: str, description: Description) -> Backend:
+    """The backend of a description, called `name`.
+
+    Raises UsageError naming what does not fit the generator: an encoder or a direction of another space, a file that
+    is not there; WeightsUnavailable for a damaged generator. No weights are loaded.
+    """
+    latent = _space(description.generator)
+    space, brought = latent.name, _brought(name, description, latent.name)
+    told = json.dumps([asdict(description), [part.sha256 for part in brought]], sort_keys=True)
+    faces = description.identity == "faces"
+    aligns_faces = description.alignment == "ffhq"
+
+    def models(device: str, encoder: str) -> Models:
+        generator, seen = generators.load(description.generator, device), judges(device)
+        return Models(
+            generator=generator,
+            proxy=_proxy(description, generator),
+            encoder=_encoder(encoder or description.encoder, generator, name),
+            parse=seen.parse,
+            identity=seen.identity,
+            device=device,
+            backend=name,
+        )
+
+    def judges(device: str) -> Judges:
+        return Judges(_parse(description, device), _identity(description, device))
+
+    return Backend(
+        locator=lambda source: _locator(description, source),
+        judges=judges,
+        models=models,
+        guides=lambda device: _guides(description, device),
+        direction=lambda wanted: _direction(wanted, description, space),
+        measure=face_networks.measure if description.measures == "faces" else _nothing,
+        measures=tuple(UNITS) if description.measures == "faces" else (),
+        generator=description.generator,
+        space=space,
+        slots=latent.rows,
+        dim=latent.dim,
+        needs=_needs(description),
+        measuring=face_networks.MEASURING if description.measures == "faces" else (),
+        shipped=_shipped(description),
+        brought=brought,
+        framing=framing.of(description.alignment, description.margin),
+        boxes=Path(description.boxes) if description.boxes else None,
+        takes_boxes=description.detection == "boxes",
+        recognises=faces,
+        parses=description.mask == "face",
+        perceives=description.guides != "pixels",
+        encodes=description.encoder != "none",
+        subject="face" if description.detection == "faces" else "box",
+        digest=hashlib.sha256(told.encode()).hexdigest() if brought or not aligns_faces else "",
+    )
+
+
+def _space(generator: str) -> Space:
+    """The latent space of a generator, without its weights. Raises UsageError, WeightsUnavailable."""
+    known = next((space for space in SPACES.values() if space.generator == generator), None)
+    if known is not None and generator in generators.GENERATORS:
+        return known
+    if generator in generator_file.names():
+        facts = imported.facts(generator_file.KIND, generator)
+        return Space(facts.space, int(facts.sizes["num_ws"]), int(facts.sizes["w_dim"]), generator)
+    network = generators.load(generator)  # a tiny one; UsageError for one that is nowhere
+    return Space(network.space, network.num_ws, network.w_dim, generator)
+
+
+def _brought(name: str, description: Description, space: str) -> tuple[Brought, ...]:
+    """The user's own parts, each checked as far as its header says what it is."""
+    found = []
+    if description.generator in generator_file.names():
+        found.append(_of_import(imported.facts(generator_file.KIND, description.generator)))
+    if backend_file.is_file(description.encoder):
+        path = Path(description.encoder)
+        encoder_file.check(path, space)
+        found.append(Brought(f"encoder/{path.stem}", content(path), OWN_LICENCE, path.name))
+    elif description.encoder in published.names():
+        facts = imported.facts(published.KIND, description.encoder)
+        _check_encoder(name, facts.name, facts.space, description.generator, space)
+        found.append(_of_import(facts))
+    elif description.encoder != "none" and description.encoder not in encoders.ENCODERS:
+        raise UsageError(
+            f"backend {name}: unknown encoder {description.encoder!r}",
+            remedy=f"give a file, none, or one of {', '.join([*encoders.ENCODERS, *published.names()])}",
+        )
+    for entry in description.directions:
+        direction = _listed(entry, space)
+        if direction.space != space:
+            raise UsageError(
+                f"direction {entry} is of the space {direction.space!r}, the generator's is {space!r}",
+                remedy="learn it for this generator (vidinv directions learn, find), or leave it out",
+            )
+        found.append(Brought(f"direction/{direction.name}", direction.digest, direction.licence, direction.origin))
+    for path in (Path(each) for each in (description.boxes, description.proxy) if each):
+        if not path.is_file():
+            raise UsageError(f"backend {name}: {path} does not exist", remedy="check the path")
+    if description.proxy:
+        path = Path(description.proxy)
+        found.append(Brought(f"proxy/{path.stem}", content(path), OWN_LICENCE, path.name))
+    return tuple(found)
+
+
+def _of_import(facts: Facts) -> Brought:
+    return Brought(facts.part, facts.sha256, facts.licence, f"{facts.source}, {facts.format}")
+
+
+def _check_encoder(backend: str, encoder: str, its: str, generator: str, space: str) -> None:
+    """Raise UsageError for an encoder of another latent space."""
+    if its != space:
+        raise UsageError(
+            f"backend {backend}: the encoder {encoder!r} is of the space {its!r}, {generator} of {space!r}",
+            remedy="give an encoder that was made for this generator, or none",
+        )
+
+
+def _listed(entry: str, space: str) -> Direction:
+    """A direction that a description names, or whose file it gives."""
+    return directions.read(Path(entry)) if backend_file.is_file(entry) else directions.load(entry, space)
+
+
+def _direction(wanted: str, description: Description, space: str) -> Direction:
+    """A direction by name: listed, at hand, or the N-th component that nobody labelled (`sefa.N`, `ganspace.N`)."""
+    listed = {each.name: each for each in (_listed(entry, space) for entry in description.directions)}
+    if wanted in listed:
+        return listed[wanted]
+    at_hand = directions.names(space)
+    if wanted not in at_hand and unsupervised.NAME.fullmatch(wanted):
+        return _component(wanted, description.generator)
+    if wanted not in at_hand:
+        raise directions.unknown(wanted, [*listed, *at_hand, *unsupervised.EXAMPLES], space)
+    return directions.load(wanted, space)
+
+
+@functools.cache
+def _component(name: str, generator: str) -> Direction:
+    return unsupervised.component(name, generators.load(generator))
+
+
+def _encoder(named: str, generator: Generator, backend: str) -> Encoder:
+    """The encoder of that name or in that file, on the generator's device; UsageError where it does not fit it."""
+    if named == "none":
+        return mean.for_generator(generator)
+    if backend_file.is_file(named):
+        return encoder_file.read(Path(named), generator)
+    found = encoders.load(named, generator.w_avg.device.type)
+    _check_encoder(backend, named, found.space, generator.name, generator.space)
+    return encoder_file.with_feature(found, generator)
+
+
+def _proxy(description: Description, generator: Generator) -> proxies.Painter:
+    if description.proxy:
+        return proxies.read(Path(description.proxy), generator)
+    return proxies.painter(generator, PROXY)
+
+
+def _locator(description: Description, source: str) -> Locate:
+    if description.alignment == "ffhq":
+        return face_networks.locator(source)
+    if description.detection == "faces":
+        return subject.faces(source)
+    return subject.given(source, is_square=description.alignment == "center")
+
+
+def _parse(description: Description, device: str) -> Parse:
+    return face_networks.parser(device) if description.mask == "face" else subject.shape(description.mask)
+
+
+def _identity(description: Description, device: str) -> dict[str, Embed]:
+    return face_networks.recognisers(device) if description.identity == "faces" else {}
+
+
+def _guides(description: Description, device: str) -> SomeGuides:
+    if description.guides == "faces":
+        return refine.load_guides(device)
+    return SomeGuides(None, LPIPS.load("alexnet").to(device) if description.guides == "perceptual" else None)
+
+
+def _nothing(names: Collection[str] | None = None) -> Measure:
+    """What measures nothing."""
+    return lambda images: {}
+
+
+def _needs(description: Description) -> tuple[str, ...]:
+    """Catalogue names of all that a run fetches but for the measures."""
+    fetched = [FETCHED[description.generator]] if description.generator in FETCHED else []
+    if description.identity == "faces":
+        fetched += face_networks.RECOGNISING
+    if description.alignment == "ffhq":
+        fetched += [name for name in face_networks.RECOGNISING[:1] if name not in fetched]  # the tracker's
+        fetched += face_networks.FINDING
+    elif description.detection == "faces":
+        fetched += face_networks.FINDING[:1]
+    if description.mask == "face":
+        fetched += face_networks.PARSING
+    if description.guides != "pixels":
+        fetched += face_networks.PERCEIVING
+    return tuple(fetched)
+
+
+def _shipped(description: Description) -> tuple[Path, ...]:
+    """The files of this package that decide codes."""
+    found = [encoders.SHIPPED] if description.encoder == "feature-style-light" else []
+    if not description.proxy and description.generator in FETCHED:
+        found.append(proxies.ASSETS / f"proxy_head_{PROXY}.safetensors")
+    return tuple(found)
+
+
+@torch.no_grad()
+def misfits(models: Models) -> list[str]:
+    """What does not fit when the parts are put together: the encoder's codes of a grey picture, and the drawing."""
+    generator, encoder, found = models.generator, models.encoder, []
+    code = encoder(torch.zeros(1, 3, encoder.input_size, encoder.input_size, device=models.device))
+    if code.ws.shape[1:] != (generator.num_ws, generator.w_dim):
+        found.append(f"the encoder gives w+ {tuple(code.ws.shape[1:])}, not {(generator.num_ws, generator.w_dim)}")
+    if code.feature is not None and code.at is not None:
+        spec = generator.layers[code.at] if code.at < len(generator.layers) else None
+        wanted = None if spec is None else (spec.channels, spec.resolution, spec.resolution)
+        if tuple(code.feature.shape[1:]) != wanted:
+            found.append(f"the encoder's F is {tuple(code.feature.shape[1:])}, layer {code.at} is {wanted}")
+    if not found and not generator.picture(code, generator.sizes[0]).isfinite().all():
+        found.append("the picture of the encoder's code of a grey picture is not finite")
+    return found
