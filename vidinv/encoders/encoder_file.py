@@ -51,7 +51,7 @@ class Facts:
 
 
 class GeneratorFeature(Encoder):
-    """An encoder without a feature branch that was trained: its F is the generator's own, G^K(w), so G(w, F) = G(w).
+    """An encoder without a feature branch: its F is the generator's own, G^K(w), so G(w, F) = G(w).
 
     Where it gives a constant input, F is drawn from that, so that G(w, F) is the picture that it means.
     """
