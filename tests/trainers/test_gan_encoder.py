@@ -168,3 +168,14 @@ def test_fine_tuning_brings_a_picture_nearer_and_begins_anew_for_each(tmp_path: 
         lines = (tmp_path / str(number) / "log.jsonl").read_text().splitlines()
         assert "encoder/latent" in json.loads(lines[-1])
     assert all(after < 0.8 * before for before, after in apart)
+
+
+def test_photos_are_of_the_class_that_the_recipe_names(tmp_path: Path) -> None:
+    recipe = replace(TINY, generator="biggan-tiny", label=2)
+    room = set_up(recipe).room
+    batch = gan_encoder.of_photos(room, torch.zeros(2, 3, 32, 32))
+    assert batch.c.tolist() == [[0, 0, 1], [0, 0, 1]] and batch.ws.shape == (2, 0, 20)
+    setup = set_up(replace(recipe, samples=9, held_out=1))
+    assert set(gan_encoder.fine_tune(setup, batch.image, tmp_path)) == set(setup.encoder.state_dict())
+    with pytest.raises(UsageError, match="classes 0 to 2"):
+        gan_encoder.of_photos(set_up(replace(recipe, label=3)).room, batch.image)
