@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from stages.tiny import MeanDifference
 from trainers import gan_encoder, gan_judge
@@ -179,3 +180,24 @@ def test_photos_are_of_the_class_that_the_recipe_names(tmp_path: Path) -> None:
     assert set(gan_encoder.fine_tune(setup, batch.image, tmp_path)) == set(setup.encoder.state_dict())
     with pytest.raises(UsageError, match="classes 0 to 2"):
         gan_encoder.of_photos(set_up(replace(recipe, label=3)).room, batch.image)
+
+
+class Bright(torch.nn.Module):
+    """A classifier of one class: how bright a picture is."""
+
+    def maps(self, image: Tensor) -> Tensor:
+        return torch.nn.functional.avg_pool2d(image.mean(1, keepdim=True), 4).clamp(min=0)
+
+    def scores(self, maps: Tensor) -> Tensor:
+        return maps.square().mean((2, 3))
+
+
+def test_heat_maps_teach_where_regions_are_not_aligned() -> None:
+    recipe = replace(TINY, regions="heat", mse=1.0, cos=0.0, perceptual=0.0, ssim=0.0)
+    judges = Judges(MeanDifference(), Bright())
+    setup = gan_encoder.set_up(gan_encoder.studio(recipe, generators.load(recipe.generator), judges))
+    loss, parts = gan_encoder.losses(setup.networks["encoder"], setup.room, gan_encoder.draw(setup.room, range(4)))
+    assert set(parts) == {"mse", "cos", "mse1", "cos1", "mse2", "cos2"} and parts["mse1"] > 0
+    (slope,) = torch.autograd.grad(parts["mse1"], setup.encoder.trunk.from_rgb.weight, retain_graph=True)
+    assert slope.abs().max() > 0
+    loss.backward()
