@@ -26,7 +26,6 @@ from stages import align, analyse, parts, tracks, tune
 from stages.backend import Models
 from stages.folder import JobFolder
 from vidinv import config as configs
-from vidinv.cli.main import tune_process
 from vidinv.config import Effort, RunConfig
 from vidinv.editing import feature_edit, refine
 from vidinv.editing.refine import Guides
@@ -37,6 +36,7 @@ from vidinv.generators.ops import resize
 from vidinv.media import reader
 from vidinv.media.probe import probe
 from vidinv.metrics import image
+from vidinv.process import tune_process
 
 SIZE = 256
 MEASURED = ("age", "smile", "yaw", "mouth_open")

@@ -48,15 +48,13 @@ def build(name: str, description: Description) -> Backend:
     latent = _space(description.generator)
     space, brought = latent.name, _brought(name, description, latent.name)
     told = json.dumps([asdict(description), [part.sha256 for part in brought]], sort_keys=True)
-    faces = description.identity == "faces"
-    aligns_faces = description.alignment == "ffhq"
 
     def models(device: str, encoder: str) -> Models:
         generator, seen = generators.load(description.generator, device), judges(device)
         return Models(
             generator=generator,
             proxy=_proxy(description, generator),
-            encoder=_encoder(encoder or description.encoder, generator, name),
+            encoder=encoder_file.read(Path(encoder), generator) if encoder else _encoder(description, generator, name),
             parse=seen.parse,
             identity=seen.identity,
             device=device,
@@ -85,12 +83,12 @@ def build(name: str, description: Description) -> Backend:
         framing=framing.of(description.alignment, description.margin),
         boxes=Path(description.boxes) if description.boxes else None,
         takes_boxes=description.detection == "boxes",
-        recognises=faces,
+        recognises=description.identity == "faces",
         parses=description.mask == "face",
         perceives=description.guides != "pixels",
         encodes=description.encoder != "none",
         subject="face" if description.detection == "faces" else "box",
-        digest=hashlib.sha256(told.encode()).hexdigest() if brought or not aligns_faces else "",
+        digest=hashlib.sha256(told.encode()).hexdigest(),
     )
 
 
@@ -114,7 +112,7 @@ def _brought(name: str, description: Description, space: str) -> tuple[Brought, 
     if backend_file.is_file(description.encoder):
         path = Path(description.encoder)
         encoder_file.check(path, space)
-        found.append(Brought(f"encoder/{path.stem}", content(path), OWN_LICENCE, path.name))
+        found.append(Brought(f"encoder/{path.stem}", _digest(path), OWN_LICENCE, path.name))
     elif description.encoder in published.names():
         facts = imported.facts(published.KIND, description.encoder)
         _check_encoder(name, facts.name, facts.space, description.generator, space)
@@ -137,8 +135,19 @@ def _brought(name: str, description: Description, space: str) -> tuple[Brought, 
             raise UsageError(f"backend {name}: {path} does not exist", remedy="check the path")
     if description.proxy:
         path = Path(description.proxy)
-        found.append(Brought(f"proxy/{path.stem}", content(path), OWN_LICENCE, path.name))
+        found.append(Brought(f"proxy/{path.stem}", _digest(path), OWN_LICENCE, path.name))
     return tuple(found)
+
+
+def _digest(path: Path) -> str:
+    """sha256 of a file, which is read again only where it has changed."""
+    found = path.stat()
+    return _digest_of(path, found.st_size, found.st_mtime_ns)
+
+
+@functools.cache
+def _digest_of(path: Path, size: int, changed: int) -> str:
+    return content(path)
 
 
 def _of_import(facts: Facts) -> Brought:
@@ -177,8 +186,9 @@ def _component(name: str, generator: str) -> Direction:
     return unsupervised.component(name, generators.load(generator))
 
 
-def _encoder(named: str, generator: Generator, backend: str) -> Encoder:
-    """The encoder of that name or in that file, on the generator's device; UsageError where it does not fit it."""
+def _encoder(description: Description, generator: Generator, backend: str) -> Encoder:
+    """The encoder that is described, on the generator's device; UsageError where it does not fit it."""
+    named = description.encoder
     if named == "none":
         return mean.for_generator(generator)
     if backend_file.is_file(named):

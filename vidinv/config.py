@@ -242,6 +242,12 @@ def plain(config: RunConfig) -> dict[str, Any]:
     return values
 
 
+def of_plain(values: dict[str, Any]) -> RunConfig:
+    """The configuration that `plain` wrote. Raises UsageError for one of another version."""
+    built: RunConfig = _build(RunConfig, values, prefix="")
+    return built
+
+
 def _folder(group: str) -> Traversable:
     return resources.files("configs").joinpath(*group.split("/"))
 

@@ -122,7 +122,8 @@ def test_the_report_says_what_was_not_measured(clip: Path, boxes: Path) -> None:
     assert track["attributes"] == {} and "head_yaw" not in track["per_frame"] and "hidden" not in track["per_frame"]
     assert report["parts"] == [] and report["edits"][0]["calibration"] == {}
     page = page_path(output).read_text()
-    assert "Not measured" in page
+    assert "Not measured" in page and "Headline figures" not in page
+    assert "None of these was seen: poor inversion, no face, tiny face, blur, cut." in page
 
 
 @pytest.mark.parametrize("alignment", ["center", "none"])
@@ -168,16 +169,19 @@ def test_directions_are_found_in_every_family(family: str, cache: Path) -> None:
     assert main(["directions", "show", "ganspace.1", "--backend", "own", "-o", str(cache / "strip.png")]) == 0
 
 
-def test_an_imported_encoder_inverts_for_its_generator(clip: Path, boxes: Path, tmp_path: Path) -> None:
+def test_an_imported_pair_of_generator_and_encoder_edits_a_clip(clip: Path, boxes: Path, tmp_path: Path) -> None:
+    published = registry.load("stylegan2-tiny")
+    torch.save({"g_ema": published.state_dict(), "latent_avg": published.w_avg}, tmp_path / "cars.pt")
     torch.save(layouts.feature_style(), tmp_path / "fse.pt")
-    assert main(["weights", "import", str(tmp_path / "fse.pt"), "--as", "fse", "--for", "stylegan2-tiny"]) == 0
-    create("car", "stylegan2-tiny", "--encoder", "fse", "--alignment", "center", "--boxes", boxes, *PLAIN)
+    assert main(["weights", "import", str(tmp_path / "cars.pt"), "--as", "cars"]) == 0
+    assert main(["weights", "import", str(tmp_path / "fse.pt"), "--as", "fse", "--for", "cars"]) == 0
+    create("car", "cars", "--encoder", "fse", "--alignment", "center", "--boxes", boxes, *PLAIN)
     assert main(["backend", "check", "car"]) == 0
     output = edited(clip, "car", "--quality", "fast", "--set", "mask.residual_bad=9")
     assert any(mask.any() for mask in changed(clip, output))
     report = report_of(output)
-    assert list(report["weights"]) == ["encoder/fse"]
-    assert report["parts"][0]["origin"].startswith("fse.pt")
+    assert list(report["weights"]) == ["generator/cars", "encoder/fse"]
+    assert report["parts"][1]["origin"].startswith("fse.pt") and report["edits"][0]["space"] == "cars-w"
 
 
 @pytest.mark.parametrize("kind", ["GradualStyleEncoder", "Encoder4Editing"])
@@ -246,6 +250,28 @@ def test_codes_pictures_and_lessons_work_with_it(clip: Path, boxes: Path, tmp_pa
         assert main(["directions", "learn", "--backend", "car", *asked]) == 0
     learned = directions.load("red", "stylegan2-tiny-w")
     assert learned.calibration["score"] > 0 and learned.kept == {}, "nobody was there to recognise"
+
+
+def test_a_generator_without_modulation_has_no_style_channels_to_learn(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create("own", "pggan-tiny", "--alignment", "center", *PLAIN)
+    capsys.readouterr()
+    (tmp_path / "green_scorer.py").write_text("def green(pictures):\n    return pictures[:, 1].mean((1, 2)).numpy()\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    asked = ["--attribute", "green", "--scorer", "green_scorer:green", "--samples", "20", "--style"]
+    line = refused(capsys, 2, "directions", "learn", "--backend", "own", "--progress", "none", *asked)
+    assert "no style channels" in line
+
+
+def test_two_videos_are_compared_in_boxes(clip: Path, boxes: Path, tmp_path: Path) -> None:
+    create("car", "stylegan2-tiny", "--alignment", "center", "--detection", "boxes", *PLAIN)
+    page = tmp_path / "page.html"
+    command = ["report", clip, edited(clip, "car", "--boxes", boxes), "--backend", "car", "--boxes", boxes, "-o", page]
+    assert main(list(map(str, command))) == 0
+    report = json.loads(page.with_suffix(".json").read_text())
+    (track,) = report["identity"]["tracks"]
+    assert track["frames"] == FRAMES and track["per_frame"]["face_px"][0] == pytest.approx(40, abs=0.5)
 
 
 def test_backends_are_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> None:

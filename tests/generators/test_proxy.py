@@ -97,3 +97,15 @@ def test_a_head_of_ones_own_is_read_for_its_generator_alone(tmp_path: Path) -> N
     torch.testing.assert_close(found(ws), proxy.Proxy(generator, head.eval())(ws))
     with pytest.raises(UsageError, match="of 'mobile-stylegan-tiny', not of 'stylegan2-tiny'"):
         proxy.read(path, registry.load("stylegan2-tiny"))
+
+
+def test_a_heads_shape_follows_from_the_generator() -> None:
+    default = mobile_stylegan.MobileStyleGAN("any", "any-w")
+    assert {size: proxy.spec_for(default, size) for size in proxy.FFHQ_HEADS} == proxy.FFHQ_HEADS
+    generator = registry.load("stylegan2-tiny")
+    spec = proxy.spec_for(generator, 128)
+    assert (spec.side, spec.channels, spec.w_dim, spec.slots) == (32, 32, 32, 3), "rows 0-6 are read up to 32 pixels"
+    drawn = proxy.Proxy(generator, proxy.ProxyHead(spec))(generator.broadcast(generator.sample(1)))
+    assert drawn.shape == (1, 3, 128, 128)
+    with pytest.raises(UsageError, match="no layer of 128 pixels"):
+        proxy.spec_for(generator, 256)

@@ -53,6 +53,23 @@ class HeadSpec:
 FFHQ_HEADS = {128: HeadSpec(32, 128, 512, 9, 192), 256: HeadSpec(128, 256, 256, 5, 64)}
 
 
+def spec_for(generator: Generator, size: int) -> HeadSpec:
+    """The shape of a head of `size` pixels for any generator that has a layer of the side that FFHQ_HEADS read.
+
+    It reads the rows of w+ that no layer below it has read. Raises UsageError where there is no such layer.
+    """
+    usual = FFHQ_HEADS[size]
+    try:
+        layer = generator.layer_at(usual.side)
+    except ValueError as error:
+        raise UsageError(
+            f"{generator.name} has no layer of {usual.side} pixels for a head of {size}", remedy="give another --size"
+        ) from error
+    read = 1 + max(slot for spec in generator.layers[: layer + 1] for slot in spec.slots)
+    channels, rows = generator.layers[layer].channels, max(generator.num_ws - read, 1)
+    return HeadSpec(usual.side, size, channels, rows, usual.width, generator.w_dim)
+
+
 class ProxyHead(nn.Module):
     """Feature and ws [N,L,D] -> image [N,3,size,size]: modulated convolutions and one or two pixel shuffles."""
 
