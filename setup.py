@@ -5,10 +5,12 @@ from setuptools import find_packages, setup
 CORE = [
     "av>=17,<19",
     "defusedxml>=0.7",
+    "fsspec>=2025.3",
     "httpx2>=2,<3",
     "jinja2>=3.1",
     "kornia>=0.8",
     "lightning-fabric>=2.5",
+    "llvmlite>=0.44",
     "numba>=0.61",
     "numpy>=2.0",
     "omegaconf>=2.3",
@@ -46,7 +48,9 @@ setup(
     description="Edit the face in a video by GAN inversion, keep everything else untouched, and report how well",
     license="Apache-2.0",
     python_requires=">=3.10",
-    packages=find_packages(include=["vidinv", "vidinv.*", "stages", "stages.*", "trainers", "trainers.*", "configs"]),
+    packages=find_packages(
+        include=["vidinv", "vidinv.*", "batch", "stages", "stages.*", "trainers", "trainers.*", "configs"]
+    ),
     package_data={"vidinv": ["assets/*", "assets/directions/*/*"], "configs": ["*/*.yaml", "*/*/*.yaml"]},
     install_requires=CORE,
     extras_require={
@@ -55,6 +59,8 @@ setup(
         "decord": ["decord==0.6.0"],
         "face-alignment": ["face-alignment>=1.4"],
         "lpips": ["lpips==0.1.4"],
+        "ray": ["ray>=2.40"],
+        "s3": ["s3fs>=2025.3"],
         "torchcodec": ["torchcodec>=0.13,<0.14"],
     },
     entry_points={"console_scripts": ["vidinv = vidinv.cli.main:main"]},

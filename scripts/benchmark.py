@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from vidinv.cli.main import tune_process
+from vidinv.process import tune_process
 
 
 def measure(source: Path, quality: str, edits: list[str], changes: list[str]) -> dict[str, Any]:

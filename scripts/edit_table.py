@@ -24,13 +24,13 @@ from stages import drawn, parts
 from stages.backend import Models
 from vidinv import api
 from vidinv import config as configs
-from vidinv.cli.main import tune_process
 from vidinv.editing import directions, feature_edit, grammar
 from vidinv.faces import detector, landmarks, pictures
 from vidinv.faces.meter import load_meter
 from vidinv.frames import Code
 from vidinv.generators.ops import resize
 from vidinv.media.picture import write as write_picture
+from vidinv.process import tune_process
 
 SIZE = 512
 

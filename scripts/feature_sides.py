@@ -23,7 +23,6 @@ from stages import parts
 from stages.backend import Models
 from vidinv import api
 from vidinv import config as configs
-from vidinv.cli.main import tune_process
 from vidinv.editing import directions, feature_edit, grammar
 from vidinv.faces import detector, landmarks, pictures
 from vidinv.faces.meter import load_meter
@@ -32,6 +31,7 @@ from vidinv.generators.ops import resize
 from vidinv.losses.lpips import LPIPS
 from vidinv.media.picture import write as write_picture
 from vidinv.metrics.image import psnr
+from vidinv.process import tune_process
 
 SIZE = 512
 SIDES = (16, 32)

@@ -20,11 +20,11 @@ from torch import Tensor
 
 from stages import drawn
 from vidinv import api
-from vidinv.cli.main import tune_process
 from vidinv.editing import directions, feature_edit, grammar
 from vidinv.frames import Array, Code
 from vidinv.generators.ops import resize
 from vidinv.metrics.flicker import flicker
+from vidinv.process import tune_process
 
 SIZE = 256
 

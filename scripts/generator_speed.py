@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vidinv.cli.main import tune_process
+from vidinv.process import tune_process
 
 tune_process()
 

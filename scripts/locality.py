@@ -22,13 +22,13 @@ from torch import Tensor
 
 from stages import parts
 from stages.backend import Models
-from vidinv.cli.main import tune_process
 from vidinv.editing import directions, feature_edit, lesson, target
 from vidinv.editing.directions import Direction
 from vidinv.editing.lesson import Measure
 from vidinv.faces import pictures, regions
 from vidinv.frames import Code
 from vidinv.generators.ops import resize
+from vidinv.process import tune_process
 
 SIDE = 256  # pixels
 CHANGED = 8 / 255  # of the range of a pixel: a change that is seen

@@ -30,8 +30,8 @@ from stages.folder import JobFolder, sidecar_path
 from stages.request import parse_moves
 from stages.verdict import Measured
 from vidinv import config as configs
-from vidinv.cli.main import tune_process
 from vidinv.frames import Array, Colour, Evidence, FaceBatch, FrameBatch, Planes, Work
+from vidinv.process import tune_process
 from vidinv.report import sidecar
 from vidinv.report.gate import Gate
 

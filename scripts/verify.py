@@ -20,11 +20,11 @@ import numpy as np
 import torch
 
 from stages.align import crop
-from vidinv.cli.main import tune_process
 from vidinv.faces import detector, landmarks, pictures
 from vidinv.faces.meter import Meter, load_meter
 from vidinv.frames import Array, FrameBatch
 from vidinv.media import probe, reader
+from vidinv.process import tune_process
 
 SIZE = 512
 NAMES = ("age", "smile", "gender", "yaw", "eyeglasses")

@@ -10,6 +10,7 @@ from vidinv.encoders import registry
 from vidinv.frames import Analysis
 from vidinv.media.probe import VideoInfo
 
+COPIED = 0.02  # seconds per frame, face or not
 FACE_SECONDS = 0.5  # per face, everything but refinement
 PICTURE_SECONDS = 0.2  # per picture of 512 pixels
 STEP_SECONDS = 0.5  # per refinement step through the whole synthesis
@@ -23,28 +24,46 @@ def line(request: Request, info: VideoInfo, analysis: Analysis, span: tuple[int,
     """Frames, faces, minutes and disk of rendering the frames `span`; it `inverts` unless the codes are there."""
     config, (start, stop) = request.config, span
     faces = sum(int(((track.frames >= start) & (track.frames < stop)).sum()) for track in analysis.tracks)
-    seconds = faces * FACE_SECONDS + (stop - start) * 0.02
+    beginnings = len(analysis.tracks) * len(analysis.shots)  # at most: a track begins anew after a cut
+    second_each = float((analysis.pts[-1] - analysis.pts[0]) * analysis.time_base) / max(len(analysis.pts) - 1, 1)
     tunes = inverts and faces > 0 and config.tune == "encoder"
-    if inverts:
-        seconds += _refinement(config, analysis, faces)
-    if tunes:
-        seconds += config.tuning.steps * config.tuning.batch * TUNE_SECONDS
+    took = tuning_seconds(config) if tunes else 0.0
+    if not request.only_encoder:
+        took += seconds(config, stop - start, faces, beginnings, second_each, inverts=inverts)
     share = (stop - start) / max(analysis.frame_count, 1)
     video = max(info.bit_rate * info.duration_s / 8, request.source.stat().st_size) * share / 1e6
-    disk = 2 * video * (not request.only_codes) + CODE_MB * faces * (inverts and request.codes is not None)
+    disk = 2 * video * (not request.only_codes and not request.only_encoder) + CODE_MB * faces * (
+        inverts and request.codes is not None
+    )
     if tunes:
         disk += TUNE_SHARE * (Path(config.encoder) if config.encoder else registry.SHIPPED).stat().st_size / 1e6
     return (
-        f"{stop - start} frames, {faces} faces in {len(analysis.shots)} shots; about {seconds / 60:.1f} min "
+        f"{stop - start} frames, {faces} faces in {len(analysis.shots)} shots; about {took / 60:.1f} min "
         f"on two cores at quality {config.quality}; about {disk:.0f} MB of disk"
     )
 
 
-def _refinement(config: RunConfig, analysis: Analysis, faces: int) -> float:
+def seconds(
+    config: RunConfig, frames: int, faces: int, beginnings: int, second_each: float, *, inverts: bool = True
+) -> float:
+    """Seconds that two cores take for `frames` with `faces` in them, of tracks that begin so many times.
+
+    A frame lasts `second_each`.
+    """
+    took = faces * FACE_SECONDS + frames * COPIED
+    if inverts:
+        took += _refinement(config, faces, beginnings, second_each)
+    return took
+
+
+def tuning_seconds(config: RunConfig) -> float:
+    """Seconds that tuning the encoder to a clip takes."""
+    return config.tuning.steps * config.tuning.batch * TUNE_SECONDS
+
+
+def _refinement(config: RunConfig, faces: int, beginnings: int, second_each: float) -> float:
     """Seconds that refining `faces` faces takes."""
     steps = config.refine
-    beginnings = len(analysis.tracks) * len(analysis.shots)  # at most: a track begins anew after a cut
-    seconds_each = float((analysis.pts[-1] - analysis.pts[0]) * analysis.time_base) / max(len(analysis.pts) - 1, 1)
-    refined = faces / min(max(1, int(1.01 * steps.gap / max(seconds_each, 1e-6))), config.batch)
+    refined = faces / min(max(1, int(1.01 * steps.gap / max(second_each, 1e-6))), config.batch)
     following = steps.following.steps * QUICK_STEP_SECONDS + 2 * PICTURE_SECONDS * (not steps.is_off)
     return refined * following + steps.first.steps * min(beginnings, faces) * STEP_SECONDS

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 
 from vidinv.errors import InputUnreadable
 from vidinv.frames import FrameBatch, Shot, Work
 
+Segment = tuple[int, int]  # frames, first <= i < end
 
-def segments(pts: tuple[int, ...], time_base: Fraction, seconds: float, start: int, stop: int) -> list[tuple[int, int]]:
+
+def segments(
+    pts: tuple[int, ...], time_base: Fraction, seconds: float, start: int, stop: int, cuts: Collection[int] = ()
+) -> list[tuple[int, int]]:
     """Split the frames start <= i < stop into runs of at least `seconds`, by their pts: [(first, end), ...].
 
-    The cuts depend on the clip alone, so a resumed job finds the same ones.
+    At one of the `cuts` (first frames of shots) half of that is enough: nothing crosses a cut, so that a segment which
+    begins there can be made for itself, on another machine too. The runs depend on the clip alone, so a resumed job
+    finds the same ones.
     """
     found: list[tuple[int, int]] = []
     first = start
     for index in range(start, stop):
-        if index > first and (pts[index] - pts[first]) * time_base >= seconds:
+        enough = seconds / 2 if index in cuts else seconds
+        if index > first and (pts[index] - pts[first]) * time_base >= enough:
             found.append((first, index))
             first = index
     if stop > first:

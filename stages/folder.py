@@ -20,6 +20,10 @@ from vidinv.media.writer import unwritable
 LOCK, PUBLISHED = "lock", "published"
 
 
+class BeingWritten(OutputUnwritable):
+    """Another run holds the job folder; it lets go when it ends."""
+
+
 class JobFolder:
     """Holds the journal, the analysis and the segments of one output. Use as a context manager: it holds the lock."""
 
@@ -56,7 +60,7 @@ class JobFolder:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             lock.close()
-            raise OutputUnwritable(
+            raise BeingWritten(
                 f"{self.output} is being written by another run", remedy="wait for it, or choose another -o"
             ) from error
         try:

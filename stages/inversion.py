@@ -32,7 +32,7 @@ def origin(config: RunConfig, backend: Backend, source_digest: str, encoder: str
     settings: dict[str, Any] = {name: getattr(config, name) for name in (*DECIDING, "cut_threshold")}
     groups = {"smooth": asdict(config.smooth), "refine": asdict(config.refine), "descent": asdict(refine.Settings())}
     if config.tune == "encoder":
-        groups["tuning"] = asdict(config.tuning)
+        groups["tuning"] = {key: value for key, value in asdict(config.tuning).items() if key != "cache"}
         groups["tuning.recipe"] = asdict(recipe.for_clip(config.tuning, feature_branch=True))
     for name, group in groups.items():
         settings |= {f"{name}.{key}": value for key, value in _flat(group).items()}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,32 @@ class Listener:
     done: Callable[[int], None] = lambda frames: None
 
 
+@dataclass(frozen=True)
+class Begun:
+    """A job whose request was checked and whose folder is claimed.
+
+    `encoder` is the digest of the user's own, `given` the boxes that stand for a detector.
+    """
+
+    request: Request
+    moves: Moves
+    info: VideoInfo
+    source: Source
+    encoder: str
+    given: boxes.Boxes | None
+    folder: JobFolder
+    clock: Clock
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A job after its first pass: the seconds of its steps so far by name, and warnings."""
+
+    prepared: render.Prepared
+    busy: dict[str, dict[str, float]]
+    warnings: list[str]
+
+
 def run(request: Request, listener: Listener | None = None) -> dict[str, Any]:
     """Do the whole job and return its report, which also lies beside the output.
 
@@ -45,12 +72,24 @@ def run(request: Request, listener: Listener | None = None) -> dict[str, Any]:
     the same request; a request that cannot succeed leaves nothing.
     """
     listener = listener or Listener()
+    with begun(request) as job:
+        report = _finished(job, prepare(job, listener), listener)
+        if request.codes is not None and job.folder.codes.exists():
+            _keep_codes(request, job.folder)
+        if not request.keep_job:
+            job.folder.delete()
+    return report
+
+
+@contextmanager
+def begun(request: Request) -> Iterator[Begun]:
+    """The job begun, or taken up where it was left; an error that leaves nothing to go on from removes its folder."""
     moves, info = requests.check(request)
     with JobFolder(request.output) as folder:
         request = replace(request, config=requests.settle(request.config, folder.config if folder.is_begun else None))
         source, encoder = Source.of(request.source), inversion.encoder_digest(request.config)
         mark = f"{request.preview}{request.at}{request.codes}{request.only_codes}{request.keeps_strips}"
-        mark += f"{request.watermark}"
+        mark += f"{request.watermark}{request.only_encoder}"
         mark += "".join(move.direction.digest for move in moves)
         backend = parts.choose(request.config.backend)
         given = boxes.of(request.config, backend) if requests.touches_faces(request, moves) else None
@@ -60,19 +99,13 @@ def run(request: Request, listener: Listener | None = None) -> dict[str, Any]:
         try:
             folder.claim(configs.fingerprint(asked, source.content) + mark, configs.to_yaml(request.config))
             torch.set_num_threads(request.config.threads)
-            codes = _codes(request, source.content, encoder, folder)
-            report = _run(request, info, moves, codes, given, encoder, source, folder, listener)
-            if request.codes is not None and folder.codes.exists():
-                _keep_codes(request, folder)
+            yield Begun(request, moves, info, source, encoder, given, folder, Clock.now())
         except VidinvError as error:
             if not _is_worth_keeping(folder, error):
                 folder.delete()
             raise
         except OSError as error:  # the source's own are InputUnreadable where it is read
             raise unwritable(folder.path, error) from error
-        if not request.keep_job:
-            folder.delete()
-    return report
 
 
 def _is_worth_keeping(folder: JobFolder, error: VidinvError) -> bool:
@@ -109,21 +142,13 @@ def hand_over(made: Path, wanted: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _run(
-    request: Request,
-    info: VideoInfo,
-    moves: Moves,
-    codes: inversion.Codes | None,
-    given: boxes.Boxes | None,
-    encoder: str,
-    source: Source,
-    folder: JobFolder,
-    listener: Listener,
-) -> dict[str, Any]:
-    clock, config = Clock.now(), request.config
+def prepare(job: Begun, listener: Listener) -> Ready:
+    """The first pass, and what else must be known before a frame is rendered."""
+    request, config, moves, folder = job.request, job.request.config, job.moves, job.folder
+    codes = _codes(request, job.source.content, job.encoder, folder)
     backend = parts.choose(config.backend)
     works_on_faces = requests.touches_faces(request, moves)
-    listener.phase("analyse", info.frame_count, 0)
+    listener.phase("analyse", job.info.frame_count, 0)
     only = None if request.at is None else (request.at, request.at + config.preview_seconds)
     sightings = analyse.analyse(
         lambda first: stall.watched(
@@ -134,12 +159,12 @@ def _run(
         backend.locator(config.landmarks) if works_on_faces else None,
         folder.path,
         config,
-        info.rotation,
+        job.info.rotation,
         listener.done,
         None if codes is not None else only,  # stored codes are of the whole clip
-        given,
+        job.given,
     )
-    source.check()
+    job.source.check()
     analysis = tracks.empty(sightings)
     if works_on_faces:
         analysis, moves = tracks.link(sightings, config, backend, request.source, moves)
@@ -152,46 +177,59 @@ def _run(
         analysis = tracks.edited(analysis, moves, request.source)
     seen = {track.id for track in analysis.tracks}
     moves = [move for move in moves if move.edit.track in seen]
-    busy = {"analyse": clock.busy()}
+    busy = {"analyse": job.clock.busy()}
     start, stop = _frame_range(analysis, only)
     models = backend.models(config.device, config.encoder) if works_on_faces else None
-    if inversion.encoder_digest(config) != encoder:
+    if inversion.encoder_digest(config) != job.encoder:
         raise UsageError(f"{config.encoder} changed while the job ran", remedy="run again")
-    listener.say(cost.line(request, info, analysis, (start, stop), inverts=inversion.is_due(codes)))
+    listener.say(cost.line(request, job.info, analysis, (start, stop), inverts=inversion.is_due(codes)))
+    tuning = None
     if models is not None and config.tune == "encoder" and inversion.is_due(codes):
-        tuning, told = Clock.now(), tune.Told(listener.phase, listener.done)
-        wanted = tune.spread(analysis.tracks, (start, stop), config.tuning.faces, models.proxy.size)
-        models = tune.tuned(models, request.source, wanted, config, folder, told) if wanted else models
-        busy["tune"] = tuning.busy()
+        spent, told = Clock.now(), tune.Told(listener.phase, listener.done)
+        clip = tune.Clip(request.source, job.source.content, analysis, (start, stop))
+        models, tuning = tune.tuned(models, clip, config, folder, told)
+        busy["tune"] = spent.busy()
     warnings: list[str] = []
     if models is not None and aim.is_due(moves):
         aiming = Clock.now()
         moves, warnings = _aimed(moves, analysis, models, codes, request, folder, listener)
         busy["aim"] = aiming.busy()
+    cuts = {shot.start for shot in analysis.shots}
     prepared = render.Prepared(
         request=request,
-        info=info,
+        info=job.info,
         analysis=analysis,
         moves=moves,
         models=models,
         codes=codes,
-        encoder=encoder,
+        encoder=job.encoder,
         folder=folder,
-        segments=decode.segments(analysis.pts, analysis.time_base, config.segment_seconds, start, stop),
-        content=source.content,
+        segments=decode.segments(analysis.pts, analysis.time_base, config.segment_seconds, start, stop, cuts),
+        content=job.source.content,
         people=people,
-        check_source=source.check,
+        check_source=job.source.check,
+        tuning=tuning,
     )
+    return Ready(prepared, busy, warnings)
+
+
+def _finished(job: Begun, ready: Ready, listener: Listener) -> dict[str, Any]:
+    """Render what is not rendered, put the file together, and report."""
+    prepared = ready.prepared
+    if job.request.only_encoder:
+        job.source.check()
+        return result.tuned(prepared, job.clock.spent() | {"stages": ready.busy})
     times = render.render(prepared, listener.phase, listener.done)
-    source.check()
+    job.source.check()
     listener.phase("assemble", 0, 0)
-    timing = clock.spent() | {
-        "fps": round((stop - start) / max(clock.busy()["busy_s"], 1e-3), 3),
-        "stages": busy | times,
+    frames = prepared.segments[-1][1] - prepared.segments[0][0]
+    timing = job.clock.spent() | {
+        "fps": round(frames / max(job.clock.busy()["busy_s"], 1e-3), 3),
+        "stages": ready.busy | times,
     }
-    if request.only_codes:
+    if job.request.only_codes:
         return result.inverted(prepared, timing)
-    return result.finish(prepared, stop - start, timing, warnings)
+    return result.finish(prepared, frames, timing, ready.warnings)
 
 
 def _aimed(

@@ -6,6 +6,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cache, lru_cache
+
 import torch
 
 from stages import backend_file, described, tiny
@@ -35,6 +38,18 @@ def choose(name: str) -> Backend:
     if name in BACKENDS:
         return BACKENDS[name]
     return described.build(name, backend_file.read(name, list(BACKENDS)))
+
+
+def stay_loaded() -> None:
+    """From here on this process loads each network once, for all its jobs: for a worker that does many of them."""
+    for name, backend in list(BACKENDS.items()):
+        BACKENDS[name] = replace(
+            backend,
+            locator=cache(backend.locator),
+            judges=cache(backend.judges),
+            models=lru_cache(maxsize=2)(backend.models),  # several encoders may come by
+            guides=cache(backend.guides),
+        )
 
 
 def refiner(backend: Backend, models: Models) -> Refine:

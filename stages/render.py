@@ -42,7 +42,7 @@ class Prepared:
 
     `models` is None where no face is touched, `encoder` the digest of the user's own (empty: the shipped one),
     `content` the source's; `segments` are [(first, end), ...]; `people` are the whole tracks of those whom the job is
-    about; `check_source` raises where the source is no longer what it was.
+    about; `check_source` raises where the source is no longer what it was; `tuning` is what the report says of that.
     """
 
     request: Request
@@ -57,6 +57,7 @@ class Prepared:
     content: str = ""
     people: tuple[Track, ...] = ()
     check_source: Callable[[], None] = lambda: None
+    tuning: dict[str, Any] | None = None
 
 
 def render(

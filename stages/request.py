@@ -41,6 +41,7 @@ class Request:
     keep_job: bool = False
     codes: Path | None = None
     only_codes: bool = False
+    only_encoder: bool = False  # tuned to the clip; nothing is edited
     report: bool = False  # a page that shows how well the person was kept
     thumbnails: bool = True  # with pictures of the faces
     gate: Gate = field(default_factory=Gate)
@@ -64,7 +65,7 @@ class Request:
 
     def writes(self) -> list[Path]:
         """Every file that the job would leave."""
-        if self.only_codes:
+        if self.only_codes or self.only_encoder:
             return [self.output]
         files = [self.output] if self.at is None else []
         files += [sidecar_path(self.output)]
@@ -88,7 +89,7 @@ def check(request: Request) -> tuple[Moves, VideoInfo]:
     check_output(request.output, request.source, request.overwrite)
     if request.gate.is_set:
         check_output(missed_path(request.output), request.source, request.overwrite, request.output)
-    if not request.only_codes:
+    if not (request.only_codes or request.only_encoder):
         if request.codes is not None and not request.codes_are_there:
             check_output(request.codes, request.source, overwrite=False)
         wished = wish(request.config, request.output)
@@ -131,7 +132,7 @@ def edits_faces(moves: Moves) -> bool:
 
 def touches_faces(request: Request, moves: Moves) -> bool:
     """Whether faces have to be found and drawn or inverted at all."""
-    return edits_faces(moves) or request.preview or request.codes is not None
+    return edits_faces(moves) or request.preview or request.codes is not None or request.only_encoder
 
 
 def _check_times(moves: Moves, info: VideoInfo) -> None:

@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from stages import page, parts, seal, synthesize, verdict
+from stages import page, parts, seal, synthesize, tune, verdict
 from stages import request as requests
 from stages.backend import Backend
 from stages.folder import page_path, preview_path, sidecar_path
@@ -148,6 +148,7 @@ def document(
         "weights": weights(job),
         "parts": [*terms(_needs(job)), *_brought(job)],
         "measured": how_often(request.config),
+        **({} if job.tuning is None else {"tuning": job.tuning}),
         **verdict.verdict(analysis, job.people, span, job.moves, measured, gate),
     }
 
@@ -187,6 +188,25 @@ def inverted(job: Prepared, timing: dict[str, Any]) -> dict[str, Any]:
         "output": {"path": request.output.name, "quality": request.config.quality, "tune": request.config.tune},
         "faces": sum(len(track.frames) for track in analysis.tracks),
         "tracks": [{"id": track.id, "frames": len(track.frames)} for track in analysis.tracks],
+        **({} if job.tuning is None else {"tuning": job.tuning}),
+        "versions": installed(),
+        "weights": weights(job),
+        "timing": timing,
+    }
+
+
+def tuned(job: Prepared, timing: dict[str, Any]) -> dict[str, Any]:
+    """Give the tuned encoder its name, and report on it."""
+    request, analysis = job.request, job.analysis
+    assert job.models is not None
+    made = job.folder.place(request.output)
+    tune.keep(job.models, request.config, made)
+    job.folder.publish(made, request.output)
+    return {
+        "input": {"path": request.source.name, "frames": analysis.frame_count},
+        "output": {"path": request.output.name, "sha256": configs.content(request.output)},
+        "faces": sum(len(track.frames) for track in analysis.tracks),
+        "tuning": job.tuning,
         "versions": installed(),
         "weights": weights(job),
         "timing": timing,
@@ -227,7 +247,7 @@ def _backend(job: Prepared) -> Backend:
 
 def _needs(job: Prepared) -> tuple[str, ...]:
     backend = _backend(job)
-    return backend.needs if job.request.only_codes else backend.all_needs
+    return backend.needs if job.request.only_codes or job.request.only_encoder else backend.all_needs
 
 
 def _brought(job: Prepared) -> list[dict[str, str]]:

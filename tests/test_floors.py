@@ -14,13 +14,14 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = (
-    ("vidinv.errors", "vidinv.frames", "vidinv.config", "configs"),
+    ("vidinv.errors", "vidinv.frames", "vidinv.config", "vidinv.process", "configs"),
     ("vidinv.media", "vidinv.weights"),
     ("vidinv.faces", "vidinv.generators", "vidinv.losses"),
     ("vidinv.encoders", "vidinv.editing", "vidinv.metrics"),
     ("vidinv.report", "vidinv.provenance", "vidinv.importing"),
     ("trainers",),
     ("stages",),
+    ("batch",),
     ("vidinv.api", "vidinv.cli", "vidinv.__main__", "vidinv"),
 )
 SKIPPED = {"build", "dist", "__pycache__"}
@@ -35,7 +36,7 @@ def module_name(path: Path) -> str:
 
 MODULES = {
     module_name(path): path
-    for top in ("vidinv", "stages", "trainers", "configs")
+    for top in ("vidinv", "batch", "stages", "trainers", "configs")
     for path in (ROOT / top).rglob("*.py")
 }
 

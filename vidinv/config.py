@@ -94,11 +94,13 @@ class RefineConfig:
 class TuneConfig:
     """How an encoder is tuned to a clip before it inverts it."""
 
-    faces: int = 96  # at most, evenly over the clip
+    faces: int = 96  # at most: key faces, sharp, diverse in pose and spread in time
+    held: int = 8  # at most: faces that are not learned from and say when to stop; 0: learn to the end
     steps: int = 120
     batch: int = 4  # faces a step
     rate: float = 1e-4
     keep: float = 1.0  # pull of w+ to what the encoder said before
+    cache: bool = True  # keep what was learned beside the weights, for other edits of the same clip
 
 
 @dataclass(frozen=True)
@@ -240,6 +242,12 @@ def plain(config: RunConfig) -> dict[str, Any]:
     return values
 
 
+def of_plain(values: dict[str, Any]) -> RunConfig:
+    """The configuration that `plain` wrote. Raises UsageError for one of another version."""
+    built: RunConfig = _build(RunConfig, values, prefix="")
+    return built
+
+
 def _folder(group: str) -> Traversable:
     return resources.files("configs").joinpath(*group.split("/"))
 
@@ -331,8 +339,9 @@ def _check_tuning(tuning: TuneConfig) -> None:
         value = getattr(tuning, name)
         if value < 1:
             raise UsageError(f"tuning.{name} must be at least 1, got {value}", remedy=f"set tuning.{name}=1 or more")
-    if tuning.rate <= 0 or tuning.keep < 0:
+    if tuning.rate <= 0 or tuning.keep < 0 or tuning.held < 0:
+        given = f"{tuning.rate}, {tuning.keep} and {tuning.held}"
         raise UsageError(
-            f"tuning.rate must be positive and tuning.keep not negative, got {tuning.rate} and {tuning.keep}",
+            f"tuning.rate must be positive, tuning.keep and tuning.held not negative, got {given}",
             remedy="leave them at their defaults",
         )

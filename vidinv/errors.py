@@ -60,3 +60,14 @@ class OutputUnwritable(VidinvError):
     """The output cannot be written: exists, no folder, no permission, disk full, locked."""
 
     exit_code = 7
+
+
+def told(error: BaseException) -> tuple[int, str]:
+    """The exit code of any error, and the one line that a person is told."""
+    if isinstance(error, VidinvError):
+        return error.exit_code, str(error)
+    if isinstance(error, MemoryError):
+        return 1, "out of memory; lower it with --set batch=1 or --quality fast"
+    what = f"internal error: {type(error).__name__}: {error}".splitlines()[0]
+    where = " ".join(getattr(error, "__notes__", []))
+    return 1, f"{what} {where}".rstrip() + "; run it with --debug and report it"

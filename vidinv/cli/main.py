@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
-import platform
 import sys
 import traceback
 
@@ -12,6 +9,7 @@ import typer
 
 from vidinv.cli import (
     backend,
+    batch,
     demo,
     directions,
     edit,
@@ -23,13 +21,14 @@ from vidinv.cli import (
     report,
     run,
     train,
+    tune,
     weights,
 )
-from vidinv.errors import VidinvError
+from vidinv.errors import told
+from vidinv.process import tune_process
 
 # click's UsageError, whether typer brings a copy of click or uses the package
 REFUSED: type[typer.BadParameter] = typer.BadParameter.__bases__[0]
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # glibc's malloc.h
 
 app = typer.Typer(
     help="Edit the face in a video by GAN inversion and keep everything else untouched.",
@@ -38,12 +37,14 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command("run")(run.run)
+app.command("batch")(batch.batch)
 app.command("edit")(edit.edit)
 app.command("invert")(invert.invert)
 app.command("inspect")(inspect.inspect)
 app.command("mix")(mix.mix)
 app.command("interpolate")(mix.interpolate)
 app.command("report")(report.report)
+app.command("tune")(tune.tune)
 app.command("demo")(demo.demo)
 app.add_typer(backend.app, name="backend")
 app.add_typer(directions.app, name="directions")
@@ -70,34 +71,13 @@ def main(arguments: list[str] | None = None) -> int:
         if code == interrupt.CODE:  # typer's, which has caught the interruption and says nothing
             raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
-    except VidinvError as error:
-        return _report(error, str(error), error.exit_code, given)
     except REFUSED as error:
         return _report(error, error.format_message() or "nothing to do; name a command", 2, given)
     except (KeyboardInterrupt, typer.Abort) as error:
         return _report(error, interrupt.WORDS, interrupt.CODE, given)
-    except MemoryError as error:
-        return _report(error, "out of memory; lower it with --set batch=1 or --quality fast", 1, given)
     except Exception as error:
-        what = f"internal error: {type(error).__name__}: {error}".splitlines()[0]
-        where = " ".join(getattr(error, "__notes__", []))
-        return _report(error, f"{what} {where}".rstrip() + "; run it with --debug and report it", 1, given)
-
-
-def tune_process() -> None:
-    """Allocator and thread settings of this process; made before torch is imported, and never on import.
-
-    Large activations are otherwise mapped and page-faulted on every call, which costs several times the arithmetic.
-    """
-    cores = str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-    os.environ.setdefault("OMP_NUM_THREADS", cores)
-    os.environ.setdefault("SVT_LOG", "1")  # of the AV1 encoder: errors alone
-    if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
-        return
-    libc = ctypes.CDLL(None)
-    libc.mallopt(M_MMAP_MAX, 0)
-    libc.mallopt(M_TRIM_THRESHOLD, -1)
-    libc.mallopt(M_TOP_PAD, 64 << 20)
+        code, line = told(error)
+        return _report(error, line, code, given)
 
 
 def _report(error: BaseException, line: str, code: int, given: list[str]) -> int:

@@ -27,17 +27,20 @@ class Progress(Protocol):
 
 
 @contextmanager
-def show(kind: str | None) -> Iterator[Progress]:
-    """The progress `kind` asks for: bar, json or none; None is a bar on a terminal and nothing elsewhere."""
+def show(kind: str | None, unit: str = "frames") -> Iterator[Progress]:
+    """The progress `kind` asks for: bar, json or none; None is a bar on a terminal and nothing elsewhere.
+
+    What is counted are frames, or another `unit`.
+    """
     if kind is not None and kind not in KINDS:
         raise UsageError(f"--progress {kind!r} is not known", remedy=f"choose one of {', '.join(KINDS)}")
     chosen = kind or ("bar" if sys.stderr.isatty() else "none")
     if chosen == "json":
-        yield JsonLines()
+        yield JsonLines(unit)
     elif chosen == "none":
         yield Quiet()
     else:
-        with Bar() as bar:
+        with Bar(unit=unit) as bar:
             yield bar
 
 
@@ -54,7 +57,8 @@ class Quiet:
 class JsonLines:
     """One JSON object a line on standard error: {"event": "say" | "phase" | "progress", ...}."""
 
-    def __init__(self) -> None:
+    def __init__(self, unit: str = "frames") -> None:
+        self.unit = unit
         self.name, self.total, self.frames, self.already, self.at, self.begun = "", 0, 0, 0, 0.0, 0.0
 
     def say(self, line: str) -> None:
@@ -65,7 +69,7 @@ class JsonLines:
             self._progress()
         self.name, self.total, self.frames, self.already = name, frames, already, already
         self.at = self.begun = time.monotonic()
-        self._write({"event": "phase", "name": name, "frames": frames})
+        self._write({"event": "phase", "name": name, self.unit: frames})
 
     def done(self, frames: int) -> None:
         self.frames += frames
@@ -76,7 +80,8 @@ class JsonLines:
         self.at = time.monotonic()
         rate = (self.frames - self.already) / max(self.at - self.begun, 1e-6)
         left = round((self.total - self.frames) / rate, 1) if self.total and rate else None
-        facts = {"phase": self.name, "frame": self.frames, "of": self.total, "fps": round(rate, 2), "left_s": left}
+        facts = {"phase": self.name, self.unit.removesuffix("s"): self.frames, "of": self.total, "left_s": left}
+        facts |= {"fps": round(rate, 2)} if self.unit == "frames" else {}
         self._write({"event": "progress"} | facts)
 
     def _write(self, event: dict[str, object]) -> None:
@@ -86,7 +91,7 @@ class JsonLines:
 class Bar:
     """A bar with frames/s and time left on standard error; `clock` gives seconds."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, unit: str = "frames") -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as RichProgress
@@ -101,7 +106,7 @@ class Bar:
             speed_estimate_period=REMEMBERED,
             get_time=clock,
         )
-        self.clock = clock
+        self.clock, self.unit = clock, unit
         self.task: TaskID | None = None
         self.begun = 0.0
         self.frames = 0
@@ -125,5 +130,6 @@ class Bar:
             return
         self.frames += frames
         rate = self.frames / max(self.clock() - self.begun, 1e-6)
-        shown = f"{rate:.1f} frames/s" if rate >= 1 or not self.frames else f"{1 / rate:.1f} s/frame"
+        each = f"{1 / max(rate, 1e-9):.1f} s/{self.unit.removesuffix('s')}"
+        shown = f"{rate:.1f} {self.unit}/s" if rate >= 1 or not self.frames else each
         self.bars.update(self.task, advance=frames, rate=shown)

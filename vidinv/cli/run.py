@@ -131,7 +131,7 @@ def perform(request: Request, show: str | None, *, offline: bool, accept: bool) 
     moves, _ = requests.check(request)
     if requests.touches_faces(request, moves):
         backend = parts.choose(request.config.backend)
-        needs = backend.needs if request.only_codes else backend.all_needs
+        needs = backend.needs if request.only_codes or request.only_encoder else backend.all_needs
         cache.need(needs, offline=offline, accept=accept)
     files, below = request.writes(), request.below_gate().writes()
     with progress.show(show) as shown:

@@ -19,8 +19,13 @@ def pose(track: Track, k: int) -> dict[str, float]:
 
 def head_yaw(track: Track, k: int) -> float:
     """The head's yaw in degrees on the track's k-th frame, by its landmarks; positive to the picture's right."""
+    return head_turn(track, k)[0]
+
+
+def head_turn(track: Track, k: int) -> tuple[float, float]:
+    """Yaw and pitch in degrees on the track's k-th frame, as `geometry.head_pose` counts them in the upright crop."""
     upright = similarity.apply(similarity.invert(track.to_frame[k]), track.landmarks[k].astype(float))
-    return geometry.head_pose(upright, track.crop, track.crop)[0]
+    return geometry.head_pose(upright, track.crop, track.crop)[:2]
 
 
 def side(track: Track, k: int) -> float:

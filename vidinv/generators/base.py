@@ -58,8 +58,9 @@ class Generator(nn.Module):
         """ws [N,L,D] -> image [N,3,size,size], or the feature [N,C,h,w] of layer `stop`.
 
         feature, at: the feature code and the layer whose output it replaces.
-        start, canvas: begin at layer `start` from `canvas`, the output of layer start-1. Where the image is a sum of
-            pictures of all layers (StyleGAN2), the pictures of those below are still made from ws.
+        start, canvas: begin at layer `start` from `canvas`, the output of layer start-1; at layer 0 it replaces
+            `constant`. Where the image is a sum of pictures of all layers (StyleGAN2), the pictures of those below
+            are still made from ws.
         stop: return the output of this layer (taken before any replacement at the same layer) instead of an image.
         styles: StyleSpace rows that override `styles(ws)`.
         noise: "const" uses the fixed maps, so a video does not flicker; "random" draws new ones for every image,
@@ -102,6 +103,11 @@ class Generator(nn.Module):
         return [row + part for row, part in zip(rows, offset.to(rows[0]).split(widths, 1), strict=True)]
 
     @property
+    def constant(self) -> Tensor | None:
+        """The learned input [1,C,4,4] of layer 0; None where the latent itself is the input."""
+        return None
+
+    @property
     def sizes(self) -> tuple[int, ...]:
         """Output sides that `synthesize` can give."""
         return (self.resolution,)
@@ -113,10 +119,14 @@ class Generator(nn.Module):
         return w[:, None].expand(-1, self.num_ws, -1)
 
     def sample(self, count: int, seed: int = 0) -> Tensor:
-        """Draw `count` w [N,D] from a seeded normal z, and from evenly drawn classes where there are some."""
+        """Draw `count` w [N,D] as `latents` says."""
+        return self.map(*self.latents(count, seed))
+
+    def latents(self, count: int, seed: int = 0) -> tuple[Tensor, Tensor | None]:
+        """`count` seeded normal z [N,Z], and evenly drawn classes, one-hot [N,c_dim], where there are some."""
         random = torch.Generator().manual_seed(seed)
         z = torch.randn(count, self.z_dim, generator=random).to(self.w_avg)
-        return self.map(z, self._classes(count, random))
+        return z, self._classes(count, random)
 
     @property
     def typical(self) -> Tensor:

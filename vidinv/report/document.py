@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
@@ -18,13 +19,16 @@ from vidinv.report import words
 ASSETS = resources.files("vidinv") / "assets"
 
 
-def render(template: str, *, title: str, figures: dict[str, go.Figure], **values: Any) -> str:
+def render(
+    template: str, *, title: str, figures: dict[str, go.Figure], programs: Sequence[str] = (), **values: Any
+) -> str:
     """The HTML of `template` (in vidinv/assets, based on report_base.html.j2) with `figures` drawn where it names them.
 
-    Every value is escaped unless it is Markup. The page's policy lets only the two programs run that are put in here
-    and lets nothing be fetched.
+    Every value is escaped unless it is Markup. The page's policy lets only the programs run that are put in here
+    (`programs` of vidinv/assets too) and lets nothing be fetched.
     """
     scripts = [get_plotlyjs(), _asset("report.js")] if figures else []
+    scripts += map(_asset, programs)
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_asset),
         autoescape=True,

@@ -1,0 +1,76 @@
+"""Where a batch keeps its journal and its log: in the folder of its outputs, which it holds meanwhile."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from batch import hold, journal, storage
+from batch.hold import Held
+from batch.journal import Journal
+from vidinv.errors import OutputUnwritable
+
+LOG = "batch.log"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A batch's folder, held and open. `keep` is called after each change of the journal."""
+
+    folder: str
+    held: Held
+    journal: Journal
+    log: Path
+    keep: Callable[[], None]
+
+    def note(self, line: str) -> None:
+        """Add a line to the log."""
+        with self.log.open("a", encoding="utf-8") as log:
+            log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+
+
+@contextmanager
+def opened(folder: str) -> Iterator[Place]:
+    """The folder (a path or URL) of a batch, for this process and its workers alone. Raises OutputUnwritable.
+
+    On storage that machines share the journal is a SQLite file of this machine, brought from there in the beginning and
+    put back whole after every change; the log when the batch ends.
+    """
+    if storage.is_url(folder) or storage.is_network(Path(folder)):
+        with hold.leased(folder) as held, TemporaryDirectory(prefix="vidinv-") as scratch:
+            yield from _shared(folder, held, Path(scratch))
+        return
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        holding = hold.locked(Path(folder))
+    except OSError as error:
+        raise OutputUnwritable(f"cannot use {folder} ({error.strerror})", remedy="choose another -o") from error
+    with holding as held:
+        known = Journal(Path(folder) / journal.NAME)
+        try:
+            yield Place(folder, held, known, Path(folder) / LOG, lambda: None)
+        finally:
+            known.close()
+
+
+def _shared(folder: str, held: Held, scratch: Path) -> Iterator[Place]:
+    for name in (journal.NAME, LOG):
+        data = storage.read(storage.join(folder, name))
+        if data is not None:
+            (scratch / name).write_bytes(data)
+    known = Journal(scratch / journal.NAME)
+
+    def keep() -> None:
+        held.check()
+        storage.write(storage.join(folder, journal.NAME), known.copy())
+
+    try:
+        yield Place(folder, held, known, scratch / LOG, keep)
+        if (scratch / LOG).exists():
+            storage.put(scratch / LOG, storage.join(folder, LOG))
+    finally:
+        known.close()

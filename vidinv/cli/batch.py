@@ -1,0 +1,226 @@
+"""`vidinv batch`: a folder or a list of clips, on the cores of this machine or on a cluster."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vidinv import config as configs
+from vidinv.cli import options, progress
+from vidinv.cli.run import resolve
+from vidinv.config import RunConfig
+from vidinv.errors import UsageError
+
+if TYPE_CHECKING:
+    from batch.local import Pool
+    from batch.order import Asked, Order
+    from batch.place import Place
+    from batch.worker import Terms
+
+
+@options.grouped
+def batch(
+    given: Annotated[str, typer.Argument(metavar="FOLDER|LIST", help="Folder, pattern, or list (.csv, .yaml).")],
+    output: Annotated[str, typer.Option("-o", "--output", metavar="DIR", help="Where the outputs go; a path or URL.")],
+    edit: options.Edits = None,
+    pattern: Annotated[str | None, typer.Option(metavar="GLOB", help="Of a folder: which files, as **/*.mp4.")] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="TEMPLATE", help="Of {stem} {suffix} {name} {parent} {folder} {row} {edits}.")
+    ] = None,
+    workers: Annotated[int, typer.Option(help="How many clips at once; 0: one for every two cores.", min=0)] = 0,
+    retries: Annotated[int, typer.Option(help="How often a clip that fails is begun again.", min=0)] = 2,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Begin those again that had failed for good.")
+    ] = False,
+    overwrite: options.Overwrite = False,
+    preview: options.Preview = False,
+    report: Annotated[bool, typer.Option("--report", help="Also a page on each clip.")] = False,
+    no_thumbnails: options.NoThumbnails = False,
+    min_identity: options.MinIdentity = None,
+    min_ic: options.MinIc = None,
+    c2pa: options.C2pa = False,
+    watermark: options.Watermark = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would cost, and stop.")] = False,
+    split: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Share clips out in parts this long, at cuts; 0: whole.", min=0)
+    ] = 0.0,
+    cluster: Annotated[
+        str | None, typer.Option(metavar="ray[://ADDRESS]", help="Work on a Ray cluster (extra [ray]).")
+    ] = None,
+    cores: Annotated[int, typer.Option(help="On a cluster: cores of a worker.", min=1)] = 1,
+    gpus: Annotated[float, typer.Option(help="On a cluster: GPUs of a worker.", min=0)] = 0.0,
+    memory: Annotated[int, typer.Option(metavar="MB", help="On a cluster: memory of a worker.", min=1)] = 3000,
+    *,
+    common: options.Job,
+) -> None:
+    """Edit many clips: a queue that survives being killed; the same command goes on where it stopped.
+
+    A list has columns source, edits and name; every other one is an option of its row: quality, faces, mask.blur, ...
+    The exit code is that of the gravest failure: 1, 5, 7, 2, 3, 4, 6 in this order, 0 where every clip is done.
+
+    Example: vidinv batch clips/ -o older/ --edit age+2 --workers 2
+    """
+    from batch import names, summary
+    from batch.order import Asked
+
+    if name is not None:
+        names.check(name)
+    gate = options.gate(min_identity, min_ic)
+    asked = Asked(
+        preview=preview,
+        report=report,
+        thumbnails=not no_thumbnails,
+        min_identity=gate.identity,
+        min_ic=gate.ic,
+        c2pa=c2pa,
+        watermark=watermark,
+        command=shlex.join(["vidinv", *sys.argv[1:]]),
+    )
+    if cluster is not None and not (cluster == "ray" or cluster.startswith("ray://")):
+        raise UsageError(f"--cluster {cluster!r} is not known", remedy="give ray, or ray://HOST:PORT")
+    needs: set[str] = set()
+    orders = ordered(given, output, pattern, name or names.DEFAULT, edit or [], asked, overwrite, common, needs)
+    if dry_run:
+        estimated(orders, output, common)
+        return
+    from batch import place, worker
+
+    begin = time.monotonic()
+    with place.opened(output) as opened, progress.show(common.show, unit="clips") as shown:
+        opened.journal.enter(orders, again=retry_failed)
+        had_weights(needs, common)
+        opened.keep()
+        terms = worker.Terms(output, split, tuple(sorted(needs)), common.offline, common.accept_licences)
+        with ExitStack() as stack:
+            pool = pooled(opened, workers, cluster, (cores, gpus, memory), terms)
+            stack.callback(pool.close)
+            drive(opened, pool, retries + 1, split, shown)
+        found = summary.document(opened.journal, given, time.monotonic() - begin)
+        page = summary.write_page(found, output)
+        tell(found, page, opened, shown)
+    if common.json_to is not None:
+        options.write_json(found, common.json_to)
+    if found["exit_code"]:
+        raise typer.Exit(found["exit_code"])
+
+
+def ordered(
+    given: str,
+    output: str,
+    pattern: str | None,
+    template: str,
+    edits: list[str],
+    asked: Asked,
+    overwrite: bool,
+    common: options.Job,
+    needs: set[str],
+) -> Iterator[Order]:
+    """The orders of all rows, one at a time, each checked as far as that goes without its clip.
+
+    `needs` gathers the parts that they take.
+    """
+    from batch import names, rows, storage
+    from batch.order import Order
+    from stages import parts
+    from stages import request as requests
+    from stages.request import Request
+
+    if not storage.is_url(given) and storage.is_folder(given) and Path(given).absolute() == Path(output).absolute():
+        raise UsageError(f"the outputs would lie among the clips in {given}", remedy="choose another -o")
+
+    @lru_cache(maxsize=256)
+    def settled(own: tuple[tuple[str, str], ...], wanted: tuple[str, ...]) -> RunConfig:
+        values = dict(own)
+        mine = replace(common, quality=values.pop("quality", common.quality))
+        changes = [*(common.changes or []), *(f"{key}={value}" for key, value in values.items())]
+        config = configs.with_edits(resolve(replace(mine, changes=changes)), [*edits, *wanted])
+        request = Request(Path(), Path(), config, preview=asked.preview)
+        requests.check_networks(config)
+        if requests.touches_faces(request, requests.parse_moves(config.edits, config.backend)):
+            needs.update(parts.choose(config.backend).all_needs)
+        return config
+
+    for row in rows.read(given, pattern, but=output):
+        try:
+            config = settled(row.options, row.edits)
+            yield Order(row.number, row.source, names.of(row, row.name or template), config, asked, overwrite)
+        except UsageError as error:
+            raise UsageError(f"row {row.number} ({row.source}): {error.what}", remedy=error.remedy) from error
+
+
+def had_weights(needs: set[str], common: options.Job) -> None:
+    """Have the parts in the cache of this machine."""
+    from vidinv.weights import cache
+
+    cache.need(sorted(needs), offline=common.offline, accept=common.accept_licences)
+
+
+def pooled(place: Place, workers: int, cluster: str | None, needs: tuple[int, float, int], terms: Terms) -> Pool:
+    """The workers: of a cluster where one is named, else of this machine."""
+    if cluster is not None:
+        from batch.ray_pool import Needs, RayPool
+
+        return RayPool(cluster, workers, terms, Needs(*needs))
+    from batch.local import LocalPool
+    from batch.local import cores as here
+
+    held = () if place.held.lock is None else (place.held.lock,)
+    return LocalPool(workers or max(1, here() // 2), terms, place.log, held)
+
+
+def drive(place: Place, pool: Pool, tries: int, split: float, shown: progress.Progress) -> None:
+    """Work until no clip waits; a bar counts the clips that came to their end."""
+    from batch.driver import Driver
+
+    counts = place.journal.counts()
+    ended = counts["done"] + counts["failed"]
+    shown.phase("batch", sum(counts.values()), ended)
+    Driver(place.journal, pool, place.folder, place.held, tries, split, place.note, shown.done, place.keep).run()
+
+
+def tell(found: dict[str, Any], page: str, place: Place, shown: progress.Progress) -> None:
+    """The last words: each failed clip with its error, and how many there are of all."""
+    for clip in place.journal.clips("failed"):
+        shown.say(f"failed: row {clip.row}, {clip.source}: {clip.error} (exit code {clip.code})")
+    totals = found["totals"]
+    again = "; --retry-failed begins them again" if totals["failed"] else ""
+    shown.say(f"{totals['done']} of {totals['clips']} clips done, {totals['failed']} failed{again}; see {page}")
+
+
+def estimated(orders: Iterable[Order], output: str, common: options.Job) -> None:
+    """Say what every clip that waits would cost, and all of them; exits by the gravest that cannot be read."""
+    from dataclasses import asdict
+
+    from batch import estimate, journal, storage, summary
+    from batch.local import cores
+
+    known = None if storage.is_url(output) else Path(output) / journal.NAME
+    draft = journal.Journal.draft(known)
+    draft.enter(orders)
+    found = []
+    while (order := draft.take()) is not None:
+        found.append(estimate.of(order))
+    seconds, megabytes = sum(each.seconds for each in found), sum(each.megabytes for each in found)
+    for each in found:
+        said = each.error or f"{each.frames} frames, about {each.seconds / 60:.1f} min and {each.megabytes:.1f} MB"
+        typer.echo(f"{each.row}: {each.source} -> {each.name}: {said}")
+    hours = seconds * 2 / cores() / 3600
+    typer.echo(
+        f"{len(found)} clips, {sum(each.frames for each in found)} frames; about {hours:.1f} h on this machine's "
+        f"{cores()} cores, {megabytes:.0f} MB of outputs and as much again for what is being made"
+    )
+    if common.json_to is not None:
+        totals = {"clips": len(found), "hours": round(hours, 3), "megabytes": round(megabytes, 3), "cores": cores()}
+        options.write_json({"totals": totals, "clips": [asdict(each) for each in found]}, common.json_to)
+    code = summary.worst(each.code for each in found if each.code)
+    if code:
+        raise typer.Exit(code)

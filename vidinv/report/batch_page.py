@@ -1,0 +1,47 @@
+"""A page that shows what came of many clips: a line for each, to be sorted by any of its figures."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Any
+from urllib.parse import quote
+
+from vidinv.report import document, words
+
+FIGURES = {
+    "arcface": "ArcFace",
+    "arcface_min": "lowest frame",
+    "ic": "IC",
+    "lightcnn": "LightCNN",
+    "inversion": "inversion",
+}
+HEADS = ("Row", "Clip", "Edits", "State", "Frames", *FIGURES.values(), "Flags", "Warnings", "Tries", "Seconds")
+
+
+def build(found: dict[str, Any]) -> str:
+    """The HTML of a batch (`batch/summary.py` has its form) as one file that fetches nothing; no picture is in it."""
+    return document.render(
+        "report_batch.html.j2",
+        title=f"Batch: {found['input']}",
+        figures={},
+        programs=["sort.js"],
+        found=found,
+        totals=found["totals"],
+        heads=HEADS,
+        rows=[(clip, _cells(clip), _links(clip)) for clip in found["clips"]],
+        same_person=words.SAME_PERSON,
+    )
+
+
+def _cells(clip: dict[str, Any]) -> list[str]:
+    return [words.number(clip["figures"].get(name)) for name in FIGURES]
+
+
+def _links(clip: dict[str, Any]) -> list[tuple[str, str]]:
+    """What lies beside the page, as (words, address): the output, its page, its JSON."""
+    folder, found = PurePosixPath(clip["name"]).parent, []
+    for name in clip["figures"].get("files", ()):
+        kind = "report" if name.endswith(".report.html") else "JSON" if name.endswith(".json") else "video"
+        kind = "preview" if name.endswith((".preview.mp4", ".preview.png")) else kind
+        found.append((kind, quote(str(folder / name))))
+    return found
