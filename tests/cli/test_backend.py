@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from stages.folder import page_path
 from tests.clips import make_clip
 from tests.importing import layouts
+from tests.importing.test_encoders import psp_file
 from tests.runs import SHOWN, STEPS, frames_of, report_of
 from vidinv.cli.main import main
 from vidinv.editing import directions
@@ -181,6 +182,16 @@ def test_an_imported_pair_of_generator_and_encoder_edits_a_clip(clip: Path, boxe
     report = report_of(output)
     assert list(report["weights"]) == ["generator/cars", "encoder/fse"]
     assert report["parts"][1]["origin"].startswith("fse.pt") and report["edits"][0]["space"] == "cars-w"
+
+
+@pytest.mark.parametrize("kind", ["GradualStyleEncoder", "Encoder4Editing"])
+def test_a_file_with_encoder_and_generator_is_all_that_a_backend_needs(clip: Path, tmp_path: Path, kind: str) -> None:
+    path = psp_file(tmp_path / "faces.pt", {"encoder_type": kind, "start_from_latent_avg": True})
+    assert main(["weights", "import", str(path)]) == 0
+    create("both", "faces", "--encoder", "faces", "--alignment", "none", *PLAIN)
+    output = edited(clip, "both", "--quality", "fast", "--set", "mask.residual_bad=9")
+    assert all(mask.any() for mask in changed(clip, output))
+    assert set(report_of(output)["weights"]) == {"generator/faces", "encoder/faces"}
 
 
 def test_an_encoder_and_directions_are_taken_from_files(clip: Path, tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_psp_and_e4e_give_an_encoder_and_its_generator_under_one_name(tmp_path: 
     path = psp_file(tmp_path / "faces.pt", {"encoder_type": kind, "start_from_latent_avg": True})
     first, second = bring(path)
     assert (first.part, second.part) == ("generator/faces", "encoder/faces")
-    assert first.unused == ("opts",) and (first.missing, second.missing, second.unused) == ((), (), ())
+    assert first.unused == () and (first.missing, second.missing, second.unused) == ((), (), ())
     encoder, generator = registry.load("faces"), generators.load("faces")
     code = encoder(PICTURE)
     average = torch.full((test_stylegan2.W,), 0.5)

@@ -50,6 +50,7 @@ def import_direction(
     from stages import request as requests
     from vidinv.editing import directions, published, spaces
     from vidinv.faces.regions import REGIONS
+    from vidinv.generators import generator_file, registry
 
     chosen = parts.choose(common.backend)
     if region not in REGIONS:
@@ -82,6 +83,8 @@ def import_direction(
         common.have(chosen.needs + (chosen.measuring if attribute else ()))
         with progress.show(progress_as) as shown:
             made = _measured(made, chosen, where, attribute, shown)
+    elif of.generator in generator_file.names():
+        made = directions.rescaled(made, registry.load(of.generator))
     directions.save(made, target)
     if json_to is not None:
         options.write_json(directions.facts(made), json_to)

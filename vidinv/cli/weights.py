@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from vidinv.cli import options
@@ -23,18 +25,23 @@ Names = Annotated[list[str] | None, typer.Argument(help="Parts or roles, such as
 def list_parts(
     json_to: options.JsonTo = None,
 ) -> None:
-    """Show every part: where it comes from, its terms, and whether it is in the cache.
+    """Show every part: where it comes from, its terms, and whether it is in the cache; and what was imported.
 
     Example: vidinv weights list --json -
     """
     rows = [_row(entry) for entry in catalog.CATALOG.values()]
+    rows += [_imported_row(*part) for part in imported.selected("all")]
     if json_to is not None:
         options.write_json(rows, json_to)
         return
     table = Table("name", "state", "size", "carried by, and its terms", box=None, pad_edge=False)
     for row in rows:
-        source = f"{row['archive']}\n[dim]{row['licence']}[/dim]"
-        table.add_row(row["name"], row["state"], f"{row['archive_bytes'] / 1e6:.0f} MB", source)
+        of = row.get("archive") or "damaged: import it again"
+        if "source" in row:
+            of = f"{row['source']}, imported as {row['format']} ({row['architecture']})"
+        size = f"{row['archive_bytes' if 'archive' in row else 'bytes'] / 1e6:.0f} MB"
+        source = f"{escape(of)}\n[dim]{escape(row['licence'])}[/dim]"
+        table.add_row(row["name"], row["state"], size, source)
     for column in table.columns[:3]:
         column.no_wrap = True
     Console().print(table)
@@ -77,22 +84,25 @@ def verify(names: Names = None) -> None:
 
     Example: vidinv weights verify identity/arcface-mbf
     """
-    entries = cache.select(names or ("all",))
+    entries, imports = _chosen(names or ("all",))
     if not names:
         entries = [entry for entry in entries if converted.state(entry) != "missing"]
     for entry in entries:
         typer.echo(f"ok {entry.name} {cache.verify(entry.name)}")
-    if not entries:
+    for kind, name in imports:
+        typer.echo(f"ok {kind}/{name} {imported.verify(kind, name)}")
+    if not entries and not imports:
         typer.echo(f"nothing is in the cache ({places.root()})", err=True)
 
 
 @app.command()
-def path(name: Annotated[str, typer.Argument(help="A part, such as parser/bisenet.")]) -> None:
+def path(name: Annotated[str, typer.Argument(help="A part, such as parser/bisenet, or an import.")]) -> None:
     """Print where the converted file of a part lies.
 
     Example: vidinv weights path parser/bisenet
     """
-    typer.echo(str(cache.path(name)))
+    part = imported.one(name)
+    typer.echo(str(imported.path(*part) if part else cache.path(name)))
 
 
 @app.command("import")
@@ -146,6 +156,22 @@ def import_file(
         for keys, what in ((facts.missing, "not filled"), (facts.unused, "not used")):
             if keys:
                 console.print(f"{what}: {', '.join(keys)}", highlight=False, markup=False)
+
+
+def _chosen(names: Sequence[str]) -> tuple[list[catalog.Entry], list[tuple[str, str]]]:
+    """The catalogue's entries and the imports that names, roles or `all` mean. Raises UsageError for an unknown one."""
+    imports = [part for name in names for part in imported.selected(name)]
+    known = {"all", *catalog.CATALOG, *(entry.role for entry in catalog.CATALOG.values())}
+    others = [name for name in names if name in known or not imported.selected(name)]
+    return cache.select(others) if others else [], list(dict.fromkeys(imports))
+
+
+def _imported_row(kind: str, name: str) -> dict[str, Any]:
+    row = {"name": f"{kind}/{name}", "role": kind, "state": imported.state(kind, name), "licence": "", "bytes": 0}
+    if row["state"] == "present":
+        told = asdict(imported.facts(kind, name))
+        row |= {key: told[key] for key in ("architecture", "format", "source", "licence", "bytes", "sha256", "space")}
+    return row | {"path": str(imported.path(kind, name))}
 
 
 def _row(entry: catalog.Entry) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Latent spaces that a direction can be of: how many rows of how many numbers, and whose.
+"""Latent spaces that a direction can be of: how many rows of how many numbers, and whose; imported generators' too.
 
 `w` of the default generator is that of StyleGAN2 FFHQ, from which it was distilled, so a direction of that network
 applies once its rows are put where the default reads them: `ROWS_OF`.
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from vidinv.errors import UsageError
+from vidinv.weights import imported
 
 
 @dataclass(frozen=True)
@@ -40,17 +41,27 @@ SPACES = {
 ROWS_OF = {("ffhq-stylegan2-w", "mobile-stylegan-ffhq-w"): (*range(15), 17)}
 
 
+def known() -> dict[str, Space]:
+    """Every space by its name: the built-in ones, then those of the generators that were imported."""
+    found = dict(SPACES)
+    for name in imported.names("generator"):
+        if imported.state("generator", name) == "present":
+            facts = imported.facts("generator", name)
+            found[facts.space] = Space(facts.space, facts.sizes["num_ws"], facts.sizes["w_dim"], name)
+    return found
+
+
 def beside(own: Space) -> dict[str, Space]:
     """Every space by its name, a generator's `own` first."""
-    return {own.name: own} | SPACES
+    return {own.name: own} | known()
 
 
 def named(name: str, own: Space) -> Space:
     """The space of that name, or a generator's `own`. Raises UsageError for one that is not known."""
-    known = beside(own)
-    if name not in known:
-        raise UsageError(f"--space {name!r} is not known", remedy=f"choose one of {', '.join(known)}")
-    return known[name]
+    spaces = beside(own)
+    if name not in spaces:
+        raise UsageError(f"--space {name!r} is not known", remedy=f"choose one of {', '.join(spaces)}")
+    return spaces[name]
 
 
 def fitting(rows: int, dim: int, own: Space) -> Space | None:

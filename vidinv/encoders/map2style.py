@@ -57,7 +57,7 @@ class MapToStyle(Encoder):
         self,
         space: str,
         *,
-        at: int | None,
+        at: int,
         w_avg: Tensor,
         slots: int = 18,
         progressive: bool = False,

@@ -15,11 +15,11 @@ from vidinv.encoders import feature_style, map2style
 from vidinv.encoders.base import Encoder
 from vidinv.errors import UsageError, WeightsUnavailable
 from vidinv.generators.base import Generator
-from vidinv.weights import imported, network_file
+from vidinv.weights import imported
 from vidinv.weights.imported import Facts
 
 KIND = "encoder"
-STYLE_SIDE = 16  # of the layer whose feature a published feature code replaces (K = 5)
+STYLE_SIDE = 16  # of the last layer of which a published feature code replaces the output (K = 5)
 FAMILIES: dict[str, Callable[..., Encoder]] = {
     "feature-style": feature_style.FeatureStyle,
     "map2style": map2style.MapToStyle,
@@ -32,19 +32,11 @@ def names() -> list[str]:
 
 
 def build(facts: Facts) -> Encoder:
-    """An untrained network of the family, its average latent zero. Raises WeightsUnavailable for impossible sizes."""
+    """An untrained network of the family, its average latent zero."""
     settings = dict(facts.settings)
     w_dim = settings.pop("w_dim")
     settings["stages"] = tuple(tuple(stage) for stage in settings["stages"])  # lists, out of a JSON
-    try:
-        return FAMILIES[facts.architecture](facts.space, w_avg=torch.zeros(w_dim), **settings)
-    except (ValueError, RuntimeError, ArithmeticError) as error:
-        raise WeightsUnavailable(f"no {facts.architecture} can have these sizes: {error}") from error
-
-
-def read(name: str) -> Encoder:
-    """The imported encoder of this name, frozen, in eval mode. Raises WeightsUnavailable for a damaged one."""
-    return network_file.read(KIND, name, build)
+    return FAMILIES[facts.architecture](facts.space, w_avg=torch.zeros(w_dim), **settings)
 
 
 def bound(settings: dict[str, Any], generator: Generator) -> dict[str, Any]:
@@ -59,25 +51,21 @@ def bound(settings: dict[str, Any], generator: Generator) -> dict[str, Any]:
             f"{generator.name} takes {_by(wanted)}",
             remedy="give the generator that it was trained for",
         )
-    at = settings.get("at")
-    try:
-        at = generator.layer_at(STYLE_SIDE) if at is None else int(at)
-        layer = generator.layers[at]
-    except (ValueError, IndexError) as error:
-        if "channels" not in settings:  # without a feature code it needs no layer
-            return settings | {"at": None}
+    last = max((k for k, spec in enumerate(generator.layers) if spec.resolution <= STYLE_SIDE), default=0)
+    at = settings.get("at", last)
+    if at >= len(generator.layers):
         raise UsageError(
-            f"{generator.name} has no layer {at or f'of {STYLE_SIDE} pixels'} for the feature code",
-            remedy=f"name one with --set at=K, 0 to {len(generator.layers) - 1}",
-        ) from error
-    if "channels" not in settings:
+            f"{generator.name} has no layer {at}", remedy=f"give --set at=K, K from 0 to {len(generator.layers) - 1}"
+        )
+    layer = generator.layers[at]
+    if "channels" not in settings:  # w+ alone
         return settings | {"at": at}
     if settings["channels"] != layer.channels or layer.resolution not in feature_style.SIDES:
         sides = " or ".join(map(str, feature_style.SIDES))
         raise UsageError(
             f"the encoder's feature code has {settings['channels']} channels of {sides} pixels, layer {at} of "
             f"{generator.name} {layer.channels} of {layer.resolution}",
-            remedy="name another layer with --set at=K",
+            remedy="give another layer with --set at=K",
         )
     return settings | {"at": at, "feature_side": layer.resolution}
 

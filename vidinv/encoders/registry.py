@@ -9,10 +9,10 @@ import torch
 
 from vidinv.encoders import adaptive, feature_style, feature_style_light, map2style, published
 from vidinv.encoders.base import Encoder
-from vidinv.errors import UsageError
 from vidinv.faces import residual
 from vidinv.generators import mobile_stylegan
 from vidinv.generators import registry as generators
+from vidinv.weights import network_file
 
 ASSETS = Path(__file__).parent.parent / "assets"
 SHIPPED = ASSETS / "feature_style_light.safetensors"
@@ -56,9 +56,4 @@ ENCODERS: dict[str, Callable[[], Encoder]] = {
 
 def load(name: str, device: str = "cpu") -> Encoder:
     """The named encoder, registered or imported, frozen, in eval mode, on `device`."""
-    if name in ENCODERS:
-        return ENCODERS[name]().to(device)
-    imported = published.names()
-    if name not in imported:
-        raise UsageError(f"unknown encoder {name!r}", remedy=f"known: {', '.join([*ENCODERS, *imported])}")
-    return published.read(name).to(device)
+    return network_file.load(published.KIND, name, ENCODERS, published.build, device)

@@ -10,7 +10,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from vidinv.errors import WeightsUnavailable
 from vidinv.generators import biggan, pggan, stylegan1, stylegan2, stylegan3
 from vidinv.generators.base import Generator
 from vidinv.weights import imported, network_file
@@ -32,16 +31,8 @@ def names() -> list[str]:
 
 
 def build(facts: Facts) -> Generator:
-    """An untrained network of the family. Raises WeightsUnavailable where the settings cannot be."""
-    try:
-        return FAMILIES[facts.architecture](facts.name, facts.space, **facts.settings)
-    except (ValueError, RuntimeError, ArithmeticError) as error:
-        raise WeightsUnavailable(f"no {facts.architecture} can have these sizes: {error}") from error
-
-
-def read(name: str) -> Generator:
-    """The imported generator of this name, frozen, in eval mode. Raises WeightsUnavailable for a damaged one."""
-    return network_file.read(KIND, name, build)
+    """An untrained network of the family."""
+    return FAMILIES[facts.architecture](facts.name, facts.space, **facts.settings)
 
 
 def set_average(network: Generator, given: Tensor | None, samples: int = 10_000) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from vidinv.importing.fit import Fit, filled, shape
 from vidinv.importing.kinds import KINDS
 from vidinv.weights import imported, network_file
 from vidinv.weights.archive import sha256_of
+from vidinv.weights.catalog import CATALOG
 from vidinv.weights.imported import Facts
 from vidinv.weights.importers import checkpoint
 from vidinv.weights.importers.checkpoint import Checkpoint, Found
@@ -80,13 +81,18 @@ def bring(
         raise WeightsUnavailable(
             f"{source.name} does not fit {layouts}: {fit}", remedy="--partial takes what fits all the same"
         )
-    kept = []
+    return tuple(_kept(drafts, found))
+
+
+def _kept(drafts: list[Draft], found: Found) -> Iterator[Facts]:
+    """Write every draft; what of the file belongs to none of them is listed with the first."""
+    read = {name for each in found.networks for name in each.format.reads}
+    left = (*found.others, *(name for name in found.beside if name not in read))
     for draft in drafts:
-        left = (*found.others, *found.beside) if draft is drafts[0] else ()
-        facts = replace(draft.facts, missing=(*draft.fit.missing, *draft.fit.wrong), unused=(*draft.fit.unused, *left))
-        network_file.write(draft.network, facts)
-        kept.append(imported.facts(facts.kind, name))
-    return tuple(kept)
+        missing, unused = (*draft.fit.missing, *draft.fit.wrong), (*draft.fit.unused, *left)
+        network_file.write(draft.network, replace(draft.facts, missing=missing, unused=unused))
+        left = ()
+        yield imported.facts(draft.facts.kind, draft.facts.name)
 
 
 def _drafts(found: Found, told: Facts, generator: str, asked: Mapping[str, str]) -> list[Draft]:
@@ -103,14 +109,14 @@ def _drafts(found: Found, told: Facts, generator: str, asked: Mapping[str, str])
         elif form.kind == published.KIND:
             drafts.append(_encoder(facts, each, of))
         else:
-            network = KINDS[form.kind].build(facts)
+            network = network_file.blank(KINDS[form.kind].build, facts)
             drafts.append(Draft(network, replace(facts, sizes=_sizes(network)), filled(network, each)))
     return drafts
 
 
 def _generator(facts: Facts, found: Checkpoint) -> Draft:
     facts = replace(facts, space=f"{facts.name}-{'z' if facts.architecture in ('pggan', 'biggan') else 'w'}")
-    network = generator_file.build(facts)
+    network = network_file.blank(generator_file.build, facts)
     fit = filled(network, found)
     average = generator_file.set_average(network, _average(found, network.w_dim))
     layers = [[spec.name, spec.channels, spec.resolution] for spec in network.layers]
@@ -130,7 +136,7 @@ def _encoder(facts: Facts, found: Checkpoint, of: Generator | None) -> Draft:
     settings = published.bound(facts.settings, of)
     averaged = settings.pop("average", True)
     facts = replace(facts, settings=settings, space=of.space, generator=of.name)
-    network = published.build(facts)
+    network = network_file.blank(published.build, facts)
     fit = filled(network, found)
     given = _average(found, of.w_dim)
     if averaged:
@@ -145,11 +151,11 @@ def _settings(found: Checkpoint, file: Found, asked: Mapping[str, str]) -> dict[
     """What the network is built with, by its keys, by what stands beside them and by what was asked for."""
     try:
         settings = found.format.settings(found.state)
-    except (ValueError, IndexError, RuntimeError) as error:
+    except (ValueError, IndexError, RuntimeError, ArithmeticError) as error:
         raise WeightsUnavailable(f"its keys do not give the sizes of a {found.format.name} ({error})") from error
     for key, most in MOST.items():
         if settings.get(key, 0) > most:
-            raise WeightsUnavailable(f"by its keys its {key} is {settings[key]}, which cannot be (at most {most})")
+            raise WeightsUnavailable(f"by its keys its {key} is more than {most}, which cannot be")
     return settings | found.format.choices(file.beside, asked)
 
 
@@ -166,7 +172,11 @@ def _average(found: Checkpoint, w_dim: int) -> Tensor | None:
 
 
 def _check_free(kind: str, name: str, replaces: bool) -> None:
-    if name in KINDS[kind].taken or (imported.path(kind, name).exists() and not replaces):
+    if (
+        name in KINDS[kind].taken
+        or f"{kind}/{name}" in CATALOG
+        or (imported.path(kind, name).exists() and not replaces)
+    ):
         raise UsageError(f"there is {_a(kind)} called {name!r}", remedy="give another name with --as, or --overwrite")
 
 

@@ -9,8 +9,12 @@ from torch import nn
 
 from vidinv.encoders import published
 from vidinv.encoders import registry as encoders
+from vidinv.faces import fan, parser, recognition
+from vidinv.faces import registry as faces
+from vidinv.faces.landmarks import LANDMARKS
 from vidinv.generators import generator_file
 from vidinv.generators import registry as generators
+from vidinv.losses import lpips
 from vidinv.weights.imported import Facts
 
 
@@ -25,4 +29,8 @@ class Kind:
 KINDS = {
     generator_file.KIND: Kind(generator_file.build, generators.GENERATORS),
     published.KIND: Kind(published.build, encoders.ENCODERS),
+    recognition.KIND: Kind(recognition.build, faces.IDENTITIES),
+    parser.KIND: Kind(parser.build, faces.PARSERS),
+    lpips.KIND: Kind(lpips.build, lpips.REGISTERED),
+    fan.KIND: Kind(fan.build, {*faces.FANS, *LANDMARKS}),
 }

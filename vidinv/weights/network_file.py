@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from vidinv.errors import UsageError, WeightsUnavailable
 from vidinv.weights import imported, places
 from vidinv.weights.archive import sha256_of
 from vidinv.weights.imported import Facts
@@ -24,6 +25,14 @@ def average_apart(network: nn.Module) -> Tensor | None:
     """The network's buffer `w_avg` [D] where it is not part of the state; else None."""
     own = dict(network.named_buffers(recurse=False))
     return own.get("w_avg") if "w_avg" not in network.state_dict() else None
+
+
+def blank(build: Callable[[Facts], Network], facts: Facts) -> Network:
+    """The untrained network that `build` makes of facts. Raises WeightsUnavailable where its settings cannot be."""
+    try:
+        return build(facts)
+    except (ValueError, RuntimeError, TypeError, ArithmeticError) as error:
+        raise WeightsUnavailable(f"no {facts.architecture} can have these sizes: {error}") from error
 
 
 def write(network: nn.Module, facts: Facts) -> Path:
@@ -56,3 +65,22 @@ def read(kind: str, name: str, build: Callable[[Facts], Network]) -> Network:
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise imported.damaged(kind, name) from error
     return network.eval().requires_grad_(False)
+
+
+def load(
+    kind: str,
+    name: str,
+    registered: Mapping[str, Callable[[], Network]],
+    build: Callable[[Facts], Network],
+    device: str = "cpu",
+) -> Network:
+    """The named network of a kind, `registered` or imported, on `device`.
+
+    Raises UsageError, listing the known, for a name that is neither.
+    """
+    if name in registered:
+        return registered[name]().to(device)
+    here = imported.names(kind)
+    if name not in here:
+        raise UsageError(f"unknown {kind} {name!r}", remedy=f"known: {', '.join([*registered, *here])}")
+    return read(kind, name, build).to(device)

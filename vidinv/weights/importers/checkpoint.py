@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from vidinv.errors import WeightsUnavailable
-from vidinv.weights.importers import formats, restricted
+from vidinv.weights.importers import formats, restricted, script
 from vidinv.weights.importers.formats.base import Format
 
 WANTED = ("g_ema", "G_ema", "generator_smooth", "state_dict")  # in a training's checkpoint, the best first
@@ -46,7 +47,7 @@ class Found:
 
 
 def read(path: Path, trunk: Path | None = None) -> Found:
-    """The networks in a file: safetensors, a file of torch.save, or a pickle, none of which is run.
+    """The networks in a file: safetensors, a file of torch.save or torch.jit.save, or a pickle, none of which is run.
 
     `trunk`: a second file, whose tensors are taken with those of the first. Raises WeightsUnavailable for a file that
     cannot be read, and for one in no known layout.
@@ -70,6 +71,7 @@ def _networks(state: dict[str, Tensor], top: dict[Any, Any]) -> tuple[Checkpoint
     for prefix in PREFIXES:
         own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
         if of := formats.told(own):
+            _check_plain(own, prefix)
             average = _average(top)
             average = own.get(of.average or "") if average is None else average
             plain = of.prepared({key: value for key, value in own.items() if key not in AVERAGES})
@@ -79,8 +81,22 @@ def _networks(state: dict[str, Tensor], top: dict[Any, Any]) -> tuple[Checkpoint
     return tuple(sorted(found, key=lambda each: each.format.kind != "generator"))
 
 
+def _check_plain(state: dict[str, Tensor], prefix: str) -> None:
+    """WeightsUnavailable, naming the key, for a tensor that is sparse, quantised or complex."""
+    for key, value in state.items():
+        if not _is_plain(value):
+            kind = f"{str(value.layout).removeprefix('torch.')} {str(value.dtype).removeprefix('torch.')}"
+            raise WeightsUnavailable(f"{prefix}{key} is a tensor of {kind}", remedy="save plain real numbers")
+
+
+def _is_plain(value: Tensor) -> bool:
+    return value.layout == torch.strided and not value.is_quantized and not value.is_complex()
+
+
 def _loaded(path: Path) -> dict[Any, Any]:
-    loaded = _safetensors(path) if path.suffix == ".safetensors" else restricted.load(path)
+    if path.suffix == ".safetensors":
+        return dict(_safetensors(path))
+    loaded = script.load(path) if script.is_archive(path) else restricted.load(path)
     return loaded if isinstance(loaded, dict) else {"": loaded}
 
 
@@ -125,5 +141,6 @@ def _average(top: dict[Any, Any]) -> Tensor | None:
         if isinstance(value, dict):
             value = next((each for each in value.values() if isinstance(each, Tensor)), None)
         if isinstance(value, Tensor):
-            return value.float().reshape(-1, value.shape[-1]).mean(0) if value.ndim else value
+            _check_plain({name: value}, "")
+            return value.float().reshape(-1, value.shape[-1]).mean(0) if value.numel() and value.ndim else value
     return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import pickle
 import re
+import warnings
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -85,7 +86,9 @@ class _Foreign(Exception):
     """A name that a pickle asks for and may not have."""
 
 
-class _Unpickler(pickle.Unpickler):
+class Unpickler(pickle.Unpickler):
+    """Builds what is allowed, and raises for the rest; read through `guarded`."""
+
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
             raise _Foreign(f"{module}.{name}")
@@ -94,12 +97,17 @@ class _Unpickler(pickle.Unpickler):
 
 def unpickle(file: BinaryIO, name: str) -> Any:
     """What a pickle holds. Raises WeightsUnavailable, naming `name`, for one that is cut off or asks for more."""
+    return guarded(Unpickler(file), name)
+
+
+def guarded(unpickler: Unpickler, name: str) -> Any:
+    """What an unpickler reads. Raises WeightsUnavailable, naming `name`, as `unpickle` does."""
     try:
-        return _Unpickler(file).load()
+        return unpickler.load()
     except _Foreign as error:
         raise _forbidden(name, str(error)) from error
     except Exception as error:  # a damaged pickle can fail anywhere in what it builds
-        raise _unreadable(name, error) from error
+        raise unreadable(name, error) from error
 
 
 def load(path: Path) -> Any:
@@ -114,22 +122,25 @@ def load(path: Path) -> Any:
             if not head.startswith((ZIP, LEGACY)):
                 file.seek(0)
                 return unpickle(file, path.name)
-        return _torch_file(path)
+        return _torch_file(path, mapped=head.startswith(ZIP))
     except OSError as error:
         raise WeightsUnavailable(
             f"{path} cannot be read: {error.strerror or error}", remedy="check the path"
         ) from error
 
 
-def _torch_file(path: Path) -> Any:
+def _torch_file(path: Path, mapped: bool) -> Any:
+    """`mapped`: read tensors from the disk when they are used, which new files allow."""
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is unusual about tensors that are refused later
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except OSError:
         raise
     except Exception as error:  # as above
         if found := _FOREIGN.search(str(error)):
             raise _forbidden(path.name, found[1]) from error
-        raise _unreadable(path.name, error) from error
+        raise unreadable(path.name, error) from error
 
 
 def _forbidden(name: str, what: str) -> WeightsUnavailable:
@@ -139,6 +150,7 @@ def _forbidden(name: str, what: str) -> WeightsUnavailable:
     )
 
 
-def _unreadable(name: str, error: Exception) -> WeightsUnavailable:
+def unreadable(name: str, error: Exception) -> WeightsUnavailable:
+    """The error for a file that is damaged, or is none of tensors."""
     line = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
     return WeightsUnavailable(f"{name} cannot be read as tensors ({line})", remedy="fetch it again: it may be cut off")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from vidinv.weights.importers.formats import encoders, generators
+from vidinv.weights.importers.formats import encoders, faces, generators, perceptual
 from vidinv.weights.importers.formats.base import Format
 
-FORMATS: tuple[Format, ...] = (*generators.FORMATS, *encoders.FORMATS)
+FORMATS: tuple[Format, ...] = (*generators.FORMATS, *encoders.FORMATS, *faces.FORMATS, *perceptual.FORMATS)
 
 
 def told(keys: Iterable[str]) -> Format | None:

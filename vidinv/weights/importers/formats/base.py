@@ -15,6 +15,7 @@ from vidinv.errors import WeightsUnavailable
 State = Mapping[str, Tensor]
 # The filters, which some files repeat and others leave out, and BatchNorm's step counters.
 CONSTANT = r"(.*\.)?((blur|upsample)\.kernel|num_batches_tracked)"
+HIGHEST = 10_000  # that a key may count to
 WIDEST, LONGEST = 8192, 64  # channels, and residual blocks of a stage: beyond them a key is wrong
 
 
@@ -23,10 +24,10 @@ class Format:
     """One published layout.
 
     `marks`: patterns of keys, each of which at least one key has. `settings`: what the architecture is built with, from
-    the tensors' shapes; `choices`: more of it from what the file holds beside the state, such as `opts`, and from what
-    the user asked for; `options`: what may be asked for. `source`: the name in the file of a tensor of ours. `average`:
-    where the average latent lies. `prepared`: the state before anything is looked up in it. `idle`: tensors that say
-    nothing which ours do not know. `constant`: a pattern of ours that need not be in the file.
+    the tensors' shapes; `choices`: more of it from what the file holds beside the state (of which it `reads` these) and
+    from what the user asked for (which may be these `options`). `source`: the name in the file of a tensor of ours.
+    `average`: where the average latent lies. `prepared`: the state before anything is looked up in it. `idle`: tensors
+    that say nothing which ours do not know. `constant`: a pattern of ours that need not be in the file.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Format:
     constant: str = CONSTANT
     choices: Callable[[Mapping[str, Any], Mapping[str, str]], dict[str, Any]] = lambda beside, asked: {}
     options: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
 
     def fits(self, keys: Iterable[str]) -> bool:
         """Whether every mark is among the keys."""
@@ -71,7 +73,18 @@ def largest(state: State, pattern: str, what: str) -> int:
     found = numbers(state, pattern)
     if not found:
         raise _untold(what)
+    if max(found) > HIGHEST:
+        raise WeightsUnavailable(f"a key counts its {what} to {max(found)}, which cannot be")
     return max(found)
+
+
+def counted(state: State, pattern: str, what: str) -> int:
+    """How many of these numbers there are; those of few keys are left out, so that a stray key is not believed."""
+    found = Counter(numbers(state, pattern))
+    if not found:
+        raise _untold(what)
+    most = max(found.values())
+    return sum(2 * count >= most for count in found.values())
 
 
 def stages(counts: Iterable[int], widths: Iterable[int]) -> tuple[tuple[int, int], ...]:

@@ -88,5 +88,6 @@ FORMATS = (
         source=lambda key: key.removeprefix("trunk."),
         choices=_map2style_choices,
         options=("progressive", "average"),
+        reads=("opts",),
     ),
 )

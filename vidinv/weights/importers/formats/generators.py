@@ -78,6 +78,59 @@ def _ada_settings(state: State) -> dict[str, Any]:
     }
 
 
+def _genforce_name(key: str) -> str:
+    """The name in genforce's StyleGAN2 of a tensor in the layout of `vidinv.generators.stylegan2`."""
+    if found := re.fullmatch(r"style\.(\d+)\.(\w+)", key):
+        return f"mapping.dense{int(found[1]) - 1}.{found[2]}"
+    if key == "input.input":
+        return "synthesis.early_layer.const"
+    if found := re.fullmatch(r"noises\.noise_(\d+)", key):
+        return f"synthesis.layer{found[1]}.noise"
+    if found := re.fullmatch(r"(conv|to_rgb)(1|s\.(\d+))\.(.+)", key):
+        index = 0 if found[2] == "1" else int(found[3]) + 1
+        part = found[4].replace("conv.modulation", "style").replace("conv.", "").replace("activate.", "")
+        layer = "layer" if found[1] == "conv" else "output"
+        return f"synthesis.{layer}{index}.{part.replace('noise.weight', 'noise_strength')}"
+    return key
+
+
+def _genforce_settings(state: State) -> dict[str, Any]:
+    top = largest(state, r"synthesis\.output(\d+)\..*", "resolution")
+    resolution, final = 4 << top, rf"synthesis\.(layer{2 * top}|output{top})"
+    widths = [*sizes(state, rf"{final}\.style\.(weight|bias)", 0), *sizes(state, rf"{final}\.weight", 1)]
+    first = [*sizes(state, r"synthesis\.(layer|output)0\.style\.(weight|bias)", 0)]
+    return {
+        "resolution": resolution,
+        "channel_multiplier": most_common(widths, "channels") * resolution / 16384,
+        "channel_max": most_common([*first, *sizes(state, r"synthesis\.layer0\.bias", 0)], "channels"),
+        "w_dim": most_common(sizes(state, r"mapping\.dense\d+\.bias", 0), "latent size"),
+        "mapping_layers": largest(state, r"mapping\.dense(\d+)\..*", "mapping network") + 1,
+    }
+
+
+def _from_tensorflow(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """genforce keeps TensorFlow's values: styles are counted from 1, and where the side doubles (odd layers) the kernel
+    is that of a correlation, which the transposed convolution reads turned round."""
+    made = dict(state)
+    for key, value in state.items():
+        if re.fullmatch(r"synthesis\.(layer|output)\d+\.style\.bias", key):
+            made[key] = value + 1
+        elif re.fullmatch(r"synthesis\.layer\d*[13579]\.weight", key) and value.ndim == 4:
+            made[key] = value.flip(2, 3)
+    return made
+
+
+def _genforce_idle(key: str, value: Tensor) -> bool:
+    """Whether this is the binomial filter, at any gain."""
+    wanted = torch.outer(BINOMIAL, BINOMIAL)
+    return key.endswith(".kernel") and value.numel() == wanted.numel() and _proportional(value.flatten(), wanted)
+
+
+def _proportional(value: Tensor, wanted: Tensor) -> bool:
+    cosine = torch.cosine_similarity(value.double(), wanted.flatten().double(), dim=0)
+    return bool(cosine > 1 - 1e-6)
+
+
 def _binomial_filter(key: str, value: Tensor) -> bool:
     """Whether this is the resampling filter that every layer repeats."""
     if not key.endswith("resample_filter"):
@@ -165,6 +218,17 @@ FORMATS = (
         source=_ada_name,
         average="mapping.w_avg",
         idle=_binomial_filter,
+    ),
+    Format(
+        name="genforce StyleGAN2",
+        kind="generator",
+        architecture="stylegan2",
+        marks=(r"synthesis\.layer\d+\.style\..*", r"synthesis\.output\d+\..*", r"mapping\.dense\d+\.\w+"),
+        settings=_genforce_settings,
+        source=_genforce_name,
+        average="truncation.w_avg",
+        prepared=_from_tensorflow,
+        idle=_genforce_idle,
     ),
     Format(
         name="NVIDIA StyleGAN3",
