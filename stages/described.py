@@ -25,6 +25,7 @@ from vidinv.encoders import registry as encoders
 from vidinv.encoders.base import Encoder
 from vidinv.errors import UsageError
 from vidinv.faces import framing
+from vidinv.faces import registry as faces
 from vidinv.faces.meter import UNITS
 from vidinv.generators import generator_file
 from vidinv.generators import proxy as proxies
@@ -83,7 +84,7 @@ def build(name: str, description: Description) -> Backend:
         framing=framing.of(description.alignment, description.margin),
         boxes=Path(description.boxes) if description.boxes else None,
         takes_boxes=description.detection == "boxes",
-        recognises=description.identity == "faces",
+        recognises=description.identity != "none",
         parses=description.mask == "face",
         perceives=description.guides != "pixels",
         encodes=description.encoder != "none",
@@ -122,6 +123,12 @@ def _brought(name: str, description: Description, space: str) -> tuple[Brought, 
             f"backend {name}: unknown encoder {description.encoder!r}",
             remedy=f"give a file, none, or one of {', '.join([*encoders.ENCODERS, *published.names()])}",
         )
+    for kind, known, wanted in _face_networks(description):
+        if wanted in imported.names(kind):
+            found.append(_of_import(imported.facts(kind, wanted)))
+        elif wanted not in known:
+            names = ", ".join([*known, *imported.names(kind)])
+            raise UsageError(f"backend {name}: unknown {kind} network {wanted!r}", remedy=f"known: {names}")
     for entry in description.directions:
         direction = _listed(entry, space)
         if direction.space != space:
@@ -137,6 +144,16 @@ def _brought(name: str, description: Description, space: str) -> tuple[Brought, 
         path = Path(description.proxy)
         found.append(Brought(f"proxy/{path.stem}", _digest(path), OWN_LICENCE, path.name))
     return tuple(found)
+
+
+def _face_networks(description: Description) -> list[tuple[str, Collection[str], str]]:
+    """Kind, registered names and wanted name of the parser and the recognition network that are named."""
+    found: list[tuple[str, Collection[str], str]] = []
+    if description.mask == "face":
+        found.append(("parser", faces.PARSERS, description.parser))
+    if description.identity not in ("faces", "none"):
+        found.append(("identity", faces.IDENTITIES, description.identity))
+    return found
 
 
 def _digest(path: Path) -> str:
@@ -213,11 +230,17 @@ def _locator(description: Description, source: str) -> Locate:
 
 
 def _parse(description: Description, device: str) -> Parse:
-    return face_networks.parser(device) if description.mask == "face" else subject.shape(description.mask)
+    if description.mask == "face":
+        return face_networks.parser(device, description.parser)
+    return subject.shape(description.mask)
 
 
 def _identity(description: Description, device: str) -> dict[str, Embed]:
-    return face_networks.recognisers(device) if description.identity == "faces" else {}
+    if description.identity == "none":
+        return {}
+    if description.identity == "faces":
+        return face_networks.recognisers(device)
+    return face_networks.recognisers(device, description.identity)
 
 
 def _guides(description: Description, device: str) -> SomeGuides:
@@ -234,14 +257,14 @@ def _nothing(names: Collection[str] | None = None) -> Measure:
 def _needs(description: Description) -> tuple[str, ...]:
     """Catalogue names of all that a run fetches but for the measures."""
     fetched = [FETCHED[description.generator]] if description.generator in FETCHED else []
-    if description.identity == "faces":
-        fetched += face_networks.RECOGNISING
+    if description.identity != "none":
+        fetched += face_networks.RECOGNISING if description.identity == "faces" else face_networks.RECOGNISING[1:]
     if description.alignment == "ffhq":
         fetched += [name for name in face_networks.RECOGNISING[:1] if name not in fetched]  # the tracker's
         fetched += face_networks.FINDING
     elif description.detection == "faces":
         fetched += face_networks.FINDING[:1]
-    if description.mask == "face":
+    if description.mask == "face" and description.parser == "bisenet":
         fetched += face_networks.PARSING
     if description.guides != "pixels":
         fetched += face_networks.PERCEIVING

@@ -37,8 +37,9 @@ def create(
         str | None, typer.Option(metavar="face|square|ellipse", help="Where an edit shows: parsed, or the crop.")
     ] = None,
     identity: Annotated[
-        str | None, typer.Option(metavar="faces|none", help="Who says that it is still the same.")
+        str | None, typer.Option(metavar="faces|NAME|none", help="Who says that it is still the same.")
     ] = None,
+    parser: Annotated[str | None, typer.Option(metavar="NAME", help="Of mask face; an imported one.")] = None,
     guides: Annotated[
         str | None, typer.Option(metavar="faces|perceptual|pixels", help="What guides refinement.")
     ] = None,
@@ -68,6 +69,7 @@ def create(
         "boxes": None if boxes is None else _path(boxes),
         "mask": mask,
         "identity": identity,
+        "parser": parser,
         "guides": guides,
         "measures": measures,
         "proxy": None if proxy is None else _path(proxy),
