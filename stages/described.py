@@ -11,21 +11,18 @@ from pathlib import Path
 
 import torch
 
-from stages import backend_file, face_networks, subject
-from stages.backend import Backend, Brought, Embed, Judges, Locate, Models, Parse
+from stages import backend_file, bringing, face_networks, subject
+from stages.backend import Backend, Embed, Judges, Locate, Models, Parse
 from stages.backend_file import Description
-from vidinv.config import content
 from vidinv.editing import directions, refine, unsupervised
 from vidinv.editing.directions import Direction
 from vidinv.editing.lesson import Measure
 from vidinv.editing.refine import SomeGuides
 from vidinv.editing.spaces import SPACES, Space
-from vidinv.encoders import encoder_file, mean, published
+from vidinv.encoders import encoder_file, mean
 from vidinv.encoders import registry as encoders
 from vidinv.encoders.base import Encoder
-from vidinv.errors import UsageError
 from vidinv.faces import framing
-from vidinv.faces import registry as faces
 from vidinv.faces.meter import UNITS
 from vidinv.generators import generator_file
 from vidinv.generators import proxy as proxies
@@ -33,11 +30,9 @@ from vidinv.generators import registry as generators
 from vidinv.generators.base import Generator
 from vidinv.losses.lpips import LPIPS
 from vidinv.weights import imported
-from vidinv.weights.imported import Facts
 
 PROXY = 256  # pixels, side of what is drawn quickly
 FETCHED = {"mobile-stylegan-ffhq-1024": "generator/mobile-stylegan-ffhq"}  # registered generator -> catalogue
-OWN_LICENCE = "the user's own file; its terms are those it came with"
 
 
 def build(name: str, description: Description) -> Backend:
@@ -47,15 +42,16 @@ def build(name: str, description: Description) -> Backend:
     is not there; WeightsUnavailable for a damaged generator. No weights are loaded.
     """
     latent = _space(description.generator)
-    space, brought = latent.name, _brought(name, description, latent.name)
+    space, brought = latent.name, bringing.brought(name, description, latent)
     told = json.dumps([asdict(description), [part.sha256 for part in brought]], sort_keys=True)
 
     def models(device: str, encoder: str) -> Models:
         generator, seen = generators.load(description.generator, device), judges(device)
+        own = encoder_file.read(Path(encoder), generator) if encoder else None
         return Models(
             generator=generator,
             proxy=_proxy(description, generator),
-            encoder=encoder_file.read(Path(encoder), generator) if encoder else _encoder(description, generator, name),
+            encoder=own or _encoder(description, generator, name, latent),
             parse=seen.parse,
             identity=seen.identity,
             device=device,
@@ -105,89 +101,9 @@ def _space(generator: str) -> Space:
     return Space(network.space, network.num_ws, network.w_dim, generator)
 
 
-def _brought(name: str, description: Description, space: str) -> tuple[Brought, ...]:
-    """The user's own parts, each checked as far as its header says what it is."""
-    found = []
-    if description.generator in generator_file.names():
-        found.append(_of_import(imported.facts(generator_file.KIND, description.generator)))
-    if backend_file.is_file(description.encoder):
-        path = Path(description.encoder)
-        encoder_file.check(path, space)
-        found.append(Brought(f"encoder/{path.stem}", _digest(path), OWN_LICENCE, path.name))
-    elif description.encoder in published.names():
-        facts = imported.facts(published.KIND, description.encoder)
-        _check_encoder(name, facts.name, facts.space, description.generator, space)
-        found.append(_of_import(facts))
-    elif description.encoder != "none" and description.encoder not in encoders.ENCODERS:
-        raise UsageError(
-            f"backend {name}: unknown encoder {description.encoder!r}",
-            remedy=f"give a file, none, or one of {', '.join([*encoders.ENCODERS, *published.names()])}",
-        )
-    for kind, known, wanted in _face_networks(description):
-        if wanted in imported.names(kind):
-            found.append(_of_import(imported.facts(kind, wanted)))
-        elif wanted not in known:
-            names = ", ".join([*known, *imported.names(kind)])
-            raise UsageError(f"backend {name}: unknown {kind} network {wanted!r}", remedy=f"known: {names}")
-    for entry in description.directions:
-        direction = _listed(entry, space)
-        if direction.space != space:
-            raise UsageError(
-                f"direction {entry} is of the space {direction.space!r}, the generator's is {space!r}",
-                remedy="learn it for this generator (vidinv directions learn, find), or leave it out",
-            )
-        found.append(Brought(f"direction/{direction.name}", direction.digest, direction.licence, direction.origin))
-    for path in (Path(each) for each in (description.boxes, description.proxy) if each):
-        if not path.is_file():
-            raise UsageError(f"backend {name}: {path} does not exist", remedy="check the path")
-    if description.proxy:
-        path = Path(description.proxy)
-        found.append(Brought(f"proxy/{path.stem}", _digest(path), OWN_LICENCE, path.name))
-    return tuple(found)
-
-
-def _face_networks(description: Description) -> list[tuple[str, Collection[str], str]]:
-    """Kind, registered names and wanted name of the parser and the recognition network that are named."""
-    found: list[tuple[str, Collection[str], str]] = []
-    if description.mask == "face":
-        found.append(("parser", faces.PARSERS, description.parser))
-    if description.identity not in ("faces", "none"):
-        found.append(("identity", faces.IDENTITIES, description.identity))
-    return found
-
-
-def _digest(path: Path) -> str:
-    """sha256 of a file, which is read again only where it has changed."""
-    found = path.stat()
-    return _digest_of(path, found.st_size, found.st_mtime_ns)
-
-
-@functools.cache
-def _digest_of(path: Path, size: int, changed: int) -> str:
-    return content(path)
-
-
-def _of_import(facts: Facts) -> Brought:
-    return Brought(facts.part, facts.sha256, facts.licence, f"{facts.source}, {facts.format}")
-
-
-def _check_encoder(backend: str, encoder: str, its: str, generator: str, space: str) -> None:
-    """Raise UsageError for an encoder of another latent space."""
-    if its != space:
-        raise UsageError(
-            f"backend {backend}: the encoder {encoder!r} is of the space {its!r}, {generator} of {space!r}",
-            remedy="give an encoder that was made for this generator, or none",
-        )
-
-
-def _listed(entry: str, space: str) -> Direction:
-    """A direction that a description names, or whose file it gives."""
-    return directions.read(Path(entry)) if backend_file.is_file(entry) else directions.load(entry, space)
-
-
 def _direction(wanted: str, description: Description, space: str) -> Direction:
     """A direction by name: listed, at hand, or the N-th component that nobody labelled (`sefa.N`, `ganspace.N`)."""
-    listed = {each.name: each for each in (_listed(entry, space) for entry in description.directions)}
+    listed = {each.name: each for each in (bringing.listed(entry, space) for entry in description.directions)}
     if wanted in listed:
         return listed[wanted]
     at_hand = directions.names(space)
@@ -203,7 +119,7 @@ def _component(name: str, generator: str) -> Direction:
     return unsupervised.component(name, generators.load(generator))
 
 
-def _encoder(description: Description, generator: Generator, backend: str) -> Encoder:
+def _encoder(description: Description, generator: Generator, backend: str, latent: Space) -> Encoder:
     """The encoder that is described, on the generator's device; UsageError where it does not fit it."""
     named = description.encoder
     if named == "none":
@@ -211,7 +127,7 @@ def _encoder(description: Description, generator: Generator, backend: str) -> En
     if backend_file.is_file(named):
         return encoder_file.read(Path(named), generator)
     found = encoders.load(named, generator.w_avg.device.type)
-    _check_encoder(backend, named, found.space, generator.name, generator.space)
+    bringing.check_space(backend, named, found.space, latent)
     return encoder_file.with_feature(found, generator)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from vidinv.editing import directions
 from vidinv.editing.directions import Direction
 from vidinv.encoders import encoder_file
 from vidinv.generators import registry
+from vidinv.weights import imported
 
 SIZE, FRAMES = (128, 96), 6  # width, height
 LEAST = ["--set", "crop=64", "--set", "threads=1", "--codec", "lossless", *STEPS, *SHOWN]
@@ -332,6 +334,11 @@ def test_parts_of_other_generators_are_refused(
     assert "encoder of the space 'stylegan1-tiny-w'" in refused(
         capsys, 2, *make, "--encoder", tmp_path / "own.safetensors"
     )
+    own = encoder_file.Facts("light", "stylegan2-tiny-w", 16)
+    encoder_file.write(tmp_path / "few.safetensors", {"style.base.weight": torch.zeros(1)}, own)
+    create("few", "stylegan2-tiny", "--encoder", tmp_path / "few.safetensors", "--alignment", "none", *PLAIN)
+    capsys.readouterr()
+    assert "of stylegan2-tiny (" in refused(capsys, 2, "backend", "check", "few")
     create("mine", "stylegan2-tiny", "--encoder", "feature-style-tiny", "--alignment", "none", *PLAIN)
     capsys.readouterr()
     line = refused(capsys, 2, "backend", "check", "mine")
@@ -340,6 +347,19 @@ def test_parts_of_other_generators_are_refused(
     create("headed", "stylegan2-tiny", "--proxy", tmp_path / "head.safetensors", "--alignment", "none", *PLAIN)
     capsys.readouterr()
     assert "is no proxy head" in refused(capsys, 2, "backend", "check", "headed")
+
+
+def test_an_encoder_of_other_rows_is_refused_with_both_numbers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save(layouts.feature_style(), tmp_path / "fse.pt")
+    assert main(["weights", "import", str(tmp_path / "fse.pt"), "--as", "fse", "--for", "stylegan2-tiny"]) == 0
+    known = imported.facts("encoder", "fse")
+    imported.record(replace(known, sizes={**known.sizes, "rows": 18}))  # as if of another generator of that name
+    capsys.readouterr()
+    make = ["backend", "create", "mine", "--generator", "stylegan2-tiny", "--alignment", "none", *PLAIN]
+    line = refused(capsys, 2, *make, "--encoder", "fse")
+    assert "gives 18 rows of w+, stylegan2-tiny takes 10" in line
 
 
 def test_a_damaged_generator_is_exit_5(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
