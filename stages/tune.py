@@ -111,10 +111,9 @@ def fingerprint(clip: Clip, wanted: align.Wanted, config: RunConfig) -> str:
         "tuning": settings,
         "recipe": asdict(recipe.for_clip(config.tuning, feature_branch=True)),
         "encoder": encoder_digest(config),
-        "backend": config.backend,
+        "backend": [config.backend, backend.digest, *(each.sha256 for each in backend.brought)],
         "weights": [catalog.CATALOG[name].archive_sha256 for name in backend.needs],
         "shipped": [content(path) for path in backend.shipped],
-        "brought": [part.sha256 for part in backend.brought],
     }
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
@@ -207,7 +206,7 @@ def _learn(
 
 
 def keep(models: Models, config: RunConfig, path: Path) -> None:
-    """Write the encoder of `models` so that `--encoder FILE` reads it. Raises OutputUnwritable."""
+    """Write the encoder of `models`, one of a file or the default's, for `--encoder FILE`. Raises OutputUnwritable."""
     space = models.generator.space
     facts = encoder_file.check(Path(config.encoder), space) if config.encoder else Facts("light", space, 16)
     encoder = models.encoder

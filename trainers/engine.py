@@ -56,7 +56,8 @@ class Plan:
     rate: Callable[[int], float] = lambda images: 1.0
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
     accelerator: str = "auto"
-    devices: int = 1  # processes
+    devices: int = 1  # processes, of all machines
+    machines: int = 1
     seed: int = 0
     clip: float | None = None  # norm of each network's gradients
     ema: float = 0.999
@@ -91,7 +92,8 @@ def train(
     check(networks, steps, plan)
     fabric = Fabric(
         accelerator=plan.accelerator,
-        devices=plan.devices,
+        devices=plan.devices // plan.machines,
+        num_nodes=plan.machines,
         strategy="ddp" if plan.devices > 1 else "auto",
         precision=plan.precision,
     )
@@ -113,6 +115,7 @@ def train(
     state = State(average=_weights(networks, trained))
     if checkpoint.exists(folder):
         state.turn, state.average = checkpoint.load(folder, networks, optimisers, state.average)
+    _check_together(fabric, state.turn, folder)
     share = plan.batch // fabric.world_size
     rows = slice(fabric.global_rank * share, (fabric.global_rank + 1) * share)
     latest: dict[str, Tensor] = {}  # since the last line of the log: not every step runs on every turn
@@ -133,6 +136,19 @@ def train(
                 checkpoint.save(folder, state.turn, networks, optimisers, state.average)
     fabric.barrier()
     return state.average
+
+
+def _check_together(fabric: Fabric, turn: int, folder: Path) -> None:
+    """UsageError unless all processes go on from the same turn: their machines have to share the folder."""
+    if fabric.world_size == 1:
+        return
+    turns = fabric.all_gather(torch.tensor(turn, device=fabric.device))
+    assert isinstance(turns, Tensor)
+    if len(turns.unique()) > 1:
+        raise UsageError(
+            f"the processes find turns {sorted(set(turns.tolist()))} in {folder}",
+            remedy="put it where all machines see it",
+        )
 
 
 def check(networks: Networks, steps: Sequence[Step], plan: Plan) -> None:

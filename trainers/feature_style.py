@@ -50,8 +50,8 @@ def set_up(generator: Generator, recipe: Recipe, judges: objective.Judges | None
 
     Everything is on the generator's device. `judges` are the recipe's own unless others are given.
     """
-    shared_by = processes.place().count
-    recipe.check(shared_by)
+    here = processes.place()
+    recipe.check(here.count)
     torch.manual_seed(0)
     device = str(generator.w_avg.device.type)
     judges = judges or objective.load_judges(recipe, device)
@@ -72,7 +72,8 @@ def set_up(generator: Generator, recipe: Recipe, judges: objective.Judges | None
         recipe.batch,
         recipe.schedule,
         accelerator=device,
-        devices=shared_by,
+        devices=here.count,
+        machines=here.machines,
         clip=recipe.clip,
         ema=recipe.ema,
         save_every=recipe.save_every,

@@ -20,6 +20,7 @@ from trainers.gan_recipe import GanRecipe
 from trainers.log import Shown
 from vidinv.encoders import encoder_file
 from vidinv.encoders.base import Encoder
+from vidinv.errors import UsageError
 from vidinv.generators import proxy
 from vidinv.generators.base import Generator
 from vidinv.generators.biggan import BigGAN
@@ -27,6 +28,8 @@ from vidinv.generators.ops import resize
 from vidinv.losses import regions
 from vidinv.losses.reconstruction import Distance, image_loss, latent_loss
 from vidinv.losses.regions import Attention, Classifier
+
+GRIDS = 20  # sample grids of a training
 
 
 @dataclass(frozen=True)
@@ -165,6 +168,21 @@ def _latents_apart(encoder: nn.Module, room: Studio, batch: Batch, ws: Tensor, c
     return found + latent_loss(const, constant) if const.shape[1] else found
 
 
+def of_photos(room: Studio, image: Tensor) -> Batch:
+    """Photos [N,3,S,S] of the recipe's class, of whose latents nothing is known. UsageError for another class."""
+    generator, label = room.generator, room.recipe.label
+    if generator.c_dim and not 0 <= label < generator.c_dim:
+        raise UsageError(
+            f"{generator.name} has the classes 0 to {generator.c_dim - 1}, not {label}", remedy="set label=N"
+        )
+    classes = torch.eye(generator.c_dim, device=image.device)[[label] * len(image)] if generator.c_dim else None
+    return Batch(
+        image,
+        image.new_zeros(len(image), 0, generator.w_dim),
+        image.new_zeros(len(image), 0) if classes is None else classes,
+    )
+
+
 @dataclass(frozen=True)
 class Setup:
     """A training before its first turn."""
@@ -202,6 +220,7 @@ def set_up(room: Studio, encoder: Encoder | None = None) -> Setup:
         clip=10.0,
         ema=recipe.ema,
         save_every=recipe.save_every,
+        sample_every=max(recipe.images // GRIDS, recipe.batch),
     )
     return Setup(encoder, room, engine.Step("encoder", ("encoder",), optimiser, loss), plan)
 
@@ -227,23 +246,20 @@ def pretrain(setup: Setup, folder: Path, shown: Shown | None = None) -> dict[str
     return encoder_state(average)
 
 
-def fine_tune(
-    setup: Setup, faces: Tensor, folder: Path, c: Tensor | None = None, shown: Shown | None = None
-) -> dict[str, Tensor]:
-    """Train on `faces` [N,3,S,S], of classes `c` [N,K] where there are some, continuing what `folder` holds.
+def fine_tune(setup: Setup, faces: Tensor, folder: Path, shown: Shown | None = None) -> dict[str, Tensor]:
+    """Train on `faces` [N,3,S,S], continuing what `folder` holds.
 
     The setup's encoder is as it was loaded and its optimiser is new. Returns the averaged weights.
     """
     if faces.ndim != 4 or faces.shape[1] != 3 or not len(faces):
         raise ValueError(f"an encoder is tuned to faces [N,3,S,S], got {tuple(faces.shape)}")
     recipe = setup.room.recipe
-    known = faces.new_zeros(len(faces), 0, setup.room.generator.w_dim)
-    classes = faces.new_zeros(len(faces), 0) if c is None else c
+    photos = of_photos(setup.room, faces)
 
     def rows(turn: int, which: slice) -> Batch:
         places = range(turn * recipe.batch, (turn + 1) * recipe.batch)[which]
         pick = [shuffled(place, len(faces)) for place in places]
-        return Batch(faces[pick], known[pick], classes[pick])
+        return Batch(photos.image[pick], photos.ws[pick], photos.c[pick])
 
     grid = _grid(setup.room, lambda: rows(0, slice(0, recipe.batch)))
     average = engine.train(setup.networks, [setup.step], rows, setup.plan, folder, grid, shown)

@@ -35,6 +35,7 @@ class GanRecipe:
     truncation: float = 0.7  # 0.4 for BigGAN
     size: int = 256  # side of the compared pictures
     photos: str = ""  # a folder of aligned pictures: fine-tuning to them
+    label: int = 0  # class of the photos, where the generator has classes
     each: bool = True  # to every photo alone, from the same beginning; else to all together
     steps: int = 3_500  # of a fine-tuning
 

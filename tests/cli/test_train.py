@@ -15,6 +15,7 @@ from trainers.recipe import Recipe
 from vidinv import config as configs
 from vidinv.cli.main import main
 from vidinv.encoders import encoder_file
+from vidinv.errors import UsageError
 
 TRAIN = ["train", "feature-style"]
 
@@ -73,10 +74,10 @@ def test_a_training_goes_on_where_it_stopped_and_not_with_another_recipe(
 def test_two_processes_share_a_training(tmp_path: Path) -> None:
     folder = tmp_path / "t"
     changes = ["--set", "pool=0", "--set", "images=16", "--set", "size=128", "--set", "warmup=8", "--device", "cpu"]
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "vidinv"]
+    command = [sys.executable, "-m", "vidinv"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [*command, *TRAIN, "-o", str(folder), *changes, "--offline"],
+        [*command, *TRAIN, "-o", str(folder), *changes, "--offline", "--devices", "2"],
         cwd=Path(__file__).parent.parent.parent,
         env=environment,
         capture_output=True,
@@ -102,13 +103,14 @@ def two_processes(monkeypatch: pytest.MonkeyPatch, rank: int = 0) -> None:
 
 
 @pytest.mark.parametrize(
-    ("processes", "machines", "options", "words"),
+    ("processes", "options", "words"),
     [
-        (1, 1, ["--pool", "pool"], "--set pool=N"),
-        (2, 2, [], "one machine"),
-        (2, 1, ["--set", "batch=4"], "each of 2 processes"),
+        (1, ["--pool", "pool"], "--set pool=N"),
+        (1, ["--devices", "2", "--set", "batch=4"], "each of 2 processes"),
+        (2, ["--set", "batch=4"], "each of 2 processes"),
+        pytest.param(*(1, ["--nodes", "2", "--offline"], "--meet HOST"), marks=pytest.mark.weights),
         pytest.param(
-            *(2, 1, ["--config", "tiny", "--offline"], "--count 64 --size 256, then --pool DIR"),
+            *(2, ["--config", "tiny", "--offline"], "--count 64 --size 256, then --pool DIR"),
             marks=pytest.mark.weights,
         ),
     ],
@@ -118,15 +120,23 @@ def test_what_cannot_be_shared_or_taken_is_refused_before_anything_is_written(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     processes: int,
-    machines: int,
     options: list[str],
     words: str,
 ) -> None:
     if processes > 1:
         two_processes(monkeypatch)
-        monkeypatch.setenv("WORLD_SIZE", str(processes * machines))
     assert main([*TRAIN, "-o", str(tmp_path / "t"), *options]) == 2
     assert words in capsys.readouterr().err and not (tmp_path / "t").exists()
+
+
+def test_processes_of_two_machines_know_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    two_processes(monkeypatch, 1)
+    monkeypatch.setenv("RANK", "3")
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    assert shared.place() == shared.Place(rank=3, count=4, local=1, machines=2)
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(UsageError, match="equally many"):
+        shared.place()
 
 
 @pytest.mark.weights

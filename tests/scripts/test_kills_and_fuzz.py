@@ -21,6 +21,12 @@ def test_five_kills_end_as_if_nobody_had_disturbed_them(tmp_path: Path) -> None:
     assert [kill["same"] for kill in json.loads((tmp_path / "kills.json").read_text())] == [True] * 5
 
 
+def test_two_killed_batches_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
+    done = script("kill_batch", "--clips", 2, "--kills", 2, "--seed", 7, "--json", tmp_path / "kills.json")
+    assert done.returncode == 0, done.stderr
+    assert [kill["wrong"] for kill in json.loads((tmp_path / "kills.json").read_text())] == ["", ""]
+
+
 def test_three_hundred_damaged_inputs_end_with_a_code_and_a_line(tmp_path: Path) -> None:
     done = script("fuzz", "--inputs", 300, "--seed", 7, "--json", tmp_path / "fuzz.json")
     assert done.returncode == 0, done.stderr

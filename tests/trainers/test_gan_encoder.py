@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from stages.tiny import MeanDifference
 from trainers import gan_encoder, gan_judge
@@ -168,3 +169,35 @@ def test_fine_tuning_brings_a_picture_nearer_and_begins_anew_for_each(tmp_path: 
         lines = (tmp_path / str(number) / "log.jsonl").read_text().splitlines()
         assert "encoder/latent" in json.loads(lines[-1])
     assert all(after < 0.8 * before for before, after in apart)
+
+
+def test_photos_are_of_the_class_that_the_recipe_names(tmp_path: Path) -> None:
+    recipe = replace(TINY, generator="biggan-tiny", label=2)
+    room = set_up(recipe).room
+    batch = gan_encoder.of_photos(room, torch.zeros(2, 3, 32, 32))
+    assert batch.c.tolist() == [[0, 0, 1], [0, 0, 1]] and batch.ws.shape == (2, 0, 20)
+    setup = set_up(replace(recipe, samples=9, held_out=1))
+    assert set(gan_encoder.fine_tune(setup, batch.image, tmp_path)) == set(setup.encoder.state_dict())
+    with pytest.raises(UsageError, match="classes 0 to 2"):
+        gan_encoder.of_photos(set_up(replace(recipe, label=3)).room, batch.image)
+
+
+class Bright(torch.nn.Module):
+    """A classifier of one class: how bright a picture is."""
+
+    def maps(self, image: Tensor) -> Tensor:
+        return torch.nn.functional.avg_pool2d(image.mean(1, keepdim=True), 4).clamp(min=0)
+
+    def scores(self, maps: Tensor) -> Tensor:
+        return maps.square().mean((2, 3))
+
+
+def test_heat_maps_teach_where_regions_are_not_aligned() -> None:
+    recipe = replace(TINY, regions="heat", mse=1.0, cos=0.0, perceptual=0.0, ssim=0.0)
+    judges = Judges(MeanDifference(), Bright())
+    setup = gan_encoder.set_up(gan_encoder.studio(recipe, generators.load(recipe.generator), judges))
+    loss, parts = gan_encoder.losses(setup.networks["encoder"], setup.room, gan_encoder.draw(setup.room, range(4)))
+    assert set(parts) == {"mse", "cos", "mse1", "cos1", "mse2", "cos2"} and parts["mse1"] > 0
+    (slope,) = torch.autograd.grad(parts["mse1"], setup.encoder.trunk.from_rgb.weight, retain_graph=True)
+    assert slope.abs().max() > 0
+    loss.backward()

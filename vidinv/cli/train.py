@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -37,6 +38,11 @@ def feature_style(
         Path | None, typer.Option(metavar="DIR", help="True images, for pool=N; else drawn into DIR/pool.")
     ] = None,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where it trains.")] = "auto",
+    devices: Annotated[int, typer.Option(help="Processes on this machine, one a GPU.", min=1)] = 1,
+    nodes: Annotated[int, typer.Option(help="Machines; each gives the same command.", min=1)] = 1,
+    meet: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Where several machines meet: one of them.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved plan and stop.")] = False,
     offline: options.Offline = False,
     accept_licences: options.AcceptLicences = False,
@@ -44,7 +50,8 @@ def feature_style(
     """Train a Feature-Style encoder on the default generator's own samples, and on photos where given.
 
     Recipes: light (the shipped encoder's), paper, published; `--set photos=FOLDER` adds aligned faces.
-    Several processes: torchrun --nproc-per-node 2 -m vidinv train feature-style ...
+    Several processes share each batch: --devices 2, or torchrun --nproc-per-node 2 -m vidinv train feature-style ...;
+    several machines share DIR as well.
 
     Example: vidinv train feature-style -o my-encoder --set images=100000
     """
@@ -66,8 +73,8 @@ def feature_style(
     recipe = configs.resolve(Recipe, "train/feature_style", str(known or config or "light"), changes)
     if recipe.start not in ("", "shipped"):
         recipe = replace(recipe, start=str(Path(recipe.start).absolute()))
-    here = processes.place()
-    recipe.check(here.count)
+    here, due = processes.place(), processes.are_due(devices, nodes) and not dry_run
+    recipe.check(devices * nodes if due else here.count)
     if here.is_first and not dry_run:
         check_folder(folder, recipe, again=resume is not None)
     takes_pool = recipe.pool > 0 and recipe.synthetic
@@ -85,6 +92,8 @@ def feature_style(
         trainer.check_start(parts.SPACE, recipe)
     alone = here.count == 1  # several would fetch the same files and ask the same question
     cache.pull(parts.choose("default").needs, offline=offline or not alone, accept=accept_licences)
+    if due:
+        raise typer.Exit(processes.launch(devices, nodes, meet, sys.argv[1:]))
     generator = registry.load("mobile-stylegan-ffhq-1024", used)
     setup = trainer.set_up(generator, replace(recipe, start="") if begun else recipe)
     if dry_run:

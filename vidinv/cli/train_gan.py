@@ -49,10 +49,12 @@ def gan_encoder(
     from omegaconf import OmegaConf
 
     from stages.request import pick_device
-    from trainers import engine, gan_encoder
+    from trainers import engine, gan_encoder, processes
     from vidinv.generators import registry
     from vidinv.weights import cache
 
+    if processes.place().count > 1:
+        raise UsageError("a GAN encoder is trained by one process", remedy="start it without torchrun")
     folder, recipe = _recipe(output, resume, config, changes)
     if not dry_run:
         _claim(folder, recipe, again=resume is not None)
@@ -180,8 +182,9 @@ def _tuned(room: Studio, folder: Path) -> dict[str, Figures]:
 def _of_faces(encoder: Encoder, room: Studio, faces: Tensor) -> Figures:
     from trainers import gan_encoder, gan_judge
 
-    known, classes = faces.new_zeros(len(faces), 0, room.generator.w_dim), faces.new_zeros(len(faces), 0)
-    return gan_judge.judge(encoder, room, [gan_encoder.Batch(faces, known, classes)])
+    return gan_judge.judge(
+        encoder, room, [gan_encoder.of_photos(room, part) for part in faces.split(room.recipe.batch)]
+    )
 
 
 def _lines(made: dict[str, Figures]) -> list[str]:

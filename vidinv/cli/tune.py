@@ -33,11 +33,12 @@ def tune(
         raise UsageError(f"--what {what!r} is not known", remedy=f"choose one of {', '.join(WHAT)}")
     if common.tune not in (None, what):
         raise UsageError(f"--tune {common.tune} and --what {what} do not go together", remedy="leave --tune out")
-    if common.backend not in (None, "default") and common.encoder is None:
-        raise UsageError(f"the encoder of the backend {common.backend!r} has no file", remedy="give --encoder FILE")
+    config = resolve(common, tune=what)
+    if config.backend != "default" and not config.encoder:
+        raise UsageError(f"the encoder of the backend {config.backend!r} has no file", remedy="give --encoder FILE")
     from stages.request import Request
 
-    request = Request(source, output, resolve(common, tune=what), overwrite=overwrite, only_encoder=True)
+    request = Request(source, output, config, overwrite=overwrite, only_encoder=True)
     report = perform(request, common.show, offline=common.offline, accept=common.accept_licences)
     if common.json_to is not None:
         options.write_json(report, common.json_to)

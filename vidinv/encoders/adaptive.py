@@ -153,11 +153,13 @@ class Trunk(nn.Module):
 
 
 class Adaptive(Encoder):
-    """What the three families share: the picture's door."""
+    """What the three families share: the picture's door; F would replace the generator's layer of `feature_side`."""
 
-    def __init__(self, generator: Generator, side: int) -> None:
+    gives_feature = False
+
+    def __init__(self, generator: Generator, side: int, feature_side: int) -> None:
         super().__init__()
-        self.space, self.input_size, self.at = generator.space, side, None
+        self.space, self.input_size, self.at = generator.space, side, generator.layer_at(feature_side)
 
     def _seen(self, image: Tensor) -> Tensor:
         if image.ndim != 4 or image.shape[1] != 3 or image.shape[2] != image.shape[3]:
@@ -175,9 +177,8 @@ class StyleEncoder(Adaptive):
         self, generator: Generator, side: int | None = None, first: int | None = None, feature_side: int = 16
     ) -> None:
         natural = 2 << generator.num_ws // 2
-        super().__init__(generator, min(side or natural, natural))
+        super().__init__(generator, min(side or natural, natural), feature_side)
         assert generator.constant is not None
-        self.at = generator.layer_at(feature_side)
         self.trunk = Trunk(self.input_size, first, generator.w_dim, rows=generator.num_ws)
         self.style = StyleStatistics(self.trunk.width, generator.w_dim)  # of what the constant is made of
         channels = generator.constant.shape[1]
@@ -200,10 +201,12 @@ class StyleEncoder(Adaptive):
 class LatentEncoder(Adaptive):
     """For PGGAN: z, which is the one row of w+."""
 
-    def __init__(self, generator: Generator, side: int | None = None, first: int | None = None) -> None:
+    def __init__(
+        self, generator: Generator, side: int | None = None, first: int | None = None, feature_side: int = 16
+    ) -> None:
         if generator.c_dim:
             raise ValueError(f"{generator.name} has classes, and this encoder reads none")
-        super().__init__(generator, side or generator.resolution)
+        super().__init__(generator, side or generator.resolution, feature_side)
         self.trunk = Trunk(self.input_size, first, generator.w_dim, rows=0)
         self.z = EqualLinear(16 * self.trunk.width, generator.z_dim)
 
@@ -219,8 +222,10 @@ class ClassEncoder(Adaptive):
     `c` [N,classes] (one-hot or a blend) is what the picture shows.
     """
 
-    def __init__(self, generator: Generator, side: int | None = None, first: int | None = None) -> None:
-        super().__init__(generator, side or generator.resolution)
+    def __init__(
+        self, generator: Generator, side: int | None = None, first: int | None = None, feature_side: int = 16
+    ) -> None:
+        super().__init__(generator, side or generator.resolution, feature_side)
         self.classes, self.z_dim = generator.c_dim, generator.z_dim
         self.embed = EqualLinear(generator.c_dim, CLASS_DIM)
         self.trunk = Trunk(self.input_size, first, generator.w_dim, rows=0, conditional=True)
@@ -241,13 +246,13 @@ def for_generator(
 ) -> Adaptive:
     """An untrained encoder that mirrors `generator`; `side` and `first` width make it smaller than the paper's.
 
-    It gives no F. A run refines one of `feature_side` pixels, which is drawn of what a StyleGAN's encoder says
+    It gives no F. A run refines one of `feature_side` pixels, which is drawn of what the encoder says
     (`encoder_file.GeneratorFeature`). Raises ValueError for a generator that none of the three cases fits.
     """
     if generator.constant is not None:
         return StyleEncoder(generator, side, first, feature_side)
     if isinstance(generator, BigGAN):
-        return ClassEncoder(generator, side, first)
+        return ClassEncoder(generator, side, first, feature_side)
     if generator.num_ws == 1:
-        return LatentEncoder(generator, side, first)
+        return LatentEncoder(generator, side, first, feature_side)
     raise ValueError(f"no adaptive encoder mirrors {generator.name!r}: it has neither a constant input nor one latent")
