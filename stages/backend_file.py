@@ -38,6 +38,7 @@ class Description:
 
     generator: str = ""  # registered, or imported by `vidinv weights import`
     encoder: str = "none"  # registered, imported, or a file of `vidinv train`; none: the mean, refined
+    label: int = -1  # the class, by its number, that is shown; -1: none, or none in particular
     directions: tuple[str, ...] = ()  # names or files, beside those of the generator's space that are at hand
     alignment: str = "ffhq"  # where the crop lies: by landmarks, a square round the box, or the box stretched
     margin: float = 1.0  # of center: the square's side in longer sides of the box

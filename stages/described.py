@@ -19,7 +19,7 @@ from vidinv.editing.directions import Direction
 from vidinv.editing.lesson import Measure
 from vidinv.editing.refine import SomeGuides
 from vidinv.editing.spaces import SPACES, Space
-from vidinv.encoders import encoder_file, mean
+from vidinv.encoders import encoder_file, mean, of_class
 from vidinv.encoders import registry as encoders
 from vidinv.encoders.base import Encoder
 from vidinv.faces import framing
@@ -47,11 +47,10 @@ def build(name: str, description: Description) -> Backend:
 
     def models(device: str, encoder: str) -> Models:
         generator, seen = generators.load(description.generator, device), judges(device)
-        own = encoder_file.read(Path(encoder), generator) if encoder else None
         return Models(
             generator=generator,
             proxy=_proxy(description, generator),
-            encoder=own or _encoder(description, generator, name, latent),
+            encoder=_encoder(description, generator, encoder, name, latent),
             parse=seen.parse,
             identity=seen.identity,
             device=device,
@@ -119,16 +118,19 @@ def _component(name: str, generator: str) -> Direction:
     return unsupervised.component(name, generators.load(generator))
 
 
-def _encoder(description: Description, generator: Generator, backend: str, latent: Space) -> Encoder:
-    """The encoder that is described, on the generator's device; UsageError where it does not fit it."""
-    named = description.encoder
+def _encoder(description: Description, generator: Generator, own: str, backend: str, latent: Space) -> Encoder:
+    """The encoder that is described, or that in the file `own`, on the generator's device.
+
+    Raises UsageError where it does not fit the generator, or where the class is not one of the generator's.
+    """
+    named, label = description.encoder, None if description.label < 0 else description.label
+    if own or backend_file.is_file(named):
+        return of_class.bound(encoder_file.read(Path(own or named), generator), generator, label)
     if named == "none":
-        return mean.for_generator(generator)
-    if backend_file.is_file(named):
-        return encoder_file.read(Path(named), generator)
+        return mean.for_generator(generator, label)
     found = encoders.load(named, generator.w_avg.device.type)
     bringing.check_space(backend, named, found.space, latent)
-    return encoder_file.with_feature(found, generator)
+    return of_class.bound(encoder_file.with_feature(found, generator), generator, label)
 
 
 def _proxy(description: Description, generator: Generator) -> proxies.Painter:

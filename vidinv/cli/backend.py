@@ -22,6 +22,9 @@ def create(
     encoder: Annotated[
         str, typer.Option(metavar="NAME|FILE|none", help="What inverts; none: refinement from the mean.")
     ] = "none",
+    label: Annotated[
+        int | None, typer.Option(metavar="N", help="The class that is shown, of a generator that has some.")
+    ] = None,
     direction: Annotated[
         list[str] | None, typer.Option(metavar="NAME|FILE", help="A direction of its space; repeatable.")
     ] = None,
@@ -62,6 +65,7 @@ def create(
     given: dict[str, Any] = {
         "generator": generator,
         "encoder": _path(encoder) if backend_file.is_file(encoder) else encoder,
+        "label": label,
         "directions": tuple(_path(each) if backend_file.is_file(each) else each for each in direction or []),
         "alignment": alignment,
         "margin": margin,
