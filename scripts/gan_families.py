@@ -74,9 +74,10 @@ def main() -> None:
     args = parser.parse_args()
     perceptual = LPIPS.load("vgg16") if args.lpips else none
     rows = {name: train(name, args.steps, perceptual) for name in args.only or FAMILIES}
-    table = Table("", "PSNR", "SSIM", "LPIPS", title=f"100 held-out samples, before and after {args.steps} steps of 4")
+    shown = ("psnr", "ssim", *(["lpips"] if args.lpips else []))
+    table = Table("", *shown, title=f"100 held-out samples, before and after {args.steps} steps of 4")
     for name, row in rows.items():
-        cells = (f"{row['before'][key]:.3f} -> {row['after'][key]:.3f}" for key in ("psnr", "ssim", "lpips"))
+        cells = (f"{row['before'][key]:.3f} -> {row['after'][key]:.3f}" for key in shown)
         table.add_row(name, *cells)
     Console(width=110).print(table)
     if args.json:
