@@ -146,7 +146,7 @@ class RunConfig:
     batch: int = 6  # frames per batch
     segment_seconds: float = 2.0
     detect_every: int = 1  # frames; between them the last box follows its landmarks
-    cut_threshold: float = 27.0  # PySceneDetect's ContentDetector
+    cut_threshold: float = 1.6  # a cut changes so many times what any frame around it does, motion taken out
     codec: str = "auto"
     crf: int = 17  # x264's scale; other encoders are mapped to it
     preset: str = ""  # of the encoder (medium, slow, 6, ...); empty: vidinv's own choice
