@@ -41,6 +41,9 @@ Found = FrameFaces  # of one frame, in its pixels
 Locate = Callable[[Array, int, "Array | None"], Found]
 Embed = Callable[[torch.Tensor], Array]  # [N,3,S,S] in [-1,1] -> [N,D], L2-normalised
 Parse = Callable[[torch.Tensor, int], Array]  # images, size -> labels uint8 [N,size,size], of parser.CLASSES
+Occlude = Callable[
+    [torch.Tensor], Array
+]  # faces [N,3,S,S] in [-1,1] -> alpha [N,s,s] in [0,1] of what lies before them
 
 
 @dataclass(frozen=True)
@@ -53,12 +56,13 @@ class Judges:
 
 @dataclass(frozen=True)
 class Models:
-    """What the second pass runs; `parse` and `identity` take pictures on the CPU, the rest is on `device`."""
+    """What the second pass runs, on `device`; `parse`, `occlusion` and `identity` take pictures on the CPU."""
 
     generator: Generator
     proxy: Proxy
     encoder: Encoder
     parse: Parse
+    occlusion: Occlude
     identity: dict[str, Embed]
     device: str
     backend: str
@@ -175,6 +179,7 @@ def _default_models(device: str, encoder: str) -> Models:
         proxy=proxies.load(generator, 256),
         encoder=_encoder(encoder, "feature-style-light", generator),
         parse=judges.parse,
+        occlusion=_occlusion(device),
         identity=judges.identity,
         device=device,
         backend="default",
@@ -195,6 +200,12 @@ def _bisenet(device: str) -> Parse:
         return np.asarray(network.parse(images.to(device), size).cpu())
 
     return parse
+
+
+def _occlusion(device: str) -> Occlude:
+    from vidinv.faces import occlusion
+
+    return occlusion.Occlusion(occlusion.load_network().to(device))
 
 
 def _measure(names: Collection[str] | None = None) -> Measure:
@@ -234,6 +245,7 @@ def _tiny_models(device: str, encoder: str) -> Models:
         proxy=proxies.load(generator, 128),
         encoder=_encoder(encoder, "feature-style-tiny", generator),
         parse=judges.parse,
+        occlusion=tiny.occlusion,
         identity=judges.identity,
         device=device,
         backend="tiny",
