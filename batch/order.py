@@ -54,7 +54,8 @@ class Order:
 class Task:
     """A worker's piece of an order: the whole clip, or a step of one that is shared out by its shots.
 
-    `plan` analyses the clip and finds its parts, `part` renders the segments first <= n < end, `gather` joins them.
+    `plan` analyses the clip and finds its parts, or does it wholly where it is short; `part` renders the segments
+    first <= n < end, `gather` joins them.
     """
 
     order: Order

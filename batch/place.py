@@ -15,6 +15,7 @@ from batch.journal import Journal
 from vidinv.errors import OutputUnwritable
 
 LOG = "batch.log"
+PUT = 10.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ def opened(folder: str) -> Iterator[Place]:
     """The folder (a path or URL) of a batch, for this process and its workers alone. Raises OutputUnwritable.
 
     On storage that machines share the journal is a SQLite file of this machine, brought from there in the beginning and
-    put back whole after every change; the log when the batch ends.
+    put back whole, every PUT seconds while it changes and in the end; the log when the batch ends. What a dead driver
+    could not put back any more is known by the outputs' own reports.
     """
     if storage.is_url(folder) or storage.is_network(Path(folder)):
         with hold.leased(folder) as held, TemporaryDirectory(prefix="vidinv-") as scratch:
@@ -64,12 +66,18 @@ def _shared(folder: str, held: Held, scratch: Path) -> Iterator[Place]:
             (scratch / name).write_bytes(data)
     known = Journal(scratch / journal.NAME)
 
-    def keep() -> None:
+    put = 0.0
+
+    def keep(*, now: bool = False) -> None:
+        nonlocal put
         held.check()
-        storage.write(storage.join(folder, journal.NAME), known.copy())
+        if now or time.monotonic() - put > PUT:
+            storage.write(storage.join(folder, journal.NAME), known.copy())
+            put = time.monotonic()
 
     try:
         yield Place(folder, held, known, scratch / LOG, keep)
+        keep(now=True)
         if (scratch / LOG).exists():
             storage.put(scratch / LOG, storage.join(folder, LOG))
     finally:

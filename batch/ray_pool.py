@@ -11,8 +11,6 @@ from batch.order import Outcome, Task
 from batch.worker import Terms
 from vidinv.errors import OutputUnwritable, UsageError
 
-PREFIX = "ray"
-
 
 @dataclass(frozen=True)
 class Needs:

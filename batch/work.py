@@ -22,6 +22,7 @@ from stages.request import Request
 from stages.result import installed
 from vidinv import config as configs
 from vidinv.errors import QualityGateMissed, told
+from vidinv.media.probe import probe
 from vidinv.report import gate
 from vidinv.report.gate import Gate
 
@@ -60,9 +61,12 @@ def _whole(task: Task, folder: str, listener: Listener, split: float) -> Outcome
 
 
 def _plan(task: Task, folder: str, listener: Listener, split: float) -> Outcome:
-    """Analyse the clip and leave what its parts need in the exchange; one that is done already has no parts."""
+    """Analyse the clip and leave what its parts need in the exchange; a clip too short for two is done at once."""
     with _placed(task.order, folder) as placed:
         known = _adopted(task.order, placed)
+        if known is None and probe(placed.request.source).duration_s < 2 * split:
+            known = job.run(placed.request, listener)
+            placed.publish(known)
         if known is not None:
             return _outcome(known, placed.request)
         parts = share.plan(placed.request, listener, split)

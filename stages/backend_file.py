@@ -23,7 +23,6 @@ CHOICES = {
     "alignment": framing.NAMES,
     "detection": ("faces", "boxes", "full"),
     "mask": ("face", "square", "ellipse"),
-    "identity": ("faces", "none"),
     "guides": ("faces", "perceptual", "pixels"),
     "measures": ("faces", "none"),
 }
@@ -34,18 +33,20 @@ NEUTRAL = {"mask": "square", "identity": "none", "guides": "perceptual", "measur
 class Description:
     """The parts of a backend by name: what a file says, and what a key that it leaves out means.
 
-    `mask` face, `identity`, `guides` and `measures` faces read faces that lie as `ffhq` lays them.
+    `mask` face, an `identity`, `guides` and `measures` faces read faces that lie as `ffhq` lays them.
     """
 
     generator: str = ""  # registered, or imported by `vidinv weights import`
     encoder: str = "none"  # registered, imported, or a file of `vidinv train`; none: the mean, refined
+    label: int = -1  # the class, by its number, that is shown; -1: none, or none in particular
     directions: tuple[str, ...] = ()  # names or files, beside those of the generator's space that are at hand
     alignment: str = "ffhq"  # where the crop lies: by landmarks, a square round the box, or the box stretched
     margin: float = 1.0  # of center: the square's side in longer sides of the box
     detection: str = "faces"  # what finds what is edited; full is the whole frame
     boxes: str = ""  # a file of boxes, beside the one that a run names
     mask: str = "face"  # where an edit shows: the parsed face, or the crop within a soft edge
-    identity: str = "faces"  # who says that it is still the same: ArcFace and LightCNN
+    parser: str = "bisenet"  # of mask face; or an imported one
+    identity: str = "faces"  # who says that it is still the same: ArcFace, or one that was imported, and LightCNN; none
     guides: str = "faces"  # of refinement beside the pixels: ArcFace and LPIPS, LPIPS, nothing
     measures: str = "faces"  # of age and all else that a report and a lesson measure
     proxy: str = ""  # a distilled head's file; without one, and none registered, the generator itself
@@ -116,6 +117,7 @@ def check(description: Description, where: str) -> None:
             remedy="choose alignment center or none, or detection faces",
         )
     faces = [key for key in NEUTRAL if getattr(description, key) in ("face", "faces")]
+    faces += ["identity"] if description.identity not in ("faces", NEUTRAL["identity"]) else []
     if description.alignment != "ffhq" and faces:
         neutral = ", ".join(f"{key}: {NEUTRAL[key]}" for key in faces)
         raise UsageError(

@@ -11,19 +11,17 @@ from pathlib import Path
 
 import torch
 
-from stages import backend_file, face_networks, subject
-from stages.backend import Backend, Brought, Embed, Judges, Locate, Models, Parse
+from stages import backend_file, bringing, face_networks, subject
+from stages.backend import Backend, Embed, Judges, Locate, Models, Occlude, Parse
 from stages.backend_file import Description
-from vidinv.config import content
 from vidinv.editing import directions, refine, unsupervised
 from vidinv.editing.directions import Direction
 from vidinv.editing.lesson import Measure
 from vidinv.editing.refine import SomeGuides
 from vidinv.editing.spaces import SPACES, Space
-from vidinv.encoders import encoder_file, mean, published
+from vidinv.encoders import encoder_file, mean, of_class
 from vidinv.encoders import registry as encoders
 from vidinv.encoders.base import Encoder
-from vidinv.errors import UsageError
 from vidinv.faces import framing
 from vidinv.faces.meter import UNITS
 from vidinv.generators import generator_file
@@ -32,11 +30,9 @@ from vidinv.generators import registry as generators
 from vidinv.generators.base import Generator
 from vidinv.losses.lpips import LPIPS
 from vidinv.weights import imported
-from vidinv.weights.imported import Facts
 
 PROXY = 256  # pixels, side of what is drawn quickly
 FETCHED = {"mobile-stylegan-ffhq-1024": "generator/mobile-stylegan-ffhq"}  # registered generator -> catalogue
-OWN_LICENCE = "the user's own file; its terms are those it came with"
 
 
 def build(name: str, description: Description) -> Backend:
@@ -46,7 +42,7 @@ def build(name: str, description: Description) -> Backend:
     is not there; WeightsUnavailable for a damaged generator. No weights are loaded.
     """
     latent = _space(description.generator)
-    space, brought = latent.name, _brought(name, description, latent.name)
+    space, brought = latent.name, bringing.brought(name, description, latent)
     told = json.dumps([asdict(description), [part.sha256 for part in brought]], sort_keys=True)
 
     def models(device: str, encoder: str) -> Models:
@@ -54,8 +50,9 @@ def build(name: str, description: Description) -> Backend:
         return Models(
             generator=generator,
             proxy=_proxy(description, generator),
-            encoder=encoder_file.read(Path(encoder), generator) if encoder else _encoder(description, generator, name),
+            encoder=_encoder(description, generator, encoder, name, latent),
             parse=seen.parse,
+            occlusion=_occlusion(description, device),
             identity=seen.identity,
             device=device,
             backend=name,
@@ -83,7 +80,7 @@ def build(name: str, description: Description) -> Backend:
         framing=framing.of(description.alignment, description.margin),
         boxes=Path(description.boxes) if description.boxes else None,
         takes_boxes=description.detection == "boxes",
-        recognises=description.identity == "faces",
+        recognises=description.identity != "none",
         parses=description.mask == "face",
         perceives=description.guides != "pixels",
         encodes=description.encoder != "none",
@@ -104,73 +101,9 @@ def _space(generator: str) -> Space:
     return Space(network.space, network.num_ws, network.w_dim, generator)
 
 
-def _brought(name: str, description: Description, space: str) -> tuple[Brought, ...]:
-    """The user's own parts, each checked as far as its header says what it is."""
-    found = []
-    if description.generator in generator_file.names():
-        found.append(_of_import(imported.facts(generator_file.KIND, description.generator)))
-    if backend_file.is_file(description.encoder):
-        path = Path(description.encoder)
-        encoder_file.check(path, space)
-        found.append(Brought(f"encoder/{path.stem}", _digest(path), OWN_LICENCE, path.name))
-    elif description.encoder in published.names():
-        facts = imported.facts(published.KIND, description.encoder)
-        _check_encoder(name, facts.name, facts.space, description.generator, space)
-        found.append(_of_import(facts))
-    elif description.encoder != "none" and description.encoder not in encoders.ENCODERS:
-        raise UsageError(
-            f"backend {name}: unknown encoder {description.encoder!r}",
-            remedy=f"give a file, none, or one of {', '.join([*encoders.ENCODERS, *published.names()])}",
-        )
-    for entry in description.directions:
-        direction = _listed(entry, space)
-        if direction.space != space:
-            raise UsageError(
-                f"direction {entry} is of the space {direction.space!r}, the generator's is {space!r}",
-                remedy="learn it for this generator (vidinv directions learn, find), or leave it out",
-            )
-        found.append(Brought(f"direction/{direction.name}", direction.digest, direction.licence, direction.origin))
-    for path in (Path(each) for each in (description.boxes, description.proxy) if each):
-        if not path.is_file():
-            raise UsageError(f"backend {name}: {path} does not exist", remedy="check the path")
-    if description.proxy:
-        path = Path(description.proxy)
-        found.append(Brought(f"proxy/{path.stem}", _digest(path), OWN_LICENCE, path.name))
-    return tuple(found)
-
-
-def _digest(path: Path) -> str:
-    """sha256 of a file, which is read again only where it has changed."""
-    found = path.stat()
-    return _digest_of(path, found.st_size, found.st_mtime_ns)
-
-
-@functools.cache
-def _digest_of(path: Path, size: int, changed: int) -> str:
-    return content(path)
-
-
-def _of_import(facts: Facts) -> Brought:
-    return Brought(facts.part, facts.sha256, facts.licence, f"{facts.source}, {facts.format}")
-
-
-def _check_encoder(backend: str, encoder: str, its: str, generator: str, space: str) -> None:
-    """Raise UsageError for an encoder of another latent space."""
-    if its != space:
-        raise UsageError(
-            f"backend {backend}: the encoder {encoder!r} is of the space {its!r}, {generator} of {space!r}",
-            remedy="give an encoder that was made for this generator, or none",
-        )
-
-
-def _listed(entry: str, space: str) -> Direction:
-    """A direction that a description names, or whose file it gives."""
-    return directions.read(Path(entry)) if backend_file.is_file(entry) else directions.load(entry, space)
-
-
 def _direction(wanted: str, description: Description, space: str) -> Direction:
     """A direction by name: listed, at hand, or the N-th component that nobody labelled (`sefa.N`, `ganspace.N`)."""
-    listed = {each.name: each for each in (_listed(entry, space) for entry in description.directions)}
+    listed = {each.name: each for each in (bringing.listed(entry, space) for entry in description.directions)}
     if wanted in listed:
         return listed[wanted]
     at_hand = directions.names(space)
@@ -186,16 +119,19 @@ def _component(name: str, generator: str) -> Direction:
     return unsupervised.component(name, generators.load(generator))
 
 
-def _encoder(description: Description, generator: Generator, backend: str) -> Encoder:
-    """The encoder that is described, on the generator's device; UsageError where it does not fit it."""
-    named = description.encoder
+def _encoder(description: Description, generator: Generator, own: str, backend: str, latent: Space) -> Encoder:
+    """The encoder that is described, or that in the file `own`, on the generator's device.
+
+    Raises UsageError where it does not fit the generator, or where the class is not one of the generator's.
+    """
+    named, label = description.encoder, None if description.label < 0 else description.label
+    if own or backend_file.is_file(named):
+        return of_class.bound(encoder_file.read(Path(own or named), generator), generator, label)
     if named == "none":
-        return mean.for_generator(generator)
-    if backend_file.is_file(named):
-        return encoder_file.read(Path(named), generator)
+        return mean.for_generator(generator, label)
     found = encoders.load(named, generator.w_avg.device.type)
-    _check_encoder(backend, named, found.space, generator.name, generator.space)
-    return encoder_file.with_feature(found, generator)
+    bringing.check_space(backend, named, found.space, latent)
+    return of_class.bound(encoder_file.with_feature(found, generator), generator, label)
 
 
 def _proxy(description: Description, generator: Generator) -> proxies.Painter:
@@ -213,11 +149,21 @@ def _locator(description: Description, source: str) -> Locate:
 
 
 def _parse(description: Description, device: str) -> Parse:
-    return face_networks.parser(device) if description.mask == "face" else subject.shape(description.mask)
+    if description.mask == "face":
+        return face_networks.parser(device, description.parser)
+    return subject.shape(description.mask)
+
+
+def _occlusion(description: Description, device: str) -> Occlude:
+    return face_networks.occlusion(device) if description.mask == "face" else subject.nothing_before
 
 
 def _identity(description: Description, device: str) -> dict[str, Embed]:
-    return face_networks.recognisers(device) if description.identity == "faces" else {}
+    if description.identity == "none":
+        return {}
+    if description.identity == "faces":
+        return face_networks.recognisers(device)
+    return face_networks.recognisers(device, description.identity)
 
 
 def _guides(description: Description, device: str) -> SomeGuides:
@@ -234,14 +180,14 @@ def _nothing(names: Collection[str] | None = None) -> Measure:
 def _needs(description: Description) -> tuple[str, ...]:
     """Catalogue names of all that a run fetches but for the measures."""
     fetched = [FETCHED[description.generator]] if description.generator in FETCHED else []
-    if description.identity == "faces":
-        fetched += face_networks.RECOGNISING
+    if description.identity != "none":
+        fetched += face_networks.RECOGNISING if description.identity == "faces" else face_networks.RECOGNISING[1:]
     if description.alignment == "ffhq":
         fetched += [name for name in face_networks.RECOGNISING[:1] if name not in fetched]  # the tracker's
         fetched += face_networks.FINDING
     elif description.detection == "faces":
         fetched += face_networks.FINDING[:1]
-    if description.mask == "face":
+    if description.mask == "face" and description.parser == "bisenet":
         fetched += face_networks.PARSING
     if description.guides != "pixels":
         fetched += face_networks.PERCEIVING

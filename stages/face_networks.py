@@ -7,7 +7,7 @@ from collections.abc import Collection
 import numpy as np
 import torch
 
-from stages.backend import Embed, Found, Locate, Parse
+from stages.backend import Embed, Found, Locate, Occlude, Parse
 from vidinv.editing.lesson import Measure
 from vidinv.frames import Array
 
@@ -37,13 +37,14 @@ def locator(source: str) -> Locate:
     return locate
 
 
-def recognisers(device: str) -> dict[str, Embed]:
-    """ArcFace, and LightCNN as an independent witness."""
-    from vidinv.faces import embedder
+def recognisers(device: str, main: str = "arcface-mbf") -> dict[str, Embed]:
+    """ArcFace, shipped or imported as `main`, and LightCNN as an independent witness."""
+    from vidinv.faces import registry
+    from vidinv.faces.embedder import IdentityNetwork
 
-    networks = {"arcface": embedder.load_arcface().to(device), "lightcnn": embedder.load_lightcnn().to(device)}
+    networks = {"arcface": registry.identity(main, device), "lightcnn": registry.identity("lightcnn-v4", device)}
 
-    def embedding(network: embedder.IdentityNetwork) -> Embed:
+    def embedding(network: IdentityNetwork) -> Embed:
         def embed(images: torch.Tensor) -> Array:
             with torch.inference_mode():
                 return np.asarray(network.embed(images.to(device)).float().cpu().numpy())
@@ -53,16 +54,23 @@ def recognisers(device: str) -> dict[str, Embed]:
     return {name: embedding(network) for name, network in networks.items()}
 
 
-def parser(device: str) -> Parse:
-    """BiSeNet's labels of aligned faces."""
-    from vidinv.faces.parser import load_parser
+def parser(device: str, name: str = "bisenet") -> Parse:
+    """A BiSeNet's labels of aligned faces."""
+    from vidinv.faces import registry
 
-    network = load_parser().to(device)
+    network = registry.parsing(name, device)
 
     def parse(images: torch.Tensor, size: int) -> Array:
         return np.asarray(network.parse(images.to(device), size).cpu())
 
     return parse
+
+
+def occlusion(device: str) -> Occlude:
+    """What lies before aligned faces."""
+    from vidinv.faces import occlusion as network
+
+    return network.Occlusion(network.load_network().to(device))
 
 
 def measure(names: Collection[str] | None = None) -> Measure:

@@ -156,8 +156,8 @@ def test_memory_is_flat_over_ten_thousand_rows(tmp_path: Path) -> None:
         journal._open.execute("pragma synchronous = off")  # this is of memory, not of kills
         journal.enter(every())
         seen: list[int] = []
-        quiet = lambda line: None  # noqa: E731
-        Driver(journal, Instant(), str(tmp_path), Held(), 3, 0.0, quiet, seen.append, lambda: None).run()
+        heard = {"note": lambda line: None, "done": seen.append, "keep": lambda: None}
+        Driver(journal, Instant(), str(tmp_path), Held(), tries=3, split=0.0, **heard).run()
         assert sum(seen) == count == journal.counts()["done"]
         journal.close()
 

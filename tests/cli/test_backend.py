@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ from tests.runs import SHOWN, STEPS, frames_of, report_of
 from vidinv.cli.main import main
 from vidinv.editing import directions
 from vidinv.editing.directions import Direction
-from vidinv.encoders import encoder_file
+from vidinv.encoders import encoder_file, of_class
+from vidinv.errors import UsageError
 from vidinv.generators import registry
+from vidinv.weights import imported
 
 SIZE, FRAMES = (128, 96), 6  # width, height
 LEAST = ["--set", "crop=64", "--set", "threads=1", "--codec", "lossless", *STEPS, *SHOWN]
@@ -156,6 +159,23 @@ def test_every_family_runs_by_optimisation_and_is_edited_by_sefa(family: str, tm
     output = edited(source, "own", "--blend", "residual")
     assert all(mask.any() for mask in changed(source, output))
     assert report_of(output)["edits"][0]["origin"] == "sefa, component 1"
+
+
+@pytest.mark.parametrize("family", ["stylegan1-tiny", "stylegan2-tiny", "pggan-tiny", "biggan-tiny"])
+def test_an_encoder_that_mirrors_the_generator_inverts_for_it(family: str, tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "shape.mkv", size=SIZE, frames=2, image=drawn, audio=False)
+    generator = registry.load(family)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        encoder = encoder_file.build("adaptive-tiny", generator, 16)
+    facts = encoder_file.Facts("adaptive-tiny", generator.space, 16, feature_branch=False)
+    path = encoder_file.write(tmp_path / "mirror.safetensors", encoder.state_dict(), facts)
+    shown = ["--label", 2] if family == "biggan-tiny" else []
+    create("own", family, "--encoder", path, "--alignment", "center", *shown, *PLAIN)
+    assert main(["backend", "check", "own"]) == 0
+    output = edited(source, "own", "--quality", "fast", "--set", "mask.residual_bad=9", "--blend", "residual")
+    assert all(mask.any() for mask in changed(source, output))
+    assert list(report_of(output)["weights"]) == ["encoder/mirror"]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -332,6 +352,11 @@ def test_parts_of_other_generators_are_refused(
     assert "encoder of the space 'stylegan1-tiny-w'" in refused(
         capsys, 2, *make, "--encoder", tmp_path / "own.safetensors"
     )
+    own = encoder_file.Facts("light", "stylegan2-tiny-w", 16)
+    encoder_file.write(tmp_path / "few.safetensors", {"style.base.weight": torch.zeros(1)}, own)
+    create("few", "stylegan2-tiny", "--encoder", tmp_path / "few.safetensors", "--alignment", "none", *PLAIN)
+    capsys.readouterr()
+    assert "of stylegan2-tiny (" in refused(capsys, 2, "backend", "check", "few")
     create("mine", "stylegan2-tiny", "--encoder", "feature-style-tiny", "--alignment", "none", *PLAIN)
     capsys.readouterr()
     line = refused(capsys, 2, "backend", "check", "mine")
@@ -340,6 +365,36 @@ def test_parts_of_other_generators_are_refused(
     create("headed", "stylegan2-tiny", "--proxy", tmp_path / "head.safetensors", "--alignment", "none", *PLAIN)
     capsys.readouterr()
     assert "is no proxy head" in refused(capsys, 2, "backend", "check", "headed")
+
+
+def test_a_class_is_one_of_the_generators(capsys: pytest.CaptureFixture[str]) -> None:
+    generator = registry.load("biggan-tiny")
+    for label, family, words in ((3, "biggan-tiny", "its classes are 0 to 2"), (0, "pggan-tiny", "has no classes")):
+        create(f"of{label}", family, "--label", label, "--alignment", "none", *PLAIN)
+        capsys.readouterr()
+        assert words in refused(capsys, 2, "backend", "check", f"of{label}")
+    begun = of_class.typical(generator, 1)
+    assert torch.equal(begun[generator.z_dim :], generator.embeddings.weight[:, 1])
+    picture = torch.zeros(1, 3, 32, 32)
+    with pytest.raises(UsageError, match="label, 0 to 2"):
+        of_class.bound(encoder_file.build("adaptive-tiny", generator, 16), generator, None)
+    encoder = encoder_file.build("adaptive-tiny", generator, 16).eval()
+    one, two = (of_class.bound(encoder, generator, label)(picture).ws for label in (0, 1))
+    assert not torch.equal(one, two)
+    torch.testing.assert_close(one, encoder(picture, torch.tensor([[1.0, 0, 0]])).ws)
+
+
+def test_an_encoder_of_other_rows_is_refused_with_both_numbers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save(layouts.feature_style(), tmp_path / "fse.pt")
+    assert main(["weights", "import", str(tmp_path / "fse.pt"), "--as", "fse", "--for", "stylegan2-tiny"]) == 0
+    known = imported.facts("encoder", "fse")
+    imported.record(replace(known, sizes={**known.sizes, "rows": 18}))  # as if of another generator of that name
+    capsys.readouterr()
+    make = ["backend", "create", "mine", "--generator", "stylegan2-tiny", "--alignment", "none", *PLAIN]
+    line = refused(capsys, 2, *make, "--encoder", "fse")
+    assert "gives 18 rows of w+, stylegan2-tiny takes 10" in line
 
 
 def test_a_damaged_generator_is_exit_5(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:

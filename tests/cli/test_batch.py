@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import signal
 import sqlite3
+import subprocess
+import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +19,13 @@ import numpy as np
 import pytest
 
 from batch import hold
+from scripts.kill_batch import below
 from tests import witness
 from tests.clips import make_clip
 from tests.runs import TINY, left_behind
 from vidinv.cli.main import main
 
+ROOT = Path(__file__).resolve().parents[2]
 EDIT = ["--edit", "age+3", "--set", "segment_seconds=0.2"]
 
 
@@ -171,6 +178,31 @@ def test_rows_of_a_list_have_their_own_edits_options_and_names(tmp_path: Path) -
     both = alone(tmp_path / "a.mp4", tmp_path / "s.mkv", "--edit", "age+3", "--edit", "smile+2", "--blend", "replace")
     assert frames(made.output / "s.mkv") == frames(both)
     assert frames(made.output / "2-a.mp4") == frames(alone(tmp_path / "a.mp4", tmp_path / "o.mp4", "--edit", "age+3"))
+
+
+def test_an_interrupted_batch_ends_with_130_and_its_workers_with_it(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    make_clip(tmp_path / "in" / "a.mp4", frames=24)
+    command = ["batch", str(tmp_path / "in"), "-o", str(tmp_path / "out"), *TINY, *EDIT, "--progress", "none"]
+    running = subprocess.Popen([sys.executable, "-m", "vidinv", *command], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    log = tmp_path / "out" / "batch.log"
+    while not (log.exists() and "begun" in log.read_text()):
+        assert running.poll() is None
+        time.sleep(0.05)
+    workers = [pid for pid, _ in below(running.pid)]
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=60)
+    assert running.returncode == 130 and "interrupted" in said
+    assert workers and not any(opened_by(pid) for pid in workers)
+    assert main(command) == 0 and (tmp_path / "out" / "a.edited.mp4").exists()
+
+
+def opened_by(pid: int) -> list[str]:
+    """What a process has open; nothing where it has ended."""
+    try:
+        return os.listdir(f"/proc/{pid}/fd")
+    except OSError:
+        return []
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def saved(path: Path, held: dict[str, Any]) -> Path:
     return path
 
 
-def psp_file(path: Path, opts: dict[str, Any] | None, **beside: Any) -> Path:
+def psp_file(path: Path, opts: object, **beside: Any) -> Path:
     """pSp's and e4e's own: encoder and decoder in one state, the average for every row, and the training's options."""
     encoder = {f"encoder.{key}": value for key, value in layouts.map2style(8, test_stylegan2.W).items()}
     decoder = {f"decoder.{key}": value for key, value in test_stylegan2.published_state().items()}
@@ -59,6 +60,12 @@ def test_a_feature_style_encoder_is_found_in_a_training_and_behind_a_prefix(tmp_
         state = {"n_epoch": 12, wrap: state, "opt_state_dict": {"state": {}}}
     (facts,) = bring(saved(tmp_path / "fse.pt", state), generator=GENERATOR)
     assert facts.missing == () and registry.load("fse").at == 5
+
+
+def test_options_that_were_saved_as_arguments_are_read(tmp_path: Path) -> None:
+    opts = argparse.Namespace(encoder_type="Encoder4Editing", start_from_latent_avg=False, exp_dir=Path("runs"))
+    _, facts = bring(psp_file(tmp_path / "e4e.pt", opts))
+    assert facts.settings["progressive"] is True and facts.latent_average == "none is added"
 
 
 @pytest.mark.parametrize("progressive", [False, True])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import pickle
 import sys
@@ -62,6 +63,13 @@ def test_a_rosinality_checkpoint_is_imported_and_loaded_by_its_name(tmp_path: Pa
     network = registry.load("cars-512")
     assert network.space == "cars-512-w" and torch.equal(network.w_avg, torch.full((test_stylegan2.W,), 0.5))
     assert all(torch.equal(network.state_dict()[key], value) for key, value in test_stylegan2.published_state().items())
+
+
+def test_the_arguments_of_a_training_are_no_hindrance(tmp_path: Path) -> None:
+    args = argparse.Namespace(size=32, path=Path("data"), lr=0.002)
+    held = {"args": args, "g_optim": {"state": {0: {"exp_avg": torch.zeros(3)}}, "param_groups": [{"lr": 0.1}]}}
+    (facts,) = bring(stylegan2_file(tmp_path / "550000.pt", lambda state: state.update(held)))
+    assert facts.missing == () and facts.unused == ("d", "args", "g_optim")
 
 
 def test_half_precision_safetensors_and_a_prefix_are_taken(tmp_path: Path) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
-from stages import described, parts
+from stages import described, face_networks, parts
 from stages.backend_file import Description
 from tests.runs import SHOWN, STEPS, report_of
 from vidinv.cli.main import main
 from vidinv.editing import directions
+from vidinv.errors import UsageError
 
 CLIP = Path(__file__).parents[2] / "examples" / "synthetic.mp4"
 
@@ -32,6 +34,17 @@ def test_what_a_backend_fetches_follows_from_its_parts() -> None:
     assert needs(**bare, detection="full") == needs(**bare, detection="boxes") == set()
     assert needs(**bare, detection="faces") == {"detector"}
     assert needs(**{**bare, "guides": "perceptual"}, detection="full") == {"lpips"}
+
+
+def test_face_networks_are_taken_by_name() -> None:
+    chosen = described.build("x", Description("stylegan2-tiny", identity="iresnet-tiny", parser="bisenet-tiny"))
+    assert "identity/arcface-mbf" in chosen.needs, "the tracker's"
+    assert "parser/bisenet" not in chosen.needs
+    labels = face_networks.parser("cpu", "bisenet-tiny")(torch.zeros(1, 3, 64, 64), 32)
+    assert labels.shape == (1, 32, 32)
+    for wrong in ({"identity": "facenet"}, {"parser": "segnet"}):
+        with pytest.raises(UsageError, match=r"unknown (identity|parser) network '(facenet|segnet)'"):
+            described.build("x", Description("stylegan2-tiny", **wrong))
 
 
 @pytest.mark.weights

@@ -22,6 +22,9 @@ def create(
     encoder: Annotated[
         str, typer.Option(metavar="NAME|FILE|none", help="What inverts; none: refinement from the mean.")
     ] = "none",
+    label: Annotated[
+        int | None, typer.Option(metavar="N", help="The class that is shown, of a generator that has some.")
+    ] = None,
     direction: Annotated[
         list[str] | None, typer.Option(metavar="NAME|FILE", help="A direction of its space; repeatable.")
     ] = None,
@@ -37,8 +40,9 @@ def create(
         str | None, typer.Option(metavar="face|square|ellipse", help="Where an edit shows: parsed, or the crop.")
     ] = None,
     identity: Annotated[
-        str | None, typer.Option(metavar="faces|none", help="Who says that it is still the same.")
+        str | None, typer.Option(metavar="faces|NAME|none", help="Who says that it is still the same.")
     ] = None,
+    parser: Annotated[str | None, typer.Option(metavar="NAME", help="Of mask face; an imported one.")] = None,
     guides: Annotated[
         str | None, typer.Option(metavar="faces|perceptual|pixels", help="What guides refinement.")
     ] = None,
@@ -61,6 +65,7 @@ def create(
     given: dict[str, Any] = {
         "generator": generator,
         "encoder": _path(encoder) if backend_file.is_file(encoder) else encoder,
+        "label": label,
         "directions": tuple(_path(each) if backend_file.is_file(each) else each for each in direction or []),
         "alignment": alignment,
         "margin": margin,
@@ -68,6 +73,7 @@ def create(
         "boxes": None if boxes is None else _path(boxes),
         "mask": mask,
         "identity": identity,
+        "parser": parser,
         "guides": guides,
         "measures": measures,
         "proxy": None if proxy is None else _path(proxy),

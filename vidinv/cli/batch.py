@@ -51,8 +51,9 @@ def batch(
     watermark: options.Watermark = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would cost, and stop.")] = False,
     split: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Share clips out in parts this long, at cuts; 0: whole.", min=0)
-    ] = 0.0,
+        float | None,
+        typer.Option(metavar="SECONDS", help="Share clips out in parts this long, at cuts. [cluster: 60]", min=0),
+    ] = None,
     cluster: Annotated[
         str | None, typer.Option(metavar="ray[://ADDRESS]", help="Work on a Ray cluster (extra [ray]).")
     ] = None,
@@ -94,16 +95,16 @@ def batch(
         return
     from batch import place, worker
 
-    begin = time.monotonic()
+    begin, length = time.monotonic(), split if split is not None else 60.0 if cluster else 0.0
     with place.opened(output) as opened, progress.show(common.show, unit="clips") as shown:
         opened.journal.enter(orders, again=retry_failed)
         had_weights(needs, common)
         opened.keep()
-        terms = worker.Terms(output, split, tuple(sorted(needs)), common.offline, common.accept_licences)
+        terms = worker.Terms(output, length, tuple(sorted(needs)), common.offline, common.accept_licences)
         with ExitStack() as stack:
             pool = pooled(opened, workers, cluster, (cores, gpus, memory), terms)
             stack.callback(pool.close)
-            drive(opened, pool, retries + 1, split, shown)
+            drive(opened, pool, retries + 1, length, shown)
         found = summary.document(opened.journal, given, time.monotonic() - begin)
         page = summary.write_page(found, output)
         tell(found, page, opened, shown)

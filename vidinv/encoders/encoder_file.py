@@ -138,8 +138,9 @@ def _filled(path: Path, facts: Facts, generator: Generator) -> Encoder:
     try:
         encoder.load_state_dict(load_file(path))
     except RuntimeError as error:
+        first = str(error).splitlines()[1:2] or [str(error)]
         raise UsageError(
-            f"{path} does not hold the tensors of a {facts.family!r} encoder",
+            f"{path} does not hold the tensors of a {facts.family!r} encoder of {generator.name} ({first[0].strip()})",
             remedy="train it anew, or use the version that wrote it",
         ) from error
     return encoder

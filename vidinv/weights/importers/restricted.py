@@ -10,7 +10,7 @@ import pickle
 import re
 import warnings
 from collections import OrderedDict
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -51,6 +51,26 @@ class _Plain(dict[str, Any]):
         pass
 
 
+def _named(name: str, kind: type, **own: Any) -> type:
+    """A class that stands for one of a file's: of that dotted name, built on a plain `kind`."""
+    module, _, last = name.rpartition(".")
+    return type(last, (kind,), own | {"__module__": module, "__qualname__": last})
+
+
+def _take(self: dict[str, Any], state: object) -> None:
+    """Attributes become entries."""
+    if isinstance(state, dict):
+        self.update(state)
+
+
+NAMESPACE = _named("argparse.Namespace", dict, __setstate__=_take)  # a training's arguments, as a dict
+PATHS = tuple(  # words alone
+    _named(f"{module}.{name}", kind)
+    for module in ("pathlib", "pathlib._local")
+    for name, kind in (("PosixPath", PurePosixPath), ("WindowsPath", PureWindowsPath))
+)
+
+
 def _storage(content: bytes) -> Any:
     return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
 
@@ -61,12 +81,20 @@ def _latin1(text: str, encoding: str) -> bytes:
 
 _RECONSTRUCT = np._core.multiarray._reconstruct  # type: ignore[attr-defined]
 _SCALAR = np._core.multiarray.scalar  # type: ignore[attr-defined]
+
+
+def _old_scalar(kind: Any, content: Any) -> Any:
+    return _SCALAR(kind, content)
+
+
+_old_scalar.__module__, _old_scalar.__qualname__ = "numpy.core.multiarray", "scalar"  # its name before numpy 2
 _ALLOWED: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): OrderedDict,
     ("builtins", "set"): set,
     ("builtins", "frozenset"): frozenset,
     ("builtins", "complex"): complex,
     ("_codecs", "encode"): _latin1,
+    **{(kind.__module__, kind.__qualname__): kind for kind in (NAMESPACE, *PATHS)},
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
     ("torch", "Size"): torch.Size,
@@ -80,6 +108,17 @@ _ALLOWED: dict[tuple[str, str], Any] = {
     **{(f"numpy.{core}.multiarray", "scalar"): _SCALAR for core in ("core", "_core")},
     **{("torch", str(kind).removeprefix("torch.")): kind for kind in (torch.float16, torch.float32, torch.float64)},
 }
+
+
+# What torch's own reader is allowed beside tensors and containers: the same, and numbers of numpy.
+_BESIDE = [
+    NAMESPACE,
+    *PATHS,
+    _SCALAR,
+    _old_scalar,
+    np.dtype,
+    *(type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8", "bool")),
+]
 
 
 class _Foreign(Exception):
@@ -132,7 +171,7 @@ def load(path: Path) -> Any:
 def _torch_file(path: Path, mapped: bool) -> Any:
     """`mapped`: read tensors from the disk when they are used, which new files allow."""
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch.serialization.safe_globals(_BESIDE):
             warnings.simplefilter("ignore")  # what is unusual about tensors that are refused later
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except OSError:
