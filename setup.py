@@ -10,6 +10,7 @@ CORE = [
     "jinja2>=3.1",
     "kornia>=0.8",
     "lightning-fabric>=2.5",
+    "llvmlite>=0.44",
     "numba>=0.61",
     "numpy>=2.0",
     "omegaconf>=2.3",

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from stages import drawn, parts
-from stages.parts import Models
+from stages.backend import Models
 from vidinv import api
 from vidinv import config as configs
 from vidinv.editing import directions, feature_edit, grammar

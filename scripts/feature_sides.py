@@ -20,7 +20,7 @@ from rich.table import Table
 from torch import Tensor
 
 from stages import parts
-from stages.parts import Models
+from stages.backend import Models
 from vidinv import api
 from vidinv import config as configs
 from vidinv.editing import directions, feature_edit, grammar

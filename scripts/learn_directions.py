@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from stages import parts, strip
+from stages.backend import Models
 from vidinv.editing import directions, gradients, learn, lesson
 from vidinv.editing.directions import Direction
 from vidinv.editing.lesson import Lesson, Readings, Studio
@@ -134,7 +135,7 @@ def felt(args: argparse.Namespace, name: str, generator: Generator) -> tuple[Ten
     return stored(path, f"{count} samples", lambda: row_gradients(name, count, generator))["score"], kept["identity"]
 
 
-def table(page: Path, models: parts.Models, space: str) -> None:
+def table(page: Path, models: Models, space: str) -> None:
     """The page of every shipped direction: a table, and a strip each in the folder `directions` beside it."""
     folder = page.with_name("directions")
     folder.mkdir(exist_ok=True)

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from stages import parts
-from stages.parts import Models
+from stages.backend import Models
 from vidinv.editing import directions, feature_edit, lesson, target
 from vidinv.editing.directions import Direction
 from vidinv.editing.lesson import Measure

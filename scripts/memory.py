@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 
 from stages import analyse, decode, graph, parts, reencode, tracks, verdict
+from stages.backend import Found, Locate
 from stages.folder import JobFolder, sidecar_path
-from stages.parts import Found
 from stages.request import parse_moves
 from stages.verdict import Measured
 from vidinv import config as configs
@@ -87,7 +87,7 @@ def frames(count: int, first: int = 0) -> Iterator[FrameBatch]:
         yield FrameBatch((planes,), Colour("bt709", False), (index,), Fraction(1, RATE), (index,))
 
 
-def locator() -> parts.Locate:
+def locator() -> Locate:
     """One face in the middle, with an embedding of 512 numbers."""
     shape = parts.BACKENDS["tiny"].locator("2d106")
     chance = np.random.default_rng(0)

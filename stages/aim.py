@@ -14,7 +14,7 @@ from torch import Tensor
 
 from stages import align, blend, inversion, mask, parts, sealed, synthesize
 from stages import edit as edits
-from stages.parts import Models
+from stages.backend import Models
 from vidinv.config import MaskConfig, RunConfig
 from vidinv.editing import plan, target
 from vidinv.editing.lesson import Measure

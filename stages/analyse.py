@@ -15,7 +15,8 @@ import numpy as np
 from scenedetect import FrameTimecode
 from scenedetect.detectors import ContentDetector
 
-from stages.parts import Found, Locate
+from stages.backend import Found, Locate
+from stages.boxes import Boxes
 from stages.shards import Faces, Shards
 from vidinv.config import RunConfig
 from vidinv.frames import Array, Display, FrameBatch, Planes, Shot
@@ -45,11 +46,12 @@ def analyse(
     rotation: int,
     done: Callable[[int], None],
     only: tuple[float, float] | None = None,
+    given: Boxes | None = None,
 ) -> Sightings:
     """Look at every frame of `frames(first)`, or continue after the shards already in `folder`.
 
     `locate` None looks for cuts alone. `only` (start, stop in seconds from the first frame) restricts where
-    faces are looked for.
+    faces are looked for; where boxes are `given`, nothing else is looked for.
     """
     shards = Shards(folder)
     start = shards.next_frame
@@ -69,11 +71,21 @@ def analyse(
             found: Found | None = None
             if locate is not None and inside:
                 known = None if last is None or index % config.detect_every == 0 else _boxes(last.landmarks)
-                last = found = locate(_as_shown(_bytes(native, batch), batch.display), rotation, known)
+                picture = _as_shown(_bytes(native, batch), batch.display)
+                last = found = seen(locate, given, index, picture, rotation, known)
             shards.add(index, pts, batch.time_base, cut or index == 0, found, to_coded(batch.display, native.width))
             done(1)
     shards.flush()
     return _seen(shards)
+
+
+def seen(
+    locate: Locate, given: Boxes | None, index: int, picture: Array, rotation: int, known: Array | None = None
+) -> Found:
+    """What is on frame `index`, a `picture` [H,W,3]: in the boxes that are given for it, else where `locate` looks."""
+    if given is None:
+        return locate(picture, rotation, known)
+    return given.named(index, locate(picture, rotation, given.at(index, picture.shape[:2], rotation)))
 
 
 def _seen(shards: Shards) -> Sightings:

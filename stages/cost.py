@@ -26,11 +26,15 @@ def line(request: Request, info: VideoInfo, analysis: Analysis, span: tuple[int,
     faces = sum(int(((track.frames >= start) & (track.frames < stop)).sum()) for track in analysis.tracks)
     beginnings = len(analysis.tracks) * len(analysis.shots)  # at most: a track begins anew after a cut
     second_each = float((analysis.pts[-1] - analysis.pts[0]) * analysis.time_base) / max(len(analysis.pts) - 1, 1)
-    took = seconds(config, stop - start, faces, beginnings, second_each, inverts=inverts)
     tunes = inverts and faces > 0 and config.tune == "encoder"
+    took = tuning_seconds(config) if tunes else 0.0
+    if not request.only_encoder:
+        took += seconds(config, stop - start, faces, beginnings, second_each, inverts=inverts)
     share = (stop - start) / max(analysis.frame_count, 1)
     video = max(info.bit_rate * info.duration_s / 8, request.source.stat().st_size) * share / 1e6
-    disk = 2 * video * (not request.only_codes) + CODE_MB * faces * (inverts and request.codes is not None)
+    disk = 2 * video * (not request.only_codes and not request.only_encoder) + CODE_MB * faces * (
+        inverts and request.codes is not None
+    )
     if tunes:
         disk += TUNE_SHARE * (Path(config.encoder) if config.encoder else registry.SHIPPED).stat().st_size / 1e6
     return (
@@ -49,9 +53,12 @@ def seconds(
     took = faces * FACE_SECONDS + frames * COPIED
     if inverts:
         took += _refinement(config, faces, beginnings, second_each)
-    if inverts and faces > 0 and config.tune == "encoder":
-        took += config.tuning.steps * config.tuning.batch * TUNE_SECONDS
     return took
+
+
+def tuning_seconds(config: RunConfig) -> float:
+    """Seconds that tuning the encoder to a clip takes."""
+    return config.tuning.steps * config.tuning.batch * TUNE_SECONDS
 
 
 def _refinement(config: RunConfig, faces: int, beginnings: int, second_each: float) -> float:

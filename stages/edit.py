@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from stages.backend import Parse
 from stages.graph import Stage
-from stages.parts import Parse
 from vidinv.editing import feature_edit, plan
 from vidinv.editing.plan import Move
 from vidinv.faces import regions

@@ -24,14 +24,19 @@ def name(segment: int) -> str:
 
 
 def thinned(found: Sequence[Evidence]) -> list[Evidence]:
-    """The evidence with the pictures of witnessed faces and of each track's least alike alone."""
+    """The evidence with the pictures of witnessed faces and of each track's least alike alone.
+
+    Where no network looked, all of them are kept.
+    """
     worst: dict[int, tuple[float, int]] = {}
     for each in found:
+        if not each.embeddings:
+            continue
         seen = next(iter(each.embeddings.values()))
         worst[each.track] = min(worst.get(each.track, (np.inf, -1)), (float(seen[0] @ seen[-1]), each.frame))
     kept = {(track, frame) for track, (_, frame) in worst.items()}
     return [
-        each if len(each.embeddings) > 1 or (each.track, each.frame) in kept else replace(each, strip=b"")
+        each if len(each.embeddings) != 1 or (each.track, each.frame) in kept else replace(each, strip=b"")
         for each in found
     ]
 

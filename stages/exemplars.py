@@ -8,10 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from stages.parts import Backend, Locate, Models
+from stages.backend import Backend, Locate, Models
 from vidinv.config import RunConfig
 from vidinv.errors import InputUnreadable, NoFaceFound
 from vidinv.faces import alignment, pictures
+from vidinv.faces.framing import Framing
 
 CROP = 256  # pixels
 
@@ -32,7 +33,7 @@ def codes(paths: Sequence[Path], backend: Backend, models: Models) -> Tensor:
     Raises InputUnreadable for what is no picture, NoFaceFound for one without a face.
     """
     locate = locator(backend)
-    return torch.cat([encoded(aligned(path, locate), models) for path in paths])
+    return torch.cat([encoded(aligned(path, locate, backend.framing), models) for path in paths])
 
 
 def locator(backend: Backend) -> Locate:
@@ -40,7 +41,7 @@ def locator(backend: Backend) -> Locate:
     return backend.locator(RunConfig.landmarks)
 
 
-def aligned(path: Path, locate: Locate) -> Tensor:
+def aligned(path: Path, locate: Locate, framing: Framing) -> Tensor:
     """The largest face of a picture, [1,3,CROP,CROP] in [-1,1]. Raises InputUnreadable, NoFaceFound."""
     rgb = pictures.read(path)
     faces = locate(rgb, 0, None)
@@ -48,7 +49,7 @@ def aligned(path: Path, locate: Locate) -> Tensor:
         raise NoFaceFound(f"no face in {path}", remedy="take it out, or give a clearer picture")
     sides = faces.boxes[:, 2:] - faces.boxes[:, :2]
     points = faces.landmarks[int((sides[:, 0] * sides[:, 1]).argmax())]
-    crop = alignment.warp_cpu(rgb.astype("float32") / 255, alignment.to_frame(points, CROP), CROP)
+    crop = alignment.warp_cpu(rgb.astype("float32") / 255, framing(points, CROP), CROP)
     return (torch.from_numpy(crop).permute(2, 0, 1)[None] * 2 - 1).clamp(-1, 1)  # HWC -> 1CHW
 
 

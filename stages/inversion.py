@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from stages.align import rescale
+from stages.backend import Backend
 from stages.graph import Stage
-from stages.parts import Backend
 from trainers import recipe
 from vidinv.config import RunConfig, content
 from vidinv.editing import refine
@@ -32,13 +32,14 @@ def origin(config: RunConfig, backend: Backend, source_digest: str, encoder: str
     settings: dict[str, Any] = {name: getattr(config, name) for name in (*DECIDING, "cut_threshold")}
     groups = {"smooth": asdict(config.smooth), "refine": asdict(config.refine), "descent": asdict(refine.Settings())}
     if config.tune == "encoder":
-        groups["tuning"] = asdict(config.tuning)
+        groups["tuning"] = {key: value for key, value in asdict(config.tuning).items() if key != "cache"}
         groups["tuning.recipe"] = asdict(recipe.for_clip(config.tuning, feature_branch=True))
     for name, group in groups.items():
         settings |= {f"{name}.{key}": value for key, value in _flat(group).items()}
     settings |= {f"weights.{name}": catalog.CATALOG[name].archive_sha256 for name in backend.needs}
     settings |= {"encoder": encoder} if encoder else {}
     settings |= {f"shipped.{path.stem}": content(path) for path in backend.shipped}
+    settings |= {f"brought.{part.name}": part.sha256 for part in backend.brought}
     return Origin(source_digest, settings)
 
 

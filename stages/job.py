@@ -13,8 +13,9 @@ from typing import Any
 
 import torch
 
-from stages import aim, analyse, cost, decode, inversion, parts, render, result, stall, tracks, tune
+from stages import aim, analyse, boxes, cost, decode, inversion, parts, render, result, stall, tracks, tune
 from stages import request as requests
+from stages.backend import Models
 from stages.clock import Clock
 from stages.folder import JobFolder
 from stages.request import Moves, Request
@@ -40,13 +41,17 @@ class Listener:
 
 @dataclass(frozen=True)
 class Begun:
-    """A job whose request was checked and whose folder is claimed; `encoder` is the digest of the user's own."""
+    """A job whose request was checked and whose folder is claimed.
+
+    `encoder` is the digest of the user's own, `given` the boxes that stand for a detector.
+    """
 
     request: Request
     moves: Moves
     info: VideoInfo
     source: Source
     encoder: str
+    given: boxes.Boxes | None
     folder: JobFolder
     clock: Clock
 
@@ -84,14 +89,17 @@ def begun(request: Request) -> Iterator[Begun]:
         request = replace(request, config=requests.settle(request.config, folder.config if folder.is_begun else None))
         source, encoder = Source.of(request.source), inversion.encoder_digest(request.config)
         mark = f"{request.preview}{request.at}{request.codes}{request.only_codes}{request.keeps_strips}"
-        mark += f"{request.watermark}"
+        mark += f"{request.watermark}{request.only_encoder}"
         mark += "".join(move.direction.digest for move in moves)
+        backend = parts.choose(request.config.backend)
+        given = boxes.of(request.config, backend) if requests.touches_faces(request, moves) else None
+        mark += backend.digest + (given.digest if given else "")
         # What is in the encoder's file counts, wherever it lies; how long is waited for a frame does not.
         asked = replace(request.config, encoder=encoder, stall_seconds=RunConfig.stall_seconds)
         try:
             folder.claim(configs.fingerprint(asked, source.content) + mark, configs.to_yaml(request.config))
             torch.set_num_threads(request.config.threads)
-            yield Begun(request, moves, info, source, encoder, folder, Clock.now())
+            yield Begun(request, moves, info, source, encoder, given, folder, Clock.now())
         except VidinvError as error:
             if not _is_worth_keeping(folder, error):
                 folder.delete()
@@ -154,6 +162,7 @@ def prepare(job: Begun, listener: Listener) -> Ready:
         job.info.rotation,
         listener.done,
         None if codes is not None else only,  # stored codes are of the whole clip
+        job.given,
     )
     job.source.check()
     analysis = tracks.empty(sightings)
@@ -174,11 +183,12 @@ def prepare(job: Begun, listener: Listener) -> Ready:
     if inversion.encoder_digest(config) != job.encoder:
         raise UsageError(f"{config.encoder} changed while the job ran", remedy="run again")
     listener.say(cost.line(request, job.info, analysis, (start, stop), inverts=inversion.is_due(codes)))
+    tuning = None
     if models is not None and config.tune == "encoder" and inversion.is_due(codes):
-        tuning, told = Clock.now(), tune.Told(listener.phase, listener.done)
-        wanted = tune.spread(analysis.tracks, (start, stop), config.tuning.faces, models.proxy.head.spec.size)
-        models = tune.tuned(models, request.source, wanted, config, folder, told) if wanted else models
-        busy["tune"] = tuning.busy()
+        spent, told = Clock.now(), tune.Told(listener.phase, listener.done)
+        clip = tune.Clip(request.source, job.source.content, analysis, (start, stop))
+        models, tuning = tune.tuned(models, clip, config, folder, told)
+        busy["tune"] = spent.busy()
     warnings: list[str] = []
     if models is not None and aim.is_due(moves):
         aiming = Clock.now()
@@ -198,6 +208,7 @@ def prepare(job: Begun, listener: Listener) -> Ready:
         content=job.source.content,
         people=people,
         check_source=job.source.check,
+        tuning=tuning,
     )
     return Ready(prepared, busy, warnings)
 
@@ -205,6 +216,9 @@ def prepare(job: Begun, listener: Listener) -> Ready:
 def _finished(job: Begun, ready: Ready, listener: Listener) -> dict[str, Any]:
     """Render what is not rendered, put the file together, and report."""
     prepared = ready.prepared
+    if job.request.only_encoder:
+        job.source.check()
+        return result.tuned(prepared, job.clock.spent() | {"stages": ready.busy})
     times = render.render(prepared, listener.phase, listener.done)
     job.source.check()
     listener.phase("assemble", 0, 0)
@@ -221,7 +235,7 @@ def _finished(job: Begun, ready: Ready, listener: Listener) -> dict[str, Any]:
 def _aimed(
     moves: Moves,
     analysis: Analysis,
-    models: parts.Models,
+    models: Models,
     codes: inversion.Codes | None,
     request: Request,
     folder: JobFolder,

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import torch
 
+from stages.backend import Parse
 from stages.graph import Stage
-from stages.parts import Parse
 from stages.synthesize import drawn
 from vidinv.config import MaskConfig
 from vidinv.faces import regions

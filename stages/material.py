@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from stages import exemplars
-from stages.parts import Backend, Models
+from stages.backend import Backend, Models
 from vidinv.editing import lesson
 from vidinv.editing.lesson import Measure, Readings, Studio
 from vidinv.editing.scores import Scores
@@ -60,7 +60,7 @@ def of_photos(
     locate, codes, rows, left_out, kept = exemplars.locator(backend), [], [], [], []
     for place, path in enumerate(paths):
         try:
-            image = exemplars.aligned(path, locate)
+            image = exemplars.aligned(path, locate, backend.framing)
         except (InputUnreadable, NoFaceFound) as error:
             left_out.append(error.what)
         else:

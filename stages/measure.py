@@ -12,8 +12,8 @@ from torch import Tensor
 
 from stages import evidence
 from stages.align import crop
+from stages.backend import Backend, Embed, Parse
 from stages.graph import Stage
-from stages.parts import Backend, Embed, Parse
 from vidinv.config import IdentityConfig
 from vidinv.editing.lesson import Measure
 from vidinv.faces import looks
@@ -33,15 +33,16 @@ class Witnesses:
 
     attributes: Measure
     watched: tuple[str, ...]
-    parse: Parse
-    perceptual: Callable[[Tensor, Tensor], Tensor]  # two batches [N,3,S,S] -> [N]
+    parse: Parse | None
+    perceptual: Callable[[Tensor, Tensor], Tensor] | None  # two batches [N,3,S,S] -> [N]
 
     @classmethod
     def of(cls, backend: Backend, parse: Parse, edited: Iterable[str]) -> Witnesses:
-        """The backend's, which watch what is `edited` beside what they always do."""
+        """The backend's, which watch what is `edited` beside what they always do; None for what it has not."""
         asked = {*WATCHED, *edited}
         watched = tuple(name for name in backend.measures if name in asked)
-        return cls(backend.measure(watched), watched, parse, backend.guides("cpu").perceptual)
+        perceptual = backend.guides("cpu").perceptual if backend.perceives else None
+        return cls(backend.measure(watched), watched, parse if backend.parses else None, perceptual)
 
 
 @dataclass(frozen=True)
@@ -102,8 +103,8 @@ def build(networks: dict[str, Embed], witnesses: Witnesses, settings: IdentityCo
                     continue
                 seen, track = _crops(work, n), int(work.faces.track[n])
                 if now.identity:
-                    names = list(networks) if now.witness else [MAIN]
-                    embeddings = {name: np.asarray(networks[name](seen.images)) for name in names}
+                    asked = {name: embed for name, embed in networks.items() if now.witness or name == MAIN}
+                    embeddings = {name: np.asarray(embed(seen.images)) for name, embed in asked.items()}
                     measures[n] |= _kept(seen, embeddings) | {"sharpness": _sharpness(seen)}
                     strip = _strip(seen) if keep_strips else b""
                     found.append(Evidence(seen.frame, track, seen.pictures, embeddings, strip))
@@ -159,8 +160,10 @@ def _witnessed(seen: Crops, witnesses: Witnesses) -> dict[str, float]:
         for name in witnesses.watched
         for picture, value in zip(seen.pictures, readings[name], strict=True)
     }
-    labels = torch.from_numpy(witnesses.parse(seen.small[:1], seen.small.shape[-1]))
-    return _known(found | {"hidden": float(looks.hidden(labels)[0])})
+    if witnesses.parse is not None:
+        labels = torch.from_numpy(witnesses.parse(seen.small[:1], seen.small.shape[-1]))
+        found["hidden"] = float(looks.hidden(labels)[0])
+    return _known(found)
 
 
 def _faithful(seen: Crops, witnesses: Witnesses) -> dict[str, float]:
@@ -172,8 +175,9 @@ def _faithful(seen: Crops, witnesses: Witnesses) -> dict[str, float]:
         "mask_area": float(seen.inside.mean()),
         "psnr": float(image.psnr_inside(inversion, source, seen.inside[None])),
         "ssim": float(image.ssim_inside(inversion, source, seen.inside[None])),
-        "lpips": float(witnesses.perceptual(inversion, source)),
     }
+    if witnesses.perceptual is not None:
+        found["lpips"] = float(witnesses.perceptual(inversion, source))
     return _known(found)
 
 

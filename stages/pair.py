@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from stages import align, analyse, decode, graph, measure, page, parts, reencode, result, tracks, verdict
+from stages import align, analyse, boxes, decode, graph, measure, page, parts, reencode, result, tracks, verdict
+from stages.backend import Backend
 from stages.clock import Clock
 from stages.folder import JobFolder
 from stages.job import Listener
-from stages.parts import Backend
 from stages.verdict import Measured
 from vidinv import config as configs
 from vidinv.config import RunConfig
@@ -80,6 +80,7 @@ def run(pair: Pair, listener: Listener) -> dict[str, Any]:
                 info.rotation,
                 listener.done,
                 None,
+                boxes.of(config, backend),
             )
             analysis, _ = tracks.link(sightings, config, backend, pair.source, [])
             listener.phase("measure", analysis.frame_count, 0)

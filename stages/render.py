@@ -25,6 +25,7 @@ from stages import (
     synthesize,
 )
 from stages import request as requests
+from stages.backend import Models
 from stages.folder import JobFolder
 from stages.request import Moves, Request, edits_faces
 from vidinv.frames import Analysis, FrameBatch, Track, Work
@@ -41,14 +42,14 @@ class Prepared:
 
     `models` is None where no face is touched, `encoder` the digest of the user's own (empty: the shipped one),
     `content` the source's; `segments` are [(first, end), ...]; `people` are the whole tracks of those whom the job is
-    about; `check_source` raises where the source is no longer what it was.
+    about; `check_source` raises where the source is no longer what it was; `tuning` is what the report says of that.
     """
 
     request: Request
     info: VideoInfo
     analysis: Analysis
     moves: Moves
-    models: parts.Models | None
+    models: Models | None
     codes: inversion.Codes | None
     encoder: str
     folder: JobFolder
@@ -56,6 +57,7 @@ class Prepared:
     content: str = ""
     people: tuple[Track, ...] = ()
     check_source: Callable[[], None] = lambda: None
+    tuning: dict[str, Any] | None = None
 
 
 def render(
@@ -120,12 +122,12 @@ def _finished(job: Prepared, journal: reencode.Journal) -> list[dict[str, Any]]:
     return finished
 
 
-def face_stages(job: Prepared, models: parts.Models, resume: int) -> list[tuple[str, graph.Stage]]:
+def face_stages(job: Prepared, models: Models, resume: int) -> list[tuple[str, graph.Stage]]:
     """The stages between decode and reencode, from frame `resume` on."""
     return [*inverting(job, models, resume), *editing(job, models)]
 
 
-def editing(job: Prepared, models: parts.Models) -> list[tuple[str, graph.Stage]]:
+def editing(job: Prepared, models: Models) -> list[tuple[str, graph.Stage]]:
     """What makes an edited frame of codes; nothing where no frame is asked for."""
     edits = edits_faces(job.moves)
     if job.request.only_codes or not (edits or job.request.preview):
@@ -139,7 +141,7 @@ def editing(job: Prepared, models: parts.Models) -> list[tuple[str, graph.Stage]
     ]
 
 
-def drawing(job: Prepared, models: parts.Models, mode: str) -> list[tuple[str, graph.Stage]]:
+def drawing(job: Prepared, models: Models, mode: str) -> list[tuple[str, graph.Stage]]:
     """What makes a frame, blended by `mode`, of codes and edited codes, and measures it."""
     request, config = job.request, job.request.config
 
@@ -185,7 +187,7 @@ def marking(job: Prepared) -> list[tuple[str, graph.Stage]]:
     return [("mark", mark.build(identity, job.info, job.analysis))]
 
 
-def inverting(job: Prepared, models: parts.Models, resume: int) -> list[tuple[str, graph.Stage]]:
+def inverting(job: Prepared, models: Models, resume: int) -> list[tuple[str, graph.Stage]]:
     """What adds faces and their codes: the stored ones, or the encoder's, refined, and what keeps them."""
     config, codes = job.request.config, job.codes
     stages = [("align", align.build(job.analysis.tracks, config.crop))]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from stages import parts
+from stages import boxes, parts
 from stages.folder import check_output, missed_path, page_path, preview_path, sidecar_path
 from vidinv import config as configs
 from vidinv.config import RunConfig
@@ -16,6 +16,7 @@ from vidinv.editing import grammar, plan
 from vidinv.editing.plan import Move
 from vidinv.encoders import encoder_file
 from vidinv.errors import UsageError
+from vidinv.faces import regions
 from vidinv.media import codecs, sequence, writer
 from vidinv.media.probe import VideoInfo, probe
 from vidinv.provenance import manifest
@@ -40,6 +41,7 @@ class Request:
     keep_job: bool = False
     codes: Path | None = None
     only_codes: bool = False
+    only_encoder: bool = False  # tuned to the clip; nothing is edited
     report: bool = False  # a page that shows how well the person was kept
     thumbnails: bool = True  # with pictures of the faces
     gate: Gate = field(default_factory=Gate)
@@ -63,7 +65,7 @@ class Request:
 
     def writes(self) -> list[Path]:
         """Every file that the job would leave."""
-        if self.only_codes:
+        if self.only_codes or self.only_encoder:
             return [self.output]
         files = [self.output] if self.at is None else []
         files += [sidecar_path(self.output)]
@@ -81,12 +83,13 @@ def check(request: Request) -> tuple[Moves, VideoInfo]:
     _check_options(request)
     check_signing(request)
     check_networks(request.config)
+    _check_backend(request, moves)
     info = probe(request.source)
     _check_times(moves, info)
     check_output(request.output, request.source, request.overwrite)
     if request.gate.is_set:
         check_output(missed_path(request.output), request.source, request.overwrite, request.output)
-    if not request.only_codes:
+    if not (request.only_codes or request.only_encoder):
         if request.codes is not None and not request.codes_are_there:
             check_output(request.codes, request.source, overwrite=False)
         wished = wish(request.config, request.output)
@@ -111,7 +114,15 @@ def parse_moves(edits: Sequence[str], backend: str) -> Moves:
     """What edits such as "age+2" ask for; UsageError for bad syntax, an unknown direction, rows that are not there."""
     chosen = parts.choose(backend)
     wanted = map(grammar.parse, edits)
-    return [plan.move(chosen.direction(entry.name), entry, chosen.slots, chosen.measures) for entry in wanted]
+    moves = [plan.move(chosen.direction(entry.name), entry, chosen.slots, chosen.measures) for entry in wanted]
+    for move in moves:
+        if not chosen.parses and regions.is_local(plan.region(move)):
+            raise UsageError(
+                f"{move.edit.name} shows in the {plan.region(move)}, and the backend {backend} has no parser that "
+                "finds it",
+                remedy="add @region=face: the whole of the crop",
+            )
+    return moves
 
 
 def edits_faces(moves: Moves) -> bool:
@@ -121,7 +132,7 @@ def edits_faces(moves: Moves) -> bool:
 
 def touches_faces(request: Request, moves: Moves) -> bool:
     """Whether faces have to be found and drawn or inverted at all."""
-    return edits_faces(moves) or request.preview or request.codes is not None
+    return edits_faces(moves) or request.preview or request.codes is not None or request.only_encoder
 
 
 def _check_times(moves: Moves, info: VideoInfo) -> None:
@@ -144,10 +155,29 @@ def _check_options(request: Request) -> None:
 
 
 def check_networks(config: RunConfig) -> None:
-    """Raise UsageError for a device that is not here, or an encoder's file that does not fit the generator."""
+    """Raise UsageError for a device that is not here, or for an encoder that does not fit or is not there."""
     pick_device(config.device)
+    backend = parts.choose(config.backend)
     if config.encoder:
-        encoder_file.check(Path(config.encoder), parts.choose(config.backend).space)
+        encoder_file.check(Path(config.encoder), backend.space)
+    elif not backend.encodes and (config.refine.is_off or config.tune == "encoder"):
+        asked = "no refinement" if config.refine.is_off else "--tune encoder"
+        raise UsageError(
+            f"the backend {config.backend} has no encoder, which {asked} asks for",
+            remedy="take --quality balanced (with --tune none), which refines from the mean, or give --encoder",
+        )
+
+
+def _check_backend(request: Request, moves: Moves) -> None:
+    """Raise UsageError for what the backend's parts cannot do."""
+    backend = parts.choose(request.config.backend)
+    if request.gate.is_set and not backend.recognises:
+        raise UsageError(
+            f"the backend {request.config.backend} has no identity network that a gate could judge by",
+            remedy="leave --min-identity and --min-ic out",
+        )
+    if touches_faces(request, moves):
+        boxes.of(request.config, backend)
 
 
 def check_signing(request: Request) -> None:

@@ -10,8 +10,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from stages import page, parts, seal, synthesize, verdict
+from stages import page, parts, seal, synthesize, tune, verdict
 from stages import request as requests
+from stages.backend import Backend
 from stages.folder import page_path, preview_path, sidecar_path
 from stages.reencode import Journal
 from stages.render import Prepared
@@ -145,8 +146,9 @@ def document(
         "settings": {key: value for key, value in configs.plain(request.config).items() if key != "c2pa"},
         "versions": installed(),
         "weights": weights(job),
-        "parts": terms(_needs(job)),
+        "parts": [*terms(_needs(job)), *_brought(job)],
         "measured": how_often(request.config),
+        **({} if job.tuning is None else {"tuning": job.tuning}),
         **verdict.verdict(analysis, job.people, span, job.moves, measured, gate),
     }
 
@@ -186,6 +188,25 @@ def inverted(job: Prepared, timing: dict[str, Any]) -> dict[str, Any]:
         "output": {"path": request.output.name, "quality": request.config.quality, "tune": request.config.tune},
         "faces": sum(len(track.frames) for track in analysis.tracks),
         "tracks": [{"id": track.id, "frames": len(track.frames)} for track in analysis.tracks],
+        **({} if job.tuning is None else {"tuning": job.tuning}),
+        "versions": installed(),
+        "weights": weights(job),
+        "timing": timing,
+    }
+
+
+def tuned(job: Prepared, timing: dict[str, Any]) -> dict[str, Any]:
+    """Give the tuned encoder its name, and report on it."""
+    request, analysis = job.request, job.analysis
+    assert job.models is not None
+    made = job.folder.place(request.output)
+    tune.keep(job.models, request.config, made)
+    job.folder.publish(made, request.output)
+    return {
+        "input": {"path": request.source.name, "frames": analysis.frame_count},
+        "output": {"path": request.output.name, "sha256": configs.content(request.output)},
+        "faces": sum(len(track.frames) for track in analysis.tracks),
+        "tuning": job.tuning,
         "versions": installed(),
         "weights": weights(job),
         "timing": timing,
@@ -204,8 +225,9 @@ def installed() -> dict[str, str]:
 
 
 def weights(job: Prepared) -> dict[str, str]:
-    """Part -> sha256 of the archive it came from; of the user's own encoder its file's."""
-    return archives(_needs(job)) | ({"encoder": job.encoder} if job.encoder else {})
+    """Part -> sha256 of the archive it came from; of what the user brought its file's."""
+    brought = {part.name: part.sha256 for part in _backend(job).brought}
+    return archives(_needs(job)) | brought | ({"encoder": job.encoder} if job.encoder else {})
 
 
 def archives(names: Iterable[str]) -> dict[str, str]:
@@ -219,9 +241,18 @@ def terms(names: Iterable[str]) -> list[dict[str, str]]:
     return [{"name": each.name, "licence": each.licence, "origin": each.origin} for each in entries]
 
 
+def _backend(job: Prepared) -> Backend:
+    return parts.choose(job.request.config.backend)
+
+
 def _needs(job: Prepared) -> tuple[str, ...]:
-    backend = parts.choose(job.request.config.backend)
-    return backend.needs if job.request.only_codes else backend.all_needs
+    backend = _backend(job)
+    return backend.needs if job.request.only_codes or job.request.only_encoder else backend.all_needs
+
+
+def _brought(job: Prepared) -> list[dict[str, str]]:
+    """The user's own parts with their terms and where they are from."""
+    return [{"name": each.name, "licence": each.licence, "origin": each.origin} for each in _backend(job).brought]
 
 
 def _output(job: Prepared) -> dict[str, Any]:

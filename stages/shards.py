@@ -15,7 +15,7 @@ from typing import overload
 import numpy as np
 
 from stages import sealed
-from stages.parts import Found
+from stages.backend import Found
 from vidinv.frames import Array
 
 FRAMES = 256  # of a shard at most

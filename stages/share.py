@@ -23,7 +23,7 @@ from stages.request import Request
 from vidinv.errors import OutputUnwritable, UsageError
 from vidinv.frames import Analysis
 
-BEGUN = ("job.json", "config.yaml", "analysis-*.sealed", "aim.json", "tuned.sealed")  # of a job folder
+BEGUN = ("job.json", "config.yaml", "analysis-*.sealed", "aim.json", "tuned.*")  # of a job folder
 Part = tuple[int, int]  # numbers of its segments, first <= n < end
 
 

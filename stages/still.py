@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stages import aim, inversion, parts, render, result, seal, tracks
+from stages import aim, analyse, boxes, inversion, parts, render, result, seal, tracks
 from stages import request as requests
 from stages.analyse import Sightings
 from stages.clock import Clock
@@ -96,7 +96,7 @@ def open_picture(request: Request, moves: Moves, folder: JobFolder) -> Opened:
     config = replace(requests.settle(request.config, folder.config), tune="none")  # one face is too few to tune on
     torch.set_num_threads(config.threads)
     known, backend = photo.read(request.source), parts.choose(config.backend)
-    found = backend.locator(config.landmarks)(known.rgb, 0, None)
+    found = analyse.seen(backend.locator(config.landmarks), boxes.of(config, backend), 0, known.rgb, 0)
     seen = Sightings((0,), BASE, (Shot(0, 1),), (found,))
     analysis, moves = tracks.link(seen, config, backend, request.source, moves)
     models = backend.models(config.device, config.encoder)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from stages.parts import Models
+from stages.backend import Models
 from vidinv.editing import feature_edit, lesson
 from vidinv.editing.directions import Direction
 from vidinv.errors import OutputUnwritable

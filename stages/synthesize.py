@@ -11,12 +11,12 @@ from stages.graph import Stage
 from vidinv.frames import Code, Layer, Work
 from vidinv.generators.base import Generator
 from vidinv.generators.ops import resize
-from vidinv.generators.proxy import Proxy
+from vidinv.generators.proxy import Painter
 
 Reads = Callable[[Work, int], bool]  # does anything read the detail of this face's inversion?
 
 
-def build(generator: Generator, proxy: Proxy, size: int, reads_inversion: Reads) -> Stage:
+def build(generator: Generator, proxy: Painter, size: int, reads_inversion: Reads) -> Stage:
     """A stage that adds `inversion` and `edit`, [N,3,size,size] in [-1,1], and `check` at the proxy head's own size.
 
     The codes may lie on any device; the pictures come back to the CPU, where the planes are.
@@ -74,19 +74,19 @@ def drawn(layer: Layer) -> torch.Tensor:
     return layer.picture
 
 
-def source(generator: Generator, proxy: Proxy, size: int) -> str:
+def source(generator: Generator, proxy: Painter, size: int) -> str:
     """What draws the pictures of `size` pixels, for the report."""
     if _drawn_by_proxy(generator, proxy, size):
-        return f"proxy head at {proxy.head.spec.size}"
+        return f"proxy head at {proxy.size}"
     return f"{generator.name} at {at_size(generator, size)}"
 
 
-def _drawn_by_proxy(generator: Generator, proxy: Proxy, size: int) -> bool:
-    """The head draws what is no size of the generator and not above the head's own."""
-    return size not in generator.sizes and size <= proxy.head.spec.size
+def _drawn_by_proxy(generator: Generator, proxy: Painter, size: int) -> bool:
+    """A distilled head draws what is no size of the generator and not above the head's own."""
+    return proxy.is_quick and size not in generator.sizes and size <= proxy.size
 
 
-def drawer(generator: Generator, proxy: Proxy, size: int) -> Callable[[Code], torch.Tensor]:
+def drawer(generator: Generator, proxy: Painter, size: int) -> Callable[[Code], torch.Tensor]:
     """What draws a code's picture [N,3,size,size] in [-1,1] on the CPU, as an edit is drawn."""
     if _drawn_by_proxy(generator, proxy, size):
         return lambda code: resize(proxy(code.ws, code.feature, code.at, code.styles).clamp(-1, 1), size).cpu()

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from stages.backend import Backend, Found, Judges, Locate, Models
 from vidinv.editing import directions
 from vidinv.editing.directions import Direction
 from vidinv.editing.refine import Guides
+from vidinv.encoders import encoder_file
+from vidinv.encoders import registry as encoders
 from vidinv.faces.parser import CLASSES
 from vidinv.frames import Array
+from vidinv.generators import proxy as proxies
 from vidinv.generators import registry as generators
 
 GENERATOR, SPACE = "mobile-stylegan-tiny", "mobile-stylegan-tiny-w"
-SLOTS = 8
+SLOTS, DIM = 8, 32
 DIRECTIONS = ("age", "smile")
 
 
@@ -73,3 +78,58 @@ def measure(images: Tensor) -> dict[str, Array]:
 def embed(images: Tensor) -> Array:
     """[N,3,S,S] -> [N,192]."""
     return np.asarray(PooledPixels().embed(images).numpy())
+
+
+def locator(source: str) -> Locate:
+    """One upright face in the middle of every frame that is not nearly black; landmarks by fixed proportions."""
+    from vidinv.faces.landmarks import EYE_LEFT, EYE_RIGHT, MOUTH_LEFT, MOUTH_RIGHT, NOSE_TIP
+
+    shape = np.full((106, 2), 0.5)
+    shape[list(EYE_LEFT)], shape[list(EYE_RIGHT)] = (0.4, 0.45), (0.6, 0.45)
+    shape[NOSE_TIP], shape[MOUTH_LEFT], shape[MOUTH_RIGHT] = (0.5, 0.55), (0.42, 0.65), (0.58, 0.65)
+
+    def locate(rgb: Array, rotation: int, boxes: Array | None) -> Found:
+        height, width = rgb.shape[:2]
+        if rgb.mean() < 12:
+            return Found(np.zeros((0, 4)), np.zeros(0), np.zeros((0, 106, 2)), np.zeros((0, 1)))
+        corner, side = np.array([width, height]) / 2 - min(width, height) / 2, min(width, height)
+        points = (corner + shape * side).astype(np.float32)[None]
+        box = np.array([[*(corner + 0.3 * side), *(corner + 0.7 * side)]], np.float32)
+        return Found(box, np.ones(1, np.float32), points, np.ones((1, 1), np.float32))
+
+    return locate
+
+
+def judges(device: str) -> Judges:
+    """The stand-ins, on the CPU."""
+    return Judges(parse, {"arcface": embed, "lightcnn": embed})
+
+
+def models(device: str, encoder: str) -> Models:
+    """The registered tiny networks; the encoder of a file where one is given."""
+    generator, looking = generators.load(GENERATOR, device), judges(device)
+    return Models(
+        generator=generator,
+        proxy=proxies.load(generator, 128),
+        encoder=encoder_file.read(Path(encoder), generator) if encoder else encoders.load("feature-style-tiny", device),
+        parse=looking.parse,
+        identity=looking.identity,
+        device=device,
+        backend="tiny",
+    )
+
+
+BACKEND = Backend(
+    locator=locator,
+    judges=judges,
+    models=models,
+    guides=guides,
+    direction=direction,
+    measure=lambda names=None: measure,
+    measures=("age",),
+    generator=GENERATOR,
+    space=SPACE,
+    slots=SLOTS,
+    dim=DIM,
+    needs=(),
+)

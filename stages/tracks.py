@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from stages.analyse import Sightings
-from stages.parts import Backend, Locate
+from stages.backend import Backend, Locate
 from stages.request import Moves
 from vidinv.config import RunConfig, TrustConfig
 from vidinv.editing import plan
@@ -35,14 +35,16 @@ def link(
     Also returns the moves with their persons: one that names none is for everybody that `config.faces` asks for.
     Raises NoFaceFound when none is left, UsageError for a request that cannot be read.
     """
-    tracker = Tracker(sigma_centre=config.smooth.centre, sigma_axes=config.smooth.axes)
+    smooth = config.smooth
+    tracker = Tracker(sigma_centre=smooth.centre, sigma_axes=smooth.axes, framing=backend.framing)
     tracks = [_coded(track, seen.to_coded) for track in tracker.link(seen.faces, seen.shots)]
     if not tracks:
         raise NoFaceFound(
-            f"no face in {source.name} ({len(seen.pts)} frames searched)", remedy="choose a clip that shows a face"
+            f"no {backend.subject} in {source.name} ({len(seen.pts)} frames searched)",
+            remedy=f"choose a clip that shows a {backend.subject}" if backend.subject == "face" else "give other boxes",
         )
     named = {person(tracks, move.edit.track, source) for move in moves if move.edit.track is not None}
-    asked = choose(tracks, config.faces, lambda: backend.locator(config.landmarks), source)
+    asked = choose(tracks, config.faces, lambda: _recognising(backend, config), source)
     ids = [track.id for track in asked]
     kept = asked + [tracks[number] for number in sorted(named.difference(ids))]
     return Analysis(len(seen.pts), seen.pts, seen.time_base, seen.shots, tuple(kept)), plan.assigned(moves, ids)
@@ -102,6 +104,16 @@ def choose(tracks: list[Track], asked: str, locator: Callable[[], Locate], sourc
             remedy="give a clearer picture, or --faces N",
         )
     return [best]
+
+
+def _recognising(backend: Backend, config: RunConfig) -> Locate:
+    """What finds a face and says whose it is."""
+    if not backend.recognises:
+        raise UsageError(
+            f"the backend {config.backend} recognises nobody, so --faces cannot be a picture",
+            remedy="give all, largest or a number",
+        )
+    return backend.locator(config.landmarks)
 
 
 def _reference(path: Path, locate: Locate) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,10 @@ def verdict(
 
     `people` are the whole tracks of those whom the job is about, `span` the frames that were gone through.
     """
-    rows, medoids = identity.compared(turned(measured.rows, analysis.tracks), measured.evidence)
+    whole = {track.id: track for track in (*analysis.tracks, *people)}
+    seen = {number: looks(track, span) for number, track in whole.items()}
+    yaws = {(look["frame"], number): look.get("head_yaw") for number, found in seen.items() for look in found}
+    rows, medoids = identity.compared(turned(measured.rows, yaws), measured.evidence)
     tracks = sidecar.by_track(rows)
 
     def second(frame: int) -> float:
@@ -41,22 +44,26 @@ def verdict(
     return {
         "identity": sidecar.identity(tracks, medoids, second, UNITS | units),
         "cuts_s": [round(second(cut), 4) for cut in cuts],
-        "flags": flags.find(tracks, {person.id: looks(person, span) for person in people}, span, cuts, second),
+        "flags": flags.find(tracks, {person.id: seen[person.id] for person in people}, span, cuts, second),
         "gate": gate.judge(asked, tracks, second),
     }
 
 
-def turned(rows: Iterable[dict[str, Any]], tracks: Sequence[Track]) -> Iterator[dict[str, Any]]:
-    """The rows with `head_yaw`, in degrees, by the landmarks of the analysis; positive to the picture's right."""
-    place = {(int(frame), track.id): (track, k) for track in tracks for k, frame in enumerate(track.frames)}
-    return ({**row, "head_yaw": trust.head_yaw(*place[row["frame"], row["track"]])} for row in rows)
+def turned(rows: Iterable[dict[str, Any]], yaws: Mapping[tuple[int, int], float | None]) -> Iterator[dict[str, Any]]:
+    """The rows with the `head_yaw` of their frame and track, where there is one."""
+    for row in rows:
+        yaw = yaws[row["frame"], row["track"]]
+        yield row if yaw is None else {**row, "head_yaw": yaw}
 
 
 def looks(person: Track, span: range) -> list[dict[str, Any]]:
-    """How a person is seen on every frame of `span` that shows the face, edited or not: `head_yaw`, `face_px`."""
+    """How a person is seen on every frame of `span` that shows the face, edited or not: `head_yaw`, `face_px`.
+
+    The yaw is in degrees, positive to the picture's right.
+    """
     return [
-        {"frame": int(frame), "head_yaw": trust.head_yaw(person, k), "face_px": trust.side(person, k)}
-        for k, frame in enumerate(person.frames)
+        {"frame": frame, **trust.pose(person, k), "face_px": trust.side(person, k)}
+        for k, frame in enumerate(person.frames.tolist())  # numpy's numbers would be looked for one by one in a range
         if frame in span
     ]
 

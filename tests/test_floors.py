@@ -18,7 +18,7 @@ FLOORS = (
     ("vidinv.media", "vidinv.weights"),
     ("vidinv.faces", "vidinv.generators", "vidinv.losses"),
     ("vidinv.encoders", "vidinv.editing", "vidinv.metrics"),
-    ("vidinv.report", "vidinv.provenance"),
+    ("vidinv.report", "vidinv.provenance", "vidinv.importing"),
     ("trainers",),
     ("stages",),
     ("batch",),

@@ -31,12 +31,13 @@ class Photos:
                 raise InputUnreadable(f"none of the {len(self.files)} photos can be read", remedy="see the warnings")
             path = self.files[int(torch.randint(len(self.files), (1,), generator=random))]
             mirrored = bool(torch.rand(1, generator=random) < 0.5)
-            picture = self._read(path)
+            picture = self.picture(path)
             if picture is not None:
                 found.append(picture.flip(3) if mirrored else picture)
         return torch.cat(found)
 
-    def _read(self, path: Path) -> Tensor | None:
+    def picture(self, path: Path) -> Tensor | None:
+        """One of the pictures [1,3,size,size] in [-1,1]; None where it cannot be used, which is said once."""
         if path in self.bad:
             return None
         try:

@@ -17,7 +17,7 @@ from torch.nn import functional
 from trainers.samples import Pool, load_pool
 from vidinv.generators import registry
 from vidinv.generators.base import Generator
-from vidinv.generators.proxy import FFHQ_HEADS, HeadSpec, ProxyHead
+from vidinv.generators.proxy import FFHQ_HEADS, HeadSpec, ProxyHead, spec_for, told
 
 HELD_OUT = 64
 
@@ -69,13 +69,15 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--pool", type=Path, required=True, help="from `python -m trainers.samples`")
     parser.add_argument("--size", type=int, default=128, choices=sorted(FFHQ_HEADS))
+    parser.add_argument("--generator", default="mobile-stylegan-ffhq-1024", help="registered, or imported")
     parser.add_argument("--seconds", type=float, default=240)
     args = parser.parse_args()
-    generator, spec = registry.load("mobile-stylegan-ffhq-1024"), FFHQ_HEADS[args.size]
+    generator = registry.load(args.generator)
+    spec = spec_for(generator, args.size)
     head, fidelity = distil(generator, load_pool(args.pool), generator.layer_at(16), spec, args.seconds)
     print(f"held-out PSNR {fidelity:.2f} dB")
     state = {key: value.half().contiguous() for key, value in head.state_dict().items()}
-    save_file(state, args.output, metadata={"fidelity": f"{fidelity:.2f}"})
+    save_file(state, args.output, metadata={"fidelity": f"{fidelity:.2f}", **told(generator, spec)})
 
 
 if __name__ == "__main__":

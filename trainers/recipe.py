@@ -9,7 +9,7 @@ from vidinv.encoders import encoder_file
 from vidinv.errors import UsageError
 
 CHOICES: dict[str, tuple[object, ...]] = {
-    "encoder": tuple(encoder_file.FAMILIES),
+    "encoder": ("light", "published"),  # those with a feature branch
     "feature_side": encoder_file.SIDES,
     "optimiser": ("adamw", "ranger"),
     "decay": ("parabola", "step"),

@@ -138,8 +138,9 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--count", type=int, default=4000)
     parser.add_argument("--size", type=int, default=256, help="of the images, in pixels")
+    parser.add_argument("--generator", default="mobile-stylegan-ffhq-1024", help="registered, or imported")
     args = parser.parse_args()
-    generator = registry.load("mobile-stylegan-ffhq-1024")
+    generator = registry.load(args.generator)
     draw_pool(generator, generator.layer_at(16), args.output, args.count, args.size)
 
 

@@ -2,26 +2,55 @@
 
 The losses are those of the Feature-Style training on photos; w+ is pulled to what the encoder said before, since a code
 that reconstructs better and can no longer be edited is none. Batch statistics stay as they were: those of one person
-under one light would make the network forget every other.
+under one light would make the network forget every other. Faces that are held out say which weights are the best, and
+when to stop.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import math
+from collections.abc import Callable, Sequence
 from copy import deepcopy
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from trainers import engine, objective, recipe
 from trainers.faces import Batch
-from trainers.log import Shown
+from trainers.log import Bar, Shown
 from trainers.objective import Drawing, Judges, TensorCodes
 from vidinv.config import TuneConfig
 from vidinv.encoders.base import Encoder
 
 ENCODE_AT_ONCE = 8
+CHECKS, PATIENCE = 6, 2  # how often the held-out faces are looked at; checks in a row without a gain that end it
+GAIN = 0.002  # share of the loss that counts as one
+
+
+@dataclass(frozen=True)
+class Check:
+    """What the held-out faces said after so many steps: the loss of their inversions, and their PSNR (dB)."""
+
+    step: int
+    loss: float
+    psnr: float
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The encoder's state after a tuning, and how the held-out faces saw it come, from step 0 on."""
+
+    state: dict[str, Tensor]
+    curve: tuple[Check, ...] = ()
+
+    @property
+    def best(self) -> Check | None:
+        """The check whose weights these are; None where nothing was held out."""
+        return min(self.curve, key=lambda check: check.loss, default=None)
 
 
 def tune(
@@ -33,11 +62,13 @@ def tune(
     folder: Path,
     shown: Shown | None = None,
     *,
+    held: Tensor | None = None,
     feature_branch: bool = True,
-) -> dict[str, Tensor]:
-    """The moving average of the weights of a copy of `encoder` over `tuning.steps` turns on `faces`.
+) -> Tuned:
+    """The moving average of the weights of a copy of `encoder` over at most `tuning.steps` turns on `faces`.
 
-    `faces` [N,3,S,S] in [-1,1] are on the encoder's device; S is the side that `drawing` paints. Checkpoints lie in
+    `faces` [N,3,S,S] in [-1,1] are on the encoder's device; S is the side that `drawing` paints. With faces `held` out
+    the weights are those that invert them best, and the tuning ends when they get no better. Checkpoints lie in
     `folder`, and an interrupted tuning goes on from there. Raises ValueError without a face, VidinvError where a loss
     is not finite.
     """
@@ -69,10 +100,93 @@ def tune(
         ema=0.95,
         save_every=max(asked.images // 4, 1),
     )
-    average = engine.train(
-        {"encoder": codes}, [engine.Step("encoder", ("encoder",), optimiser, loss)], draw, plan, folder, shown=shown
-    )
-    return objective.encoder_state(average)
+    step = engine.Step("encoder", ("encoder",), optimiser, loss)
+
+    def learn(steps: int, shown: Shown | None) -> dict[str, Tensor]:
+        until = replace(plan, images=steps * tuning.batch)
+        return objective.encoder_state(engine.train({"encoder": codes}, [step], draw, until, folder, shown=shown))
+
+    if held is None or not len(held):
+        return Tuned(learn(tuning.steps, shown))
+    whole = _Whole(shown or Bar(), asked.images)
+    judge = _Judge(deepcopy(encoder).eval(), drawing, judges, held, asked)
+    marks = sorted({max(1, round(tuning.steps * k / CHECKS)) for k in range(1, CHECKS + 1)})
+    try:
+        return _stopped_early(lambda steps: learn(steps, whole), judge, encoder.state_dict(), marks, folder)
+    finally:
+        whole.shown.end()
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """What looks at the held-out faces: a copy of the encoder that takes any weights."""
+
+    encoder: Encoder
+    drawing: Drawing
+    judges: Judges
+    held: Tensor
+    recipe: recipe.Recipe
+
+    @torch.no_grad()
+    def check(self, state: dict[str, Tensor], step: int) -> Check:
+        """The loss of the inversions alone, without the pull to the encoder's first words."""
+        self.encoder.load_state_dict(state)
+        codes, asked = TensorCodes(self.encoder), replace(self.recipe, w=0.0, f=0.0)
+        loss = error = 0.0
+        for part in self.held.split(ENCODE_AT_ONCE):
+            unknown = part.new_zeros(len(part), 1, 1)
+            total, parts = objective.losses(codes, self.drawing, self.judges, photos(part, unknown), asked)
+            share = len(part) / len(self.held)
+            loss += share * float(total)
+            error += share * float(parts["pixel2" if asked.feature_branch else "pixel1"])
+        return Check(step, loss, 10 * math.log10(4 / error))  # the peak of [-1,1] is 2
+
+
+def _stopped_early(
+    learn: Callable[[int], dict[str, Tensor]], judge: _Judge, first: dict[str, Tensor], marks: list[int], folder: Path
+) -> Tuned:
+    """Learn from mark to mark and keep the weights that the held-out faces like best; `folder` has what was seen."""
+    record, best = folder / "validation.json", folder / "best.safetensors"
+    curve = [Check(**check) for check in json.loads(record.read_text())] if record.exists() else []
+    for step in [0, *marks]:
+        if step <= (curve[-1].step if curve else -1):
+            continue
+        if _is_over(curve):
+            break
+        state = first if step == 0 else learn(step)
+        curve.append(judge.check(state, step))
+        folder.mkdir(parents=True, exist_ok=True)
+        if curve[-1] == Tuned(state, tuple(curve)).best:
+            save_file({key: value.cpu().contiguous() for key, value in state.items()}, best)
+        partial = record.with_suffix(".part")
+        partial.write_text(json.dumps([asdict(check) for check in curve]), encoding="utf-8")
+        partial.replace(record)
+    return Tuned(load_file(best), tuple(curve))
+
+
+def _is_over(curve: Sequence[Check]) -> bool:
+    """Whether the last PATIENCE checks are no better than what was there before them."""
+    before, after = curve[:-PATIENCE], curve[-PATIENCE:]
+    return bool(before) and min(c.loss for c in after) > (1 - GAIN) * min(c.loss for c in before)
+
+
+@dataclass
+class _Whole:
+    """One bar over a training in several parts: it begins once, and does not end with each."""
+
+    shown: Shown
+    images: int
+    has_begun: bool = field(default=False)
+
+    def begin(self, images: int, seen: int) -> None:
+        if not self.has_begun:
+            self.shown.begin(self.images, seen)
+        self.has_begun = True
+
+    def advance(self, images: int) -> None:
+        self.shown.advance(images)
+
+    def end(self) -> None: ...
 
 
 def photos(image: Tensor, ws: Tensor) -> Batch:

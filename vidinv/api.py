@@ -11,7 +11,7 @@ from torch import Tensor
 
 from stages import job, parts
 from stages import request as requests
-from stages.parts import Models
+from stages.backend import Models
 from vidinv import config as configs
 from vidinv.editing import feature_edit
 from vidinv.errors import UsageError

@@ -25,7 +25,6 @@ CHOICES = {
     "device": ("auto", "cpu", "cuda"),
     "tune": ("none", "encoder"),
     "engine": ("eager",),
-    "backend": ("default", "tiny"),
     "landmarks": ("2d106", "fan"),
     "reader": ("pyav", "decord", "torchcodec"),
 }
@@ -95,11 +94,13 @@ class RefineConfig:
 class TuneConfig:
     """How an encoder is tuned to a clip before it inverts it."""
 
-    faces: int = 96  # at most, evenly over the clip
+    faces: int = 96  # at most: key faces, sharp, diverse in pose and spread in time
+    held: int = 8  # at most: faces that are not learned from and say when to stop; 0: learn to the end
     steps: int = 120
     batch: int = 4  # faces a step
     rate: float = 1e-4
     keep: float = 1.0  # pull of w+ to what the encoder said before
+    cache: bool = True  # keep what was learned beside the weights, for other edits of the same clip
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ class RunConfig:
     """Everything that decides what a run writes; equal config and source give an equal output."""
 
     quality: str = "balanced"
-    backend: str = "default"
+    backend: str = "default"  # or tiny, or one that `vidinv backend create` made, or a file of that form
     engine: str = "eager"
     device: str = "auto"
     threads: int = 0  # 0: every core the process may use
@@ -139,6 +140,7 @@ class RunConfig:
     encoder: str = ""  # a file that `vidinv train` wrote; the shipped encoder if empty
     tune: str = "none"  # to the clip, before its faces are inverted: the encoder
     landmarks: str = "2d106"  # fan needs the extra [face-alignment] and its weights on this machine
+    boxes: str = ""  # a file of boxes round what is edited, where a detector is not to look for it
     faces: str = "largest"
     edits: tuple[str, ...] = ()
     blend: str = "auto"
@@ -337,8 +339,9 @@ def _check_tuning(tuning: TuneConfig) -> None:
         value = getattr(tuning, name)
         if value < 1:
             raise UsageError(f"tuning.{name} must be at least 1, got {value}", remedy=f"set tuning.{name}=1 or more")
-    if tuning.rate <= 0 or tuning.keep < 0:
+    if tuning.rate <= 0 or tuning.keep < 0 or tuning.held < 0:
+        given = f"{tuning.rate}, {tuning.keep} and {tuning.held}"
         raise UsageError(
-            f"tuning.rate must be positive and tuning.keep not negative, got {tuning.rate} and {tuning.keep}",
+            f"tuning.rate must be positive, tuning.keep and tuning.held not negative, got {given}",
             remedy="leave them at their defaults",
         )

@@ -215,7 +215,8 @@ def test_a_tuned_encoder_gives_other_codes_and_says_so(clip: Path, capsys: pytes
 def test_a_job_stopped_while_it_tunes_or_after_goes_on_to_the_same_codes(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "in.mp4", frames=20)
     changes = ["backend=tiny", "crop=64", *(key for key in STEPS if key != "--set"), "segment_seconds=0.2"]
-    settings = configs.load("balanced", [*changes, "tune=encoder", *TUNE[3::2]])
+    whole_way = ["tuning.cache=false", "tuning.held=0"]  # each job tunes for itself, and to the end
+    settings = configs.load("balanced", [*changes, "tune=encoder", *TUNE[3::2], *whole_way])
     whole = tmp_path / "whole.safetensors"
     job.run(Request(source, whole, settings, codes=whole, only_codes=True))
     for after in (20 + 20, 20 + 32 + 11):  # frames analysed, faces tuned on, frames inverted

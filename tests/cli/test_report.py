@@ -40,7 +40,6 @@ def test_two_runs_of_one_job_report_the_same_but_for_times(clip: Path, tmp_path:
     for _ in range(2):
         assert run(clip, "-o", tmp_path / "out.mp4", "--overwrite", *EDIT) == 0
         reports.append({**document(tmp_path / "out.mp4.json"), "timing": None})
-        reports[-1]["output"].pop("sha256")  # of the encoded file
     assert reports[0] == reports[1]
 
 

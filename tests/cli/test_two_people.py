@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from stages import parts
-from stages.parts import Found, Locate
+from stages.backend import Found, Locate
 from tests.clips import make_clip
 from tests.runs import TINY, face_rows, frames_of
 from vidinv.cli.main import main

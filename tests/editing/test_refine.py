@@ -237,3 +237,10 @@ def test_the_code_handed_in_is_not_changed(network: MobileStyleGAN, code: Code, 
 def test_refinement_takes_one_code_with_a_feature(network: MobileStyleGAN, code: Code, target: Tensor) -> None:
     with pytest.raises(ValueError, match="no feature"):
         refine.refine(network, Code(code.ws), target, None, Effort(1, 1), GUIDES, SETTINGS)
+
+
+def test_it_goes_by_pixels_alone_where_there_are_no_guides(network: MobileStyleGAN, code: Code, target: Tensor) -> None:
+    found, trace = refine.refine(network, code, target, None, Effort(4, 4), refine.SomeGuides(), SETTINGS)
+    assert psnr(picture(network, found), target) > psnr(picture(network, code), target)
+    reached = functional.mse_loss(functional.avg_pool2d(picture(network, found), 2), functional.avg_pool2d(target, 2))
+    assert float(trace.feature.loss) > 0 and float(reached) < float(trace.latent.loss)

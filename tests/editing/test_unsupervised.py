@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
 from vidinv.editing import unsupervised
 from vidinv.errors import UsageError
-from vidinv.generators import mobile_stylegan
+from vidinv.generators import biggan, mobile_stylegan, pggan, stylegan1, stylegan3
+from vidinv.generators.base import Generator
 
 TINY = mobile_stylegan.tiny()
 
@@ -42,6 +45,58 @@ def test_ganspace_is_where_w_spreads_most() -> None:
         torch.randn(200, TINY.w_dim, generator=torch.Generator().manual_seed(0)), dim=1
     )
     assert spreads[0] >= spreads[1] and float(spreads[0]) >= float((w @ random.T).std(0).max())
+
+
+@pytest.mark.parametrize("make", [stylegan1.tiny, stylegan3.tiny, biggan.tiny])
+def test_sefa_is_the_strongest_of_every_modulated_family(make: Callable[[], Generator]) -> None:
+    network = make()
+    rows = (0, network.num_ws)
+    first, second = unsupervised.sefa(network, rows, 2)
+    ws = network.broadcast(network.sample(1, seed=4))
+
+    def moved(direction: torch.Tensor) -> float:
+        pairs = zip(network.styles(ws), network.styles(ws + direction), strict=True)
+        return float(sum((after - before).square().sum() for before, after in pairs))
+
+    random = torch.nn.functional.normalize(torch.randn(50, network.w_dim), dim=1)
+    assert moved(first) >= moved(second) > 0 and moved(first) >= max(map(moved, random))
+
+
+def test_sefa_of_pggan_is_of_its_first_layer() -> None:
+    network = pggan.tiny()
+    first, last = unsupervised.sefa(network, (0, 1), network.w_dim)[[0, -1]]
+    kernel = network.get_submodule("layer0").weight  # [O,D,4,4]
+
+    def answer(direction: torch.Tensor) -> float:
+        return float(torch.einsum("odhw,d->ohw", kernel, direction).norm())
+
+    random = torch.nn.functional.normalize(torch.randn(50, network.w_dim), dim=1)
+    assert answer(first) >= max(map(answer, random)) and answer(last) <= min(map(answer, random))
+
+
+@pytest.mark.parametrize("make", [pggan.tiny, biggan.tiny])
+def test_ganspace_of_a_latent_that_spreads_alike_is_where_the_features_go(make: Callable[[], Generator]) -> None:
+    network = make()
+    (found,) = unsupervised.ganspace(network, 1, samples=1000)
+    w = network.sample(500, seed=9)
+
+    def spread(along: torch.Tensor) -> float:
+        """How much of the first feature's variance the coordinate along a direction explains."""
+        feature = network.synthesize(network.broadcast(w), stop=0).flatten(1)
+        feature, x = feature - feature.mean(0), (w @ along) - (w @ along).mean()
+        return float((x @ feature).square().sum() / x.square().sum() / feature.square().sum())
+
+    random = torch.nn.functional.normalize(torch.randn(100, network.w_dim), dim=1)
+    assert spread(found) > max(map(spread, random))
+
+
+def test_a_component_is_a_direction_by_its_name() -> None:
+    found = unsupervised.component("sefa.2", TINY)
+    torch.testing.assert_close(found.vector, unsupervised.sefa(TINY, (0, TINY.num_ws), 2)[1])
+    w = TINY.sample(5000, seed=1) @ found.vector
+    assert found.deviation == pytest.approx(float(w.std()), rel=0.1)
+    with pytest.raises(UsageError, match=r"no ganspace\.0"):
+        unsupervised.component("ganspace.0", TINY)
 
 
 def test_examples_differ_by_what_they_have() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 
 from vidinv.errors import UsageError
 from vidinv.generators import mobile_stylegan, proxy, registry
@@ -67,3 +70,42 @@ def test_the_shipped_head_is_as_close_to_the_true_image_as_its_file_says() -> No
         true = torch.cat([resize(generator.synthesize(row[None], size=512), 128) for row in ws])
         error = (stand_in(ws) - true).square().mean((1, 2, 3))
     assert (10 * torch.log10(4 / error)).mean() > promised - 2
+
+
+def test_where_no_head_was_distilled_the_generator_draws_itself() -> None:
+    generator = registry.load("stylegan2-tiny")
+    stand_in = proxy.painter(generator, 16)
+    ws = generator.broadcast(generator.sample(2, seed=3))
+    feature = generator.synthesize(ws, stop=5) + 0.3
+    whole = generator.synthesize(ws, feature=feature, at=5)
+    assert not stand_in.is_quick and stand_in.size == 16
+    torch.testing.assert_close(stand_in(ws, feature, 5), resize(whole, 16))
+    drawn, same = stand_in.with_whole(ws, feature, 5, 64)
+    torch.testing.assert_close(drawn, resize(whole, 16))
+    torch.testing.assert_close(same, whole)
+    assert proxy.painter(mobile_stylegan.tiny(), 128).is_quick
+
+
+def test_a_head_of_ones_own_is_read_for_its_generator_alone(tmp_path: Path) -> None:
+    generator = mobile_stylegan.tiny()
+    spec = proxy.HeadSpec(32, 64, 16, 1, 9, 32)
+    head = proxy.ProxyHead(spec)
+    path = tmp_path / "head.safetensors"
+    save_file(head.state_dict(), path, metadata=proxy.told(generator, spec))
+    found = proxy.read(path, generator)
+    ws = generator.broadcast(generator.sample(1, seed=3))
+    torch.testing.assert_close(found(ws), proxy.Proxy(generator, head.eval())(ws))
+    with pytest.raises(UsageError, match="of 'mobile-stylegan-tiny', not of 'stylegan2-tiny'"):
+        proxy.read(path, registry.load("stylegan2-tiny"))
+
+
+def test_a_heads_shape_follows_from_the_generator() -> None:
+    default = mobile_stylegan.MobileStyleGAN("any", "any-w")
+    assert {size: proxy.spec_for(default, size) for size in proxy.FFHQ_HEADS} == proxy.FFHQ_HEADS
+    generator = registry.load("stylegan2-tiny")
+    spec = proxy.spec_for(generator, 128)
+    assert (spec.side, spec.channels, spec.w_dim, spec.slots) == (32, 32, 32, 3), "rows 0-6 are read up to 32 pixels"
+    drawn = proxy.Proxy(generator, proxy.ProxyHead(spec))(generator.broadcast(generator.sample(1)))
+    assert drawn.shape == (1, 3, 128, 128)
+    with pytest.raises(UsageError, match="no layer of 128 pixels"):
+        proxy.spec_for(generator, 256)

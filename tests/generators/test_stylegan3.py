@@ -231,3 +231,27 @@ def test_impossible_settings_are_named() -> None:
         StyleGAN3("t", "t-w", 100)
     with pytest.raises(ValueError, match="'x'"):
         StyleGAN3("t", "t-w", 32, config="x")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("resolution", "config", "base", "parameters"),
+    [(1024, "t", 32768, 22_313_167), (1024, "r", 32768, 15_093_151), (256, "r", 16384, 15_779_565)],
+)
+def test_the_parameters_are_those_of_the_papers_configurations(
+    resolution: int, config: str, base: int, parameters: int
+) -> None:
+    """Layer by layer: R has 1x1 kernels and twice the channels.
+
+    The 15.8M that are said of R are no other layers: they come out at 256 pixels with half the base, 15.1M at 1024.
+    """
+    wider, side = (2, 1) if config == "r" else (1, 3)
+    cutoffs = [2 * (resolution / 4) ** min(index / 12, 1) for index in range(14)]
+    widths = [round(min(wider * base / 2 / cutoff, wider * 512)) for cutoff in cutoffs] + [3]
+    total = 2 * (512 * 512 + 512) + widths[0] ** 2 + 4 * 512 + 4  # mapping, and the input with what places it
+    for index, width in enumerate(widths):
+        below, kernel = widths[max(index - 1, 0)], side if index < 14 else 1
+        total += width * below * kernel**2 + width + below * 512 + below
+    with torch.device("meta"):
+        network = StyleGAN3("a", "a-w", resolution, config=config, channel_base=base)
+    print(config, resolution, sum(value.numel() for value in network.parameters()))
+    assert sum(value.numel() for value in network.parameters()) == total == parameters

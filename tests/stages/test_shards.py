@@ -11,7 +11,7 @@ import pytest
 
 from stages import analyse, shards
 from stages.analyse import Sightings
-from stages.parts import Found
+from stages.backend import Found
 from vidinv import config as configs
 from vidinv.frames import Array, Colour, FrameBatch, Planes
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from stages import analyse, tracks
-from stages.parts import Found
+from stages.backend import Found
 from tests import witness
 from tests.cli.test_looks import MATRICES, matrix
 from tests.clips import make_clip

@@ -51,7 +51,7 @@ def inverted(encoder: Encoder, state: dict[str, Tensor], drawing: Drawing, faces
 def test_a_tuned_encoder_inverts_its_faces_better(drawing: Drawing, faces: Tensor, tmp_path: Path) -> None:
     encoder = encoders.load("feature-style-tiny")
     before = {key: value.clone() for key, value in encoder.state_dict().items()}
-    state = tune(encoder, drawing, JUDGES, faces, TUNING, tmp_path)
+    state = tune(encoder, drawing, JUDGES, faces, TUNING, tmp_path).state
     _, was = inverted(encoder, before, drawing, faces)
     _, now = inverted(encoder, state, drawing, faces)
     assert now < 0.9 * was
@@ -66,7 +66,7 @@ def test_w_stays_where_it_was_when_it_is_kept(drawing: Drawing, faces: Tensor, t
     moved = {}
     first, _ = inverted(encoder, encoder.state_dict(), drawing, faces)
     for keep in (0.0, 100.0):
-        state = tune(encoder, drawing, JUDGES, faces, replace(TUNING, keep=keep), tmp_path / str(keep))
+        state = tune(encoder, drawing, JUDGES, faces, replace(TUNING, keep=keep), tmp_path / str(keep)).state
         moved[keep] = float((inverted(encoder, state, drawing, faces)[0] - first).norm())
     assert moved[100.0] < 0.5 * moved[0.0]
 
@@ -90,11 +90,11 @@ class Stopped:
 
 def test_an_interrupted_tuning_goes_on_as_if_it_had_not_been(drawing: Drawing, faces: Tensor, tmp_path: Path) -> None:
     encoder = encoders.load("feature-style-tiny")
-    whole = tune(encoder, drawing, JUDGES, faces, TUNING, tmp_path / "whole")
+    whole = tune(encoder, drawing, JUDGES, faces, TUNING, tmp_path / "whole").state
     with pytest.raises(KeyboardInterrupt):
         tune(encoder, drawing, JUDGES, faces, TUNING, tmp_path / "stopped", Stopped(60))
     later = Stopped(10_000)
-    resumed = tune(encoder, drawing, JUDGES, faces, TUNING, tmp_path / "stopped", later)
+    resumed = tune(encoder, drawing, JUDGES, faces, TUNING, tmp_path / "stopped", later).state
     assert later.begun_at == 48  # the second checkpoint of four
     assert all(torch.equal(resumed[key], value) for key, value in whole.items())
 
@@ -102,3 +102,33 @@ def test_an_interrupted_tuning_goes_on_as_if_it_had_not_been(drawing: Drawing, f
 def test_nothing_to_tune_to_is_refused(drawing: Drawing, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="tuned to faces"):
         tune(encoders.load("feature-style-tiny"), drawing, JUDGES, torch.zeros(0, 3, 64, 64), TUNING, tmp_path)
+
+
+def test_held_out_faces_choose_the_weights(drawing: Drawing, faces: Tensor, tmp_path: Path) -> None:
+    encoder = encoders.load("feature-style-tiny")
+    made = tune(encoder, drawing, JUDGES, faces[:4], TUNING, tmp_path, held=faces[4:])
+    assert [check.step for check in made.curve] == [0, 4, 8, 12, 16, 20, 24]
+    assert made.best is not None and made.best.step > 0 and made.best.loss < made.curve[0].loss
+    _, error = inverted(encoder, made.state, drawing, faces[4:])
+    assert made.best.psnr == pytest.approx(float(10 * torch.log10(4 / error)), abs=0.1)  # bfloat16 there
+
+
+def test_it_stops_when_the_held_out_faces_gain_nothing(drawing: Drawing, faces: Tensor, tmp_path: Path) -> None:
+    encoder = encoders.load("feature-style-tiny")
+    told = Stopped(10_000)
+    made = tune(encoder, drawing, JUDGES, faces, replace(TUNING, rate=1e-12), tmp_path, told, held=faces)
+    assert [check.step for check in made.curve] == [0, 4, 8] and told.left == 10_000 - 32
+    assert all(torch.allclose(made.state[key], value) for key, value in encoder.state_dict().items())
+
+
+def test_one_that_is_judged_goes_on_as_if_it_had_not_been_interrupted(
+    drawing: Drawing, faces: Tensor, tmp_path: Path
+) -> None:
+    encoder = encoders.load("feature-style-tiny")
+    whole = tune(encoder, drawing, JUDGES, faces[:4], TUNING, tmp_path / "whole", held=faces[4:])
+    with pytest.raises(KeyboardInterrupt):
+        tune(encoder, drawing, JUDGES, faces[:4], TUNING, tmp_path / "stopped", Stopped(60), held=faces[4:])
+    later = Stopped(10_000)
+    resumed = tune(encoder, drawing, JUDGES, faces[:4], TUNING, tmp_path / "stopped", later, held=faces[4:])
+    assert later.begun_at == 48 and resumed.curve == whole.curve
+    assert all(torch.equal(resumed.state[key], value) for key, value in whole.state.items())

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import pickle
 from collections import OrderedDict
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
@@ -41,6 +42,22 @@ def test_a_pickle_of_tensors_and_containers_is_read(tmp_path: Path) -> None:
 def test_files_of_torch_save_are_read_new_and_old(tmp_path: Path, zipped: bool) -> None:
     torch.save({"a": torch.ones(3)}, tmp_path / "x.pt", _use_new_zipfile_serialization=zipped)
     assert torch.equal(restricted.load(tmp_path / "x.pt")["a"], torch.ones(3))
+
+
+@pytest.mark.parametrize("kind", ["pickle", "zip", "legacy"])
+def test_a_trainings_arguments_are_read_as_a_dict(tmp_path: Path, kind: str) -> None:
+    held = {"a": torch.ones(3), "best": np.float64(0.25), "step": np.int64(7)}
+    held["args"] = argparse.Namespace(size=256, out=Path("runs"), more=argparse.Namespace(lr=0.1))
+    if kind == "pickle":
+        (tmp_path / "x.pt").write_bytes(pickle.dumps(held))
+    else:
+        torch.save(held, tmp_path / "x.pt", _use_new_zipfile_serialization=kind == "zip")
+    if kind != "zip":  # as numpy 1 names it
+        content = (tmp_path / "x.pt").read_bytes().replace(b"numpy._core.multiarray\n", b"numpy.core.multiarray\n")
+        (tmp_path / "x.pt").write_bytes(content)
+    read = restricted.load(tmp_path / "x.pt")
+    assert read["args"] == {"size": 256, "out": PurePosixPath("runs"), "more": {"lr": 0.1}}
+    assert (read["best"], read["step"]) == (0.25, 7) and not isinstance(read["args"]["out"], Path)
 
 
 @pytest.mark.parametrize("kind", ["pickle", "zip", "legacy", "nested"])

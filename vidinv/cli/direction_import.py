@@ -13,7 +13,7 @@ from vidinv.cli import options, progress
 from vidinv.errors import UsageError
 
 if TYPE_CHECKING:
-    from stages.parts import Backend
+    from stages.backend import Backend
     from vidinv.editing.directions import Direction
     from vidinv.editing.published import File
     from vidinv.editing.spaces import Space
@@ -50,6 +50,7 @@ def import_direction(
     from stages import request as requests
     from vidinv.editing import directions, published, spaces
     from vidinv.faces.regions import REGIONS
+    from vidinv.generators import generator_file, registry
 
     chosen = parts.choose(common.backend)
     if region not in REGIONS:
@@ -58,8 +59,9 @@ def import_direction(
     file = published.read(path)
     found = published.format_of(file, kind)
     step = published.step(file, found, component)
-    of = _space(file, tuple(step.shape), space, chosen.space)
-    is_here = of.name == chosen.space
+    own = spaces.Space(chosen.space, chosen.slots, chosen.dim, chosen.generator)
+    of = _space(file, tuple(step.shape), space, own)
+    is_here = of.name == own.name
     if attribute is not None and (not is_here or attribute not in chosen.measures):
         known = f"known are {', '.join(chosen.measures)}" if is_here else f"its generator {of.generator} is not here"
         raise UsageError(f"--attribute {attribute}: it cannot be measured", remedy=f"leave it out; {known}")
@@ -81,11 +83,13 @@ def import_direction(
         common.have(chosen.needs + (chosen.measuring if attribute else ()))
         with progress.show(progress_as) as shown:
             made = _measured(made, chosen, where, attribute, shown)
+    elif of.generator in generator_file.names():
+        made = directions.rescaled(made, registry.load(of.generator))
     directions.save(made, target)
     if json_to is not None:
         options.write_json(directions.facts(made), json_to)
     if json_to != "-":
-        typer.echo(f"made {target}: {_told(made)}")
+        typer.echo(f"made {target}: {_told(made, of)}")
 
 
 def _name_of(path: Path, component: int | None) -> str:
@@ -94,13 +98,13 @@ def _name_of(path: Path, component: int | None) -> str:
     return stem if component is None else f"{stem}.{component}"
 
 
-def _space(file: File, shape: tuple[int, ...], asked: str | None, own: str) -> Space:
+def _space(file: File, shape: tuple[int, ...], asked: str | None, own: Space) -> Space:
     """The space of a step of this shape: the one asked for, or the one that it fits."""
     from vidinv.editing import spaces
 
     if asked is not None:
-        return spaces.named(asked)
-    known = ", ".join(map(str, spaces.SPACES.values()))
+        return spaces.named(asked, own)
+    known = ", ".join(map(str, spaces.beside(own).values()))
     if len(shape) == 1:
         raise UsageError(f"{file} does not say of which generator it is", remedy=f"give --space, one of {known}")
     found = spaces.fitting(shape[0], shape[1], own)
@@ -134,10 +138,8 @@ def _measured(
     return replace(found, imported=replace(found.imported, sign=sign))
 
 
-def _told(direction: Direction) -> str:
+def _told(direction: Direction, space: Space) -> str:
     """A line on a direction that was imported."""
-    from vidinv.editing.spaces import SPACES
-
     imported = direction.imported
     assert imported is not None
     own = f"{direction.deviation / imported.native:.3g} of the file's own"
@@ -146,6 +148,6 @@ def _told(direction: Direction) -> str:
     first, last = direction.layers
     strength = own if imported.is_measured else unmeasured
     return (
-        f"{imported.format} of {SPACES[direction.space]}, rows {first}-{last - 1}; "
+        f"{imported.format} of {space}, rows {first}-{last - 1}; "
         f"strength 1 is {strength}{effect}; sign: {imported.sign}"
     )

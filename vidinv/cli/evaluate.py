@@ -16,7 +16,7 @@ from vidinv.errors import NoFaceFound, UsageError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from stages.parts import Models
+    from stages.backend import Backend, Models
     from vidinv.editing.directions import Direction
     from vidinv.frames import Code
     from vidinv.report.edits import Judges
@@ -44,6 +44,7 @@ class Asked:
     frechet: bool
     picture: Path | None
     encoder: str
+    backend: str
 
 
 @app.callback()
@@ -65,6 +66,7 @@ def inversion(
     frechet: WithFrechet = False,
     picture: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a grid of faces and inversions.")] = None,
     encoder: options.Encoder = None,
+    backend: options.Name = "default",
     json_to: options.JsonTo = None,
     offline: options.Offline = False,
     accept_licences: options.AcceptLicences = False,
@@ -77,16 +79,16 @@ def inversion(
 
     Example: vidinv evaluate inversion --data faces/ --aligned --method encoder --picture grid.png
     """
-    from stages import parts
     from vidinv.encoders import encoder_file
     from vidinv.faces import pictures
 
+    own = of_faces(backend)
     chosen = methods or ["stored" if codes else "refined", "encoder", *([] if codes else ["optimised"])]
     check(chosen, data, codes)
     if encoder is not None:
-        encoder_file.check(Path(encoder), parts.choose("default").space)
+        encoder_file.check(Path(encoder), own.space)
     pictures.files(data)  # what cannot be measured is said before anything is fetched
-    asked = Asked(data, chosen, codes, frames, aligned, baseline, frechet, picture, encoder or "")
+    asked = Asked(data, chosen, codes, frames, aligned, baseline, frechet, picture, encoder or "", backend)
     table = measure(asked, offline=offline, accept=accept_licences)
     if json_to is not None:
         options.write_json(table, json_to)
@@ -117,7 +119,7 @@ def measure(asked: Asked, *, offline: bool, accept: bool) -> dict[str, Any]:
     from vidinv import config as configs
     from vidinv.report import inversions
 
-    models, networks = load(asked.encoder, asked.frechet, offline=offline, accept=accept)
+    models, networks = load(asked, offline=offline, accept=accept)
     grid = Grid(asked.picture)
     table = inversions.evaluate(
         networks,
@@ -159,22 +161,33 @@ class Grid:
             picture.write(self.path, torch.cat(self.rows, 2)[0])
 
 
-def load(
-    encoder: str, frechet: bool, *, offline: bool, accept: bool, measuring: bool = False
-) -> tuple[Models, Networks]:
-    """Have the weights, and load what inverts and judges; `measuring`: those of the attributes are needed as well."""
+def of_faces(name: str) -> Backend:
+    """The backend of that name. Raises UsageError where it is for something else than faces."""
     from stages import parts
+
+    found = parts.choose(name)
+    if not (found.recognises and found.measures):
+        raise UsageError(
+            f"what is evaluated is faces, which the backend {name} has no networks for",
+            remedy="give one with alignment ffhq, identity faces and measures faces",
+        )
+    return found
+
+
+def load(asked: Asked, *, offline: bool, accept: bool, measuring: bool = False) -> tuple[Models, Networks]:
+    """Have the weights, and load what inverts and judges; `measuring`: those of the attributes are needed as well."""
     from vidinv.editing.refine import load_guides
     from vidinv.faces import embedder
     from vidinv.metrics.mobilenet import load_mobilenet
     from vidinv.report import inversions
     from vidinv.weights import cache
 
-    backend = parts.choose("default")
-    needs = (*backend.needs, *(backend.measuring if measuring else ()), *(["features/mobilenet-v2"] if frechet else []))
+    backend = of_faces(asked.backend)
+    needs = [*backend.needs, *(backend.measuring if measuring else ())]
+    needs += ["features/mobilenet-v2"] if asked.frechet else []
     cache.pull(needs, offline=offline, accept=accept)
-    models = backend.models("cpu", encoder)
-    features = load_mobilenet() if frechet else None
+    models = backend.models("cpu", asked.encoder)
+    features = load_mobilenet() if asked.frechet else None
     return models, inversions.Networks(
         models.generator, models.encoder, load_guides(), embedder.load_lightcnn(), features
     )
@@ -229,6 +242,7 @@ def edits(
         Path | None, typer.Option(metavar="FILE", help="A grid: face, inversion, each edit at -2 and +2.")
     ] = None,
     encoder: options.Encoder = None,
+    backend: options.Name = "default",
     json_to: options.JsonTo = None,
     offline: options.Offline = False,
     accept_licences: options.AcceptLicences = False,
@@ -242,26 +256,27 @@ def edits(
 
     Example: vidinv evaluate edits --data faces/ --aligned --edit age --edit smile --frechet
     """
-    from stages import parts
     from vidinv.editing import directions
     from vidinv.encoders import encoder_file
     from vidinv.faces import pictures
     from vidinv.report import tables
 
-    backend, how = parts.choose("default"), method or ("stored" if codes else "encoder")
+    own, how = of_faces(backend), method or ("stored" if codes else "encoder")
     if how not in EDITED:
         raise UsageError(f"--method {how!r} is not known", remedy=f"choose one of {', '.join(EDITED)}")
     if (how == "stored") != (codes is not None):
         raise UsageError("--method stored and --codes FOLDER go together", remedy="give both or neither")
-    chosen = [directions.load(name, backend.space) for name in names or directions.shipped(backend.space)]
+    chosen = [own.direction(name) for name in names or directions.shipped(own.space)]
+    if not chosen:
+        raise UsageError(f"no direction of {own.space} comes with vidinv", remedy="say which: --edit NAME")
     for direction in chosen:
-        if direction.name not in backend.measures:
-            known = ", ".join(backend.measures)
+        if direction.name not in own.measures:
+            known = ", ".join(own.measures)
             raise UsageError(f"nothing here measures {direction.name!r}", remedy=f"known are {known}")
     if encoder is not None:
-        encoder_file.check(Path(encoder), backend.space)
+        encoder_file.check(Path(encoder), own.space)
     pictures.files(data)
-    asked = Asked(data, [how], codes, frames, aligned, 0, frechet, picture, encoder or "")
+    asked = Asked(data, [how], codes, frames, aligned, 0, frechet, picture, encoder or "", backend)
     table = measure_edits(asked, chosen, offline=offline, accept=accept_licences)
     if json_to is not None:
         options.write_json(table, json_to)
@@ -277,7 +292,7 @@ def measure_edits(asked: Asked, chosen: list[Direction], *, offline: bool, accep
     from vidinv.report import edits as reports
     from vidinv.report import papers
 
-    models, networks = load(asked.encoder, asked.frechet, offline=offline, accept=accept, measuring=True)
+    models, networks = load(asked, offline=offline, accept=accept, measuring=True)
     (method,), grid = asked.methods, Grid(asked.picture)
     tallies = papers.tallies(networks.guides.perceptual, networks.features)
     table = reports.evaluate(
@@ -295,7 +310,6 @@ def measure_edits(asked: Asked, chosen: list[Direction], *, offline: bool, accep
 
 def judges(models: Models, method: str) -> Judges:
     """What draws and judges: an encoder's code is drawn by the proxy head, as `--quality fast` does, others in full."""
-    from stages import parts
     from vidinv.faces import witness
     from vidinv.faces.meter import SPREADS
     from vidinv.report.edits import Judges
@@ -308,7 +322,7 @@ def judges(models: Models, method: str) -> Judges:
     return Judges(
         models.generator,
         draw,
-        parts.choose("default").measure(),
+        of_faces(models.backend).measure(),
         witness.load_witness().measure,
         tuple(witness.UNITS),
         SPREADS,

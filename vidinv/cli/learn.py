@@ -16,8 +16,8 @@ from vidinv.cli import options, progress
 from vidinv.errors import UsageError
 
 if TYPE_CHECKING:
+    from stages.backend import Backend, Models
     from stages.material import Material
-    from stages.parts import Backend, Models
     from vidinv.editing.directions import Direction
     from vidinv.editing.lesson import Lesson, Measure, Readings, Studio
     from vidinv.editing.scores import Scores

@@ -8,6 +8,7 @@ import traceback
 import typer
 
 from vidinv.cli import (
+    backend,
     batch,
     demo,
     directions,
@@ -20,6 +21,7 @@ from vidinv.cli import (
     report,
     run,
     train,
+    tune,
     weights,
 )
 from vidinv.errors import told
@@ -42,7 +44,9 @@ app.command("inspect")(inspect.inspect)
 app.command("mix")(mix.mix)
 app.command("interpolate")(mix.interpolate)
 app.command("report")(report.report)
+app.command("tune")(tune.tune)
 app.command("demo")(demo.demo)
+app.add_typer(backend.app, name="backend")
 app.add_typer(directions.app, name="directions")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(train.app, name="train")

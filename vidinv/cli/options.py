@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 Faces = Annotated[str | None, typer.Option(metavar="all|largest|N|REF.jpg", help="Which faces.")]
 Quality = Annotated[str | None, typer.Option(metavar="fast|balanced|best", help="Preset.")]
-Backend = Annotated[str | None, typer.Option(metavar="NAME", help="Generator and encoder.")]
+Backend = Annotated[str | None, typer.Option(metavar="NAME|FILE", help="Generator, encoder, alignment, ...")]
+Boxes = Annotated[
+    str | None, typer.Option(metavar="CSV", help="Where it is, x0,y0,x1,y1 (and frame), if nothing is to look for it.")
+]
 Encoder = Annotated[
     str | None, typer.Option(metavar="FILE", help="Your own encoder (of vidinv train); the shipped one if not given.")
 ]
@@ -55,7 +58,7 @@ C2pa = Annotated[
 ]
 Watermark = Annotated[bool, typer.Option("--watermark", help="Put an invisible mark into what is edited.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-Name = Annotated[str, typer.Option(metavar="NAME", help="Generator and encoder.")]
+Name = Annotated[str, typer.Option(metavar="NAME|FILE", help="Generator, encoder, alignment, ...")]
 LICENCE = "yours, as far as the labels' and the generator's terms allow (the default parts: non-commercial)"
 
 
@@ -66,6 +69,7 @@ class Job:
     faces: Faces = None
     quality: Quality = None
     backend: Backend = None
+    boxes: Boxes = None
     encoder: Encoder = None
     tune: Tune = None
     device: Device = None
@@ -131,6 +135,17 @@ def rows(text: str | None, option: str, slots: int) -> tuple[int, int] | None:
     if found is None or not int(found[1]) <= int(found[2]) < slots:
         raise UsageError(f"{option} {text!r} cannot be", remedy=f"write FIRST-LAST of 0-{slots - 1}, as in 4-9")
     return int(found[1]), int(found[2]) + 1
+
+
+def pairs(texts: list[str] | None) -> dict[str, str]:
+    """`KEY=VALUE` of a repeated option by key; UsageError for what has no `=`."""
+    found = {}
+    for text in texts or ():
+        key, equals, value = text.partition("=")
+        if not (key and equals):
+            raise UsageError(f"--set {text!r} cannot be read", remedy="write KEY=VALUE")
+        found[key] = value
+    return found
 
 
 def gate(min_identity: float | None, min_ic: float | None) -> Gate:

@@ -25,6 +25,7 @@ class Asked:
     min_ic: options.MinIc = None
     faces: options.Faces = None
     backend: options.Backend = None
+    boxes: options.Boxes = None
     device: options.Device = None
     offline: options.Offline = False
     accept_licences: options.AcceptLicences = False
@@ -100,7 +101,7 @@ def _measure(source: Path, edited: Path, common: Asked) -> None:
     from vidinv.cli.run import check_gate
     from vidinv.weights import cache
 
-    given = {key: getattr(common, key) for key in ("faces", "backend", "device")}
+    given = {key: getattr(common, key) for key in ("faces", "backend", "boxes", "device")}
     config = configs.load("balanced", common.changes, {key: value for key, value in given.items() if value is not None})
     pair = pairs.Pair(
         source,

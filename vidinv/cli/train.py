@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vidinv import config as configs
-from vidinv.cli import options
+from vidinv.cli import options, train_gan
 from vidinv.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ RECIPE, POOL = "recipe.yaml", "pool"
 @app.callback()
 def _group() -> None:
     """Train your own encoders."""
+
+
+app.command("gan-encoder")(train_gan.gan_encoder)
 
 
 @app.command("feature-style")

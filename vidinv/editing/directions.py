@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from vidinv.editing.spaces import SPACES
+from vidinv.editing.spaces import known as known_spaces
 from vidinv.errors import OutputUnwritable, UsageError
 from vidinv.generators.base import Generator
 from vidinv.weights import places
@@ -199,9 +199,10 @@ def elsewhere(space: str) -> dict[str, str]:
 def unknown(name: str, known: list[str], space: str) -> UsageError:
     """The error for a direction that is not there, or is there for another latent space alone."""
     if name in (others := elsewhere(space)):
-        of = SPACES.get(others[name], others[name])
+        spaces = known_spaces()
+        of = spaces.get(others[name], others[name])
         return UsageError(
-            f"direction {name!r} is of the space {of}, the generator's is {SPACES.get(space, space)}",
+            f"direction {name!r} is of the space {of}, the generator's is {spaces.get(space, space)}",
             remedy="use a backend with its generator, or import the file with the --space of this one if that fits",
         )
     near = difflib.get_close_matches(name, known, cutoff=0.4)

@@ -58,22 +58,22 @@ class Readings:
 
 @dataclass(frozen=True)
 class Studio:
-    """What draws, measures and recognises: everything that a calibration looks through."""
+    """What draws, measures and recognises (None: nobody does): everything that a calibration looks through."""
 
     generator: Generator
     paint: Paint
     measure: Measure
-    embed: Embed
+    embed: Embed | None
 
     @torch.inference_mode()
     def look(self, code: Code, batch: int = 4) -> tuple[dict[str, Array], Tensor]:
-        """Attributes [N] and embeddings [N,E] of the pictures of N codes."""
+        """Attributes [N] and embeddings [N,E] of the pictures of N codes; without a network all look alike."""
         rows: list[Mapping[str, Array]] = []
         embeddings = []
         for begin in range(0, len(code), batch):
             picture = self.paint(code[begin : begin + batch]).clamp(-1, 1)
             rows.append(self.measure(picture))
-            embeddings.append(self.embed(picture))
+            embeddings.append(picture.new_ones(len(picture), 1) if self.embed is None else self.embed(picture))
         return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}, torch.cat(embeddings)
 
 
@@ -147,7 +147,8 @@ def calibrate(
         return float(np.nanmean(looked[1.0][0][of] - looked[-1.0][0][of]) / 2)
 
     still = looked[0.0][1]
-    kept = {f"{s:+g}": round(float((looked[s][1] * still).sum(1).mean()), 3) for s in STRENGTHS if s}
+    alike = {s: round(float((looked[s][1] * still).sum(1).mean()), 3) for s in STRENGTHS if s}
+    kept = {} if studio.embed is None else {f"{s:+g}": value for s, value in alike.items()}
     measured = looked[0.0][0]
     leak = {of: round(slope(of) / spread, 3) for of, spread in spreads.items() if of != name and of in measured}
     calibration = {unit: round(slope(name), 4)} if name in measured else {}

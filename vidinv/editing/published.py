@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidinv.editing.spaces import SPACES
+from vidinv.editing import spaces
 from vidinv.errors import InputUnreadable, UsageError, WeightsUnavailable
 from vidinv.weights.importers import state_dict
 
@@ -137,13 +137,13 @@ def _is_row(array: Tensor | None) -> bool:
 
 
 def _dims() -> set[int]:
-    return {space.dim for space in SPACES.values()}
+    return {space.dim for space in spaces.known().values()}
 
 
 def _dim_of_flat(array: Tensor) -> int:
     """D of [1, L*D]: of a space that has as many numbers, else the largest that divides them."""
     count = array.numel()
-    exact = [space.dim for space in SPACES.values() if space.rows * space.dim == count]
+    exact = [space.dim for space in spaces.known().values() if space.rows * space.dim == count]
     return exact[0] if exact else max(dim for dim in _dims() if count % dim == 0)
 
 
@@ -152,7 +152,7 @@ def _is_fse(file: File) -> bool:
     if array is None or array.ndim != 2 or len(array) != 1 or file.is_torch:
         return False
     rows, rest = divmod(array.shape[1], max(_dims()))
-    exact = any(space.rows * space.dim == array.shape[1] for space in SPACES.values())
+    exact = any(space.rows * space.dim == array.shape[1] for space in spaces.known().values())
     return (exact or (rows > 1 and rest == 0)) and _is_unit(array)
 
 

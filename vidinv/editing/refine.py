@@ -32,7 +32,31 @@ FASTEST = 2.5  # times the rate of a descent that goes on, where it is far from 
 
 
 @dataclass(frozen=True)
-class Guides:
+class SomeGuides:
+    """Those of the guides that there are; None for one that is absent."""
+
+    identity: IdentityNetwork | None = None
+    perceptual: LPIPS | None = None
+
+    @torch.no_grad()
+    def unlike(self, target: Tensor, small: Tensor) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """What says of a picture [1,3,S,S], and of it at the side of `small`, how far it is from `target`.
+
+        Two numbers: 1 - the likeness of the person, and what LPIPS perceives; 0 where nothing says it.
+        """
+        identity, nothing = self.identity, small.new_zeros(())
+        person = nothing if identity is None else identity.embed(target)
+        perceive = None if self.perceptual is None else self.perceptual.against(small)
+
+        def judge(image: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+            likeness = nothing if identity is None else 1 - (identity.embed(image) * person).sum()
+            return likeness, nothing if perceive is None else perceive(seen).mean()
+
+        return judge
+
+
+@dataclass(frozen=True)
+class Guides(SomeGuides):
     """The networks that say how alike two images are; pixels alone smear the identity."""
 
     identity: IdentityNetwork
@@ -92,7 +116,7 @@ def refine(
     target: Tensor,
     before: Trace | None,
     effort: Effort,
-    guides: Guides,
+    guides: SomeGuides,
     settings: Settings = Settings(),
     proxy: Proxy | None = None,
 ) -> tuple[Code, Trace]:
@@ -107,14 +131,13 @@ def refine(
         raise ValueError(f"refinement takes one code with a feature, got {len(code)} with {held} feature")
     at, s = code.at, settings
     wanted = resize(target, s.size)
-    with torch.no_grad():
-        person, unlike = guides.identity.embed(target), guides.perceptual.against(wanted)
+    unlike = guides.unlike(target, wanted)
 
     def score(image: Tensor, identity: float) -> Tensor:
         seen = resize(image, s.size)
         pixel = functional.mse_loss(seen, wanted)
-        likeness = 1 - (guides.identity.embed(image) * person).sum()
-        return s.pixel * pixel + s.perceptual * unlike(seen).mean() + identity * likeness
+        person, perceived = unlike(image, seen)
+        return s.pixel * pixel + s.perceptual * perceived + identity * person
 
     quick = proxy if before is not None else None
 

@@ -1,4 +1,4 @@
-"""Latent spaces that a direction can be of: how many rows of how many numbers, and whose.
+"""Latent spaces that a direction can be of: how many rows of how many numbers, and whose; imported generators' too.
 
 `w` of the default generator is that of StyleGAN2 FFHQ, from which it was distilled, so a direction of that network
 applies once its rows are put where the default reads them: `ROWS_OF`.
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from vidinv.errors import UsageError
+from vidinv.weights import imported
 
 
 @dataclass(frozen=True)
@@ -40,17 +41,32 @@ SPACES = {
 ROWS_OF = {("ffhq-stylegan2-w", "mobile-stylegan-ffhq-w"): (*range(15), 17)}
 
 
-def named(name: str) -> Space:
-    """The space of that name. Raises UsageError for one that is not known."""
-    if name not in SPACES:
-        raise UsageError(f"--space {name!r} is not known", remedy=f"choose one of {', '.join(SPACES)}")
-    return SPACES[name]
+def known() -> dict[str, Space]:
+    """Every space by its name: the built-in ones, then those of the generators that were imported."""
+    found = dict(SPACES)
+    for name in imported.names("generator"):
+        if imported.state("generator", name) == "present":
+            facts = imported.facts("generator", name)
+            found[facts.space] = Space(facts.space, facts.sizes["num_ws"], facts.sizes["w_dim"], name)
+    return found
 
 
-def fitting(rows: int, dim: int, own: str) -> Space | None:
+def beside(own: Space) -> dict[str, Space]:
+    """Every space by its name, a generator's `own` first."""
+    return {own.name: own} | known()
+
+
+def named(name: str, own: Space) -> Space:
+    """The space of that name, or a generator's `own`. Raises UsageError for one that is not known."""
+    spaces = beside(own)
+    if name not in spaces:
+        raise UsageError(f"--space {name!r} is not known", remedy=f"choose one of {', '.join(spaces)}")
+    return spaces[name]
+
+
+def fitting(rows: int, dim: int, own: Space) -> Space | None:
     """The space of w+ [rows,dim]; the generator's `own` comes before others of the same shape. None fits: None."""
-    first = sorted(SPACES.values(), key=lambda space: space.name != own)
-    return next((space for space in first if (space.rows, space.dim) == (rows, dim)), None)
+    return next((space for space in beside(own).values() if (space.rows, space.dim) == (rows, dim)), None)
 
 
 def laid(step: Tensor, space: Space) -> Tensor:

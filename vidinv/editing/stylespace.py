@@ -28,10 +28,16 @@ FEWEST = 0.05  # of a standard deviation of the attribute, that a channel moves 
 
 @torch.no_grad()
 def styles(generator: Generator, w: Tensor, batch: int = 64) -> Tensor:
-    """All style channels [N,S] of w [N,D] or w+ [N,L,D], layers side by side, float64 on the CPU."""
+    """All style channels [N,S] of w [N,D] or w+ [N,L,D], layers side by side, float64 on the CPU.
+
+    Raises UsageError for a generator that has none.
+    """
     rows = []
     for part in lesson.code_of(generator, w).ws.split(batch):
-        rows.append(torch.cat(generator.styles(part.to(generator.w_avg)), 1).double().cpu())
+        made = generator.styles(part.to(generator.w_avg))
+        if not made:
+            raise UsageError(f"nothing is modulated in {generator.name}: it has no style channels", remedy="learn in w")
+        rows.append(torch.cat(made, 1).double().cpu())
     return torch.cat(rows)
 
 

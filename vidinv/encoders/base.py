@@ -12,7 +12,8 @@ class Encoder(nn.Module):
 
     input_size: int
     space: str
-    at: int | None
+    at: int | None  # the layer whose output the feature code replaces
+    gives_feature: bool = True  # False: w+ alone, and `at` is the layer whose own feature may stand in
 
     def forward(self, image: Tensor, c: Tensor | None = None) -> Code:
         raise NotImplementedError("abstract: an encoder family defines its own network")

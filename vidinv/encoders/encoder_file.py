@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from vidinv.encoders import feature_style, feature_style_light
+from vidinv.encoders import adaptive, feature_style, feature_style_light
 from vidinv.encoders.base import Encoder
 from vidinv.errors import OutputUnwritable, UsageError
 from vidinv.frames import Code
@@ -29,6 +29,9 @@ SIDES = (16, 32)  # pixels, of a feature code
 FAMILIES: dict[str, Callable[[Generator, int], Encoder]] = {
     "light": lambda generator, side: feature_style_light.for_generator(generator),
     "published": lambda generator, side: feature_style.for_generator(generator, side),
+    "adaptive": lambda generator, side: adaptive.for_generator(generator, feature_side=side),
+    "adaptive-light": lambda generator, side: adaptive.for_generator(generator, 128, 32, side),
+    "adaptive-tiny": lambda generator, side: adaptive.for_generator(generator, None, 8, side),
 }
 
 
@@ -48,7 +51,10 @@ class Facts:
 
 
 class GeneratorFeature(Encoder):
-    """An encoder whose feature branch was not trained: its F is the generator's own, G^K(w), so G(w, F) = G(w)."""
+    """An encoder without a feature branch: its F is the generator's own, G^K(w), so G(w, F) = G(w).
+
+    Where it gives a constant input, F is drawn from that, so that G(w, F) is the picture that it means.
+    """
 
     def __init__(self, encoder: Encoder, generator: Generator) -> None:
         super().__init__()
@@ -56,12 +62,22 @@ class GeneratorFeature(Encoder):
         self.input_size, self.space, self.at = encoder.input_size, encoder.space, encoder.at
         self._drawer = (generator,)  # in a tuple it is no submodule: its weights are not this one's
 
+    @property
+    def draws_constant(self) -> bool:
+        """Whether F says more than w: it is drawn from a constant input of the encoder's own."""
+        return isinstance(self.encoder, adaptive.StyleEncoder)
+
     def __deepcopy__(self, memo: dict[int, Any]) -> GeneratorFeature:
         return GeneratorFeature(deepcopy(self.encoder, memo), *self._drawer)
 
     def forward(self, image: Tensor, c: Tensor | None = None) -> Code:
         code = self.encoder(image, c)
-        return replace(code, feature=self._drawer[0].synthesize(code.ws, stop=code.at))
+        return replace(code, feature=self._drawer[0].synthesize(code.ws, canvas=code.const, stop=self.at), at=self.at)
+
+
+def with_feature(encoder: Encoder, generator: Generator) -> Encoder:
+    """The encoder as what gives w and F; one that gives w alone (pSp, e4e) has the generator's own feature for F."""
+    return encoder if encoder.gives_feature else GeneratorFeature(encoder, generator)
 
 
 def write(path: Path, state: dict[str, Tensor], facts: Facts) -> Path:
@@ -122,8 +138,9 @@ def _filled(path: Path, facts: Facts, generator: Generator) -> Encoder:
     try:
         encoder.load_state_dict(load_file(path))
     except RuntimeError as error:
+        first = str(error).splitlines()[1:2] or [str(error)]
         raise UsageError(
-            f"{path} does not hold the tensors of a {facts.family!r} encoder",
+            f"{path} does not hold the tensors of a {facts.family!r} encoder of {generator.name} ({first[0].strip()})",
             remedy="train it anew, or use the version that wrote it",
         ) from error
     return encoder

@@ -10,37 +10,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vidinv.encoders.base import Encoder
+from vidinv.faces import residual
 from vidinv.frames import Code
 from vidinv.generators.base import Generator
 from vidinv.generators.ops import resize
 
 INPUT_SIZE = 256
+SIDES = (INPUT_SIZE // 16, INPUT_SIZE // 8)  # that the feature code can have
 POOL = 3  # each stage's output is pooled to 3x3 for the style heads
-STAGES = ((64, 3), (128, 4), (256, 14), (512, 3))  # channels, residual blocks; every stage halves the side
-
-
-class ResidualBlock(nn.Module):
-    """BN - conv3x3 - BN - PReLU - conv3x3 (carries the stride) - BN, plus identity; nothing after the sum."""
-
-    def __init__(self, c_in: int, c_out: int, stride: int) -> None:
-        super().__init__()
-        self.bn1 = nn.BatchNorm2d(c_in)
-        self.conv1 = nn.Conv2d(c_in, c_out, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(c_out)
-        self.prelu = nn.PReLU(c_out)
-        self.conv2 = nn.Conv2d(c_out, c_out, 3, stride, 1, bias=False)
-        self.bn3 = nn.BatchNorm2d(c_out)
-        self.downsample = (
-            nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride, bias=False), nn.BatchNorm2d(c_out)) if stride > 1 else None
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        kept = x if self.downsample is None else self.downsample(x)
-        return self.bn3(self.conv2(self.prelu(self.bn2(self.conv1(self.bn1(x)))))) + kept
-
-
-def _stage(c_in: int, c_out: int, blocks: int) -> nn.Sequential:
-    return nn.Sequential(ResidualBlock(c_in, c_out, 2), *(ResidualBlock(c_out, c_out, 1) for _ in range(blocks - 1)))
 
 
 class FeatureStyle(Encoder):
@@ -63,10 +40,10 @@ class FeatureStyle(Encoder):
         slots: int = 18,
         channels: int = 512,
         feature_side: int = 16,
-        stages: tuple[tuple[int, int], ...] = STAGES,
+        stages: residual.Stages = residual.STAGES,
     ) -> None:
         super().__init__()
-        if feature_side not in (INPUT_SIZE // 16, INPUT_SIZE // 8):
+        if feature_side not in SIDES:
             raise ValueError(f"the feature branch gives 16x16 or 32x32, asked for {feature_side}")
         self.space, self.at = space, at
         widths = [width for width, _ in stages]
@@ -74,10 +51,10 @@ class FeatureStyle(Encoder):
             nn.Conv2d(3, widths[0], 3, padding=1, bias=False), nn.BatchNorm2d(widths[0]), nn.PReLU(widths[0])
         )
         (c1, n1), (c2, n2), (c3, n3), (c4, n4) = stages
-        self.block_1 = _stage(widths[0], c1, n1)
-        self.block_2 = _stage(c1, c2, n2)
-        self.block_3 = _stage(c2, c3, n3)
-        self.block_4 = _stage(c3, c4, n4)
+        self.block_1 = residual.stage(widths[0], c1, n1)
+        self.block_2 = residual.stage(c1, c2, n2)
+        self.block_3 = residual.stage(c2, c3, n3)
+        self.block_4 = residual.stage(c3, c4, n4)
         self.content_layer = nn.Sequential(
             nn.BatchNorm2d(c3),
             nn.Conv2d(c3, channels, 3, padding=1, bias=False),
@@ -105,7 +82,7 @@ class FeatureStyle(Encoder):
 
 
 def for_generator(
-    generator: Generator, feature_side: int = 16, *, stages: tuple[tuple[int, int], ...] = STAGES
+    generator: Generator, feature_side: int = 16, *, stages: residual.Stages = residual.STAGES
 ) -> FeatureStyle:
     """An untrained encoder for any generator that has a layer of `feature_side` pixels."""
     at = generator.layer_at(feature_side)

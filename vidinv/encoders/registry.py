@@ -7,10 +7,12 @@ from pathlib import Path
 
 import torch
 
-from vidinv.encoders import feature_style, feature_style_light
+from vidinv.encoders import adaptive, feature_style, feature_style_light, map2style, published
 from vidinv.encoders.base import Encoder
-from vidinv.errors import UsageError
+from vidinv.faces import residual
 from vidinv.generators import mobile_stylegan
+from vidinv.generators import registry as generators
+from vidinv.weights import network_file
 
 ASSETS = Path(__file__).parent.parent / "assets"
 SHIPPED = ASSETS / "feature_style_light.safetensors"
@@ -24,22 +26,34 @@ def _tiny() -> Encoder:
     return encoder.eval().requires_grad_(False)
 
 
-def _published_tiny() -> Encoder:
+def _published_tiny(build: Callable[..., Encoder], **settings: bool) -> Encoder:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        encoder = feature_style.for_generator(mobile_stylegan.tiny(), stages=((8, 1), (8, 1), (8, 2), (8, 1)))
+        encoder = build(mobile_stylegan.tiny(), stages=residual.TINY_STAGES, **settings)
+    return encoder.eval().requires_grad_(False)
+
+
+def _adaptive_tiny(generator: str) -> Encoder:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        encoder = adaptive.for_generator(generators.load(generator), first=8)
     return encoder.eval().requires_grad_(False)
 
 
 ENCODERS: dict[str, Callable[[], Encoder]] = {
     "feature-style-light": lambda: feature_style_light.load(SHIPPED, space="mobile-stylegan-ffhq-w", at=2),
     "feature-style-tiny": _tiny,
-    "feature-style-published-tiny": _published_tiny,
+    "feature-style-published-tiny": lambda: _published_tiny(feature_style.for_generator),
+    "psp-tiny": lambda: _published_tiny(map2style.for_generator),
+    "e4e-tiny": lambda: _published_tiny(map2style.for_generator, progressive=True),
+    "adaptive-tiny": lambda: _adaptive_tiny("mobile-stylegan-tiny"),
+    "adaptive-stylegan1-tiny": lambda: _adaptive_tiny("stylegan1-tiny"),
+    "adaptive-stylegan2-tiny": lambda: _adaptive_tiny("stylegan2-tiny"),
+    "adaptive-pggan-tiny": lambda: _adaptive_tiny("pggan-tiny"),
+    "adaptive-biggan-tiny": lambda: _adaptive_tiny("biggan-tiny"),
 }
 
 
 def load(name: str, device: str = "cpu") -> Encoder:
-    """The named encoder, frozen, in eval mode, on `device`."""
-    if name not in ENCODERS:
-        raise UsageError(f"unknown encoder {name!r}", remedy=f"known: {', '.join(ENCODERS)}")
-    return ENCODERS[name]().to(device)
+    """The named encoder, registered or imported, frozen, in eval mode, on `device`."""
+    return network_file.load(published.KIND, name, ENCODERS, published.build, device)

@@ -40,7 +40,7 @@ def to_frame(landmarks: Array, size: int) -> Array:
 
 
 def smooth(transforms: Array, frames: Array, *, size: int, sigma_centre: float = 1.0, sigma_axes: float = 3.0) -> Array:
-    """Zero-phase Gaussian smoothing of one track's similarities [T,2,3] inside one shot; sigmas in frames.
+    """Zero-phase Gaussian smoothing of one track's transforms [T,2,3] inside one shot; sigmas in frames.
 
     The crop's centre and its axes (turn and scale) are smoothed apart, at the frame indices `frames` [T] ascending.
     Each value is a Gaussian-weighted straight-line fit at its own time: inside the shot that is the Gaussian mean,
@@ -51,8 +51,7 @@ def smooth(transforms: Array, frames: Array, *, size: int, sigma_centre: float =
     middle = np.full(2, (size - 1) / 2)
     centre = transforms[:, :, :2] @ middle + transforms[:, :, 2]
     centre = _local_line(centre, frames, sigma_centre)
-    axes = _local_line(transforms[:, :, 0], frames, sigma_axes)  # (a, b) of [[a, -b], [b, a]]
-    linear = np.stack([axes, np.stack([-axes[:, 1], axes[:, 0]], axis=1)], axis=2)
+    linear = _local_line(transforms[:, :, :2].reshape(-1, 4), frames, sigma_axes).reshape(-1, 2, 2)
     return np.concatenate([linear, (centre - linear @ middle)[..., None]], axis=2)
 
 

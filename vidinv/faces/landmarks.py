@@ -66,15 +66,23 @@ class Landmarks106:
         return points @ transform[:, :2].T.to(points) + transform[:, 2].to(points)
 
 
-def _box_to_frame(box: Array, size: int, margin: float, rotation: int) -> Array:
-    """Similarity from an upright size x size crop around the box to the coded frame's pixels."""
-    side = max(box[2] - box[0], box[3] - box[1]) * margin
+def around(box: Array, side: float, size: int, rotation: int, rise: float = 0) -> Array:
+    """Similarity from an upright size x size crop of `side` frame pixels around the box to the coded frame's pixels.
+
+    The crop's centre lies `rise` frame pixels above the box's, in the upright picture.
+    """
     # A step to the right in the upright picture, as a step in the coded frame.
     right = {0: (1, 0), 1: (0, 1), 2: (-1, 0), 3: (0, -1)}[(rotation // 90) % 4]
     a, b = np.array(right, np.float64) * float(side) / size
     linear = np.array([[a, -b], [b, a]])
     centre = np.array([box[0] + box[2], box[1] + box[3]], np.float64) / 2
-    return np.concatenate([linear, (centre - linear @ np.full(2, size / 2))[:, None]], axis=1)
+    middle = np.array([size / 2, size / 2 + rise * size / side])
+    return np.concatenate([linear, (centre - linear @ middle)[:, None]], axis=1)
+
+
+def _box_to_frame(box: Array, size: int, margin: float, rotation: int) -> Array:
+    """Similarity from an upright crop, `margin` times the box's longer side, to the coded frame's pixels."""
+    return around(box, max(box[2] - box[0], box[3] - box[1]) * margin, size, rotation)
 
 
 class FanLandmarks:

@@ -10,6 +10,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from vidinv.weights import cache
+from vidinv.weights.imported import Facts
+
+KIND = "parser"
 
 CLASSES = (
     *("background", "skin", "brow_left", "brow_right", "eye_left", "eye_right", "glasses", "ear_left", "ear_right"),
@@ -17,6 +20,7 @@ CLASSES = (
 )
 SKIN = CLASSES.index("skin")
 FACE = (1, 2, 3, 4, 5, 6, 10, 11, 12, 13)  # skin, brows, eyes, glasses, nose, mouth, lips
+WIDTH = 64
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -51,22 +55,26 @@ class BasicBlock(nn.Module):
 
 
 class ResNet18(nn.Module):
-    """Features at 1/8 [128], 1/16 [256] and 1/32 [512]."""
+    """Features at 1/8, 1/16 and 1/32 of 2, 4 and 8 times `width` channels."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int = WIDTH) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
-        self.layer1 = nn.Sequential(BasicBlock(64, 64, 1), BasicBlock(64, 64, 1))
-        self.layer2 = nn.Sequential(BasicBlock(64, 128, 2), BasicBlock(128, 128, 1))
-        self.layer3 = nn.Sequential(BasicBlock(128, 256, 2), BasicBlock(256, 256, 1))
-        self.layer4 = nn.Sequential(BasicBlock(256, 512, 2), BasicBlock(512, 512, 1))
+        self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.layer1 = _stage(width, width, 1)
+        self.layer2 = _stage(width, 2 * width, 2)
+        self.layer3 = _stage(2 * width, 4 * width, 2)
+        self.layer4 = _stage(4 * width, 8 * width, 2)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x = F.max_pool2d(self.bn1(self.conv1(x)).relu(), 3, 2, 1)
         eighth = self.layer2(self.layer1(x))
         sixteenth = self.layer3(eighth)
         return eighth, sixteenth, self.layer4(sixteenth)
+
+
+def _stage(c_in: int, c_out: int, stride: int) -> nn.Sequential:
+    return nn.Sequential(BasicBlock(c_in, c_out, stride), BasicBlock(c_out, c_out, 1))
 
 
 class AttentionRefinement(nn.Module):
@@ -84,14 +92,15 @@ class AttentionRefinement(nn.Module):
 
 
 class ContextPath(nn.Module):
-    """ResNet and its global context, brought back to 1/8: (eighth [128], context8 [128], context16 [128], stages)."""
+    """ResNet and its global context, brought back to 1/8: (stages, context8, context16), both of 2 `width` channels."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int = WIDTH) -> None:
         super().__init__()
-        self.resnet = ResNet18()
-        self.arm16, self.arm32 = AttentionRefinement(256, 128), AttentionRefinement(512, 128)
-        self.conv_head32, self.conv_head16 = ConvBlock(128, 128), ConvBlock(128, 128)
-        self.conv_avg = ConvBlock(512, 128, 1)
+        own = 2 * width
+        self.resnet = ResNet18(width)
+        self.arm16, self.arm32 = AttentionRefinement(4 * width, own), AttentionRefinement(8 * width, own)
+        self.conv_head32, self.conv_head16 = ConvBlock(own, own), ConvBlock(own, own)
+        self.conv_avg = ConvBlock(8 * width, own, 1)
 
     def forward(self, x: Tensor) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor, Tensor]:
         eighth, sixteenth, last = self.resnet(x)
@@ -103,13 +112,13 @@ class ContextPath(nn.Module):
 
 
 class FeatureFusion(nn.Module):
-    """Detail and context, fused and reweighted: [N,256,h,w]."""
+    """Detail and context, fused and reweighted: [N,4 width,h,w]."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int = WIDTH) -> None:
         super().__init__()
-        self.convblk = ConvBlock(256, 256, 1)
-        self.conv1 = nn.Conv2d(256, 64, 1, bias=False)
-        self.conv2 = nn.Conv2d(64, 256, 1, bias=False)
+        self.convblk = ConvBlock(4 * width, 4 * width, 1)
+        self.conv1 = nn.Conv2d(4 * width, width, 1, bias=False)
+        self.conv2 = nn.Conv2d(width, 4 * width, 1, bias=False)
 
     def forward(self, detail: Tensor, context: Tensor) -> Tensor:
         x = self.convblk(torch.cat([detail, context], dim=1))
@@ -130,16 +139,20 @@ class Head(nn.Module):
 
 
 class BiSeNet(nn.Module):
-    """Frozen parser of RGB crops in [-1,1], sides a multiple of 32; differentiable in the image."""
+    """Frozen parser of RGB crops in [-1,1], sides a multiple of 32; differentiable in the image.
+
+    `width` is that of the ResNet's first stage.
+    """
 
     mean: Tensor  # [1,3,1,1], buffers
     deviation: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, width: int = WIDTH) -> None:
         super().__init__()
-        self.cp = ContextPath()
-        self.ffm = FeatureFusion()
-        self.conv_out, self.conv_out16, self.conv_out32 = Head(256, 256), Head(128, 64), Head(128, 64)
+        self.cp = ContextPath(width)
+        self.ffm = FeatureFusion(width)
+        self.conv_out = Head(4 * width, 4 * width)
+        self.conv_out16, self.conv_out32 = Head(2 * width, width), Head(2 * width, width)
         self.register_buffer("mean", torch.tensor(_MEAN).reshape(1, 3, 1, 1), persistent=False)
         self.register_buffer("deviation", torch.tensor(_DEVIATION).reshape(1, 3, 1, 1), persistent=False)
         self.requires_grad_(False)
@@ -181,3 +194,15 @@ def load_parser(path: str | Path | None = None) -> BiSeNet:
     if missing or unexpected:
         raise ValueError(f"parser weights do not fit: missing {missing[:3]}, unexpected {unexpected[:3]}")
     return network.eval()
+
+
+def build(facts: Facts) -> BiSeNet:
+    """An untrained network of an import's facts."""
+    return BiSeNet(**facts.settings)
+
+
+def tiny() -> BiSeNet:
+    """A seeded random network, for tests."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return BiSeNet(width=4).eval()

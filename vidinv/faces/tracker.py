@@ -9,6 +9,7 @@ import numpy as np
 
 from vidinv.faces import alignment
 from vidinv.faces.detector import intersection_over_union
+from vidinv.faces.framing import Framing
 from vidinv.frames import Array, Shot, Track
 
 
@@ -27,7 +28,8 @@ class _Tracklet:
     """One face followed inside one shot."""
 
     frames: list[int] = field(default_factory=list)
-    landmarks: list[Array] = field(default_factory=list)
+    points: bytearray = field(default_factory=bytearray)  # landmarks, float32: an hour of small arrays is twice as much
+    shape: tuple[int, ...] = ()  # (P, 2) of one face's
     box: Array | None = None  # the last
     area: float = 0.0  # of all boxes
     score: float = 0.0  # likewise
@@ -35,11 +37,17 @@ class _Tracklet:
 
     def add(self, frame: int, faces: FrameFaces, i: int) -> None:
         self.frames.append(frame)
-        self.landmarks.append(faces.landmarks[i])
+        self.points += faces.landmarks[i].astype(np.float32).tobytes()
+        self.shape = faces.landmarks[i].shape
         self.box = faces.boxes[i]
         self.area += _area(self.box)
         self.score += float(faces.scores[i])
         self.total = self.total + faces.embeddings[i]
+
+    @property
+    def landmarks(self) -> Array:
+        """[T,P,2] float32, a view."""
+        return np.frombuffer(self.points, np.float32).reshape(len(self.frames), *self.shape)
 
     @property
     def identity(self) -> Array:
@@ -53,6 +61,7 @@ class Tracker:
     A face continues a tracklet if it overlaps its last box (IoU >= `overlap`) or, after a jump, looks alike
     (cosine >= `same`). Tracklets whose mean embeddings reach `same` and that never share a frame are one person.
     Gaps of at most `fill` frames inside a shot are interpolated; a tracklet ends after `patience` frames unseen.
+    `framing` says where the crop lies by the landmarks.
     """
 
     crop: int = 1024
@@ -64,6 +73,7 @@ class Tracker:
     shortest: int = 1
     sigma_centre: float = 1.0
     sigma_axes: float = 3.0
+    framing: Framing = alignment.to_frame
 
     def link(self, faces: Sequence[FrameFaces | None], shots: Sequence[Shot]) -> list[Track]:
         """Tracks of frames 0..T-1 (None or empty: no face), largest face first; ids count from 0."""
@@ -124,8 +134,8 @@ class Tracker:
         frames, landmarks, transforms = [], [], []
         for tracklet in person:
             at, points = self._filled(tracklet)
-            tracklet.landmarks.clear()  # an hour of them is a few hundred megabytes
-            raw = np.stack([alignment.to_frame(item, self.crop) for item in points])
+            tracklet.points = bytearray()  # an hour of them is a hundred megabytes
+            raw = np.stack([self.framing(item, self.crop) for item in points])
             for run in np.split(np.arange(len(at)), np.flatnonzero(np.diff(at) > 1) + 1):
                 sigmas = {"sigma_centre": self.sigma_centre, "sigma_axes": self.sigma_axes}
                 transforms.append(alignment.smooth(raw[run], at[run], size=self.crop, **sigmas))
@@ -141,19 +151,20 @@ class Tracker:
         return Track(number, index[order], placed, points, mean, self.crop, score)
 
     def _filled(self, tracklet: _Tracklet) -> tuple[Array, Array]:
-        """Frames [T] and landmarks [T,106,2] float32, gaps of at most `fill` frames interpolated in a straight line."""
-        frames, points = [tracklet.frames[0]], [tracklet.landmarks[0]]
-        for frame, shape in zip(tracklet.frames[1:], tracklet.landmarks[1:], strict=True):
-            gap = frame - frames[-1] - 1
-            before = points[-1]
-            if gap <= self.fill:
-                for step in range(1, gap + 1):
-                    share = step / (gap + 1)
-                    points.append((1 - share) * before + share * shape)
-                    frames.append(frames[-1] + 1)
-            frames.append(frame)
-            points.append(shape)
-        return np.array(frames, np.int64), np.stack(points, dtype=np.float32, casting="same_kind")
+        """Frames [T] and landmarks [T,P,2] float32, gaps of at most `fill` frames interpolated in a straight line."""
+        known, landmarks = np.array(tracklet.frames, np.int64), tracklet.landmarks
+        gaps = np.diff(known) - 1
+        to_fill = np.flatnonzero((gaps > 0) & (gaps <= self.fill))
+        if not len(to_fill):
+            return known, landmarks.copy()
+        frames = np.union1d(known, np.concatenate([np.arange(known[k], known[k + 1]) for k in to_fill]))
+        after = np.searchsorted(known, frames)  # of each frame, itself or the next known one
+        before = np.where(known[after] == frames, after, after - 1)
+        share = (frames - known[before]) / np.maximum(known[after] - known[before], 1)
+        points = landmarks[before]
+        for k in np.flatnonzero(share):
+            points[k] = (1 - share[k]) * points[k] + share[k] * landmarks[after[k]]
+        return frames, points
 
 
 def _identity(person: list[_Tracklet]) -> Array:

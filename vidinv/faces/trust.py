@@ -8,13 +8,24 @@ import numpy as np
 
 from vidinv.config import TrustConfig
 from vidinv.faces import geometry, similarity
+from vidinv.faces.framing import CORNERS
 from vidinv.frames import Array, Track
+
+
+def pose(track: Track, k: int) -> dict[str, float]:
+    """`head_yaw` on the track's k-th frame; nothing where its landmarks are a box's corners."""
+    return {"head_yaw": head_yaw(track, k)} if track.landmarks.shape[1] > CORNERS else {}
 
 
 def head_yaw(track: Track, k: int) -> float:
     """The head's yaw in degrees on the track's k-th frame, by its landmarks; positive to the picture's right."""
+    return head_turn(track, k)[0]
+
+
+def head_turn(track: Track, k: int) -> tuple[float, float]:
+    """Yaw and pitch in degrees on the track's k-th frame, as `geometry.head_pose` counts them in the upright crop."""
     upright = similarity.apply(similarity.invert(track.to_frame[k]), track.landmarks[k].astype(float))
-    return geometry.head_pose(upright, track.crop, track.crop)[0]
+    return geometry.head_pose(upright, track.crop, track.crop)[:2]
 
 
 def side(track: Track, k: int) -> float:
@@ -24,7 +35,7 @@ def side(track: Track, k: int) -> float:
 
 def seen(track: Track, settings: TrustConfig) -> Array:
     """[T] in [0,1]: 1 for a face that is seen well, 0 for a profile or a tiny one."""
-    turned = np.abs([head_yaw(track, k) for k in range(len(track.frames))])
+    turned = np.abs([pose(track, k).get("head_yaw", 0.0) for k in range(len(track.frames))])
     sides = np.array([side(track, k) for k in range(len(track.frames))])
     frontal = (settings.yaw_bad - turned) / (settings.yaw_bad - settings.yaw_good)
     large = (sides - settings.side_bad) / (settings.side_good - settings.side_bad)

@@ -23,7 +23,8 @@ def _finer(affine: Array, factor: int) -> Array:
 
 def _resample(image: Array, affine: Array, width: int, height: int, border: int) -> Array:
     """image sampled at affine(x, y) for every output pixel; the mean over each output pixel where that shrinks."""
-    factor = max(1, math.ceil(similarity.scale(affine) - 0.05))
+    widest = float(np.hypot(*affine[:, :2]).max())  # of a pixel's two sides, which a stretched crop does not share
+    factor = max(1, math.ceil(widest - 0.05))
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     size = (width * factor, height * factor)
     out = cv2.warpAffine(image, _finer(affine, factor), size, flags=flags, borderMode=border)

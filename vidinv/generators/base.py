@@ -58,8 +58,9 @@ class Generator(nn.Module):
         """ws [N,L,D] -> image [N,3,size,size], or the feature [N,C,h,w] of layer `stop`.
 
         feature, at: the feature code and the layer whose output it replaces.
-        start, canvas: begin at layer `start` from `canvas`, the output of layer start-1. Where the image is a sum of
-            pictures of all layers (StyleGAN2), the pictures of those below are still made from ws.
+        start, canvas: begin at layer `start` from `canvas`, the output of layer start-1; at layer 0 it replaces
+            `constant`. Where the image is a sum of pictures of all layers (StyleGAN2), the pictures of those below
+            are still made from ws.
         stop: return the output of this layer (taken before any replacement at the same layer) instead of an image.
         styles: StyleSpace rows that override `styles(ws)`.
         noise: "const" uses the fixed maps, so a video does not flicker; "random" draws new ones for every image,
@@ -80,6 +81,17 @@ class Generator(nn.Module):
         """StyleSpace: the modulation vectors that `ws` [N,L,D] becomes, one [N,C_i] per modulated layer."""
         raise NotImplementedError("abstract: a generator family defines its own modulation")
 
+    @torch.no_grad()
+    def first_weights(self, rows: tuple[int, int]) -> Tensor:
+        """A [C,D], the linear part by which the rows first <= l < last of w+, moved alike, become styles.
+
+        Read off `styles`, which is affine in w.
+        """
+        at = torch.zeros(self.w_dim + 1, self.num_ws, self.w_dim, device=self.w_avg.device)
+        at[1:, rows[0] : rows[1]] = torch.eye(self.w_dim, device=at.device)[:, None]
+        made = torch.cat([part.flatten(1) for part in self.styles(at)], 1).double()  # [1+D,C]
+        return (made[1:] - made[0]).T
+
     def restyled(self, ws: Tensor, offset: Tensor | None) -> list[Tensor] | None:
         """`styles(ws)` with `offset` [N,S] or [1,S] added, S the channels of all of them; None where nothing is."""
         if offset is None:
@@ -89,6 +101,11 @@ class Generator(nn.Module):
         if offset.ndim != 2 or offset.shape[1] != sum(widths):
             raise ValueError(f"{self.name} has {sum(widths)} style channels, got an offset {tuple(offset.shape)}")
         return [row + part for row, part in zip(rows, offset.to(rows[0]).split(widths, 1), strict=True)]
+
+    @property
+    def constant(self) -> Tensor | None:
+        """The learned input [1,C,4,4] of layer 0; None where the latent itself is the input."""
+        return None
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -102,10 +119,19 @@ class Generator(nn.Module):
         return w[:, None].expand(-1, self.num_ws, -1)
 
     def sample(self, count: int, seed: int = 0) -> Tensor:
-        """Draw `count` w [N,D] from a seeded normal z, and from evenly drawn classes where there are some."""
+        """Draw `count` w [N,D] as `latents` says."""
+        return self.map(*self.latents(count, seed))
+
+    def latents(self, count: int, seed: int = 0) -> tuple[Tensor, Tensor | None]:
+        """`count` seeded normal z [N,Z], and evenly drawn classes, one-hot [N,c_dim], where there are some."""
         random = torch.Generator().manual_seed(seed)
         z = torch.randn(count, self.z_dim, generator=random).to(self.w_avg)
-        return self.map(z, self._classes(count, random))
+        return z, self._classes(count, random)
+
+    @property
+    def typical(self) -> Tensor:
+        """A latent [D] that an optimisation may begin with: the average one, where that is one."""
+        return self.w_avg
 
     def truncate(self, w: Tensor, psi: float) -> Tensor:
         """w_avg + psi (w - w_avg), the truncation trick; w is [N,D] or [N,L,D]."""

@@ -201,12 +201,12 @@ class BigGAN(Chain):
         assert c is not None
         return torch.cat([z, self.embeddings(c)], 1)
 
-    def sample(self, count: int, seed: int = 0) -> Tensor:
-        """w [N,D] of `count` seeded z, normal within +-2 and scaled by `truncation`, and evenly drawn classes."""
+    def latents(self, count: int, seed: int = 0) -> tuple[Tensor, Tensor | None]:
+        """`count` seeded z, normal within +-2 and scaled by `truncation`, and evenly drawn classes."""
         random = torch.Generator().manual_seed(seed)
         z = torch.empty(count, self.z_dim)
         nn.init.trunc_normal_(z, a=-Z_CUT, b=Z_CUT, generator=random)
-        return self.map(z.to(self.embeddings.weight) * self.truncation, self._classes(count, random))
+        return z.to(self.embeddings.weight) * self.truncation, self._classes(count, random)
 
     def truncate(self, w: Tensor, psi: float) -> Tensor:
         """z is scaled by psi; the class stays. The statistics are those of `truncation`, which is set apart."""

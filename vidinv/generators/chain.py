@@ -44,7 +44,7 @@ class Chain(Generator):
         begin = 0
         if not (draws and self.sums_pictures):  # nothing below a replaced layer reaches the output
             begin = 1 + max((k for k in given if draws or k < last), default=-1)
-        x = given[begin - 1] if begin else None
+        x = given[begin - 1] if begin else self._own_input(start, canvas)
         picture = None
         for k in range(begin, last + 1):
             x = self._layer(k, x, ws, rows, noise)
@@ -57,7 +57,7 @@ class Chain(Generator):
         return self._image(x, picture, rows, size) if draws else x
 
     def _layer(self, k: int, x: Tensor | None, ws: Tensor, rows: list[Tensor], noise: str) -> Tensor:
-        """Feature k from feature k - 1; `x` is None for k = 0."""
+        """Feature k from feature k - 1; for k = 0 `x` is what stands in for the constant input, or None."""
         raise NotImplementedError("abstract: a family defines its layers")
 
     def _draw(self, k: int, x: Tensor, picture: Tensor | None, rows: list[Tensor]) -> Tensor | None:
@@ -80,6 +80,17 @@ class Chain(Generator):
         if feature is not None and at is not None:
             given[at] = self._checked(feature, at)
         return given
+
+    def _own_input(self, start: int, canvas: Tensor | None) -> Tensor | None:
+        """The canvas of layer 0, in place of the constant input; None for the network's own."""
+        if start or canvas is None:
+            return None
+        constant = self.constant
+        if constant is None:
+            raise ValueError(f"{self.name} has no constant input that a canvas could replace")
+        if canvas.shape[1:] != constant.shape[1:]:
+            raise ValueError(f"the constant input is {tuple(constant.shape)}, got {tuple(canvas.shape)}")
+        return canvas
 
     def _check(self, ws: Tensor) -> None:
         if ws.ndim != 3 or ws.shape[1:] != (self.num_ws, self.w_dim):

@@ -118,6 +118,10 @@ class MobileStyleGAN(Chain):
         )
 
     @property
+    def constant(self) -> Tensor:
+        return self.const
+
+    @property
     def sizes(self) -> tuple[int, ...]:
         """Half size is exact: it is the low band of the Haar output."""
         return (self.resolution // 2, self.resolution)
@@ -140,8 +144,9 @@ class MobileStyleGAN(Chain):
         return [*rows, self.to_image.style(ws[:, -1])]
 
     def _layer(self, k: int, x: Tensor | None, ws: Tensor, rows: list[Tensor], noise: str) -> Tensor:
-        if x is None:
-            return self.stem(self.const.expand(len(ws), -1, -1, -1), rows[0])
+        if k == 0:
+            return self.stem(self.const.expand(len(ws), -1, -1, -1) if x is None else x, rows[0])
+        assert x is not None
         up, style1, style2 = rows[3 * k - 2 : 3 * k + 1]
         return self.blocks[k - 1](x, up, style1, style2)
 

@@ -58,10 +58,21 @@ class PGGAN(Chain):
         self._check_latent(z, c)
         return z if c is None or not self.c_dim else torch.cat([z, c], 1)
 
+    @property
+    def typical(self) -> Tensor:
+        """A sample: latents lie on a sphere, and their average is none."""
+        return self.sample(1, seed=0)[0]
+
     def styles(self, ws: Tensor) -> list[Tensor]:
         """Nothing is modulated here."""
         self._check(ws)
         return []
+
+    def first_weights(self, rows: tuple[int, int]) -> Tensor:
+        """A [C,D]: the kernel by which the first layer makes 4x4 features of the latent, C = 16 O (SeFa, Sec. 3.2)."""
+        first = self.get_submodule("layer0")
+        assert isinstance(first, EqualConv)
+        return first.weight.detach().permute(0, 2, 3, 1).flatten(0, 2)  # [O,D,4,4] -> [16 O,D]
 
     def _layer(self, k: int, x: Tensor | None, ws: Tensor, rows: list[Tensor], noise: str) -> Tensor:
         if x is None:

@@ -6,17 +6,19 @@ averaged to the head's size (PSNR, dB).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.nn import functional
 
 from vidinv.errors import UsageError
 from vidinv.generators.base import Generator
+from vidinv.generators.ops import resize
 
 ASSETS = Path(__file__).parent.parent / "assets"
 
@@ -49,6 +51,23 @@ class HeadSpec:
 
 # By size of the image. 256 is the training's, refinement's and fast runs'; 128 serves quick trainings.
 FFHQ_HEADS = {128: HeadSpec(32, 128, 512, 9, 192), 256: HeadSpec(128, 256, 256, 5, 64)}
+
+
+def spec_for(generator: Generator, size: int) -> HeadSpec:
+    """The shape of a head of `size` pixels for any generator that has a layer of the side that FFHQ_HEADS read.
+
+    It reads the rows of w+ that no layer below it has read. Raises UsageError where there is no such layer.
+    """
+    usual = FFHQ_HEADS[size]
+    try:
+        layer = generator.layer_at(usual.side)
+    except ValueError as error:
+        raise UsageError(
+            f"{generator.name} has no layer of {usual.side} pixels for a head of {size}", remedy="give another --size"
+        ) from error
+    read = 1 + max(slot for spec in generator.layers[: layer + 1] for slot in spec.slots)
+    channels, rows = generator.layers[layer].channels, max(generator.num_ws - read, 1)
+    return HeadSpec(usual.side, size, channels, rows, usual.width, generator.w_dim)
 
 
 class ProxyHead(nn.Module):
@@ -103,10 +122,12 @@ class Proxy(nn.Module):
     `styles`, an offset [N,S] of the generator's style channels, is seen where it acts below the head.
     """
 
+    is_quick = True
+
     def __init__(self, generator: Generator, head: ProxyHead) -> None:
         super().__init__()
         self.generator, self.head = generator, head
-        self.layer = generator.layer_at(head.spec.side)
+        self.layer, self.size = generator.layer_at(head.spec.side), head.spec.size
 
     def forward(
         self, ws: Tensor, feature: Tensor | None = None, at: int | None = None, styles: Tensor | None = None
@@ -127,6 +148,35 @@ class Proxy(nn.Module):
         return self.generator.synthesize(ws, feature=feature, at=at, styles=rows, stop=self.layer)
 
 
+class Whole(nn.Module):
+    """Stands where no head was distilled: the whole synthesis, averaged to `size` pixels. True, and no quicker."""
+
+    is_quick = False
+
+    def __init__(self, generator: Generator, size: int = 256) -> None:
+        super().__init__()
+        self.generator, self.size = generator, min(size, generator.resolution)
+
+    def forward(
+        self, ws: Tensor, feature: Tensor | None = None, at: int | None = None, styles: Tensor | None = None
+    ) -> Tensor:
+        rows = self.generator.restyled(ws, styles)
+        return resize(self.generator.synthesize(ws, feature=feature, at=at, styles=rows), self.size)
+
+    def with_whole(self, ws: Tensor, feature: Tensor | None, at: int | None, size: int) -> tuple[Tensor, Tensor]:
+        """The picture at the stand-in's own size, and at `size`."""
+        image = self.generator.synthesize(ws, feature=feature, at=at, size=size)
+        return resize(image, self.size), image
+
+
+Painter = Proxy | Whole
+
+
+def painter(generator: Generator, size: int) -> Painter:
+    """The proxy of `size` pixels where the generator has one, else what stands for it."""
+    return load(generator, size) if (generator.name, size) in HEADS else Whole(generator, size)
+
+
 def load(generator: Generator, size: int) -> Proxy:
     """The proxy of a registered generator that draws `size` pixels, frozen, on its device."""
     if (generator.name, size) not in HEADS:
@@ -135,6 +185,30 @@ def load(generator: Generator, size: int) -> Proxy:
         )
     head = HEADS[generator.name, size]().to(generator.w_avg.device)
     return Proxy(generator, head).eval().requires_grad_(False)
+
+
+def told(generator: Generator, spec: HeadSpec) -> dict[str, str]:
+    """What a head's file says of it, for `read`."""
+    return {"generator": generator.name, "spec": json.dumps(asdict(spec))}
+
+
+def read(path: Path, generator: Generator) -> Proxy:
+    """The proxy of a user's own head, whose file says what it reads and draws, on the generator's device.
+
+    Raises UsageError for a file that does not say so, and for a head of another generator.
+    """
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            said = file.metadata() or {}
+        spec = HeadSpec(**json.loads(said["spec"]))
+        head = load_head(path, spec)
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise UsageError(
+            f"{path} is no proxy head that says what it is", remedy="distil one: python -m trainers.proxy_head"
+        ) from error
+    if said.get("generator") != generator.name:
+        raise UsageError(f"{path} is a proxy head of {said.get('generator')!r}, not of {generator.name!r}")
+    return Proxy(generator, head.to(generator.w_avg.device)).eval().requires_grad_(False)
 
 
 def load_head(path: Path, spec: HeadSpec) -> ProxyHead:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from vidinv.errors import UsageError
 from vidinv.generators import biggan, generator_file, mobile_stylegan, pggan, stylegan1, stylegan2, stylegan3
 from vidinv.generators.base import Generator
-from vidinv.weights import cache
+from vidinv.weights import cache, network_file
 
 GENERATORS: dict[str, Callable[[], Generator]] = {
     "mobile-stylegan-ffhq-1024": lambda: mobile_stylegan.load(cache.path("generator/mobile-stylegan-ffhq")),
@@ -25,9 +24,4 @@ GENERATORS: dict[str, Callable[[], Generator]] = {
 
 def load(name: str, device: str = "cpu") -> Generator:
     """The named generator, registered or imported, frozen, in eval mode, on `device`."""
-    if name in GENERATORS:
-        return GENERATORS[name]().to(device)
-    imported = generator_file.names()
-    if name not in imported:
-        raise UsageError(f"unknown generator {name!r}", remedy=f"known: {', '.join([*GENERATORS, *imported])}")
-    return generator_file.read(name).to(device)
+    return network_file.load(generator_file.KIND, name, GENERATORS, generator_file.build, device)

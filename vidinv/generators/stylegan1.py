@@ -134,6 +134,10 @@ class StyleGAN1(Chain):
             for k in range(self.num_ws)
         )
 
+    @property
+    def constant(self) -> Tensor:
+        return self.const
+
     def map(self, z: Tensor, c: Tensor | None = None) -> Tensor:
         self._check_latent(z, c)
         x = normalized(z)

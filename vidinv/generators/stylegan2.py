@@ -158,6 +158,10 @@ class StyleGAN2(Chain):
             *(LayerSpec(f"conv{k}", channels[side], side, (k - 1,)) for k, side in enumerate(sides, 1)),
         )
 
+    @property
+    def constant(self) -> Tensor:
+        return self.input.input
+
     def map(self, z: Tensor, c: Tensor | None = None) -> Tensor:
         self._check_latent(z, c)
         x = self.style[0](z)
@@ -176,9 +180,10 @@ class StyleGAN2(Chain):
         return rows
 
     def _layer(self, k: int, x: Tensor | None, ws: Tensor, rows: list[Tensor], noise: str) -> Tensor:
-        if x is None:
-            x = self.input.input.expand(len(ws), -1, -1, -1)
+        if k == 0:
+            x = self.constant.expand(len(ws), -1, -1, -1) if x is None else x
             return x.contiguous(memory_format=torch.channels_last)
+        assert x is not None
         x = x.contiguous(memory_format=torch.channels_last)  # features handed in may lie otherwise
         fixed = self.noises.get_buffer(f"noise_{k - 1}")
         return self._convolution(k)(x, rows[k - 1 + k // 2], noise_map(fixed, len(ws), noise))

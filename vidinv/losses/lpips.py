@@ -10,7 +10,10 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from vidinv.weights import cache
+from vidinv.weights import cache, network_file
+from vidinv.weights.imported import Facts
+
+KIND = "perceptual"
 
 # Each backbone as a row of steps: (stride, padding) of the next convolution with its ReLU, (side) of a pool, or a tap.
 Step = tuple[str, tuple[int, ...]]
@@ -27,6 +30,9 @@ BACKBONES: dict[str, tuple[Step, ...]] = {
         *(_CONV, _CONV, _CONV, _TAP, _POOL2, _CONV, _CONV, _CONV, _TAP),
     ),
 }
+# The sides of the convolutions' kernels, and their channels as trained on ImageNet.
+KERNELS = {"alexnet": (11, 5, 3, 3, 3), "vgg16": (3,) * 13}
+WIDTHS = {"alexnet": (64, 192, 384, 256, 256), "vgg16": (64, 64, 128, 128, *(256,) * 3, *(512,) * 6)}
 SHIFT = (-0.030, -0.088, -0.188)
 SCALE = (0.458, 0.448, 0.450)
 
@@ -109,3 +115,56 @@ def multi_scale_lpips(net: LPIPS, a: Tensor, b: Tensor, scales: Sequence[float] 
         size = [round(side * scale) for side in a.shape[2:]]
         total = total + net(F.interpolate(a, size, mode="area"), F.interpolate(b, size, mode="area")).mean()
     return total
+
+
+def blank(backbone: str, widths: Sequence[int]) -> LPIPS:
+    """An LPIPS of zeros whose convolutions have these channels, `WIDTHS` being the published ones."""
+    state: dict[str, Tensor] = {}
+    c_in = 3
+    for index, (width, side) in enumerate(zip(widths, KERNELS[backbone], strict=True)):
+        state |= {
+            f"conv.{index}.weight": torch.zeros(width, c_in, side, side),
+            f"conv.{index}.bias": torch.zeros(width),
+        }
+        c_in = width
+    for tap, index in enumerate(tapped(backbone)):
+        state[f"head.{tap}.weight"] = torch.zeros(1, widths[index], 1, 1)
+    return LPIPS(backbone, state)
+
+
+def tapped(backbone: str) -> list[int]:
+    """The convolutions, counted from 0, whose outputs the five heads read."""
+    index, found = -1, []
+    for kind, _ in BACKBONES[backbone]:
+        index += kind == "conv"
+        if kind == "tap":
+            found.append(index)
+    return found
+
+
+def build(facts: Facts) -> LPIPS:
+    """An untrained network of an import's facts."""
+    return blank(facts.settings["backbone"], facts.settings["widths"])
+
+
+def tiny(backbone: str) -> LPIPS:
+    """A seeded random network with narrow convolutions and non-negative heads, for tests."""
+    network, random = blank(backbone, [4 + i for i in range(len(KERNELS[backbone]))]), torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            fan_in = max(parameter[0].numel(), 1)
+            parameter.copy_(torch.randn(parameter.shape, generator=random).abs_() / fan_in**0.5)
+    return network.eval()
+
+
+REGISTERED: dict[str, Callable[[], LPIPS]] = {
+    "alexnet": lambda: LPIPS.load("alexnet"),
+    "vgg16": lambda: LPIPS.load("vgg16"),
+    "lpips-alexnet-tiny": lambda: tiny("alexnet"),
+    "lpips-vgg16-tiny": lambda: tiny("vgg16"),
+}
+
+
+def load(name: str, device: str = "cpu") -> LPIPS:
+    """The named network, registered or imported, frozen, in eval mode, on `device`."""
+    return network_file.load(KIND, name, REGISTERED, build, device)

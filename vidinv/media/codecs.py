@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 import av
@@ -135,8 +137,7 @@ def _cuts_cells(pix_fmt: str, info: VideoInfo) -> bool:
 def _options(name: str, wish: Wish, threads: int) -> dict[str, str]:
     crf = wish.crf
     options = {
-        # One thread: with two, on a busy machine, one run in some forty had another last macroblock.
-        "h264": {"crf": str(crf), "bf": "0", "preset": "medium", "threads": "1"},
+        "h264": {"crf": str(crf), "bf": "0", "preset": "medium", "threads": "1", **_reproducible()},
         "hevc": {
             "crf": str(crf),
             "preset": "fast",
@@ -152,6 +153,20 @@ def _options(name: str, wish: Wish, threads: int) -> dict[str, str]:
             raise UsageError(f"{name} has no presets", remedy="leave --preset out")
         options[_PRESET_KEYS[name]] = wish.preset
     return options
+
+
+@cache
+def _reproducible() -> dict[str, str]:
+    """x264 without its AVX-512 routines, where the processor has them.
+
+    With them equal frames became another file now and then, by where in memory they lay: in one process of three, one
+    run in seven (`scripts/kill_and_resume.py` found it).
+    """
+    from llvmlite.binding import get_host_cpu_features  # takes half a second to load
+
+    is_intel = platform.machine().lower() in ("x86_64", "amd64")
+    has_them = is_intel and get_host_cpu_features().get("avx512f", False)
+    return {"x264-params": "asm=FMA3,BMI2,AVX2"} if has_them else {}
 
 
 def _wanted(wish: Wish, info: VideoInfo) -> str:
@@ -184,14 +199,19 @@ def _keep_fields(name: str, options: dict[str, str], info: VideoInfo) -> None:
     if not info.fields:
         return
     if name == "h264":
-        options["x264-params"] = f"{info.fields}=1"
+        _add(options, "x264-params", f"{info.fields}=1")
 
 
 def _say_mastering(encoder: str, options: dict[str, str], info: VideoInfo) -> None:
     said = mastering.parameters(encoder, info.mastering)
     if said:
         key = {"libx264": "x264-params", "libx265": "x265-params", "libsvtav1": "svtav1-params"}[encoder]
-        options[key] = ":".join([*filter(None, [options.get(key)]), *said])
+        _add(options, key, *said)
+
+
+def _add(options: dict[str, str], key: str, *said: str) -> None:
+    """Put more parameters of an encoder behind those that are there."""
+    options[key] = ":".join([*filter(None, [options.get(key)]), *said])
 
 
 def _unsaid(name: str, encoder: str, info: VideoInfo) -> tuple[str, ...]:

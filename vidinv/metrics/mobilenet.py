@@ -60,10 +60,18 @@ class MobileNetV2(nn.Module):
         self.register_buffer("deviation", torch.tensor(DEVIATION).reshape(1, 3, 1, 1), persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
+        return self.maps(image).mean((2, 3))
+
+    def scores(self, maps: Tensor) -> Tensor:
+        """[N,1280,h,w] -> the logits [N,1000] of ImageNet's classes."""
+        return self.classifier(maps.mean((2, 3)))
+
+    def maps(self, image: Tensor) -> Tensor:
+        """The last convolution's output [N,1280,7,7]."""
         if image.ndim != 4 or image.shape[1] != 3:
             raise ValueError(f"MobileNetV2 takes images [N,3,H,W] in [-1,1], got {tuple(image.shape)}")
         x = F.interpolate(image, (SIDE, SIDE), mode="bilinear", align_corners=False, antialias=True)
-        return self.features(((x + 1) / 2 - self.mean) / self.deviation).mean((2, 3))
+        return self.features(((x + 1) / 2 - self.mean) / self.deviation)
 
 
 def load_mobilenet(path: str | Path | None = None) -> MobileNetV2:

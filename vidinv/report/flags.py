@@ -62,6 +62,13 @@ def find(
     return sorted(found, key=lambda flag: (flag["from_s"], flag["kind"], flag["track"] or 0))
 
 
+def looked_for(tracks: Iterable[dict[str, Any]]) -> set[str]:
+    """The kinds of flags that could have been found, by what was measured of a report's `tracks`."""
+    columns = {column for track in tracks for column in track["per_frame"]} | {"face_px"}  # that is of the analysis
+    by_rule = {rule.kind: rule.column in columns for rule in (*RULES, *LOOKS)} | {"blur": "sharpness" in columns}
+    return {"cut", "no_face"} | {kind for kind, is_measured in by_rule.items() if is_measured}
+
+
 def _found(track: int, rows: Rows, rules: Iterable[Rule], second: Seconds) -> list[dict[str, Any]]:
     found = []
     for rule in rules:

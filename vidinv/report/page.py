@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from vidinv.report import charts, document, words
+from vidinv.report import charts, document, flags, words
 from vidinv.report.strips import Strip, chosen, packed
 
 
@@ -31,6 +31,7 @@ def build(report: dict[str, Any], strips: Sequence[Strip]) -> str:
         gate=report["gate"] and words.gate_lines(report["gate"]),
         missed=words.MISSED,
         kinds=words.KINDS,
+        unseen=[name for kind, name in words.KINDS.items() if kind in flags.looked_for(tracks)],
         flags=sorted(report["flags"], key=lambda flag: (list(words.KINDS).index(flag["kind"]), flag["from_s"])),
         headline=words.headline(report["identity"]),
         inversion=words.has_inversion(report),

@@ -1,60 +1,103 @@
-"""A checkpoint of a generator: the file, which of the states in it is wanted, and in which published layout that is."""
+"""A checkpoint: the file, which of the states in it is wanted, and in which published layouts its networks are."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from vidinv.errors import WeightsUnavailable
-from vidinv.weights.importers import formats, restricted
-from vidinv.weights.importers.formats import Format
+from vidinv.weights.importers import formats, restricted, script
+from vidinv.weights.importers.formats.base import Format
 
 WANTED = ("g_ema", "G_ema", "generator_smooth", "state_dict")  # in a training's checkpoint, the best first
-PREFIXES = ("", "module.", "decoder.", "g_ema.")  # before every key
+PREFIXES = ("", "module.", "decoder.", "encoder.", "g_ema.", "fs_backbone.")  # before every key of a network
 AVERAGES = ("latent_avg", "dlatent_avg", "w_avg")
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What was found: tensors under the names of their `format`, which is told by them.
+    """One network of a file: tensors under the names of its `format`, which is told by them.
 
-    `prefix` stood before every name. `others` are tensors of the same state that had no such prefix; `average` is the
-    average latent [D] where the file has it beside the state. `left` names what else the file holds.
+    `prefix` stood before every name. `average` is the average latent [D] where the file has it.
     """
 
     format: Format
     state: dict[str, Tensor]
     prefix: str
-    others: tuple[str, ...]
     average: Tensor | None
-    left: tuple[str, ...]
 
 
-def read(path: Path) -> Checkpoint:
-    """The generator in a file: safetensors, a file of torch.save, or a pickle, none of which is run.
+@dataclass(frozen=True)
+class Found:
+    """The networks of a file, generators first.
 
-    Raises WeightsUnavailable for a file that cannot be read, and for one in no known layout.
+    `others` are tensors of the same state that belong to none of them; `beside` is what else the file holds.
     """
-    loaded = _safetensors(path) if path.suffix == ".safetensors" else restricted.load(path)
-    top = loaded if isinstance(loaded, dict) else {"": loaded}
+
+    networks: tuple[Checkpoint, ...]
+    others: tuple[str, ...]
+    beside: Mapping[str, Any]
+
+
+def read(path: Path, trunk: Path | None = None) -> Found:
+    """The networks in a file: safetensors, a file of torch.save or torch.jit.save, or a pickle, none of which is run.
+
+    `trunk`: a second file, whose tensors are taken with those of the first. Raises WeightsUnavailable for a file that
+    cannot be read, and for one in no known layout.
+    """
+    top = _loaded(path)
+    if trunk is not None:
+        top = {"": dict(_all(top)) | dict(_all(_loaded(trunk)))}
     for name, state in _states(top):
-        for prefix in PREFIXES:
-            own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-            if found := formats.told(own):
-                average = _average(top)
-                plain = found.prepared({key: value for key, value in own.items() if key not in AVERAGES})
-                average = own.get(found.average or "") if average is None else average
-                others = tuple(key for key in state if not key.startswith(prefix) and key not in AVERAGES)
-                left = tuple(str(key) for key in top if name and key not in (name, *AVERAGES))
-                return Checkpoint(found, plain, prefix, others, average, left)
+        if networks := _networks(state, top):
+            prefixes = tuple(each.prefix for each in networks)
+            others = tuple(key for key in state if not key.startswith(prefixes) and key not in AVERAGES)
+            beside = {str(key): top[key] for key in top if name and key not in (name, *AVERAGES)}
+            return Found(networks, others, beside)
     known = ", ".join(each.name for each in formats.FORMATS)
-    raise WeightsUnavailable(f"{path.name} is in no layout of a generator that is known", remedy=f"known are {known}")
+    raise WeightsUnavailable(f"{path.name} is in no layout that is known", remedy=f"known are {known}")
+
+
+def _networks(state: dict[str, Tensor], top: dict[Any, Any]) -> tuple[Checkpoint, ...]:
+    """Every network in a state: the whole of it, or what stands behind each prefix."""
+    found = []
+    for prefix in PREFIXES:
+        own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+        if of := formats.told(own):
+            _check_plain(own, prefix)
+            average = _average(top)
+            average = own.get(of.average or "") if average is None else average
+            plain = of.prepared({key: value for key, value in own.items() if key not in AVERAGES})
+            found.append(Checkpoint(of, plain, prefix, average))
+            if not prefix:
+                break
+    return tuple(sorted(found, key=lambda each: each.format.kind != "generator"))
+
+
+def _check_plain(state: dict[str, Tensor], prefix: str) -> None:
+    """WeightsUnavailable, naming the key, for a tensor that is sparse, quantised or complex."""
+    for key, value in state.items():
+        if not _is_plain(value):
+            kind = f"{str(value.layout).removeprefix('torch.')} {str(value.dtype).removeprefix('torch.')}"
+            raise WeightsUnavailable(f"{prefix}{key} is a tensor of {kind}", remedy="save plain real numbers")
+
+
+def _is_plain(value: Tensor) -> bool:
+    return value.layout == torch.strided and not value.is_quantized and not value.is_complex()
+
+
+def _loaded(path: Path) -> dict[Any, Any]:
+    if path.suffix == ".safetensors":
+        return dict(_safetensors(path))
+    loaded = script.load(path) if script.is_archive(path) else restricted.load(path)
+    return loaded if isinstance(loaded, dict) else {"": loaded}
 
 
 def _safetensors(path: Path) -> dict[str, Tensor]:
@@ -69,13 +112,17 @@ def _states(top: dict[Any, Any]) -> Iterator[tuple[str, dict[str, Tensor]]]:
     inner = {str(key): _tensors(value) for key, value in top.items() if not isinstance(value, Tensor)}
     order = [*(name for name in WANTED if name in inner), *(name for name in inner if name not in WANTED)]
     yield from ((name, inner[name]) for name in order if inner[name])
-    own = {str(key): value for key, value in top.items() if isinstance(value, Tensor)}
-    yield "", own
-    together = dict(own)
-    for name in inner:
-        if name not in AVERAGES:
-            together.update(inner[name])
-    yield "", together
+    yield "", {str(key): value for key, value in top.items() if isinstance(value, Tensor)}
+    yield "", _all(top)
+
+
+def _all(top: dict[Any, Any]) -> dict[str, Tensor]:
+    """The tensors of the top and of every state in it, averages apart."""
+    together = {str(key): value for key, value in top.items() if isinstance(value, Tensor)}
+    for key, value in top.items():
+        if key not in AVERAGES:
+            together.update(_tensors(value))
+    return together
 
 
 def _tensors(value: object) -> dict[str, Tensor]:
@@ -94,5 +141,6 @@ def _average(top: dict[Any, Any]) -> Tensor | None:
         if isinstance(value, dict):
             value = next((each for each in value.values() if isinstance(each, Tensor)), None)
         if isinstance(value, Tensor):
-            return value.float().reshape(-1, value.shape[-1]).mean(0)
+            _check_plain({name: value}, "")
+            return value.float().reshape(-1, value.shape[-1]).mean(0) if value.numel() and value.ndim else value
     return None

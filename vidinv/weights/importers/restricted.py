@@ -8,8 +8,9 @@ from __future__ import annotations
 import io
 import pickle
 import re
+import warnings
 from collections import OrderedDict
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -50,6 +51,26 @@ class _Plain(dict[str, Any]):
         pass
 
 
+def _named(name: str, kind: type, **own: Any) -> type:
+    """A class that stands for one of a file's: of that dotted name, built on a plain `kind`."""
+    module, _, last = name.rpartition(".")
+    return type(last, (kind,), own | {"__module__": module, "__qualname__": last})
+
+
+def _take(self: dict[str, Any], state: object) -> None:
+    """Attributes become entries."""
+    if isinstance(state, dict):
+        self.update(state)
+
+
+NAMESPACE = _named("argparse.Namespace", dict, __setstate__=_take)  # a training's arguments, as a dict
+PATHS = tuple(  # words alone
+    _named(f"{module}.{name}", kind)
+    for module in ("pathlib", "pathlib._local")
+    for name, kind in (("PosixPath", PurePosixPath), ("WindowsPath", PureWindowsPath))
+)
+
+
 def _storage(content: bytes) -> Any:
     return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
 
@@ -60,12 +81,20 @@ def _latin1(text: str, encoding: str) -> bytes:
 
 _RECONSTRUCT = np._core.multiarray._reconstruct  # type: ignore[attr-defined]
 _SCALAR = np._core.multiarray.scalar  # type: ignore[attr-defined]
+
+
+def _old_scalar(kind: Any, content: Any) -> Any:
+    return _SCALAR(kind, content)
+
+
+_old_scalar.__module__, _old_scalar.__qualname__ = "numpy.core.multiarray", "scalar"  # its name before numpy 2
 _ALLOWED: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): OrderedDict,
     ("builtins", "set"): set,
     ("builtins", "frozenset"): frozenset,
     ("builtins", "complex"): complex,
     ("_codecs", "encode"): _latin1,
+    **{(kind.__module__, kind.__qualname__): kind for kind in (NAMESPACE, *PATHS)},
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
     ("torch", "Size"): torch.Size,
@@ -81,11 +110,24 @@ _ALLOWED: dict[tuple[str, str], Any] = {
 }
 
 
+# What torch's own reader is allowed beside tensors and containers: the same, and numbers of numpy.
+_BESIDE = [
+    NAMESPACE,
+    *PATHS,
+    _SCALAR,
+    _old_scalar,
+    np.dtype,
+    *(type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8", "bool")),
+]
+
+
 class _Foreign(Exception):
     """A name that a pickle asks for and may not have."""
 
 
-class _Unpickler(pickle.Unpickler):
+class Unpickler(pickle.Unpickler):
+    """Builds what is allowed, and raises for the rest; read through `guarded`."""
+
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
             raise _Foreign(f"{module}.{name}")
@@ -94,12 +136,17 @@ class _Unpickler(pickle.Unpickler):
 
 def unpickle(file: BinaryIO, name: str) -> Any:
     """What a pickle holds. Raises WeightsUnavailable, naming `name`, for one that is cut off or asks for more."""
+    return guarded(Unpickler(file), name)
+
+
+def guarded(unpickler: Unpickler, name: str) -> Any:
+    """What an unpickler reads. Raises WeightsUnavailable, naming `name`, as `unpickle` does."""
     try:
-        return _Unpickler(file).load()
+        return unpickler.load()
     except _Foreign as error:
         raise _forbidden(name, str(error)) from error
     except Exception as error:  # a damaged pickle can fail anywhere in what it builds
-        raise _unreadable(name, error) from error
+        raise unreadable(name, error) from error
 
 
 def load(path: Path) -> Any:
@@ -114,22 +161,25 @@ def load(path: Path) -> Any:
             if not head.startswith((ZIP, LEGACY)):
                 file.seek(0)
                 return unpickle(file, path.name)
-        return _torch_file(path)
+        return _torch_file(path, mapped=head.startswith(ZIP))
     except OSError as error:
         raise WeightsUnavailable(
             f"{path} cannot be read: {error.strerror or error}", remedy="check the path"
         ) from error
 
 
-def _torch_file(path: Path) -> Any:
+def _torch_file(path: Path, mapped: bool) -> Any:
+    """`mapped`: read tensors from the disk when they are used, which new files allow."""
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(), torch.serialization.safe_globals(_BESIDE):
+            warnings.simplefilter("ignore")  # what is unusual about tensors that are refused later
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except OSError:
         raise
     except Exception as error:  # as above
         if found := _FOREIGN.search(str(error)):
             raise _forbidden(path.name, found[1]) from error
-        raise _unreadable(path.name, error) from error
+        raise unreadable(path.name, error) from error
 
 
 def _forbidden(name: str, what: str) -> WeightsUnavailable:
@@ -139,6 +189,7 @@ def _forbidden(name: str, what: str) -> WeightsUnavailable:
     )
 
 
-def _unreadable(name: str, error: Exception) -> WeightsUnavailable:
+def unreadable(name: str, error: Exception) -> WeightsUnavailable:
+    """The error for a file that is damaged, or is none of tensors."""
     line = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
     return WeightsUnavailable(f"{name} cannot be read as tensors ({line})", remedy="fetch it again: it may be cut off")

@@ -1,0 +1,171 @@
+"""`vidinv backend`: a generator of one's own with the parts it works with, made, shown and checked."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vidinv.cli import options
+from vidinv.errors import UsageError
+
+app = typer.Typer(help="Your own generator and its parts: create, list, show, check.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(metavar="NAME|FILE", help="A backend's name, or its YAML file.")]
+
+
+@app.command("create")
+def create(
+    name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="What to call it, or a path that ends in .yaml.")],
+    generator: Annotated[str, typer.Option(metavar="NAME", help="Registered, or of `vidinv weights import`.")],
+    encoder: Annotated[
+        str, typer.Option(metavar="NAME|FILE|none", help="What inverts; none: refinement from the mean.")
+    ] = "none",
+    label: Annotated[
+        int | None, typer.Option(metavar="N", help="The class that is shown, of a generator that has some.")
+    ] = None,
+    direction: Annotated[
+        list[str] | None, typer.Option(metavar="NAME|FILE", help="A direction of its space; repeatable.")
+    ] = None,
+    alignment: Annotated[
+        str, typer.Option(metavar="ffhq|center|none", help="By landmarks, a square round the box, the box stretched.")
+    ] = "ffhq",
+    margin: Annotated[float, typer.Option(help="Of center: the square in longer sides of the box.")] = 1.0,
+    detection: Annotated[
+        str | None, typer.Option(metavar="faces|boxes|full", help="What finds it; full: the whole frame.")
+    ] = None,
+    boxes: Annotated[Path | None, typer.Option(metavar="CSV", help="The boxes, where no run names others.")] = None,
+    mask: Annotated[
+        str | None, typer.Option(metavar="face|square|ellipse", help="Where an edit shows: parsed, or the crop.")
+    ] = None,
+    identity: Annotated[
+        str | None, typer.Option(metavar="faces|NAME|none", help="Who says that it is still the same.")
+    ] = None,
+    parser: Annotated[str | None, typer.Option(metavar="NAME", help="Of mask face; an imported one.")] = None,
+    guides: Annotated[
+        str | None, typer.Option(metavar="faces|perceptual|pixels", help="What guides refinement.")
+    ] = None,
+    measures: Annotated[str | None, typer.Option(metavar="faces|none", help="Age and the like.")] = None,
+    proxy: Annotated[Path | None, typer.Option(metavar="FILE", help="A distilled head.")] = None,
+    overwrite: options.Overwrite = False,
+    debug: options.Debug = False,
+) -> None:
+    """Put a backend together and check that its parts fit; `--backend NAME` works with it from then on.
+
+    With --alignment ffhq the parts that look at faces are the default's; elsewhere there are none.
+
+    Example: vidinv backend create car --generator car --encoder car.safetensors --alignment center --detection boxes
+    """
+    from stages import backend_file, described, parts
+    from stages.backend_file import Description
+
+    if name in parts.BACKENDS:
+        raise UsageError(f"{name} is a backend of vidinv's own", remedy="choose another name")
+    given: dict[str, Any] = {
+        "generator": generator,
+        "encoder": _path(encoder) if backend_file.is_file(encoder) else encoder,
+        "label": label,
+        "directions": tuple(_path(each) if backend_file.is_file(each) else each for each in direction or []),
+        "alignment": alignment,
+        "margin": margin,
+        "detection": detection,
+        "boxes": None if boxes is None else _path(boxes),
+        "mask": mask,
+        "identity": identity,
+        "parser": parser,
+        "guides": guides,
+        "measures": measures,
+        "proxy": None if proxy is None else _path(proxy),
+    }
+    usual: dict[str, Any] = (
+        {} if alignment == "ffhq" else {**backend_file.NEUTRAL, "detection": "boxes" if boxes else "full"}
+    )
+    made = Description(**{**usual, **{key: value for key, value in given.items() if value is not None}})
+    backend_file.check(made, f"backend {name}")
+    described.build(name, made)
+    typer.echo(f"made {backend_file.write(name, made, overwrite=overwrite)}")
+
+
+@app.command("list")
+def list_backends(json_to: options.JsonTo = None) -> None:
+    """Show every backend, vidinv's own and yours.
+
+    Example: vidinv backend list --json -
+    """
+    from stages import backend_file, parts
+
+    own = {name: backend_file.read(name) for name in backend_file.names()}
+    if json_to is not None:
+        built_in = [{"name": name, "generator": each.generator} for name, each in parts.BACKENDS.items()]
+        options.write_json([*built_in, *({"name": name, **asdict(each)} for name, each in own.items())], json_to)
+        return
+    for name, each in parts.BACKENDS.items():
+        typer.echo(f"{name:<15} {each.generator} (vidinv's own)")
+    for name, description in own.items():
+        typer.echo(f"{name:<15} {description.generator}, encoder {description.encoder}, {description.alignment}")
+
+
+@app.command("show")
+def show(name: Name, json_to: options.JsonTo = None, debug: options.Debug = False) -> None:
+    """Show what a backend is put together of.
+
+    Example: vidinv backend show car
+    """
+    from stages import parts
+
+    facts = _facts(name) | {"needs": list(parts.choose(name).all_needs)}
+    if json_to is not None:
+        options.write_json(facts, json_to)
+        return
+    for key, value in facts.items():
+        typer.echo(f"{key:<11} {', '.join(value) or '-' if isinstance(value, list) else value}")
+
+
+@app.command("check")
+def check(
+    name: Name,
+    json_to: options.JsonTo = None,
+    device: options.Device = None,
+    offline: options.Offline = False,
+    accept_licences: options.AcceptLicences = False,
+    debug: options.Debug = False,
+) -> None:
+    """Load a backend, invert a grey picture and draw it: exit 0 where every part fits the generator.
+
+    Example: vidinv backend check car
+    """
+    from stages import described, parts
+    from stages import request as requests
+    from vidinv.weights import cache
+
+    chosen = parts.choose(name)
+    cache.need(chosen.needs, offline=offline, accept=accept_licences)
+    models = chosen.models(requests.pick_device(device or "auto"), "")
+    wrong = described.misfits(models)
+    if json_to is not None:
+        options.write_json({"name": name, "fits": not wrong, "wrong": wrong}, json_to)
+    if wrong:
+        raise UsageError(f"backend {name}: {'; '.join(wrong)}", remedy="give parts that were made for one another")
+    generator = models.generator
+    typer.echo(
+        f"{name} fits: {generator.name}, {generator.resolution} pixels, w+ {generator.num_ws}x{generator.w_dim}, "
+        f"F at layer {models.encoder.at}; drawn quickly {'by a head' if models.proxy.is_quick else 'by nothing'}"
+    )
+
+
+def _facts(name: str) -> dict[str, Any]:
+    """What a backend's description says, and of a built-in one what is known."""
+    from stages import backend_file, parts
+
+    if name in parts.BACKENDS:
+        chosen = parts.choose(name)
+        return {"name": name, "generator": chosen.generator, "space": chosen.space, "slots": chosen.slots}
+    chosen, found = parts.choose(name), asdict(backend_file.read(name))
+    told = {key: list(value) if isinstance(value, tuple) else value for key, value in found.items()}
+    return {"name": name, "space": chosen.space, "slots": chosen.slots, **told}
+
+
+def _path(path: str | Path) -> str:
+    """The whole path of a file that is named from here."""
+    return str(Path(path).expanduser().absolute())

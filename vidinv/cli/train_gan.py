@@ -1,0 +1,197 @@
+"""`vidinv train gan-encoder`: an encoder that mirrors its generator, pre-trained on samples or tuned to pictures."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vidinv import config as configs
+from vidinv.cli import options
+from vidinv.errors import InputUnreadable, UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from trainers.gan_encoder import Judges, Setup, Studio
+    from trainers.gan_judge import Figures
+    from trainers.gan_recipe import GanRecipe
+    from vidinv.encoders.base import Encoder
+
+RECIPE, GROUP = "recipe.yaml", "train/gan_encoder"
+Classifier = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="A VGG16 of ImageNet, for regions=heat; else MobileNetV2."),
+]
+
+
+def gan_encoder(
+    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="A new training.")] = None,
+    resume: Annotated[Path | None, typer.Option("--resume", metavar="DIR", help="Continue one.")] = None,
+    config: Annotated[str | None, typer.Option(metavar="FILE|NAME", help="A recipe; light if none.")] = None,
+    changes: options.Changes = None,
+    classifier: Classifier = None,
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where it trains.")] = "auto",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved plan and stop.")] = False,
+    json_to: options.JsonTo = None,
+    offline: options.Offline = False,
+    accept_licences: options.AcceptLicences = False,
+) -> None:
+    """Train an encoder that mirrors a generator, on its own samples; with photos=FOLDER tune one to each of these.
+
+    Recipes: light, light-fine, paper-256, paper-512, paper-1024, biggan, fine. What was reached is measured on held-out
+    samples, or on the photos, and kept in evaluation.json.
+
+    Example: vidinv train gan-encoder -o runs/adaptive --config light --set samples=4000
+    """
+    from omegaconf import OmegaConf
+
+    from stages.request import pick_device
+    from trainers import engine, gan_encoder, processes
+    from vidinv.generators import registry
+    from vidinv.weights import cache
+
+    if processes.place().count > 1:
+        raise UsageError("a GAN encoder is trained by one process", remedy="start it without torchrun")
+    folder, recipe = _recipe(output, resume, config, changes)
+    if not dry_run:
+        _claim(folder, recipe, again=resume is not None)
+    cache.pull(_needs(recipe, classifier), offline=offline, accept=accept_licences)
+    generator = registry.load(recipe.generator, pick_device(device))
+    room = gan_encoder.studio(recipe, generator, _judges(recipe, classifier, str(generator.w_avg.device)))
+    if dry_run:
+        setup = gan_encoder.set_up(room)
+        typer.echo(OmegaConf.to_yaml(asdict(recipe)).rstrip())
+        typer.echo(engine.describe(setup.networks, [setup.step], setup.plan))
+        return
+    _keep(folder, recipe)
+    made = _tuned(room, folder) if recipe.photos else _pretrained(gan_encoder.set_up(room), folder)
+    options.write_json(made, str(folder / "evaluation.json"))
+    if json_to is not None:
+        options.write_json(made, json_to)
+    if json_to != "-":
+        typer.echo("\n".join(_lines(made)))
+
+
+def _recipe(
+    output: Path | None, resume: Path | None, config: str | None, changes: list[str] | None
+) -> tuple[Path, GanRecipe]:
+    from trainers.gan_recipe import GanRecipe
+
+    folder = resume or output
+    if folder is None or (output is not None and resume is not None):
+        raise UsageError("a training is new (-o DIR) or continued (--resume DIR)", remedy="give one of the two")
+    known = folder / RECIPE if resume is not None and config is None else None
+    if known is not None and not known.exists():
+        raise UsageError(f"{folder} holds no training", remedy="give -o DIR")
+    recipe = configs.resolve(GanRecipe, GROUP, str(known or config or "light"), changes)
+    if recipe.start:
+        recipe = replace(recipe, start=str(Path(recipe.start).absolute()))
+    recipe.check()
+    return folder, recipe
+
+
+def _claim(folder: Path, recipe: GanRecipe, *, again: bool) -> None:
+    """UsageError where a new training would hide another, or one to be continued has another recipe."""
+    from trainers.gan_recipe import GanRecipe
+
+    record = folder / RECIPE
+    if again != record.exists():
+        state = "holds no training" if again else "holds a training already"
+        raise UsageError(f"{folder} {state}", remedy="give -o DIR" if again else f"give --resume {folder}")
+    if again and configs.resolve(GanRecipe, GROUP, str(record)) != recipe:
+        raise UsageError(f"{folder} was begun with another recipe", remedy=f"repeat its options: see {record}")
+
+
+def _keep(folder: Path, recipe: GanRecipe) -> None:
+    from omegaconf import OmegaConf
+
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f".{RECIPE}"
+    partial.write_text(OmegaConf.to_yaml(asdict(recipe)), encoding="utf-8")
+    partial.replace(folder / RECIPE)
+
+
+def _needs(recipe: GanRecipe, classifier: Path | None) -> list[str]:
+    """Catalogue names of what the recipe runs."""
+    needs = [f"lpips/{recipe.network}"]
+    needs += ["generator/mobile-stylegan-ffhq"] if recipe.generator == "mobile-stylegan-ffhq-1024" else []
+    return needs + (["features/mobilenet-v2"] if recipe.regions == "heat" and classifier is None else [])
+
+
+def _judges(recipe: GanRecipe, classifier: Path | None, device: str) -> Judges:
+    from trainers.gan_encoder import Judges
+    from vidinv.losses.lpips import LPIPS
+    from vidinv.metrics.mobilenet import load_mobilenet
+    from vidinv.metrics.vgg import load_vgg16
+
+    perceptual = LPIPS.load(recipe.network).to(device)
+    if recipe.regions != "heat":
+        return Judges(perceptual)
+    if classifier is None:
+        return Judges(perceptual, load_mobilenet().to(device))
+    try:
+        return Judges(perceptual, load_vgg16(classifier).to(device))
+    except (OSError, RuntimeError) as error:
+        what = str(error).splitlines()[0]
+        raise InputUnreadable(f"{classifier} is no VGG16 with torchvision's names ({what})") from error
+
+
+def _pretrained(setup: Setup, folder: Path) -> dict[str, Figures]:
+    """Train to the end, write the encoder, and judge it on samples that it never saw."""
+    from trainers import gan_encoder, gan_judge
+    from vidinv.encoders import encoder_file
+
+    room = setup.room
+    state = gan_encoder.pretrain(setup, folder)
+    encoder_file.write(folder / "encoder.safetensors", state, gan_encoder.facts(room))
+    setup.encoder.load_state_dict(state)
+    held = gan_encoder.folds(room.recipe)[1][: room.recipe.judged]
+    return {"held-out": gan_judge.judge(setup.encoder, room, gan_judge.batches(room, held))} if held else {}
+
+
+def _tuned(room: Studio, folder: Path) -> dict[str, Figures]:
+    """Tune to each photo alone (or to all together), and judge before and after; `mean` is over all photos."""
+    import torch
+
+    from trainers import gan_encoder, gan_judge
+    from trainers.photos import open_photos
+    from vidinv.encoders import encoder_file
+
+    photos = open_photos(Path(room.recipe.photos), room.recipe.size)
+    found = {path.stem: photos.picture(path) for path in photos.files}
+    pictures = {name: picture for name, picture in found.items() if picture is not None}
+    if not pictures:
+        raise InputUnreadable(f"none of the {len(photos.files)} photos can be read", remedy="see the warnings")
+    groups = pictures if room.recipe.each else {"all": torch.cat(list(pictures.values()))}
+    before: list[Figures] = []
+    after: dict[str, Figures] = {}
+    for name, picture in groups.items():
+        faces = picture.to(room.generator.w_avg.device)
+        setup = gan_encoder.set_up(room)
+        before.append(_of_faces(setup.encoder, room, faces))
+        state = gan_encoder.fine_tune(setup, faces, folder / name)
+        encoder_file.write(folder / name / "encoder.safetensors", state, gan_encoder.facts(room))
+        setup.encoder.load_state_dict(state)
+        after[name] = _of_faces(setup.encoder, room, faces)
+    return {"before": gan_judge.mean(before), "mean": gan_judge.mean(list(after.values())), **after}
+
+
+def _of_faces(encoder: Encoder, room: Studio, faces: Tensor) -> Figures:
+    from trainers import gan_encoder, gan_judge
+
+    return gan_judge.judge(
+        encoder, room, [gan_encoder.of_photos(room, part) for part in faces.split(room.recipe.batch)]
+    )
+
+
+def _lines(made: dict[str, Figures]) -> list[str]:
+    lines = [f"{'':>16} {'view':>6} {'psnr':>7} {'ssim':>6} {'lpips':>6} {'n':>5}"]
+    for name, views in made.items():
+        for view, row in views.items():
+            lines.append(
+                f"{name[:16]:>16} {view:>6} {row['psnr']:7.2f} {row['ssim']:6.3f} {row['lpips']:6.3f} {row['n']:5.0f}"
+            )
+    return lines

@@ -1,0 +1,38 @@
+"""Every network that looks at faces by name, registered or imported: identity, parser, landmarks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from vidinv.faces import embedder, fan, parser, recognition
+from vidinv.faces.embedder import IdentityNetwork
+from vidinv.faces.fan import FAN, FanPoints
+from vidinv.faces.landmarks import LANDMARKS, Landmarker
+from vidinv.faces.parser import BiSeNet
+from vidinv.weights import network_file
+
+IDENTITIES: dict[str, Callable[[], IdentityNetwork]] = {
+    "arcface-mbf": embedder.load_arcface,
+    "lightcnn-v4": embedder.load_lightcnn,
+    "iresnet-tiny": lambda: recognition.tiny("iresnet"),
+    "ir-se-tiny": lambda: recognition.tiny("ir-se"),
+}
+PARSERS: dict[str, Callable[[], BiSeNet]] = {"bisenet": parser.load_parser, "bisenet-tiny": parser.tiny}
+FANS: dict[str, Callable[[], FAN]] = {"fan-tiny": fan.tiny}
+
+
+def identity(name: str, device: str = "cpu") -> IdentityNetwork:
+    """The named recognition network, frozen, in eval mode, on `device`."""
+    return network_file.load(recognition.KIND, name, IDENTITIES, recognition.build, device)
+
+
+def parsing(name: str, device: str = "cpu") -> BiSeNet:
+    """The named face parser, frozen, in eval mode, on `device`."""
+    return network_file.load(parser.KIND, name, PARSERS, parser.build, device)
+
+
+def landmarks(name: str, device: str = "cpu") -> Landmarker:
+    """The named landmark source: one of `landmarks.LANDMARKS`, or the 68 points of the named FAN on `device`."""
+    if name in LANDMARKS:
+        return LANDMARKS[name]()
+    return FanPoints(network_file.load(fan.KIND, name, FANS, fan.build, device))

@@ -1,0 +1,1 @@
+"""Published weights that a user has, brought into the cache."""

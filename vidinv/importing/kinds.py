@@ -1,0 +1,36 @@
+"""What can be imported: for every kind how its networks are built, and which names are taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from torch import nn
+
+from vidinv.encoders import published
+from vidinv.encoders import registry as encoders
+from vidinv.faces import fan, parser, recognition
+from vidinv.faces import registry as faces
+from vidinv.faces.landmarks import LANDMARKS
+from vidinv.generators import generator_file
+from vidinv.generators import registry as generators
+from vidinv.losses import lpips
+from vidinv.weights.imported import Facts
+
+
+@dataclass(frozen=True)
+class Kind:
+    """`build`: an untrained network of an import's facts; `taken`: names that are registered."""
+
+    build: Callable[[Facts], nn.Module]
+    taken: Collection[str]
+
+
+KINDS = {
+    generator_file.KIND: Kind(generator_file.build, generators.GENERATORS),
+    published.KIND: Kind(published.build, encoders.ENCODERS),
+    recognition.KIND: Kind(recognition.build, faces.IDENTITIES),
+    parser.KIND: Kind(parser.build, faces.PARSERS),
+    lpips.KIND: Kind(lpips.build, lpips.REGISTERED),
+    fan.KIND: Kind(fan.build, {*faces.FANS, *LANDMARKS}),
+}

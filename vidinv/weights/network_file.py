@@ -1,0 +1,86 @@
+"""An imported network in its file: safetensors with its state, and an average latent that is not part of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from vidinv.errors import UsageError, WeightsUnavailable
+from vidinv.weights import imported, places
+from vidinv.weights.archive import sha256_of
+from vidinv.weights.imported import Facts
+
+AVERAGE = "latent_avg"  # what the `w_avg` of a network whose state is without it is called in the file
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def average_apart(network: nn.Module) -> Tensor | None:
+    """The network's buffer `w_avg` [D] where it is not part of the state; else None."""
+    own = dict(network.named_buffers(recurse=False))
+    return own.get("w_avg") if "w_avg" not in network.state_dict() else None
+
+
+def blank(build: Callable[[Facts], Network], facts: Facts) -> Network:
+    """The untrained network that `build` makes of facts. Raises WeightsUnavailable where its settings cannot be."""
+    try:
+        return build(facts)
+    except (ValueError, RuntimeError, TypeError, ArithmeticError) as error:
+        raise WeightsUnavailable(f"no {facts.architecture} can have these sizes: {error}") from error
+
+
+def write(network: nn.Module, facts: Facts) -> Path:
+    """Store a network and its JSON in the cache under its name, each whole or not at all. Raises OutputUnwritable."""
+    state = {key: value.contiguous() for key, value in network.state_dict().items()}
+    average = average_apart(network)
+    if average is not None:
+        state[AVERAGE] = average.contiguous()
+    target = imported.path(facts.kind, facts.name)
+    with places.replacing(target) as draft:
+        save_file(state, draft, metadata={"architecture": facts.architecture, "licence": facts.licence})
+        digest, size = sha256_of(draft), draft.stat().st_size
+    imported.record(replace(facts, sha256=digest, bytes=size))
+    return target
+
+
+def read(kind: str, name: str, build: Callable[[Facts], Network]) -> Network:
+    """The import of this name, frozen, in eval mode, as `build` makes it of its facts.
+
+    Raises WeightsUnavailable for a damaged one.
+    """
+    facts = imported.facts(kind, name)
+    try:
+        state = load_file(imported.path(kind, name))
+        network = build(facts)
+        average = average_apart(network)
+        if average is not None:
+            average.copy_(state.pop(AVERAGE))
+        network.load_state_dict(state)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise imported.damaged(kind, name) from error
+    return network.eval().requires_grad_(False)
+
+
+def load(
+    kind: str,
+    name: str,
+    registered: Mapping[str, Callable[[], Network]],
+    build: Callable[[Facts], Network],
+    device: str = "cpu",
+) -> Network:
+    """The named network of a kind, `registered` or imported, on `device`.
+
+    Raises UsageError, listing the known, for a name that is neither.
+    """
+    if name in registered:
+        return registered[name]().to(device)
+    here = imported.names(kind)
+    if name not in here:
+        raise UsageError(f"unknown {kind} {name!r}", remedy=f"known: {', '.join([*registered, *here])}")
+    return read(kind, name, build).to(device)
