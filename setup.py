@@ -22,7 +22,6 @@ CORE = [
     "pyyaml>=6",
     "rich>=13",
     "safetensors>=0.4",
-    "scenedetect>=0.6.5",
     "tensorboard>=2.18",
     "torch>=2.5.1,<2.14",
     "torchmetrics>=1.6",
@@ -39,6 +38,7 @@ DEV = [
     "openvino>=2025.0",
     "pytest>=8",
     "ruff>=0.9",
+    "scenedetect>=0.6.5",
     "websockets>=15",
 ]
 

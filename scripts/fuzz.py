@@ -1,6 +1,6 @@
 """Hand damaged videos and damaged job folders to the command line, and hold how it ends.
 
-python -m scripts.fuzz [--inputs 10000] [--seed 0] [--minutes M] [--json FILE] [--only NUMBER --keep FOLDER]
+python -m scripts.fuzz [--inputs 10000] [--first 0] [--seed 0] [--minutes M] [--json FILE] [--only NUMBER --keep FOLDER]
 
 Each input is one of: `read`, a damaged video whose frames are read; `run`, one that is edited by `vidinv run --backend
 tiny`; `resume`, the folder of a killed job, some of its files damaged, whose command is repeated. It runs in a process
@@ -62,6 +62,7 @@ class Stock:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--inputs", type=int, default=10_000)
+    parser.add_argument("--first", type=int, default=0, help="begin with this one")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after them")
     parser.add_argument("--only", type=int)
@@ -72,7 +73,7 @@ def main() -> int:
     cases: list[Case] = []
     with tempfile.TemporaryDirectory() as name:
         stock = stocked(Path(name))
-        for number in range(args.inputs) if args.only is None else [args.only]:
+        for number in range(args.first, args.inputs) if args.only is None else [args.only]:
             if time.monotonic() > until:
                 break
             place = Path(name) / "input"

@@ -65,11 +65,14 @@ class Judge:
         drawn = [draw(layer.codes) for layer in found]
         source, *parsed = models.parse(torch.cat([sample.image, *drawn]), self.mask.parse_size)
         pairs = zip(found, parsed, strict=True)
-        masks = [mask.mask_of(source, labels, layer.region, size, self.mask) for layer, labels in pairs]
+        unhidden = {
+            layer.region: mask.mask_of(source, labels, layer.region, size, self.mask) for layer, labels in pairs
+        }
+        (masks,) = mask.clear([unhidden], sample.image, models.occlusion, self.mask)
         code = sample.code
         check = models.proxy(code.ws, code.feature, code.at).clamp(-1, 1).cpu()
-        _, confidence = mask.trust(sample.image[0], check[0], masks[0], self.mask)
-        shown = [(picture[0], each.alpha) for picture, each in zip(drawn, masks, strict=True)]
+        _, confidence = mask.trust(sample.image[0], check[0], next(iter(masks.values())), self.mask)
+        shown = [(picture[0], masks[layer.region].alpha) for picture, layer in zip(drawn, found, strict=True)]
         inversion = draw(code)[0] if self.mode == "residual" else sample.image[0]
         delta, _ = blend.layered(sample.image[0], inversion, shown, self.mode, confidence)
         return (sample.image + 2 * torch.from_numpy(delta).permute(2, 0, 1)).clamp(-1, 1)

@@ -5,6 +5,8 @@ What was found is written in shards as it goes (`stages/shards.py`), so that a k
 
 from __future__ import annotations
 
+import itertools
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -12,17 +14,17 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from scenedetect import FrameTimecode
-from scenedetect.detectors import ContentDetector
 
+from stages import cuts
 from stages.backend import Found, Locate
 from stages.boxes import Boxes
 from stages.shards import Faces, Shards
 from vidinv.config import RunConfig
+from vidinv.faces import framing
 from vidinv.frames import Array, Display, FrameBatch, Planes, Shot
 from vidinv.media import colour as colours
 
-CUT_WIDTH = 160  # pixels, width at which cuts are looked for
+FOREHEAD = 0.34  # of the landmarks' height, how far the detector's boxes reach above them (mean over seven clips)
 
 
 @dataclass(frozen=True)
@@ -56,27 +58,27 @@ def analyse(
     shards = Shards(folder)
     start = shards.next_frame
     done(start)
-    previous = max(start - 1, 0)  # the frame before the first new one, so that a cut between them is seen
-    cuts = ContentDetector(threshold=config.cut_threshold, min_scene_len=0)
+    watch, recent = cuts.Watch(), deque[float](maxlen=cuts.AROUND + 1)
     last = shards.last
-    for batch in frames(previous):
+    for batch in frames(max(start - cuts.LAG, 0)):  # the frames before the first new one, which its change depends on
         for position, index in enumerate(batch.index):
             native, pts = batch.native[position], batch.pts[position]
-            rate = 25.0  # the detector wants one and never uses it: cuts are counted in frames
-            cut = bool(cuts.process_frame(FrameTimecode(index, rate), _thumbnail(native)))
+            change = watch.look(native)
+            recent.append(change.sudden)
             if index < start:
                 continue
-            last = None if cut else last
+            is_new = cuts.is_new(list(recent), config.cut_threshold)
+            last = None if is_new else last
             inside = only is None or only[0] <= shards.second(pts, batch.time_base) < only[1]
             found: Found | None = None
             if locate is not None and inside:
-                known = None if last is None or index % config.detect_every == 0 else _boxes(last.landmarks)
+                known = None if last is None or index % config.detect_every == 0 else _boxes(last, rotation)
                 picture = _as_shown(_bytes(native, batch), batch.display)
                 last = found = seen(locate, given, index, picture, rotation, known)
-            shards.add(index, pts, batch.time_base, cut or index == 0, found, to_coded(batch.display, native.width))
+            shards.add(index, pts, batch.time_base, change, is_new, found, to_coded(batch.display, native.width))
             done(1)
     shards.flush()
-    return _seen(shards)
+    return _seen(shards, config.cut_threshold)
 
 
 def seen(
@@ -88,30 +90,24 @@ def seen(
     return given.named(index, locate(picture, rotation, given.at(index, picture.shape[:2], rotation)))
 
 
-def _seen(shards: Shards) -> Sightings:
-    ends = [*shards.cuts[1:], shards.next_frame]
-    shots = tuple(Shot(first, stop) for first, stop in zip(shards.cuts, ends, strict=True))
+def _seen(shards: Shards, cut_threshold: float) -> Sightings:
+    starts = cuts.starts(np.concatenate(shards.changes), cut_threshold) if shards.changes else []
+    shots = tuple(Shot(first, stop) for first, stop in itertools.pairwise([*starts, shards.next_frame]))
     return Sightings(tuple(shards.pts), shards.time_base, shots, Faces(shards), shards.to_coded)
 
 
-def _thumbnail(native: Planes) -> Array:
-    """A small BGR picture of luma and chroma for the cut detector, from strided samples: no conversion of the frame."""
-    planes = []
-    width = min(CUT_WIDTH, native.width)
-    height = max(1, native.height * width // native.width)
-    for plane in native.planes[:3]:
-        small: Array = cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA)
-        planes.append((small >> (native.depth - 8)).astype(np.uint8) if native.depth > 8 else small)
-    if len(planes) == 1:
-        return cv2.cvtColor(planes[0], cv2.COLOR_GRAY2BGR)
-    if native.pix_fmt.startswith("gbr"):
-        return np.ascontiguousarray(cv2.merge([planes[1], planes[0], planes[2]]))
-    return cv2.cvtColor(cv2.merge([planes[0], planes[2], planes[1]]), cv2.COLOR_YCrCb2BGR)
+def _boxes(last: Found, rotation: int) -> Array:
+    """Boxes [N,4] around the last landmarks [N,P,2], as the detector would draw them: where faces are looked for next.
 
-
-def _boxes(landmarks: Array) -> Array:
-    """Boxes [N,4] around landmarks [N,P,2]: where a face is looked for between detections."""
-    return np.concatenate([landmarks.min(1), landmarks.max(1)], axis=1).astype(np.float32).reshape(-1, 4)
+    Landmarks end at the brows, the detector's boxes above the forehead; `rotation` says which side of the coded picture
+    that is. What has a box's corners for landmarks stays where it was.
+    """
+    if last.landmarks.shape[1] == framing.CORNERS:
+        return last.boxes
+    low, high = last.landmarks.min(1), last.landmarks.max(1)  # [N,2] each
+    side, axis = {0: (low, 1), 90: (low, 0), 180: (high, 1), 270: (high, 0)}[rotation % 360]
+    side[:, axis] += FOREHEAD * (high - low)[:, axis] * (-1 if side is low else 1)
+    return np.concatenate([low, high], axis=1).astype(np.float32).reshape(-1, 4)
 
 
 def _as_shown(rgb: Array, display: Display) -> Array:

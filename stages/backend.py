@@ -30,6 +30,7 @@ Found = FrameFaces  # of one frame, in its pixels
 Locate = Callable[[Array, int, "Array | None"], Found]
 Embed = Callable[[torch.Tensor], Array]  # [N,3,S,S] in [-1,1] -> [N,D], L2-normalised
 Parse = Callable[[torch.Tensor, int], Array]  # images, size -> labels uint8 [N,size,size], of parser.CLASSES
+Occlude = Callable[[torch.Tensor], Array]  # [N,3,S,S] in [-1,1] -> alpha [N,s,s] in [0,1] of what lies before them
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,13 @@ class Judges:
 
 @dataclass(frozen=True)
 class Models:
-    """What the second pass runs; `parse` and `identity` take pictures on the CPU, the rest is on `device`."""
+    """What the second pass runs, on `device`; `parse`, `occlusion` and `identity` take pictures on the CPU."""
 
     generator: Generator
     proxy: Painter
     encoder: Encoder
     parse: Parse
+    occlusion: Occlude
     identity: dict[str, Embed]
     device: str
     backend: str

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from stages import backend_file, bringing, face_networks, subject
-from stages.backend import Backend, Embed, Judges, Locate, Models, Parse
+from stages.backend import Backend, Embed, Judges, Locate, Models, Occlude, Parse
 from stages.backend_file import Description
 from vidinv.editing import directions, refine, unsupervised
 from vidinv.editing.directions import Direction
@@ -52,6 +52,7 @@ def build(name: str, description: Description) -> Backend:
             proxy=_proxy(description, generator),
             encoder=_encoder(description, generator, encoder, name, latent),
             parse=seen.parse,
+            occlusion=_occlusion(description, device),
             identity=seen.identity,
             device=device,
             backend=name,
@@ -151,6 +152,10 @@ def _parse(description: Description, device: str) -> Parse:
     if description.mask == "face":
         return face_networks.parser(device, description.parser)
     return subject.shape(description.mask)
+
+
+def _occlusion(description: Description, device: str) -> Occlude:
+    return face_networks.occlusion(device) if description.mask == "face" else subject.nothing_before
 
 
 def _identity(description: Description, device: str) -> dict[str, Embed]:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 import numpy as np
 import torch
 
-from stages.backend import Embed, Found, Locate, Parse
+from stages.backend import Embed, Found, Locate, Occlude, Parse
 from vidinv.editing.lesson import Measure
 from vidinv.frames import Array
 
@@ -64,6 +64,13 @@ def parser(device: str, name: str = "bisenet") -> Parse:
         return np.asarray(network.parse(images.to(device), size).cpu())
 
     return parse
+
+
+def occlusion(device: str) -> Occlude:
+    """What lies before aligned faces."""
+    from vidinv.faces import occlusion as network
+
+    return network.Occlusion(network.load_network().to(device))
 
 
 def measure(names: Collection[str] | None = None) -> Measure:

@@ -168,7 +168,8 @@ def prepare(job: Begun, listener: Listener) -> Ready:
     analysis = tracks.empty(sightings)
     if works_on_faces:
         analysis, moves = tracks.link(sightings, config, backend, request.source, moves)
-        analysis = tracks.trusted(analysis, config.trust)
+        searched = (0, analysis.frame_count) if codes is not None else _frame_range(analysis, only)
+        analysis = tracks.trusted(analysis, config.trust, searched)
     if codes is not None and codes.known is not None:
         inversion.check_faces(codes.known, inversion.rows(analysis.tracks, config.crop))
     named = {move.edit.track for move in moves}

@@ -10,11 +10,12 @@ import cv2
 import numpy as np
 import torch
 
-from stages.backend import Parse
+from stages.backend import Occlude, Parse
 from stages.graph import Stage
 from stages.synthesize import drawn
 from vidinv.config import MaskConfig
 from vidinv.faces import regions
+from vidinv.faces.occlusion import refined
 from vidinv.faces.parser import FACE, SKIN
 from vidinv.frames import Array, Mask, Work
 from vidinv.generators.ops import resize
@@ -24,11 +25,12 @@ IN_FRONT = regions.labels("background", "cloth")  # what the parser calls a hand
 SMALLEST = 0.03  # radius of what is in front, in sides of the crop: less is a hole of the parser
 
 
-def build(parse: Parse, settings: MaskConfig) -> Stage:
-    """A stage that adds `masks` and the measures `cover`, `residual`, `confidence` to each Work.
+def build(parse: Parse, occlusion: Occlude, settings: MaskConfig) -> Stage:
+    """A stage that adds `masks` and the measures `cover`, `occluded`, `residual`, `confidence` to each Work.
 
     The face is parsed every `settings.parse_every` frames of a segment, and where another layer begins to show; the
-    masks are carried in crop space between. A face of which nothing shows is left alone, and not measured.
+    masks are carried in crop space between. What lies before the face is looked for on every frame, and stays out of
+    them. A face of which nothing shows is left alone, and not measured.
     """
     carried: dict[tuple[int, str], Mask] = {}
 
@@ -39,7 +41,7 @@ def build(parse: Parse, settings: MaskConfig) -> Stage:
             if work.faces is None or work.check is None:
                 yield work
                 continue
-            masks = _masks(work, parse, settings, carried)
+            masks = clear(_masks(work, parse, settings, carried), work.faces.image, occlusion, settings)
             measures: list[dict[str, Any]] = []
             for n, mine in enumerate(masks):
                 if not mine:
@@ -47,23 +49,46 @@ def build(parse: Parse, settings: MaskConfig) -> Stage:
                     continue
                 first = next(iter(mine.values()))
                 residual, confidence = trust(work.faces.image[n], work.check[n], first, settings)
-                measures.append({"cover": first.skin_cover, "residual": residual, "confidence": confidence})
+                row = {"cover": first.skin_cover, "occluded": first.occluded, "residual": residual}
+                measures.append(row | {"confidence": confidence})
             yield replace(work, masks=tuple(masks), measures=tuple(measures))
 
     return mask
 
 
-def trust(source: torch.Tensor, inversion: torch.Tensor, mask: Mask, settings: MaskConfig) -> tuple[float, float]:
-    """Mean |source - inversion| inside the mask, in [0,1], and the confidence in [0,1] that follows from it.
+def clear(
+    masks: list[dict[str, Mask]], images: torch.Tensor, occlusion: Occlude, settings: MaskConfig
+) -> list[dict[str, Mask]]:
+    """The masks of faces [N,3,S,S] in [-1,1] without what lies before them, as far as `settings.occlusion` says."""
+    shown = [n for n, mine in enumerate(masks) if mine]
+    if settings.occlusion == 0 or not shown:
+        return masks
+    found: list[dict[str, Mask]] = [{} for _ in masks]
+    for n, alpha in zip(shown, occlusion(images[shown]), strict=True):
+        before = settings.occlusion * refined(alpha, (images[n].permute(1, 2, 0).numpy() + 1) / 2)  # CHW -> HWC
+        found[n] = {name: _behind(mask, before) for name, mask in masks[n].items()}
+    return found
 
-    The pictures are compared at `COMPARED` pixels, so that their sides may differ.
+
+def _behind(mask: Mask, before: Array) -> Mask:
+    alpha = mask.alpha * (1 - before)
+    left = float(alpha.sum() / max(mask.alpha.sum(), 1e-6))
+    return Mask(alpha, mask.skin_cover * left, 1 - left)
+
+
+def trust(source: torch.Tensor, inversion: torch.Tensor, mask: Mask, settings: MaskConfig) -> tuple[float, float]:
+    """Mean |source - inversion| inside the mask, in [0,1], and the confidence in [0,1].
+
+    That follows from it and from how much of the face lies behind something. The pictures are compared at `COMPARED`
+    pixels, so that their sides may differ.
     """
     size = min(COMPARED, source.shape[-1], inversion.shape[-1])
     weight = resize(torch.from_numpy(mask.alpha)[None, None], size)[0, 0]
     error = (resize(source[None], size) - resize(inversion[None], size)).abs().mean((0, 1)) / 2  # [s,s]
     residual = float((error * weight).sum() / weight.sum().clamp(min=1e-6))
-    span = settings.residual_bad - settings.residual_good
-    return residual, float(np.clip((settings.residual_bad - residual) / span, 0, 1))
+    alike = (settings.residual_bad - residual) / (settings.residual_bad - settings.residual_good)
+    seen = (settings.occluded_bad - mask.occluded) / (settings.occluded_bad - settings.occluded_good)
+    return residual, float(np.clip(min(alike, seen), 0, 1))
 
 
 def mask_of(source: Array, edit: Array, name: str, size: int, settings: MaskConfig) -> Mask:

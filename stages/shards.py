@@ -1,4 +1,4 @@
-"""Sightings on the disk: what the first pass saw, in sealed shards of some hundred frames that end at every cut.
+"""Sightings on the disk: what the first pass saw, in sealed shards of some hundred frames; a cut may end one early.
 
 A killed pass goes on behind the last whole one. Shards hold faces: they live in the job folder and go with it.
 """
@@ -16,6 +16,7 @@ import numpy as np
 
 from stages import sealed
 from stages.backend import Found
+from stages.cuts import Change
 from vidinv.frames import Array
 
 FRAMES = 256  # of a shard at most
@@ -32,7 +33,7 @@ class Shards:
         self.starts: list[int] = []  # of each shard
         self.next_frame = 0
         self.pts: list[int] = []
-        self.cuts: list[int] = []
+        self.changes: list[Array] = []  # [n,3] of each shard, as `cuts.Change` has them
         self.time_base, self.to_coded = Fraction(1), np.eye(2, 3)
         self.last: Found | None = None  # the faces of the frame before the next one
         while (shard := load(folder, self.next_frame)) is not None:
@@ -41,16 +42,22 @@ class Shards:
         self._begin()
 
     def add(
-        self, index: int, pts: int, time_base: Fraction, starts_shot: bool, found: Found | None, to_coded: Array
+        self,
+        index: int,
+        pts: int,
+        time_base: Fraction,
+        change: Change,
+        is_new: bool,
+        found: Found | None,
+        to_coded: Array,
     ) -> None:
-        """Add the frame `index`, the next one, with what was found on it."""
-        if self.held and (starts_shot or len(self.held) >= FRAMES):
+        """Add the frame `index`, the next one, with what was found on it; if `is_new`, it begins a shard."""
+        if self.held and (is_new or len(self.held) >= FRAMES):
             self.flush()
         self.time_base, self.to_coded = time_base, to_coded
         self.held.append(pts)
         self.searched.append(found is not None)
-        if starts_shot:
-            self.held_cuts.append(index)
+        self.held_changes.append(change)
         if found is not None and len(found.scores):
             self.frame += [index] * len(found.scores)
             self.found.append(found)
@@ -65,7 +72,7 @@ class Shards:
         if not self.held:
             return
         base = np.array([self.time_base.numerator, self.time_base.denominator])
-        shard = {"pts": np.array(self.held), "cuts": np.array(self.held_cuts, int), "time_base": base}
+        shard = {"pts": np.array(self.held), "changes": np.array(self.held_changes, np.float32), "time_base": base}
         shard |= {"frame": np.array(self.frame, int), "searched": np.array(self.searched), "to_coded": self.to_coded}
         shard |= {name: np.concatenate([getattr(f, name) for f in self.found]) for name in _FACES if self.found}
         data = BytesIO()
@@ -76,7 +83,7 @@ class Shards:
 
     def _begin(self) -> None:
         self.held: list[int] = []
-        self.held_cuts: list[int] = []
+        self.held_changes: list[Change] = []
         self.searched: list[bool] = []
         self.frame: list[int] = []
         self.found: list[Found] = []
@@ -86,7 +93,7 @@ class Shards:
         self.starts.append(self.next_frame)
         self.next_frame += len(shard["pts"])
         self.pts += shard["pts"].tolist()
-        self.cuts += shard["cuts"].tolist()
+        self.changes.append(shard["changes"])
         self.time_base, self.to_coded = Fraction(*shard["time_base"].tolist()), shard["to_coded"]
 
 

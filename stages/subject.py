@@ -44,6 +44,11 @@ def faces(source: str) -> Locate:
     return locate
 
 
+def nothing_before(images: torch.Tensor) -> Array:
+    """Alpha [N,s,s] of what lies before [N,3,s,s]: nothing is looked for."""
+    return np.zeros((len(images), *images.shape[2:]), np.float32)
+
+
 def shape(name: str) -> Parse:
     """Labels that call the whole crop, or the ellipse in it, the subject: the mask's soft edge is then the crop's."""
 

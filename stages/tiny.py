@@ -70,6 +70,12 @@ def parse(images: Tensor, size: int) -> Array:
     return np.repeat(labels[None], len(images), 0)
 
 
+def occlusion(images: Tensor) -> Array:
+    """Alpha [N,s,s] of [N,3,s,s]: what is pure green lies before the face."""
+    red, green, blue = images.unbind(1)
+    return np.asarray(((green > 0.7) & (red < -0.7) & (blue < -0.7)).float().numpy())
+
+
 def measure(images: Tensor) -> dict[str, Array]:
     """The "age" of [N,3,S,S]: 100 times what the pictures have more of blue than of red."""
     return {"age": np.asarray(100 * (images[:, 2] - images[:, 0]).mean((1, 2)).numpy())}
@@ -113,6 +119,7 @@ def models(device: str, encoder: str) -> Models:
         proxy=proxies.load(generator, 128),
         encoder=encoder_file.read(Path(encoder), generator) if encoder else encoders.load("feature-style-tiny", device),
         parse=looking.parse,
+        occlusion=occlusion,
         identity=looking.identity,
         device=device,
         backend="tiny",

@@ -50,15 +50,26 @@ def link(
     return Analysis(len(seen.pts), seen.pts, seen.time_base, seen.shots, tuple(kept)), plan.assigned(moves, ids)
 
 
-def trusted(analysis: Analysis, settings: TrustConfig) -> Analysis:
-    """The analysis with how far each face may be edited, by how well it is seen; it fades inside each shot."""
+def trusted(analysis: Analysis, settings: TrustConfig, searched: tuple[int, int]) -> Analysis:
+    """The analysis with how far each face may be edited, by how well it is seen; it fades inside each shot.
+
+    Also where a face is found no more, or not yet: it goes before it is lost. Faces were looked for on the frames
+    `searched` (first, end); there nothing is lost.
+    """
 
     def faded(track: Track) -> Track:
-        seconds = np.array([analysis.second(analysis.pts[frame]) for frame in track.frames])
         found = trust.seen(track, settings)
         for shot in analysis.shots:
-            inside = (track.frames >= shot.start) & (track.frames < shot.stop)
-            found[inside] = trust.faded(seconds[inside], found[inside], settings.fade_seconds)
+            first, stop = max(shot.start, searched[0]), min(shot.stop, searched[1])
+            inside = np.flatnonzero((track.frames >= first) & (track.frames < stop))
+            there = track.frames[inside]
+            lost = np.setdiff1d(np.concatenate([there - 1, there + 1]), there)
+            lost = lost[(lost >= first) & (lost < stop)]
+            frames, values = np.concatenate([there, lost]), np.concatenate([found[inside], np.zeros(len(lost))])
+            order = np.argsort(frames)
+            seconds = np.array([analysis.second(analysis.pts[frame]) for frame in frames[order]])
+            values[order] = trust.faded(seconds, values[order], settings.fade_seconds)
+            found[inside] = values[: len(inside)]
         return replace(track, trust=found)
 
     return replace(analysis, tracks=tuple(map(faded, analysis.tracks)))

@@ -48,6 +48,9 @@ class MaskConfig:
     blur: float = 0.02
     residual_good: float = 0.10  # mean |source - check| in [0, 1] up to which the edit shows fully; usual: 0.04 to 0.08
     residual_bad: float = 0.15  # and from which the source shows instead
+    occlusion: float = 1.0  # how far hands, hair and things before the face stay as they are; 0 does not look for any
+    occluded_good: float = 0.5  # share of the mask up to which the rest of a hidden face is edited wholly
+    occluded_bad: float = 0.75  # and from which the source shows instead
 
 
 @dataclass(frozen=True)
@@ -148,7 +151,7 @@ class RunConfig:
     batch: int = 6  # frames per batch
     segment_seconds: float = 2.0
     detect_every: int = 1  # frames; between them the last box follows its landmarks
-    cut_threshold: float = 27.0  # PySceneDetect's ContentDetector
+    cut_threshold: float = 1.6  # a cut changes so many times what any frame around it does, motion taken out
     codec: str = "auto"
     crf: int = 17  # x264's scale; other encoders are mapped to it
     preset: str = ""  # of the encoder (medium, slow, 6, ...); empty: vidinv's own choice
@@ -325,6 +328,12 @@ def _check(config: RunConfig) -> None:
     if not (trust.yaw_good < trust.yaw_bad and trust.side_bad < trust.side_good and trust.fade_seconds > 0):
         raise UsageError(
             "trust needs yaw_good below yaw_bad, side_bad below side_good and fade_seconds above 0",
+            remedy="leave them at their defaults",
+        )
+    mask = config.mask
+    if not (0 <= mask.occlusion <= 1 and mask.occluded_good < mask.occluded_bad):
+        raise UsageError(
+            "mask needs occlusion between 0 and 1 and occluded_good below occluded_bad",
             remedy="leave them at their defaults",
         )
     if config.mask.parse_every < 1 or config.segment_seconds <= 0 or config.stall_seconds <= 0:

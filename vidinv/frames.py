@@ -176,6 +176,7 @@ class Mask:
 
     alpha: Array
     skin_cover: float = 1.0  # share of the parsed skin area that the mask covers
+    occluded: float = 0.0  # share of the mask that was taken out of it, since something lies before the face there
 
 
 @dataclass(frozen=True)

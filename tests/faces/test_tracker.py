@@ -51,3 +51,35 @@ def test_short_gaps_are_filled_and_long_ones_left():
 
 def test_a_clip_without_a_face_has_no_tracks():
     assert Tracker().link([None, faces()], [Shot(0, 2)]) == []
+
+
+def people(tracks):
+    """Of each track, the person whose embedding it has, and its frames."""
+    return {int(np.argmax(track.embedding)): track.frames.tolist() for track in tracks}
+
+
+def test_people_who_cross_keep_their_tracks_while_the_one_behind_is_hidden():
+    clip = [faces((0, 5 * k), (1, 200 - 5 * k)) for k in range(40)]
+    for k in range(17, 24):
+        clip[k] = faces((0, 5 * k))
+    seen = people(Tracker().link(clip, [Shot(0, 40)]))
+    assert seen == {0: list(range(40)), 1: [*range(17), *range(24, 40)]}
+
+
+def test_who_leaves_for_a_second_is_the_same_person_again():
+    clip = [faces((0, 100), (1, 300))] * 10 + [faces((1, 300))] * 25 + [faces((1, 300), (0, 20))] * 10
+    seen = people(Tracker().link(clip, [Shot(0, 45)]))
+    assert seen == {0: [*range(10), *range(35, 45)], 1: list(range(45))}
+
+
+def test_who_is_hidden_for_half_a_second_is_the_same_person_again():
+    clip = [faces((0, 100))] * 10 + [faces()] * 12 + [faces((0, 103))] * 10
+    (track,) = Tracker().link(clip, [Shot(0, 32)])
+    assert track.frames.tolist() == [*range(10), *range(22, 32)]
+
+
+def test_a_cut_to_another_person_at_the_same_place_and_back_makes_two_tracks():
+    clip = [faces((0, 100))] * 8 + [faces((1, 101))] * 8 + [faces((0, 99))] * 8
+    for shots in ([Shot(0, 8), Shot(8, 16), Shot(16, 24)], [Shot(0, 24)]):  # also where the cut was missed
+        seen = people(Tracker().link(clip, shots))
+        assert seen == {0: [*range(8), *range(16, 24)], 1: list(range(8, 16))}
