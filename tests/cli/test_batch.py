@@ -185,11 +185,9 @@ def test_an_interrupted_batch_ends_with_130_and_its_workers_with_it(tmp_path: Pa
     make_clip(tmp_path / "in" / "a.mp4", frames=24)
     command = ["batch", str(tmp_path / "in"), "-o", str(tmp_path / "out"), *TINY, *EDIT, "--progress", "none"]
     running = subprocess.Popen([sys.executable, "-m", "vidinv", *command], cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    log = tmp_path / "out" / "batch.log"
-    while not (log.exists() and "begun" in log.read_text()):
+    while not (workers := [pid for pid, _ in below(running.pid)]):
         assert running.poll() is None
         time.sleep(0.05)
-    workers = [pid for pid, _ in below(running.pid)]
     running.send_signal(signal.SIGINT)
     _, said = running.communicate(timeout=60)
     assert running.returncode == 130 and "interrupted" in said
