@@ -25,7 +25,7 @@ from scripts import composed, occlusion
 from vidinv.frames import Array
 from vidinv.process import tune_process
 
-HALF = 12  # frames: half a second
+HALF, SOFT = 12, 4  # frames: half a second, and what a blur takes to come and to go
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,8 @@ def shown(kind: str, plain: Sequence[Array], first: int) -> list[Array]:
     for k, frame in enumerate(plain):
         inside = first <= k < first + HALF
         if kind == "blurred" and inside:
-            made.append(cv2.GaussianBlur(frame, (0, 0), frame.shape[1] / 40))
+            share = min(k - first + 1, first + HALF - k, SOFT) / SOFT  # at once, it would be taken for a cut
+            made.append(cv2.GaussianBlur(frame, (0, 0), share * frame.shape[1] / 40))
         elif kind == "hand" and inside:
             side = round(1.5 * place[0, 0])
             left, top = (round(each) for each in place[:, 2] - 0.2 * place[0, 0])

@@ -22,6 +22,7 @@ from vidinv.generators.ops import resize
 
 COMPARED = 128
 IN_FRONT = regions.labels("background", "cloth")  # what the parser calls a hand or a thing before a face
+NO_FACE, FACE_AREA = 0.03, 0.08  # of the crop: so little is no face; a whole one covers .15 to .3
 SMALLEST = 0.03  # radius of what is in front, in sides of the crop: less is a hole of the parser
 
 
@@ -47,8 +48,10 @@ def build(parse: Parse, occlusion: Occlude, settings: MaskConfig) -> Stage:
                 if not mine:
                     measures.append({})
                     continue
-                first = next(iter(mine.values()))
+                region, first = next(iter(mine.items()))
                 residual, confidence = trust(work.faces.image[n], work.check[n], first, settings)
+                if not regions.is_local(region):
+                    confidence = min(confidence, parsed(first))
                 row = {"cover": first.skin_cover, "occluded": first.occluded, "residual": residual}
                 measures.append(row | {"confidence": confidence})
             yield replace(work, masks=tuple(masks), measures=tuple(measures))
@@ -89,6 +92,12 @@ def trust(source: torch.Tensor, inversion: torch.Tensor, mask: Mask, settings: M
     alike = (settings.residual_bad - residual) / (settings.residual_bad - settings.residual_good)
     seen = (settings.occluded_bad - mask.occluded) / (settings.occluded_bad - settings.occluded_good)
     return residual, float(np.clip(min(alike, seen), 0, 1))
+
+
+def parsed(mask: Mask) -> float:
+    """How far the mask of a whole face can be one, by its size, in [0,1]: the parser finds none in a heavy blur."""
+    area = float(mask.alpha.mean()) / max(1 - mask.occluded, 1e-6)
+    return float(np.clip((area - NO_FACE) / (FACE_AREA - NO_FACE), 0, 1))
 
 
 def mask_of(source: Array, edit: Array, name: str, size: int, settings: MaskConfig) -> Mask:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from stages import mask, tiny
@@ -46,6 +47,13 @@ def test_a_face_that_is_hidden_is_not_trusted() -> None:
 
     found = [confidence(columns) for columns in (0, 24, 40, 62)]
     assert found[:2] == [1, 1] and 0.1 < found[2] < 0.9 and found[3] == 0
+
+
+def test_a_face_that_the_parser_does_not_find_is_not_trusted() -> None:
+    half = Mask(np.full((64, 64), 0.055, np.float32))
+    behind = Mask(np.full((64, 64), 0.05, np.float32), occluded=0.6)  # most of a usual one lies behind something
+    empty = Mask(np.zeros((64, 64), np.float32))
+    assert [mask.parsed(each) for each in (WHOLE, half, behind, empty)] == pytest.approx([1, 0.5, 1, 0])
 
 
 def clip(path: Path) -> Path:
