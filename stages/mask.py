@@ -76,7 +76,7 @@ def clear(
 def _behind(mask: Mask, before: Array) -> Mask:
     alpha = mask.alpha * (1 - before)
     left = float(alpha.sum() / max(mask.alpha.sum(), 1e-6))
-    return Mask(alpha, mask.skin_cover * left, 1 - left)
+    return replace(mask, alpha=alpha, skin_cover=mask.skin_cover * left, occluded=1 - left)
 
 
 def trust(source: torch.Tensor, inversion: torch.Tensor, mask: Mask, settings: MaskConfig) -> tuple[float, float]:
@@ -95,9 +95,8 @@ def trust(source: torch.Tensor, inversion: torch.Tensor, mask: Mask, settings: M
 
 
 def parsed(mask: Mask) -> float:
-    """How far the mask of a whole face can be one, by its size, in [0,1]: the parser finds none in a heavy blur."""
-    area = float(mask.alpha.mean()) / max(1 - mask.occluded, 1e-6)
-    return float(np.clip((area - NO_FACE) / (FACE_AREA - NO_FACE), 0, 1))
+    """How far there is a face for the parser, by the size of the source's, in [0,1]: in a heavy blur it finds none."""
+    return float(np.clip((mask.face - NO_FACE) / (FACE_AREA - NO_FACE), 0, 1))
 
 
 def mask_of(source: Array, edit: Array, name: str, size: int, settings: MaskConfig) -> Mask:
@@ -109,7 +108,8 @@ def mask_of(source: Array, edit: Array, name: str, size: int, settings: MaskConf
     region, hidden = regions.inside(source, name) | regions.inside(edit, name), in_front(source)
     if regions.is_local(name):
         return soften(region & ~hidden, np.isin(source, regions.REGIONS[name]), size, settings)
-    return soften(fill_holes(region) & ~hidden, source == SKIN, size, settings)
+    whole = soften(fill_holes(region) & ~hidden, source == SKIN, size, settings)
+    return replace(whole, face=float(np.isin(source, FACE).mean()))
 
 
 def in_front(labels: Array) -> Array:

@@ -177,6 +177,7 @@ class Mask:
     alpha: Array
     skin_cover: float = 1.0  # share of the parsed skin area that the mask covers
     occluded: float = 0.0  # share of the mask that was taken out of it, since something lies before the face there
+    face: float = 1.0  # share of the crop in which the parser sees the source's face
 
 
 @dataclass(frozen=True)

@@ -50,10 +50,11 @@ def test_a_face_that_is_hidden_is_not_trusted() -> None:
 
 
 def test_a_face_that_the_parser_does_not_find_is_not_trusted() -> None:
-    half = Mask(np.full((64, 64), 0.055, np.float32))
-    behind = Mask(np.full((64, 64), 0.05, np.float32), occluded=0.6)  # most of a usual one lies behind something
-    empty = Mask(np.zeros((64, 64), np.float32))
-    assert [mask.parsed(each) for each in (WHOLE, half, behind, empty)] == pytest.approx([1, 0.5, 1, 0])
+    labels = np.zeros((128, 128), np.uint8)  # all background
+    seen = tiny.parse(torch.zeros(1, 3, 8, 8), 128)[0]
+    found = [mask.mask_of(source, seen, "face", 64, MaskConfig()) for source in (seen, labels)]
+    assert [mask.parsed(each) for each in found] == [1, 0]
+    assert mask.parsed(Mask(WHOLE.alpha, face=0.055)) == pytest.approx(0.5)
 
 
 def clip(path: Path) -> Path:
