@@ -34,7 +34,7 @@ def build(generator: Generator, proxy: Painter, size: int, reads_inversion: Read
         check, image = proxy.with_whole(code.ws, code.feature, code.at, drawn_at)
         return check.clamp(-1, 1), resize(image, size).clamp(-1, 1)
 
-    by_proxy = _drawn_by_proxy(generator, proxy, size)
+    by_proxy = drawn_by_proxy(generator, proxy, size)
     draw = drawer(generator, proxy, size)
 
     def synthesize(works: Iterator[Work]) -> Iterator[Work]:
@@ -76,19 +76,19 @@ def drawn(layer: Layer) -> torch.Tensor:
 
 def source(generator: Generator, proxy: Painter, size: int) -> str:
     """What draws the pictures of `size` pixels, for the report."""
-    if _drawn_by_proxy(generator, proxy, size):
+    if drawn_by_proxy(generator, proxy, size):
         return f"proxy head at {proxy.size}"
     return f"{generator.name} at {at_size(generator, size)}"
 
 
-def _drawn_by_proxy(generator: Generator, proxy: Painter, size: int) -> bool:
+def drawn_by_proxy(generator: Generator, proxy: Painter, size: int) -> bool:
     """A distilled head draws what is no size of the generator and not above the head's own."""
     return proxy.is_quick and size not in generator.sizes and size <= proxy.size
 
 
 def drawer(generator: Generator, proxy: Painter, size: int) -> Callable[[Code], torch.Tensor]:
     """What draws a code's picture [N,3,size,size] in [-1,1] on the CPU, as an edit is drawn."""
-    if _drawn_by_proxy(generator, proxy, size):
+    if drawn_by_proxy(generator, proxy, size):
         return lambda code: resize(proxy(code.ws, code.feature, code.at, code.styles).clamp(-1, 1), size).cpu()
     return lambda code: whole(generator, code, size).cpu()
 

@@ -21,6 +21,7 @@ from stages.backend import Models
 from stages.folder import JobFolder
 from stages.inversion import encoder_digest
 from stages.keyframes import Candidate
+from stages.synthesize import drawn_by_proxy
 from trainers import recipe
 from vidinv.config import RunConfig, content
 from vidinv.encoders import encoder_file
@@ -28,6 +29,7 @@ from vidinv.encoders.encoder_file import Facts, GeneratorFeature
 from vidinv.errors import OutputUnwritable, VidinvError
 from vidinv.faces import trust
 from vidinv.frames import Analysis, Track
+from vidinv.generators.ops import resize
 from vidinv.weights import catalog, places
 
 if TYPE_CHECKING:
@@ -82,7 +84,8 @@ def tuned(models: Models, clip: Clip, config: RunConfig, folder: JobFolder, told
     if not wanted:
         return models, None
     path, origin, work = (folder.path / name for name in ("tuned.sealed", "tuned.origin", "tuning"))
-    cache = places.root() / "tuned" / f"{fingerprint(clip, wanted, config)}.sealed"
+    mark = fingerprint(clip, wanted, config, corrected=_is_corrected(models, config))
+    cache = places.root() / "tuned" / f"{mark}.sealed"
     kept = sealed.read(path)
     try:
         if kept is None:
@@ -101,14 +104,18 @@ def tuned(models: Models, clip: Clip, config: RunConfig, folder: JobFolder, told
     return replace(models, encoder=encoder.eval().requires_grad_(False)), facts
 
 
-def fingerprint(clip: Clip, wanted: align.Wanted, config: RunConfig) -> str:
-    """sha256 of everything that decides a tuning: the source, its faces, how they are learned, and the networks."""
+def fingerprint(clip: Clip, wanted: align.Wanted, config: RunConfig, *, corrected: bool) -> str:
+    """sha256 of everything that decides a tuning: the source, its faces, how they are learned, and the networks.
+
+    `corrected` is whether the gap of the proxy head is added to what it draws.
+    """
     backend = parts.choose(config.backend)
     settings = asdict(config.tuning) | {"cache": True}
     said = {
         "source": clip.content,
         "faces": [[*key, *place.ravel().tolist()] for key, place in sorted(wanted.items())],
         "tuning": settings,
+        "corrected": corrected,
         "recipe": asdict(recipe.for_clip(config.tuning, feature_branch=True)),
         "encoder": encoder_digest(config),
         "backend": [config.backend, backend.digest, *(each.sha256 for each in backend.brought)],
@@ -198,11 +205,27 @@ def _learn(
             told,
             held=held.to(models.device),
             feature_branch=branch,
+            whole=whole(models) if _is_corrected(models, config) else None,
         )
     except VidinvError as error:
         raise VidinvError(
             f"tuning the encoder to the clip failed: {error.what}", remedy="--set tuning.rate=3e-5, or --tune none"
         ) from error
+
+
+def _is_corrected(models: Models, config: RunConfig) -> bool:
+    """Whether the head that teaches is not what draws the output."""
+    return models.proxy.is_quick and not drawn_by_proxy(models.generator, models.proxy, config.crop)
+
+
+def whole(models: Models) -> Callable[..., torch.Tensor]:
+    """What draws codes by the whole generator, at the side [px] of its proxy head."""
+    generator, size = models.generator, models.proxy.size
+
+    def paint(ws: torch.Tensor, feature: torch.Tensor | None = None, at: int | None = None) -> torch.Tensor:
+        return resize(generator.synthesize(ws, feature=feature, at=at, size=generator.sizes[0]), size)
+
+    return paint
 
 
 def keep(models: Models, config: RunConfig, path: Path) -> None:
