@@ -14,7 +14,7 @@ from torch import Tensor
 from trainers.faces import Painter
 from vidinv.encoders.base import Encoder
 
-AT_ONCE = 8
+AT_ONCE = 2  # the whole generator's layers at 512 pixels take half a gigabyte a picture
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from trainers import checkpoint, engine, objective, recipe
 from trainers.faces import Batch, Painter
 from trainers.log import Bar, Shown
 from trainers.objective import Drawing, Judges, TensorCodes
-from trainers.proxy_gap import Truth, kept
+from trainers.proxy_gap import AT_ONCE, Truth, kept
 from vidinv.config import TuneConfig
 from vidinv.encoders.base import Encoder
 
@@ -167,7 +167,7 @@ class _Judge:
         self.encoder.load_state_dict(state)
         codes, asked = TensorCodes(self.encoder), replace(self.recipe, w=0.0, f=0.0)
         loss = error = 0.0
-        for part in self.held.split(ENCODE_AT_ONCE):
+        for part in self.held.split(AT_ONCE):
             unknown = part.new_zeros(len(part), 1, 1)
             total, parts = objective.losses(codes, self.drawing, self.judges, photos(part, unknown), asked)
             share = len(part) / len(self.held)
