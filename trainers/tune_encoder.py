@@ -8,49 +8,25 @@ when to stop.
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from trainers import engine, objective, recipe
 from trainers.faces import Batch
+from trainers.held_out import Check, Tuned, Whole, stopped_early
 from trainers.log import Bar, Shown
 from trainers.objective import Drawing, Judges, TensorCodes
 from vidinv.config import TuneConfig
 from vidinv.encoders.base import Encoder
 
 ENCODE_AT_ONCE = 8
-CHECKS, PATIENCE = 6, 2  # how often the held-out faces are looked at; checks in a row without a gain that end it
-GAIN = 0.002  # share of the loss that counts as one
-
-
-@dataclass(frozen=True)
-class Check:
-    """What the held-out faces said after so many steps: the loss of their inversions, and their PSNR (dB)."""
-
-    step: int
-    loss: float
-    psnr: float
-
-
-@dataclass(frozen=True)
-class Tuned:
-    """The encoder's state after a tuning, and how the held-out faces saw it come, from step 0 on."""
-
-    state: dict[str, Tensor]
-    curve: tuple[Check, ...] = ()
-
-    @property
-    def best(self) -> Check | None:
-        """The check whose weights these are; None where nothing was held out."""
-        return min(self.curve, key=lambda check: check.loss, default=None)
+CHECKS = 6  # how often the held-out faces are looked at
 
 
 def tune(
@@ -108,11 +84,11 @@ def tune(
 
     if held is None or not len(held):
         return Tuned(learn(tuning.steps, shown))
-    whole = _Whole(shown or Bar(), asked.images)
+    whole = Whole(shown or Bar(), asked.images)
     judge = _Judge(deepcopy(encoder).eval(), drawing, judges, held, asked)
     marks = sorted({max(1, round(tuning.steps * k / CHECKS)) for k in range(1, CHECKS + 1)})
     try:
-        return _stopped_early(lambda steps: learn(steps, whole), judge, encoder.state_dict(), marks, folder)
+        return stopped_early(lambda steps: learn(steps, whole), judge.check, encoder.state_dict(), marks, folder)
     finally:
         whole.shown.end()
 
@@ -140,53 +116,6 @@ class _Judge:
             loss += share * float(total)
             error += share * float(parts["pixel2" if asked.feature_branch else "pixel1"])
         return Check(step, loss, 10 * math.log10(4 / error))  # the peak of [-1,1] is 2
-
-
-def _stopped_early(
-    learn: Callable[[int], dict[str, Tensor]], judge: _Judge, first: dict[str, Tensor], marks: list[int], folder: Path
-) -> Tuned:
-    """Learn from mark to mark and keep the weights that the held-out faces like best; `folder` has what was seen."""
-    record, best = folder / "validation.json", folder / "best.safetensors"
-    curve = [Check(**check) for check in json.loads(record.read_text())] if record.exists() else []
-    for step in [0, *marks]:
-        if step <= (curve[-1].step if curve else -1):
-            continue
-        if _is_over(curve):
-            break
-        state = first if step == 0 else learn(step)
-        curve.append(judge.check(state, step))
-        folder.mkdir(parents=True, exist_ok=True)
-        if curve[-1] == Tuned(state, tuple(curve)).best:
-            save_file({key: value.cpu().contiguous() for key, value in state.items()}, best)
-        partial = record.with_suffix(".part")
-        partial.write_text(json.dumps([asdict(check) for check in curve]), encoding="utf-8")
-        partial.replace(record)
-    return Tuned(load_file(best), tuple(curve))
-
-
-def _is_over(curve: Sequence[Check]) -> bool:
-    """Whether the last PATIENCE checks are no better than what was there before them."""
-    before, after = curve[:-PATIENCE], curve[-PATIENCE:]
-    return bool(before) and min(c.loss for c in after) > (1 - GAIN) * min(c.loss for c in before)
-
-
-@dataclass
-class _Whole:
-    """One bar over a training in several parts: it begins once, and does not end with each."""
-
-    shown: Shown
-    images: int
-    has_begun: bool = field(default=False)
-
-    def begin(self, images: int, seen: int) -> None:
-        if not self.has_begun:
-            self.shown.begin(self.images, seen)
-        self.has_begun = True
-
-    def advance(self, images: int) -> None:
-        self.shown.advance(images)
-
-    def end(self) -> None: ...
 
 
 def photos(image: Tensor, ws: Tensor) -> Batch:
