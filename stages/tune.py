@@ -33,7 +33,7 @@ from vidinv.generators.ops import resize
 from vidinv.weights import catalog, places
 
 if TYPE_CHECKING:
-    from trainers.tune_encoder import Tuned
+    from trainers.held_out import Tuned
 
 LOOKED_AT = 2  # times as many faces as are learned from, among which these are chosen
 KEPT = 4  # tuned encoders in the cache; the one that was used longest ago goes

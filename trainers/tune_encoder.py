@@ -12,20 +12,18 @@ on held-out frames of 529_2 29.1 dB through the head were 26.7 through the gener
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field, replace
-from itertools import pairwise
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from trainers import checkpoint, engine, objective, recipe
 from trainers.faces import Batch, Painter
+from trainers.held_out import Check, Tuned, Whole, stopped_early
 from trainers.log import Bar, Shown
 from trainers.objective import Drawing, Judges, TensorCodes
 from trainers.proxy_gap import AT_ONCE, Truth, kept
@@ -33,30 +31,7 @@ from vidinv.config import TuneConfig
 from vidinv.encoders.base import Encoder
 
 ENCODE_AT_ONCE = 8
-CHECKS, PATIENCE = 6, 2  # how often the held-out faces are looked at; checks in a row without a gain that end it
-GAIN = 0.002  # share of the loss that counts as one
-
-
-@dataclass(frozen=True)
-class Check:
-    """What the held-out faces said after so many steps: the loss of their inversions, and their PSNR (dB)."""
-
-    step: int
-    loss: float
-    psnr: float
-
-
-@dataclass(frozen=True)
-class Tuned:
-    """The encoder's state after a tuning, and how the held-out faces saw it come, from step 0 on."""
-
-    state: dict[str, Tensor]
-    curve: tuple[Check, ...] = ()
-
-    @property
-    def best(self) -> Check | None:
-        """The check whose weights these are; None where nothing was held out."""
-        return min(self.curve, key=lambda check: check.loss, default=None)
+CHECKS = 6  # how often the held-out faces are looked at
 
 
 @dataclass(frozen=True)
@@ -122,7 +97,7 @@ def tune(
     )
     step = engine.Step("encoder", ("encoder",), optimiser, loss)
 
-    told = _Whole(shown or Bar(), asked.images)
+    told = Whole(shown or Bar(), asked.images)
 
     def trained(steps: int, gap: Tensor | None) -> dict[str, Tensor]:
         def rows(turn: int, which: slice) -> Corrected:
@@ -131,8 +106,11 @@ def tune(
         until = replace(plan, images=steps * tuning.batch)
         return objective.encoder_state(engine.train({"encoder": codes}, [step], rows, until, folder, shown=told))
 
-    def learn(start: int, stop: int) -> dict[str, Tensor]:
-        """The weights after `stop` steps, of a training whose checkpoint is that of `start` steps or more."""
+    marks = sorted({max(1, round(tuning.steps * k / CHECKS)) for k in range(1, CHECKS + 1)})
+
+    def learn(stop: int) -> dict[str, Tensor]:
+        """The weights after `stop` steps, a mark, of a training that is at the mark before or beyond."""
+        start = max((mark for mark in marks if mark < stop), default=0)
 
         def measured() -> Tensor:
             other.load_state_dict(trained(start, None) if start else encoder.state_dict())
@@ -141,12 +119,11 @@ def tune(
         exact = whole is None or not feature_branch or checkpoint.turns(folder) >= stop
         return trained(stop, None if exact else kept(folder / "gap.safetensors", start, measured))
 
-    marks = sorted({0, *(max(1, round(tuning.steps * k / CHECKS)) for k in range(1, CHECKS + 1))})
     try:
         if held is None or not len(held):
-            return Tuned([learn(*stretch) for stretch in pairwise(marks)][-1])
+            return Tuned([learn(mark) for mark in marks][-1])
         judge = _Judge(other, replace(drawing, paint=whole or drawing.paint), judges, held, asked)
-        return _stopped_early(learn, judge, encoder.state_dict(), marks, folder)
+        return stopped_early(learn, judge.check, encoder.state_dict(), marks, folder)
     finally:
         told.shown.end()
 
@@ -174,57 +151,6 @@ class _Judge:
             loss += share * float(total)
             error += share * float(parts["pixel2" if asked.feature_branch else "pixel1"])
         return Check(step, loss, 10 * math.log10(4 / error))  # the peak of [-1,1] is 2
-
-
-def _stopped_early(
-    learn: Callable[[int, int], dict[str, Tensor]],
-    judge: _Judge,
-    first: dict[str, Tensor],
-    marks: list[int],
-    folder: Path,
-) -> Tuned:
-    """Learn from mark to mark and keep the weights that the held-out faces like best; `folder` has what was seen."""
-    record, best = folder / "validation.json", folder / "best.safetensors"
-    curve = [Check(**check) for check in json.loads(record.read_text())] if record.exists() else []
-    for start, step in pairwise([0, *marks]):
-        if step <= (curve[-1].step if curve else -1):
-            continue
-        if _is_over(curve):
-            break
-        state = learn(start, step) if step else first
-        curve.append(judge.check(state, step))
-        folder.mkdir(parents=True, exist_ok=True)
-        if curve[-1] == Tuned(state, tuple(curve)).best:
-            save_file({key: value.cpu().contiguous() for key, value in state.items()}, best)
-        partial = record.with_suffix(".part")
-        partial.write_text(json.dumps([asdict(check) for check in curve]), encoding="utf-8")
-        partial.replace(record)
-    return Tuned(load_file(best), tuple(curve))
-
-
-def _is_over(curve: Sequence[Check]) -> bool:
-    """Whether the last PATIENCE checks are no better than what was there before them."""
-    before, after = curve[:-PATIENCE], curve[-PATIENCE:]
-    return bool(before) and min(c.loss for c in after) > (1 - GAIN) * min(c.loss for c in before)
-
-
-@dataclass
-class _Whole:
-    """One bar over a training in several parts: it begins once, and does not end with each."""
-
-    shown: Shown
-    images: int
-    has_begun: bool = field(default=False)
-
-    def begin(self, images: int, seen: int) -> None:
-        if not self.has_begun:
-            self.shown.begin(self.images, seen)
-        self.has_begun = True
-
-    def advance(self, images: int) -> None:
-        self.shown.advance(images)
-
-    def end(self) -> None: ...
 
 
 def photos(image: Tensor, ws: Tensor) -> Batch:

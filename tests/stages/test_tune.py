@@ -15,7 +15,7 @@ from stages import align, decode, parts, tune
 from stages.folder import JobFolder
 from tests.clips import make_clip
 from trainers import tune_encoder
-from trainers.tune_encoder import Check, Tuned
+from trainers.held_out import Check, Tuned
 from vidinv import config as configs
 from vidinv.encoders import encoder_file
 from vidinv.errors import OutputUnwritable, VidinvError

@@ -11,9 +11,10 @@ from torch import Tensor
 from stages.tiny import guides
 from tests.trainers.interrupted import Stopped
 from trainers import tune_encoder
+from trainers.held_out import Tuned
 from trainers.objective import Drawing, Judges
 from trainers.proxy_gap import Truth, kept
-from trainers.tune_encoder import Tuned, tune
+from trainers.tune_encoder import tune
 from vidinv.config import TuneConfig
 from vidinv.encoders import registry as encoders
 from vidinv.generators import mobile_stylegan
