@@ -10,6 +10,7 @@ import typer
 from vidinv.cli import (
     backend,
     batch,
+    bench,
     demo,
     directions,
     edit,
@@ -46,6 +47,7 @@ app.command("interpolate")(mix.interpolate)
 app.command("report")(report.report)
 app.command("tune")(tune.tune)
 app.command("demo")(demo.demo)
+app.command("bench")(bench.bench)
 app.add_typer(backend.app, name="backend")
 app.add_typer(directions.app, name="directions")
 app.add_typer(evaluate.app, name="evaluate")
