@@ -90,7 +90,7 @@ def tune(
     try:
         return stopped_early(lambda steps: learn(steps, whole), judge.check, encoder.state_dict(), marks, folder)
     finally:
-        whole.shown.end()
+        whole.close()
 
 
 @dataclass(frozen=True)
