@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 import torch
 
@@ -14,42 +15,46 @@ from vidinv.generators.ops import resize
 from vidinv.generators.proxy import Painter
 
 Reads = Callable[[Work, int], bool]  # does anything read the detail of this face's inversion?
+Drawer = tuple[Generator, Painter]
+NOBODY: Mapping[int, Drawer] = MappingProxyType({})
 
 
-def build(generator: Generator, proxy: Painter, size: int, reads_inversion: Reads) -> Stage:
+def build(
+    generator: Generator, proxy: Painter, size: int, reads_inversion: Reads, people: Mapping[int, Drawer] = NOBODY
+) -> Stage:
     """A stage that adds `inversion` and `edit`, [N,3,size,size] in [-1,1], and `check` at the proxy head's own size.
 
     The codes may lie on any device; the pictures come back to the CPU, where the planes are.
 
     Every edit is synthesized for itself. `check` is the inversion through the proxy head: how far a frame can be
     trusted is judged by it alone, whatever else is drawn. An inversion whose detail nothing reads is `check` resized.
-    See `source` for what draws the rest.
+    See `source` for what draws the rest. The `people` with a generator of their own, by track, are drawn by that.
     """
     drawn_at = at_size(generator, size)
+    by_proxy = drawn_by_proxy(generator, proxy, size)
 
-    def coarse(code: Code) -> torch.Tensor:
+    def coarse(proxy: Painter, code: Code) -> torch.Tensor:
         return proxy(code.ws, code.feature, code.at, code.styles).clamp(-1, 1)
 
-    def both(code: Code) -> tuple[torch.Tensor, torch.Tensor]:
+    def both(proxy: Painter, code: Code) -> tuple[torch.Tensor, torch.Tensor]:
         check, image = proxy.with_whole(code.ws, code.feature, code.at, drawn_at)
         return check.clamp(-1, 1), resize(image, size).clamp(-1, 1)
-
-    by_proxy = drawn_by_proxy(generator, proxy, size)
-    draw = drawer(generator, proxy, size)
 
     def synthesize(works: Iterator[Work]) -> Iterator[Work]:
         for work in works:
             if work.codes is None:
                 yield work
                 continue
+            assert work.faces is not None
+            drawers = [people.get(person, (generator, proxy)) for person in work.faces.track.tolist()]
             checks, inversions = [], []
             with torch.no_grad():
                 for n in range(len(work.codes)):
-                    code = work.codes[n : n + 1]
+                    code, (_, head) = work.codes[n : n + 1], drawers[n]
                     if reads_inversion(work, n) and not by_proxy:
-                        check, inversion = both(code)
+                        check, inversion = both(head, code)
                     else:
-                        check = coarse(code)
+                        check = coarse(head, code)
                         inversion = resize(check, size)
                     checks.append(check.cpu())
                     inversions.append(inversion.cpu())
@@ -57,7 +62,7 @@ def build(generator: Generator, proxy: Painter, size: int, reads_inversion: Read
                 layers = []
                 for layer in work.layers:
                     shown = [
-                        draw(layer.codes[n : n + 1]) if p > 0 else below[n : n + 1]
+                        drawer(*drawers[n], size)(layer.codes[n : n + 1]) if p > 0 else below[n : n + 1]
                         for n, p in enumerate(layer.presence)
                     ]
                     below = torch.cat(shown)

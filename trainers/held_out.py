@@ -93,3 +93,8 @@ class Whole:
         self.shown.advance(images)
 
     def end(self) -> None: ...
+
+    def close(self) -> None:
+        """The end of the last part."""
+        if self.has_begun:
+            self.shown.end()

@@ -76,7 +76,7 @@ def tune(
     try:
         return stopped_early(learn, check, first, recipe.marks, folder, recipe.enough)
     finally:
-        whole.shown.end()
+        whole.close()
 
 
 def steps_of(here: Room) -> list[engine.Step]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from vidinv.errors import UsageError
 
-CHOICES: dict[str, tuple[object, ...]] = {"what": ("convolutions", "all"), "side": (32, 64, 128)}
+CHOICES: dict[str, tuple[object, ...]] = {"what": ("convolutions", "all"), "side": (16, 32, 64, 128)}
 
 
 @dataclass(frozen=True)

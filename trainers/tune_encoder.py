@@ -125,7 +125,7 @@ def tune(
         judge = _Judge(other, replace(drawing, paint=whole or drawing.paint), judges, held, asked)
         return stopped_early(learn, judge.check, encoder.state_dict(), marks, folder)
     finally:
-        told.shown.end()
+        told.close()
 
 
 @dataclass(frozen=True)

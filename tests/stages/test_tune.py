@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from stages import align, decode, parts, tune
+from stages import align, decode, parts, tune, tuning
 from stages.folder import JobFolder
 from tests.clips import make_clip
 from trainers import tune_encoder
@@ -35,9 +35,9 @@ def track(number: int, frames: range, shift: float) -> Track:
 TRACKS = (track(0, range(0, 12), 10.0), track(3, range(4, 7), 30.0))
 
 
-def clip_of(source: Path, tracks: tuple[Track, ...], frames: int, content: str = "its content") -> tune.Clip:
+def clip_of(source: Path, tracks: tuple[Track, ...], frames: int, content: str = "its content") -> tuning.Clip:
     shots = (Shot(0, frames),)
-    return tune.Clip(
+    return tuning.Clip(
         source, content, Analysis(frames, tuple(range(frames)), Fraction(1, 25), shots, tracks), (0, frames)
     )
 
@@ -48,14 +48,14 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache" / "tuned"
 
 
-TOLD = tune.Told(lambda name, frames, already: None, lambda frames: None)
+TOLD = tuning.Told(lambda name, frames, already: None, lambda frames: None)
 
 
 def test_every_track_has_its_share_inside_the_span() -> None:
-    wanted = tune.spread(TRACKS, (2, 12), 6, 64)
+    wanted = tuning.spread(TRACKS, (2, 12), 6, 64)
     assert sorted(wanted) == [(2, 0), (4, 0), (4, 3), (6, 0), (9, 0), (11, 0)]
-    assert set(tune.spread(TRACKS, (0, 12), 1, 64)) == {(0, 0), (4, 3)}
-    assert tune.spread(TRACKS, (50, 60), 6, 64) == {}
+    assert set(tuning.spread(TRACKS, (0, 12), 1, 64)) == {(0, 0), (4, 3)}
+    assert tuning.spread(TRACKS, (50, 60), 6, 64) == {}
 
 
 def noted(seen: dict[str, Any]) -> Any:
@@ -139,7 +139,7 @@ def test_another_edit_of_the_clip_does_not_tune_again(
         assert torch.equal(after.encoder.state_dict()[first], models.encoder.state_dict()[first] + 1)
     assert own_cache.stat().st_mode & 0o777 == 0o700
     kept = list(own_cache.iterdir())
-    assert len(kept) == tune.KEPT and all(path.stat().st_mode & 0o777 == 0o600 for path in kept)
+    assert len(kept) == tuning.KEPT and all(path.stat().st_mode & 0o777 == 0o600 for path in kept)
 
 
 def test_a_damaged_cache_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_cache: Path) -> None:

@@ -69,10 +69,11 @@ def added(base: Generator, delta: Delta) -> Generator:
     return other.eval().requires_grad_(False)
 
 
-def packed(people: PEOPLE, facts: Facts, rank: int = 0) -> bytes:
-    """The file's bytes. With a `rank` matrices are kept as the product of two of so many columns, the nearest there is.
+def packed(people: PEOPLE, facts: Facts, rank: int = 0, more: Mapping[str, str] | None = None) -> bytes:
+    """The file's bytes, with `more` metadata.
 
-    Convolutions 1x1 count as matrices; what a product would not make smaller stays as it is.
+    With a `rank` matrices are kept as the nearest product of two of so many columns. Convolutions 1x1 count as
+    matrices; what a product would not make smaller stays as it is.
     """
     tensors: dict[str, Tensor] = {}
     for track, delta in people.items():
@@ -85,7 +86,7 @@ def packed(people: PEOPLE, facts: Facts, rank: int = 0) -> bytes:
             else:
                 tensors[key] = change
     half = {key: value.half().contiguous() for key, value in tensors.items()}
-    return save(half, metadata={KEY: json.dumps(asdict(facts))})
+    return save(half, metadata={KEY: json.dumps(asdict(facts)), **(more or {})})
 
 
 def unpacked(data: bytes, base: Generator, what: str) -> tuple[dict[int, Delta], Facts]:

@@ -172,6 +172,12 @@ class Whole(nn.Module):
 Painter = Proxy | Whole
 
 
+def over(painter: Painter, generator: Generator) -> Painter:
+    """The same painter for another generator of the family: its head, frozen, reads that one's features."""
+    found = Proxy(generator, painter.head) if isinstance(painter, Proxy) else Whole(generator, painter.size)
+    return found.eval().requires_grad_(False)
+
+
 def painter(generator: Generator, size: int) -> Painter:
     """The proxy of `size` pixels where the generator has one, else what stands for it."""
     return load(generator, size) if (generator.name, size) in HEADS else Whole(generator, size)
