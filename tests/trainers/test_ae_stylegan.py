@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.trainers.toys import Blobs, Quiet
 from trainers import ae_stylegan, engine
 from trainers.ae_recipe import AeRecipe
 from vidinv.errors import UsageError
@@ -29,26 +30,6 @@ TINY = AeRecipe(
     save_every=16,
     ema_kimg=0.05,
 )
-
-
-class Quiet:
-    def begin(self, images: int, seen: int) -> None: ...
-
-    def advance(self, images: int) -> None: ...
-
-    def end(self) -> None: ...
-
-
-class Blobs:
-    """Discs of any colour on any ground, anywhere: 16x16."""
-
-    def draw(self, count: int, seed: int) -> Tensor:
-        random = torch.Generator().manual_seed(seed)
-        place = torch.rand(count, 2, 1, 1, generator=random) * 8 + 4
-        ink = torch.rand(count, 2, 3, 1, 1, generator=random) * 2 - 1
-        y, x = torch.meshgrid(torch.arange(16.0), torch.arange(16.0), indexing="ij")
-        inside = ((y - place[:, 0]).square() + (x - place[:, 1]).square() < 16)[:, None]
-        return torch.where(inside, ink[:, 0], ink[:, 1])
 
 
 def recipe(**changes: Any) -> AeRecipe:

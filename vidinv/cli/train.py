@@ -27,6 +27,7 @@ def _group() -> None:
 
 app.command("gan-encoder")(train_gan.gan_encoder)
 app.command("ae-stylegan")(train_autoencoder.ae_stylegan)
+app.command("automodulator")(train_autoencoder.automodulator)
 
 
 @app.command("feature-style")

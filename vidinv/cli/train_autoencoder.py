@@ -1,4 +1,4 @@
-"""`vidinv train ae-stylegan`: a generator and its encoder from nothing, on pictures."""
+"""`vidinv train ae-stylegan` and `automodulator`: a generator and its encoder from nothing, on pictures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from vidinv.encoders.base import Encoder
     from vidinv.generators.base import Generator
 
-AE = "train/ae_stylegan"
+AE, MODULATOR = "train/ae_stylegan", "train/automodulator"
 Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="A new training.")]
 Resume = Annotated[Path | None, typer.Option("--resume", metavar="DIR", help="Continue one.")]
 Config = Annotated[str | None, typer.Option(metavar="FILE|NAME", help="A recipe; light if none.")]
@@ -39,13 +39,12 @@ def ae_stylegan(
 
     Example: vidinv train ae-stylegan -o runs/ae --set data=corpus.npy --set scheme=decoupled
     """
-    from trainers import ae_stylegan, engine, pictures, processes
+    from trainers import ae_stylegan, engine, pictures
     from trainers.ae_recipe import AeRecipe
     from vidinv.losses.lpips import LPIPS
     from vidinv.weights import cache
 
-    if processes.place().count > 1:
-        raise UsageError("an autoencoder is trained by one process", remedy="start it without torchrun")
+    _alone()
     folder, recipe = recipes.resolve(AeRecipe, AE, output, resume, config, changes)
     recipe.check()
     if not dry_run:
@@ -65,6 +64,57 @@ def ae_stylegan(
     generator, encoder = ae_stylegan.train(setup, found, folder)
     family = "ae-w" if recipe.space == "w" else "ae-w-plus"
     _write(folder, generator, encoder, "stylegan2", ae_stylegan.settings(recipe), family)
+
+
+def automodulator(
+    output: Output = None,
+    resume: Resume = None,
+    config: Config = None,
+    changes: options.Changes = None,
+    device: Device = "auto",
+    dry_run: DryRun = False,
+    offline: options.Offline = False,
+    accept_licences: options.AcceptLicences = False,
+) -> None:
+    """Train a deep automodulator, growing from small pictures to large, on data=CORPUS.npy, FOLDER or TAR.
+
+    Recipes: light, paper, published, tiny; layers=0 and distance=l1 reconstruction=1 are the paper's ablations, extra
+    and mirror=1 its weak supervision. DIR holds generator.safetensors and encoder.safetensors.
+
+    Example: vidinv train automodulator -o runs/auto --set data=corpus.npy --set layers=0
+    """
+    from trainers import automodulator as trainer
+    from trainers import engine, pictures
+    from trainers.modulator_recipe import ModulatorRecipe
+    from vidinv.weights import cache
+
+    _alone()
+    folder, recipe = recipes.resolve(ModulatorRecipe, MODULATOR, output, resume, config, changes)
+    recipe.check()
+    used = _device(device)
+    if dry_run:
+        typer.echo(recipes.text(recipe))
+        for stage in recipe.stages:
+            setup = trainer.set_up(recipe, stage, None, used)
+            typer.echo(f"{stage.side} pixels: {engine.describe(setup.networks, setup.steps, setup.plan)}")
+        return
+    recipes.claim(folder, recipe, MODULATOR, again=resume is not None)
+    cache.pull(pictures.needs(recipe.data), offline=offline, accept=accept_licences)
+    recipes.keep(folder, recipe)
+
+    def at(side: int) -> pictures.Pictures:
+        return pictures.open_pictures(recipe.data, side, recipe.held_out)
+
+    generator, encoder = trainer.train(recipe, at, folder, used)
+    _write(folder, generator, encoder, "automodulator", trainer.settings(recipe, recipe.size), "automodulator")
+
+
+def _alone() -> None:
+    """UsageError where several processes were started."""
+    from trainers import processes
+
+    if processes.place().count > 1:
+        raise UsageError("an autoencoder is trained by one process", remedy="start it without torchrun")
 
 
 def _device(wanted: str) -> str:
