@@ -19,8 +19,6 @@ from vidinv.generators.equalized import GAIN, SLOPE, EqualConv
 from vidinv.generators.ops import resize
 from vidinv.generators.stylegan1 import adain
 
-SCALES = {"coarse": (4, 8), "medium": (16, 32), "fine": (64, 4096)}  # first and last side in pixels (paper, fig. 4)
-
 
 def widths(resolution: int, most: int = 512, halves_from: int = 128) -> dict[int, int]:
     """Channels by side: `most` up to below `halves_from`, then halved with every doubling of the side.
@@ -138,14 +136,6 @@ class Automodulator(Chain):
         """(s - 1, m) of every layer, one [N,2C] each."""
         self._check(ws)
         return [self._own(k).modulation(ws[:, k]) for k in range(self.num_ws)]
-
-    def rows(self, scale: str | tuple[int, int]) -> tuple[int, int]:
-        """Rows first <= l < last of w+ of a range of sides in pixels, by name (SCALES) or as (first, last side)."""
-        low, high = SCALES[scale] if isinstance(scale, str) else scale
-        found = [k for k, spec in enumerate(self.layers) if low <= spec.resolution <= high]
-        if not found:
-            raise ValueError(f"{self.name} has no layer from {low} to {high} pixels")
-        return found[0], found[-1] + 1
 
     def _own(self, k: int) -> Layer:
         block = self.blocks[k // 2]
