@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import cv2
@@ -136,3 +137,19 @@ def test_a_backend_takes_it_and_edits_a_clip(
 def test_a_file_that_is_no_trained_generator_is_refused(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["backend", "create", "x", "--generator", str(trained / "encoder.safetensors")]) == 2
     assert "is no generator that says what it is" in capsys.readouterr().err
+
+
+@pytest.mark.weights
+def test_what_an_autoencoder_is_worth_is_told_and_kept(
+    trained: Path, corpus: Path, faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "table.json"
+    told = ["evaluate", "generative", str(trained), "--offline", "--data"]
+    assert main([*told, str(corpus), "--count", "8", "--json", str(table)]) == 0
+    assert "frechet_mixtures" in capsys.readouterr().out
+    found = json.loads(table.read_text())
+    assert found["n"] == 8 and found["features"] == "vgg16" and found["mse"] > 0
+    assert all(found[key] >= 0 for key in ("lpips", "ppl_full", "ppl_end", "lpips_diversity"))
+    assert main([*told, str(faces), "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)["n"] == 4
+    assert main([*told, str(corpus), "--features", "inception"]) == 2
