@@ -15,6 +15,7 @@ from stages import autoencoder
 from tests.clips import make_clip
 from tests.runs import SHOWN, STEPS, frames_of, report_of
 from tests.trainers.toys import Blobs
+from vidinv import api
 from vidinv.cli.main import main
 from vidinv.media import picture
 
@@ -153,3 +154,9 @@ def test_what_an_autoencoder_is_worth_is_told_and_kept(
     assert main([*told, str(faces), "--json", "-"]) == 0
     assert json.loads(capsys.readouterr().out)["n"] == 4
     assert main([*told, str(corpus), "--features", "inception"]) == 2
+
+
+def test_from_python_it_encodes_draws_and_samples(trained: Path) -> None:
+    of = api.autoencoder(trained, device="cpu")
+    ws = of.encode(Blobs(16).draw(2, 0))
+    assert of.draw(ws).shape == of.draw(of.sample(2, seed=0)).shape == (2, 3, 16, 16)

@@ -63,7 +63,7 @@ def test_a_code_is_drawn_on_the_sphere_whatever_its_length(tiny: Automodulator) 
 
 
 def test_an_untrained_decoder_draws_different_codes_differently(tiny: Automodulator) -> None:
-    """What its modulation's weights are not divided for: else all pictures are one, and nothing can be learned."""
+    """What its modulation's weights are not divided for: else all pictures are nearly one at first."""
     rows = tiny.styles(tiny.broadcast(tiny.sample(200, seed=1)))
     assert 0.8 < torch.cat(rows, 1).std(0).mean() < 1.2
     images = tiny.synthesize(tiny.broadcast(tiny.sample(16, seed=1)))

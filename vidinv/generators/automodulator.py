@@ -36,7 +36,7 @@ class Modulation(nn.Module):
     """The affine g: z [N,D] -> (s - 1, m) [N,2C], the new deviation and mean of every channel.
 
     z has the length 1, so weights of unit variance, not divided by sqrt(D), make g vary by 1 as well. With the usual
-    scale it would vary by 1 / sqrt(D), and every z would be drawn as the same picture for thousands of steps.
+    scale it would vary by 1 / sqrt(D), and different z begin as nearly the same picture.
     """
 
     def __init__(self, z_dim: int, channels: int) -> None:
