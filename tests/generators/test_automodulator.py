@@ -63,7 +63,7 @@ def test_a_code_is_drawn_on_the_sphere_whatever_its_length(tiny: Automodulator) 
 
 
 def test_an_untrained_decoder_draws_different_codes_differently(tiny: Automodulator) -> None:
-    """What its modulation's weights are not divided for: else all pictures are one, and nothing can be learned."""
+    """What its modulation's weights are not divided for: else all pictures are nearly one at first."""
     rows = tiny.styles(tiny.broadcast(tiny.sample(200, seed=1)))
     assert 0.8 < torch.cat(rows, 1).std(0).mean() < 1.2
     images = tiny.synthesize(tiny.broadcast(tiny.sample(16, seed=1)))
@@ -72,8 +72,7 @@ def test_an_untrained_decoder_draws_different_codes_differently(tiny: Automodula
 
 def test_mixing_a_code_with_itself_is_plain_decoding_and_a_mixture_keeps_the_coarse_canvas(tiny: Automodulator) -> None:
     a, b = (tiny.broadcast(tiny.sample(2, seed=seed)) for seed in (1, 2))
-    rows = tiny.rows("coarse")
-    assert rows == (0, 4) and tiny.rows("medium") == (4, 8) and tiny.rows((8, 16)) == (2, 6)
+    rows = (0, 4)
     for other in (a, b):
         mixed = a.clone()
         mixed[:, rows[1] :] = other[:, rows[1] :]
@@ -82,8 +81,6 @@ def test_mixing_a_code_with_itself_is_plain_decoding_and_a_mixture_keeps_the_coa
         torch.testing.assert_close(split, tiny.synthesize(mixed))
         torch.testing.assert_close(tiny.synthesize(mixed, stop=rows[1] - 1), canvas)
         assert torch.allclose(split, tiny.synthesize(a)) == (other is a)
-    with pytest.raises(ValueError, match="no layer from 64"):
-        tiny.rows("fine")
 
 
 def test_the_extra_block_draws_8x8_once_more() -> None:

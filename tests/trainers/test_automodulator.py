@@ -180,3 +180,26 @@ def test_what_cannot_be_is_refused_and_the_last_entry_holds_for_the_rest() -> No
     ):
         with pytest.raises(UsageError, match=match):
             recipe(**changes).check()
+
+
+def test_with_the_published_scale_it_learns_to_reconstruct_what_it_never_saw(tmp_path: Path) -> None:
+    """The decoder never sees a reconstruction's error: it learns from the codes of its samples alone."""
+    own = recipe(
+        first=8,
+        channel_max=16,
+        w_dim=16,
+        images=(16 * 250,),
+        batches=(16,),
+        rates=(4e-3,),
+        margins=(0.5,),
+        divergence=0.1,
+        code=0.195,
+        reconstruction=0.4,
+        ema=0.99,
+        save_every=10**9,
+    )
+    decoder, encoder = automodulator.train(own, Blobs, tmp_path, shown=Quiet())
+    image = Blobs(8).draw(64, 10**9)
+    flat = image.mean((0, 2, 3), keepdim=True).expand_as(image)
+    apart = (decoder.synthesize(encoder(image).ws) - image).square().mean()
+    assert apart < 0.7 * (flat - image).square().mean()

@@ -86,3 +86,10 @@ def test_what_holds_no_pictures_is_refused(tmp_path: Path) -> None:
     bad = tar(tmp_path / "c.tar", {"a.png": b"x"})
     with pytest.raises(InputUnreadable, match="can be read"), pytest.warns(UserWarning):
         open_pictures(str(bad), 8).draw(1, 0)
+
+
+@pytest.mark.weights
+def test_without_data_samples_are_made_as_they_are_drawn() -> None:
+    found = open_pictures("", 16)
+    first = found.draw(2, 5)
+    assert first.shape == (2, 3, 16, 16) and torch.equal(first, found.draw(2, 5)) and first.abs().max() <= 1

@@ -4,8 +4,8 @@ Block b halves the side: two convolutions of 3x3, each normalised and followed b
 4x4 a convolution and one over all that is left give D numbers, which are divided by their length.
 
 A spectral norm of 1 shrinks a random signal to about a half at every layer. Only the first layer, which sees the
-picture itself, has biases therefore, and leaky ReLUs have their gain: else the biases, which Adam moves by its rate
-whatever the signal, drown it within some steps, and every picture gets the same code.
+picture itself, has biases therefore, and leaky ReLUs have their gain: behind many layers biases, which Adam moves by
+its rate whatever the signal, would drown it.
 """
 
 from __future__ import annotations

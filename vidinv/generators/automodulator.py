@@ -19,8 +19,6 @@ from vidinv.generators.equalized import GAIN, SLOPE, EqualConv
 from vidinv.generators.ops import resize
 from vidinv.generators.stylegan1 import adain
 
-SCALES = {"coarse": (4, 8), "medium": (16, 32), "fine": (64, 4096)}  # first and last side in pixels (paper, fig. 4)
-
 
 def widths(resolution: int, most: int = 512, halves_from: int = 128) -> dict[int, int]:
     """Channels by side: `most` up to below `halves_from`, then halved with every doubling of the side.
@@ -38,7 +36,7 @@ class Modulation(nn.Module):
     """The affine g: z [N,D] -> (s - 1, m) [N,2C], the new deviation and mean of every channel.
 
     z has the length 1, so weights of unit variance, not divided by sqrt(D), make g vary by 1 as well. With the usual
-    scale it would vary by 1 / sqrt(D), and every z would be drawn as the same picture for thousands of steps.
+    scale it would vary by 1 / sqrt(D), and different z begin as nearly the same picture.
     """
 
     def __init__(self, z_dim: int, channels: int) -> None:
@@ -138,14 +136,6 @@ class Automodulator(Chain):
         """(s - 1, m) of every layer, one [N,2C] each."""
         self._check(ws)
         return [self._own(k).modulation(ws[:, k]) for k in range(self.num_ws)]
-
-    def rows(self, scale: str | tuple[int, int]) -> tuple[int, int]:
-        """Rows first <= l < last of w+ of a range of sides in pixels, by name (SCALES) or as (first, last side)."""
-        low, high = SCALES[scale] if isinstance(scale, str) else scale
-        found = [k for k, spec in enumerate(self.layers) if low <= spec.resolution <= high]
-        if not found:
-            raise ValueError(f"{self.name} has no layer from {low} to {high} pixels")
-        return found[0], found[-1] + 1
 
     def _own(self, k: int) -> Layer:
         block = self.blocks[k // 2]
