@@ -8,6 +8,8 @@ from dataclasses import replace
 import torch
 
 from stages.graph import Stage
+from stages.painting import Painting
+from vidinv.engines.runner import Runner
 from vidinv.frames import Code, Layer, Work
 from vidinv.generators.base import Generator
 from vidinv.generators.ops import resize
@@ -16,26 +18,20 @@ from vidinv.generators.proxy import Painter
 Reads = Callable[[Work, int], bool]  # does anything read the detail of this face's inversion?
 
 
-def build(generator: Generator, proxy: Painter, size: int, reads_inversion: Reads) -> Stage:
+def build(
+    generator: Generator, proxy: Painter, size: int, reads_inversion: Reads, runner: Runner | None = None
+) -> Stage:
     """A stage that adds `inversion` and `edit`, [N,3,size,size] in [-1,1], and `check` at the proxy head's own size.
 
-    The codes may lie on any device; the pictures come back to the CPU, where the planes are.
+    The codes may lie on any device; the pictures come back to the CPU, where the planes are. `runner` is the engine;
+    torch in float32 if none is given.
 
     Every edit is synthesized for itself. `check` is the inversion through the proxy head: how far a frame can be
     trusted is judged by it alone, whatever else is drawn. An inversion whose detail nothing reads is `check` resized.
     See `source` for what draws the rest.
     """
-    drawn_at = at_size(generator, size)
-
-    def coarse(code: Code) -> torch.Tensor:
-        return proxy(code.ws, code.feature, code.at, code.styles).clamp(-1, 1)
-
-    def both(code: Code) -> tuple[torch.Tensor, torch.Tensor]:
-        check, image = proxy.with_whole(code.ws, code.feature, code.at, drawn_at)
-        return check.clamp(-1, 1), resize(image, size).clamp(-1, 1)
-
-    by_proxy = _drawn_by_proxy(generator, proxy, size)
-    draw = drawer(generator, proxy, size)
+    drawn_at, painting = at_size(generator, size), Painting(generator, proxy, runner or Runner())
+    by_proxy, draw = _drawn_by_proxy(generator, proxy, size), _drawer(painting, size)
 
     def synthesize(works: Iterator[Work]) -> Iterator[Work]:
         for work in works:
@@ -43,25 +39,22 @@ def build(generator: Generator, proxy: Painter, size: int, reads_inversion: Read
                 yield work
                 continue
             checks, inversions = [], []
-            with torch.no_grad():
-                for n in range(len(work.codes)):
-                    code = work.codes[n : n + 1]
-                    if reads_inversion(work, n) and not by_proxy:
-                        check, inversion = both(code)
-                    else:
-                        check = coarse(code)
-                        inversion = resize(check, size)
-                    checks.append(check.cpu())
-                    inversions.append(inversion.cpu())
-                below = torch.cat(inversions)
-                layers = []
-                for layer in work.layers:
-                    shown = [
-                        draw(layer.codes[n : n + 1]) if p > 0 else below[n : n + 1]
-                        for n, p in enumerate(layer.presence)
-                    ]
-                    below = torch.cat(shown)
-                    layers.append(replace(layer, picture=below))
+            for n in range(len(work.codes)):
+                code = work.codes[n : n + 1]
+                if reads_inversion(work, n) and not by_proxy:
+                    check, image = painting.both(code, drawn_at)
+                else:
+                    check = image = painting.sketch(code)
+                checks.append(check.cpu())
+                inversions.append(resize(image, size).cpu())
+            below = torch.cat(inversions)
+            layers = []
+            for layer in work.layers:
+                shown = [
+                    draw(layer.codes[n : n + 1]) if p > 0 else below[n : n + 1] for n, p in enumerate(layer.presence)
+                ]
+                below = torch.cat(shown)
+                layers.append(replace(layer, picture=below))
             checked, inverted = torch.cat(checks), torch.cat(inversions)
             yield replace(work, check=checked, inversion=inverted, layers=tuple(layers), edit=below)
 
@@ -87,10 +80,14 @@ def _drawn_by_proxy(generator: Generator, proxy: Painter, size: int) -> bool:
 
 
 def drawer(generator: Generator, proxy: Painter, size: int) -> Callable[[Code], torch.Tensor]:
-    """What draws a code's picture [N,3,size,size] in [-1,1] on the CPU, as an edit is drawn."""
-    if _drawn_by_proxy(generator, proxy, size):
-        return lambda code: resize(proxy(code.ws, code.feature, code.at, code.styles).clamp(-1, 1), size).cpu()
-    return lambda code: whole(generator, code, size).cpu()
+    """What draws a code's picture [N,3,size,size] in [-1,1] on the CPU, as an edit is drawn, in float32."""
+    return _drawer(Painting(generator, proxy, Runner()), size)
+
+
+def _drawer(painting: Painting, size: int) -> Callable[[Code], torch.Tensor]:
+    if _drawn_by_proxy(painting.generator, painting.proxy, size):
+        return lambda code: resize(painting.sketch(code), size).cpu()
+    return lambda code: resize(painting.whole(code, at_size(painting.generator, size)), size).cpu()
 
 
 def whole(generator: Generator, code: Code, size: int) -> torch.Tensor:
