@@ -24,7 +24,8 @@ CHOICES = {
     "blend": ("auto", "residual", "replace"),
     "device": ("auto", "cpu", "cuda"),
     "tune": ("none", "encoder", "generator"),
-    "engine": ("eager",),
+    "engine": ("auto", "eager", "compile", "openvino", "onnx"),
+    "precision": ("auto", "float32", "bfloat16"),
     "landmarks": ("2d106", "fan"),
     "reader": ("pyav", "decord", "torchcodec"),
 }
@@ -144,7 +145,8 @@ class RunConfig:
 
     quality: str = "balanced"
     backend: str = "default"  # or tiny, or one that `vidinv backend create` made, or a file of that form
-    engine: str = "eager"
+    engine: str = "eager"  # of what needs no gradient; auto: the quickest here, measured once
+    precision: str = "auto"  # of the same; auto: bfloat16 where the processor has it
     device: str = "auto"
     threads: int = 0  # 0: every core the process may use
     reader: str = "pyav"  # of the analysis; decord (extra [decord]) gives RGB only, so the render always takes pyav
