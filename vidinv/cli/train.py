@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vidinv import config as configs
-from vidinv.cli import options, train_gan
+from vidinv.cli import options, train_gan, train_near
 from vidinv.errors import UsageError
 
 if TYPE_CHECKING:
     from trainers.recipe import Recipe
 
-app = typer.Typer(help="Train encoders.", no_args_is_help=True)
+app = typer.Typer(help="Train encoders, and tune generators.", no_args_is_help=True)
 RECIPE, POOL = "recipe.yaml", "pool"
 
 
@@ -26,6 +26,7 @@ def _group() -> None:
 
 
 app.command("gan-encoder")(train_gan.gan_encoder)
+app.command("near-perfect")(train_near.near_perfect)
 
 
 @app.command("feature-style")
