@@ -6,7 +6,7 @@ Each FACE, an aligned picture, is coded by the encoder, and w+ and F stay as the
 each recipe. Printed are MSE and LPIPS at 256 pixels before and after; the Frechet distance (MobileNetV2, not
 Inception's) of `--samples` pictures of the tuned generator to `--reference` ones of the frozen one, and that of as many
 of the frozen one's; what each edit moves from -1 to +1 in the meter's unit, by either; CPU seconds. Samples are drawn
-by the proxy head where only layers below it were trained.
+by the proxy head, so the distances are of what the layers up to 128 pixels have become.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from torch import Tensor
 
 from stages import parts
 from stages.backend import Models
-from trainers import near_room
 from trainers.near_perfect import Unseen, tune
 from trainers.near_recipe import NearRecipe
 from trainers.near_room import Pivots, Room
@@ -119,9 +118,8 @@ class Ablation:
         """Frechet distances to the reference of the tuned generator's samples, and of as many of the frozen one's."""
         assert code.at is not None
         count, proxy = self.args.samples, self.models.proxy
-        here = near_room.room(self.models.generator, proxy, None, recipe, code.at)
-        heads = None if here.heads is None or not isinstance(proxy, Proxy) else (proxy, Proxy(tuned, proxy.head))
-        here = Room(self.models.generator, tuned, code.at, heads, None, recipe)
+        heads = (proxy, Proxy(tuned, proxy.head)) if isinstance(proxy, Proxy) else None
+        here = Room(self.models.generator, tuned, code.at, heads, False, None, recipe)
         if self.reference is None:
             empty = Frechet(load_mobilenet())
             self.reference = gathered(empty, here, self.args.reference, 100_000, tuned=False, real=True)

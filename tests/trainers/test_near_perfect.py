@@ -183,8 +183,9 @@ def test_cohesion_is_what_keeps_other_samples(generator: Generator, tmp_path: Pa
 def test_the_head_draws_where_only_layers_below_it_are_trained(generator: Generator) -> None:
     head = proxy.load(generator, 64)
     few, all_of_them = replace(SMALL, layers=1), SMALL
-    assert room(generator, head, None, few, AT).heads is not None
-    assert room(generator, head, None, all_of_them, AT).heads is None
+    assert not room(generator, head, None, few, AT).is_whole and room(generator, head, None, all_of_them, AT).is_whole
+    exact = room(generator, head, None, all_of_them, AT)
+    assert not Gaps(exact, pivots_of(generator)).draw(0, slice(0, 1)).gap.any()
     here = room(generator, head, None, few, AT)
     batch = Gaps(here, pivots_of(generator)).draw(0, slice(0, 1))
     seen = here.draw(here.code(batch.ws, batch.feature)) + batch.gap

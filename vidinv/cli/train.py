@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vidinv import config as configs
-from vidinv.cli import options, train_autoencoder, train_gan
+from vidinv.cli import options, train_autoencoder, train_gan, train_near
 from vidinv.errors import UsageError
 
 if TYPE_CHECKING:
     from trainers.recipe import Recipe
 
-app = typer.Typer(help="Train encoders and autoencoders.", no_args_is_help=True)
+app = typer.Typer(help="Train encoders and autoencoders, and tune generators.", no_args_is_help=True)
 RECIPE, POOL = "recipe.yaml", "pool"
 
 
@@ -28,6 +28,7 @@ def _group() -> None:
 app.command("gan-encoder")(train_gan.gan_encoder)
 app.command("ae-stylegan")(train_autoencoder.ae_stylegan)
 app.command("automodulator")(train_autoencoder.automodulator)
+app.command("near-perfect")(train_near.near_perfect)
 
 
 @app.command("feature-style")
