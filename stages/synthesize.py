@@ -31,7 +31,7 @@ def build(
     See `source` for what draws the rest.
     """
     drawn_at, painting = at_size(generator, size), Painting(generator, proxy, runner or Runner())
-    by_proxy, draw = _drawn_by_proxy(generator, proxy, size), _drawer(painting, size)
+    by_proxy, draw = is_drawn_by_proxy(generator, proxy, size), _drawer(painting, size)
 
     def synthesize(works: Iterator[Work]) -> Iterator[Work]:
         for work in works:
@@ -69,12 +69,12 @@ def drawn(layer: Layer) -> torch.Tensor:
 
 def source(generator: Generator, proxy: Painter, size: int) -> str:
     """What draws the pictures of `size` pixels, for the report."""
-    if _drawn_by_proxy(generator, proxy, size):
+    if is_drawn_by_proxy(generator, proxy, size):
         return f"proxy head at {proxy.size}"
     return f"{generator.name} at {at_size(generator, size)}"
 
 
-def _drawn_by_proxy(generator: Generator, proxy: Painter, size: int) -> bool:
+def is_drawn_by_proxy(generator: Generator, proxy: Painter, size: int) -> bool:
     """A distilled head draws what is no size of the generator and not above the head's own."""
     return proxy.is_quick and size not in generator.sizes and size <= proxy.size
 
@@ -85,7 +85,7 @@ def drawer(generator: Generator, proxy: Painter, size: int) -> Callable[[Code], 
 
 
 def _drawer(painting: Painting, size: int) -> Callable[[Code], torch.Tensor]:
-    if _drawn_by_proxy(painting.generator, painting.proxy, size):
+    if is_drawn_by_proxy(painting.generator, painting.proxy, size):
         return lambda code: resize(painting.sketch(code), size).cpu()
     return lambda code: resize(painting.whole(code, at_size(painting.generator, size)), size).cpu()
 

@@ -31,6 +31,9 @@ Tune = Annotated[
     str | None, typer.Option(metavar="none|encoder", help="What is tuned to the clip before it is inverted.")
 ]
 Device = Annotated[str | None, typer.Option(metavar="auto|cpu|cuda", help="Where the networks run.")]
+Engine = Annotated[
+    str | None, typer.Option(metavar="auto|eager|compile|openvino|onnx", help="What runs the networks that draw.")
+]
 Config = Annotated[str | None, typer.Option(metavar="FILE|NAME", help="Configuration, or a preset's name.")]
 Changes = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Never use the network.")]
@@ -73,6 +76,7 @@ class Job:
     encoder: Encoder = None
     tune: Tune = None
     device: Device = None
+    engine: Engine = None
     offline: Offline = False
     accept_licences: AcceptLicences = False
     show: Show = None
