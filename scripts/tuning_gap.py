@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stages import align, analyse, parts, tracks, tune
+from stages import align, analyse, parts, tracks, tune, tuning
 from stages.backend import Models
 from stages.folder import JobFolder
 from vidinv import config as configs
@@ -116,8 +116,8 @@ def judge(clip: Path, args: argparse.Namespace, folder: JobFolder) -> dict[str, 
     config = configs.load(args.config, ["tuning.cache=false", *args.changes])
     models, guides = parts.choose(config.backend).models("cpu", config.encoder), refine.load_guides()
     analysis = analysed(clip, config, folder)
-    about = tune.Clip(clip, configs.content(clip), analysis, (0, analysis.frame_count))
-    told = tune.Told(lambda name, frames, already: None, lambda frames: None)
+    about = tuning.Clip(clip, configs.content(clip), analysis, (0, analysis.frame_count))
+    told = tuning.Told(lambda name, frames, already: None, lambda frames: None)
     wall, cpu = time.monotonic(), time.process_time()
     tuned, said = tune.tuned(models, about, config, folder, told)
     wall, cpu = time.monotonic() - wall, time.process_time() - cpu

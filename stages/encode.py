@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from safetensors.torch import load, save
 
 from stages import sealed
 from stages.graph import Stage
+from stages.graphs import Encoding
 from vidinv.config import Effort, RefineConfig
 from vidinv.editing.refine import Part, Trace, between
 from vidinv.encoders.base import Encoder
+from vidinv.encoders.feature_style_light import FeatureStyleLight
+from vidinv.engines.runner import Runner
 from vidinv.frames import Code, FaceBatch, Work, concatenate
 
-Refine = Callable[[Code, torch.Tensor, Trace | None, Effort], tuple[Code, Trace]]  # code, image, neighbour's, steps
+
+class Refine(Protocol):
+    """Refines the code of an image [1,3,S,S] of a person (a track) from its neighbour's result, by so many steps."""
+
+    def __call__(
+        self, code: Code, image: torch.Tensor, before: Trace | None, effort: Effort, person: int | None = None
+    ) -> tuple[Code, Trace]: ...
+
 
 KEPT = 8  # states on the disk: the video encoder is at most a few batches behind, none longer than a segment
 
@@ -86,13 +97,31 @@ def _flat(last: Last) -> dict[str, torch.Tensor]:
     return {**parts, "person": last.trace.person, "seconds": torch.tensor(last.seconds, dtype=torch.float64)}
 
 
-def build(encoder: Encoder, refine: Refine | None, steps: RefineConfig, traces: Traces, device: str) -> Stage:
+def build(
+    encoder: Encoder,
+    refine: Refine | None,
+    steps: RefineConfig,
+    traces: Traces,
+    device: str,
+    runner: Runner | None = None,
+) -> Stage:
     """A stage that adds `codes` to each Work with faces.
 
-    Without `refine` the encoder's codes are used as they are. With it, each track's key frames are refined in order,
-    each from its neighbour's result, with more steps where there is no neighbour (start, cut, the face was away);
-    the frames between take what the keys around them found. The networks are, and the codes stay, on `device`.
+    Without `refine` the encoder's codes are used as they are, and `runner` is its engine (torch in float32 if none is
+    given). With it, each track's key frames are refined in order, each from its neighbour's result, with more steps
+    where there is no neighbour (start, cut, the face was away); the frames between take what the keys around them
+    found. The networks are, and the codes stay, on `device`.
     """
+
+    run = runner if runner is not None and refine is None else Runner()
+    graph = Encoding(encoder) if isinstance(encoder, FeatureStyleLight) else None
+
+    def inverted(images: torch.Tensor) -> Code:
+        if graph is None:
+            with torch.no_grad():
+                return encoder(images)
+        ws, feature = run(graph, images)
+        return Code(ws, feature, encoder.at, space=encoder.space)
 
     def encode(works: Iterator[Work]) -> Iterator[Work]:
         for work in works:
@@ -105,8 +134,7 @@ def build(encoder: Encoder, refine: Refine | None, steps: RefineConfig, traces: 
                 yield work
                 continue
             images = work.faces.image.to(device)
-            with torch.no_grad():
-                codes = encoder(images)  # [N,3,S,S] -> ws [N,L,D], feature [N,C,h,w]
+            codes = inverted(images)  # [N,3,S,S] -> ws [N,L,D], feature [N,C,h,w]
             if refine is not None:
                 codes = _refined(codes, images, work, refine, traces, steps)
             yield replace(work, codes=codes)
@@ -143,7 +171,7 @@ def _refined(
             seconds = [float(work.frames.pts[position] * work.frames.time_base) for position in positions]
             given = [(codes[n : n + 1], images[n : n + 1]) for n in run]
             before = traces.last.get(track) if positions[0] == 0 else None
-            refined, last = _refine_run(given, seconds, before, refine, steps)
+            refined, last = _refine_run(given, seconds, before, refine, steps, track)
             found |= dict(zip(run, refined, strict=True))
             if positions[-1] == len(work.frames) - 1:
                 kept[track] = last
@@ -170,6 +198,7 @@ def _refine_run(
     last: Last | None,
     refine: Refine,
     steps: RefineConfig,
+    person: int,
 ) -> tuple[list[Code], Last]:
     """Refine the keys among codes and images of one face on consecutive frames, and fill in the rest.
 
@@ -181,7 +210,7 @@ def _refine_run(
         if k not in wanted:
             continue
         before, effort = (None, steps.first) if last is None else (last.trace, steps.following)
-        refined, after = refine(code, image, before, effort)
+        refined, after = refine(code, image, before, effort, person)
         for w in range(len(done), k):  # frames since the key before
             assert last is not None
             share = (seconds[w] - last.seconds) / (seconds[k] - last.seconds)

@@ -23,8 +23,9 @@ CHOICES = {
     "quality": ("fast", "balanced", "best"),
     "blend": ("auto", "residual", "replace"),
     "device": ("auto", "cpu", "cuda"),
-    "tune": ("none", "encoder"),
-    "engine": ("eager",),
+    "tune": ("none", "encoder", "generator"),
+    "engine": ("auto", "eager", "compile", "openvino", "onnx"),
+    "precision": ("auto", "float32", "bfloat16"),
     "landmarks": ("2d106", "fan"),
     "reader": ("pyav", "decord", "torchcodec"),
 }
@@ -107,6 +108,15 @@ class TuneConfig:
 
 
 @dataclass(frozen=True)
+class NearConfig:
+    """How a generator is tuned to each person of a clip; how long and how much it weighs says the recipe."""
+
+    recipe: str = "clip"  # of configs/train/near_perfect, or a file
+    faces: int = 24  # at most, of all persons: key faces, sharp, diverse in pose and spread in time
+    held: int = 4  # at most: faces that are not learned from and say when to stop; 0: learn to the end
+
+
+@dataclass(frozen=True)
 class IdentityConfig:
     """How often, in frames of a segment, it is measured how well the person is kept."""
 
@@ -135,13 +145,15 @@ class RunConfig:
 
     quality: str = "balanced"
     backend: str = "default"  # or tiny, or one that `vidinv backend create` made, or a file of that form
-    engine: str = "eager"
+    engine: str = "eager"  # of what needs no gradient; auto: the quickest here, measured once
+    precision: str = "auto"  # of the same; auto: bfloat16 where the processor has it
     device: str = "auto"
     threads: int = 0  # 0: every core the process may use
     reader: str = "pyav"  # of the analysis; decord (extra [decord]) gives RGB only, so the render always takes pyav
     stall_seconds: float = 60.0  # that the decoder may take over one frame before the run ends
     encoder: str = ""  # a file that `vidinv train` wrote; the shipped encoder if empty
-    tune: str = "none"  # to the clip, before its faces are inverted: the encoder
+    generator: str = ""  # a file that `vidinv tune --what generator` wrote; the generator as it is if empty
+    tune: str = "none"  # to the clip, before its faces are inverted: the encoder, or a generator to each person
     landmarks: str = "2d106"  # fan needs the extra [face-alignment] and its weights on this machine
     boxes: str = ""  # a file of boxes round what is edited, where a detector is not to look for it
     faces: str = "largest"
@@ -164,6 +176,7 @@ class RunConfig:
     identity: IdentityConfig = field(default_factory=IdentityConfig)
     refine: RefineConfig = field(default_factory=RefineConfig)
     tuning: TuneConfig = field(default_factory=TuneConfig)
+    near: NearConfig = field(default_factory=NearConfig)
     c2pa: C2paConfig = field(default_factory=C2paConfig)
 
 
@@ -324,6 +337,10 @@ def _check(config: RunConfig) -> None:
         if getattr(config, name) < 1:
             raise UsageError(f"{name} must be at least 1, got {getattr(config, name)}", remedy=f"set {name}=1 or more")
     _check_tuning(config.tuning)
+    if config.near.faces < 1 or config.near.held < 0:
+        raise UsageError("near.faces must be at least 1 and near.held not negative", remedy="leave them as they are")
+    if config.generator and config.tune == "generator":
+        raise UsageError("--generator gives what --tune generator would make", remedy="leave one of them out")
     trust = config.trust
     if not (trust.yaw_good < trust.yaw_bad and trust.side_bad < trust.side_good and trust.fade_seconds > 0):
         raise UsageError(

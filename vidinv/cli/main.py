@@ -11,6 +11,7 @@ from vidinv.cli import (
     autoencoder,
     backend,
     batch,
+    bench,
     demo,
     directions,
     edit,
@@ -47,6 +48,7 @@ app.command("interpolate")(mix.interpolate)
 app.command("report")(report.report)
 app.command("tune")(tune.tune)
 app.command("demo")(demo.demo)
+app.command("bench")(bench.bench)
 app.add_typer(autoencoder.app, name="autoencoder")
 app.add_typer(backend.app, name="backend")
 app.add_typer(directions.app, name="directions")

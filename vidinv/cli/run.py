@@ -117,7 +117,9 @@ def resolve(common: options.Job, **own: str | int | None) -> RunConfig:
         raise UsageError(f"--quality {quality!r} is not known", remedy=f"choose one of {known}")
     if quality is not None and config is not None:
         raise UsageError("--quality and --config both choose a configuration", remedy="give one of them")
-    asked = {key: getattr(common, key) for key in ("faces", "backend", "boxes", "encoder", "tune", "device")} | own
+    asked = {
+        key: getattr(common, key) for key in ("faces", "backend", "boxes", "encoder", "generator", "tune", "device")
+    } | own
     given = {key: value for key, value in asked.items() if value is not None}
     return configs.load(config or quality or "balanced", common.changes, given)
 
@@ -131,7 +133,7 @@ def perform(request: Request, show: str | None, *, offline: bool, accept: bool) 
     moves, _ = requests.check(request)
     if requests.touches_faces(request, moves):
         backend = parts.choose(request.config.backend)
-        needs = backend.needs if request.only_codes or request.only_encoder else backend.all_needs
+        needs = backend.needs if request.only_codes or request.only_tuned else backend.all_needs
         cache.need(needs, offline=offline, accept=accept)
     files, below = request.writes(), request.below_gate().writes()
     with progress.show(show) as shown:
