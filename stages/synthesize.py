@@ -31,7 +31,6 @@ def build(
     See `source` for what draws the rest. The `people` with a generator of their own, by track, are drawn by that.
     """
     drawn_at = at_size(generator, size)
-    by_proxy = _drawn_by_proxy(generator, proxy, size)
 
     def coarse(proxy: Painter, code: Code) -> torch.Tensor:
         return proxy(code.ws, code.feature, code.at, code.styles).clamp(-1, 1)
@@ -51,7 +50,7 @@ def build(
             with torch.no_grad():
                 for n in range(len(work.codes)):
                     code, (_, head) = work.codes[n : n + 1], drawers[n]
-                    if reads_inversion(work, n) and not by_proxy:
+                    if reads_inversion(work, n) and not _drawn_by_proxy(*drawers[n], size):
                         check, inversion = both(head, code)
                     else:
                         check = coarse(head, code)
