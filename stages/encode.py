@@ -13,9 +13,12 @@ from safetensors.torch import load, save
 
 from stages import sealed
 from stages.graph import Stage
+from stages.graphs import Encoding
 from vidinv.config import Effort, RefineConfig
 from vidinv.editing.refine import Part, Trace, between
 from vidinv.encoders.base import Encoder
+from vidinv.encoders.feature_style_light import FeatureStyleLight
+from vidinv.engines.runner import Runner
 from vidinv.frames import Code, FaceBatch, Work, concatenate
 
 
@@ -94,13 +97,31 @@ def _flat(last: Last) -> dict[str, torch.Tensor]:
     return {**parts, "person": last.trace.person, "seconds": torch.tensor(last.seconds, dtype=torch.float64)}
 
 
-def build(encoder: Encoder, refine: Refine | None, steps: RefineConfig, traces: Traces, device: str) -> Stage:
+def build(
+    encoder: Encoder,
+    refine: Refine | None,
+    steps: RefineConfig,
+    traces: Traces,
+    device: str,
+    runner: Runner | None = None,
+) -> Stage:
     """A stage that adds `codes` to each Work with faces.
 
-    Without `refine` the encoder's codes are used as they are. With it, each track's key frames are refined in order,
-    each from its neighbour's result, with more steps where there is no neighbour (start, cut, the face was away);
-    the frames between take what the keys around them found. The networks are, and the codes stay, on `device`.
+    Without `refine` the encoder's codes are used as they are, and `runner` is its engine (torch in float32 if none is
+    given). With it, each track's key frames are refined in order, each from its neighbour's result, with more steps
+    where there is no neighbour (start, cut, the face was away); the frames between take what the keys around them
+    found. The networks are, and the codes stay, on `device`.
     """
+
+    run = runner if runner is not None and refine is None else Runner()
+    graph = Encoding(encoder) if isinstance(encoder, FeatureStyleLight) else None
+
+    def inverted(images: torch.Tensor) -> Code:
+        if graph is None:
+            with torch.no_grad():
+                return encoder(images)
+        ws, feature = run(graph, images)
+        return Code(ws, feature, encoder.at, space=encoder.space)
 
     def encode(works: Iterator[Work]) -> Iterator[Work]:
         for work in works:
@@ -113,8 +134,7 @@ def build(encoder: Encoder, refine: Refine | None, steps: RefineConfig, traces: 
                 yield work
                 continue
             images = work.faces.image.to(device)
-            with torch.no_grad():
-                codes = encoder(images)  # [N,3,S,S] -> ws [N,L,D], feature [N,C,h,w]
+            codes = inverted(images)  # [N,3,S,S] -> ws [N,L,D], feature [N,C,h,w]
             if refine is not None:
                 codes = _refined(codes, images, work, refine, traces, steps)
             yield replace(work, codes=codes)

@@ -28,6 +28,8 @@ from stages import request as requests
 from stages.backend import Models
 from stages.folder import JobFolder
 from stages.request import Moves, Request, edits_faces
+from vidinv.config import RunConfig
+from vidinv.engines.runner import Runner
 from vidinv.frames import Analysis, FrameBatch, Track, Work
 from vidinv.media import reader
 from vidinv.media.codecs import Wish
@@ -144,6 +146,7 @@ def editing(job: Prepared, models: Models) -> list[tuple[str, graph.Stage]]:
 def drawing(job: Prepared, models: Models, mode: str) -> list[tuple[str, graph.Stage]]:
     """What makes a frame, blended by `mode`, of codes and edited codes, and measures it."""
     request, config = job.request, job.request.config
+    runner = runner_of(config)
 
     def reads_inversion(work: Work, n: int) -> bool:
         assert work.faces is not None
@@ -153,13 +156,21 @@ def drawing(job: Prepared, models: Models, mode: str) -> list[tuple[str, graph.S
     backend = parts.choose(config.backend)
     witnesses = measure.Witnesses.of(backend, models.parse, [move.edit.name for move in job.moves])
     return [
-        ("synthesize", synthesize.build(models.generator, models.proxy, config.crop, reads_inversion, models.people)),
+        (
+            "synthesize",
+            synthesize.build(models.generator, models.proxy, config.crop, reads_inversion, runner, models.people),
+        ),
         ("mask", mask.build(models.parse, models.occlusion, config.mask)),
         ("fade", fade.build(job.analysis, config.trust.fade_seconds, _past(job))),
         ("blend", blend.build(mode)),
         *marking(job),
         ("measure", measure.build(models.identity, witnesses, config.identity, keep_strips=request.keeps_strips)),
     ]
+
+
+def runner_of(config: RunConfig) -> Runner:
+    """The engine of a settled configuration."""
+    return Runner(config.engine, config.precision, config.threads)
 
 
 def _past(job: Prepared) -> list[fade.Past]:
@@ -196,7 +207,9 @@ def inverting(job: Prepared, models: Models, resume: int) -> list[tuple[str, gra
     refine = None if config.refine.is_off else parts.refiner(parts.choose(config.backend), models)
     traces = encode.Traces(job.folder.path)
     traces.restore(resume, models.device)
-    stages.append(("encode", encode.build(models.encoder, refine, config.refine, traces, models.device)))
+    stages.append(
+        ("encode", encode.build(models.encoder, refine, config.refine, traces, models.device, runner_of(config)))
+    )
     if codes is not None:
         stages.append(("keep", inversion.keep(codes, inversion.rows(job.analysis.tracks, config.crop))))
     return stages

@@ -15,6 +15,7 @@ from vidinv.config import RunConfig
 from vidinv.editing import grammar, plan
 from vidinv.editing.plan import Move
 from vidinv.encoders import encoder_file
+from vidinv.engines import runner
 from vidinv.errors import UsageError
 from vidinv.faces import regions
 from vidinv.media import codecs, sequence, writer
@@ -197,8 +198,11 @@ def settle(config: RunConfig, recorded: Path | None = None) -> RunConfig:
     """`config` with what 0 threads and "auto" mean: what a job to be resumed `recorded`, else what is here."""
     known = configs.load(str(recorded)) if recorded is not None and recorded.exists() else None
     threads = known.threads if known else torch.get_num_threads()
-    device = known.device if known and config.device == "auto" else config.device
-    return replace(config, threads=config.threads or threads, device=pick_device(device))
+    device = pick_device(known.device if known and config.device == "auto" else config.device)
+    precision = known.precision if known and config.precision == "auto" else config.precision
+    if precision == "auto":
+        precision = runner.native_precision(device)
+    return replace(config, threads=config.threads or threads, device=device, precision=precision)
 
 
 def pick_device(asked: str) -> str:

@@ -9,6 +9,8 @@ from types import MappingProxyType
 import torch
 
 from stages.graph import Stage
+from stages.painting import Painting
+from vidinv.engines.runner import Runner
 from vidinv.frames import Code, Layer, Work
 from vidinv.generators.base import Generator
 from vidinv.generators.ops import resize
@@ -20,24 +22,25 @@ NOBODY: Mapping[int, Drawer] = MappingProxyType({})
 
 
 def build(
-    generator: Generator, proxy: Painter, size: int, reads_inversion: Reads, people: Mapping[int, Drawer] = NOBODY
+    generator: Generator,
+    proxy: Painter,
+    size: int,
+    reads_inversion: Reads,
+    runner: Runner | None = None,
+    people: Mapping[int, Drawer] = NOBODY,
 ) -> Stage:
     """A stage that adds `inversion` and `edit`, [N,3,size,size] in [-1,1], and `check` at the proxy head's own size.
 
-    The codes may lie on any device; the pictures come back to the CPU, where the planes are.
+    The codes may lie on any device; the pictures come back to the CPU, where the planes are. `runner` is the engine;
+    torch in float32 if none is given.
 
     Every edit is synthesized for itself. `check` is the inversion through the proxy head: how far a frame can be
     trusted is judged by it alone, whatever else is drawn. An inversion whose detail nothing reads is `check` resized.
     See `source` for what draws the rest. The `people` with a generator of their own, by track, are drawn by that.
     """
-    drawn_at = at_size(generator, size)
-
-    def coarse(proxy: Painter, code: Code) -> torch.Tensor:
-        return proxy(code.ws, code.feature, code.at, code.styles).clamp(-1, 1)
-
-    def both(proxy: Painter, code: Code) -> tuple[torch.Tensor, torch.Tensor]:
-        check, image = proxy.with_whole(code.ws, code.feature, code.at, drawn_at)
-        return check.clamp(-1, 1), resize(image, size).clamp(-1, 1)
+    drawn_at, runner = at_size(generator, size), runner or Runner()
+    usual = Painting(generator, proxy, runner)
+    own = {person: Painting(*drawer, runner) for person, drawer in people.items()}
 
     def synthesize(works: Iterator[Work]) -> Iterator[Work]:
         for work in works:
@@ -45,27 +48,25 @@ def build(
                 yield work
                 continue
             assert work.faces is not None
-            drawers = [people.get(person, (generator, proxy)) for person in work.faces.track.tolist()]
+            paintings = [own.get(person, usual) for person in work.faces.track.tolist()]
             checks, inversions = [], []
-            with torch.no_grad():
-                for n in range(len(work.codes)):
-                    code, (_, head) = work.codes[n : n + 1], drawers[n]
-                    if reads_inversion(work, n) and not _drawn_by_proxy(*drawers[n], size):
-                        check, inversion = both(head, code)
-                    else:
-                        check = coarse(head, code)
-                        inversion = resize(check, size)
-                    checks.append(check.cpu())
-                    inversions.append(inversion.cpu())
-                below = torch.cat(inversions)
-                layers = []
-                for layer in work.layers:
-                    shown = [
-                        drawer(*drawers[n], size)(layer.codes[n : n + 1]) if p > 0 else below[n : n + 1]
-                        for n, p in enumerate(layer.presence)
-                    ]
-                    below = torch.cat(shown)
-                    layers.append(replace(layer, picture=below))
+            for n, painting in enumerate(paintings):
+                code = work.codes[n : n + 1]
+                if reads_inversion(work, n) and not drawn_by_proxy(painting.generator, painting.proxy, size):
+                    check, image = painting.both(code, drawn_at)
+                else:
+                    check = image = painting.sketch(code)
+                checks.append(check.cpu())
+                inversions.append(resize(image, size).cpu())
+            below = torch.cat(inversions)
+            layers = []
+            for layer in work.layers:
+                shown = [
+                    _drawer(paintings[n], size)(layer.codes[n : n + 1]) if p > 0 else below[n : n + 1]
+                    for n, p in enumerate(layer.presence)
+                ]
+                below = torch.cat(shown)
+                layers.append(replace(layer, picture=below))
             checked, inverted = torch.cat(checks), torch.cat(inversions)
             yield replace(work, check=checked, inversion=inverted, layers=tuple(layers), edit=below)
 
@@ -80,21 +81,25 @@ def drawn(layer: Layer) -> torch.Tensor:
 
 def source(generator: Generator, proxy: Painter, size: int) -> str:
     """What draws the pictures of `size` pixels, for the report."""
-    if _drawn_by_proxy(generator, proxy, size):
+    if drawn_by_proxy(generator, proxy, size):
         return f"proxy head at {proxy.size}"
     return f"{generator.name} at {at_size(generator, size)}"
 
 
-def _drawn_by_proxy(generator: Generator, proxy: Painter, size: int) -> bool:
+def drawn_by_proxy(generator: Generator, proxy: Painter, size: int) -> bool:
     """A distilled head draws what is no size of the generator and not above the head's own."""
     return proxy.is_quick and size not in generator.sizes and size <= proxy.size
 
 
 def drawer(generator: Generator, proxy: Painter, size: int) -> Callable[[Code], torch.Tensor]:
-    """What draws a code's picture [N,3,size,size] in [-1,1] on the CPU, as an edit is drawn."""
-    if _drawn_by_proxy(generator, proxy, size):
-        return lambda code: resize(proxy(code.ws, code.feature, code.at, code.styles).clamp(-1, 1), size).cpu()
-    return lambda code: whole(generator, code, size).cpu()
+    """What draws a code's picture [N,3,size,size] in [-1,1] on the CPU, as an edit is drawn, in float32."""
+    return _drawer(Painting(generator, proxy, Runner()), size)
+
+
+def _drawer(painting: Painting, size: int) -> Callable[[Code], torch.Tensor]:
+    if drawn_by_proxy(painting.generator, painting.proxy, size):
+        return lambda code: resize(painting.sketch(code), size).cpu()
+    return lambda code: resize(painting.whole(code, at_size(painting.generator, size)), size).cpu()
 
 
 def whole(generator: Generator, code: Code, size: int) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,12 +15,14 @@ from safetensors.torch import load, save
 from stages import align, parts
 from stages.backend import Models
 from stages.folder import JobFolder
+from stages.synthesize import drawn_by_proxy
 from stages.tuning import Clip, Said, Told, chosen, crops, curve, fingerprint, learned
 from trainers import recipe
 from vidinv.config import RunConfig
 from vidinv.encoders import encoder_file
 from vidinv.encoders.encoder_file import Facts, GeneratorFeature
 from vidinv.errors import VidinvError
+from vidinv.generators.ops import resize
 
 if TYPE_CHECKING:
     from trainers.held_out import Tuned
@@ -38,6 +41,7 @@ def tuned(models: Models, clip: Clip, config: RunConfig, folder: JobFolder, told
         return models, None
     how = {
         "tuning": asdict(tuning) | {"cache": True},
+        "corrected": _is_corrected(models, config),
         "recipe": asdict(recipe.for_clip(tuning, feature_branch=True)),
     }
     mark = fingerprint(clip, wanted, config, how)
@@ -96,11 +100,27 @@ def _learn(
             told,
             held=held.to(models.device),
             feature_branch=branch,
+            whole=whole(models) if _is_corrected(models, config) else None,
         )
     except VidinvError as error:
         raise VidinvError(
             f"tuning the encoder to the clip failed: {error.what}", remedy="--set tuning.rate=3e-5, or --tune none"
         ) from error
+
+
+def _is_corrected(models: Models, config: RunConfig) -> bool:
+    """Whether the head that teaches is not what draws the output."""
+    return models.proxy.is_quick and not drawn_by_proxy(models.generator, models.proxy, config.crop)
+
+
+def whole(models: Models) -> Callable[..., torch.Tensor]:
+    """What draws codes by the whole generator, at the side [px] of its proxy head."""
+    generator, size = models.generator, models.proxy.size
+
+    def paint(ws: torch.Tensor, feature: torch.Tensor | None = None, at: int | None = None) -> torch.Tensor:
+        return resize(generator.synthesize(ws, feature=feature, at=at, size=generator.sizes[0]), size)
+
+    return paint
 
 
 def keep(models: Models, config: RunConfig, path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = (
     ("vidinv.errors", "vidinv.frames", "vidinv.config", "vidinv.process", "configs"),
-    ("vidinv.media", "vidinv.weights"),
+    ("vidinv.media", "vidinv.weights", "vidinv.engines"),
     ("vidinv.faces", "vidinv.generators", "vidinv.losses"),
     ("vidinv.encoders", "vidinv.editing", "vidinv.metrics"),
     ("vidinv.report", "vidinv.provenance", "vidinv.importing"),

@@ -8,7 +8,7 @@ import json
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -24,7 +24,8 @@ CHOICES = {
     "blend": ("auto", "residual", "replace"),
     "device": ("auto", "cpu", "cuda"),
     "tune": ("none", "encoder", "generator"),
-    "engine": ("eager",),
+    "engine": ("auto", "eager", "compile", "openvino", "onnx"),
+    "precision": ("auto", "float32", "bfloat16"),
     "landmarks": ("2d106", "fan"),
     "reader": ("pyav", "decord", "torchcodec"),
 }
@@ -144,7 +145,8 @@ class RunConfig:
 
     quality: str = "balanced"
     backend: str = "default"  # or tiny, or one that `vidinv backend create` made, or a file of that form
-    engine: str = "eager"
+    engine: str = "eager"  # of what needs no gradient; auto: the quickest here, measured once
+    precision: str = "auto"  # of the same; auto: bfloat16 where the processor has it
     device: str = "auto"
     threads: int = 0  # 0: every core the process may use
     reader: str = "pyav"  # of the analysis; decord (extra [decord]) gives RGB only, so the render always takes pyav
@@ -316,11 +318,11 @@ def _convert(kind: Any, value: Any, name: str) -> Any:
         return value
     if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
-    if kind == tuple[str, ...] and isinstance(value, list):
-        return tuple(str(entry) for entry in value)
+    if get_origin(kind) is tuple and isinstance(value, list):
+        return tuple(_convert(get_args(kind)[0], entry, f"{name}[{place}]") for place, entry in enumerate(value))
     wanted = (
         "a list"
-        if kind == tuple[str, ...]
+        if get_origin(kind) is tuple
         else {int: "a whole number", float: "a number", bool: "true or false"}.get(kind, "text")
     )
     raise UsageError(f"{name} must be {wanted}, got {value!r}", remedy="see configs/run for examples")

@@ -21,6 +21,7 @@ from vidinv.encoders import encoder_file
 from vidinv.errors import OutputUnwritable, VidinvError
 from vidinv.frames import Analysis, Shot, Track
 from vidinv.generators import mobile_stylegan
+from vidinv.generators.ops import resize
 from vidinv.media import reader
 
 
@@ -90,6 +91,26 @@ def test_it_learns_from_the_crops_that_the_run_will_invert(tmp_path: Path, monke
     before = models.encoder.state_dict()
     for made in (after.encoder, again.encoder):
         assert all(torch.equal(value, before[key] + 1) for key, value in made.state_dict().items())
+
+
+def test_a_head_that_draws_the_output_teaches_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_cache: Path
+) -> None:
+    source, models = make_clip(tmp_path / "in.mp4", frames=4), parts.choose("tiny").models("cpu", "")
+    clip = clip_of(source, (track(0, range(0, 4), 10.0),), 4)
+    whole, head = models.generator.sizes[0], models.proxy.size
+    for crop, corrected in ((whole, True), (96, False)):
+        seen: dict[str, Any] = {}
+        monkeypatch.setattr(tune_encoder, "tune", noted(seen))
+        config = configs.load("best", ["backend=tiny", f"crop={crop}"])
+        with JobFolder(tmp_path / f"{crop}.mp4") as folder:
+            tune.tuned(models, clip, config, folder, TOLD)
+        assert seen["times"] == 1 and (seen["whole"] is not None) == corrected
+    code = models.encoder(torch.zeros(1, 3, head, head))
+    drawn = tune.whole(models)(code.ws, code.feature, code.at)
+    torch.testing.assert_close(
+        drawn.clamp(-1, 1), resize(models.generator.picture(code, whole), head), atol=0.1, rtol=0
+    )
 
 
 def test_another_edit_of_the_clip_does_not_tune_again(

@@ -8,8 +8,10 @@ import traceback
 import typer
 
 from vidinv.cli import (
+    autoencoder,
     backend,
     batch,
+    bench,
     demo,
     directions,
     edit,
@@ -46,6 +48,8 @@ app.command("interpolate")(mix.interpolate)
 app.command("report")(report.report)
 app.command("tune")(tune.tune)
 app.command("demo")(demo.demo)
+app.command("bench")(bench.bench)
+app.add_typer(autoencoder.app, name="autoencoder")
 app.add_typer(backend.app, name="backend")
 app.add_typer(directions.app, name="directions")
 app.add_typer(evaluate.app, name="evaluate")

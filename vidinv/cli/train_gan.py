@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vidinv.cli import options, training
+from vidinv.cli import options, recipes
 from vidinv.errors import InputUnreadable, UsageError
 
 if TYPE_CHECKING:
@@ -45,45 +45,35 @@ def gan_encoder(
 
     Example: vidinv train gan-encoder -o runs/adaptive --config light --set samples=4000
     """
-    from omegaconf import OmegaConf
-
     from stages.request import pick_device
     from trainers import engine, gan_encoder, processes
+    from trainers.gan_recipe import GanRecipe
     from vidinv.generators import registry
     from vidinv.weights import cache
 
     if processes.place().count > 1:
         raise UsageError("a GAN encoder is trained by one process", remedy="start it without torchrun")
-    folder, recipe = _recipe(output, resume, config, changes)
+    folder, recipe = recipes.resolve(GanRecipe, GROUP, output, resume, config, changes)
+    if recipe.start:
+        recipe = replace(recipe, start=str(Path(recipe.start).absolute()))
+    recipe.check()
     if not dry_run:
-        training.claim(folder, recipe, GROUP, again=resume is not None)
+        recipes.claim(folder, recipe, GROUP, again=resume is not None)
     cache.pull(_needs(recipe, classifier), offline=offline, accept=accept_licences)
     generator = registry.load(recipe.generator, pick_device(device))
     room = gan_encoder.studio(recipe, generator, _judges(recipe, classifier, str(generator.w_avg.device)))
     if dry_run:
         setup = gan_encoder.set_up(room)
-        typer.echo(OmegaConf.to_yaml(asdict(recipe)).rstrip())
+        typer.echo(recipes.text(recipe))
         typer.echo(engine.describe(setup.networks, [setup.step], setup.plan))
         return
-    training.keep(folder, recipe)
+    recipes.keep(folder, recipe)
     made = _tuned(room, folder) if recipe.photos else _pretrained(gan_encoder.set_up(room), folder)
     options.write_json(made, str(folder / "evaluation.json"))
     if json_to is not None:
         options.write_json(made, json_to)
     if json_to != "-":
         typer.echo("\n".join(_lines(made)))
-
-
-def _recipe(
-    output: Path | None, resume: Path | None, config: str | None, changes: list[str] | None
-) -> tuple[Path, GanRecipe]:
-    from trainers.gan_recipe import GanRecipe
-
-    folder, recipe = training.resolved(GanRecipe, GROUP, "light", output, resume, config, changes)
-    if recipe.start:
-        recipe = replace(recipe, start=str(Path(recipe.start).absolute()))
-    recipe.check()
-    return folder, recipe
 
 
 def _needs(recipe: GanRecipe, classifier: Path | None) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vidinv.cli import options, training
+from vidinv.cli import options, recipes
 from vidinv.errors import InputUnreadable
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def near_perfect(
     from trainers.near_recipe import NearRecipe
     from vidinv.weights import cache
 
-    folder, recipe = training.resolved(NearRecipe, GROUP, "full", output, resume, config, changes)
+    folder, recipe = recipes.resolve(NearRecipe, GROUP, output, resume, config, changes, usual="full")
     recipe.check()
     if dry_run:
         typer.echo(OmegaConf.to_yaml(asdict(recipe)).rstrip())
@@ -55,8 +55,8 @@ def near_perfect(
     cache.need(chosen.needs, offline=offline, accept=accept_licences)
     models = chosen.models(pick_device(device), "")
     groups = _photos(models, recipe)
-    training.claim(folder, recipe, GROUP, again=resume is not None)
-    training.keep(folder, recipe)
+    recipes.claim(folder, recipe, GROUP, again=resume is not None)
+    recipes.keep(folder, recipe)
     made = {name: _tuned(models, pivots, recipe, folder / name) for name, pivots in groups.items()}
     options.write_json(made, str(folder / "evaluation.json"))
     if json_to is not None:

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional
+
+
+def is_exported() -> bool:
+    """Whether the call is traced, for an engine other than torch to take over: plain float32 operations are wanted."""
+    tracing: bool = torch._C._is_tracing()
+    return tracing
 
 
 def resize(image: Tensor, size: int) -> Tensor:

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from vidinv.errors import UsageError
 from vidinv.generators.base import Generator
-from vidinv.generators.ops import resize
+from vidinv.generators.ops import is_exported, resize
 
 ASSETS = Path(__file__).parent.parent / "assets"
 
@@ -95,7 +95,7 @@ class ProxyHead(nn.Module):
             raise ValueError(
                 f"this head reads [N,{spec.channels},{spec.side},{spec.side}] features, got {tuple(feature.shape)}"
             )
-        with torch.autocast(feature.device.type, torch.bfloat16):
+        with torch.autocast(feature.device.type, torch.bfloat16, enabled=not is_exported()):
             style = self.style(ws[:, -spec.slots :].flatten(1))
             x = functional.leaky_relu(self._reduce(feature, style), 0.2)
             for layer in self.coarse:

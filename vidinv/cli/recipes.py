@@ -1,30 +1,33 @@
-"""What the commands that train share: a training's folder, and the recipe that is kept in it."""
+"""What every training does with its folder: a recipe is resolved, kept there, and found again by --resume."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from vidinv import config as configs
 from vidinv.errors import UsageError
 
-RECIPE = "recipe.yaml"
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 Recipe = TypeVar("Recipe")
+RECIPE = "recipe.yaml"
 
 
-def resolved(
+def resolve(
     kind: type[Recipe],
     group: str,
-    default: str,
     output: Path | None,
     resume: Path | None,
     config: str | None,
-    changes: list[str] | None,
+    changes: Sequence[str] | None,
+    usual: str = "light",
 ) -> tuple[Path, Recipe]:
-    """The folder, and the recipe: of the training to be continued, or a file or one of `group`, changed.
+    """The folder of a training and its recipe: of the folder that is resumed, else `config`, else the `usual` one.
 
-    Raises UsageError unless exactly one of a new folder and one to continue is given, and for what cannot be read.
+    Raises UsageError where it is not told whether the training is new.
     """
     folder = resume or output
     if folder is None or (output is not None and resume is not None):
@@ -32,7 +35,7 @@ def resolved(
     known = folder / RECIPE if resume is not None and config is None else None
     if known is not None and not known.exists():
         raise UsageError(f"{folder} holds no training", remedy="give -o DIR")
-    return folder, configs.resolve(kind, group, str(known or config or default), changes)
+    return folder, configs.resolve(kind, group, str(known or config or usual), list(changes or ()) or None)
 
 
 def claim(folder: Path, recipe: Any, group: str, *, again: bool) -> None:
@@ -46,10 +49,15 @@ def claim(folder: Path, recipe: Any, group: str, *, again: bool) -> None:
 
 
 def keep(folder: Path, recipe: Any) -> None:
-    """Write the recipe into the folder, whole or not at all."""
-    from omegaconf import OmegaConf
-
+    """Write the recipe, whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f".{RECIPE}"
-    partial.write_text(OmegaConf.to_yaml(asdict(recipe)), encoding="utf-8")
+    partial.write_text(text(recipe) + "\n", encoding="utf-8")
     partial.replace(folder / RECIPE)
+
+
+def text(recipe: Any) -> str:
+    """The recipe as YAML."""
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_yaml(asdict(recipe)).rstrip()

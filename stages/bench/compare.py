@@ -1,0 +1,123 @@
+"""Our job beside the serial baseline, in turn and in one process, so that both meet the same machine."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stages import parts
+from stages import request as requests
+from stages.align import crop
+from stages.bench import roofline, serial, whole
+from stages.bench.serial import Setup
+from stages.bench.whole import Measured
+from stages.request import Request
+from vidinv.config import RunConfig, SmoothConfig
+from vidinv.frames import Array, Colour
+from vidinv.media import colour as colours
+from vidinv.media import reader
+from vidinv.metrics import image
+
+COMPARED = 256  # pixels, side of the crops in which the two are held together
+
+
+def setup(source: Path, config: RunConfig) -> Setup:
+    """The networks, loaded once for both flows. From here on this process loads no network twice."""
+    parts.stay_loaded()
+    config = requests.settle(config)
+    moves, info = requests.check(Request(source, source.with_name(f".{source.stem}.bench.mkv"), config))
+    backend = parts.choose(config.backend)
+    models, locate = backend.models(config.device, config.encoder), backend.locator(config.landmarks)
+    torch.set_num_threads(config.threads)
+    return Setup(source, info, config, moves, backend, models, locate)
+
+
+def bench(source: Path, config: RunConfig, *, repeats: int, serial_frames: int) -> dict[str, Any]:
+    """Everything that `vidinv bench` says of one clip; the keys are the JSON's.
+
+    Each repeat is a run of ours and, with `serial_frames` above 0, one of the baseline on so many frames. The ratios
+    are of seconds a frame, pair by pair; the median counts.
+    """
+    shared = setup(source, config)
+    _, flops = whole.counted(source, shared.config)  # also compiles and loads what the first run does
+    peak = whole.peak_memory_mb()
+    ours: list[Measured] = []
+    theirs: list[Measured] = []
+    for _ in range(repeats):
+        ours.append(whole.run(source, shared.config))
+        if serial_frames:
+            theirs.append(_serial(shared, serial_frames))
+    best = min(each.wall_s / each.frames for each in ours)
+    found = whole.as_json(ours) | {"peak_memory_mb": peak, "threads": shared.config.threads}
+    found |= {"roofline": roofline.reached(roofline.measure(), flops, best)} | whole.media_alone(source, shared.config)
+    if not serial_frames:
+        return found
+    pairs = list(zip(ours, theirs, strict=True))
+    return found | {
+        "ratio_to_serial_baseline": whole.spread([_ratio(*pair, "wall_s") for pair in pairs])["median"],
+        "ratio_to_serial_baseline_cpu": whole.spread([_ratio(*pair, "cpu_s") for pair in pairs])["median"],
+        "serial_baseline": whole.as_json(theirs) | {"shares": shares(theirs), "agreement_db": agreement(shared)},
+        "shares": shares(ours),
+    }
+
+
+def shares(measured: list[Measured]) -> dict[str, float]:
+    """Of the time that all stages are busy, each one's part, in the quickest repeat."""
+    stages = min(measured, key=lambda each: each.wall_s).stages
+    total = sum(took["busy_s"] for took in stages.values())
+    return {name: round(took["busy_s"] / total, 3) for name, took in stages.items()}
+
+
+def agreement(shared: Setup, frames: int = 2) -> float:
+    """PSNR in dB of our edited crops against the baseline's, where both are asked for the same.
+
+    For this the baseline keeps PNGs, ours parses every frame as finely and looks for nothing before the face; both
+    leave the crops unsmoothed, draw with the generator at its full size and write without loss. The least of
+    the first `frames` counts.
+    """
+    config = shared.config
+    detailed = replace(config.mask, parse_every=1, parse_size=serial.PARSED, occlusion=0.0)
+    side = shared.models.generator.resolution
+    config = replace(config, mask=detailed, smooth=SmoothConfig(0, 0), codec="lossless", crop=side)
+    same = replace(shared, config=config)
+    with tempfile.TemporaryDirectory() as folder:
+        theirs, ours = Path(folder) / "serial", Path(folder) / "ours.mkv"
+        theirs.mkdir()
+        serial.run(same, theirs, frames, lossless=True)
+        whole.run(shared.source, config, ours)
+        places = _places(same, frames)
+        colour = shared.info.colour  # the baseline's file does not say
+        pairs = zip(_crops(ours, colour, places), _crops(theirs / "out.nut", colour, places), strict=True)
+        return round(min(float(image.psnr(*pair)) for pair in pairs), 2)
+
+
+def _serial(shared: Setup, frames: int) -> Measured:
+    with tempfile.TemporaryDirectory() as folder:
+        times = serial.run(shared, Path(folder), frames)
+    stages = {name: took | {"wait_s": 0.0} for name, took in times.items()}
+    total = {key: sum(took[key] for took in times.values()) for key in ("busy_s", "cpu_s")}
+    return Measured(frames, total["busy_s"], total["cpu_s"], stages)
+
+
+def _ratio(ours: Measured, theirs: Measured, key: str) -> float:
+    return (getattr(theirs, key) / theirs.frames) / (getattr(ours, key) / ours.frames)
+
+
+def _places(shared: Setup, frames: int) -> list[Array]:
+    """Where the face is on the first frames, for crops of COMPARED pixels."""
+    batch = next(reader.read(shared.source, batch=frames))
+    pictures = [serial.as_bytes(colours.to_rgb(planes, batch.colour)) for planes in batch.native]
+    analysis, _ = serial.linked(shared, pictures, list(batch.pts))
+    return [serial.place(analysis, index, COMPARED) for index in range(frames)]
+
+
+def _crops(video: Path, colour: Colour, places: list[Array]) -> list[Tensor]:
+    """The crops [1,3,s,s] in [-1,1] of a video's first frames."""
+    batch = next(reader.read(video, batch=len(places)))
+    found = [crop(planes, colour, at, COMPARED) for planes, at in zip(batch.native, places, strict=True)]
+    return [torch.from_numpy(each).permute(2, 0, 1)[None] * 2 - 1 for each in found]  # HWC -> 1CHW

@@ -1,0 +1,72 @@
+"""`vidinv bench` with the tiny backend: what it says, and that the serial baseline makes our picture."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stages.bench import compare, serial, whole
+from tests.clips import make_clip
+from tests.runs import SHOWN, TINY
+from vidinv import config as configs
+from vidinv.cli.main import main
+
+FRAMES = 5
+FAST = [*TINY, *SHOWN, "--quality", "fast"]
+CHANGES = [*(each for each in FAST if "=" in each), "backend=tiny"]
+
+
+@pytest.fixture(scope="module")
+def figures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("bench")
+    clip = make_clip(folder / "in.mp4", frames=FRAMES, size=(128, 128))
+    asked = ["bench", clip, "--edit", "age+3", "--repeats", 2, "--serial-frames", 3, "--json", folder / "b.json", *FAST]
+    assert main([str(each) for each in asked]) == 0
+    return dict(json.loads((folder / "b.json").read_text()))
+
+
+def test_every_stage_of_both_flows_has_its_time_and_share(figures: dict[str, Any]) -> None:
+    ours = {"analyse", "decode", "align", "encode", "edit", "synthesize", "mask", "blend", "measure", "reencode"}
+    assert ours <= figures["stages"].keys()
+    base = figures["serial_baseline"]
+    assert tuple(base["stages"]) == serial.PHASES
+    for flow in (figures, base):
+        assert sum(flow["shares"].values()) == pytest.approx(1, abs=0.01)
+        assert all(took["ms_per_frame"] >= 0 and 0 <= took["occupancy"] <= 1 for took in flow["stages"].values())
+
+
+def test_the_ratio_is_that_of_the_seconds_a_frame(figures: dict[str, Any]) -> None:
+    base, rate = figures["serial_baseline"], figures["frames_per_s"]
+    low, high = rate["min"] / base["frames_per_s"]["max"], rate["max"] / base["frames_per_s"]["min"]
+    assert low * 0.99 <= figures["ratio_to_serial_baseline"] <= high * 1.01
+    assert figures["frames"] == FRAMES and base["frames"] == 3
+
+
+def test_the_figures_of_the_machine_are_there(figures: dict[str, Any]) -> None:
+    assert 0 < figures["cpu_utilisation"] <= 1.5 and figures["peak_memory_mb"] > 50
+    roof = figures["roofline"]
+    assert roof["conv_gflops_float32"] > 1 and roof["memory_gb_per_s"] > 0.1 and roof["gflop_per_frame"] > 0
+    assert 0 < roof["fraction_reached"] < 1
+    assert figures["reader_frames_per_s"] > 0 and figures["writer_frames_per_s"] > 0
+
+
+def test_the_pictures_agree_and_an_edit_that_is_left_out_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = make_clip(tmp_path / "in.mp4", frames=3, size=(128, 128))
+    shared = compare.setup(clip, configs.load("fast", [*CHANGES, "edits=[age+3]"]))
+    found = compare.agreement(shared)
+    assert found > 30  # the tiny generator draws noise, which 4:2:0 blurs; a face is above 50
+    monkeypatch.setattr(serial, "_blend", lambda flow, *_: (flow.folder / "frames").rename(flow.folder / "blended"))
+    assert compare.agreement(shared) < found - 1.5
+
+
+def test_the_operations_of_the_networks_are_counted(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "in.mp4", frames=4, size=(128, 128))
+    config = configs.load("fast", [*CHANGES, "edits=[age+3]"])
+    one = whole.counted(clip, config)[1]
+    two = whole.counted(clip, configs.with_edits(config, ["smile+1@region=mouth"]))[1]  # another picture to draw
+    assert two > 1.05 * one > 0

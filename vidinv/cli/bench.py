@@ -1,0 +1,91 @@
+"""`vidinv bench`: how quick this machine is, beside the serial flow that others publish and beside what it could do."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vidinv import config as configs
+from vidinv.cli import options
+from vidinv.cli.run import resolve
+
+SECONDS = 2.0  # of the clip that is made where none is given
+
+
+@options.grouped
+def bench(
+    clip: Annotated[
+        Path | None, typer.Argument(metavar="[CLIP]", help="A face all along; default: a made one.")
+    ] = None,
+    edit: options.Edits = None,
+    repeats: Annotated[int, typer.Option(help="Runs of each; the median counts.", min=1)] = 3,
+    serial_frames: Annotated[
+        int, typer.Option(metavar="N", help="Frames of the serial baseline; 0 leaves it out.", min=0)
+    ] = 8,
+    *,
+    common: options.Job,
+) -> None:
+    """Time the main job: whole, by stage, beside a serial baseline, and beside what the machine can do.
+
+    Needs the weights. Example: vidinv bench talk.mp4 --quality fast --edit age+2 --json bench.json
+    """
+    from stages import parts
+    from stages.bench import compare
+    from vidinv.weights import cache
+
+    config = configs.with_edits(resolve(common), edit or ["age+2"])
+    backend = parts.choose(config.backend)
+    cache.need(backend.all_needs, offline=common.offline, accept=common.accept_licences)
+    with tempfile.TemporaryDirectory() as folder:
+        source = clip or _made(Path(folder) / "synthetic.mp4", backend.generator)
+        found = compare.bench(source, config, repeats=repeats, serial_frames=serial_frames)
+    found = {"clip": source.name, "quality": config.quality, "edits": list(config.edits), "repeats": repeats} | found
+    if common.json_to is not None:
+        options.write_json(found, common.json_to)
+    if common.json_to != "-":
+        for line in lines(found):
+            typer.echo(line)
+
+
+def _made(path: Path, generator: str) -> Path:
+    from stages import demo
+    from vidinv.generators import registry
+
+    demo.write(path, registry.load(generator), seconds=SECONDS, done=lambda frames: None)
+    return path
+
+
+def lines(found: dict[str, Any]) -> list[str]:
+    """What a person reads of the figures."""
+    rate, roof = found["frames_per_s"], found["roofline"]
+    said = [
+        f"{found['clip']}, {found['quality']}, {found['threads']} threads: {rate['median']} frames/s "
+        f"({rate['min']} to {rate['max']} in {found['repeats']} runs of {found['frames']} frames)",
+        f"cores {found['cpu_utilisation']:.0%} busy, {found['cpu_s_per_frame']['median']} CPU s a frame, "
+        f"peak memory {found['peak_memory_mb']} MB",
+        f"convolutions here {roof['conv_gflops_float32']} GFLOP/s (bfloat16 {roof['conv_gflops_bfloat16']}), memory "
+        f"{roof['memory_gb_per_s']} GB/s; a frame is {roof['gflop_per_frame']} GFLOP, at least "
+        f"{roof['floor_ms_per_frame']} ms: {roof['fraction_reached']:.0%} reached",
+        f"reader alone {found['reader_frames_per_s']} frames/s, writer alone {found['writer_frames_per_s']}",
+        *_stages("ours", found),
+    ]
+    if "serial_baseline" in found:
+        base = found["serial_baseline"]
+        said += [
+            *_stages("serial baseline", base),
+            f"{found['ratio_to_serial_baseline']:.2f} times as quick as the serial baseline "
+            f"({found['ratio_to_serial_baseline_cpu']:.2f} by CPU seconds); pictures agree: {base['agreement_db']} dB",
+        ]
+    return said
+
+
+def _stages(name: str, found: dict[str, Any]) -> list[str]:
+    total = sum(took["ms_per_frame"] for took in found["stages"].values())
+    rows = []
+    for stage, took in found["stages"].items():
+        ms, busy = took["ms_per_frame"], took["occupancy"]
+        rows.append(f"  {stage:<12} {ms:>9.2f} ms/frame, {ms / max(total, 1e-9):>4.0%} of all; {busy:.0%} of the time")
+    return [f"{name}:", *rows]

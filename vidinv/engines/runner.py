@@ -1,0 +1,119 @@
+"""One switch between the engines, and the precision that the processor is quickest in.
+
+Only what needs no gradient runs here: the encoder where nothing is refined, and the drawing of pictures. A network is
+handed over as a graph of tensors (`stages/graphs.py`); it is prepared once for each shape of its inputs, and
+then held to what torch gives in float32.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+
+import torch
+from torch import Tensor, nn
+
+from vidinv.engines import exported
+from vidinv.errors import UsageError
+
+Run = Callable[..., tuple[Tensor, ...]]
+PACKAGES = {"openvino": "openvino", "onnx": "onnxruntime"}  # what an engine needs beside torch
+ENGINES = ("eager", "compile", "openvino", "onnx")
+PRECISIONS = ("float32", "bfloat16")
+TOLERANCE_DB = 45.0  # least PSNR, to float32 of torch, of what an engine gives; float32 elsewhere is above 65
+
+
+@dataclass
+class Runner:
+    """Runs graphs by one engine; `engine` of ENGINES, `precision` of PRECISIONS. Inputs may lie on any device."""
+
+    engine: str = "eager"
+    precision: str = "float32"
+    threads: int = 0  # of OpenVINO and ONNX Runtime; 0: torch's
+    prepared: dict[tuple[object, ...], tuple[nn.Module, Run]] = field(default_factory=dict, repr=False)
+
+    @torch.no_grad()
+    def __call__(self, graph: nn.Module, *inputs: Tensor | None) -> tuple[Tensor, ...]:
+        """What `graph` gives for `inputs`, in float32, without gradients.
+
+        Raises UsageError where the engine gives another picture, or cannot take the graph.
+        """
+        if self.engine == "eager":
+            return self._eager(graph, inputs)
+        given = tuple(each for each in inputs if each is not None)
+        key = (id(graph), *(tuple(each.shape) for each in given))
+        if key not in self.prepared:
+            self.prepared[key] = (graph, self._prepare(graph, given))
+        return self.prepared[key][1](*given)
+
+    def _eager(self, graph: nn.Module, inputs: tuple[Tensor | None, ...]) -> tuple[Tensor, ...]:
+        with self._half(inputs):
+            return tuple(each.float() for each in graph(*inputs))
+
+    def _half(self, inputs: tuple[Tensor | None, ...]) -> AbstractContextManager[object]:
+        if self.precision == "float32" or inputs[0] is None:
+            return nullcontext()
+        return torch.autocast(inputs[0].device.type, torch.bfloat16)
+
+    def _prepare(self, graph: nn.Module, inputs: tuple[Tensor, ...]) -> Run:
+        require(self.engine)
+        threads = self.threads or torch.get_num_threads()
+        try:
+            if self.engine == "compile":
+                run = self._compiled(graph)
+            elif self.engine == "openvino":
+                run = exported.openvino(graph, inputs, self.precision, threads)
+            else:
+                run = exported.onnx(graph, inputs, threads)
+            found = run(*inputs)
+        except Exception as error:  # each engine has its own families of errors
+            reason = str(error).strip().splitlines() or [type(error).__name__]
+            raise UsageError(
+                f"--engine {self.engine} cannot run {type(graph).__name__} ({reason[0][:200]})", remedy="use eager"
+            ) from error
+        for ours, wanted in zip(found, graph(*inputs), strict=True):
+            if (alike := likeness(ours, wanted)) < TOLERANCE_DB:
+                raise UsageError(
+                    f"--engine {self.engine} gives {type(graph).__name__} at {alike:.1f} dB to float32, less than "
+                    f"{TOLERANCE_DB:g}",
+                    remedy="use eager",
+                )
+        return run
+
+    def _compiled(self, graph: nn.Module) -> Run:
+        compiled = torch.compile(graph, dynamic=False)
+
+        def run(*inputs: Tensor) -> tuple[Tensor, ...]:
+            with self._half(inputs):
+                return tuple(each.float() for each in compiled(*inputs))
+
+        return run
+
+
+def require(engine: str) -> None:
+    """Raise UsageError where an engine's package is not installed, or the engine is not known."""
+    if engine not in ENGINES:
+        raise UsageError(f"--engine {engine!r} is not known", remedy=f"choose one of auto, {', '.join(ENGINES)}")
+    package = PACKAGES.get(engine)
+    if package is not None and find_spec(package) is None:
+        raise UsageError(
+            f"--engine {engine} needs the package {package}", remedy=f"pip install {package}, or use auto or eager"
+        )
+
+
+def native_precision(device: str) -> str:
+    """ "bfloat16" where the processor multiplies in it by instructions of its own, else "float32"."""
+    if device != "cpu":
+        return "float32"
+    able = (getattr(torch.cpu, name, lambda: False) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return "bfloat16" if any(test() for test in able) else "float32"
+
+
+def likeness(found: Tensor, wanted: Tensor) -> float:
+    """PSNR in dB of a tensor against another; the peak is the range of what is wanted."""
+    error = float((found.float() - wanted).square().mean())
+    peak = float(wanted.max() - wanted.min())
+    return math.inf if error == 0 else 10 * math.log10(max(peak, 1e-12) ** 2 / error)
