@@ -41,7 +41,6 @@ def build(
     drawn_at, runner = at_size(generator, size), runner or Runner()
     usual = Painting(generator, proxy, runner)
     own = {person: Painting(*drawer, runner) for person, drawer in people.items()}
-    by_proxy = is_drawn_by_proxy(generator, proxy, size)
 
     def synthesize(works: Iterator[Work]) -> Iterator[Work]:
         for work in works:
@@ -53,7 +52,7 @@ def build(
             checks, inversions = [], []
             for n, painting in enumerate(paintings):
                 code = work.codes[n : n + 1]
-                if reads_inversion(work, n) and not by_proxy:
+                if reads_inversion(work, n) and not is_drawn_by_proxy(painting.generator, painting.proxy, size):
                     check, image = painting.both(code, drawn_at)
                 else:
                     check = image = painting.sketch(code)

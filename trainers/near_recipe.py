@@ -31,7 +31,7 @@ class NearRecipe:
     size: int = 256  # side of the compared pictures
     steps: int = 100
     batch: int = 1
-    rate: float = 1e-3
+    rate: float = 1.5e-3
     warmup: int = 10  # turns in which the rate rises
     ema: float = 0.9
     look: int = 50  # turns between looks at what was reached, and at what the proxy head gets wrong
@@ -49,18 +49,18 @@ class NearRecipe:
 
     # L_global, every so many turns; "real" are samples of the frozen generator.
     cohesion: float = 0.05
-    cohesion_every: int = 4
+    cohesion_every: int = 6
     samples: int = 2  # drawn each time
     side: int = 64  # of the pictures that the discriminator sees
     widest: int = 64  # channels of it
     rate_d: float = 2e-3
     r1: float = 1.0  # gamma / 2
     r1_every: int = 16
-    started: int = 40  # turns that the discriminator learns before, against the disturbed generator
+    started: int = 20  # turns that the discriminator learns before, against the disturbed generator
     disturbed: float = 0.1  # noise on the trained weights there, in their own deviations
 
     # What keeps edits: their movement (ours), or the ball of pivotal tuning.
-    movement: float = 0.2
+    movement: float = 0.0
     movement_every: int = 4
     step: float = 0.2  # of an edit: a difference of two samples of w, times this
     moved_side: int = 32  # pixels at which movements are compared: what is finer moves with the face

@@ -25,7 +25,7 @@ from vidinv.generators.stylegan2_discriminator import Discriminator
 AT, SIZE = 1, 32  # F replaces 8x8 of the tiny generator; its pictures are of 64 and 32 pixels
 SMALL = NearRecipe(
     layers=0, size=SIZE, steps=40, rate=5e-3, warmup=4, look=10, target=0.0, levels=3, side=16, widest=8, started=4,
-    samples=2, moved_side=16,
+    samples=2, moved_side=16, movement=0.2, movement_every=4, cohesion_every=4,
 )  # fmt: skip
 ALONE = replace(SMALL, local=0.0, cohesion=0.0, movement=0.0, gate=1.0)
 PERCEPTUAL = guides().perceptual
