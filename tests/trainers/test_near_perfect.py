@@ -65,6 +65,11 @@ def test_the_picture_comes_nearer_while_codes_and_base_stay(generator: Generator
     assert delta.fingerprint(generator) == before and not any(p.requires_grad for p in generator.parameters())
     assert [check.step for check in made.curve] == [0, 10, 20, 30, 40]
     assert made.best is not None and made.best.psnr > made.curve[0].psnr + 3
+    ws = pivots.code.ws
+    assert all(
+        torch.equal(a, b) for a, b in zip(other.styles(ws), generator.styles(ws), strict=True)
+    )  # s means the same
+    assert torch.equal(other.synthesize(ws, stop=AT), generator.synthesize(ws, stop=AT))  # and so does Eq. 1
 
 
 def test_what_lies_below_f_and_what_w_says_is_not_trained(generator: Generator) -> None:
