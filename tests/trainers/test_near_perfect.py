@@ -159,6 +159,16 @@ def test_the_generators_loss_leaves_the_discriminator_alone_and_the_other_way_ro
         assert all(slope is None for slope in slopes[other]), step.name
 
 
+def test_r1_is_part_of_the_discriminators_own_step(generator: Generator) -> None:
+    here, networks, gaps = studio(generator, replace(SMALL, r1_every=2))
+    judge = networks["discriminator"]
+    parts = [
+        near_losses.of_discriminator(here, judge, gaps.draw(turn, slice(0, 1)))[1]
+        for turn in (0, SMALL.cohesion_every, 2 * SMALL.cohesion_every)
+    ]
+    assert [set(each) for each in parts] == [{"cohesion", "local", "r1"}, {"cohesion", "local"}, set(parts[0])]
+
+
 def test_a_discriminator_tells_a_disturbed_generator_after_its_start(generator: Generator, tmp_path: Path) -> None:
     recipe = replace(SMALL, started=60, disturbed=1.0, samples=4)
     here, networks, _ = studio(generator, recipe)
