@@ -72,25 +72,21 @@ def _ball(here: Room, code: Code) -> Tensor:
 
 
 def of_discriminator(here: Room, discriminator: nn.Module, batch: Batch) -> Judged:
-    """Real are the frozen generator's samples (L_global) and the pictures (L_adv_local), not real what is tuned."""
+    """Real are the frozen generator's samples (L_global) and the pictures (L_adv_local), not real what is tuned.
+
+    R1 on the samples comes in the same step, every `r1_every`-th time with as much more weight: a step of its own would
+    be as long as Adam makes any, whatever its weight.
+    """
     recipe, parts = here.recipe, {}
     with torch.no_grad():
         made = here.draw(here.code(batch.ws, batch.feature), whole=here.is_whole) + batch.gap
-        made = resize(made, recipe.side)
-        wanted = resize(batch.image, recipe.side)
+        made, wanted = resize(made, recipe.side), resize(batch.image, recipe.side)
         real, drawn = (here.sample(recipe.samples, tuned=tuned) for tuned in (False, True))
     if recipe.cohesion:
         parts["cohesion"] = adversarial.discriminator(discriminator(real), discriminator(drawn))
     if recipe.local:
         parts["local"] = adversarial.discriminator(discriminator(wanted), discriminator(made))
+    if recipe.r1 and batch.is_due(recipe.cohesion_every * recipe.r1_every):
+        real.requires_grad_()
+        parts["r1"] = recipe.r1 * recipe.r1_every * adversarial.r1(real, discriminator(real))
     return torch.stack(list(parts.values())).sum(), parts
-
-
-def penalty(here: Room, discriminator: nn.Module) -> Judged:
-    """R1 on samples of the frozen generator, every `r1_every` turns with as much more weight."""
-    recipe = here.recipe
-    with torch.no_grad():
-        real = here.sample(recipe.samples, tuned=False)
-    real.requires_grad_()
-    slope = adversarial.r1(real, discriminator(real))
-    return recipe.r1 * recipe.r1_every * slope, {"r1": slope}

@@ -80,7 +80,7 @@ def tune(
 
 
 def steps_of(here: Room) -> list[engine.Step]:
-    """The discriminator's steps, where there is one, then the generator's."""
+    """The discriminator's step, where there is one, then the generator's."""
     recipe = here.recipe
 
     def layers(networks: engine.Networks, batch: Batch) -> Judged:
@@ -89,15 +89,11 @@ def steps_of(here: Room) -> list[engine.Step]:
     def opinion(networks: engine.Networks, batch: Batch) -> Judged:
         return near_losses.of_discriminator(here, networks["discriminator"], batch)
 
-    def penalty(networks: engine.Networks, batch: Batch) -> Judged:
-        return near_losses.penalty(here, networks["discriminator"])
-
-    steps = [engine.Step("layers", ("layers",), adam(recipe.rate, 0.9), layers)]
+    step = engine.Step("layers", ("layers",), adam(recipe.rate, 0.9), layers)
     if not recipe.has_discriminator:
-        return steps
-    judge, slow = ("discriminator",), adam(recipe.rate_d, 0.0)
-    opinions = engine.Step("opinion", judge, slow, opinion, recipe.cohesion_every)
-    return [opinions, engine.Step("penalty", judge, slow, penalty, recipe.r1_every), *steps]
+        return [step]
+    judge = adam(recipe.rate_d, 0.0)
+    return [engine.Step("opinion", ("discriminator",), judge, opinion, recipe.cohesion_every), step]
 
 
 def adam(rate: float, beta: float) -> Callable[[Sequence[nn.Parameter]], torch.optim.Optimizer]:

@@ -55,7 +55,7 @@ class NearRecipe:
     widest: int = 64  # channels of it
     rate_d: float = 2e-3
     r1: float = 1.0  # gamma / 2
-    r1_every: int = 16
+    r1_every: int = 4  # of the discriminator's steps
     started: int = 20  # turns that the discriminator learns before, against the disturbed generator
     disturbed: float = 0.1  # noise on the trained weights there, in their own deviations
 

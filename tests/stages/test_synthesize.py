@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -11,7 +12,7 @@ from stages import synthesize
 from vidinv.editing import feature_edit
 from vidinv.encoders import registry as encoders
 from vidinv.frames import Code, Colour, FaceBatch, FrameBatch, Layer, Work
-from vidinv.generators import mobile_stylegan, proxy
+from vidinv.generators import delta, mobile_stylegan, proxy
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +72,25 @@ def test_a_face_on_which_a_layer_does_not_show_has_the_picture_below(work: Work)
     assert below is not None and above is not None and done.edit is not None
     assert [torch.equal(below[n], above[n]) for n in range(3)] == [True, False, True]
     assert torch.equal(done.edit, above)
+
+
+def test_a_generator_of_ones_own_draws_that_person_alone(work: Work) -> None:
+    generator = mobile_stylegan.tiny()
+    head = proxy.load(generator, 128)
+    own = delta.added(generator, {"to_image.bias": torch.full((1,), 0.3)})
+    assert work.faces is not None
+    two = replace(work, faces=replace(work.faces, track=torch.tensor([0, 1, 0])))
+    plain, tuned = (
+        next(synthesize.build(generator, head, 64, lambda w, n: True, people=people)(iter([two])))
+        for people in ({}, {1: (own, proxy.over(head, own))})
+    )
+    for name in ("inversion", "edit"):
+        before, after = getattr(plain, name), getattr(tuned, name)
+        assert [torch.equal(before[n], after[n]) for n in range(3)] == [True, False, True], name
+
+
+def test_a_tuned_person_is_not_shown_by_the_head_that_was_not_tuned() -> None:
+    generator = mobile_stylegan.tiny()
+    head = proxy.load(generator, 128)
+    assert synthesize.drawn_by_proxy(generator, head, 48)
+    assert not synthesize.drawn_by_proxy(generator, proxy.over(head, generator), 48)

@@ -65,6 +65,11 @@ def test_the_picture_comes_nearer_while_codes_and_base_stay(generator: Generator
     assert delta.fingerprint(generator) == before and not any(p.requires_grad for p in generator.parameters())
     assert [check.step for check in made.curve] == [0, 10, 20, 30, 40]
     assert made.best is not None and made.best.psnr > made.curve[0].psnr + 3
+    ws = pivots.code.ws
+    assert all(
+        torch.equal(a, b) for a, b in zip(other.styles(ws), generator.styles(ws), strict=True)
+    )  # s means the same
+    assert torch.equal(other.synthesize(ws, stop=AT), generator.synthesize(ws, stop=AT))  # and so does Eq. 1
 
 
 def test_what_lies_below_f_and_what_w_says_is_not_trained(generator: Generator) -> None:
@@ -152,6 +157,16 @@ def test_the_generators_loss_leaves_the_discriminator_alone_and_the_other_way_ro
         (other,) = set(networks) - {mine}
         assert any(slope is not None and slope.abs().max() > 0 for slope in slopes[mine]), step.name
         assert all(slope is None for slope in slopes[other]), step.name
+
+
+def test_r1_is_part_of_the_discriminators_own_step(generator: Generator) -> None:
+    here, networks, gaps = studio(generator, replace(SMALL, r1_every=2))
+    judge = networks["discriminator"]
+    parts = [
+        near_losses.of_discriminator(here, judge, gaps.draw(turn, slice(0, 1)))[1]
+        for turn in (0, SMALL.cohesion_every, 2 * SMALL.cohesion_every)
+    ]
+    assert [set(each) for each in parts] == [{"cohesion", "local", "r1"}, {"cohesion", "local"}, set(parts[0])]
 
 
 def test_a_discriminator_tells_a_disturbed_generator_after_its_start(generator: Generator, tmp_path: Path) -> None:
