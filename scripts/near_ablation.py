@@ -1,12 +1,14 @@
 """What a generator tuned to one picture is: how near it comes, what other samples become, and what edits still move.
 
 python scripts/near_ablation.py FACE... [--recipe full]... [--samples 300] [--reference 2000] [--set KEY=VALUE]
+python scripts/near_ablation.py --synthetic 5 --filter sketch --recipe full --samples 0 --picture FOLDER
 
-Each FACE, an aligned picture, is coded by the encoder, and w+ and F stay as they are; a generator is tuned to it by
-each recipe. Printed are MSE and LPIPS at 256 pixels before and after; the Frechet distance (MobileNetV2, not
-Inception's) of `--samples` pictures of the tuned generator to `--reference` ones of the frozen one, and that of as many
-of the frozen one's; what each edit moves from -1 to +1 in the meter's unit, by either; CPU seconds. Samples are drawn
-by the proxy head where only layers below it were trained.
+Each FACE, an aligned picture, or sample of the generator, as it is or as a sketch or a statue, is coded by the encoder,
+and w+ and F stay as they are; a generator is tuned to it by each recipe. Printed are MSE and LPIPS at 256 pixels before
+and after; the Frechet distance (MobileNetV2, not Inception's) of `--samples` pictures of the tuned generator to
+`--reference` ones of the frozen one, and that of as many of the frozen one's; what each edit moves from -1 to +1 in the
+meter's unit, by either; CPU seconds. Samples are drawn by the proxy head, so the distances are of what the layers up to
+128 pixels have become.
 """
 
 from __future__ import annotations
@@ -16,23 +18,24 @@ import copy
 import json
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
 from stages import parts
 from stages.backend import Models
-from trainers import near_room
 from trainers.near_perfect import Unseen, tune
 from trainers.near_recipe import NearRecipe
 from trainers.near_room import Pivots, Room
 from vidinv import config as configs
 from vidinv.editing import feature_edit
 from vidinv.faces import meter, pictures
-from vidinv.frames import Code
+from vidinv.frames import Array, Code
 from vidinv.generators import delta
 from vidinv.generators.base import Generator
 from vidinv.generators.ops import resize
@@ -46,6 +49,30 @@ from vidinv.process import tune_process
 RECIPES = ("full", "no-recon", "no-local", "no-global", "pti-ball")
 EDITED = ("age", "smile", "yaw")
 SIZE, AT_ONCE = 256, 4
+
+
+def as_sketch(image: Tensor) -> Tensor:
+    """A pencil drawing of a picture [1,3,S,S] in [-1,1]: where it is darker than what is around it."""
+    grey = image.mean(1)[0].add(1).mul(127.5).numpy().astype(np.uint8)
+    around = cv2.GaussianBlur(255 - grey, (0, 0), image.shape[-1] / 50)
+    drawn = cv2.divide(grey, 255 - around, scale=256)
+    return _grey(drawn.astype(np.float32) / 255)
+
+
+def as_statue(image: Tensor) -> Tensor:
+    """A picture [1,3,S,S] in [-1,1] as of marble: no colour, smooth, its shades lit from the left."""
+    grey = image.mean(1)[0].add(1).div(2).numpy()
+    smooth = cv2.bilateralFilter(grey, 0, 0.15, image.shape[-1] / 40)
+    relief = cv2.Sobel(cv2.GaussianBlur(smooth, (0, 0), 2), cv2.CV_32F, 1, 0, ksize=3)
+    return _grey(np.clip(0.45 + 0.5 * smooth + 0.6 * relief, 0, 1))
+
+
+def _grey(level: Array) -> Tensor:
+    """[S,S] in [0,1] -> [1,3,S,S] in [-1,1]."""
+    return torch.from_numpy(level).mul(2).sub(1).expand(1, 3, -1, -1).contiguous()
+
+
+FILTERS: dict[str, Callable[[Tensor], Tensor]] = {"none": lambda x: x, "sketch": as_sketch, "statue": as_statue}
 
 
 def aligned(path: Path, size: int) -> Tensor:
@@ -91,10 +118,18 @@ class Ablation:
         self.reference: Frechet | None = None
         self.own = float("nan")
 
-    def row(self, face: Path, name: str) -> dict[str, Any]:
+    def targets(self) -> dict[str, Tensor]:
+        """The pictures [1,3,S,S] by name."""
+        network, look = self.models.generator, FILTERS[self.args.filter]
+        found = {path.stem: aligned(path, network.sizes[0]) for path in self.args.faces}
+        for seed in self.args.synthetic:
+            w = network.truncate(network.sample(1, seed), 0.7)
+            found[f"synthetic{seed}"] = network.picture(Code(network.broadcast(w)), network.sizes[0])
+        return {name: look(image) for name, image in found.items()}
+
+    def row(self, face: str, image: Tensor, name: str) -> dict[str, Any]:
         """One face by one recipe."""
         models, recipe = self.models, configs.resolve(NearRecipe, "train/near_perfect", name, self.args.changes)
-        image = aligned(face, models.generator.sizes[0])
         with torch.no_grad():
             code = models.encoder(image)
         began = time.process_time()
@@ -112,16 +147,15 @@ class Ablation:
         if self.args.samples:
             found |= self.cohesion(tuned, recipe, code)
         if self.args.picture:
-            self.draw(image, code, tuned, face, name)
+            self.draw(image, code, tuned, f"{face}-{self.args.filter}-{name}")
         return found
 
     def cohesion(self, tuned: Generator, recipe: NearRecipe, code: Code) -> dict[str, float]:
         """Frechet distances to the reference of the tuned generator's samples, and of as many of the frozen one's."""
         assert code.at is not None
         count, proxy = self.args.samples, self.models.proxy
-        here = near_room.room(self.models.generator, proxy, None, recipe, code.at)
-        heads = None if here.heads is None or not isinstance(proxy, Proxy) else (proxy, Proxy(tuned, proxy.head))
-        here = Room(self.models.generator, tuned, code.at, heads, None, recipe)
+        heads = (proxy, Proxy(tuned, proxy.head)) if isinstance(proxy, Proxy) else None
+        here = Room(self.models.generator, tuned, code.at, heads, False, None, recipe)
         if self.reference is None:
             empty = Frechet(load_mobilenet())
             self.reference = gathered(empty, here, self.args.reference, 100_000, tuned=False, real=True)
@@ -130,13 +164,13 @@ class Ablation:
         after = gathered(copy.deepcopy(self.reference), here, count, 0, tuned=True, real=False).distance()
         return {"fd_frozen": round(self.own, 3), "fd_tuned": round(after, 3), "fd_ratio": round(after / self.own, 3)}
 
-    def draw(self, image: Tensor, code: Code, tuned: Generator, face: Path, name: str) -> None:
+    def draw(self, image: Tensor, code: Code, tuned: Generator, name: str) -> None:
         """The picture, both inversions, and the edits at +1 by the tuned generator, side by side."""
         frozen, choose = self.models.generator, parts.choose("default")
         edits = [feature_edit.edit(frozen, code, [(choose.direction(edit), 1.0)]) for edit in EDITED]
         row = [resize(image, SIZE), drawn(frozen, code), drawn(tuned, code), *(drawn(tuned, edit) for edit in edits)]
         self.args.picture.mkdir(parents=True, exist_ok=True)
-        write_picture(self.args.picture / f"{face.stem}-{name}.png", torch.cat(row, 3)[0])
+        write_picture(self.args.picture / f"{name}.png", torch.cat(row, 3)[0])
 
 
 def summed(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -151,7 +185,9 @@ def summed(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("faces", type=Path, nargs="+")
+    parser.add_argument("faces", type=Path, nargs="*")
+    parser.add_argument("--synthetic", type=int, action="append", default=[], metavar="SEED", help="a sample as a face")
+    parser.add_argument("--filter", choices=FILTERS, default="none")
     parser.add_argument("--recipe", action="append", dest="recipes", help=f"a file, or of {', '.join(RECIPES)}")
     parser.add_argument("--samples", type=int, default=300, help="for the Frechet distance; 0 takes none")
     parser.add_argument("--reference", type=int, default=2000)
@@ -161,11 +197,12 @@ def main() -> None:
     args = parser.parse_args()
     tune_process()
     ablation, table = Ablation(args), dict[str, Any]()
+    targets = ablation.targets()
     for name in args.recipes or RECIPES:
         rows = []
-        for face in args.faces:
-            rows.append(ablation.row(face, name))
-            print(json.dumps({"recipe": name, "face": face.stem} | rows[-1]), flush=True)
+        for face, image in targets.items():
+            rows.append(ablation.row(face, image, name))
+            print(json.dumps({"recipe": name, "face": face} | rows[-1]), flush=True)
         table[name] = summed(rows)
         print(json.dumps({name: table[name]}), flush=True)
         if args.json:

@@ -18,7 +18,7 @@ PICTURE_SECONDS = 0.2  # per picture of 512 pixels
 STEP_SECONDS = 0.5  # per refinement step through the whole synthesis
 QUICK_STEP_SECONDS = 0.18  # and through the proxy head
 TUNE_SECONDS = 0.4  # per picture that the encoder is tuned on
-TURN_SECONDS = 0.45  # per picture that a generator is tuned on
+TURN_SECONDS = 0.7  # per picture that a generator is tuned on
 CODE_MB = 0.3  # of the disk, per face whose codes are kept
 TUNE_SHARE = 16  # of the disk, times an encoder's file: two checkpoints, each of three copies and more in fp32
 

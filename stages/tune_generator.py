@@ -35,9 +35,7 @@ WHAT = "a generator that was tuned to this clip"
 
 def recipe_of(config: RunConfig, generator: Generator) -> NearRecipe:
     """The recipe that the configuration names, no larger than the generator's pictures. Raises UsageError."""
-    found = configs.resolve(NearRecipe, GROUP, config.near.recipe)
-    size = min(found.size, generator.sizes[0])
-    found = replace(found, size=size, side=min(found.side, size), moved_side=min(found.moved_side, size))
+    found = configs.resolve(NearRecipe, GROUP, config.near.recipe).within(generator.sizes[0])
     found.check()
     return found
 

@@ -19,7 +19,7 @@ def of_generator(here: Room, discriminator: nn.Module | None, batch: Batch) -> J
     """The sum that the trained layers minimise, and its weighted parts."""
     recipe, code = here.recipe, here.code(batch.ws, batch.feature)
     is_open = bool(torch.rand(()) < recipe.gate)  # 1_p
-    own = here.draw(code)
+    own = here.draw(code, whole=here.is_whole)
     made = own + batch.gap
     parts = {"none": 0.0 * made.sum()}  # so that every turn has a gradient
     if is_open:
@@ -30,7 +30,9 @@ def of_generator(here: Room, discriminator: nn.Module | None, batch: Batch) -> J
         opinion = adversarial.generator(discriminator(here.sample(recipe.samples, tuned=True)))
         parts["cohesion"] = recipe.cohesion * recipe.cohesion_every * opinion
     if recipe.movement and batch.is_due(recipe.movement_every):
-        parts["movement"] = recipe.movement * recipe.movement_every * _movement(here, code, own)
+        parts["movement"] = (
+            recipe.movement * recipe.movement_every * _movement(here, code, here.draw(code) if here.is_whole else own)
+        )
     if recipe.ball and batch.is_due(recipe.ball_every):
         parts["ball"] = recipe.ball * recipe.ball_every * _ball(here, code)
     return torch.stack(list(parts.values())).sum(), parts
@@ -73,7 +75,8 @@ def of_discriminator(here: Room, discriminator: nn.Module, batch: Batch) -> Judg
     """Real are the frozen generator's samples (L_global) and the pictures (L_adv_local), not real what is tuned."""
     recipe, parts = here.recipe, {}
     with torch.no_grad():
-        made = resize(here.draw(here.code(batch.ws, batch.feature)) + batch.gap, recipe.side)
+        made = here.draw(here.code(batch.ws, batch.feature), whole=here.is_whole) + batch.gap
+        made = resize(made, recipe.side)
         wanted = resize(batch.image, recipe.side)
         real, drawn = (here.sample(recipe.samples, tuned=tuned) for tuned in (False, True))
     if recipe.cohesion:

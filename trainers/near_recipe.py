@@ -7,7 +7,7 @@ chosen by measurement (docs/near-perfect.md).
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from vidinv.errors import UsageError
@@ -21,7 +21,7 @@ class NearRecipe:
 
     # What is trained: layers first <= k < first + layers above the one that F replaces.
     generator: str = "mobile-stylegan-ffhq-1024"
-    layers: int = 3  # 32 to 128 pixels: those that the proxy head draws quickly; 0: all
+    layers: int = 0  # 0: all; with 3 (32 to 128 pixels) the proxy head draws all, at half the cost, and less is reached
     what: str = "convolutions"  # or all: the modulations as well, which weakens edits
     rank: int = 0  # of the differences in the file; 0: whole
 
@@ -29,18 +29,18 @@ class NearRecipe:
     photos: str = ""  # a folder of aligned pictures, for the command
     each: bool = True  # to every photo alone; else one generator for all
     size: int = 256  # side of the compared pictures
-    steps: int = 200
+    steps: int = 100
     batch: int = 1
-    rate: float = 1e-3
+    rate: float = 1.5e-3
     warmup: int = 10  # turns in which the rate rises
     ema: float = 0.9
     look: int = 50  # turns between looks at what was reached, and at what the proxy head gets wrong
-    target: float = 0.0035  # mean squared error that is enough
+    target: float = 0.0  # mean squared error that is enough; 0: none is
     seed: int = 0
 
     # 1_p [L_recon + L_adv_local].
     gate: float = 0.9  # p
-    pixel: float = 4.0
+    pixel: float = 20.0
     pyramid: float = 1.0
     levels: int = 4
     finer: float = 1.0  # weight of a band of the pyramid beside the next coarser one's
@@ -49,19 +49,19 @@ class NearRecipe:
 
     # L_global, every so many turns; "real" are samples of the frozen generator.
     cohesion: float = 0.05
-    cohesion_every: int = 4
+    cohesion_every: int = 6
     samples: int = 2  # drawn each time
     side: int = 64  # of the pictures that the discriminator sees
     widest: int = 64  # channels of it
     rate_d: float = 2e-3
     r1: float = 1.0  # gamma / 2
     r1_every: int = 16
-    started: int = 60  # turns that the discriminator learns before, against the disturbed generator
+    started: int = 20  # turns that the discriminator learns before, against the disturbed generator
     disturbed: float = 0.1  # noise on the trained weights there, in their own deviations
 
     # What keeps edits: their movement (ours), or the ball of pivotal tuning.
-    movement: float = 1.0
-    movement_every: int = 2
+    movement: float = 0.0
+    movement_every: int = 4
     step: float = 0.2  # of an edit: a difference of two samples of w, times this
     moved_side: int = 32  # pixels at which movements are compared: what is finer moves with the face
     ball: float = 0.0
@@ -86,6 +86,11 @@ class NearRecipe:
         """Share of `rate` after so many images: a linear start, then half a cosine down to 2 %."""
         turn = images // self.batch
         return min(1.0, (turn + 1) / max(self.warmup, 1)) * (0.51 + 0.49 * math.cos(math.pi * turn / self.steps))
+
+    def within(self, largest: int) -> NearRecipe:
+        """The same for a generator whose pictures are no larger than so many pixels."""
+        size = min(self.size, largest)
+        return replace(self, size=size, side=min(self.side, size), moved_side=min(self.moved_side, size))
 
     def told(self) -> dict[str, Any]:
         """What decides the result, for a file or a fingerprint."""

@@ -1,7 +1,8 @@
 """Where a generator is fine-tuned: the frozen one, the one that is trained, what draws them, and the pictures.
 
-Turns are drawn through the proxy head, which only holds while the layers that it stands for are not trained; what it
-gets wrong on each picture is measured through the whole synthesis at every look, and added.
+The proxy head draws what only has to be alike: samples, and what edits move. It draws the pictures themselves too while
+the layers that it stands for are not trained; what it gets wrong on each is then measured through the whole synthesis
+at every look, and added.
 """
 
 from __future__ import annotations
@@ -122,13 +123,15 @@ def _depends(generator: Generator, value: Callable[[], Tensor]) -> list[str]:
 class Room:
     """The frozen generator and the one that is trained, and who looks at pictures; F replaces layer `at` of both.
 
-    `heads` draw the frozen one and the trained one quickly; None where nothing does, or the head's share is trained.
+    `heads` draw the frozen one and the trained one quickly; None where nothing does. `is_whole`: layers that the heads
+    stand for are trained, so that pictures are drawn by the whole synthesis.
     """
 
     frozen: Generator
     tuned: Generator
     at: int
     heads: tuple[Proxy, Proxy] | None
+    is_whole: bool
     perceptual: Distance | None
     recipe: NearRecipe
 
@@ -161,8 +164,9 @@ def room(generator: Generator, paint: Painter, perceptual: Distance | None, reci
     """A room with a copy of the generator to be trained; the head of `paint` is the same for both."""
     tuned = deepcopy(generator).eval().requires_grad_(False)
     last = at + recipe.layers if recipe.layers else len(generator.layers)
-    heads = (paint, Proxy(tuned, paint.head)) if isinstance(paint, Proxy) and last <= paint.layer else None
-    return Room(generator, tuned, at, heads, perceptual, recipe)
+    heads = (paint, Proxy(tuned, paint.head)) if isinstance(paint, Proxy) else None
+    is_whole = not isinstance(paint, Proxy) or last > paint.layer
+    return Room(generator, tuned, at, heads, is_whole, perceptual, recipe)
 
 
 class Gaps:
@@ -189,6 +193,7 @@ class Gaps:
     def _gap(self, which: int, look: int) -> Tensor:
         if self.known.get(which, (-1,))[0] != look:
             code, here = self.pivots.code[which : which + 1], self.here
-            gap = here.draw(code, whole=True) - here.draw(code)
+            nothing = torch.zeros_like(self.wanted[which : which + 1])
+            gap = nothing if here.is_whole else here.draw(code, whole=True) - here.draw(code)
             self.known[which] = look, gap
         return self.known[which][1]

@@ -25,7 +25,7 @@ from vidinv.generators.stylegan2_discriminator import Discriminator
 AT, SIZE = 1, 32  # F replaces 8x8 of the tiny generator; its pictures are of 64 and 32 pixels
 SMALL = NearRecipe(
     layers=0, size=SIZE, steps=40, rate=5e-3, warmup=4, look=10, target=0.0, levels=3, side=16, widest=8, started=4,
-    samples=2, moved_side=16,
+    samples=2, moved_side=16, movement=0.2, movement_every=4, cohesion_every=4,
 )  # fmt: skip
 ALONE = replace(SMALL, local=0.0, cohesion=0.0, movement=0.0, gate=1.0)
 PERCEPTUAL = guides().perceptual
@@ -183,8 +183,9 @@ def test_cohesion_is_what_keeps_other_samples(generator: Generator, tmp_path: Pa
 def test_the_head_draws_where_only_layers_below_it_are_trained(generator: Generator) -> None:
     head = proxy.load(generator, 64)
     few, all_of_them = replace(SMALL, layers=1), SMALL
-    assert room(generator, head, None, few, AT).heads is not None
-    assert room(generator, head, None, all_of_them, AT).heads is None
+    assert not room(generator, head, None, few, AT).is_whole and room(generator, head, None, all_of_them, AT).is_whole
+    exact = room(generator, head, None, all_of_them, AT)
+    assert not Gaps(exact, pivots_of(generator)).draw(0, slice(0, 1)).gap.any()
     here = room(generator, head, None, few, AT)
     batch = Gaps(here, pivots_of(generator)).draw(0, slice(0, 1))
     seen = here.draw(here.code(batch.ws, batch.feature)) + batch.gap

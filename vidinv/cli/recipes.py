@@ -23,8 +23,9 @@ def resolve(
     resume: Path | None,
     config: str | None,
     changes: Sequence[str] | None,
+    usual: str = "light",
 ) -> tuple[Path, Recipe]:
-    """The folder of a training and its recipe: of the folder that is resumed, else `config`, else light.
+    """The folder of a training and its recipe: of the folder that is resumed, else `config`, else the `usual` one.
 
     Raises UsageError where it is not told whether the training is new.
     """
@@ -34,7 +35,7 @@ def resolve(
     known = folder / RECIPE if resume is not None and config is None else None
     if known is not None and not known.exists():
         raise UsageError(f"{folder} holds no training", remedy="give -o DIR")
-    return folder, configs.resolve(kind, group, str(known or config or "light"), list(changes or ()) or None)
+    return folder, configs.resolve(kind, group, str(known or config or usual), list(changes or ()) or None)
 
 
 def claim(folder: Path, recipe: Any, group: str, *, again: bool) -> None:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vidinv.cli import options, recipes, train_autoencoder, train_gan
+from vidinv.cli import options, recipes, train_autoencoder, train_gan, train_near
 from vidinv.errors import UsageError
 
 if TYPE_CHECKING:
     from trainers.recipe import Recipe
 
-app = typer.Typer(help="Train encoders and autoencoders.", no_args_is_help=True)
+app = typer.Typer(help="Train encoders and autoencoders, and tune generators.", no_args_is_help=True)
 GROUP, POOL = "train/feature_style", "pool"
 
 
@@ -27,6 +27,7 @@ def _group() -> None:
 app.command("gan-encoder")(train_gan.gan_encoder)
 app.command("ae-stylegan")(train_autoencoder.ae_stylegan)
 app.command("automodulator")(train_autoencoder.automodulator)
+app.command("near-perfect")(train_near.near_perfect)
 
 
 @app.command("feature-style")

@@ -173,8 +173,12 @@ Painter = Proxy | Whole
 
 
 def over(painter: Painter, generator: Generator) -> Painter:
-    """The same painter for another generator of the family: its head, frozen, reads that one's features."""
+    """The painter for a tuned copy of its generator: its head reads that one's features.
+
+    It no longer stands for the whole synthesis where a picture is shown (`is_quick`): the head was not tuned.
+    """
     found = Proxy(generator, painter.head) if isinstance(painter, Proxy) else Whole(generator, painter.size)
+    found.is_quick = False
     return found.eval().requires_grad_(False)
 
 
