@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vidinv import config as configs
-from vidinv.cli import options, train_autoencoder, train_gan, train_near
+from vidinv.cli import options, recipes, train_autoencoder, train_gan, train_near
 from vidinv.errors import UsageError
 
 if TYPE_CHECKING:
     from trainers.recipe import Recipe
 
 app = typer.Typer(help="Train encoders and autoencoders, and tune generators.", no_args_is_help=True)
-RECIPE, POOL = "recipe.yaml", "pool"
+GROUP, POOL = "train/feature_style", "pool"
 
 
 @app.callback()
@@ -58,28 +57,19 @@ def feature_style(
 
     Example: vidinv train feature-style -o my-encoder --set images=100000
     """
-    from omegaconf import OmegaConf
-
     from trainers import checkpoint, engine, processes, samples
     from trainers import feature_style as trainer
     from trainers.recipe import Recipe
 
     if pool is not None and resume is not None:
         raise UsageError("a training goes on with the pool that it began with", remedy="leave --pool out")
-    if (output is None) == (resume is None):
-        raise UsageError("a training is new (-o DIR) or continued (--resume DIR)", remedy="give one of the two")
-    folder = resume or output
-    assert folder is not None
-    known = folder / RECIPE if resume is not None and config is None else None
-    if known is not None and not known.exists():
-        raise UsageError(f"{folder} holds no training", remedy="give -o DIR")
-    recipe = configs.resolve(Recipe, "train/feature_style", str(known or config or "light"), changes)
+    folder, recipe = recipes.resolve(Recipe, GROUP, output, resume, config, changes)
     if recipe.start not in ("", "shipped"):
         recipe = replace(recipe, start=str(Path(recipe.start).absolute()))
     here, due = processes.place(), processes.are_due(devices, nodes) and not dry_run
     recipe.check(devices * nodes if due else here.count)
     if here.is_first and not dry_run:
-        check_folder(folder, recipe, again=resume is not None)
+        recipes.claim(folder, recipe, GROUP, again=resume is not None)
     takes_pool = recipe.pool > 0 and recipe.synthetic
     if pool is not None and not takes_pool:
         raise UsageError("--pool is given, but the recipe takes none", remedy="say how many: --set pool=N")
@@ -101,7 +91,7 @@ def feature_style(
     setup = trainer.set_up(generator, replace(recipe, start="") if begun else recipe)
     if dry_run:
         if here.is_first:
-            typer.echo(OmegaConf.to_yaml(asdict(recipe)).rstrip())
+            typer.echo(recipes.text(recipe))
             typer.echo(engine.describe(setup.networks, [setup.step], setup.plan))
         return
     source, side = pool or folder / POOL, min(recipe.size, generator.sizes[0])
@@ -124,24 +114,7 @@ def feature_style(
 
 def begin(folder: Path, recipe: Recipe, pool: Path | None) -> None:
     """Write the recipe, and a link to the pool that was given, so that --resume finds both."""
-    from omegaconf import OmegaConf
-
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f".{RECIPE}"
-    partial.write_text(OmegaConf.to_yaml(asdict(recipe)), encoding="utf-8")
-    partial.replace(folder / RECIPE)
+    recipes.keep(folder, recipe)
     if pool is not None:
         pool.mkdir(parents=True, exist_ok=True)
         (folder / POOL).symlink_to(pool.absolute(), target_is_directory=True)
-
-
-def check_folder(folder: Path, recipe: Recipe, *, again: bool) -> None:
-    """UsageError where a new training would hide another, or one to be continued has another recipe."""
-    from trainers.recipe import Recipe
-
-    record = folder / RECIPE
-    if again != record.exists():
-        state = "holds no training" if again else "holds a training already"
-        raise UsageError(f"{folder} {state}", remedy="give -o DIR" if again else f"give --resume {folder}")
-    if again and configs.resolve(Recipe, "train/feature_style", str(record)) != recipe:
-        raise UsageError(f"{folder} was begun with another recipe", remedy=f"repeat its options: see {record}")
