@@ -69,7 +69,7 @@ def lines(found: dict[str, Any]) -> list[str]:
     rate, roof = found["frames_per_s"], found["roofline"]
     said = [
         f"{found['clip']}, {found['quality']}, {found['threads']} threads, {found['engine']} in {found['precision']}: "
-        f"{rate['median']} frames/s ({rate['min']} to {rate['max']}, {found['repeats']} runs of {found['frames']} frames)",
+        f"{rate['median']} frames/s ({rate['min']} to {rate['max']}; {found['repeats']} runs of {found['frames']})",
         f"cores {found['cpu_utilisation']:.0%} busy, {found['cpu_s_per_frame']['median']} CPU s a frame, "
         f"peak memory {found['peak_memory_mb']} MB",
         f"convolutions here {roof['conv_gflops_float32']} GFLOP/s (bfloat16 {roof['conv_gflops_bfloat16']}), memory "
