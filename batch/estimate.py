@@ -44,7 +44,7 @@ def _of(order: Order, known: Estimate) -> Estimate:
     frames = info.frame_count or round(info.duration_s * 25)
     second_each = info.duration_s / max(frames, 1)
     seconds = cost.seconds(order.config, frames, frames, 1, second_each) if order.config.edits else frames * cost.COPIED
-    if order.config.edits and order.config.tune == "encoder":
+    if order.config.edits and order.config.tune != "none":
         seconds += cost.tuning_seconds(order.config)
     size = max(info.bit_rate * info.duration_s / 8, path.stat().st_size if path.is_file() else 0)
     return replace(known, frames=frames, seconds=round(seconds, 1), megabytes=round(size / 1e6, 3))

@@ -6,7 +6,10 @@ network of `vidinv/faces/occlusion.py` was trained on.
 
 from __future__ import annotations
 
+import argparse
+import json
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,24 @@ from vidinv import config as configs
 from vidinv.frames import Array
 
 RATE = 25
+
+
+def arguments(doc: str | None, frames: int) -> argparse.ArgumentParser:
+    """What a script takes that edits composed clips; `frames` of each by default."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("clips", type=Path, nargs="+")
+    parser.add_argument("--quality", default="fast")
+    parser.add_argument("--frames", type=int, default=frames)
+    parser.add_argument("--edit", default="age+2")
+    parser.add_argument("--sheets", type=Path, metavar="FOLDER", help="for pictures to look at")
+    parser.add_argument("--json", type=Path)
+    return parser
+
+
+def keep(rows: Sequence[Any], path: Path | None) -> None:
+    """Write rows, dataclasses, as JSON where a path is given."""
+    if path is not None:
+        path.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
 
 
 def frames(path: Path, first: int = 0, count: int = 100) -> list[Array]:

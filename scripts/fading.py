@@ -11,11 +11,9 @@ columns beside it: 1 where nothing ends there.
 
 from __future__ import annotations
 
-import argparse
-import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -116,14 +114,8 @@ def _at_border(change: Array) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("clips", type=Path, nargs="+")
-    parser.add_argument("--quality", default="fast")
-    parser.add_argument("--frames", type=int, default=60)
-    parser.add_argument("--edit", default="age+2")
+    parser = composed.arguments(__doc__, frames=60)
     parser.add_argument("--kinds", nargs="+", default=["blurred", "hand", "border"])
-    parser.add_argument("--sheets", type=Path, metavar="FOLDER", help="for pictures to look at")
-    parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     tune_process()
     rows = []
@@ -138,8 +130,7 @@ def main() -> None:
                 f"{row.size_middle:.2f}, largest step {row.step:.2f} (elsewhere {row.step_outside:.2f}){border}",
                 flush=True,
             )
-    if args.json is not None:
-        args.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
+    composed.keep(rows, args.json)
 
 
 if __name__ == "__main__":

@@ -10,11 +10,9 @@ smaller the whole change is with it.
 
 from __future__ import annotations
 
-import argparse
-import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -45,20 +43,12 @@ class Row:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("clips", type=Path, nargs="+")
-    parser.add_argument("--quality", default="fast")
-    parser.add_argument("--frames", type=int, default=24)
-    parser.add_argument("--edit", default="age+2")
-    parser.add_argument("--sheets", type=Path, metavar="FOLDER", help="for pictures to look at")
-    parser.add_argument("--json", type=Path)
-    args = parser.parse_args()
+    args = composed.arguments(__doc__, frames=24).parse_args()
     tune_process()
     rows = []
     for clip in args.clips:
         rows += measured(clip, args.quality, args.frames, args.edit, args.sheets)
-    if args.json is not None:
-        args.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
+    composed.keep(rows, args.json)
 
 
 def measured(clip: Path, quality: str, count: int, edit: str, sheets: Path | None) -> list[Row]:

@@ -1,11 +1,11 @@
 """How much of the gap between the encoder and a full optimisation a tuning to the clip closes, on held-out frames.
 
-python scripts/tuning_gap.py CLIP... [--faces 3] [--latent 50] [--feature 100] [--config best] [--json FILE]
+python scripts/tuning_gap.py CLIP... [--what encoder] [--faces 3] [--latent 50] [--feature 100] [--config best]
 
-Per clip: PSNR (at 256 pixels, [-1,1]) and ArcFace similarity of the encoder, of the encoder tuned to the clip as
-`--tune encoder` does, and of w+ and F optimised for each face, on frames that the tuning never saw; what share of the
-gap the tuning closes; how many seconds it took; and what age -2 to +2 still moves, with what else it moves (in standard
-deviations). Uses the weights that are in the cache.
+Per clip: PSNR (at 256 pixels, [-1,1]) and ArcFace similarity of the encoder, of the encoder or the generator tuned to
+the clip as `--tune` does, and of w+ and F optimised for each face, on frames that the tuning never saw; what share of
+the gap the tuning closes; how many seconds it took; and what age -2 to +2 still moves, with what else it moves (in
+standard deviations). Uses the weights that are in the cache.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stages import align, analyse, parts, tracks, tune
+from stages import align, analyse, parts, tracks, tune, tune_generator, tuning
 from stages.backend import Models
 from stages.folder import JobFolder
 from vidinv import config as configs
@@ -32,6 +32,7 @@ from vidinv.editing.refine import Guides
 from vidinv.encoders.base import Encoder
 from vidinv.faces import meter
 from vidinv.frames import Analysis, Code, concatenate
+from vidinv.generators.base import Generator
 from vidinv.generators.ops import resize
 from vidinv.media import reader
 from vidinv.media.probe import probe
@@ -40,6 +41,7 @@ from vidinv.process import tune_process
 
 SIZE = 256
 MEASURED = ("age", "smile", "yaw", "mouth_open")
+Drawn = tuple[Generator, Code]
 
 
 def analysed(clip: Path, config: RunConfig, folder: JobFolder) -> Analysis:
@@ -68,11 +70,11 @@ def crops(clip: Path, analysis: Analysis, keys: Sequence[Sequence[int]], size: i
 
 
 @torch.no_grad()
-def figures(models: Models, guides: Guides, codes: Sequence[Code], faces: Sequence[Tensor]) -> dict[str, float]:
+def figures(drawn: Sequence[Drawn], guides: Guides, faces: Sequence[Tensor]) -> dict[str, float]:
     """Means over the faces of PSNR and the similarity of identity."""
     rows = []
-    for code, face in zip(codes, faces, strict=True):
-        made = models.generator.picture(code, models.generator.sizes[0])
+    for (generator, code), face in zip(drawn, faces, strict=True):
+        made = generator.picture(code, generator.sizes[0])
         near = float(image.psnr(resize(made, SIZE), resize(face, SIZE)))
         rows.append((near, float((guides.identity.embed(made) * guides.identity.embed(face)).sum())))
     psnr, identity = np.mean(rows, 0).tolist()
@@ -93,13 +95,13 @@ def optimised(models: Models, guides: Guides, faces: Sequence[Tensor], effort: E
 
 
 @torch.no_grad()
-def aged(models: Models, codes: Sequence[Code], measure: Any) -> dict[str, float]:
+def aged(backend: str, drawn: Sequence[Drawn], measure: Any) -> dict[str, float]:
     """Years that age -2 to +2 moves, and what it moves beside, in standard deviations of each attribute."""
-    direction = parts.choose(models.backend).direction("age")
+    direction = parts.choose(backend).direction("age")
     moved = []
-    for code in codes:
-        ends = [feature_edit.edit(models.generator, code, [(direction, strength)]) for strength in (-2.0, 2.0)]
-        found = measure(models.generator.picture(concatenate(ends), models.generator.sizes[0]))
+    for generator, code in drawn:
+        ends = [feature_edit.edit(generator, code, [(direction, strength)]) for strength in (-2.0, 2.0)]
+        found = measure(generator.picture(concatenate(ends), generator.sizes[0]))
         moved.append([float(found[name][1] - found[name][0]) for name in MEASURED])
     years, *others = np.nanmean(moved, 0).tolist()
     leaks = zip(MEASURED[1:], others, strict=True)
@@ -116,10 +118,11 @@ def judge(clip: Path, args: argparse.Namespace, folder: JobFolder) -> dict[str, 
     config = configs.load(args.config, ["tuning.cache=false", *args.changes])
     models, guides = parts.choose(config.backend).models("cpu", config.encoder), refine.load_guides()
     analysis = analysed(clip, config, folder)
-    about = tune.Clip(clip, configs.content(clip), analysis, (0, analysis.frame_count))
-    told = tune.Told(lambda name, frames, already: None, lambda frames: None)
+    about = tuning.Clip(clip, configs.content(clip), analysis, (0, analysis.frame_count))
+    told = tuning.Told(lambda name, frames, already: None, lambda frames: None)
     wall, cpu = time.monotonic(), time.process_time()
-    tuned, said = tune.tuned(models, about, config, folder, told)
+    fit = tune_generator.tuned if args.what == "generator" else tune.tuned
+    tuned, said = fit(models, about, config, folder, told)
     wall, cpu = time.monotonic() - wall, time.process_time() - cpu
     assert said is not None
     held = said["held_out"]
@@ -127,10 +130,15 @@ def judge(clip: Path, args: argparse.Namespace, folder: JobFolder) -> dict[str, 
     faces = crops(clip, analysis, keys, models.generator.sizes[0])
     codes = {"encoder": coded(models.encoder, faces), "tuned": coded(tuned.encoder, faces)}
     codes["optimised"] = optimised(models, guides, faces, Effort(args.latent, args.feature))
-    rows = {name: figures(models, guides, each, faces) for name, each in codes.items()}
+    own = [tuned.of(person).generator for _, person in keys]
+    drawn = {
+        name: list(zip(own if name == "tuned" else [models.generator] * len(faces), each, strict=True))
+        for name, each in codes.items()
+    }
+    rows = {name: figures(each, guides, faces) for name, each in drawn.items()}
     shares = {key: closed(*(rows[name][key] for name in ("encoder", "tuned", "optimised"))) for key in ("psnr", "id")}
     measure = parts.choose(config.backend).measure(MEASURED)
-    moved = {name: aged(models, each, measure) for name, each in codes.items()}
+    moved = {name: aged(config.backend, each, measure) for name, each in drawn.items()}
     times = {"tune_wall_s": round(wall, 1), "tune_cpu_s": round(cpu, 1)}
     return {**rows, "closed": shares, "age": moved, **times, "tuning": said, "judged": keys}
 
@@ -138,6 +146,7 @@ def judge(clip: Path, args: argparse.Namespace, folder: JobFolder) -> dict[str, 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clips", type=Path, nargs="+")
+    parser.add_argument("--what", choices=("encoder", "generator"), default="encoder", help="what is tuned")
     parser.add_argument("--faces", type=int, default=3, help="held-out faces that are judged, of each clip")
     parser.add_argument("--latent", type=int, default=50, help="steps of the optimisation on w+")
     parser.add_argument("--feature", type=int, default=100, help="and on F")

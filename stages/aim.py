@@ -57,7 +57,7 @@ class Judge:
 
     @torch.no_grad()
     def _picture(self, sample: Sample, moves: Sequence[Move]) -> Tensor:
-        models, size = self.models, sample.image.shape[-1]
+        models, size = self.models.of(sample.person), sample.image.shape[-1]
         draw = synthesize.drawer(models.generator, models.proxy, size)
         whole = [Move(each.direction, replace(each.edit, track=None, span=Edit.span)) for each in moves]
         when = [(0.0, sample.person)]
@@ -154,7 +154,7 @@ def of_clip(
             assert code.feature is not None
             code = replace(code, ws=code.ws.to(models.device), feature=code.feature.to(models.device))
         else:
-            code = invert(image)
+            code = invert(image, person)
         yield Sample(person, image, code, analysis.second(analysis.pts[frame]))
 
 
@@ -174,13 +174,15 @@ def wanted(analysis: Analysis, moves: Sequence[Move], size: int) -> dict[tuple[i
     return found
 
 
-def _inverter(models: Models, config: RunConfig) -> Callable[[Tensor], Code]:
+def _inverter(models: Models, config: RunConfig) -> Callable[[Tensor, int], Code]:
     refine = None if config.refine.is_off else parts.refiner(parts.choose(config.backend), models)
 
-    def invert(image: Tensor) -> Code:
+    def invert(image: Tensor, person: int) -> Code:
         with torch.no_grad():
             code = models.encoder(image.to(models.device))
-        return code if refine is None else refine(code, image.to(models.device), None, config.refine.first)[0]
+        if refine is None:
+            return code
+        return refine(code, image.to(models.device), None, config.refine.first, person)[0]
 
     return invert
 

@@ -7,8 +7,8 @@ head, no encoder) something that plays it harmlessly stands in, and the backend 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -43,7 +43,11 @@ class Judges:
 
 @dataclass(frozen=True)
 class Models:
-    """What the second pass runs, on `device`; `parse`, `occlusion` and `identity` take pictures on the CPU."""
+    """What the second pass runs, on `device`; `parse`, `occlusion` and `identity` take pictures on the CPU.
+
+    `people` are generators that were tuned to a person each, by track, and what draws them quickly; they differ from
+    `generator` above F alone.
+    """
 
     generator: Generator
     proxy: Painter
@@ -53,6 +57,14 @@ class Models:
     identity: dict[str, Embed]
     device: str
     backend: str
+    people: Mapping[int, tuple[Generator, Painter]] = field(default_factory=dict)
+
+    def of(self, person: int) -> Models:
+        """The same with what draws this person: the generator that was tuned to them, where there is one."""
+        if person not in self.people:
+            return self
+        generator, proxy = self.people[person]
+        return replace(self, generator=generator, proxy=proxy, people={})
 
 
 class Measuring(Protocol):

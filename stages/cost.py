@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from stages.request import Request
+from trainers.near_recipe import NearRecipe
+from vidinv import config as configs
 from vidinv.config import RunConfig
 from vidinv.encoders import registry
 from vidinv.frames import Analysis
@@ -16,6 +18,7 @@ PICTURE_SECONDS = 0.2  # per picture of 512 pixels
 STEP_SECONDS = 0.5  # per refinement step through the whole synthesis
 QUICK_STEP_SECONDS = 0.18  # and through the proxy head
 TUNE_SECONDS = 0.4  # per picture that the encoder is tuned on
+TURN_SECONDS = 0.7  # per picture that a generator is tuned on
 CODE_MB = 0.3  # of the disk, per face whose codes are kept
 TUNE_SHARE = 16  # of the disk, times an encoder's file: two checkpoints, each of three copies and more in fp32
 
@@ -26,16 +29,16 @@ def line(request: Request, info: VideoInfo, analysis: Analysis, span: tuple[int,
     faces = sum(int(((track.frames >= start) & (track.frames < stop)).sum()) for track in analysis.tracks)
     beginnings = len(analysis.tracks) * len(analysis.shots)  # at most: a track begins anew after a cut
     second_each = float((analysis.pts[-1] - analysis.pts[0]) * analysis.time_base) / max(len(analysis.pts) - 1, 1)
-    tunes = inverts and faces > 0 and config.tune == "encoder"
-    took = tuning_seconds(config) if tunes else 0.0
-    if not request.only_encoder:
+    tunes = inverts and faces > 0 and config.tune != "none"
+    took = tuning_seconds(config, len(analysis.tracks)) if tunes else 0.0
+    if not request.only_tuned:
         took += seconds(config, stop - start, faces, beginnings, second_each, inverts=inverts)
     share = (stop - start) / max(analysis.frame_count, 1)
     video = max(info.bit_rate * info.duration_s / 8, request.source.stat().st_size) * share / 1e6
-    disk = 2 * video * (not request.only_codes and not request.only_encoder) + CODE_MB * faces * (
+    disk = 2 * video * (not request.only_codes and not request.only_tuned) + CODE_MB * faces * (
         inverts and request.codes is not None
     )
-    if tunes:
+    if tunes and config.tune == "encoder":
         disk += TUNE_SHARE * (Path(config.encoder) if config.encoder else registry.SHIPPED).stat().st_size / 1e6
     return (
         f"{stop - start} frames, {faces} faces in {len(analysis.shots)} shots; about {took / 60:.1f} min "
@@ -56,8 +59,11 @@ def seconds(
     return took
 
 
-def tuning_seconds(config: RunConfig) -> float:
-    """Seconds that tuning the encoder to a clip takes."""
+def tuning_seconds(config: RunConfig, people: int = 1) -> float:
+    """Seconds that tuning the encoder to a clip takes, or a generator to each of so many `people`."""
+    if config.tune == "generator":
+        recipe = configs.resolve(NearRecipe, "train/near_perfect", config.near.recipe)
+        return people * recipe.steps * recipe.batch * TURN_SECONDS
     return config.tuning.steps * config.tuning.batch * TUNE_SECONDS
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from safetensors.torch import load, save
@@ -20,7 +21,14 @@ from vidinv.encoders.feature_style_light import FeatureStyleLight
 from vidinv.engines.runner import Runner
 from vidinv.frames import Code, FaceBatch, Work, concatenate
 
-Refine = Callable[[Code, torch.Tensor, Trace | None, Effort], tuple[Code, Trace]]  # code, image, neighbour's, steps
+
+class Refine(Protocol):
+    """Refines the code of an image [1,3,S,S] of a person (a track) from its neighbour's result, by so many steps."""
+
+    def __call__(
+        self, code: Code, image: torch.Tensor, before: Trace | None, effort: Effort, person: int | None = None
+    ) -> tuple[Code, Trace]: ...
+
 
 KEPT = 8  # states on the disk: the video encoder is at most a few batches behind, none longer than a segment
 
@@ -163,7 +171,7 @@ def _refined(
             seconds = [float(work.frames.pts[position] * work.frames.time_base) for position in positions]
             given = [(codes[n : n + 1], images[n : n + 1]) for n in run]
             before = traces.last.get(track) if positions[0] == 0 else None
-            refined, last = _refine_run(given, seconds, before, refine, steps)
+            refined, last = _refine_run(given, seconds, before, refine, steps, track)
             found |= dict(zip(run, refined, strict=True))
             if positions[-1] == len(work.frames) - 1:
                 kept[track] = last
@@ -190,6 +198,7 @@ def _refine_run(
     last: Last | None,
     refine: Refine,
     steps: RefineConfig,
+    person: int,
 ) -> tuple[list[Code], Last]:
     """Refine the keys among codes and images of one face on consecutive frames, and fill in the rest.
 
@@ -201,7 +210,7 @@ def _refine_run(
         if k not in wanted:
             continue
         before, effort = (None, steps.first) if last is None else (last.trace, steps.following)
-        refined, after = refine(code, image, before, effort)
+        refined, after = refine(code, image, before, effort, person)
         for w in range(len(done), k):  # frames since the key before
             assert last is not None
             share = (seconds[w] - last.seconds) / (seconds[k] - last.seconds)

@@ -63,11 +63,9 @@ class JobFolder:
             raise BeingWritten(
                 f"{self.output} is being written by another run", remedy="wait for it, or choose another -o"
             ) from error
-        try:
+        with contextlib.suppress(FileNotFoundError):  # a run that ended now took its folder along
             if os.path.samestat(os.fstat(lock.fileno()), os.stat(self.path / LOCK)):
                 return lock
-        except FileNotFoundError:
-            pass
         lock.close()
         return None
 

@@ -13,13 +13,28 @@ from typing import Any
 
 import torch
 
-from stages import aim, analyse, boxes, cost, decode, inversion, parts, render, result, stall, tracks, tune
+from stages import (
+    aim,
+    analyse,
+    boxes,
+    cost,
+    decode,
+    inversion,
+    parts,
+    render,
+    result,
+    stall,
+    tracks,
+    tune,
+    tune_generator,
+)
 from stages import request as requests
 from stages.backend import Models
 from stages.clock import Clock
 from stages.folder import JobFolder
 from stages.request import Moves, Request
 from stages.stall import Stalled
+from stages.tuning import Clip, Told
 from stages.unchanged import Source
 from vidinv import config as configs
 from vidinv.config import RunConfig
@@ -92,13 +107,14 @@ def begun(request: Request) -> Iterator[Begun]:
         request = replace(request, config=requests.settle(config, folder.config if folder.is_begun else None))
         source, encoder = Source.of(request.source), inversion.encoder_digest(request.config)
         mark = f"{request.preview}{request.at}{request.codes}{request.only_codes}{request.keeps_strips}"
-        mark += f"{request.watermark}{request.only_encoder}"
+        mark += f"{request.watermark}{request.only_tuned}"
         mark += "".join(move.direction.digest for move in moves)
         backend = parts.choose(request.config.backend)
         given = boxes.of(request.config, backend) if requests.touches_faces(request, moves) else None
         mark += backend.digest + (given.digest if given else "")
         # What is in the encoder's file counts, wherever it lies; how long is waited for a frame does not.
-        asked = replace(request.config, encoder=encoder, stall_seconds=RunConfig.stall_seconds)
+        own = configs.content(Path(request.config.generator)) if request.config.generator else ""
+        asked = replace(request.config, encoder=encoder, generator=own, stall_seconds=RunConfig.stall_seconds)
         try:
             folder.claim(configs.fingerprint(asked, source.content) + mark, configs.to_yaml(request.config))
             torch.set_num_threads(request.config.threads)
@@ -188,10 +204,13 @@ def prepare(job: Begun, listener: Listener) -> Ready:
         raise UsageError(f"{config.encoder} changed while the job ran", remedy="run again")
     listener.say(cost.line(request, job.info, analysis, (start, stop), inverts=inversion.is_due(codes)))
     tuning = None
-    if models is not None and config.tune == "encoder" and inversion.is_due(codes):
-        spent, told = Clock.now(), tune.Told(listener.phase, listener.done)
-        clip = tune.Clip(request.source, job.source.content, analysis, (start, stop))
-        models, tuning = tune.tuned(models, clip, config, folder, told)
+    clip = Clip(request.source, job.source.content, analysis, (start, stop))
+    if models is not None and config.generator:
+        models = tune_generator.from_file(models, clip, config)
+    if models is not None and config.tune != "none" and inversion.is_due(codes):
+        spent, told = Clock.now(), Told(listener.phase, listener.done)
+        fit = tune_generator.tuned if config.tune == "generator" else tune.tuned
+        models, tuning = fit(models, clip, config, folder, told)
         busy["tune"] = spent.busy()
     warnings: list[str] = []
     if models is not None and aim.is_due(moves):
@@ -220,7 +239,7 @@ def prepare(job: Begun, listener: Listener) -> Ready:
 def _finished(job: Begun, ready: Ready, listener: Listener) -> dict[str, Any]:
     """Render what is not rendered, put the file together, and report."""
     prepared = ready.prepared
-    if job.request.only_encoder:
+    if job.request.only_tuned:
         job.source.check()
         return result.tuned(prepared, job.clock.spent() | {"stages": ready.busy})
     times = render.render(prepared, listener.phase, listener.done)

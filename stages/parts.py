@@ -53,13 +53,17 @@ def stay_loaded() -> None:
 
 
 def refiner(backend: Backend, models: Models) -> Refine:
-    """Refinement of one frame's code towards its picture, with the backend's guides."""
+    """Refinement of one frame's code of a person towards its picture, with the backend's guides."""
     guides = backend.guides(models.device)
     settings = refine.Settings(size=min(refine.Settings.size, models.generator.sizes[0]))
-    quick = models.proxy if isinstance(models.proxy, Proxy) and models.proxy.size == settings.size else None
+    drawers = {person: models.of(person) for person in models.people}
 
-    def refine_one(code: Code, image: torch.Tensor, before: Trace | None, effort: Effort) -> tuple[Code, Trace]:
-        return refine.refine(models.generator, code, image, before, effort, guides, settings, quick)
+    def refine_one(
+        code: Code, image: torch.Tensor, before: Trace | None, effort: Effort, person: int | None = None
+    ) -> tuple[Code, Trace]:
+        own = models if person is None else drawers.get(person, models)
+        quick = own.proxy if isinstance(own.proxy, Proxy) and own.proxy.size == settings.size else None
+        return refine.refine(own.generator, code, image, before, effort, guides, settings, quick)
 
     return refine_one
 

@@ -156,7 +156,10 @@ def drawing(job: Prepared, models: Models, mode: str) -> list[tuple[str, graph.S
     backend = parts.choose(config.backend)
     witnesses = measure.Witnesses.of(backend, models.parse, [move.edit.name for move in job.moves])
     return [
-        ("synthesize", synthesize.build(models.generator, models.proxy, config.crop, reads_inversion, runner)),
+        (
+            "synthesize",
+            synthesize.build(models.generator, models.proxy, config.crop, reads_inversion, runner, models.people),
+        ),
         ("mask", mask.build(models.parse, models.occlusion, config.mask)),
         ("fade", fade.build(job.analysis, config.trust.fade_seconds, _past(job))),
         ("blend", blend.build(mode)),

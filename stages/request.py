@@ -42,7 +42,7 @@ class Request:
     keep_job: bool = False
     codes: Path | None = None
     only_codes: bool = False
-    only_encoder: bool = False  # tuned to the clip; nothing is edited
+    only_tuned: bool = False  # tuned to the clip; nothing is edited
     report: bool = False  # a page that shows how well the person was kept
     thumbnails: bool = True  # with pictures of the faces
     gate: Gate = field(default_factory=Gate)
@@ -66,7 +66,7 @@ class Request:
 
     def writes(self) -> list[Path]:
         """Every file that the job would leave."""
-        if self.only_codes or self.only_encoder:
+        if self.only_codes or self.only_tuned:
             return [self.output]
         files = [self.output] if self.at is None else []
         files += [sidecar_path(self.output)]
@@ -90,7 +90,7 @@ def check(request: Request) -> tuple[Moves, VideoInfo]:
     check_output(request.output, request.source, request.overwrite)
     if request.gate.is_set:
         check_output(missed_path(request.output), request.source, request.overwrite, request.output)
-    if not (request.only_codes or request.only_encoder):
+    if not (request.only_codes or request.only_tuned):
         if request.codes is not None and not request.codes_are_there:
             check_output(request.codes, request.source, overwrite=False)
         wished = wish(request.config, request.output)
@@ -133,7 +133,7 @@ def edits_faces(moves: Moves) -> bool:
 
 def touches_faces(request: Request, moves: Moves) -> bool:
     """Whether faces have to be found and drawn or inverted at all."""
-    return edits_faces(moves) or request.preview or request.codes is not None or request.only_encoder
+    return edits_faces(moves) or request.preview or request.codes is not None or request.only_tuned
 
 
 def _check_times(moves: Moves, info: VideoInfo) -> None:
@@ -149,6 +149,11 @@ def _check_options(request: Request) -> None:
         raise UsageError(
             f"--codes {request.codes} is not there, and --at makes only a part of it", remedy="leave one out"
         )
+    tuned = request.config.generator or request.config.tune == "generator"
+    if request.codes is not None and tuned:
+        raise UsageError(
+            "codes are kept for the generator as it is, and this run tunes it", remedy="leave --codes out, or --tune"
+        )
     files = [path.absolute() for path in request.writes()]
     for path in files:
         if files.count(path) > 1:
@@ -156,15 +161,17 @@ def _check_options(request: Request) -> None:
 
 
 def check_networks(config: RunConfig) -> None:
-    """Raise UsageError for a device that is not here, or for an encoder that does not fit or is not there."""
+    """Raise UsageError for a device that is not here, or for a network's file that is not there or does not fit."""
     pick_device(config.device)
     if config.engine != "auto":
         runner.require(config.engine)
     backend = parts.choose(config.backend)
+    if config.generator and not Path(config.generator).is_file():
+        raise UsageError(f"the generator {config.generator} does not exist", remedy="check the path")
     if config.encoder:
         encoder_file.check(Path(config.encoder), backend.space)
-    elif not backend.encodes and (config.refine.is_off or config.tune == "encoder"):
-        asked = "no refinement" if config.refine.is_off else "--tune encoder"
+    elif not backend.encodes and (config.refine.is_off or config.tune != "none"):
+        asked = "no refinement" if config.refine.is_off else f"--tune {config.tune}"
         raise UsageError(
             f"the backend {config.backend} has no encoder, which {asked} asks for",
             remedy="take --quality balanced (with --tune none), which refines from the mean, or give --encoder",

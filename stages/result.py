@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from stages import page, parts, seal, synthesize, tune, verdict
+from stages import page, parts, seal, synthesize, tune, tune_generator, verdict
 from stages import request as requests
 from stages.backend import Backend
 from stages.folder import page_path, preview_path, sidecar_path
@@ -196,11 +196,14 @@ def inverted(job: Prepared, timing: dict[str, Any]) -> dict[str, Any]:
 
 
 def tuned(job: Prepared, timing: dict[str, Any]) -> dict[str, Any]:
-    """Give the tuned encoder its name, and report on it."""
+    """Give what was tuned its name, and report on it."""
     request, analysis = job.request, job.analysis
     assert job.models is not None
     made = job.folder.place(request.output)
-    tune.keep(job.models, request.config, made)
+    if request.config.tune == "generator":
+        tune_generator.keep(job.folder, made)
+    else:
+        tune.keep(job.models, request.config, made)
     job.folder.publish(made, request.output)
     return {
         "input": {"path": request.source.name, "frames": analysis.frame_count},
@@ -247,7 +250,7 @@ def _backend(job: Prepared) -> Backend:
 
 def _needs(job: Prepared) -> tuple[str, ...]:
     backend = _backend(job)
-    return backend.needs if job.request.only_codes or job.request.only_encoder else backend.all_needs
+    return backend.needs if job.request.only_codes or job.request.only_tuned else backend.all_needs
 
 
 def _brought(job: Prepared) -> list[dict[str, str]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 import torch
 
@@ -16,10 +17,17 @@ from vidinv.generators.ops import resize
 from vidinv.generators.proxy import Painter
 
 Reads = Callable[[Work, int], bool]  # does anything read the detail of this face's inversion?
+Drawer = tuple[Generator, Painter]
+NOBODY: Mapping[int, Drawer] = MappingProxyType({})
 
 
 def build(
-    generator: Generator, proxy: Painter, size: int, reads_inversion: Reads, runner: Runner | None = None
+    generator: Generator,
+    proxy: Painter,
+    size: int,
+    reads_inversion: Reads,
+    runner: Runner | None = None,
+    people: Mapping[int, Drawer] = NOBODY,
 ) -> Stage:
     """A stage that adds `inversion` and `edit`, [N,3,size,size] in [-1,1], and `check` at the proxy head's own size.
 
@@ -28,20 +36,23 @@ def build(
 
     Every edit is synthesized for itself. `check` is the inversion through the proxy head: how far a frame can be
     trusted is judged by it alone, whatever else is drawn. An inversion whose detail nothing reads is `check` resized.
-    See `source` for what draws the rest.
+    See `source` for what draws the rest. The `people` with a generator of their own, by track, are drawn by that.
     """
-    drawn_at, painting = at_size(generator, size), Painting(generator, proxy, runner or Runner())
-    by_proxy, draw = is_drawn_by_proxy(generator, proxy, size), _drawer(painting, size)
+    drawn_at, runner = at_size(generator, size), runner or Runner()
+    usual = Painting(generator, proxy, runner)
+    own = {person: Painting(*drawer, runner) for person, drawer in people.items()}
 
     def synthesize(works: Iterator[Work]) -> Iterator[Work]:
         for work in works:
             if work.codes is None:
                 yield work
                 continue
+            assert work.faces is not None
+            paintings = [own.get(person, usual) for person in work.faces.track.tolist()]
             checks, inversions = [], []
-            for n in range(len(work.codes)):
+            for n, painting in enumerate(paintings):
                 code = work.codes[n : n + 1]
-                if reads_inversion(work, n) and not by_proxy:
+                if reads_inversion(work, n) and not is_drawn_by_proxy(painting.generator, painting.proxy, size):
                     check, image = painting.both(code, drawn_at)
                 else:
                     check = image = painting.sketch(code)
@@ -51,7 +62,8 @@ def build(
             layers = []
             for layer in work.layers:
                 shown = [
-                    draw(layer.codes[n : n + 1]) if p > 0 else below[n : n + 1] for n, p in enumerate(layer.presence)
+                    _drawer(paintings[n], size)(layer.codes[n : n + 1]) if p > 0 else below[n : n + 1]
+                    for n, p in enumerate(layer.presence)
                 ]
                 below = torch.cat(shown)
                 layers.append(replace(layer, picture=below))

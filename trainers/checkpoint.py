@@ -20,6 +20,12 @@ def exists(folder: Path) -> bool:
     return _current(folder) is not None
 
 
+def turns(folder: Path) -> int:
+    """How many turns of a training `folder` holds; 0 where there is none."""
+    path = _current(folder)
+    return 0 if path is None else int(json.loads((path / "state.json").read_text(encoding="utf-8"))["turn"])
+
+
 def save(
     folder: Path,
     turn: int,

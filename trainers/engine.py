@@ -38,13 +38,23 @@ Samples = Callable[[Networks], Tensor]  # averaged networks -> a picture [3,H,W]
 
 @dataclass(frozen=True)
 class Step:
-    """One optimiser step: `nets` alone get gradients, every `every`-th turn of the loop."""
+    """One optimiser step: `nets` alone get gradients, every `every`-th turn of the loop.
+
+    With `shares` it goes on with that step's optimiser, which trains the same networks, and `optimiser` is not asked: a
+    penalty that is taken every so often (R1) then moves the weights as a part of one loss would.
+    """
 
     name: str
     nets: tuple[str, ...]
     optimiser: Callable[[Sequence[nn.Parameter]], torch.optim.Optimizer]
     loss: Loss
     every: int = 1
+    shares: str = ""
+
+    @property
+    def owner(self) -> str:
+        """The step whose optimiser this is."""
+        return self.shares or self.name
 
 
 @dataclass(frozen=True)
@@ -110,6 +120,7 @@ def train(
     optimisers = {
         step.name: _set_up(fabric, step.optimiser([p for n in step.nets for p in networks[n].parameters()]))
         for step in steps
+        if not step.shares
     }
     rates = {name: [group["lr"] for group in of.param_groups] for name, of in optimisers.items()}
     state = State(average=_weights(networks, trained))
@@ -152,12 +163,18 @@ def _check_together(fabric: Fabric, turn: int, folder: Path) -> None:
 
 
 def check(networks: Networks, steps: Sequence[Step], plan: Plan) -> None:
-    """UsageError for a step that names no network, a network that is missing, or an empty plan."""
+    """UsageError for a step that names no network, a network or an optimiser that is missing, or an empty plan."""
+    own = {step.name: step.nets for step in steps if not step.shares}
     for step in steps:
         missing = set(step.nets) - set(networks)
         if missing or not step.nets:
             raise UsageError(
                 f"step {step.name!r} trains {sorted(missing) or 'nothing'}", remedy=f"networks: {sorted(networks)}"
+            )
+        if own.get(step.owner) != step.nets:
+            raise UsageError(
+                f"step {step.name!r} shares the optimiser of {step.shares!r}, which trains {own.get(step.shares)}",
+                remedy="name a step that trains the same networks",
             )
     if plan.images < 1 or plan.batch < 1:
         raise UsageError(f"a plan of {plan.images} images in batches of {plan.batch}", remedy="give both at least 1")
@@ -199,8 +216,8 @@ def _turn(
             continue
         for name, network in networks.items():
             network.requires_grad_(name in step.nets)
-        optimiser = optimisers[step.name]
-        for group, rate in zip(optimiser.param_groups, rates[step.name], strict=True):
+        optimiser = optimisers[step.owner]
+        for group, rate in zip(optimiser.param_groups, rates[step.owner], strict=True):
             group["lr"] = rate * plan.rate(state.turn * plan.batch)
         loss, found = step.loss(networks, batch)
         if not torch.isfinite(loss):

@@ -1,4 +1,4 @@
-"""The four verbs of the library: load, run, invert, edit."""
+"""The four verbs of the library, load, run, invert and edit; and `autoencoder`, which loads what was trained here."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from stages import autoencoder as autoencoders
 from stages import job, parts
 from stages import request as requests
+from stages.autoencoder import Autoencoder
 from stages.backend import Models
 from vidinv import config as configs
 from vidinv.editing import feature_edit
@@ -59,3 +61,11 @@ def edit(models: Models, code: Code, edits: list[str]) -> Tensor:
     moves = [(move.direction, move.edit.strength) for move in asked]
     with torch.no_grad():
         return models.generator.picture(feature_edit.edit(models.generator, code, moves))
+
+
+def autoencoder(folder: str | Path, device: str = "auto") -> Autoencoder:
+    """What `vidinv train ae-stylegan` or `automodulator` left in `folder`: it can encode, draw and sample.
+
+    `vidinv.editing.scales` mixes, varies, edits and interpolates its codes. Raises UsageError where there is none.
+    """
+    return autoencoders.load(Path(folder), requests.pick_device(device))

@@ -8,7 +8,7 @@ import json
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -23,7 +23,7 @@ CHOICES = {
     "quality": ("fast", "balanced", "best"),
     "blend": ("auto", "residual", "replace"),
     "device": ("auto", "cpu", "cuda"),
-    "tune": ("none", "encoder"),
+    "tune": ("none", "encoder", "generator"),
     "engine": ("auto", "eager", "compile", "openvino", "onnx"),
     "precision": ("auto", "float32", "bfloat16"),
     "landmarks": ("2d106", "fan"),
@@ -108,6 +108,15 @@ class TuneConfig:
 
 
 @dataclass(frozen=True)
+class NearConfig:
+    """How a generator is tuned to each person of a clip; how long and how much it weighs says the recipe."""
+
+    recipe: str = "clip"  # of configs/train/near_perfect, or a file
+    faces: int = 24  # at most, of all persons: key faces, sharp, diverse in pose and spread in time
+    held: int = 4  # at most: faces that are not learned from and say when to stop; 0: learn to the end
+
+
+@dataclass(frozen=True)
 class IdentityConfig:
     """How often, in frames of a segment, it is measured how well the person is kept."""
 
@@ -143,7 +152,8 @@ class RunConfig:
     reader: str = "pyav"  # of the analysis; decord (extra [decord]) gives RGB only, so the render always takes pyav
     stall_seconds: float = 60.0  # that the decoder may take over one frame before the run ends
     encoder: str = ""  # a file that `vidinv train` wrote; the shipped encoder if empty
-    tune: str = "none"  # to the clip, before its faces are inverted: the encoder
+    generator: str = ""  # a file that `vidinv tune --what generator` wrote; the generator as it is if empty
+    tune: str = "none"  # to the clip, before its faces are inverted: the encoder, or a generator to each person
     landmarks: str = "2d106"  # fan needs the extra [face-alignment] and its weights on this machine
     boxes: str = ""  # a file of boxes round what is edited, where a detector is not to look for it
     faces: str = "largest"
@@ -166,6 +176,7 @@ class RunConfig:
     identity: IdentityConfig = field(default_factory=IdentityConfig)
     refine: RefineConfig = field(default_factory=RefineConfig)
     tuning: TuneConfig = field(default_factory=TuneConfig)
+    near: NearConfig = field(default_factory=NearConfig)
     c2pa: C2paConfig = field(default_factory=C2paConfig)
 
 
@@ -307,11 +318,11 @@ def _convert(kind: Any, value: Any, name: str) -> Any:
         return value
     if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
-    if kind == tuple[str, ...] and isinstance(value, list):
-        return tuple(str(entry) for entry in value)
+    if get_origin(kind) is tuple and isinstance(value, list):
+        return tuple(_convert(get_args(kind)[0], entry, f"{name}[{place}]") for place, entry in enumerate(value))
     wanted = (
         "a list"
-        if kind == tuple[str, ...]
+        if get_origin(kind) is tuple
         else {int: "a whole number", float: "a number", bool: "true or false"}.get(kind, "text")
     )
     raise UsageError(f"{name} must be {wanted}, got {value!r}", remedy="see configs/run for examples")
@@ -326,6 +337,10 @@ def _check(config: RunConfig) -> None:
         if getattr(config, name) < 1:
             raise UsageError(f"{name} must be at least 1, got {getattr(config, name)}", remedy=f"set {name}=1 or more")
     _check_tuning(config.tuning)
+    if config.near.faces < 1 or config.near.held < 0:
+        raise UsageError("near.faces must be at least 1 and near.held not negative", remedy="leave them as they are")
+    if config.generator and config.tune == "generator":
+        raise UsageError("--generator gives what --tune generator would make", remedy="leave one of them out")
     trust = config.trust
     if not (trust.yaw_good < trust.yaw_bad and trust.side_bad < trust.side_good and trust.fade_seconds > 0):
         raise UsageError(

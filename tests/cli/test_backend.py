@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from stages.folder import page_path
 from tests.clips import make_clip
 from tests.importing import layouts
 from tests.importing.test_encoders import psp_file
+from tests.own_backend import FRAMES, LEAST, PLAIN, SIZE, create, drawn, refused, shape_at, shape_boxes, shape_clip
 from tests.runs import SHOWN, STEPS, frames_of, report_of
 from vidinv.cli.main import main
 from vidinv.editing import directions
 from vidinv.editing.directions import Direction
-from vidinv.encoders import encoder_file, of_class
-from vidinv.errors import UsageError
+from vidinv.encoders import encoder_file
 from vidinv.generators import registry
-from vidinv.weights import imported
 
-SIZE, FRAMES = (128, 96), 6  # width, height
-LEAST = ["--set", "crop=64", "--set", "threads=1", "--codec", "lossless", *STEPS, *SHOWN]
-PLAIN = ["--guides", "pixels"]  # nothing is fetched
 FAMILIES = ("stylegan1-tiny", "stylegan2-tiny", "stylegan3-t-tiny", "stylegan3-r-tiny", "pggan-tiny", "biggan-tiny")
 
 
@@ -37,35 +30,14 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def shape_at(index: int) -> tuple[int, int, int, int]:
-    """Where the shape is on a frame: x0, y0, x1, y1."""
-    return 20 + 4 * index, 30, 60 + 4 * index, 62
-
-
-def drawn(index: int) -> np.ndarray:
-    width, height = SIZE
-    picture = np.full((height, width, 3), 40, np.uint8)
-    picture[:, :, 1] += (np.arange(width) % 50).astype(np.uint8)
-    x0, y0, x1, y1 = shape_at(index)
-    picture[y0:y1, x0:x1] = (200, 80, 60)
-    return picture
-
-
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
-    return make_clip(tmp_path / "shape.mkv", size=SIZE, frames=FRAMES, image=drawn, audio=False)
+    return shape_clip(tmp_path)
 
 
 @pytest.fixture
 def boxes(tmp_path: Path) -> Path:
-    path = tmp_path / "boxes.csv"
-    lines = [",".join(map(str, (index, *shape_at(index)))) for index in range(FRAMES)]
-    path.write_text("frame,x0,y0,x1,y1\n" + "\n".join(lines) + "\n")
-    return path
-
-
-def create(name: str, generator: str, *options: object) -> None:
-    assert main(["backend", "create", name, "--generator", generator, *map(str, options)]) == 0
+    return shape_boxes(tmp_path)
 
 
 def edited(source: Path, backend: str, *options: object, edit: str = "sefa.1+3") -> Path:
@@ -93,14 +65,6 @@ def _grown(mask: np.ndarray) -> np.ndarray:
     if len(rows):
         found[max(rows[0] - 4, 0) : rows[-1] + 5, max(columns[0] - 4, 0) : columns[-1] + 5] = True
     return found
-
-
-def refused(capsys: pytest.CaptureFixture[str], code: int, *command: object) -> str:
-    """The one line that a command refuses with."""
-    assert main(list(map(str, command))) == code
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 1
-    return lines[0]
 
 
 def test_what_lies_in_boxes_is_edited_and_nothing_else(clip: Path, boxes: Path) -> None:
@@ -305,149 +269,3 @@ def test_backends_are_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> No
     assert (shown["slots"], shown["space"], shown["needs"]) == (1, "pggan-tiny-z", [])
     assert main(["backend", "show", "default", "--json", "-"]) == 0
     assert json.loads(capsys.readouterr().out)["slots"] == 16
-
-
-MISTAKES: dict[str, tuple[dict[str, Any], int, str]] = {
-    "no generator": ({"generator": ""}, 2, "no generator"),
-    "unknown generator": ({"generator": "stylegan9"}, 2, "unknown generator 'stylegan9'"),
-    "unknown key": ({"aligment": "none"}, 2, "near keys: alignment"),
-    "unknown choice": ({"alignment": "centre"}, 2, "alignment 'centre' is not known"),
-    "a list where a word stands": ({"alignment": ["none"]}, 2, "alignment must be text"),
-    "no such margin": ({"margin": 0}, 2, "margin 0 cannot be"),
-    "landmarks of a frame": ({"alignment": "ffhq"}, 2, "needs a face's landmarks"),
-    "a face's parts of a box": ({"mask": "face", "identity": "faces"}, 2, "mask and identity read faces"),
-    "unknown encoder": ({"encoder": "fse"}, 2, "unknown encoder 'fse'"),
-    "an encoder's file that is gone": ({"encoder": "gone.safetensors"}, 2, "gone.safetensors does not exist"),
-    "boxes that are gone": ({"boxes": "gone.csv"}, 2, "gone.csv does not exist"),
-    "a direction that is not there": ({"directions": ["bolder"]}, 2, "unknown direction 'bolder'"),
-}
-
-
-@pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_in_a_file_is_one_line_that_names_it(
-    mistake: str, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    wrong, code, words = MISTAKES[mistake]
-    right = {"generator": "stylegan2-tiny", "alignment": "none", "detection": "full", "mask": "square"}
-    right |= {"identity": "none", "guides": "pixels", "measures": "none"}
-    path = tmp_path / "mine.yaml"
-    path.write_text(json.dumps(right | wrong))
-    output = tmp_path / "out.mkv"
-    assert words in refused(capsys, code, "run", clip, "--backend", path, "--edit", "sefa.1+1", "-o", output, *LEAST)
-    assert not output.exists()
-
-
-def test_parts_of_other_generators_are_refused(
-    clip: Path, tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    create("other", "stylegan1-tiny", "--alignment", "none", *PLAIN)
-    assert main(["directions", "find", "--backend", "other", "--count", "1"]) == 0
-    capsys.readouterr()
-    file = cache / "directions" / "stylegan1-tiny-w" / "sefa.1.safetensors"
-    make = ["backend", "create", "mine", "--generator", "stylegan2-tiny", "--alignment", "none", *PLAIN]
-    line = refused(capsys, 2, *make, "--direction", file)
-    assert "'stylegan1-tiny-w'" in line and "'stylegan2-tiny-w'" in line
-    facts = encoder_file.Facts("light", "stylegan1-tiny-w", 16)
-    encoder_file.write(tmp_path / "own.safetensors", {"x": torch.zeros(1)}, facts)
-    assert "encoder of the space 'stylegan1-tiny-w'" in refused(
-        capsys, 2, *make, "--encoder", tmp_path / "own.safetensors"
-    )
-    own = encoder_file.Facts("light", "stylegan2-tiny-w", 16)
-    encoder_file.write(tmp_path / "few.safetensors", {"style.base.weight": torch.zeros(1)}, own)
-    create("few", "stylegan2-tiny", "--encoder", tmp_path / "few.safetensors", "--alignment", "none", *PLAIN)
-    capsys.readouterr()
-    assert "of stylegan2-tiny (" in refused(capsys, 2, "backend", "check", "few")
-    create("mine", "stylegan2-tiny", "--encoder", "feature-style-tiny", "--alignment", "none", *PLAIN)
-    capsys.readouterr()
-    line = refused(capsys, 2, "backend", "check", "mine")
-    assert "'mobile-stylegan-tiny-w'" in line and "'stylegan2-tiny-w'" in line
-    save_file({"x": torch.zeros(1)}, tmp_path / "head.safetensors")
-    create("headed", "stylegan2-tiny", "--proxy", tmp_path / "head.safetensors", "--alignment", "none", *PLAIN)
-    capsys.readouterr()
-    assert "is no proxy head" in refused(capsys, 2, "backend", "check", "headed")
-
-
-def test_a_class_is_one_of_the_generators(capsys: pytest.CaptureFixture[str]) -> None:
-    generator = registry.load("biggan-tiny")
-    for label, family, words in ((3, "biggan-tiny", "its classes are 0 to 2"), (0, "pggan-tiny", "has no classes")):
-        create(f"of{label}", family, "--label", label, "--alignment", "none", *PLAIN)
-        capsys.readouterr()
-        assert words in refused(capsys, 2, "backend", "check", f"of{label}")
-    begun = of_class.typical(generator, 1)
-    assert torch.equal(begun[generator.z_dim :], generator.embeddings.weight[:, 1])
-    picture = torch.zeros(1, 3, 32, 32)
-    with pytest.raises(UsageError, match="label, 0 to 2"):
-        of_class.bound(encoder_file.build("adaptive-tiny", generator, 16), generator, None)
-    encoder = encoder_file.build("adaptive-tiny", generator, 16).eval()
-    one, two = (of_class.bound(encoder, generator, label)(picture).ws for label in (0, 1))
-    assert not torch.equal(one, two)
-    torch.testing.assert_close(one, encoder(picture, torch.tensor([[1.0, 0, 0]])).ws)
-
-
-def test_an_encoder_of_other_rows_is_refused_with_both_numbers(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    torch.save(layouts.feature_style(), tmp_path / "fse.pt")
-    assert main(["weights", "import", str(tmp_path / "fse.pt"), "--as", "fse", "--for", "stylegan2-tiny"]) == 0
-    known = imported.facts("encoder", "fse")
-    imported.record(replace(known, sizes={**known.sizes, "rows": 18}))  # as if of another generator of that name
-    capsys.readouterr()
-    make = ["backend", "create", "mine", "--generator", "stylegan2-tiny", "--alignment", "none", *PLAIN]
-    line = refused(capsys, 2, *make, "--encoder", "fse")
-    assert "gives 18 rows of w+, stylegan2-tiny takes 10" in line
-
-
-def test_a_damaged_generator_is_exit_5(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = cache / "imported" / "generator"
-    folder.mkdir(parents=True)
-    (folder / "car.safetensors").write_bytes(b"no")
-    line = refused(capsys, 5, "backend", "create", "mine", "--generator", "car", "--alignment", "none")
-    assert "car.safetensors is damaged" in line
-
-
-def test_what_a_backend_cannot_do_is_refused_before_it_begins(
-    clip: Path, boxes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    create("car", "stylegan2-tiny", "--alignment", "center", "--detection", "boxes", *PLAIN)
-    capsys.readouterr()
-    begin = ["run", clip, "--backend", "car", "-o", tmp_path / "out.mkv", *LEAST]
-    with_boxes = [*begin, "--boxes", boxes]
-    assert "give --boxes FILE" in refused(capsys, 2, *begin, "--edit", "sefa.1+1")
-    assert "no identity network" in refused(capsys, 2, *with_boxes, "--edit", "sefa.1+1", "--min-identity", 0.5)
-    assert "no parser" in refused(capsys, 2, *with_boxes, "--edit", "sefa.1+1@region=mouth")
-    assert "nothing here measures sefa.1" in refused(capsys, 2, *with_boxes, "--edit", "sefa.1=40")
-    assert "sefa.1 to sefa.32" in refused(capsys, 2, *with_boxes, "--edit", "sefa.33+1")
-    off = ["--set", "refine.first={latent: 0, feature: 0}", "--set", "refine.following={latent: 0, feature: 0}"]
-    assert "has no encoder" in refused(capsys, 2, *with_boxes, "--edit", "sefa.1+1", *off)
-    assert "choose one of default, tiny, car" in refused(capsys, 2, *begin, "--backend", "cat", "--edit", "sefa.1+1")
-    picture = tmp_path / "ref.png"
-    picture.write_bytes(b"")
-    assert "recognises nobody" in refused(capsys, 2, *with_boxes, "--edit", "sefa.1+1", "--faces", picture)
-    empty = tmp_path / "none.csv"
-    empty.write_text("frame,x0,y0,x1,y1\n99,1,2,3,4\n")
-    assert "no box in shape.mkv" in refused(capsys, 4, *begin, "--boxes", empty, "--edit", "sefa.1+1")
-    assert "there is a backend" in refused(
-        capsys, 2, "backend", "create", "car", "--generator", "pggan-tiny", "--alignment", "none"
-    )
-    assert "vidinv's own" in refused(capsys, 2, "backend", "create", "tiny", "--generator", "pggan-tiny")
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("x0,y0,x1\n1,2,3\n", "line 2: no box"),
-        ("x0,y0,x1,y1\n1,2,one,4\n", "line 2: no box"),
-        ("x0,y0,x1,y1\n5,2,5,4\n", "of no area"),
-        ("x0,y0,x1,y1\n1,2,nan,4\n", "of no area"),
-        ("x0,y0,x1,y1\n", "holds no boxes"),
-    ],
-)
-def test_boxes_that_are_none_are_refused_with_their_line(
-    text: str, words: str, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    create("car", "stylegan2-tiny", "--alignment", "center", "--detection", "boxes", *PLAIN)
-    capsys.readouterr()
-    path = tmp_path / "wrong.csv"
-    path.write_text(text)
-    command = ["run", clip, "--backend", "car", "--boxes", path, "--edit", "sefa.1+1", "-o", tmp_path / "o.mkv"]
-    assert words in refused(capsys, 2, *command)

@@ -93,6 +93,15 @@ def test_hostile_clips_fail_by_themselves_and_the_gravest_is_the_exit_code(done:
     assert done.code == done.found["exit_code"] == 3
 
 
+def test_failures_are_told_where_no_bar_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "talk.mp4").write_text("this is no video")
+    assert batch(tmp_path / "in", tmp_path / "out", *EDIT, "--retries", 0).code == 3
+    first, last = capsys.readouterr().err.strip().splitlines()
+    assert first.startswith("failed: row 1, ") and "talk.mp4" in first and first.endswith("(exit code 3)")
+    assert last.startswith("0 of 1 clips done, 1 failed; --retry-failed")
+
+
 @pytest.mark.parametrize("name", GOOD)
 def test_each_output_is_that_of_a_run_alone(done: Done, tmp_path: Path, name: str) -> None:
     whole = alone(done.source / GOOD[name], tmp_path / Path(name).name, *EDIT)

@@ -40,6 +40,16 @@ def test_a_bar_says_a_path_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     assert path in capsys.readouterr().err
 
 
+def test_a_failure_is_said_whatever_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    for kind in ("none", "bar", None):
+        with progress.show(kind) as shown:
+            shown.fail("failed: row 1, talk.mp4")
+        assert "failed: row 1, talk.mp4" in capsys.readouterr().err
+    with progress.show("json") as shown:
+        shown.fail("failed: row 1")
+    assert json.loads(capsys.readouterr().err) == {"event": "failure", "text": "failed: row 1"}
+
+
 def test_the_last_words_name_the_files_the_likeness_and_the_warnings() -> None:
     means = {"edit_mean": 0.789, "inversion_mean": 0.97}
     report = {

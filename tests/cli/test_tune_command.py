@@ -57,7 +57,7 @@ def test_the_report_of_a_run_says_how_it_was_tuned_and_another_edit_takes_that(t
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--what", "everything"], "choose one of encoder"),
+        (["--what", "everything"], "choose one of encoder, generator"),
         (["--tune", "none"], "leave --tune out"),
         (["--backend", "tiny"], "give --encoder FILE"),
         (["--set", "tuning.held=-1"], "not negative"),

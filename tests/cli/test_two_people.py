@@ -117,3 +117,23 @@ def test_the_report_does_not_depend_on_where_codes_came_from(clip: Path, tmp_pat
     reports = [run(clip, tmp_path / f"{k}.mkv", *edit, *more) for k, more in enumerate(([], codes, codes))]
     rows = [[row["frame"] for row in face_rows(report["identity"]["tracks"][0])] for report in reports]
     assert rows[0] == rows[1] == rows[2] == [6, 7, 8, 9, 10, 11, 12]
+
+
+def test_a_generator_tuned_to_each_does_not_leak_to_the_other(clip: Path, tmp_path: Path) -> None:
+    """The left person's picture is the same whether or not somebody else was tuned to; the right one's is changed."""
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("{steps: 6, look: 6, layers: 0, levels: 3, widest: 8, started: 0, rate: 1e-2, target: 0}\n")
+    tune = ["--tune", "generator", "--set", f"near.recipe={recipe}", "--set", "tuning.cache=false"]
+    plain = ["--quality", "fast", "--set", "near.faces=6", "--set", "crop=64"]
+    run(clip, tmp_path / "alone.mkv", "--edit", "age+2", *plain, *tune)
+    report = run(clip, tmp_path / "both.mkv", "--edit", "age+2", "--track", "1:age+2", *plain, *tune)
+    run(clip, tmp_path / "as_it_is.mkv", "--edit", "age+2", "--track", "1:age+2", *plain)
+    assert [each["track"] for each in report["tuning"]["people"]] == [0, 1] and report["output"]["tune"] == "generator"
+    luma = {
+        name: [planes[0].astype(int) for _, planes in frames_of(tmp_path / f"{name}.mkv")]
+        for name in ("alone", "both", "as_it_is")
+    }
+    late = range(LATE, 24)
+    assert any((luma["both"][k][:, 66:] != luma["as_it_is"][k][:, 66:]).any() for k in late)
+    assert any((luma["alone"][k][:, :66] != luma["as_it_is"][k][:, :66]).any() for k in range(24))
+    assert all((luma["alone"][k][:, 66:] == frame[0][:, 66:]).all() for k, (_, frame) in enumerate(frames_of(clip)))

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vidinv.metrics.distribution import Frechet
+from vidinv.losses import lpips
+from vidinv.metrics.distribution import Frechet, LastTap, diversity
 from vidinv.metrics.mobilenet import MobileNetV2
 
 
@@ -56,3 +57,20 @@ def test_the_network_has_the_papers_size() -> None:
     assert sum(p.numel() for p in MobileNetV2().parameters()) == 3_504_872
     with pytest.raises(ValueError, match="takes images"):
         MobileNetV2()(torch.zeros(3, 8, 8))
+
+
+def test_diversity_is_none_among_equal_pictures_and_the_pairs_mean_among_others() -> None:
+    network = lpips.tiny("vgg16")
+    images = torch.rand(7, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    assert diversity(network, images[:1].expand(4, -1, -1, -1)) == 0
+    assert diversity(network, images) == pytest.approx(float(network(images[:3], images[3:6]).mean()))
+    with pytest.raises(ValueError, match="got 1"):
+        diversity(network, images[:1])
+
+
+def test_the_last_tap_is_the_networks_deepest_feature_over_the_pixels() -> None:
+    network = lpips.tiny("vgg16")
+    tap = LastTap(network)
+    image = torch.rand(2, 3, 16, 16)
+    assert tap(image).shape == (2, tap.num_features)
+    torch.testing.assert_close(tap(image), network.features(image)[4].mean((2, 3)))

@@ -40,7 +40,9 @@ class Counting:
     def __init__(self) -> None:
         self.calls: list[tuple[bool, Effort]] = []
 
-    def __call__(self, code: Code, image: torch.Tensor, before: Trace | None, effort: Effort) -> tuple[Code, Trace]:
+    def __call__(
+        self, code: Code, image: torch.Tensor, before: Trace | None, effort: Effort, person: int | None = None
+    ) -> tuple[Code, Trace]:
         assert code.feature is not None
         self.calls.append((before is None, effort))
         level = float(len(self.calls))

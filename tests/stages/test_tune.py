@@ -11,16 +11,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from stages import align, decode, parts, tune
+from stages import align, decode, parts, tune, tuning
 from stages.folder import JobFolder
 from tests.clips import make_clip
 from trainers import tune_encoder
-from trainers.tune_encoder import Check, Tuned
+from trainers.held_out import Check, Tuned
 from vidinv import config as configs
 from vidinv.encoders import encoder_file
 from vidinv.errors import OutputUnwritable, VidinvError
 from vidinv.frames import Analysis, Shot, Track
 from vidinv.generators import mobile_stylegan
+from vidinv.generators.ops import resize
 from vidinv.media import reader
 
 
@@ -34,9 +35,9 @@ def track(number: int, frames: range, shift: float) -> Track:
 TRACKS = (track(0, range(0, 12), 10.0), track(3, range(4, 7), 30.0))
 
 
-def clip_of(source: Path, tracks: tuple[Track, ...], frames: int, content: str = "its content") -> tune.Clip:
+def clip_of(source: Path, tracks: tuple[Track, ...], frames: int, content: str = "its content") -> tuning.Clip:
     shots = (Shot(0, frames),)
-    return tune.Clip(
+    return tuning.Clip(
         source, content, Analysis(frames, tuple(range(frames)), Fraction(1, 25), shots, tracks), (0, frames)
     )
 
@@ -47,14 +48,14 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache" / "tuned"
 
 
-TOLD = tune.Told(lambda name, frames, already: None, lambda frames: None)
+TOLD = tuning.Told(lambda name, frames, already: None, lambda frames: None)
 
 
 def test_every_track_has_its_share_inside_the_span() -> None:
-    wanted = tune.spread(TRACKS, (2, 12), 6, 64)
+    wanted = tuning.spread(TRACKS, (2, 12), 6, 64)
     assert sorted(wanted) == [(2, 0), (4, 0), (4, 3), (6, 0), (9, 0), (11, 0)]
-    assert set(tune.spread(TRACKS, (0, 12), 1, 64)) == {(0, 0), (4, 3)}
-    assert tune.spread(TRACKS, (50, 60), 6, 64) == {}
+    assert set(tuning.spread(TRACKS, (0, 12), 1, 64)) == {(0, 0), (4, 3)}
+    assert tuning.spread(TRACKS, (50, 60), 6, 64) == {}
 
 
 def noted(seen: dict[str, Any]) -> Any:
@@ -92,6 +93,26 @@ def test_it_learns_from_the_crops_that_the_run_will_invert(tmp_path: Path, monke
         assert all(torch.equal(value, before[key] + 1) for key, value in made.state_dict().items())
 
 
+def test_a_head_that_draws_the_output_teaches_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_cache: Path
+) -> None:
+    source, models = make_clip(tmp_path / "in.mp4", frames=4), parts.choose("tiny").models("cpu", "")
+    clip = clip_of(source, (track(0, range(0, 4), 10.0),), 4)
+    whole, head = models.generator.sizes[0], models.proxy.size
+    for crop, corrected in ((whole, True), (96, False)):
+        seen: dict[str, Any] = {}
+        monkeypatch.setattr(tune_encoder, "tune", noted(seen))
+        config = configs.load("best", ["backend=tiny", f"crop={crop}"])
+        with JobFolder(tmp_path / f"{crop}.mp4") as folder:
+            tune.tuned(models, clip, config, folder, TOLD)
+        assert seen["times"] == 1 and (seen["whole"] is not None) == corrected
+    code = models.encoder(torch.zeros(1, 3, head, head))
+    drawn = tune.whole(models)(code.ws, code.feature, code.at)
+    torch.testing.assert_close(
+        drawn.clamp(-1, 1), resize(models.generator.picture(code, whole), head), atol=0.1, rtol=0
+    )
+
+
 def test_another_edit_of_the_clip_does_not_tune_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_cache: Path
 ) -> None:
@@ -118,7 +139,7 @@ def test_another_edit_of_the_clip_does_not_tune_again(
         assert torch.equal(after.encoder.state_dict()[first], models.encoder.state_dict()[first] + 1)
     assert own_cache.stat().st_mode & 0o777 == 0o700
     kept = list(own_cache.iterdir())
-    assert len(kept) == tune.KEPT and all(path.stat().st_mode & 0o777 == 0o600 for path in kept)
+    assert len(kept) == tuning.KEPT and all(path.stat().st_mode & 0o777 == 0o600 for path in kept)
 
 
 def test_a_damaged_cache_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_cache: Path) -> None:

@@ -209,3 +209,17 @@ def plain(nets: engine.Networks, batch: Tensor) -> tuple[Tensor, dict[str, Tenso
 
 
 MAKER_PLAIN = engine.Step("make", ("maker",), adam, plain)
+
+
+def test_a_step_that_shares_an_optimiser_moves_the_weights_with_its_moments(tmp_path: Path) -> None:
+    shared = engine.Step("pull", ("maker",), adam, make, shares="make")
+    nets = networks()
+    engine.train(nets, [MAKER, shared], draw, plan(16), tmp_path / "shared")
+    twice = json.loads((tmp_path / "shared" / "checkpoint" / "state.json").read_text())["optimisers"]
+    assert list(twice) == ["make"]
+    own = networks()
+    engine.train(own, [MAKER, engine.Step("pull", ("maker",), adam, make)], draw, plan(16), tmp_path / "own")
+    assert not same(weights(nets), weights(own))
+    for owner in ("nobody", "judge"):
+        with pytest.raises(UsageError, match="shares the optimiser"):
+            engine.check(nets, [MAKER, JUDGE, engine.Step("pull", ("maker",), adam, make, shares=owner)], plan(16))

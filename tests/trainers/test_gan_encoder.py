@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from stages.tiny import MeanDifference
+from tests.trainers.interrupted import Stopped
 from trainers import gan_encoder, gan_judge
 from trainers.gan_encoder import Judges, Setup
 from trainers.gan_recipe import GanRecipe
@@ -120,23 +121,6 @@ def test_thirty_steps_teach_something(generator: str, tmp_path: Path) -> None:
     assert after["whole"]["psnr"] > before["whole"]["psnr"] and after["whole"]["n"] == 8
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert lines[-1]["images"] == 120 and set(lines[-1]) >= {"encoder/mse", "encoder/ssim2", "encoder/latent"}
-
-
-class Stopped:
-    """Somebody who presses Ctrl-C after so many images."""
-
-    def __init__(self, after: int) -> None:
-        self.left, self.begun_at = after, 0
-
-    def begin(self, images: int, seen: int) -> None:
-        self.begun_at = seen
-
-    def advance(self, images: int) -> None:
-        self.left -= images
-        if self.left <= 0:
-            raise KeyboardInterrupt
-
-    def end(self) -> None: ...
 
 
 def test_an_interrupted_training_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:

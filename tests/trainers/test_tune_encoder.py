@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from stages.tiny import guides
+from tests.trainers.interrupted import Stopped
 from trainers.objective import Drawing, Judges
 from trainers.tune_encoder import tune
 from vidinv.config import TuneConfig
@@ -69,23 +70,6 @@ def test_w_stays_where_it_was_when_it_is_kept(drawing: Drawing, faces: Tensor, t
         state = tune(encoder, drawing, JUDGES, faces, replace(TUNING, keep=keep), tmp_path / str(keep)).state
         moved[keep] = float((inverted(encoder, state, drawing, faces)[0] - first).norm())
     assert moved[100.0] < 0.5 * moved[0.0]
-
-
-class Stopped:
-    """Somebody who presses Ctrl-C after so many images."""
-
-    def __init__(self, after: int) -> None:
-        self.left, self.begun_at = after, 0
-
-    def begin(self, images: int, seen: int) -> None:
-        self.begun_at = seen
-
-    def advance(self, images: int) -> None:
-        self.left -= images
-        if self.left <= 0:
-            raise KeyboardInterrupt
-
-    def end(self) -> None: ...
 
 
 def test_an_interrupted_tuning_goes_on_as_if_it_had_not_been(drawing: Drawing, faces: Tensor, tmp_path: Path) -> None:

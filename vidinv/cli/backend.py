@@ -18,7 +18,9 @@ Name = Annotated[str, typer.Argument(metavar="NAME|FILE", help="A backend's name
 @app.command("create")
 def create(
     name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="What to call it, or a path that ends in .yaml.")],
-    generator: Annotated[str, typer.Option(metavar="NAME", help="Registered, or of `vidinv weights import`.")],
+    generator: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="Registered, of `vidinv weights import`, or that of a training.")
+    ],
     encoder: Annotated[
         str, typer.Option(metavar="NAME|FILE|none", help="What inverts; none: refinement from the mean.")
     ] = "none",
@@ -53,12 +55,14 @@ def create(
 ) -> None:
     """Put a backend together and check that its parts fit; `--backend NAME` works with it from then on.
 
-    With --alignment ffhq the parts that look at faces are the default's; elsewhere there are none.
+    With --alignment ffhq the parts that look at faces are the default's; elsewhere there are none. The
+    generator.safetensors of a trained autoencoder is kept in the cache under its own name; beside it lies its encoder.
 
     Example: vidinv backend create car --generator car --encoder car.safetensors --alignment center --detection boxes
     """
     from stages import backend_file, described, parts
     from stages.backend_file import Description
+    from vidinv.generators import generator_file
 
     if name in parts.BACKENDS:
         raise UsageError(f"{name} is a backend of vidinv's own", remedy="choose another name")
@@ -81,6 +85,8 @@ def create(
     usual: dict[str, Any] = (
         {} if alignment == "ffhq" else {**backend_file.NEUTRAL, "detection": "boxes" if boxes else "full"}
     )
+    if backend_file.is_file(generator):
+        given["generator"] = generator_file.adopt(Path(generator), replace=overwrite)
     made = Description(**{**usual, **{key: value for key, value in given.items() if value is not None}})
     backend_file.check(made, f"backend {name}")
     described.build(name, made)

@@ -191,10 +191,11 @@ def drive(place: Place, pool: Pool, tries: int, split: float, shown: progress.Pr
 def tell(found: dict[str, Any], page: str, place: Place, shown: progress.Progress) -> None:
     """The last words: each failed clip with its error, and how many there are of all."""
     for clip in place.journal.clips("failed"):
-        shown.say(f"failed: row {clip.row}, {clip.source}: {clip.error} (exit code {clip.code})")
+        shown.fail(f"failed: row {clip.row}, {clip.source}: {clip.error} (exit code {clip.code})")
     totals = found["totals"]
     again = "; --retry-failed begins them again" if totals["failed"] else ""
-    shown.say(f"{totals['done']} of {totals['clips']} clips done, {totals['failed']} failed{again}; see {page}")
+    last = shown.fail if totals["failed"] else shown.say
+    last(f"{totals['done']} of {totals['clips']} clips done, {totals['failed']} failed{again}; see {page}")
 
 
 def estimated(orders: Iterable[Order], output: str, common: options.Job) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vidinv.cli import options
+from vidinv.cli import evaluate_generative, options
 from vidinv.errors import NoFaceFound, UsageError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ Data = Annotated[list[Path], typer.Option("--data", metavar="PATH", help="Pictur
 Frames = Annotated[int, typer.Option(help="Frames of each clip.")]
 Aligned = Annotated[bool, typer.Option("--aligned", help="The pictures are FFHQ-aligned already.")]
 WithFrechet = Annotated[bool, typer.Option("--frechet", help="Also the Frechet distance (MobileNetV2).")]
-app = typer.Typer(help="Measure inversions and edits.", no_args_is_help=True)
+app = typer.Typer(help="Measure inversions, edits and autoencoders.", no_args_is_help=True)
 EDITED = ("encoder", "refined", "stored")  # methods of inversion whose codes are edited
 COLUMNS = ("psnr", "ssim", "mse", "lpips", "id", "id_other", "ic", "n", "frechet_mobilenet_v2")
 
@@ -50,6 +50,9 @@ class Asked:
 @app.callback()
 def _group() -> None:
     """Measure the networks on your own pictures and clips."""
+
+
+app.command("generative")(evaluate_generative.generative)
 
 
 @app.command("inversion")

@@ -8,6 +8,7 @@ import traceback
 import typer
 
 from vidinv.cli import (
+    autoencoder,
     backend,
     batch,
     bench,
@@ -48,6 +49,7 @@ app.command("report")(report.report)
 app.command("tune")(tune.tune)
 app.command("demo")(demo.demo)
 app.command("bench")(bench.bench)
+app.add_typer(autoencoder.app, name="autoencoder")
 app.add_typer(backend.app, name="backend")
 app.add_typer(directions.app, name="directions")
 app.add_typer(evaluate.app, name="evaluate")

@@ -28,7 +28,11 @@ Encoder = Annotated[
     str | None, typer.Option(metavar="FILE", help="Your own encoder (of vidinv train); the shipped one if not given.")
 ]
 Tune = Annotated[
-    str | None, typer.Option(metavar="none|encoder", help="What is tuned to the clip before it is inverted.")
+    str | None,
+    typer.Option(metavar="none|encoder|generator", help="What is tuned to the clip before it is inverted."),
+]
+Generator = Annotated[
+    str | None, typer.Option(metavar="FILE", help="Of vidinv tune --what generator; as it is if not given.")
 ]
 Device = Annotated[str | None, typer.Option(metavar="auto|cpu|cuda", help="Where the networks run.")]
 Engine = Annotated[
@@ -74,6 +78,7 @@ class Job:
     backend: Backend = None
     boxes: Boxes = None
     encoder: Encoder = None
+    generator: Generator = None
     tune: Tune = None
     device: Device = None
     engine: Engine = None

@@ -17,9 +17,14 @@ KINDS = ("bar", "json", "none")
 
 
 class Progress(Protocol):
-    """What a job tells: a line, a phase with its number of frames (0 unknown) and those done before, frames done."""
+    """What a job tells: a line, a phase with its number of frames (0 unknown) and those done before, frames done.
+
+    A failure is a line that is written on standard error whatever else is shown.
+    """
 
     def say(self, line: str) -> None: ...
+
+    def fail(self, line: str) -> None: ...
 
     def phase(self, name: str, frames: int, already: int = 0) -> None: ...
 
@@ -45,9 +50,12 @@ def show(kind: str | None, unit: str = "frames") -> Iterator[Progress]:
 
 
 class Quiet:
-    """Says nothing."""
+    """Says failures alone."""
 
     def say(self, line: str) -> None: ...
+
+    def fail(self, line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
 
     def phase(self, name: str, frames: int, already: int = 0) -> None: ...
 
@@ -55,7 +63,7 @@ class Quiet:
 
 
 class JsonLines:
-    """One JSON object a line on standard error: {"event": "say" | "phase" | "progress", ...}."""
+    """One JSON object a line on standard error: {"event": "say" | "failure" | "phase" | "progress", ...}."""
 
     def __init__(self, unit: str = "frames") -> None:
         self.unit = unit
@@ -63,6 +71,9 @@ class JsonLines:
 
     def say(self, line: str) -> None:
         self._write({"event": "say", "text": line})
+
+    def fail(self, line: str) -> None:
+        self._write({"event": "failure", "text": line})
 
     def phase(self, name: str, frames: int, already: int = 0) -> None:
         if self.name:
@@ -120,6 +131,9 @@ class Bar:
 
     def say(self, line: str) -> None:
         self.bars.console.print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+    def fail(self, line: str) -> None:
+        self.say(line)
 
     def phase(self, name: str, frames: int, already: int = 0) -> None:
         self.task = self.bars.add_task(name, total=frames or None, completed=already, rate="")

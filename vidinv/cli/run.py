@@ -17,7 +17,8 @@ from vidinv.errors import QualityGateMissed, UsageError
 if TYPE_CHECKING:
     from stages.request import Request
 
-OPTIONS = ("faces", "backend", "boxes", "encoder", "tune", "device", "engine")  # of a job that are keys of its settings
+# Of a job, those that are keys of its settings.
+OPTIONS = ("faces", "backend", "boxes", "encoder", "generator", "tune", "device", "engine")
 
 
 @options.grouped
@@ -133,7 +134,7 @@ def perform(request: Request, show: str | None, *, offline: bool, accept: bool) 
     moves, _ = requests.check(request)
     if requests.touches_faces(request, moves):
         backend = parts.choose(request.config.backend)
-        needs = backend.needs if request.only_codes or request.only_encoder else backend.all_needs
+        needs = backend.needs if request.only_codes or request.only_tuned else backend.all_needs
         cache.need(needs, offline=offline, accept=accept)
     files, below = request.writes(), request.below_gate().writes()
     with progress.show(show) as shown:

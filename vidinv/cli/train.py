@@ -10,22 +10,25 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vidinv import config as configs
-from vidinv.cli import options, train_gan
+from vidinv.cli import options, train_autoencoder, train_gan, train_near
 from vidinv.errors import UsageError
 
 if TYPE_CHECKING:
     from trainers.recipe import Recipe
 
-app = typer.Typer(help="Train encoders.", no_args_is_help=True)
+app = typer.Typer(help="Train encoders and autoencoders, and tune generators.", no_args_is_help=True)
 RECIPE, POOL = "recipe.yaml", "pool"
 
 
 @app.callback()
 def _group() -> None:
-    """Train your own encoders."""
+    """Train your own encoders and autoencoders."""
 
 
 app.command("gan-encoder")(train_gan.gan_encoder)
+app.command("ae-stylegan")(train_autoencoder.ae_stylegan)
+app.command("automodulator")(train_autoencoder.automodulator)
+app.command("near-perfect")(train_near.near_perfect)
 
 
 @app.command("feature-style")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vidinv import config as configs
-from vidinv.cli import options
+from vidinv.cli import options, recipes
 from vidinv.errors import InputUnreadable, UsageError
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from trainers.gan_recipe import GanRecipe
     from vidinv.encoders.base import Encoder
 
-RECIPE, GROUP = "recipe.yaml", "train/gan_encoder"
+GROUP = "train/gan_encoder"
 Classifier = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="A VGG16 of ImageNet, for regions=heat; else MobileNetV2."),
@@ -46,72 +45,35 @@ def gan_encoder(
 
     Example: vidinv train gan-encoder -o runs/adaptive --config light --set samples=4000
     """
-    from omegaconf import OmegaConf
-
     from stages.request import pick_device
     from trainers import engine, gan_encoder, processes
+    from trainers.gan_recipe import GanRecipe
     from vidinv.generators import registry
     from vidinv.weights import cache
 
     if processes.place().count > 1:
         raise UsageError("a GAN encoder is trained by one process", remedy="start it without torchrun")
-    folder, recipe = _recipe(output, resume, config, changes)
+    folder, recipe = recipes.resolve(GanRecipe, GROUP, output, resume, config, changes)
+    if recipe.start:
+        recipe = replace(recipe, start=str(Path(recipe.start).absolute()))
+    recipe.check()
     if not dry_run:
-        _claim(folder, recipe, again=resume is not None)
+        recipes.claim(folder, recipe, GROUP, again=resume is not None)
     cache.pull(_needs(recipe, classifier), offline=offline, accept=accept_licences)
     generator = registry.load(recipe.generator, pick_device(device))
     room = gan_encoder.studio(recipe, generator, _judges(recipe, classifier, str(generator.w_avg.device)))
     if dry_run:
         setup = gan_encoder.set_up(room)
-        typer.echo(OmegaConf.to_yaml(asdict(recipe)).rstrip())
+        typer.echo(recipes.text(recipe))
         typer.echo(engine.describe(setup.networks, [setup.step], setup.plan))
         return
-    _keep(folder, recipe)
+    recipes.keep(folder, recipe)
     made = _tuned(room, folder) if recipe.photos else _pretrained(gan_encoder.set_up(room), folder)
     options.write_json(made, str(folder / "evaluation.json"))
     if json_to is not None:
         options.write_json(made, json_to)
     if json_to != "-":
         typer.echo("\n".join(_lines(made)))
-
-
-def _recipe(
-    output: Path | None, resume: Path | None, config: str | None, changes: list[str] | None
-) -> tuple[Path, GanRecipe]:
-    from trainers.gan_recipe import GanRecipe
-
-    folder = resume or output
-    if folder is None or (output is not None and resume is not None):
-        raise UsageError("a training is new (-o DIR) or continued (--resume DIR)", remedy="give one of the two")
-    known = folder / RECIPE if resume is not None and config is None else None
-    if known is not None and not known.exists():
-        raise UsageError(f"{folder} holds no training", remedy="give -o DIR")
-    recipe = configs.resolve(GanRecipe, GROUP, str(known or config or "light"), changes)
-    if recipe.start:
-        recipe = replace(recipe, start=str(Path(recipe.start).absolute()))
-    recipe.check()
-    return folder, recipe
-
-
-def _claim(folder: Path, recipe: GanRecipe, *, again: bool) -> None:
-    """UsageError where a new training would hide another, or one to be continued has another recipe."""
-    from trainers.gan_recipe import GanRecipe
-
-    record = folder / RECIPE
-    if again != record.exists():
-        state = "holds no training" if again else "holds a training already"
-        raise UsageError(f"{folder} {state}", remedy="give -o DIR" if again else f"give --resume {folder}")
-    if again and configs.resolve(GanRecipe, GROUP, str(record)) != recipe:
-        raise UsageError(f"{folder} was begun with another recipe", remedy=f"repeat its options: see {record}")
-
-
-def _keep(folder: Path, recipe: GanRecipe) -> None:
-    from omegaconf import OmegaConf
-
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f".{RECIPE}"
-    partial.write_text(OmegaConf.to_yaml(asdict(recipe)), encoding="utf-8")
-    partial.replace(folder / RECIPE)
 
 
 def _needs(recipe: GanRecipe, classifier: Path | None) -> list[str]:

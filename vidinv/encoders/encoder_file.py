@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from vidinv.encoders import adaptive, feature_style, feature_style_light
+from vidinv.encoders import adaptive, automodulator, feature_style, feature_style_light, stylegan_ae
 from vidinv.encoders.base import Encoder
 from vidinv.errors import OutputUnwritable, UsageError
 from vidinv.frames import Code
@@ -31,6 +31,9 @@ FAMILIES: dict[str, Callable[[Generator, int], Encoder]] = {
     "published": lambda generator, side: feature_style.for_generator(generator, side),
     "adaptive": lambda generator, side: adaptive.for_generator(generator, feature_side=side),
     "adaptive-light": lambda generator, side: adaptive.for_generator(generator, 128, 32, side),
+    "ae-w": lambda generator, side: stylegan_ae.for_generator(generator, tied=True, feature_side=side),
+    "ae-w-plus": lambda generator, side: stylegan_ae.for_generator(generator, tied=False, feature_side=side),
+    "automodulator": lambda generator, side: automodulator.for_generator(generator, feature_side=side),
     "adaptive-tiny": lambda generator, side: adaptive.for_generator(generator, None, 8, side),
 }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from vidinv.encoders import adaptive, feature_style, feature_style_light, map2style, published
+from vidinv.encoders import adaptive, encoder_file, feature_style, feature_style_light, map2style, published
 from vidinv.encoders.base import Encoder
 from vidinv.faces import residual
 from vidinv.generators import mobile_stylegan
@@ -40,6 +40,13 @@ def _adaptive_tiny(generator: str) -> Encoder:
     return encoder.eval().requires_grad_(False)
 
 
+def _of_family(family: str, generator: str) -> Encoder:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        encoder = encoder_file.build(family, generators.load(generator), 16)
+    return encoder.eval().requires_grad_(False)
+
+
 ENCODERS: dict[str, Callable[[], Encoder]] = {
     "feature-style-light": lambda: feature_style_light.load(SHIPPED, space="mobile-stylegan-ffhq-w", at=2),
     "feature-style-tiny": _tiny,
@@ -51,6 +58,9 @@ ENCODERS: dict[str, Callable[[], Encoder]] = {
     "adaptive-stylegan2-tiny": lambda: _adaptive_tiny("stylegan2-tiny"),
     "adaptive-pggan-tiny": lambda: _adaptive_tiny("pggan-tiny"),
     "adaptive-biggan-tiny": lambda: _adaptive_tiny("biggan-tiny"),
+    "ae-w-tiny": lambda: _of_family("ae-w", "stylegan2-tiny"),
+    "ae-w-plus-tiny": lambda: _of_family("ae-w-plus", "stylegan2-tiny"),
+    "automodulator-tiny": lambda: _of_family("automodulator", "automodulator-tiny"),
 }
 
 

@@ -12,10 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vidinv.faces import similarity
-from vidinv.faces.detector import to_bytes
-from vidinv.faces.landmarks import around
-from vidinv.faces.warp import warp_cpu
+from vidinv.faces.landmarks import around, expected, in_crops
 from vidinv.frames import Array
 from vidinv.weights.imported import Facts
 
@@ -134,16 +131,13 @@ class FanPoints:
     @torch.inference_mode()
     def detect(self, image: Array, boxes: Array, *, rotation: int = 0) -> Array:
         """[N,68,2] float32. `rotation` as in `Detector.detect`: the crops are turned upright for the network."""
-        if boxes.ndim != 2 or boxes.shape[1] != 4:
-            raise ValueError(f"boxes must be [N,4], got {boxes.shape}")
-        if not len(boxes):
-            return np.zeros((0, POINTS, 2), np.float32)
-        pixels = to_bytes(image).astype(np.float32)
-        transforms = [_to_frame(box, rotation) for box in boxes]
-        crops = np.stack([warp_cpu(pixels, transform, SIZE) for transform in transforms])
-        batch = torch.from_numpy(crops).permute(0, 3, 1, 2).to(next(self.network.parameters()).device)
-        points = peaks(self.network(batch / 255)) * (SIZE / MAP)
-        return np.stack([similarity.apply(t, p) for t, p in zip(transforms, points, strict=True)]).astype(np.float32)
+        device = next(self.network.parameters()).device
+
+        def points(crops: Tensor) -> Array:
+            return peaks(self.network(crops.to(device) / 255)) * (SIZE / MAP)
+
+        to_frame = [_to_frame(box, rotation) for box in expected(boxes)]
+        return in_crops(image, to_frame, SIZE, points) if to_frame else np.zeros((0, POINTS, 2), np.float32)
 
 
 def _to_frame(box: Array, rotation: int) -> Array:

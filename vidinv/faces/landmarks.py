@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -46,17 +46,14 @@ class Landmarks106:
     @torch.inference_mode()
     def detect(self, image: Array, boxes: Array, *, rotation: int = 0) -> Array:
         """[N,106,2] float32. `rotation` as in `Detector.detect`: the crops are turned upright for the network."""
-        if boxes.ndim != 2 or boxes.shape[1] != 4:
-            raise ValueError(f"boxes must be [N,4], got {boxes.shape}")
-        if not len(boxes):
-            return np.zeros((0, 106, 2), np.float32)
-        pixels = to_bytes(image).astype(np.float32)
-        transforms = [_box_to_frame(box, self.SIZE, self.MARGIN, rotation) for box in boxes]
-        crops = np.stack([warp_cpu(pixels, transform, self.SIZE) for transform in transforms])
         device = next(self.network.parameters()).device
-        (out,) = self.network(torch.from_numpy(crops).permute(0, 3, 1, 2).to(device))
-        points = (out.float().cpu().numpy().reshape(-1, 106, 2) + 1) * (self.SIZE / 2)
-        return np.stack([similarity.apply(t, p) for t, p in zip(transforms, points, strict=True)]).astype(np.float32)
+
+        def points(crops: Tensor) -> Array:
+            (out,) = self.network(crops.to(device))
+            return (out.float().cpu().numpy().reshape(-1, 106, 2) + 1) * (self.SIZE / 2)
+
+        to_frame = [_box_to_frame(box, self.SIZE, self.MARGIN, rotation) for box in expected(boxes)]
+        return in_crops(image, to_frame, self.SIZE, points) if to_frame else np.zeros((0, 106, 2), np.float32)
 
     def of_crops(self, crops: Tensor, box: Array) -> Tensor:
         """[N,106,2] in crop pixels, of crops [N,3,S,S] in [-1,1], a face in `box` [4] of each; gradients pass."""
@@ -64,6 +61,25 @@ class Landmarks106:
         (out,) = self.network(warp_device((crops + 1) * 127.5, transform, self.SIZE))
         points = (out.reshape(-1, 106, 2) + 1) * (self.SIZE / 2)
         return points @ transform[:, :2].T.to(points) + transform[:, 2].to(points)
+
+
+def expected(boxes: Array) -> Array:
+    """The boxes; ValueError if they are not [N,4]."""
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(f"boxes must be [N,4], got {boxes.shape}")
+    return boxes
+
+
+def in_crops(image: Array, to_frame: Sequence[Array], size: int, points: Callable[[Tensor], Array]) -> Array:
+    """What `points` finds in square crops of an RGB image [h,w,3], as float32 [N,P,2] in the image's pixels.
+
+    `to_frame` are the similarities [2,3] from each crop's pixels; `points` maps crops [N,3,size,size] in [0,255] to
+    points [N,P,2] in crop pixels.
+    """
+    pixels = to_bytes(image).astype(np.float32)
+    crops = np.stack([warp_cpu(pixels, transform, size) for transform in to_frame])  # [N,size,size,3]
+    found = points(torch.from_numpy(crops).permute(0, 3, 1, 2))
+    return np.stack([similarity.apply(t, p) for t, p in zip(to_frame, found, strict=True)]).astype(np.float32)
 
 
 def around(box: Array, side: float, size: int, rotation: int, rise: float = 0) -> Array:

@@ -1,22 +1,35 @@
-"""Imported generators: what a file's facts are built as. `registry.load(name)` finds them by the name they were given.
+"""Generators in files: what an import's facts are built as, and the file of one that a training made.
 
-How they are kept is `vidinv.weights.network_file`'s matter, how they come in `vidinv.importing`'s.
+`registry.load(name)` finds imports by the name they were given. How they are kept is `vidinv.weights.network_file`'s
+matter, how they come in `vidinv.importing`'s. A training's own file says what is in it; `adopt` makes it an import.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from dataclasses import replace as dataclass_replace
+from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from vidinv.generators import biggan, pggan, stylegan1, stylegan2, stylegan3
+from vidinv.errors import UsageError
+from vidinv.generators import automodulator, biggan, pggan, stylegan1, stylegan2, stylegan3
 from vidinv.generators.base import Generator
-from vidinv.weights import imported, network_file
+from vidinv.weights import imported, network_file, places
+from vidinv.weights.archive import sha256_of
 from vidinv.weights.imported import Facts
 
 KIND = "generator"
+KEY = "generator"  # of the metadata of a training's file
+TRAINED = "yours, as far as the terms of what it was trained on allow"
 FAMILIES: dict[str, Callable[..., Generator]] = {
+    "automodulator": automodulator.Automodulator,
     "biggan": biggan.BigGAN,
     "pggan": pggan.PGGAN,
     "stylegan1": stylegan1.StyleGAN1,
@@ -46,3 +59,67 @@ def set_average(network: Generator, given: Tensor | None, samples: int = 10_000)
             return "from the file"
         average.copy_(network.sample(samples, seed=0).mean(0))
     return f"estimated from {samples} samples"
+
+
+@dataclass(frozen=True)
+class Made:
+    """What the file of a trained generator says of it: its name, its space, and what its family is built with."""
+
+    name: str
+    space: str
+    architecture: str
+    settings: dict[str, Any]
+
+
+def write(path: Path, network: Generator, architecture: str, settings: dict[str, Any]) -> Path:
+    """Store a trained generator, whole or not at all. Raises OutputUnwritable."""
+    made = Made(network.name, network.space, architecture, settings)
+    state = {key: value.contiguous() for key, value in network.state_dict().items()}
+    with places.replacing(path) as draft:
+        save_file(state | {network_file.AVERAGE: network.w_avg.contiguous()}, draft, {KEY: json.dumps(asdict(made))})
+    return path
+
+
+def read(path: Path, device: str = "cpu") -> Generator:
+    """The generator in a training's file, frozen, in eval mode. Raises UsageError for another file."""
+    made = check(path)
+    try:
+        network = FAMILIES[made.architecture](made.name, made.space, **made.settings)
+        state = load_file(path)
+        network.w_avg.copy_(state.pop(network_file.AVERAGE))
+        network.load_state_dict(state)
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise UsageError(f"{path} is damaged ({error})", remedy="vidinv train ... --resume writes it anew") from error
+    return network.eval().requires_grad_(False).to(device)
+
+
+def check(path: Path) -> Made:
+    """What the header of a training's file says. Raises UsageError for another file."""
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            return Made(**json.loads((file.metadata() or {})[KEY]))
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+        raise UsageError(
+            f"{path} is no generator that says what it is", remedy="give the generator.safetensors of vidinv train"
+        ) from error
+
+
+def adopt(path: Path, *, replace: bool = False) -> str:
+    """Make a training's generator an import under its own name, which is returned.
+
+    One that is the same is left as it is. Raises UsageError where another import has the name, unless that is to go.
+    """
+    made, network = check(path), read(path)
+    digest = sha256_of(path)
+    if made.name in names() and not replace:
+        if imported.facts(KIND, made.name).source_sha256 == digest:
+            return made.name
+        raise UsageError(
+            f"there is another generator called {made.name!r}", remedy="train with name=..., or give --overwrite"
+        )
+    layers = [[spec.name, spec.channels, spec.resolution] for spec in network.layers]
+    sizes = {"resolution": network.resolution, "num_ws": network.num_ws, "w_dim": network.w_dim, "layers": layers}
+    sizes["parameters"] = sum(parameter.numel() for parameter in network.parameters())
+    facts = Facts(made.name, KIND, made.architecture, made.settings, "vidinv's own", path.name, digest, TRAINED)
+    network_file.write(network, dataclass_replace(facts, space=made.space, sizes=sizes, latent_average="from the file"))
+    return made.name

@@ -172,6 +172,16 @@ class Whole(nn.Module):
 Painter = Proxy | Whole
 
 
+def over(painter: Painter, generator: Generator) -> Painter:
+    """The painter for a tuned copy of its generator: its head reads that one's features.
+
+    It no longer stands for the whole synthesis where a picture is shown (`is_quick`): the head was not tuned.
+    """
+    found = Proxy(generator, painter.head) if isinstance(painter, Proxy) else Whole(generator, painter.size)
+    found.is_quick = False
+    return found.eval().requires_grad_(False)
+
+
 def painter(generator: Generator, size: int) -> Painter:
     """The proxy of `size` pixels where the generator has one, else what stands for it."""
     return load(generator, size) if (generator.name, size) in HEADS else Whole(generator, size)

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from vidinv.generators import biggan, generator_file, mobile_stylegan, pggan, stylegan1, stylegan2, stylegan3
+from vidinv.generators import (
+    automodulator,
+    biggan,
+    generator_file,
+    mobile_stylegan,
+    pggan,
+    stylegan1,
+    stylegan2,
+    stylegan3,
+)
 from vidinv.generators.base import Generator
 from vidinv.weights import cache, network_file
 
 GENERATORS: dict[str, Callable[[], Generator]] = {
     "mobile-stylegan-ffhq-1024": lambda: mobile_stylegan.load(cache.path("generator/mobile-stylegan-ffhq")),
     "mobile-stylegan-tiny": mobile_stylegan.tiny,
+    "automodulator-tiny": automodulator.tiny,
+    "automodulator-extra-tiny": lambda: automodulator.tiny("automodulator-extra-tiny", extra=True),
     "biggan-tiny": biggan.tiny,
     "pggan-tiny": pggan.tiny,
     "pggan-classes-tiny": lambda: pggan.tiny("pggan-classes-tiny", c_dim=3),

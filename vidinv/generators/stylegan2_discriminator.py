@@ -29,7 +29,7 @@ def with_deviation(x: Tensor) -> Tensor:
     return torch.cat([x, deviation.repeat(size).view(n, 1, 1, 1).expand(n, 1, height, width)], 1)
 
 
-def _conv(c_in: int, c_out: int, side: int, *, down: bool = False, activate: bool = True) -> nn.Sequential:
+def conv(c_in: int, c_out: int, side: int, *, down: bool = False, activate: bool = True) -> nn.Sequential:
     """Blur where it halves the side, equalised convolution, bias and leaky ReLU where it activates."""
     if down:
         halving = EqualConv(c_in, c_out, side, stride=2, bias=False)
@@ -44,12 +44,19 @@ class ResBlock(nn.Module):
 
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__()
-        self.conv1 = _conv(c_in, c_in, 3)
-        self.conv2 = _conv(c_in, c_out, 3, down=True)
-        self.skip = _conv(c_in, c_out, 1, down=True, activate=False)
+        self.conv1 = conv(c_in, c_in, 3)
+        self.conv2 = conv(c_in, c_out, 3, down=True)
+        self.skip = conv(c_in, c_out, 1, down=True, activate=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return (self.conv2(self.conv1(x)) + self.skip(x)) / 2**0.5
+
+
+def trunk(channels: dict[int, int]) -> nn.Sequential:
+    """From RGB to a feature of 4x4 pixels: `channels` by side, 1x1 convolution, then a block for every halving."""
+    down = sorted(channels, reverse=True)
+    blocks = [ResBlock(channels[side], channels[side // 2]) for side in down[:-1]]
+    return nn.Sequential(conv(3, channels[down[0]], 1), *blocks)
 
 
 class Discriminator(nn.Module):
@@ -59,10 +66,8 @@ class Discriminator(nn.Module):
         super().__init__()
         self.resolution = resolution
         channels = widths(resolution, channel_multiplier, channel_max)
-        down = sorted(channels, reverse=True)
-        blocks = [ResBlock(channels[side], channels[side // 2]) for side in down[:-1]]
-        self.convs = nn.Sequential(_conv(3, channels[resolution], 1), *blocks)
-        self.final_conv = _conv(channels[4] + 1, channels[4], 3)
+        self.convs = trunk(channels)
+        self.final_conv = conv(channels[4] + 1, channels[4], 3)
         self.final_linear = nn.Sequential(
             EqualLinear(channels[4] * 16, channels[4], activate=True), EqualLinear(channels[4], 1)
         )

@@ -6,8 +6,35 @@ with published FIDs.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
+
+from vidinv.losses.lpips import LPIPS
+
+
+class LastTap(nn.Module):
+    """Features [N,D] of images [N,3,S,S]: the deepest of LPIPS's network, averaged over the pixels.
+
+    For pictures too small for ImageNet's classifiers; 512 of VGG16.
+    """
+
+    def __init__(self, network: LPIPS) -> None:
+        super().__init__()
+        self.network = network
+        self.num_features = int(network.heads[-1].shape[1])
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.network.features(image)[-1].mean((2, 3))
+
+
+@torch.no_grad()
+def diversity(perceptual: LPIPS, images: Tensor) -> float:
+    """Mean LPIPS of pairs of images [N,3,S,S], each with the one that lies half the set away; N at least 2."""
+    if len(images) < 2:
+        raise ValueError(f"diversity is that of at least two images, got {len(images)}")
+    half = len(images) // 2
+    return float(perceptual(images[:half], images[half : 2 * half]).mean())
 
 
 class Frechet:

@@ -1,0 +1,206 @@
+"""The automodulator: who learns from which step, the losses' known values, growing, and resume."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from tests.trainers.toys import Quiet
+from trainers import automodulator, engine
+from trainers import modulator_losses as losses
+from trainers.modulator_losses import Batch
+from trainers.modulator_recipe import ModulatorRecipe
+from trainers.toys import Blobs
+from vidinv.errors import UsageError
+from vidinv.generators import automodulator as generators
+
+TINY = ModulatorRecipe(size=8, channel_max=8, w_dim=8, images=(32,), batches=(8,), save_every=16)
+
+
+def recipe(**changes: Any) -> ModulatorRecipe:
+    return replace(TINY, **changes)
+
+
+def setup_at(side: int, **changes: Any) -> automodulator.Setup:
+    own = recipe(first=side, size=side, **changes)
+    return automodulator.set_up(own, own.stages[0])
+
+
+def batch(side: int, share: float = 1.0) -> Batch:
+    return Batch(Blobs(side).draw(8, 0), torch.tensor(share))
+
+
+def functions(network: generators.Automodulator) -> losses.Decode:
+    def decode(ws: Tensor, stop: int | None = None) -> Tensor:
+        return network.synthesize(ws, stop=stop)
+
+    return decode
+
+
+@pytest.mark.parametrize(("step", "taught"), [("encoder", {"E", "robust"}), ("decoder", {"G"})])
+def test_each_step_teaches_its_own_side_alone(step: str, taught: set[str], tmp_path: Path) -> None:
+    setup = setup_at(8)
+    before = {n: {k: v.clone() for k, v in net.named_parameters()} for n, net in setup.networks.items()}
+    chosen = [each for each in setup.steps if each.name == step]
+    plan = replace(setup.plan, images=8, save_every=10**9)
+    engine.train(setup.networks, chosen, lambda turn, rows: batch(8), plan, tmp_path, shown=Quiet())
+    moved = {
+        n for n, net in setup.networks.items() if any((p != before[n][k]).any() for k, p in net.named_parameters())
+    }
+    assert moved == taught
+
+
+def test_beyond_the_margin_the_encoder_learns_to_reconstruct_alone() -> None:
+    """max(-M, KL(E(x)) - KL(E(x^))): the sign that clips, and which of both is pushed where."""
+    setup = setup_at(8, reconstruction=0.0)
+    encoder = setup.networks["E"]
+
+    def slope(margin: float) -> float:
+        encoder.zero_grad()
+        torch.manual_seed(0)
+        own = losses.Losses(setup.recipe, margin, setup.generator.num_ws)
+        total, parts = own.encoder(setup.networks, batch(8))
+        if total.requires_grad:
+            total.backward()
+        kept = [p.grad.norm() for p in encoder.parameters() if p.grad is not None]
+        assert torch.allclose(total, (parts["real"] - parts["fake"]).clamp(min=-margin))
+        return float(torch.stack(kept).sum()) if kept else 0.0
+
+    _, parts = losses.Losses(setup.recipe, 9.0, setup.generator.num_ws).encoder(setup.networks, batch(8))
+    ahead = float((parts["fake"] - parts["real"]).detach())
+    assert slope(abs(ahead) + 1) > 0 and (ahead <= 0 or slope(ahead / 2) == 0)
+
+
+def test_the_layer_loss_is_0_when_the_encoder_says_z_a_and_not_otherwise() -> None:
+    network = generators.tiny()
+    a, b = (network.sample(3, seed=seed) for seed in (1, 2))
+    for block in range(1, 5):
+        mixed = network.synthesize(losses.mixture(a, b, network.num_ws, block))
+        decode = functions(network)
+        assert losses.layer_loss(decode, lambda image: a, a, mixed, network.num_ws, block) == 0
+        assert losses.layer_loss(decode, lambda image: b, a, mixed, network.num_ws, block) > 0.01
+
+
+def test_a_mixture_of_one_code_with_itself_is_plain_decoding() -> None:
+    network = generators.tiny()
+    a, b = (network.sample(2, seed=seed) for seed in (1, 2))
+    plain = network.synthesize(losses.rows(a, network.num_ws))
+    for block in range(1, 5):
+        torch.testing.assert_close(network.synthesize(losses.mixture(a, a, network.num_ws, block)), plain)
+    torch.testing.assert_close(network.synthesize(losses.mixture(a, b, network.num_ws, 4)), plain)
+    assert not torch.allclose(network.synthesize(losses.mixture(a, b, network.num_ws, 1)), plain)
+
+
+def test_the_mirror_loss_of_one_code_twice_is_plain_reconstruction() -> None:
+    network = generators.tiny(extra=True)
+    z, wanted = network.sample(2, seed=1), torch.rand(2, 3, 32, 32)
+    found = losses.mirror_loss(functions(network), z, z, wanted, network.num_ws, functional.mse_loss)
+    torch.testing.assert_close(found, functional.mse_loss(network.synthesize(losses.rows(z, network.num_ws)), wanted))
+    other = network.sample(2, seed=2)
+    crossed = losses.mirror_loss(functions(network), z, other, wanted, network.num_ws, functional.mse_loss)
+    canvas = network.synthesize(losses.rows(other, network.num_ws), stop=3)  # 4x4 and the first 8x8
+    image = network.synthesize(losses.rows(z, network.num_ws), start=4, canvas=canvas)
+    torch.testing.assert_close(crossed, functional.mse_loss(image, wanted))
+
+
+def test_a_quarter_of_the_samples_are_mixtures_and_their_block_is_any() -> None:
+    setup = setup_at(8)
+    own = losses.Losses(setup.recipe, 0.5, setup.generator.num_ws)
+    decode, _ = own._of(setup.networks, batch(8))
+    blocks = set()
+    for seed in range(30):
+        torch.manual_seed(seed)
+        samples, (plain, a, block) = own._samples(decode, 8, torch.device("cpu"))
+        assert len(samples) == 8 and len(plain) == 6 and len(a) == 2
+        blocks.add(block)
+    assert blocks == {1, 2}
+
+
+def test_a_stage_begins_with_the_pictures_of_the_one_before() -> None:
+    own = recipe()
+    small = automodulator.set_up(own, own.stages[0])
+    wide = automodulator.set_up(own, own.stages[1], small)
+    for network in (*small.networks.values(), *wide.networks.values()):
+        network.eval()
+    z = functional.normalize(torch.randn(3, 8), dim=1)
+    before = small.networks["G"](losses.rows(z, 2))
+    after = wide.networks["G"](losses.rows(z, 4), 0.0)
+    torch.testing.assert_close(after, functional.interpolate(before, (8, 8), mode="bilinear", align_corners=False))
+    assert not torch.allclose(wide.networks["G"](losses.rows(z, 4), 0.5), after)
+    image = Blobs(8).draw(3, 0)
+    torch.testing.assert_close(
+        wide.networks["E"](image, 0.0), small.networks["E"](functional.avg_pool2d(image, 2)), rtol=1e-4, atol=1e-5
+    )
+    torch.testing.assert_close(wide.networks["robust"].alpha[0, :2], small.networks["robust"].alpha[0, :1].expand(2))
+
+
+def test_a_block_comes_in_over_its_share_of_the_stage_and_pictures_sharpen_with_it() -> None:
+    assert [automodulator.coming(seen, 100, 0.5) for seen in (0, 25, 50, 75)] == [0.0, 0.5, 1.0, 1.0]
+    assert automodulator.coming(0, 100, 0.0) == 1.0
+    image = torch.rand(1, 3, 8, 8)
+    dull = automodulator.faded(image, 0.0)
+    torch.testing.assert_close(functional.avg_pool2d(dull, 8), functional.avg_pool2d(image, 8))
+    assert torch.equal(automodulator.faded(image, 1.0), image)
+    torch.testing.assert_close(automodulator.faded(image, 0.5), (image + dull) / 2)
+
+
+def test_an_interrupted_training_ends_with_the_weights_of_one_that_was_not(tmp_path: Path) -> None:
+    class Stop(Exception):
+        pass
+
+    class Stopping(Blobs):
+        def draw(self, count: int, seed: int) -> Tensor:
+            if self.size == 8 and seed % 1_000_003 == 3:  # within the second stage, after its checkpoint
+                raise Stop
+            return super().draw(count, seed)
+
+    whole = automodulator.train(TINY, Blobs, tmp_path / "whole", shown=Quiet())
+    with pytest.raises(Stop):
+        automodulator.train(TINY, Stopping, tmp_path / "parts", shown=Quiet())
+    again = automodulator.train(TINY, Blobs, tmp_path / "parts", shown=Quiet())
+    for one, other in zip(whole, again, strict=True):
+        kept = other.state_dict()
+        assert kept and all(torch.equal(value, kept[key]) for key, value in one.state_dict().items())
+
+
+def test_what_cannot_be_is_refused_and_the_last_entry_holds_for_the_rest() -> None:
+    assert [(stage.side, stage.margin, stage.rate) for stage in replace(TINY, size=64).stages] == [
+        *((4, 2.0, 5e-4), (8, 2.0, 5e-4), (16, 0.5, 5e-4), (32, 0.5, 5e-4), (64, 0.5, 1e-3))
+    ]
+    for changes, match in (
+        ({"distance": "l3"}, "robust, l1, l2"),
+        ({"size": 48}, "size=48"),
+        ({"mirror": 1.0}, "extra=true"),
+        ({"batches": (2,)}, "at least 4"),
+    ):
+        with pytest.raises(UsageError, match=match):
+            recipe(**changes).check()
+
+
+def test_with_the_published_scale_it_learns_to_reconstruct_what_it_never_saw(tmp_path: Path) -> None:
+    """The decoder never sees a reconstruction's error: it learns from the codes of its samples alone."""
+    own = recipe(
+        first=8,
+        channel_max=16,
+        w_dim=16,
+        images=(16 * 250,),
+        batches=(16,),
+        rates=(4e-3,),
+        margins=(0.5,),
+        divergence=0.1,
+        code=0.195,
+        reconstruction=0.4,
+        ema=0.99,
+        save_every=10**9,
+    )
+    decoder, encoder = automodulator.train(own, Blobs, tmp_path, shown=Quiet())
+    image = Blobs(8).draw(64, 10**9)
+    flat = image.mean((0, 2, 3), keepdim=True).expand_as(image)
+    apart = (decoder.synthesize(encoder(image).ws) - image).square().mean()
+    assert apart < 0.7 * (flat - image).square().mean()

@@ -1,0 +1,95 @@
+"""What an autoencoder is trained on: a corpus, a tar; drawn by seed, held out, and bad pictures passed over."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from trainers import corpus
+from trainers.pictures import open_pictures
+from vidinv.errors import InputUnreadable, UsageError
+from vidinv.generators import mobile_stylegan, proxy
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Path:
+    path = tmp_path / "corpus.npy"
+    pictures = np.zeros((10, 3, 8, 8), np.uint8)
+    pictures += 25 * np.arange(10, dtype=np.uint8)[:, None, None, None]
+    pictures[..., 4:] += 5  # not the same mirrored
+    np.save(path, pictures)
+    return path
+
+
+def tar(path: Path, files: dict[str, bytes]) -> Path:
+    with tarfile.open(path, "w") as archive:
+        for name, raw in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(raw)
+            archive.addfile(info, io.BytesIO(raw))
+    return path
+
+
+def png(side: int, value: int, width: int | None = None) -> bytes:
+    return cv2.imencode(".png", np.full((side, width or side, 3), (0, 0, value), np.uint8))[1].tobytes()
+
+
+def test_a_corpus_is_drawn_by_seed_at_any_size_and_half_of_it_mirrored(stored: Path) -> None:
+    found = open_pictures(str(stored), 4)
+    first = found.draw(40, 1)
+    assert first.shape == (40, 3, 4, 4) and torch.equal(first, found.draw(40, 1))
+    assert not torch.equal(first, found.draw(40, 2))
+    mirrored = (first[:, 0, 0, 0] > first[:, 0, 0, -1]).sum()
+    assert 8 < mirrored < 32
+
+
+def test_what_is_held_out_is_never_drawn(stored: Path) -> None:
+    shades = ((open_pictures(str(stored), 8, held_out=4).draw(200, 0)[:, 0, 0] + 1) * 127.5).round()
+    assert shades.max() <= 25 * 5 + 5
+    assert float(corpus.open_corpus(stored, 8).last(4).at([0]).min()) == pytest.approx(25 * 6 / 127.5 - 1)
+    with pytest.raises(UsageError, match="10 of 10"):
+        open_pictures(str(stored), 8, held_out=10)
+
+
+def test_a_corpus_of_samples_depends_on_their_numbers_alone(tmp_path: Path) -> None:
+    generator = mobile_stylegan.tiny()
+    paint = proxy.load(generator, 64)
+    corpus.draw_corpus(generator, paint, tmp_path / "a.npy", 20, 32)
+    made = corpus.open_corpus(tmp_path / "a.npy", 32)
+    assert len(made) == 20 and [path.name for path in tmp_path.iterdir()] == ["a.npy"]
+    known = corpus.painted(generator, paint, 4, 2_000_001, 32)
+    assert (made.at([16, 17, 18, 19]) - known).abs().max() < 0.01
+
+
+def test_a_tar_is_read_in_place_and_what_is_no_picture_passed_over_by_name(tmp_path: Path) -> None:
+    files = {"1.png": png(8, 200), "1.txt": b"a man", "2.jpg": b"torn", "3.png": png(8, 50, 16), "4.png": png(8, 100)}
+    found = open_pictures(str(tar(tmp_path / "a.tar", files)), 4)
+    with pytest.warns(UserWarning, match="is passed over") as said:
+        shades = {round(float(image[0, 0, 0] + 1) * 127.5) for image in found.draw(60, 0)}
+    assert shades == {200, 100} and len(said) == 2
+    assert {str(each.message).split(" ")[0] for each in said} == {"2.jpg", "3.png"}
+
+
+def test_what_holds_no_pictures_is_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "floats.npy", np.zeros((2, 3, 4, 4)))
+    (tmp_path / "a.tar").write_bytes(b"no tar")
+    empty = tar(tmp_path / "b.tar", {"a.txt": b"x"})
+    for path, match in ((tmp_path / "floats.npy", "float64"), (tmp_path / "a.tar", "no tar"), (empty, "no picture")):
+        with pytest.raises(InputUnreadable, match=match):
+            open_pictures(str(path), 8)
+    bad = tar(tmp_path / "c.tar", {"a.png": b"x"})
+    with pytest.raises(InputUnreadable, match="can be read"), pytest.warns(UserWarning):
+        open_pictures(str(bad), 8).draw(1, 0)
+
+
+@pytest.mark.weights
+def test_without_data_samples_are_made_as_they_are_drawn() -> None:
+    found = open_pictures("", 16)
+    first = found.draw(2, 5)
+    assert first.shape == (2, 3, 16, 16) and torch.equal(first, found.draw(2, 5)) and first.abs().max() <= 1

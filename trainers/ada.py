@@ -1,0 +1,86 @@
+"""Adaptive augmentation of what a discriminator sees (Karras et al., "Training GANs with Limited Data", section 3).
+
+Every transformation is done to a picture with the probability p, to real and made ones alike; p rises while the
+discriminator is too sure of real pictures and falls where it is not. All of it is differentiable.
+"""
+
+from __future__ import annotations
+
+import torch
+from kornia.geometry.conversions import axis_angle_to_rotation_matrix
+from kornia.geometry.transform import warp_affine
+from torch import Tensor, nn
+
+LENGTH = 500_000  # images over which p could go from 0 to 1
+GREATEST = 0.8
+
+
+class Augment(nn.Module):
+    """Images [N,3,S,S] in [-1,1] -> the same shape; `p` [] is part of the state.
+
+    Mirroring, quarter turns, shifts, scaling, turns and stretches as one affine map; brightness, contrast, saturation
+    and hue.
+    """
+
+    p: Tensor
+
+    def __init__(self, target: float = 0.6) -> None:
+        super().__init__()
+        self.target = target
+        self.register_buffer("p", torch.zeros(()))
+
+    def forward(self, image: Tensor) -> Tensor:
+        if float(self.p) == 0:
+            return image
+        side = image.shape[-1]
+        return self._coloured(warp_affine(image, self._maps(image), (side, side), padding_mode="reflection"))
+
+    @torch.no_grad()
+    def observe(self, real_logits: Tensor) -> None:
+        """Move p by the sign of r_t - target, r_t = mean of sign(D(x)) over real pictures (eq. 1 there)."""
+        step = torch.sign(real_logits.sign().mean() - self.target) * len(real_logits) / LENGTH
+        self.p.add_(step).clamp_(0, GREATEST)
+
+    def _some(self, like: Tensor, value: Tensor, none: float) -> Tensor:
+        """`value` [N] for a share p of the pictures, `none` for the rest."""
+        return torch.where(torch.rand(len(like), device=like.device) < self.p, value, torch.full_like(value, none))
+
+    def _maps(self, image: Tensor) -> Tensor:
+        """[N,2,3] in pixels, about the middle."""
+        n, side = len(image), image.shape[-1]
+
+        def normal() -> Tensor:
+            return torch.randn(n, device=image.device)
+
+        def uniform() -> Tensor:
+            return torch.rand(n, device=image.device)
+
+        mirror = self._some(image, torch.where(uniform() < 0.5, -1.0, 1.0), 1.0)
+        turn = self._some(image, (uniform() * 4).floor() * torch.pi / 2, 0.0)
+        turn = turn + self._some(image, (uniform() * 2 - 1) * torch.pi, 0.0)
+        scale = self._some(image, 2 ** (0.2 * normal()), 1.0)
+        stretch = self._some(image, 2 ** (0.2 * normal()), 1.0)
+        shift = torch.stack([self._some(image, normal() * 0.125 * side, 0.0) for _ in range(2)], 1)
+        cos, sin = torch.cos(turn), torch.sin(turn)
+        along = torch.stack([scale * stretch * mirror * cos, -scale / stretch * sin], 1)
+        across = torch.stack([scale * stretch * mirror * sin, scale / stretch * cos], 1)
+        linear = torch.stack([along, across], 1)  # [N,2,2]
+        middle = torch.full((n, 2, 1), (side - 1) / 2, device=image.device)
+        return torch.cat([linear, middle - linear @ middle + shift[..., None]], 2)
+
+    def _coloured(self, image: Tensor) -> Tensor:
+        n = len(image)
+
+        def wide(value: Tensor) -> Tensor:
+            return value[:, None, None, None]
+
+        def normal() -> Tensor:
+            return torch.randn(n, device=image.device)
+
+        image = image + wide(self._some(image, 0.2 * normal(), 0.0))
+        image = image * wide(self._some(image, 2 ** (0.5 * normal()), 1.0))
+        grey = image.mean(1, keepdim=True)
+        image = grey + (image - grey) * wide(self._some(image, 2.0 ** normal(), 1.0))
+        angle = self._some(image, (torch.rand(n, device=image.device) * 2 - 1) * torch.pi, 0.0)
+        turn = axis_angle_to_rotation_matrix((angle / 3**0.5)[:, None].expand(-1, 3))  # about the axis of greys
+        return torch.einsum("nij,njhw->nihw", turn, image)

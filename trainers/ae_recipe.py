@@ -1,0 +1,93 @@
+"""The recipe of an AE-StyleGAN: a StyleGAN2 and its encoder, trained together or side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vidinv.errors import UsageError
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "scheme": ("joint", "decoupled"),
+    "space": ("w", "w_plus"),
+    "third_step": ("whole", "prior"),
+    "network": ("vgg16", "alexnet", "none"),
+}
+
+
+@dataclass(frozen=True)
+class AeRecipe:
+    """Defaults are the paper's joint training at 128 pixels; `configs/train/ae_stylegan/` has others."""
+
+    # What is trained.
+    name: str = "ae-stylegan"  # of the generator, once it is done; its space is NAME-w
+    scheme: str = "joint"  # algorithm 2, one discriminator; decoupled: algorithm 1, two, and the encoder alone inverts
+    space: str = "w"  # of the encoder: one w for all layers; w_plus: a row for each
+    size: int = 128
+    channel_multiplier: float = 2.0
+    channel_max: int = 512
+    w_dim: int = 512
+    mapping_layers: int = 8
+
+    # On what: a corpus (.npy), a folder of aligned photos, a tar of pictures; empty: samples of the default generator.
+    data: str = ""
+    held_out: int = 0  # of a corpus, the last so many
+
+    # How.
+    images: int = 3_200_000
+    batch: int = 16
+    rate: float = 0.0025
+    half: bool = False  # bfloat16 in the forward passes; R1 and the path length stay in float32
+    seed: int = 0
+    r1: float = 0.2048  # 0.0002 * 128^2 / 16
+    r1_every: int = 16
+    path: float = 0.0  # 2 is StyleGAN2's; the published recipes switch it off
+    path_every: int = 4
+    mixing: float = 0.9  # probability that two w share the layers
+    ada: bool = False  # adaptive augmentation of what discriminators see
+    ada_target: float = 0.6
+    ema_kimg: float = 10.0
+    save_every: int = 20_000  # images between checkpoints
+
+    # Losses. Of a joint training `share` of the discriminator's samples are reconstructions (lambda_adv of eq. 5).
+    share: float = 0.1
+    third_step: str = "whole"  # F and G minimise all of eq. 5; prior (as published): samples of the prior alone
+    pixel: float = 1.0
+    perceptual: float = 5e-5  # of phi = VGG16 to block4_conv3
+    network: str = "vgg16"
+    adversarial: float = 0.1  # of reconstructions, in the encoder's step
+    adaptive: bool = False  # weigh it so that it pulls as strongly as the reconstruction does
+    latent: float = 0.0  # of |E(G(w)) - w|^2
+
+    @property
+    def is_joint(self) -> bool:
+        return self.scheme == "joint"
+
+    @property
+    def fake_share(self) -> float:
+        """l_rd: weight of reconstructions among the discriminator's samples; 1 - l_rd is l_fd and l_fg."""
+        return self.share if self.is_joint else 0.0
+
+    @property
+    def ema(self) -> float:
+        """Decay of the averaged weights over one turn: half after `ema_kimg` thousand images."""
+        return 0.5 ** (self.batch / (1000 * self.ema_kimg))
+
+    def check(self) -> None:
+        """Raise UsageError for a value that is not known or a combination that cannot be."""
+        for key, allowed in CHOICES.items():
+            if getattr(self, key) not in allowed:
+                raise UsageError(
+                    f"{key} {getattr(self, key)!r} is not known", remedy=f"choose one of {', '.join(allowed)}"
+                )
+        if self.size < 16 or self.size & (self.size - 1):
+            raise UsageError(f"a size of {self.size} pixels cannot be", remedy="set size=16, 32, 64, 128, ...")
+        if not 0 <= self.share < 1:
+            raise UsageError(f"a share of {self.share:g} cannot be", remedy="set share from 0 to below 1")
+        if self.network == "none" and self.perceptual:
+            raise UsageError("network=none perceives nothing", remedy="set perceptual=0")
+        if self.network == "alexnet" and self.perceptual and self.size < 64:
+            raise UsageError("AlexNet needs 64 pixels", remedy="set network=vgg16 or size=64")
+        if self.images < 1 or self.batch < 2:
+            raise UsageError(
+                f"{self.images} images in batches of {self.batch}", remedy="give images >= 1 and batch >= 2"
+            )

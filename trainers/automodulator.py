@@ -1,0 +1,194 @@
+"""Train a deep automodulator (Heljakka et al.): encoder and decoder against each other, without a discriminator.
+
+One training for every side in pixels, from small to large, each in a folder of its own: the networks of the next are
+those of the last with a block more, which comes in little by little. Turns have two steps, the encoder's and the
+decoder's (`trainers/modulator_losses.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainers import engine
+from trainers.log import Shown
+from trainers.modulator_losses import Batch, Losses, rows
+from trainers.modulator_recipe import ModulatorRecipe, Stage
+from trainers.pictures import Pictures
+from vidinv.encoders import automodulator as encoders
+from vidinv.encoders.automodulator import AutomodulatorEncoder
+from vidinv.generators.automodulator import Automodulator
+from vidinv.generators.ops import resize
+from vidinv.losses.robust import RobustLoss
+
+SHOWN = 8  # pictures of a sample grid
+BETAS, EPS = (0.0, 0.99), 1e-8
+Open = Callable[[int], Pictures]  # side in pixels -> what draws them
+
+
+class Decoding(nn.Module):
+    """G as one forward: ws [N,L,D] -> image [N,3,S,S], or the canvas of layer `stop` with fixed noise."""
+
+    def __init__(self, generator: Automodulator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, ws: Tensor, share: float = 1.0, stop: int | None = None) -> Tensor:
+        self.generator.share = share
+        noise = "random" if self.training and stop is None else "const"
+        return self.generator.synthesize(ws, stop=stop, noise=noise).float()
+
+
+class Encoding(nn.Module):
+    """E as one forward: image [N,3,S,S] -> z [N,D]."""
+
+    def __init__(self, encoder: AutomodulatorEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, image: Tensor, share: float = 1.0) -> Tensor:
+        self.encoder.share = share
+        return self.encoder(image).ws[:, 0].float()
+
+
+@dataclass(frozen=True)
+class Setup:
+    """One stage before its first turn. `networks` are G, E and the learned distance."""
+
+    recipe: ModulatorRecipe
+    stage: Stage
+    networks: dict[str, nn.Module]
+    steps: list[engine.Step]
+    plan: engine.Plan
+    generator: Automodulator
+
+
+def build(recipe: ModulatorRecipe, side: int, *, growing: bool = False) -> Automodulator:
+    """The recipe's untrained decoder at a side in pixels."""
+    return Automodulator(recipe.name, f"{recipe.name}-z", growing=growing, **settings(recipe, side))
+
+
+def settings(recipe: ModulatorRecipe, side: int) -> dict[str, Any]:
+    """What `build` is told, for the decoder's file."""
+    keys = ("channel_max", "halves_from", "w_dim", "extra")
+    return {"resolution": side} | {key: getattr(recipe, key) for key in keys}
+
+
+def set_up(recipe: ModulatorRecipe, stage: Stage, before: Setup | None = None, device: str = "cpu") -> Setup:
+    """A stage's networks, grown from those of the stage before where there is one, and its two steps."""
+    recipe.check()
+    torch.manual_seed(recipe.seed + stage.side)
+    generator = build(recipe, stage.side, growing=before is not None)
+    encoder = encoders.for_generator(generator, growing=before is not None)
+    robust = RobustLoss(stage.side)
+    if before is not None:
+        _grow(generator, before.networks["G"].generator, "to_rgb")
+        _grow(encoder, before.networks["E"].encoder, "from_rgb")
+        distance = before.networks["robust"]
+        assert isinstance(distance, RobustLoss)
+        robust = distance.grown()
+    networks: dict[str, nn.Module] = {"G": Decoding(generator), "E": Encoding(encoder), "robust": robust}
+    for network in networks.values():
+        network.to(device)
+    losses = Losses(recipe, stage.margin, generator.num_ws)
+    steps = [
+        engine.Step("encoder", ("E", "robust"), _adam(stage.rate), _in(recipe, losses.encoder)),
+        engine.Step("decoder", ("G",), _adam(stage.rate), _in(recipe, losses.decoder)),
+    ]
+    plan = engine.Plan(
+        stage.images,
+        stage.batch,
+        accelerator=device,
+        seed=recipe.seed + stage.side,
+        ema=recipe.ema,
+        save_every=recipe.save_every,
+        sample_every=max(stage.images // 5, stage.batch),
+    )
+    return Setup(recipe, stage, networks, steps, plan, generator)
+
+
+def _adam(rate: float) -> Callable[[Sequence[nn.Parameter]], torch.optim.Optimizer]:
+    return lambda parameters: torch.optim.Adam(parameters, lr=rate, betas=BETAS, eps=EPS)
+
+
+def _in(recipe: ModulatorRecipe, loss: engine.Loss) -> engine.Loss:
+    """The loss in the recipe's precision."""
+
+    def minimised(networks: engine.Networks, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        with torch.autocast(batch.image.device.type, torch.bfloat16, enabled=recipe.half):
+            return loss(networks, batch)
+
+    return minimised
+
+
+@torch.no_grad()
+def _grow(wide: nn.Module, small: object, rgb: str) -> None:
+    """Copy what both have; the small one's way from or to RGB becomes what the wide one's block comes in from."""
+    assert isinstance(small, nn.Module)
+    known = wide.state_dict()
+    for key, value in small.state_dict().items():
+        name = key.replace(rgb, "before", 1) if key.startswith(rgb) else key
+        if not key.startswith("before"):  # of the stage before that
+            known[name].copy_(value)
+
+
+def train(
+    recipe: ModulatorRecipe, open_at: Open, folder: Path, device: str = "cpu", shown: Shown | None = None
+) -> tuple[Automodulator, AutomodulatorEncoder]:
+    """Train every stage to its end, continuing what `folder` holds: the averaged decoder and encoder."""
+    setup: Setup | None = None
+    average: dict[str, Tensor] = {}
+    for stage in recipe.stages:
+        is_first = setup is None
+        setup = set_up(recipe, stage, setup, device)
+        average = _train(setup, open_at(stage.side), folder / f"stage-{stage.side:04d}", is_first, shown)
+    assert setup is not None
+    return finished(setup, average)
+
+
+def _train(setup: Setup, pictures: Pictures, folder: Path, first: bool, shown: Shown | None) -> dict[str, Tensor]:
+    """The averaged weights after a stage; one that is done already is only read."""
+    stage, seed = setup.stage, (setup.recipe.seed * 8191 + setup.stage.side) * 1_000_003
+
+    def draw(turn: int, which: slice) -> Batch:
+        share = 1.0 if first else coming(turn * stage.batch, stage.images, setup.recipe.fade)
+        return Batch(faded(pictures.draw(stage.batch, seed + turn)[which], share), torch.tensor(share))
+
+    def samples(networks: engine.Networks) -> Tensor:
+        device = next(networks["G"].parameters()).device
+        image = pictures.draw(SHOWN, 7).to(device)
+        z = torch.randn(SHOWN, setup.recipe.w_dim, generator=torch.Generator().manual_seed(7)).to(device)
+        again = networks["G"](rows(networks["E"](image), setup.generator.num_ws))
+        prior = networks["G"](rows(setup.generator.map(z), setup.generator.num_ws))
+        return torch.cat(list(torch.cat([image, again, prior], 2)), 2)
+
+    return engine.train(setup.networks, setup.steps, draw, setup.plan, folder, samples, shown)
+
+
+def coming(seen: int, images: int, fade: float) -> float:
+    """How far a stage's block has come in after so many of its images."""
+    return 1.0 if fade == 0 else min(1.0, seen / (fade * images))
+
+
+def faded(image: Tensor, share: float) -> Tensor:
+    """Pictures as sharp as a network whose last block has come in by `share` sees and draws them."""
+    if share >= 1:
+        return image
+    side = image.shape[-1]
+    return torch.lerp(resize(resize(image, side // 2), side), image, share)
+
+
+def finished(setup: Setup, average: Mapping[str, Tensor]) -> tuple[Automodulator, AutomodulatorEncoder]:
+    """Decoder and encoder with the averaged weights, grown up; frozen, in eval mode."""
+    generator = build(setup.recipe, setup.stage.side)
+    encoder = encoders.for_generator(generator)
+    for network, prefix in ((generator, "G.generator."), (encoder, "E.encoder.")):
+        own = {key.removeprefix(prefix): value for key, value in average.items() if key.startswith(prefix)}
+        network.load_state_dict({key: value for key, value in own.items() if not key.startswith("before")})
+        network.eval().requires_grad_(False)
+    return generator, encoder

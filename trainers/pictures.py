@@ -1,0 +1,55 @@
+"""Where an autoencoder's pictures come from: a corpus, a folder of photos, a WebDataset's tar, or samples made now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from torch import Tensor
+
+from trainers.corpus import open_corpus, painted
+from trainers.faces import Painter
+from trainers.photos import open_photos
+from trainers.tar import open_tar
+from vidinv.generators import proxy, registry
+from vidinv.generators.base import Generator
+
+GENERATOR, HEAD = "mobile-stylegan-ffhq-1024", 128  # what is drawn from where no data are given, and by which head
+
+
+class Pictures(Protocol):
+    """Something that draws `count` pictures [count,3,S,S] in [-1,1], which depend on `seed` alone."""
+
+    def draw(self, count: int, seed: int) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The generator's own samples, made when they are drawn."""
+
+    generator: Generator
+    paint: Painter
+    size: int
+
+    def draw(self, count: int, seed: int) -> Tensor:
+        return painted(self.generator, self.paint, count, seed, self.size)
+
+
+def needs(data: str) -> list[str]:
+    """Catalogue names of what drawing takes."""
+    return [] if data else ["generator/mobile-stylegan-ffhq"]
+
+
+def open_pictures(data: str, size: int, held_out: int = 0) -> Pictures:
+    """The pictures that `data` names, at `size` pixels; "" is samples of the default generator, without end.
+
+    The last `held_out` of a corpus are never drawn. Raises InputUnreadable where there are none.
+    """
+    if not data:
+        generator = registry.load(GENERATOR)
+        return Samples(generator, proxy.load(generator, HEAD), size)
+    path = Path(data)
+    if path.suffix == ".npy":
+        return open_corpus(path, size).without_last(held_out)
+    return open_tar(path, size) if path.suffix == ".tar" else open_photos(path, size)

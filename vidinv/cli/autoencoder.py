@@ -1,0 +1,167 @@
+"""`vidinv autoencoder`: what a trained AE-StyleGAN or automodulator does with pictures, each as one picture grid."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vidinv.cli import options
+from vidinv.errors import OutputUnwritable, UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+app = typer.Typer(help="What a trained autoencoder does with pictures, as a grid.", no_args_is_help=True)
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Of vidinv train ae-stylegan or automodulator.")]
+Pictures = Annotated[list[Path], typer.Argument(metavar="PICTURE", help="Aligned and square; files or folders.")]
+Output = Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The grid, a .png.")]
+Scale = Annotated[str, typer.Option(metavar="coarse|medium|fine|all|FIRST-LAST", help="Sides of layers in pixels.")]
+Seed = Annotated[int, typer.Option(help="Of what is drawn.")]
+
+
+@app.command("reconstruct")
+def reconstruct(folder: Folder, pictures: Pictures, output: Output, overwrite: options.Overwrite = False) -> None:
+    """Encode pictures and draw them again.
+
+    Example: vidinv autoencoder reconstruct runs/ae faces/ -o again.png
+    """
+    from stages import autoencoder
+
+    of = autoencoder.load(folder)
+    _write(output, autoencoder.reconstructions(of, autoencoder.read(pictures, of.generator.resolution)), overwrite)
+
+
+@app.command("sample")
+def sample(
+    folder: Folder,
+    output: Output,
+    count: Annotated[int, typer.Option(help="How many.", min=1, max=1024)] = 16,
+    seed: Seed = 0,
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Draw samples of the prior.
+
+    Example: vidinv autoencoder sample runs/ae -o samples.png --count 36
+    """
+    from stages import autoencoder
+
+    _write(output, autoencoder.samples(autoencoder.load(folder), count, seed), overwrite)
+
+
+@app.command("mix")
+def mix(
+    folder: Folder,
+    pictures: Pictures,
+    output: Output,
+    other: Annotated[list[Path], typer.Option("--with", metavar="PICTURE", help="What the scale is taken of.")],
+    scale: Scale = "coarse",
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Mix styles: each picture with a scale of each of the others.
+
+    Example: vidinv autoencoder mix runs/ae a.png b.png --with c.png --scale coarse -o mixed.png
+    """
+    from stages import autoencoder
+
+    of = autoencoder.load(folder)
+    size = of.generator.resolution
+    made = autoencoder.mixtures(of, autoencoder.read(pictures, size), autoencoder.read(other, size), scale)
+    _write(output, made, overwrite)
+
+
+@app.command("vary")
+def vary(
+    folder: Folder,
+    pictures: Pictures,
+    output: Output,
+    scale: Scale = "coarse",
+    count: Annotated[int, typer.Option(help="Samples of each picture.", min=1, max=64)] = 6,
+    seed: Seed = 0,
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Conditional sampling: keep a scale of each picture and draw the rest anew.
+
+    Example: vidinv autoencoder vary runs/ae a.png --scale coarse -o variations.png
+    """
+    from stages import autoencoder
+
+    of = autoencoder.load(folder)
+    image = autoencoder.read(pictures, of.generator.resolution)
+    _write(output, autoencoder.variations(of, image, scale, count, seed), overwrite)
+
+
+@app.command("edit")
+def edit(
+    folder: Folder,
+    pictures: Pictures,
+    output: Output,
+    having: Annotated[Path, typer.Option("--having", metavar="FOLDER", help="4 to 64 pictures with the attribute.")],
+    lacking: Annotated[Path, typer.Option("--lacking", metavar="FOLDER", help="4 to 64 pictures without it.")],
+    scale: Scale = "all",
+    strength: Annotated[list[float] | None, typer.Option(help="Repeatable; default: 0.5, 1 and 1.5.")] = None,
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Move an attribute that exemplars show, on one scale alone.
+
+    The paper's scales: smile 16-64, gender 8-64, glasses 4-8.
+
+    Example: vidinv autoencoder edit runs/auto a.png --having smiling/ --lacking serious/ --scale 16-64 -o smile.png
+    """
+    from stages import autoencoder
+
+    of = autoencoder.load(folder)
+    size = of.generator.resolution
+    image, yes, no = (autoencoder.read(paths, size) for paths in (pictures, [having], [lacking]))
+    _write(output, autoencoder.edits(of, image, yes, no, scale, strength or [0.5, 1.0, 1.5]), overwrite)
+
+
+@app.command("interpolate")
+def interpolate(
+    folder: Folder,
+    pictures: Pictures,
+    output: Output,
+    steps: Annotated[int, typer.Option(help="Pictures along each side.", min=2, max=32)] = 6,
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Interpolate between four pictures.
+
+    Example: vidinv autoencoder interpolate runs/ae a.png b.png c.png d.png -o four.png
+    """
+    from stages import autoencoder
+
+    of = autoencoder.load(folder)
+    corners = autoencoder.read(pictures, of.generator.resolution)
+    if len(corners) != 4:
+        raise UsageError(f"four pictures are the corners, got {len(corners)}", remedy="give four")
+    _write(output, autoencoder.interpolations(of, corners, steps), overwrite)
+
+
+@app.command("transfer")
+def transfer(
+    folder: Folder,
+    content: Annotated[Path, typer.Argument(metavar="CONTENT", help="The picture whose shape is kept.")],
+    style: Annotated[Path, typer.Argument(metavar="STYLE", help="The picture whose style is taken.")],
+    output: Output,
+    scale: Scale = "coarse",
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Transfer a style: keep one picture up to a scale, and take what is finer of the other.
+
+    Example: vidinv autoencoder transfer runs/ae a.png b.png --scale coarse -o styled.png
+    """
+    from stages import autoencoder
+
+    of = autoencoder.load(folder)
+    image, other = (autoencoder.read([path], of.generator.resolution) for path in (content, style))
+    _write(output, autoencoder.transfer(of, image, other, scale), overwrite)
+
+
+def _write(path: Path, image: Tensor, overwrite: bool) -> None:
+    from vidinv.media import picture
+
+    if path.exists() and not overwrite:
+        raise OutputUnwritable(f"{path} exists", remedy="give another name, or --overwrite")
+    picture.write(path, image)
+    typer.echo(f"made {path}")

@@ -1,0 +1,69 @@
+"""`vidinv evaluate generative`: how well a trained autoencoder reconstructs, samples and mixes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vidinv.cli import options
+from vidinv.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FEATURES = {"vgg16": "lpips/vgg16", "mobilenet-v2": "features/mobilenet-v2"}
+
+
+def generative(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Of vidinv train ae-stylegan or automodulator.")],
+    data: Annotated[Path, typer.Option("--data", metavar="PATH", help="Pictures that it never saw: folder or corpus.")],
+    count: Annotated[int, typer.Option(help="Pictures, of a corpus the last; samples are as many.", min=4)] = 1000,
+    features: Annotated[
+        str, typer.Option(metavar="vgg16|mobilenet-v2", help="What the Frechet distances are taken of.")
+    ] = "vgg16",
+    seed: Annotated[int, typer.Option(help="Of what is drawn.")] = 0,
+    json_to: options.JsonTo = None,
+    offline: options.Offline = False,
+    accept_licences: options.AcceptLicences = False,
+) -> None:
+    """MSE, PSNR and LPIPS of reconstructions, Frechet distances, LPIPS diversity and perceptual path length.
+
+    Frechet distances are those of samples, reconstructions, reconstructions of samples, mixtures and interpolations
+    from the pictures; on these networks' features they compare with each other and not with published FIDs. LPIPS is
+    VGG16's.
+
+    Example: vidinv evaluate generative runs/ae --data corpus.npy --json -
+    """
+    from stages import autoencoder, generative
+    from vidinv.losses.lpips import LPIPS
+    from vidinv.metrics.distribution import LastTap
+    from vidinv.metrics.mobilenet import load_mobilenet
+    from vidinv.weights import cache
+
+    if features not in FEATURES:
+        raise UsageError(f"--features {features!r} is not known", remedy=f"choose one of {', '.join(FEATURES)}")
+    of = autoencoder.load(folder)
+    real = _pictures(data, count, of.generator.resolution)
+    cache.pull([*{"lpips/vgg16", FEATURES[features]}], offline=offline, accept=accept_licences)
+    perceptual = LPIPS.load("vgg16")
+    judges = generative.Judges(perceptual, LastTap(perceptual) if features == "vgg16" else load_mobilenet())
+    found = {"features": features} | generative.evaluate(of, real, judges, seed=seed)
+    if json_to is not None:
+        options.write_json(found, json_to)
+    if json_to != "-":
+        for key, value in found.items():
+            typer.echo(f"{key:<30} {value:.4f}" if isinstance(value, float) else f"{key:<30} {value}")
+
+
+def _pictures(data: Path, count: int, size: int) -> Tensor:
+    """At most `count` pictures [N,3,size,size]. Raises InputUnreadable."""
+    from stages import autoencoder
+    from trainers import corpus
+
+    if data.suffix != ".npy":
+        return autoencoder.read([data], size)[:count]
+    found = corpus.open_corpus(data, size)
+    last = found.last(min(count, len(found)))
+    return last.at(list(range(len(last))))

@@ -1,0 +1,63 @@
+"""What every training does with its folder: a recipe is resolved, kept there, and found again by --resume."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from vidinv import config as configs
+from vidinv.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Recipe = TypeVar("Recipe")
+RECIPE = "recipe.yaml"
+
+
+def resolve(
+    kind: type[Recipe],
+    group: str,
+    output: Path | None,
+    resume: Path | None,
+    config: str | None,
+    changes: Sequence[str] | None,
+    usual: str = "light",
+) -> tuple[Path, Recipe]:
+    """The folder of a training and its recipe: of the folder that is resumed, else `config`, else the `usual` one.
+
+    Raises UsageError where it is not told whether the training is new.
+    """
+    folder = resume or output
+    if folder is None or (output is not None and resume is not None):
+        raise UsageError("a training is new (-o DIR) or continued (--resume DIR)", remedy="give one of the two")
+    known = folder / RECIPE if resume is not None and config is None else None
+    if known is not None and not known.exists():
+        raise UsageError(f"{folder} holds no training", remedy="give -o DIR")
+    return folder, configs.resolve(kind, group, str(known or config or usual), list(changes or ()) or None)
+
+
+def claim(folder: Path, recipe: Any, group: str, *, again: bool) -> None:
+    """UsageError where a new training would hide another, or one to be continued has another recipe."""
+    record = folder / RECIPE
+    if again != record.exists():
+        state = "holds no training" if again else "holds a training already"
+        raise UsageError(f"{folder} {state}", remedy="give -o DIR" if again else f"give --resume {folder}")
+    if again and configs.resolve(type(recipe), group, str(record)) != recipe:
+        raise UsageError(f"{folder} was begun with another recipe", remedy=f"repeat its options: see {record}")
+
+
+def keep(folder: Path, recipe: Any) -> None:
+    """Write the recipe, whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f".{RECIPE}"
+    partial.write_text(text(recipe) + "\n", encoding="utf-8")
+    partial.replace(folder / RECIPE)
+
+
+def text(recipe: Any) -> str:
+    """The recipe as YAML."""
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_yaml(asdict(recipe)).rstrip()

@@ -1,0 +1,140 @@
+"""`vidinv train ae-stylegan` and `automodulator`: a generator and its encoder from nothing, on pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vidinv.cli import options, recipes
+from vidinv.errors import UsageError
+
+if TYPE_CHECKING:
+    from vidinv.encoders.base import Encoder
+    from vidinv.generators.base import Generator
+
+AE, MODULATOR = "train/ae_stylegan", "train/automodulator"
+Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="A new training.")]
+Resume = Annotated[Path | None, typer.Option("--resume", metavar="DIR", help="Continue one.")]
+Config = Annotated[str | None, typer.Option(metavar="FILE|NAME", help="A recipe; light if none.")]
+Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where it trains.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved plan and stop.")]
+
+
+def ae_stylegan(
+    output: Output = None,
+    resume: Resume = None,
+    config: Config = None,
+    changes: options.Changes = None,
+    device: Device = "auto",
+    dry_run: DryRun = False,
+    offline: options.Offline = False,
+    accept_licences: options.AcceptLicences = False,
+) -> None:
+    """Train a StyleGAN2 together with its encoder (AE-StyleGAN), on data=CORPUS.npy, FOLDER or TAR.
+
+    Recipes: light, paper, published, tiny; scheme=decoupled and space=w_plus are the paper's other variants. DIR holds
+    generator.safetensors and encoder.safetensors, which `vidinv backend create` takes.
+
+    Example: vidinv train ae-stylegan -o runs/ae --set data=corpus.npy --set scheme=decoupled
+    """
+    from trainers import ae_stylegan, engine, pictures
+    from trainers.ae_recipe import AeRecipe
+    from vidinv.losses.lpips import LPIPS
+    from vidinv.weights import cache
+
+    _alone()
+    folder, recipe = recipes.resolve(AeRecipe, AE, output, resume, config, changes)
+    recipe.check()
+    if not dry_run:
+        recipes.claim(folder, recipe, AE, again=resume is not None)
+    perceives = recipe.perceptual > 0
+    needs = [*pictures.needs(recipe.data), *([f"lpips/{recipe.network}"] if perceives else [])]
+    cache.pull(needs, offline=offline, accept=accept_licences)
+    used = _device(device)
+    phi = ae_stylegan.features(LPIPS.load(recipe.network).to(used)) if perceives else None
+    setup = ae_stylegan.set_up(recipe, phi, used)
+    if dry_run:
+        typer.echo(recipes.text(recipe))
+        typer.echo(engine.describe(setup.networks, setup.steps, setup.plan))
+        return
+    recipes.keep(folder, recipe)
+    found = pictures.open_pictures(recipe.data, recipe.size, recipe.held_out)
+    generator, encoder = ae_stylegan.train(setup, found, folder)
+    family = "ae-w" if recipe.space == "w" else "ae-w-plus"
+    _write(folder, generator, encoder, "stylegan2", ae_stylegan.settings(recipe), family)
+
+
+def automodulator(
+    output: Output = None,
+    resume: Resume = None,
+    config: Config = None,
+    changes: options.Changes = None,
+    device: Device = "auto",
+    dry_run: DryRun = False,
+    offline: options.Offline = False,
+    accept_licences: options.AcceptLicences = False,
+) -> None:
+    """Train a deep automodulator, growing from small pictures to large, on data=CORPUS.npy, FOLDER or TAR.
+
+    Recipes: light, paper, published, tiny; layers=0 and distance=l1 reconstruction=1 are the paper's ablations, extra
+    and mirror=1 its weak supervision. DIR holds generator.safetensors and encoder.safetensors.
+
+    Example: vidinv train automodulator -o runs/auto --set data=corpus.npy --set layers=0
+    """
+    from trainers import automodulator as trainer
+    from trainers import engine, pictures
+    from trainers.modulator_recipe import ModulatorRecipe
+    from vidinv.weights import cache
+
+    _alone()
+    folder, recipe = recipes.resolve(ModulatorRecipe, MODULATOR, output, resume, config, changes)
+    recipe.check()
+    used = _device(device)
+    if dry_run:
+        typer.echo(recipes.text(recipe))
+        for stage in recipe.stages:
+            setup = trainer.set_up(recipe, stage, None, used)
+            typer.echo(f"{stage.side} pixels: {engine.describe(setup.networks, setup.steps, setup.plan)}")
+        return
+    recipes.claim(folder, recipe, MODULATOR, again=resume is not None)
+    cache.pull(pictures.needs(recipe.data), offline=offline, accept=accept_licences)
+    recipes.keep(folder, recipe)
+
+    def at(side: int) -> pictures.Pictures:
+        return pictures.open_pictures(recipe.data, side, recipe.held_out)
+
+    generator, encoder = trainer.train(recipe, at, folder, used)
+    _write(folder, generator, encoder, "automodulator", trainer.settings(recipe, recipe.size), "automodulator")
+
+
+def _alone() -> None:
+    """UsageError where several processes were started."""
+    from trainers import processes
+
+    if processes.place().count > 1:
+        raise UsageError("an autoencoder is trained by one process", remedy="start it without torchrun")
+
+
+def _device(wanted: str) -> str:
+    from stages.request import pick_device
+
+    return pick_device(wanted)
+
+
+def _write(
+    folder: Path,
+    generator: Generator,
+    encoder: Encoder,
+    architecture: str,
+    settings: dict[str, int | float],
+    family: str,
+) -> None:
+    """Both files, each whole, and their names."""
+    from vidinv.encoders import encoder_file
+    from vidinv.generators import generator_file
+
+    typer.echo(generator_file.write(folder / "generator.safetensors", generator, architecture, settings))
+    facts = encoder_file.Facts(family, generator.space, 16, feature_branch=False)
+    typer.echo(encoder_file.write(folder / "encoder.safetensors", encoder.state_dict(), facts))

@@ -1,0 +1,104 @@
+"""The encoder of a deep automodulator (Heljakka et al., appendix A): spectrally normalised, to a unit vector.
+
+Block b halves the side: two convolutions of 3x3, each normalised and followed by a leaky ReLU, and a mean over 2x2. At
+4x4 a convolution and one over all that is left give D numbers, which are divided by their length.
+
+A spectral norm of 1 shrinks a random signal to about a half at every layer. Only the first layer, which sees the
+picture itself, has biases therefore, and leaky ReLUs have their gain: behind many layers biases, which Adam moves by
+its rate whatever the signal, would drown it.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.parametrizations import spectral_norm
+
+from vidinv.encoders.base import Encoder
+from vidinv.errors import UsageError
+from vidinv.frames import Code
+from vidinv.generators import automodulator
+from vidinv.generators.automodulator import Automodulator
+from vidinv.generators.base import Generator
+from vidinv.generators.equalized import GAIN, SLOPE
+from vidinv.generators.ops import resize
+
+NARROW_FROM = 32  # pixels, the last side with all channels
+
+
+def widths(resolution: int, most: int = 512) -> dict[int, int]:
+    """Channels by side: `most` up to 32 pixels, then halved with every doubling of the side.
+
+    The paper's 64, 128, 256, 512, 512, 512, 512 from 256 pixels down.
+    """
+    sides = automodulator.widths(resolution, most)
+    return {side: max(1, most // max(1, side // NARROW_FROM)) for side in sides}
+
+
+def _conv(c_in: int, c_out: int, side: int, padding: int) -> nn.Module:
+    return spectral_norm(nn.Conv2d(c_in, c_out, side, padding=padding, bias=False))
+
+
+class Lrelu(nn.Module):
+    """sqrt(2) leaky_relu(x)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.leaky_relu(x, SLOPE) * GAIN
+
+
+def _block(c_in: int, c_out: int) -> nn.Sequential:
+    """[N,I,h,w] -> [N,O,h/2,w/2]."""
+    return nn.Sequential(_conv(c_in, c_in, 3, 1), Lrelu(), _conv(c_in, c_out, 3, 1), Lrelu(), nn.AvgPool2d(2))
+
+
+class AutomodulatorEncoder(Encoder):
+    """Images [N,3,S,S] -> ws [N,L,D], z [N,D] of length 1 in every row.
+
+    While it grows (`growing`), half of the picture also comes in at half the side, and `share` says how far the first
+    block has come in.
+    """
+
+    gives_feature = False
+
+    def __init__(
+        self, channels: dict[int, int], slots: int, z_dim: int, *, space: str, at: int, growing: bool = False
+    ) -> None:
+        super().__init__()
+        self.input_size, self.space, self.at, self.slots = max(channels), space, at, slots
+        self.share = 1.0
+        sides = sorted(channels, reverse=True)
+        self.from_rgb = nn.Conv2d(3, channels[sides[0]], 1)
+        self.before = nn.Conv2d(3, channels[sides[1]], 1) if growing and len(sides) > 1 else None
+        self.blocks = nn.ModuleDict({str(side): _block(channels[side], channels[side // 2]) for side in sides[:-1]})
+        self.last = nn.Sequential(_conv(channels[4], channels[4], 3, 1), Lrelu(), _conv(channels[4], z_dim, 4, 0))
+        with torch.no_grad():
+            for first in (self.from_rgb, self.before):
+                if first is not None:
+                    nn.init.normal_(first.weight, std=3**-0.5)
+
+    def forward(self, image: Tensor, c: Tensor | None = None) -> Code:
+        if image.ndim != 4 or image.shape[1] != 3:
+            raise ValueError(f"faces must be [N,3,S,S], got {tuple(image.shape)}")
+        z = functional.normalize(self._features(resize(image, self.input_size)), dim=1)  # [N,D]
+        return Code(z[:, None].expand(-1, self.slots, -1), z=z, space=self.space)
+
+    def _features(self, image: Tensor) -> Tensor:
+        x = functional.leaky_relu(self.from_rgb(image), SLOPE) * GAIN
+        for number, block in enumerate(self.blocks.values()):
+            x = block(x)
+            if number == 0 and self.before is not None and self.share < 1:
+                half = functional.leaky_relu(self.before(resize(image, self.input_size // 2)), SLOPE) * GAIN
+                x = torch.lerp(half, x, self.share)
+        return self.last(x).flatten(1)
+
+
+def for_generator(generator: Generator, *, feature_side: int = 16, growing: bool = False) -> AutomodulatorEncoder:
+    """An untrained encoder of an automodulator, as wide as it at 4x4. UsageError for a generator of another family."""
+    if not isinstance(generator, Automodulator):
+        raise UsageError(f"{generator.name} is no automodulator", remedy="name the decoder that was trained with it")
+    channels = widths(generator.resolution, generator.layers[0].channels)
+    at = generator.layer_at(min(feature_side, generator.resolution))
+    return AutomodulatorEncoder(
+        channels, generator.num_ws, generator.z_dim, space=generator.space, at=at, growing=growing
+    )

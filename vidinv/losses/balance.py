@@ -1,0 +1,46 @@
+"""What keeps a generator's training in balance: the path length penalty, and the adaptive weight of a loss."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+LARGEST = 1e4  # of the adaptive weight
+
+
+def path_lengths(image: Tensor, ws: Tensor) -> Tensor:
+    """|J^T y| of every sample, y noise of unit variance over the side ("Analyzing and Improving ...", eq. 4); -> [N].
+
+    `image` [N,3,S,S] was drawn of `ws` [N,L,D]; the squares are averaged over the rows. Has gradients itself.
+    """
+    noise = torch.randn_like(image) / (image.shape[2] * image.shape[3]) ** 0.5
+    (slope,) = torch.autograd.grad((image * noise).sum(), ws, create_graph=True)
+    return slope.square().sum(2).mean(1).sqrt()
+
+
+class PathLength(torch.nn.Module):
+    """The mean of (|J^T y| - a)^2, a the running mean `average` of the lengths."""
+
+    average: Tensor  # [], a buffer
+
+    def __init__(self, decay: float = 0.01) -> None:
+        super().__init__()
+        self.decay = decay
+        self.register_buffer("average", torch.zeros(()))
+
+    def forward(self, lengths: Tensor) -> Tensor:
+        """The penalty of lengths [N], after they have moved the average; -> scalar."""
+        with torch.no_grad():
+            self.average.lerp_(lengths.mean(), self.decay)
+        return (lengths - self.average).square().mean()
+
+
+def adaptive_weight(wanted: Tensor, other: Tensor, at: Tensor) -> Tensor:
+    """|d wanted / d at| / (|d other / d at| + 1e-4), at most 1e4 and without a gradient; -> scalar.
+
+    With it as its weight `other` pulls at the tensor `at`, which both were computed from, as strongly as `wanted` does;
+    a constant factor of `other` then cancels out (AE-StyleGAN, d_w).
+    """
+    (one,) = torch.autograd.grad(wanted, at, retain_graph=True)
+    (two,) = torch.autograd.grad(other, at, retain_graph=True)
+    return (one.norm() / (two.norm() + 1e-4)).clamp(0, LARGEST).detach()
