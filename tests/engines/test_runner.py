@@ -120,6 +120,14 @@ def test_auto_measures_once_and_takes_the_quickest(tmp_path: Path, monkeypatch: 
     assert choosing.engine("tiny", 64, "float32", 1, "cuda") == "eager"
 
 
+def test_a_cache_that_cannot_be_written_does_not_end_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("VIDINV_CACHE", str(tmp_path / "file"))
+    monkeypatch.setitem(runner.PACKAGES, "openvino", "torch")
+    monkeypatch.setattr(choosing, "measured", lambda *_: {"eager": 1.0, "openvino": 0.5})
+    assert choosing.engine("tiny", 64, "float32", 1, "cpu") == "openvino"
+
+
 def test_the_probe_times_torch_beside_what_can_draw_the_picture() -> None:
     took = choosing.measured("tiny", 64, "float32", 1, OTHERS)
     assert set(took) == {"eager", *OTHERS} and all(seconds > 0 for seconds in took.values())
