@@ -11,6 +11,7 @@ import hashlib
 import json
 import platform
 import time
+from contextlib import suppress
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,7 +22,7 @@ from torch import Tensor
 from stages import parts, synthesize
 from stages.graphs import Drawing, Sketch
 from vidinv.engines.runner import PACKAGES, Runner
-from vidinv.errors import UsageError
+from vidinv.errors import OutputUnwritable, UsageError
 from vidinv.weights import places
 
 REPEATS = 5
@@ -37,7 +38,7 @@ def engine(backend: str, size: int, precision: str, threads: int, device: str) -
     known = _known()
     if key not in known:
         known[key] = measured(backend, size, precision, threads, rivals)
-        with places.replacing(_path()) as draft:
+        with suppress(OutputUnwritable), places.replacing(_path()) as draft:  # else it is measured again next time
             draft.write_text(json.dumps(known, indent=1))
     return min(known[key], key=lambda name: known[key][name] * (1 if name == "eager" else 1 / WORTH))
 

@@ -54,7 +54,11 @@ def bench(source: Path, config: RunConfig, *, repeats: int, serial_frames: int) 
             theirs.append(_serial(shared, serial_frames))
     best = min(each.wall_s / each.frames for each in ours)
     found = whole.as_json(ours) | {"peak_memory_mb": peak, "threads": shared.config.threads}
-    found |= {"roofline": roofline.reached(roofline.measure(), flops, best)} | whole.media_alone(source, shared.config)
+    precision = shared.config.precision
+    found |= {"engine": shared.config.engine, "precision": precision}
+    found |= {"roofline": roofline.reached(roofline.measure(), precision, flops, best)} | whole.media_alone(
+        source, shared.config
+    )
     if not serial_frames:
         return found
     pairs = list(zip(ours, theirs, strict=True))

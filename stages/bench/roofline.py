@@ -39,9 +39,9 @@ def measure() -> dict[str, Any]:
     }
 
 
-def reached(rates: dict[str, Any], flops_per_frame: float, seconds_per_frame: float) -> dict[str, Any]:
-    """How near a run came: its operations at the measured float32 rate, over what it took."""
-    floor = flops_per_frame / (rates["conv_gflops_float32"] * 1e9)
+def reached(rates: dict[str, Any], precision: str, flops_per_frame: float, seconds_per_frame: float) -> dict[str, Any]:
+    """How near a run came: its operations at the measured rate of its precision, over what it took."""
+    floor = flops_per_frame / (rates[f"conv_gflops_{precision}"] * 1e9)
     return rates | {
         "gflop_per_frame": round(flops_per_frame / 1e9, 2),
         "floor_ms_per_frame": round(1e3 * floor, 2),

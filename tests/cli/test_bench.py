@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from stages.bench import compare, serial, whole
+from stages.bench import compare, growth, serial, whole
 from tests.clips import make_clip
 from tests.runs import SHOWN, TINY
 from vidinv import config as configs
 from vidinv.cli.main import main
+from vidinv.media.probe import probe
 
 FRAMES = 5
 FAST = [*TINY, *SHOWN, "--quality", "fast"]
@@ -70,3 +71,20 @@ def test_the_operations_of_the_networks_are_counted(tmp_path: Path) -> None:
     one = whole.counted(clip, config)[1]
     two = whole.counted(clip, configs.with_edits(config, ["smile+1@region=mouth"]))[1]  # another picture to draw
     assert two > 1.05 * one > 0
+
+
+def test_the_fit_gives_back_a_start_and_a_frame_and_how_far_off_a_run_is() -> None:
+    straight = [growth.Cost(n, 2.0 + 0.3 * n, 1.0, 0) for n in (250, 750, 3000)]
+    assert growth.fit(straight) == {"start_cpu_s": 2.0, "frame_cpu_ms": 300.0, "largest_deviation": 0.0}
+    bent = [*straight[:2], growth.Cost(3000, 1.5 * straight[2].cpu_s, 1.0, 0)]
+    assert growth.fit(bent)["largest_deviation"] > 0.05
+
+
+def test_a_longer_clip_and_more_faces_are_made_and_run(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mp4", frames=4, size=(160, 96))
+    config = configs.load("fast", [*CHANGES, "edits=[age+2]"])
+    longer = growth.run(source, tmp_path, config, 0.4, 64, 1)
+    assert longer.frames == 10 and longer.cpu_s > 0
+    growth.write(tmp_path / "four.mp4", source, 3, 64, 4)
+    info = probe(tmp_path / "four.mp4")
+    assert (info.width, info.height) == (128, 128)

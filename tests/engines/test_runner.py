@@ -40,7 +40,7 @@ def graphs() -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]]:
     }
 
 
-@pytest.mark.parametrize("name", ["encoding", "sketch", "drawing", "both"])
+@pytest.mark.parametrize("name", ["encoding", "sketch", "both"])
 @pytest.mark.parametrize("engine", OTHERS)
 def test_another_engine_gives_what_torch_gives(engine: str, name: str) -> None:
     graph, inputs = graphs()[name]
@@ -57,6 +57,15 @@ def test_half_precision_stays_near_float32_and_is_not_the_same(name: str) -> Non
     for ours, wanted in zip(Runner("eager", "bfloat16")(graph, *inputs), graph(*inputs), strict=True):
         assert ours.dtype == torch.float32 and not torch.equal(ours, wanted)
         assert runner.likeness(ours, wanted.detach()) > 30  # random weights; the fetched ones are held to more below
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+@pytest.mark.parametrize("precision", runner.PRECISIONS)
+def test_a_gpu_draws_what_the_processor_draws(precision: str) -> None:
+    graph, inputs = graphs()["drawing"]
+    (wanted,) = Runner()(graph, *inputs)
+    (found,) = Runner("eager", precision)(graph.to("cuda"), *(each.to("cuda") for each in inputs))
+    assert found.device.type == "cuda" and runner.likeness(found.cpu(), wanted) > 30
 
 
 @pytest.mark.weights
@@ -109,6 +118,14 @@ def test_auto_measures_once_and_takes_the_quickest(tmp_path: Path, monkeypatch: 
     assert choosing.engine("default", 256, "float32", 1, "cpu") == "eager"  # not worth it
     assert asked == ["tiny", "default"]
     assert choosing.engine("tiny", 64, "float32", 1, "cuda") == "eager"
+
+
+def test_a_cache_that_cannot_be_written_does_not_end_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("VIDINV_CACHE", str(tmp_path / "file"))
+    monkeypatch.setitem(runner.PACKAGES, "openvino", "torch")
+    monkeypatch.setattr(choosing, "measured", lambda *_: {"eager": 1.0, "openvino": 0.5})
+    assert choosing.engine("tiny", 64, "float32", 1, "cpu") == "openvino"
 
 
 def test_the_probe_times_torch_beside_what_can_draw_the_picture() -> None:

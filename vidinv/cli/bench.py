@@ -25,6 +25,9 @@ def bench(
     serial_frames: Annotated[
         int, typer.Option(metavar="N", help="Frames of the serial baseline; 0 leaves it out.", min=0)
     ] = 8,
+    growth: Annotated[
+        bool, typer.Option("--growth", help="Also clips of 10 to 120 s, other sizes, more faces: a quarter of an hour.")
+    ] = False,
     *,
     common: options.Job,
 ) -> None:
@@ -34,6 +37,7 @@ def bench(
     """
     from stages import parts
     from stages.bench import compare
+    from stages.bench import growth as growing
     from vidinv.weights import cache
 
     config = configs.with_edits(resolve(common), edit or ["age+2"])
@@ -42,6 +46,8 @@ def bench(
     with tempfile.TemporaryDirectory() as folder:
         source = clip or _made(Path(folder) / "synthetic.mp4", backend.generator)
         found = compare.bench(source, config, repeats=repeats, serial_frames=serial_frames)
+        if growth:
+            found["growth"] = growing.measure(source, config)
     found = {"clip": source.name, "quality": config.quality, "edits": list(config.edits), "repeats": repeats} | found
     if common.json_to is not None:
         options.write_json(found, common.json_to)
@@ -62,8 +68,8 @@ def lines(found: dict[str, Any]) -> list[str]:
     """What a person reads of the figures."""
     rate, roof = found["frames_per_s"], found["roofline"]
     said = [
-        f"{found['clip']}, {found['quality']}, {found['threads']} threads: {rate['median']} frames/s "
-        f"({rate['min']} to {rate['max']} in {found['repeats']} runs of {found['frames']} frames)",
+        f"{found['clip']}, {found['quality']}, {found['threads']} threads, {found['engine']} in {found['precision']}: "
+        f"{rate['median']} frames/s ({rate['min']} to {rate['max']}; {found['repeats']} runs of {found['frames']})",
         f"cores {found['cpu_utilisation']:.0%} busy, {found['cpu_s_per_frame']['median']} CPU s a frame, "
         f"peak memory {found['peak_memory_mb']} MB",
         f"convolutions here {roof['conv_gflops_float32']} GFLOP/s (bfloat16 {roof['conv_gflops_bfloat16']}), memory "
@@ -79,7 +85,22 @@ def lines(found: dict[str, Any]) -> list[str]:
             f"{found['ratio_to_serial_baseline']:.2f} times as quick as the serial baseline "
             f"({found['ratio_to_serial_baseline_cpu']:.2f} by CPU seconds); pictures agree: {base['agreement_db']} dB",
         ]
-    return said
+    return said + (_growth(found["growth"]) if "growth" in found else [])
+
+
+def _growth(found: dict[str, Any]) -> list[str]:
+    fit, said = found["by_length"], []
+    for name, rows in (("seconds", fit["runs"]), ("pixels", found["by_side"]), ("faces", found["by_faces"])):
+        said += [
+            f"{value:>5} {name:<8} {row['cpu_ms_per_frame']:>9.1f} CPU ms/frame, {row['frames_per_s']} frames/s, "
+            f"peak memory so far {row['memory_mb']} MB"
+            for value, row in rows.items()
+        ]
+    return [
+        *said,
+        f"by length: {fit['start_cpu_s']} CPU s and {fit['frame_cpu_ms']} ms a frame; no run is further off than "
+        f"{fit['largest_deviation']:.1%}",
+    ]
 
 
 def _stages(name: str, found: dict[str, Any]) -> list[str]:

@@ -62,7 +62,8 @@ class StyledConv(nn.Module):
         x = functional.conv2d(x, self.depthwise, padding=1, groups=x.shape[1])
         y = pointwise(x, self.weight, style)  # [N,D,h*w]; the style commutes with a depthwise convolution
         # In place, and before the view: the product itself is needed by nobody, and memory bounds these layers.
-        y = functional.leaky_relu_(y.add_(self.noise.flatten(2)).add_(self.bias.flatten(2)), 0.2)
+        noise, bias = (value.flatten(2).to(y.dtype) for value in (self.noise, self.bias))  # sums of two kinds are slow
+        y = functional.leaky_relu_(y.add_(noise).add_(bias), 0.2)
         return y.unflatten(2, x.shape[2:])
 
 
