@@ -28,7 +28,13 @@ from vidinv.report.gate import Gate
 
 Made = TypeVar("Made")
 PATIENCE = 60.0  # seconds that are waited for a worker of a killed batch to let go of an output
-OWN = ("threads", "device", "c2pa")  # settings that a report says otherwise than they were asked for
+OWN = (
+    "threads",
+    "device",
+    "engine",
+    "precision",
+    "c2pa",
+)  # settings that a report says otherwise than they were asked for
 
 
 def perform(task: Task, folder: str, split: float = 0.0) -> Outcome:

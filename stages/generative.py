@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -29,11 +30,15 @@ class Judges:
 def evaluate(of: Autoencoder, real: Tensor, judges: Judges, *, seed: int = 0) -> dict[str, Any]:
     """Figures of `real` pictures [N,3,S,S] and as many samples; the Frechet distances are all against `real`.
 
-    `mixtures` are reconstructions whose coarse rows are another picture's, `interpolations` lie half way between two.
+    `seconds` is what encoding and drawing one takes, `mixtures` are reconstructions whose coarse rows are another
+    picture's, `interpolations` lie half way between two.
     """
     count = len(real)
-    codes, prior = of.encode(real), of.sample(count, seed)
-    drawn, again = of.draw(prior), of.draw(codes)
+    begun = time.perf_counter()
+    codes = of.encode(real)
+    again = of.draw(codes)
+    seconds = (time.perf_counter() - begun) / count
+    drawn = of.draw(of.sample(count, seed))
     other = codes.roll(1, 0)
     mixed = scales.mix(codes, other, scales.rows(of.generator, "coarse"))
     middle = scales.on_its_manifold(of.generator, (codes + other) / 2)
@@ -46,6 +51,7 @@ def evaluate(of: Autoencoder, real: Tensor, judges: Judges, *, seed: int = 0) ->
     }
     return {
         "n": count,
+        "seconds": seconds,
         "mse": float((again - real).square().mean()),
         "psnr": float(images.psnr(again, real).mean()),
         "lpips": float(torch.cat([judges.perceptual(a, b) for a, b in _pairs(again, real)]).mean()),

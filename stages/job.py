@@ -101,7 +101,10 @@ def begun(request: Request) -> Iterator[Begun]:
     """The job begun, or taken up where it was left; an error that leaves nothing to go on from removes its folder."""
     moves, info = requests.check(request)
     with JobFolder(request.output) as folder:
-        request = replace(request, config=requests.settle(request.config, folder.config if folder.is_begun else None))
+        config = request.config
+        if not requests.touches_faces(request, moves):
+            config = replace(config, engine="eager")  # nothing is drawn that would be worth a choice
+        request = replace(request, config=requests.settle(config, folder.config if folder.is_begun else None))
         source, encoder = Source.of(request.source), inversion.encoder_digest(request.config)
         mark = f"{request.preview}{request.at}{request.codes}{request.only_codes}{request.keeps_strips}"
         mark += f"{request.watermark}{request.only_tuned}"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from stages import boxes, parts
+from stages import boxes, choosing, parts
 from stages.folder import check_output, missed_path, page_path, preview_path, sidecar_path
 from vidinv import config as configs
 from vidinv.config import RunConfig
@@ -163,6 +163,8 @@ def _check_options(request: Request) -> None:
 def check_networks(config: RunConfig) -> None:
     """Raise UsageError for a device that is not here, or for a network's file that is not there or does not fit."""
     pick_device(config.device)
+    if config.engine != "auto":
+        runner.require(config.engine)
     backend = parts.choose(config.backend)
     if config.generator and not Path(config.generator).is_file():
         raise UsageError(f"the generator {config.generator} does not exist", remedy="check the path")
@@ -202,7 +204,11 @@ def settle(config: RunConfig, recorded: Path | None = None) -> RunConfig:
     precision = known.precision if known and config.precision == "auto" else config.precision
     if precision == "auto":
         precision = runner.native_precision(device)
-    return replace(config, threads=config.threads or threads, device=device, precision=precision)
+    engine = known.engine if known and config.engine == "auto" else config.engine
+    config = replace(config, threads=config.threads or threads, device=device, precision=precision)
+    if engine == "auto":
+        engine = choosing.engine(config.backend, config.crop, precision, config.threads, device)
+    return replace(config, engine=engine)
 
 
 def pick_device(asked: str) -> str:

@@ -52,7 +52,7 @@ def build(
             checks, inversions = [], []
             for n, painting in enumerate(paintings):
                 code = work.codes[n : n + 1]
-                if reads_inversion(work, n) and not drawn_by_proxy(painting.generator, painting.proxy, size):
+                if reads_inversion(work, n) and not is_drawn_by_proxy(painting.generator, painting.proxy, size):
                     check, image = painting.both(code, drawn_at)
                 else:
                     check = image = painting.sketch(code)
@@ -81,12 +81,12 @@ def drawn(layer: Layer) -> torch.Tensor:
 
 def source(generator: Generator, proxy: Painter, size: int) -> str:
     """What draws the pictures of `size` pixels, for the report."""
-    if drawn_by_proxy(generator, proxy, size):
+    if is_drawn_by_proxy(generator, proxy, size):
         return f"proxy head at {proxy.size}"
     return f"{generator.name} at {at_size(generator, size)}"
 
 
-def drawn_by_proxy(generator: Generator, proxy: Painter, size: int) -> bool:
+def is_drawn_by_proxy(generator: Generator, proxy: Painter, size: int) -> bool:
     """A distilled head draws what is no size of the generator and not above the head's own."""
     return proxy.is_quick and size not in generator.sizes and size <= proxy.size
 
@@ -97,7 +97,7 @@ def drawer(generator: Generator, proxy: Painter, size: int) -> Callable[[Code], 
 
 
 def _drawer(painting: Painting, size: int) -> Callable[[Code], torch.Tensor]:
-    if drawn_by_proxy(painting.generator, painting.proxy, size):
+    if is_drawn_by_proxy(painting.generator, painting.proxy, size):
         return lambda code: resize(painting.sketch(code), size).cpu()
     return lambda code: resize(painting.whole(code, at_size(painting.generator, size)), size).cpu()
 

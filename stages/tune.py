@@ -15,7 +15,7 @@ from safetensors.torch import load, save
 from stages import align, parts
 from stages.backend import Models
 from stages.folder import JobFolder
-from stages.synthesize import drawn_by_proxy
+from stages.synthesize import is_drawn_by_proxy
 from stages.tuning import Clip, Said, Told, chosen, crops, curve, fingerprint, learned
 from trainers import recipe
 from vidinv.config import RunConfig
@@ -110,7 +110,7 @@ def _learn(
 
 def _is_corrected(models: Models, config: RunConfig) -> bool:
     """Whether the head that teaches is not what draws the output."""
-    return models.proxy.is_quick and not drawn_by_proxy(models.generator, models.proxy, config.crop)
+    return models.proxy.is_quick and not is_drawn_by_proxy(models.generator, models.proxy, config.crop)
 
 
 def whole(models: Models) -> Callable[..., torch.Tensor]:

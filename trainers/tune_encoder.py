@@ -1,9 +1,9 @@
 """Tune an encoder to the faces of one clip: a short training on the pictures that it will have to invert.
 
-The losses are those of the Feature-Style training on photos; w+ is pulled to what the encoder said before, since a code
-that reconstructs better and can no longer be edited is none. Batch statistics stay as they were: those of one person
-under one light would make the network forget every other. Faces that are held out say which weights are the best, and
-when to stop.
+The losses are those of the Feature-Style training on photos. A code that reconstructs better and can no longer be
+edited is none: w+ is pulled to what the encoder said before, and F to G^K(w), from where Eq. 1 moves it. Batch
+statistics stay as they were: those of one person under one light would make the network forget every other. Faces that
+are held out say which weights are the best, and when to stop.
 
 A proxy head draws the pictures that teach, at a third of the generator's cost. What it gets wrong on each face is
 measured now and then and added, since an encoder that learned from the head alone would paint what only the head shows:
@@ -72,6 +72,8 @@ def tune(
     asked = recipe.for_clip(tuning, feature_branch=feature_branch)
     with torch.no_grad():
         known = torch.cat([encoder(part).ws for part in faces.split(ENCODE_AT_ONCE)])
+        spread = drawing.generator.synthesize(known[:ENCODE_AT_ONCE], stop=drawing.at).var()
+    asked = replace(asked, feature=tuning.near / float(spread))
     codes, other = TensorCodes(deepcopy(encoder).eval()), deepcopy(encoder).eval()
 
     def loss(networks: engine.Networks, batch: Corrected) -> tuple[Tensor, dict[str, Tensor]]:
@@ -140,9 +142,9 @@ class _Judge:
 
     @torch.no_grad()
     def check(self, state: dict[str, Tensor], step: int) -> Check:
-        """The loss of the inversions alone, without the pull to the encoder's first words."""
+        """The loss of the inversions alone, without the pulls of w+ and F."""
         self.encoder.load_state_dict(state)
-        codes, asked = TensorCodes(self.encoder), replace(self.recipe, w=0.0, f=0.0)
+        codes, asked = TensorCodes(self.encoder), replace(self.recipe, w=0.0, f=0.0, feature=0.0)
         loss = error = 0.0
         for part in self.held.split(AT_ONCE):
             unknown = part.new_zeros(len(part), 1, 1)

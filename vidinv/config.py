@@ -104,6 +104,7 @@ class TuneConfig:
     batch: int = 4  # faces a step
     rate: float = 1e-4
     keep: float = 1.0  # pull of w+ to what the encoder said before
+    near: float = 0.2  # pull of F to G^K(w), in units of its spread; far from it an edit of w says little
     cache: bool = True  # keep what was learned beside the weights, for other edits of the same clip
 
 
@@ -365,9 +366,9 @@ def _check_tuning(tuning: TuneConfig) -> None:
         value = getattr(tuning, name)
         if value < 1:
             raise UsageError(f"tuning.{name} must be at least 1, got {value}", remedy=f"set tuning.{name}=1 or more")
-    if tuning.rate <= 0 or tuning.keep < 0 or tuning.held < 0:
-        given = f"{tuning.rate}, {tuning.keep} and {tuning.held}"
+    if tuning.rate <= 0 or min(tuning.keep, tuning.near, tuning.held) < 0:
+        given = f"{tuning.rate}, {tuning.keep}, {tuning.near} and {tuning.held}"
         raise UsageError(
-            f"tuning.rate must be positive, tuning.keep and tuning.held not negative, got {given}",
+            f"tuning.rate must be positive, tuning.keep, near and held not negative, got {given}",
             remedy="leave them at their defaults",
         )

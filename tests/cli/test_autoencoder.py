@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from stages import autoencoder
 from tests.clips import make_clip
 from tests.runs import SHOWN, STEPS, frames_of, report_of
-from tests.trainers.toys import Blobs
+from trainers.toys import Blobs
 from vidinv import api
 from vidinv.cli.main import main
 from vidinv.media import picture

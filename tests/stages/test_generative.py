@@ -9,7 +9,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from stages import generative
 from stages.autoencoder import Autoencoder
-from tests.trainers.toys import Blobs
+from trainers.toys import Blobs
 from vidinv.encoders import registry as encoders
 from vidinv.generators import registry as generators
 from vidinv.losses import lpips

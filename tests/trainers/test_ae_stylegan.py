@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.trainers.toys import Blobs, Quiet
+from tests.trainers.toys import Quiet
 from trainers import ae_stylegan, engine
 from trainers.ae_recipe import AeRecipe
+from trainers.toys import Blobs
 from vidinv.errors import UsageError
 from vidinv.losses import adversarial
 

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tests.trainers.toys import Blobs, Quiet
+from tests.trainers.toys import Quiet
 from trainers import automodulator, engine
 from trainers import modulator_losses as losses
 from trainers.modulator_losses import Batch
 from trainers.modulator_recipe import ModulatorRecipe
+from trainers.toys import Blobs
 from vidinv.errors import UsageError
 from vidinv.generators import automodulator as generators
 

@@ -72,6 +72,19 @@ def test_w_stays_where_it_was_when_it_is_kept(drawing: Drawing, faces: Tensor, t
     assert moved[100.0] < 0.5 * moved[0.0]
 
 
+def test_f_stays_near_what_w_draws_when_it_is_pulled(drawing: Drawing, faces: Tensor, tmp_path: Path) -> None:
+    encoder, away = encoders.load("feature-style-tiny"), {}
+    for near in (0.0, 20.0):
+        state = tune(encoder, drawing, JUDGES, faces, replace(TUNING, near=near), tmp_path / str(near)).state
+        other = deepcopy(encoder)
+        other.load_state_dict(state)
+        with torch.no_grad():
+            code = other(faces)
+            own = drawing.generator.synthesize(code.ws, stop=drawing.at)
+        away[near] = float((code.feature - own).square().mean())
+    assert away[20.0] < 0.8 * away[0.0]
+
+
 def test_an_interrupted_tuning_goes_on_as_if_it_had_not_been(drawing: Drawing, faces: Tensor, tmp_path: Path) -> None:
     encoder = encoders.load("feature-style-tiny")
     whole = tune(encoder, drawing, JUDGES, faces, TUNING, tmp_path / "whole").state

@@ -35,6 +35,9 @@ Generator = Annotated[
     str | None, typer.Option(metavar="FILE", help="Of vidinv tune --what generator; as it is if not given.")
 ]
 Device = Annotated[str | None, typer.Option(metavar="auto|cpu|cuda", help="Where the networks run.")]
+Engine = Annotated[
+    str | None, typer.Option(metavar="auto|eager|compile|openvino|onnx", help="What runs the networks that draw.")
+]
 Config = Annotated[str | None, typer.Option(metavar="FILE|NAME", help="Configuration, or a preset's name.")]
 Changes = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Never use the network.")]
@@ -78,6 +81,7 @@ class Job:
     generator: Generator = None
     tune: Tune = None
     device: Device = None
+    engine: Engine = None
     offline: Offline = False
     accept_licences: AcceptLicences = False
     show: Show = None

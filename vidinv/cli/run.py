@@ -17,6 +17,9 @@ from vidinv.errors import QualityGateMissed, UsageError
 if TYPE_CHECKING:
     from stages.request import Request
 
+# Of a job, those that are keys of its settings.
+OPTIONS = ("faces", "backend", "boxes", "encoder", "generator", "tune", "device", "engine")
+
 
 @options.grouped
 def run(
@@ -117,9 +120,7 @@ def resolve(common: options.Job, **own: str | int | None) -> RunConfig:
         raise UsageError(f"--quality {quality!r} is not known", remedy=f"choose one of {known}")
     if quality is not None and config is not None:
         raise UsageError("--quality and --config both choose a configuration", remedy="give one of them")
-    asked = {
-        key: getattr(common, key) for key in ("faces", "backend", "boxes", "encoder", "generator", "tune", "device")
-    } | own
+    asked = {key: getattr(common, key) for key in OPTIONS} | own
     given = {key: value for key, value in asked.items() if value is not None}
     return configs.load(config or quality or "balanced", common.changes, given)
 

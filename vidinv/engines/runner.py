@@ -60,6 +60,7 @@ class Runner:
 
     def _prepare(self, graph: nn.Module, inputs: tuple[Tensor, ...]) -> Run:
         require(self.engine)
+        graph.eval()  # an exporter would otherwise put what it exported back into training
         threads = self.threads or torch.get_num_threads()
         try:
             if self.engine == "compile":

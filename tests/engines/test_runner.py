@@ -1,0 +1,137 @@
+"""The engines: each draws what torch draws, one that does not is refused, and the choice is remembered and recorded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from stages import choosing, request
+from stages.graphs import Both, Drawing, Encoding, Sketch
+from tests.clips import make_clip
+from tests.runs import SHOWN, TINY, frames_of
+from vidinv import config as configs
+from vidinv.cli.main import main
+from vidinv.encoders import registry as encoders
+from vidinv.engines import exported, runner
+from vidinv.engines.runner import Runner
+from vidinv.errors import UsageError
+from vidinv.generators import haar, mobile_stylegan, proxy
+
+OTHERS = [name for name, package in runner.PACKAGES.items() if runner.find_spec(package) is not None]
+
+
+def graphs() -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]]:
+    """Every graph of the tiny networks, with inputs."""
+    generator, encoder = mobile_stylegan.tiny(), encoders.load("feature-style-tiny")
+    head, at = proxy.load(generator, 128), encoder.at
+    assert at is not None
+    with torch.no_grad():
+        ws = generator.broadcast(generator.sample(1)).contiguous()
+        code = (ws, generator.synthesize(ws, stop=at) + 0.1)
+    return {
+        "encoding": (Encoding(encoder), (torch.rand(2, 3, 64, 64) * 2 - 1,)),
+        "sketch": (Sketch(head, at), code),
+        "drawing": (Drawing(generator, at, 64), code),
+        "both": (Both(head, at, 64), code),
+    }
+
+
+@pytest.mark.parametrize("name", ["encoding", "sketch", "drawing", "both"])
+@pytest.mark.parametrize("engine", OTHERS)
+def test_another_engine_gives_what_torch_gives(engine: str, name: str) -> None:
+    graph, inputs = graphs()[name]
+    found = Runner(engine, "float32", 1)(graph, *inputs)
+    for ours, wanted in zip(found, graph(*inputs), strict=True):
+        assert (
+            ours.shape == wanted.shape and runner.likeness(ours, wanted.detach()) > 55
+        )  # the head is bfloat16 in torch
+
+
+@pytest.mark.parametrize("name", ["encoding", "drawing"])
+def test_half_precision_stays_near_float32_and_is_not_the_same(name: str) -> None:
+    graph, inputs = graphs()[name]
+    for ours, wanted in zip(Runner("eager", "bfloat16")(graph, *inputs), graph(*inputs), strict=True):
+        assert ours.dtype == torch.float32 and not torch.equal(ours, wanted)
+        assert runner.likeness(ours, wanted.detach()) > 30  # random weights; the fetched ones are held to more below
+
+
+@pytest.mark.weights
+def test_half_precision_keeps_a_face_to_45_db() -> None:
+    from vidinv.generators import registry
+
+    generator = registry.load("mobile-stylegan-ffhq-1024")
+    at = generator.layer_at(16)
+    ws = generator.broadcast(generator.truncate(generator.sample(1, seed=3), 0.7)).contiguous()
+    code = ws, generator.synthesize(ws, stop=at)
+    for graph in (Sketch(proxy.load(generator, 256), at), Drawing(generator, at, 512)):
+        (ours,), (wanted,) = Runner("eager", "bfloat16")(graph, *code), Runner()(graph, *code)
+        assert 10 * float(torch.log10(4 / (ours - wanted).square().mean())) > 45
+
+
+def test_an_engine_that_gives_another_picture_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph, inputs = graphs()["sketch"]
+    monkeypatch.setattr(exported, "openvino", lambda graph, *_: lambda *given: tuple(x + 0.1 for x in graph(*given)))
+    monkeypatch.setitem(runner.PACKAGES, "openvino", "torch")
+    with pytest.raises(UsageError, match="dB to float32"):
+        Runner("openvino")(graph, *inputs)
+
+
+def test_what_leaves_torch_is_the_same_transform() -> None:
+    bands = torch.randn(2, 12, 5, 7)
+    torch.testing.assert_close(haar._exportable(bands), haar.inverse_haar(bands))
+
+
+def test_an_engine_that_is_not_installed_exits_2_with_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(runner.PACKAGES, "openvino", "no_such_package")
+    clip = make_clip(tmp_path / "in.mp4", frames=2)
+    assert main(["run", str(clip), "--edit", "age+2", "--engine", "openvino", *TINY]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "no_such_package" in said and sorted(tmp_path.iterdir()) == [clip]
+
+
+def test_auto_measures_once_and_takes_the_quickest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIDINV_CACHE", str(tmp_path))
+    monkeypatch.setitem(runner.PACKAGES, "openvino", "torch")  # as if installed
+    asked: list[str] = []
+
+    def measured(backend: str, *_: object) -> dict[str, float]:
+        asked.append(backend)
+        return {"eager": 1.0, "openvino": 0.5 if backend == "tiny" else 0.95}
+
+    monkeypatch.setattr(choosing, "measured", measured)
+    assert [choosing.engine("tiny", 64, "float32", 1, "cpu") for _ in range(3)] == ["openvino"] * 3
+    assert choosing.engine("default", 256, "float32", 1, "cpu") == "eager"  # not worth it
+    assert asked == ["tiny", "default"]
+    assert choosing.engine("tiny", 64, "float32", 1, "cuda") == "eager"
+
+
+def test_the_probe_times_torch_beside_what_can_draw_the_picture() -> None:
+    took = choosing.measured("tiny", 64, "float32", 1, OTHERS)
+    assert set(took) == {"eager", *OTHERS} and all(seconds > 0 for seconds in took.values())
+
+
+def test_a_resumed_job_takes_the_recorded_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choosing, "engine", lambda *_: pytest.fail("measured again"))
+    recorded = tmp_path / "config.yaml"
+    recorded.write_text(configs.to_yaml(configs.load("fast", ["engine=openvino", "precision=bfloat16", "threads=1"])))
+    settled = request.settle(configs.load("fast", ["engine=auto"]), recorded)
+    assert (settled.engine, settled.precision) == ("openvino", "bfloat16")
+
+
+@pytest.mark.skipif("openvino" not in OTHERS, reason="openvino is not installed")
+def test_a_run_by_another_engine_makes_nearly_the_same_frames(tmp_path: Path) -> None:
+    clip, made = make_clip(tmp_path / "in.mp4", frames=4, size=(128, 128)), {}
+    for engine in ("eager", "openvino"):
+        output = tmp_path / f"{engine}.mkv"
+        options = ["--quality", "fast", "--codec", "lossless", "--set", "precision=float32", "--engine", engine]
+        assert main([*map(str, ("run", clip, "--edit", "age+2", "-o", output, *TINY, *SHOWN, *options))]) == 0
+        made[engine] = frames_of(output)
+        assert json.loads(Path(f"{output}.json").read_text())["settings"]["engine"] == engine
+    for (_, ours), (_, theirs) in zip(*made.values(), strict=True):
+        assert max(abs(a.astype(int) - b.astype(int)).max() for a, b in zip(ours, theirs, strict=True)) <= 6
