@@ -92,5 +92,5 @@ def test_a_generator_of_ones_own_draws_that_person_alone(work: Work) -> None:
 def test_a_tuned_person_is_not_shown_by_the_head_that_was_not_tuned() -> None:
     generator = mobile_stylegan.tiny()
     head = proxy.load(generator, 128)
-    assert synthesize.drawn_by_proxy(generator, head, 48)
-    assert not synthesize.drawn_by_proxy(generator, proxy.over(head, generator), 48)
+    assert synthesize.is_drawn_by_proxy(generator, head, 48)
+    assert not synthesize.is_drawn_by_proxy(generator, proxy.over(head, generator), 48)

@@ -61,7 +61,7 @@ def error(made: Tuned, faces: Tensor) -> float:
 
 def test_the_gap_is_what_the_quick_picture_lacks(faces: Tensor) -> None:
     gap = Truth(quick, whole).gap(encoders.load("feature-style-tiny"), faces)
-    torch.testing.assert_close(gap.float(), -RED.expand_as(faces), atol=0.02, rtol=0)  # bfloat16 in the picture
+    torch.testing.assert_close(gap.float(), -RED.expand_as(faces), atol=0.05, rtol=0)  # bfloat16 in the picture
 
 
 def test_an_encoder_learns_what_the_generator_shows_and_not_the_head(faces: Tensor, tmp_path: Path) -> None:
