@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,15 +12,20 @@ from torch import Tensor
 
 from vidinv.errors import InputUnreadable
 from vidinv.faces import pictures
+from vidinv.frames import Array
 from vidinv.generators.ops import resize
 
 
 @dataclass
 class Photos:
-    """The pictures of a folder, square and FFHQ-aligned (for faces); `bad` collects what could not be read."""
+    """Pictures, square and FFHQ-aligned (for faces); `bad` collects what could not be read.
+
+    `read` gives the pixels [H,W,3] uint8 of one of `files`, or raises InputUnreadable.
+    """
 
     files: list[Path]
     size: int
+    read: Callable[[Path], Array] = pictures.read
     bad: set[Path] = field(default_factory=set)
 
     def draw(self, count: int, seed: int) -> Tensor:
@@ -41,7 +47,7 @@ class Photos:
         if path in self.bad:
             return None
         try:
-            rgb = pictures.read(path)  # [H,W,3]
+            rgb = self.read(path)  # [H,W,3]
         except InputUnreadable:
             self._refuse(path, "not a readable picture")
             return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -17,23 +16,16 @@ from vidinv.encoders.base import Encoder
 AT_ONCE = 2  # the whole generator's layers at 512 pixels take half a gigabyte a picture
 
 
-@dataclass(frozen=True)
-class Truth:
-    """A painter that is trusted, of the same size as the quick one that stands for it."""
-
-    quick: Painter
-    whole: Painter
-
-    @torch.no_grad()
-    def gap(self, encoder: Encoder, faces: Tensor) -> Tensor:
-        """What the quick painter's picture [N,3,S,S] lacks of the whole one's, by the encoder's codes; in float16."""
-        found = []
-        for part in faces.split(AT_ONCE):
-            code = encoder(part)
-            with torch.autocast(part.device.type, torch.bfloat16):
-                drawn = self.quick(code.ws, code.feature, code.at)
-            found.append((self.whole(code.ws, code.feature, code.at) - drawn.float()).half())
-        return torch.cat(found)
+@torch.no_grad()
+def measured(quick: Painter, whole: Painter, encoder: Encoder, faces: Tensor) -> Tensor:
+    """What the `quick` picture [N,3,S,S] of every face lacks of the `whole` one, by the encoder's codes; in float16."""
+    found = []
+    for part in faces.split(AT_ONCE):
+        code = encoder(part)
+        with torch.autocast(part.device.type, torch.bfloat16):
+            drawn = quick(code.ws, code.feature, code.at)
+        found.append((whole(code.ws, code.feature, code.at) - drawn.float()).half())
+    return torch.cat(found)
 
 
 def kept(path: Path, step: int, measure: Callable[[], Tensor]) -> Tensor:

@@ -26,7 +26,7 @@ from trainers.faces import Batch, Painter
 from trainers.held_out import Check, Tuned, Whole, stopped_early
 from trainers.log import Bar, Shown
 from trainers.objective import Drawing, Judges, TensorCodes
-from trainers.proxy_gap import AT_ONCE, Truth, kept
+from trainers.proxy_gap import AT_ONCE, kept, measured
 from vidinv.config import TuneConfig
 from vidinv.encoders.base import Encoder
 
@@ -114,12 +114,12 @@ def tune(
         """The weights after `stop` steps, a mark, of a training that is at the mark before or beyond."""
         start = max((mark for mark in marks if mark < stop), default=0)
 
-        def measured() -> Tensor:
+        def gap() -> Tensor:
             other.load_state_dict(trained(start, None) if start else encoder.state_dict())
-            return Truth(drawing.paint, whole or drawing.paint).gap(other, faces)
+            return measured(drawing.paint, whole or drawing.paint, other, faces)
 
         exact = whole is None or not feature_branch or checkpoint.turns(folder) >= stop
-        return trained(stop, None if exact else kept(folder / "gap.safetensors", start, measured))
+        return trained(stop, None if exact else kept(folder / "gap.safetensors", start, gap))
 
     try:
         if held is None or not len(held):

@@ -13,7 +13,7 @@ from stages.folder import page_path
 from tests.clips import make_clip
 from tests.importing import layouts
 from tests.importing.test_encoders import psp_file
-from tests.own_backend import FRAMES, LEAST, PLAIN, SIZE, create, drawn, refused, shape_at, shape_boxes, shape_clip
+from tests.own_backend import FRAMES, LEAST, PLAIN, SIZE, create, drawn, refused, shape_at
 from tests.runs import SHOWN, STEPS, frames_of, report_of
 from vidinv.cli.main import main
 from vidinv.editing import directions
@@ -24,20 +24,7 @@ from vidinv.generators import registry
 FAMILIES = ("stylegan1-tiny", "stylegan2-tiny", "stylegan3-t-tiny", "stylegan3-r-tiny", "pggan-tiny", "biggan-tiny")
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("VIDINV_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
-@pytest.fixture
-def clip(tmp_path: Path) -> Path:
-    return shape_clip(tmp_path)
-
-
-@pytest.fixture
-def boxes(tmp_path: Path) -> Path:
-    return shape_boxes(tmp_path)
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def edited(source: Path, backend: str, *options: object, edit: str = "sefa.1+3") -> Path:
@@ -143,14 +130,14 @@ def test_an_encoder_that_mirrors_the_generator_inverts_for_it(family: str, tmp_p
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_directions_are_found_in_every_family(family: str, cache: Path) -> None:
+def test_directions_are_found_in_every_family(family: str, own_cache: Path) -> None:
     create("own", family, "--alignment", "center", *PLAIN)
     for method in ("sefa", "ganspace"):
         assert main(["directions", "find", "--backend", "own", "--method", method, "--count", "2"]) == 0
     space = registry.load(family).space
     found = [directions.load(name, space) for name in ("sefa.1", "sefa.2", "ganspace.1", "ganspace.2")]
     assert all(each.deviation > 0 and abs(float(each.vector.norm()) - 1) < 1e-4 for each in found)
-    assert main(["directions", "show", "ganspace.1", "--backend", "own", "-o", str(cache / "strip.png")]) == 0
+    assert main(["directions", "show", "ganspace.1", "--backend", "own", "-o", str(own_cache / "strip.png")]) == 0
 
 
 def test_an_imported_pair_of_generator_and_encoder_edits_a_clip(clip: Path, boxes: Path, tmp_path: Path) -> None:

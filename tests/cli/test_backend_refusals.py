@@ -12,28 +12,14 @@ import torch
 from safetensors.torch import save_file
 
 from tests.importing import layouts
-from tests.own_backend import LEAST, PLAIN, create, refused, shape_boxes, shape_clip
+from tests.own_backend import LEAST, PLAIN, create, refused
 from vidinv.cli.main import main
 from vidinv.encoders import encoder_file, of_class
 from vidinv.errors import UsageError
 from vidinv.generators import registry
 from vidinv.weights import imported
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("VIDINV_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
-@pytest.fixture
-def clip(tmp_path: Path) -> Path:
-    return shape_clip(tmp_path)
-
-
-@pytest.fixture
-def boxes(tmp_path: Path) -> Path:
-    return shape_boxes(tmp_path)
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 MISTAKES: dict[str, tuple[dict[str, Any], int, str]] = {
@@ -67,12 +53,12 @@ def test_a_mistake_in_a_file_is_one_line_that_names_it(
 
 
 def test_parts_of_other_generators_are_refused(
-    clip: Path, tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+    clip: Path, tmp_path: Path, own_cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     create("other", "stylegan1-tiny", "--alignment", "none", *PLAIN)
     assert main(["directions", "find", "--backend", "other", "--count", "1"]) == 0
     capsys.readouterr()
-    file = cache / "directions" / "stylegan1-tiny-w" / "sefa.1.safetensors"
+    file = own_cache / "directions" / "stylegan1-tiny-w" / "sefa.1.safetensors"
     make = ["backend", "create", "mine", "--generator", "stylegan2-tiny", "--alignment", "none", *PLAIN]
     line = refused(capsys, 2, *make, "--direction", file)
     assert "'stylegan1-tiny-w'" in line and "'stylegan2-tiny-w'" in line
@@ -126,8 +112,8 @@ def test_an_encoder_of_other_rows_is_refused_with_both_numbers(
     assert "gives 18 rows of w+, stylegan2-tiny takes 10" in line
 
 
-def test_a_damaged_generator_is_exit_5(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = cache / "imported" / "generator"
+def test_a_damaged_generator_is_exit_5(own_cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = own_cache / "imported" / "generator"
     folder.mkdir(parents=True)
     (folder / "car.safetensors").write_bytes(b"no")
     line = refused(capsys, 5, "backend", "create", "mine", "--generator", "car", "--alignment", "none")

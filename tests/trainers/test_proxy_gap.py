@@ -13,7 +13,7 @@ from tests.trainers.interrupted import Stopped
 from trainers import tune_encoder
 from trainers.held_out import Tuned
 from trainers.objective import Drawing, Judges
-from trainers.proxy_gap import Truth, kept
+from trainers.proxy_gap import kept, measured
 from trainers.tune_encoder import tune
 from vidinv.config import TuneConfig
 from vidinv.encoders import registry as encoders
@@ -60,7 +60,7 @@ def error(made: Tuned, faces: Tensor) -> float:
 
 
 def test_the_gap_is_what_the_quick_picture_lacks(faces: Tensor) -> None:
-    gap = Truth(quick, whole).gap(encoders.load("feature-style-tiny"), faces)
+    gap = measured(quick, whole, encoders.load("feature-style-tiny"), faces)
     torch.testing.assert_close(gap.float(), -RED.expand_as(faces), atol=0.05, rtol=0)  # bfloat16 in the picture
 
 
@@ -87,11 +87,11 @@ def test_an_interruption_changes_nothing(faces: Tensor, tmp_path: Path, held: in
 
 def test_a_gap_is_measured_once_for_each_mark(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "gap.safetensors"
-    measured = []
+    times = []
 
     def measure() -> Tensor:
-        measured.append(len(measured))
-        return torch.full((1, 3, 2, 2), float(len(measured)))
+        times.append(len(times))
+        return torch.full((1, 3, 2, 2), float(len(times)))
 
     found = [float(kept(path, step, measure).mean()) for step in (0, 0, 4, 4)]
-    assert found == [1, 1, 2, 2] and len(measured) == 2 and tune_encoder.CHECKS > 1
+    assert found == [1, 1, 2, 2] and len(times) == 2 and tune_encoder.CHECKS > 1

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
 
 from vidinv import config as configs
 from vidinv.errors import UsageError
@@ -14,6 +16,11 @@ if TYPE_CHECKING:
 
 Recipe = TypeVar("Recipe")
 RECIPE = "recipe.yaml"
+Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="A new training.")]
+Resume = Annotated[Path | None, typer.Option("--resume", metavar="DIR", help="Continue one.")]
+Config = Annotated[str | None, typer.Option(metavar="FILE|NAME", help="A recipe; light if none.")]
+Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where it trains.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved plan and stop.")]
 
 
 def resolve(

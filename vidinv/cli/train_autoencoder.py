@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -15,20 +15,15 @@ if TYPE_CHECKING:
     from vidinv.generators.base import Generator
 
 AE, MODULATOR = "train/ae_stylegan", "train/automodulator"
-Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="A new training.")]
-Resume = Annotated[Path | None, typer.Option("--resume", metavar="DIR", help="Continue one.")]
-Config = Annotated[str | None, typer.Option(metavar="FILE|NAME", help="A recipe; light if none.")]
-Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where it trains.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved plan and stop.")]
 
 
 def ae_stylegan(
-    output: Output = None,
-    resume: Resume = None,
-    config: Config = None,
+    output: recipes.Output = None,
+    resume: recipes.Resume = None,
+    config: recipes.Config = None,
     changes: options.Changes = None,
-    device: Device = "auto",
-    dry_run: DryRun = False,
+    device: recipes.Device = "auto",
+    dry_run: recipes.DryRun = False,
     offline: options.Offline = False,
     accept_licences: options.AcceptLicences = False,
 ) -> None:
@@ -67,12 +62,12 @@ def ae_stylegan(
 
 
 def automodulator(
-    output: Output = None,
-    resume: Resume = None,
-    config: Config = None,
+    output: recipes.Output = None,
+    resume: recipes.Resume = None,
+    config: recipes.Config = None,
     changes: options.Changes = None,
-    device: Device = "auto",
-    dry_run: DryRun = False,
+    device: recipes.Device = "auto",
+    dry_run: recipes.DryRun = False,
     offline: options.Offline = False,
     accept_licences: options.AcceptLicences = False,
 ) -> None:

@@ -27,13 +27,13 @@ Classifier = Annotated[
 
 
 def gan_encoder(
-    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="A new training.")] = None,
-    resume: Annotated[Path | None, typer.Option("--resume", metavar="DIR", help="Continue one.")] = None,
-    config: Annotated[str | None, typer.Option(metavar="FILE|NAME", help="A recipe; light if none.")] = None,
+    output: recipes.Output = None,
+    resume: recipes.Resume = None,
+    config: recipes.Config = None,
     changes: options.Changes = None,
     classifier: Classifier = None,
-    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where it trains.")] = "auto",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved plan and stop.")] = False,
+    device: recipes.Device = "auto",
+    dry_run: recipes.DryRun = False,
     json_to: options.JsonTo = None,
     offline: options.Offline = False,
     accept_licences: options.AcceptLicences = False,

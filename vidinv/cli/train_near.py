@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,13 +20,13 @@ GROUP = "train/near_perfect"
 
 
 def near_perfect(
-    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="A new training.")] = None,
-    resume: Annotated[Path | None, typer.Option("--resume", metavar="DIR", help="Continue one.")] = None,
+    output: recipes.Output = None,
+    resume: recipes.Resume = None,
     config: Annotated[str | None, typer.Option(metavar="FILE|NAME", help="A recipe; full if none.")] = None,
     changes: options.Changes = None,
     backend: options.Name = "default",
-    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where it trains.")] = "auto",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved plan and stop.")] = False,
+    device: recipes.Device = "auto",
+    dry_run: recipes.DryRun = False,
     json_to: options.JsonTo = None,
     offline: options.Offline = False,
     accept_licences: options.AcceptLicences = False,
@@ -39,8 +38,6 @@ def near_perfect(
 
     Example: vidinv train near-perfect -o near --set photos=faces/
     """
-    from omegaconf import OmegaConf
-
     from stages import parts
     from stages.request import pick_device
     from trainers.near_recipe import NearRecipe
@@ -49,7 +46,7 @@ def near_perfect(
     folder, recipe = recipes.resolve(NearRecipe, GROUP, output, resume, config, changes, usual="full")
     recipe.check()
     if dry_run:
-        typer.echo(OmegaConf.to_yaml(asdict(recipe)).rstrip())
+        typer.echo(recipes.text(recipe))
         return
     chosen = parts.choose(backend)
     cache.need(chosen.needs, offline=offline, accept=accept_licences)
