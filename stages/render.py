@@ -204,7 +204,7 @@ def inverting(job: Prepared, models: Models, resume: int) -> list[tuple[str, gra
     stages = [("align", align.build(job.analysis.tracks, config.crop))]
     if codes is not None and codes.known is not None:
         return [*stages, ("encode", inversion.replay(codes.known, models.device))]
-    refine = None if config.refine.is_off else parts.refiner(parts.choose(config.backend), models)
+    refine = None if config.refine.is_off else parts.refiner(parts.choose(config.backend), models, config.precision)
     traces = encode.Traces(job.folder.path)
     traces.restore(resume, models.device)
     stages.append(
