@@ -72,8 +72,8 @@ class AeRecipe:
         """Decay of the averaged weights over one turn: half after `ema_kimg` thousand images."""
         return 0.5 ** (self.batch / (1000 * self.ema_kimg))
 
-    def check(self) -> None:
-        """Raise UsageError for a value that is not known or a combination that cannot be."""
+    def check(self, processes: int = 1) -> None:
+        """Raise UsageError for a value that is not known or a combination that cannot be, shared by `processes`."""
         for key, allowed in CHOICES.items():
             if getattr(self, key) not in allowed:
                 raise UsageError(
@@ -87,6 +87,12 @@ class AeRecipe:
             raise UsageError("network=none perceives nothing", remedy="set perceptual=0")
         if self.network == "alexnet" and self.perceptual and self.size < 64:
             raise UsageError("AlexNet needs 64 pixels", remedy="set network=vgg16 or size=64")
+        each = processes * (2 if self.path and processes > 1 else 1)  # the path length takes half of a share
+        if self.batch % each:
+            raise UsageError(
+                f"batch {self.batch} cannot be shared by {processes} processes",
+                remedy=f"set batch={each} or a multiple",
+            )
         if self.images < 1 or self.batch < 2:
             raise UsageError(
                 f"{self.images} images in batches of {self.batch}", remedy="give images >= 1 and batch >= 2"

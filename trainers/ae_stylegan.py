@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainers import engine
+from trainers import engine, processes, together
 from trainers.ada import Augment
 from trainers.ae_recipe import AeRecipe
 from trainers.gan_encoder import TensorLatents
@@ -24,7 +24,7 @@ from vidinv.encoders import stylegan_ae
 from vidinv.encoders.stylegan_ae import TrunkEncoder
 from vidinv.generators import generator_file
 from vidinv.generators.stylegan2 import StyleGAN2
-from vidinv.generators.stylegan2_discriminator import Discriminator
+from vidinv.generators.stylegan2_discriminator import Discriminator, deviations
 from vidinv.losses import adversarial
 from vidinv.losses.balance import PathLength, adaptive_weight, path_lengths
 from vidinv.losses.lpips import LPIPS
@@ -84,7 +84,8 @@ def settings(recipe: AeRecipe) -> dict[str, int | float]:
 
 def set_up(recipe: AeRecipe, phi: Features | None, device: str = "cpu") -> Setup:
     """The untrained networks and their steps; `phi` is what perceives, None where the recipe has no weight for it."""
-    recipe.check()
+    here = processes.place()
+    recipe.check(here.count)
     torch.manual_seed(recipe.seed)
     generator = build(recipe)
     encoder = stylegan_ae.for_generator(generator, tied=recipe.space == "w")
@@ -93,7 +94,10 @@ def set_up(recipe: AeRecipe, phi: Features | None, device: str = "cpu") -> Setup
     networks: dict[str, nn.Module] = {"F": mapping, "G": Synthesis(generator), "E": TensorLatents(encoder)}
     for name in ("D",) if recipe.is_joint else ("D1", "D2"):
         networks[name] = Discriminator(
-            recipe.size, channel_multiplier=recipe.channel_multiplier, channel_max=recipe.channel_max
+            recipe.size,
+            channel_multiplier=recipe.channel_multiplier,
+            channel_max=recipe.channel_max,
+            deviation=together.over_all(deviations),
         )
     networks |= {"path": PathLength(), "ada": Augment(recipe.ada_target) if recipe.ada else nn.Identity()}
     for network in networks.values():
@@ -102,6 +106,8 @@ def set_up(recipe: AeRecipe, phi: Features | None, device: str = "cpu") -> Setup
         recipe.images,
         recipe.batch,
         accelerator=device,
+        devices=here.count,
+        machines=here.machines,
         seed=recipe.seed,
         ema=recipe.ema,
         save_every=recipe.save_every,
@@ -168,9 +174,9 @@ class Losses:
 
     def prior(self, networks: engine.Networks, count: int, device: torch.device) -> Tensor:
         """ws [N,L,D] of new z, mixed."""
-        z = torch.randn(2 * count, self.recipe.w_dim, device=device)
+        z = torch.randn(count, 2, self.recipe.w_dim, device=device)
         slots = 2 * self.recipe.size.bit_length() - 4  # 2 log2(size) - 2
-        first, second = networks["F"](z).float().split(count)
+        first, second = networks["F"](z.flatten(0, 1)).float().unflatten(0, (count, 2)).unbind(1)
         return crossed(first, second, slots, self.recipe.mixing)
 
     def logits(self, networks: engine.Networks, judge: str, image: Tensor) -> Tensor:
@@ -182,20 +188,23 @@ class Losses:
         share = self.recipe.fake_share
         with torch.no_grad():
             made = networks["G"](self.prior(networks, len(image), image.device))
-            again = networks["G"](networks["E"](image, _no_class(image))[0].float()) if share else made[:0]
-        said = self.logits(networks, judge, torch.cat([image, made, again])).split([len(image), len(made), len(again)])
-        real, fake = adversarial.generator(said[0]), adversarial.generator(-said[1])  # sp(-D(x)), sp(D(G(F(z))))
+            again = networks["G"](networks["E"](image, _no_class(image))[0].float()) if share else None
+        said = self.logits(networks, judge, image)
+        real = adversarial.generator(said)  # sp(-D(x))
+        fake = adversarial.generator(-self.logits(networks, judge, made))  # sp(D(G(F(z))))
         augment = networks["ada"]
         if isinstance(augment, Augment):
-            augment.observe(said[0].detach())
-        inverted = adversarial.generator(-said[2]) if share else torch.zeros_like(fake)
+            augment.observe(together.gathered(said.detach()))
+        inverted = torch.zeros_like(fake)
+        if again is not None:
+            inverted = adversarial.generator(-self.logits(networks, judge, again))
         return real + (1 - share) * fake + share * inverted, {"real": real, "fake": fake, "inverted": inverted}
 
     def judge_inversions(self, networks: engine.Networks, image: Tensor, judge: str) -> tuple[Tensor, Parts]:
         """sp(-D2(x)) + sp(D2(G(E(x)))), eq. 4."""
         with torch.no_grad():
             made = networks["G"](networks["E"](image, _no_class(image))[0].float())
-        real, fake = self.logits(networks, judge, torch.cat([image, made])).chunk(2)
+        real, fake = (self.logits(networks, judge, each) for each in (image, made))
         return adversarial.discriminator(real, fake), {}
 
     def penalise(self, networks: engine.Networks, image: Tensor, judge: str) -> tuple[Tensor, Parts]:
@@ -217,7 +226,7 @@ class Losses:
         parts["adversarial"] = adversarial.generator(self.logits(networks, judge, made))
         pull = recipe.adversarial * parts["adversarial"]
         if recipe.adaptive:
-            parts["weight"] = adaptive_weight(likeness, pull, made)
+            parts["weight"] = adaptive_weight(likeness, pull, made, together.slope_length)
             pull = parts["weight"] * pull
         total = likeness + pull
         if recipe.latent:
@@ -241,7 +250,7 @@ class Losses:
     def smooth(self, networks: engine.Networks, image: Tensor) -> tuple[Tensor, Parts]:
         """The path length penalty on half a batch, times its weight and the turns that it stands for."""
         ws = self.prior(networks, max(1, len(image) // 2), image.device)
-        lengths = path_lengths(networks["G"](ws), ws)
+        lengths = together.gathered(path_lengths(networks["G"](ws), ws))
         penalty = networks["path"](lengths)
         return self.recipe.path * self.recipe.path_every * penalty, {"length": lengths.mean()}
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainers import engine
+from trainers import engine, processes
 from trainers.log import Shown
 from trainers.modulator_losses import Batch, Losses, rows
 from trainers.modulator_recipe import ModulatorRecipe, Stage
@@ -81,7 +81,8 @@ def settings(recipe: ModulatorRecipe, side: int) -> dict[str, Any]:
 
 def set_up(recipe: ModulatorRecipe, stage: Stage, before: Setup | None = None, device: str = "cpu") -> Setup:
     """A stage's networks, grown from those of the stage before where there is one, and its two steps."""
-    recipe.check()
+    here = processes.place()
+    recipe.check(here.count)
     torch.manual_seed(recipe.seed + stage.side)
     generator = build(recipe, stage.side, growing=before is not None)
     encoder = encoders.for_generator(generator, growing=before is not None)
@@ -104,6 +105,8 @@ def set_up(recipe: ModulatorRecipe, stage: Stage, before: Setup | None = None, d
         stage.images,
         stage.batch,
         accelerator=device,
+        devices=here.count,
+        machines=here.machines,
         seed=recipe.seed + stage.side,
         ema=recipe.ema,
         save_every=recipe.save_every,

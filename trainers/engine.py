@@ -3,13 +3,14 @@
 A trainer says which networks there are, which of them each step trains and by which loss; the engine does the rest:
 gradients for those networks alone, clipping, averaged weights, learning rates by images seen, logs, sample grids,
 checkpoints and resume. Batch and random state of step n depend on n alone, so that an interrupted training continues
-as if it had not been interrupted, and several processes share one global batch.
+as if it had not been interrupted, and several processes share one global batch (`trainers/together.py`).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -18,7 +19,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from trainers import checkpoint
+from trainers import checkpoint, together
 from trainers.log import Bar, Log, Shown
 from vidinv.errors import UsageError, VidinvError
 
@@ -104,19 +105,16 @@ def train(
         accelerator=plan.accelerator,
         devices=plan.devices // plan.machines,
         num_nodes=plan.machines,
-        strategy="ddp" if plan.devices > 1 else "auto",
+        strategy=together.Strategy() if plan.devices > 1 else "auto",
         precision=plan.precision,
     )
     fabric.launch()
-    if plan.batch % fabric.world_size:
-        raise UsageError(
-            f"a batch of {plan.batch} cannot be shared by {fabric.world_size} processes", remedy="make it a multiple"
-        )
     trained = {name for step in steps for name in step.nets}
     ready = {
         name: fabric.setup_module(net, _reapply_compile=False) if name in trained else fabric.to_device(net)
         for name, net in networks.items()
     }
+    together.agree(networks.values())
     optimisers = {
         step.name: _set_up(fabric, step.optimiser([p for n in step.nets for p in networks[n].parameters()]))
         for step in steps
@@ -163,7 +161,10 @@ def _check_together(fabric: Fabric, turn: int, folder: Path) -> None:
 
 
 def check(networks: Networks, steps: Sequence[Step], plan: Plan) -> None:
-    """UsageError for a step that names no network, a network or an optimiser that is missing, or an empty plan."""
+    """UsageError for a step that names no network, a network or an optimiser that is missing, or an empty plan.
+
+    And for a batch that the processes cannot share.
+    """
     own = {step.name: step.nets for step in steps if not step.shares}
     for step in steps:
         missing = set(step.nets) - set(networks)
@@ -178,6 +179,10 @@ def check(networks: Networks, steps: Sequence[Step], plan: Plan) -> None:
             )
     if plan.images < 1 or plan.batch < 1:
         raise UsageError(f"a plan of {plan.images} images in batches of {plan.batch}", remedy="give both at least 1")
+    if plan.batch % plan.devices:
+        raise UsageError(
+            f"a batch of {plan.batch} cannot be shared by {plan.devices} processes", remedy="make it a multiple"
+        )
 
 
 def describe(networks: Networks, steps: Sequence[Step], plan: Plan) -> str:
@@ -219,7 +224,8 @@ def _turn(
         optimiser = optimisers[step.owner]
         for group, rate in zip(optimiser.param_groups, rates[step.owner], strict=True):
             group["lr"] = rate * plan.rate(state.turn * plan.batch)
-        loss, found = step.loss(networks, batch)
+        with together.Rows() if together.count() > 1 else nullcontext():
+            loss, found = step.loss(networks, batch)
         if not torch.isfinite(loss):
             where = ", ".join(f"{key} {float(value):.3g}" for key, value in found.items())
             raise VidinvError(
@@ -228,6 +234,7 @@ def _turn(
             )
         optimiser.zero_grad(set_to_none=True)
         fabric.backward(loss)
+        together.average_gradients(p for name in step.nets for p in networks[name].parameters())
         try:
             for name in step.nets:
                 longest = math.inf if plan.clip is None else plan.clip

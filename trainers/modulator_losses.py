@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trainers import engine
+from trainers import engine, together
 from trainers.modulator_recipe import ModulatorRecipe
 from vidinv.losses.latent import gap, prior_divergence
 from vidinv.losses.reconstruction import apart
@@ -45,6 +45,12 @@ def mixture(a: Tensor, b: Tensor, slots: int, block: int) -> Tensor:
     return torch.where(is_first[None, :, None], a[:, None], b[:, None])
 
 
+def mixed_rows(count: int, share: float) -> Tensor:
+    """Which rows of a batch are mixtures: [N] of bool, int(share N) of them, as evenly spread as can be."""
+    before = [int(share * k + 1e-9) for k in range(count + 1)]
+    return torch.tensor(before).diff() > 0
+
+
 def layer_loss(decode: Decode, encode: Encode, a: Tensor, mixed: Tensor, slots: int, block: int) -> Tensor:
     """L_j, eq. 4: the canvas after block j of E(x^_AB) against that of z_A, mean squared; -> scalar.
 
@@ -63,6 +69,16 @@ def mirror_loss(decode: Decode, one: Tensor, two: Tensor, wanted: Tensor, slots:
 
 
 @dataclass(frozen=True)
+class Samples:
+    """x^ [N,3,S,S] of `z` [N,D], which of them are mixtures [N] (then z is z_A), and the block these split at."""
+
+    image: Tensor
+    z: Tensor
+    is_mixed: Tensor
+    block: int
+
+
+@dataclass(frozen=True)
 class Losses:
     """The two steps of one stage, whose margin is `margin` and whose decoder has `slots` rows."""
 
@@ -75,9 +91,9 @@ class Losses:
         recipe, image = self.recipe, batch.image
         decode, encode = self._of(networks, batch)
         with torch.no_grad():
-            samples, _ = self._samples(decode, len(image), image.device)
+            samples = self._samples(decode, len(image), image.device).image
         z = encode(image)
-        real, fake = prior_divergence(z), prior_divergence(encode(samples))
+        real, fake = _divergence(z), _divergence(encode(samples))
         parts = {
             "real": real,
             "fake": fake,
@@ -99,13 +115,12 @@ class Losses:
         """Eq. 6: KL(E(x^)) + l_z d_cos(z, E(G(z))) + L_j; a share of the samples x^ are mixtures."""
         recipe, count = self.recipe, len(batch.image)
         decode, encode = self._of(networks, batch)
-        samples, (plain, a, block) = self._samples(decode, count, batch.image.device)
-        codes = encode(samples)
-        parts = {"fake": prior_divergence(codes), "code": apart(codes[: len(plain)], plain)}
+        made = self._samples(decode, count, batch.image.device)
+        codes, mixed = encode(made.image), made.is_mixed
+        parts = {"fake": _divergence(codes), "code": apart(codes[~mixed], made.z[~mixed])}
         total = recipe.divergence * parts["fake"] + recipe.code * parts["code"]
-        if recipe.layers and len(a):
-            mixed = samples[len(plain) :]
-            parts["layers"] = layer_loss(decode, encode, a, mixed, self.slots, block)
+        if recipe.layers and mixed.any():
+            parts["layers"] = layer_loss(decode, encode, made.z[mixed], made.image[mixed], self.slots, made.block)
             total = total + recipe.layers * parts["layers"]
         return total, parts
 
@@ -121,16 +136,20 @@ class Losses:
 
         return decode, encode
 
-    def _samples(self, decode: Decode, count: int, device: torch.device) -> tuple[Tensor, tuple[Tensor, Tensor, int]]:
-        """x^ [N,3,S,S], the z of those that are no mixtures, the z_A of those that are, and the block they split at."""
-        mixed = int(self.recipe.mixed * count)
-        z = functional.normalize(torch.randn(count + mixed, self.recipe.w_dim, device=device), dim=1)
-        plain, a, b = z.split([count - mixed, mixed, mixed])
+    def _samples(self, decode: Decode, count: int, device: torch.device) -> Samples:
+        """New ones, a share of them mixtures."""
+        a, b = (functional.normalize(torch.randn(count, self.recipe.w_dim, device=device), dim=1) for _ in range(2))
         block = int(torch.randint(1, self.slots // 2 + 1, ()))  # j ~ U{1, N}
-        ws = torch.cat([rows(plain, self.slots), mixture(a, b, self.slots, block)])
-        return decode(ws), (plain, a, block)
+        is_mixed = mixed_rows(count, self.recipe.mixed).to(device)
+        ws = torch.where(is_mixed[:, None, None], mixture(a, b, self.slots, block), rows(a, self.slots))
+        return Samples(decode(ws), a, is_mixed, block)
 
     def _apart(self, networks: engine.Networks, a: Tensor, b: Tensor) -> Tensor:
         if self.recipe.distance == "robust":
             return networks["robust"](a, b)
         return functional.l1_loss(a, b) if self.recipe.distance == "l1" else functional.mse_loss(a, b)
+
+
+def _divergence(z: Tensor) -> Tensor:
+    """That of the whole batch's codes, those of other processes too."""
+    return prior_divergence(together.gathered(z))

@@ -80,8 +80,8 @@ class ModulatorRecipe:
             for place in range(count)
         ]
 
-    def check(self) -> None:
-        """Raise UsageError for a value that is not known or a combination that cannot be."""
+    def check(self, processes: int = 1) -> None:
+        """Raise UsageError for a value that is not known or a combination that cannot be, shared by `processes`."""
         if self.distance not in DISTANCES:
             raise UsageError(f"distance {self.distance!r} is not known", remedy=f"choose one of {', '.join(DISTANCES)}")
         for key, side in (("first", self.first), ("size", self.size)):
@@ -91,6 +91,13 @@ class ModulatorRecipe:
             raise UsageError("a list of the stages is empty", remedy="give images, batches, rates and margins")
         if min(stage.batch for stage in self.stages) < 4:
             raise UsageError("the divergence of a batch needs several", remedy="set batches of at least 4")
+        for batch in (stage.batch for stage in self.stages):
+            whole, share = int(self.mixed * batch), self.mixed * batch / processes
+            if processes > 1 and (batch % processes or whole != processes * int(share)):
+                raise UsageError(
+                    f"a batch of {batch} with {whole} mixtures cannot be shared by {processes} processes",
+                    remedy="set batches so that each has as many",
+                )
         if self.mirror and not self.extra:
             raise UsageError("mirror needs a second block of 8x8", remedy="set extra=true")
         if not 0 <= self.mixed < 1 or not 0 <= self.fade <= 1:

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tests.generators import reference
-from vidinv.generators.stylegan2_discriminator import Discriminator, with_deviation
+from vidinv.generators.stylegan2_discriminator import Discriminator, deviations, with_deviation
 
 WIDTHS = {4: 16, 8: 16, 16: 8}
 
@@ -82,7 +82,7 @@ def test_the_1024_network_has_the_published_size() -> None:
 @pytest.mark.parametrize(("count", "group"), [(1, 1), (3, 3), (6, 3), (8, 4)])
 def test_the_deviation_is_that_of_each_group(count: int, group: int) -> None:
     x = torch.randn(count, 5, 4, 4, generator=torch.Generator().manual_seed(2))
-    made = with_deviation(x)
+    made = with_deviation(x, deviations(x))
     assert torch.equal(made[:, :5], x)
     step = count // group
     for i in range(count):

@@ -116,9 +116,9 @@ def test_a_quarter_of_the_samples_are_mixtures_and_their_block_is_any() -> None:
     blocks = set()
     for seed in range(30):
         torch.manual_seed(seed)
-        samples, (plain, a, block) = own._samples(decode, 8, torch.device("cpu"))
-        assert len(samples) == 8 and len(plain) == 6 and len(a) == 2
-        blocks.add(block)
+        made = own._samples(decode, 8, torch.device("cpu"))
+        assert len(made.image) == len(made.z) == 8 and int(made.is_mixed.sum()) == 2
+        blocks.add(made.block)
     assert blocks == {1, 2}
 
 

@@ -20,6 +20,9 @@ Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", he
 Resume = Annotated[Path | None, typer.Option("--resume", metavar="DIR", help="Continue one.")]
 Config = Annotated[str | None, typer.Option(metavar="FILE|NAME", help="A recipe; light if none.")]
 Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where it trains.")]
+Devices = Annotated[int, typer.Option(help="Processes on this machine, one a GPU.", min=1)]
+Nodes = Annotated[int, typer.Option(help="Machines; each gives the same command.", min=1)]
+Meet = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Where several machines meet: one of them.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved plan and stop.")]
 
 

@@ -40,11 +40,9 @@ def feature_style(
         Path | None, typer.Option(metavar="DIR", help="True images, for pool=N; else drawn into DIR/pool.")
     ] = None,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where it trains.")] = "auto",
-    devices: Annotated[int, typer.Option(help="Processes on this machine, one a GPU.", min=1)] = 1,
-    nodes: Annotated[int, typer.Option(help="Machines; each gives the same command.", min=1)] = 1,
-    meet: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="Where several machines meet: one of them.")
-    ] = None,
+    devices: recipes.Devices = 1,
+    nodes: recipes.Nodes = 1,
+    meet: recipes.Meet = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved plan and stop.")] = False,
     offline: options.Offline = False,
     accept_licences: options.AcceptLicences = False,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from vidinv.cli import options, recipes
-from vidinv.errors import UsageError
 
 if TYPE_CHECKING:
     from vidinv.encoders.base import Encoder
@@ -23,6 +23,9 @@ def ae_stylegan(
     config: recipes.Config = None,
     changes: options.Changes = None,
     device: recipes.Device = "auto",
+    devices: recipes.Devices = 1,
+    nodes: recipes.Nodes = 1,
+    meet: recipes.Meet = None,
     dry_run: recipes.DryRun = False,
     offline: options.Offline = False,
     accept_licences: options.AcceptLicences = False,
@@ -30,35 +33,42 @@ def ae_stylegan(
     """Train a StyleGAN2 together with its encoder (AE-StyleGAN), on data=CORPUS.npy, FOLDER or TAR.
 
     Recipes: light, paper, published, tiny; scheme=decoupled and space=w_plus are the paper's other variants. DIR holds
-    generator.safetensors and encoder.safetensors, which `vidinv backend create` takes.
+    generator.safetensors and encoder.safetensors, which `vidinv backend create` takes. Several processes share each
+    batch, as in feature-style.
 
     Example: vidinv train ae-stylegan -o runs/ae --set data=corpus.npy --set scheme=decoupled
     """
-    from trainers import ae_stylegan, engine, pictures
+    from stages.request import pick_device
+    from trainers import ae_stylegan, engine, pictures, processes
     from trainers.ae_recipe import AeRecipe
     from vidinv.losses.lpips import LPIPS
     from vidinv.weights import cache
 
-    _alone()
     folder, recipe = recipes.resolve(AeRecipe, AE, output, resume, config, changes)
-    recipe.check()
-    if not dry_run:
+    here, due = processes.place(), processes.are_due(devices, nodes) and not dry_run
+    recipe.check(devices * nodes if due else here.count)
+    if here.is_first and not dry_run:
         recipes.claim(folder, recipe, AE, again=resume is not None)
     perceives = recipe.perceptual > 0
     needs = [*pictures.needs(recipe.data), *([f"lpips/{recipe.network}"] if perceives else [])]
-    cache.pull(needs, offline=offline, accept=accept_licences)
-    used = _device(device)
+    cache.pull(needs, offline=offline or here.count > 1, accept=accept_licences)
+    used = pick_device(device)
+    processes.take_device(used, here)
+    if due:
+        raise typer.Exit(processes.launch(devices, nodes, meet, sys.argv[1:]))
     phi = ae_stylegan.features(LPIPS.load(recipe.network).to(used)) if perceives else None
     setup = ae_stylegan.set_up(recipe, phi, used)
     if dry_run:
         typer.echo(recipes.text(recipe))
         typer.echo(engine.describe(setup.networks, setup.steps, setup.plan))
         return
-    recipes.keep(folder, recipe)
+    if here.is_first:
+        recipes.keep(folder, recipe)
     found = pictures.open_pictures(recipe.data, recipe.size, recipe.held_out)
     generator, encoder = ae_stylegan.train(setup, found, folder)
     family = "ae-w" if recipe.space == "w" else "ae-w-plus"
-    _write(folder, generator, encoder, "stylegan2", ae_stylegan.settings(recipe), family)
+    if here.is_first:
+        _write(folder, generator, encoder, "stylegan2", ae_stylegan.settings(recipe), family)
 
 
 def automodulator(
@@ -67,6 +77,9 @@ def automodulator(
     config: recipes.Config = None,
     changes: options.Changes = None,
     device: recipes.Device = "auto",
+    devices: recipes.Devices = 1,
+    nodes: recipes.Nodes = 1,
+    meet: recipes.Meet = None,
     dry_run: recipes.DryRun = False,
     offline: options.Offline = False,
     accept_licences: options.AcceptLicences = False,
@@ -74,48 +87,42 @@ def automodulator(
     """Train a deep automodulator, growing from small pictures to large, on data=CORPUS.npy, FOLDER or TAR.
 
     Recipes: light, paper, published, tiny; layers=0 and distance=l1 reconstruction=1 are the paper's ablations, extra
-    and mirror=1 its weak supervision. DIR holds generator.safetensors and encoder.safetensors.
+    and mirror=1 its weak supervision. DIR holds generator.safetensors and encoder.safetensors. Several processes share
+    each batch, as in feature-style.
 
     Example: vidinv train automodulator -o runs/auto --set data=corpus.npy --set layers=0
     """
+    from stages.request import pick_device
     from trainers import automodulator as trainer
-    from trainers import engine, pictures
+    from trainers import engine, pictures, processes
     from trainers.modulator_recipe import ModulatorRecipe
     from vidinv.weights import cache
 
-    _alone()
     folder, recipe = recipes.resolve(ModulatorRecipe, MODULATOR, output, resume, config, changes)
-    recipe.check()
-    used = _device(device)
+    here, due = processes.place(), processes.are_due(devices, nodes) and not dry_run
+    recipe.check(devices * nodes if due else here.count)
+    used = pick_device(device)
     if dry_run:
         typer.echo(recipes.text(recipe))
         for stage in recipe.stages:
             setup = trainer.set_up(recipe, stage, None, used)
             typer.echo(f"{stage.side} pixels: {engine.describe(setup.networks, setup.steps, setup.plan)}")
         return
-    recipes.claim(folder, recipe, MODULATOR, again=resume is not None)
-    cache.pull(pictures.needs(recipe.data), offline=offline, accept=accept_licences)
-    recipes.keep(folder, recipe)
+    if here.is_first:
+        recipes.claim(folder, recipe, MODULATOR, again=resume is not None)
+    cache.pull(pictures.needs(recipe.data), offline=offline or here.count > 1, accept=accept_licences)
+    processes.take_device(used, here)
+    if due:
+        raise typer.Exit(processes.launch(devices, nodes, meet, sys.argv[1:]))
+    if here.is_first:
+        recipes.keep(folder, recipe)
 
     def at(side: int) -> pictures.Pictures:
         return pictures.open_pictures(recipe.data, side, recipe.held_out)
 
     generator, encoder = trainer.train(recipe, at, folder, used)
-    _write(folder, generator, encoder, "automodulator", trainer.settings(recipe, recipe.size), "automodulator")
-
-
-def _alone() -> None:
-    """UsageError where several processes were started."""
-    from trainers import processes
-
-    if processes.place().count > 1:
-        raise UsageError("an autoencoder is trained by one process", remedy="start it without torchrun")
-
-
-def _device(wanted: str) -> str:
-    from stages.request import pick_device
-
-    return pick_device(wanted)
+    if here.is_first:
+        _write(folder, generator, encoder, "automodulator", trainer.settings(recipe, recipe.size), "automodulator")
 
 
 def _write(

@@ -111,4 +111,4 @@ def noise_map(fixed: Tensor, count: int, mode: str) -> Tensor | None:
     """The noise of a layer whose fixed map is [1,1,h,w]: that, or `count` new ones [N,1,h,w], or none at all."""
     if mode == "none":
         return None
-    return fixed if mode == "const" else torch.randn_like(fixed.expand(count, -1, -1, -1))
+    return fixed if mode == "const" else torch.randn(count, *fixed.shape[1:], dtype=fixed.dtype, device=fixed.device)

@@ -6,6 +6,8 @@ needs it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -16,17 +18,21 @@ from vidinv.generators.stylegan2 import widths
 GROUP = 4  # images over which the minibatch deviation is taken, at most
 
 
-def with_deviation(x: Tensor) -> Tensor:
-    """x [N,C,h,w] and one channel of how much the images of a group differ -> [N,C+1,h,w].
+def deviations(x: Tensor) -> Tensor:
+    """How much the images of each image's group differ: x [N,C,h,w] -> [N].
 
-    The standard deviation over each group, averaged over channels and pixels ("Progressive Growing of GANs", section
+    The standard deviation over the group, averaged over channels and pixels ("Progressive Growing of GANs", section
     3). A group has up to 4 images, evenly spaced in the batch; as many as divide it.
     """
-    n, _, height, width = x.shape
-    size = max(g for g in range(1, GROUP + 1) if n % g == 0)
+    size = max(g for g in range(1, GROUP + 1) if len(x) % g == 0)
     groups = x.unflatten(0, (size, -1))  # [g,N/g,C,h,w]
-    deviation = (groups.var(0, unbiased=False) + 1e-8).sqrt().mean((1, 2, 3))  # [N/g]
-    return torch.cat([x, deviation.repeat(size).view(n, 1, 1, 1).expand(n, 1, height, width)], 1)
+    return (groups.var(0, unbiased=False) + 1e-8).sqrt().mean((1, 2, 3)).repeat(size)
+
+
+def with_deviation(x: Tensor, deviation: Tensor) -> Tensor:
+    """x [N,C,h,w] and one channel of its `deviation` [N] -> [N,C+1,h,w]."""
+    n, _, height, width = x.shape
+    return torch.cat([x, deviation.view(n, 1, 1, 1).expand(n, 1, height, width)], 1)
 
 
 def conv(c_in: int, c_out: int, side: int, *, down: bool = False, activate: bool = True) -> nn.Sequential:
@@ -60,11 +66,22 @@ def trunk(channels: dict[int, int]) -> nn.Sequential:
 
 
 class Discriminator(nn.Module):
-    """RGB images [N,3,S,S] in [-1,1] -> logits [N,1]; high is real."""
+    """RGB images [N,3,S,S] in [-1,1] -> logits [N,1]; high is real.
 
-    def __init__(self, resolution: int = 1024, *, channel_multiplier: float = 2, channel_max: int = 512) -> None:
+    An image's logit depends on the others of the batch, by `deviation`. Judge one kind of images at a time, real or
+    made: in a mixed group it would not tell the kinds apart.
+    """
+
+    def __init__(
+        self,
+        resolution: int = 1024,
+        *,
+        channel_multiplier: float = 2,
+        channel_max: int = 512,
+        deviation: Callable[[Tensor], Tensor] = deviations,
+    ) -> None:
         super().__init__()
-        self.resolution = resolution
+        self.resolution, self.deviation = resolution, deviation
         channels = widths(resolution, channel_multiplier, channel_max)
         self.convs = trunk(channels)
         self.final_conv = conv(channels[4] + 1, channels[4], 3)
@@ -76,5 +93,5 @@ class Discriminator(nn.Module):
         if image.shape[1:] != (3, self.resolution, self.resolution):
             raise ValueError(f"images must be [N,3,{self.resolution},{self.resolution}], got {tuple(image.shape)}")
         x = self.convs(image.contiguous(memory_format=torch.channels_last))
-        x = self.final_conv(with_deviation(x))
+        x = self.final_conv(with_deviation(x, self.deviation(x)))
         return self.final_linear(x.flatten(1))  # channel-major

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -35,12 +37,14 @@ class PathLength(torch.nn.Module):
         return (lengths - self.average).square().mean()
 
 
-def adaptive_weight(wanted: Tensor, other: Tensor, at: Tensor) -> Tensor:
+def adaptive_weight(
+    wanted: Tensor, other: Tensor, at: Tensor, length: Callable[[Tensor], Tensor] = torch.linalg.vector_norm
+) -> Tensor:
     """|d wanted / d at| / (|d other / d at| + 1e-4), at most 1e4 and without a gradient; -> scalar.
 
     With it as its weight `other` pulls at the tensor `at`, which both were computed from, as strongly as `wanted` does;
-    a constant factor of `other` then cancels out (AE-StyleGAN, d_w).
+    a constant factor of `other` then cancels out (AE-StyleGAN, d_w). `length` measures a gradient.
     """
     (one,) = torch.autograd.grad(wanted, at, retain_graph=True)
     (two,) = torch.autograd.grad(other, at, retain_graph=True)
-    return (one.norm() / (two.norm() + 1e-4)).clamp(0, LARGEST).detach()
+    return (length(one) / (length(two) + 1e-4)).clamp(0, LARGEST).detach()

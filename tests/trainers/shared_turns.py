@@ -1,0 +1,90 @@
+"""A few turns of the autoencoders' trainings, small, for one process or several to run: `... shared_turns FOLDER`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from tests.trainers.test_ae_stylegan import recipe as ae_recipe
+from tests.trainers.test_automodulator import recipe as modulator_recipe
+from tests.trainers.toys import Quiet
+from trainers import ae_stylegan, automodulator, engine, processes
+from trainers.ada import Augment
+from trainers.modulator_losses import Batch
+from trainers.toys import Blobs
+
+BATCH, TURNS = 8, 3
+Case = tuple[dict[str, nn.Module], list[engine.Step], engine.Plan, engine.Draw]
+
+
+def joint() -> Case:
+    """All that looks at the whole batch: deviation, R1, path length, adaptive weight, mixing, augmentation."""
+    changes = {"adaptive": True, "ada": True, "latent": 1.0, "path": 2.0, "path_every": 2, "r1_every": 2, "r1": 20.0}
+    setup = ae_stylegan.set_up(ae_recipe(**changes), None)
+    augment = setup.networks["ada"]
+    assert isinstance(augment, Augment)
+    augment.p.fill_(0.5)
+    return setup.networks, setup.steps, setup.plan, pictures
+
+
+def decoupled() -> Case:
+    setup = ae_stylegan.set_up(ae_recipe(scheme="decoupled", space="w_plus", r1_every=2), None)
+    return setup.networks, setup.steps, setup.plan, pictures
+
+
+def modulator() -> Case:
+    """The divergences of a batch's codes, mixtures and L_j, L_inv on mirror pairs."""
+    recipe = modulator_recipe(first=8, size=8, extra=True, mirror=1.0, margins=(50.0,))
+    setup = automodulator.set_up(recipe, recipe.stages[0])
+    return setup.networks, setup.steps, setup.plan, lambda turn, rows: Batch(small(turn, rows), torch.tensor(1.0))
+
+
+def batch_norm() -> Case:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 4), nn.BatchNorm1d(4))
+    wanted = torch.arange(4.0)
+
+    def loss(networks: engine.Networks, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        return (networks["net"](image) - wanted).square().mean(), {}
+
+    here = processes.place()
+    plan = engine.Plan(0, BATCH, accelerator="cpu", devices=here.count)
+    return {"net": network}, [engine.Step("net", ("net",), torch.optim.SGD, loss)], plan, small
+
+
+def pictures(turn: int, rows: slice) -> Tensor:
+    return Blobs().draw(BATCH, turn)[rows]
+
+
+def small(turn: int, rows: slice) -> Tensor:
+    return Blobs(8).draw(BATCH, turn)[rows]
+
+
+CASES: dict[str, Callable[[], Case]] = {
+    "joint": joint,
+    "decoupled": decoupled,
+    "modulator": modulator,
+    "batch-norm": batch_norm,
+}
+
+
+def run(name: str, folder: Path) -> None:
+    """The case's turns, by plain descent: Adam would blow up the last bit of a gradient that is 0."""
+    networks, steps, plan, draw = CASES[name]()
+    for network in networks.values():
+        for key, parameter in network.named_parameters():
+            if "noise" in key:
+                torch.nn.init.constant_(parameter, 0.1)
+    plain = [replace(step, optimiser=lambda parameters: torch.optim.SGD(parameters, lr=0.02)) for step in steps]
+    plan = replace(plan, images=TURNS * BATCH, log_every=1, save_every=10**9, sample_every=10**9)
+    engine.train(networks, plain, draw, plan, folder / name, shown=Quiet())
+
+
+if __name__ == "__main__":
+    for each in CASES:
+        run(each, Path(sys.argv[1]))
