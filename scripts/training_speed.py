@@ -3,8 +3,9 @@
 python -m scripts.training_speed [TRAINER...] [--turns N] [--set KEY=VALUE] [--json FILE]
 
 Each is `vidinv train` itself on made pictures, twice: a short one to warm up, then the one whose log is read. Figures
-are the engine's own (`trainers/pace.py`): milliseconds a turn, on the wall and of all cores. The turns that are taken
-where none are named hold every step of a trainer, also those that come every so many. Needs the weights.
+are the engine's own (`trainers/pace.py`): milliseconds a turn, on the wall and of all cores, without sample grids and
+checkpoints, which come too often in so short a training. The turns that are taken where none are named hold every step
+of a trainer, also those that come every so many. Needs the weights.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ import numpy as np
 import torch
 
 from trainers.corpus import painted
-from trainers.pace import PARTS
+from trainers.pace import PARTS as ALL
 from vidinv.cli.main import main as vidinv
 from vidinv.generators import proxy, registry
 from vidinv.media import picture
 
+PARTS = ALL[: ALL.index("keep")]
 WARM = 2  # turns
 PICTURES, SIDE = 64, 64  # of the corpus
 

@@ -144,11 +144,12 @@ def train(
             if state.turn % plan.log_every == 0 or seen >= plan.images:
                 log.write(state.turn, seen, _mean(fabric, latest), pace.report(plan.batch))
                 latest = {}
+            pace.was("log")
             if samples is not None and fabric.is_global_zero and _due(seen, plan.batch, plan.sample_every):
                 log.picture(seen, _with_average(networks, state.average, samples))
             if fabric.is_global_zero and (_due(seen, plan.batch, plan.save_every) or seen >= plan.images):
                 checkpoint.save(folder, state.turn, networks, optimisers, state.average)
-            pace.was("rest")
+            pace.was("keep")
     fabric.barrier()
     return state.average
 

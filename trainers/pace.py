@@ -1,11 +1,11 @@
-"""How quick a training is, and where its time goes: data, forward, backward, optimiser, averaged weights, the rest."""
+"""How quick a training is, and where its time goes, measured by the loop itself."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
 
-PARTS = ("data", "forward", "backward", "optimiser", "average", "rest")  # the rest: log, sample grids, checkpoints
+PARTS = ("data", "forward", "backward", "optimiser", "average", "log", "keep")  # keep: sample grids, checkpoints
 
 
 @dataclass(frozen=True)
