@@ -99,7 +99,7 @@ def _alone(found: dict[str, Any], threads: int) -> list[str]:
     return [
         f"each stage's own thread, in the job and alone{what}:",
         *rows,
-        f"all threads {total['cpu_ms']} CPU ms/frame, of all stages alone {total['alone_cpu_ms']}: {total['over']:+.0%}",
+        f"all threads {total['cpu_ms']} CPU ms/frame, alone {total['alone_cpu_ms']}: {total['over']:+.0%}",
         f"most above what it costs alone: {most['stage']}, {most['over']:+.0%}",
     ]
 
