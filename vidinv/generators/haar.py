@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vidinv.generators.ops import is_exported
+from vidinv.generators.ops import is_exported, lies_channels_last
 
 
 def inverse_haar(bands: Tensor) -> Tensor:
@@ -39,6 +39,10 @@ class _Inverse(torch.autograd.Function):
     def forward(ctx: object, bands: Tensor) -> Tensor:
         n, channels, height, width = bands.shape
         c = channels // 4
+        if lies_channels_last(bands):  # so does the image: a cell's corners are whole rows of channels
+            image = bands.new_empty(n, 2 * height, 2 * width, c).permute(0, 3, 1, 2)
+            _butterfly(_bands(bands), _corners(image))
+            return image
         cells = bands.new_empty(n, c, 4, height, width)
         _butterfly(_bands(bands), _cells(cells))
         return functional.pixel_shuffle(cells.flatten(1, 2), 2)
@@ -74,6 +78,11 @@ def _bands(x: Tensor) -> Four:
 def _cells(x: Tensor) -> Four:
     """Views of the upper left, lower left, upper right and lower right samples of [N,C,4,h,w]: four [N,C,h,w]."""
     return x[:, :, 0], x[:, :, 2], x[:, :, 1], x[:, :, 3]
+
+
+def _corners(x: Tensor) -> Four:
+    """Views of the same samples of [N,C,2h,2w]: four [N,C,h,w]."""
+    return x[..., ::2, ::2], x[..., 1::2, ::2], x[..., ::2, 1::2], x[..., 1::2, 1::2]
 
 
 def _butterfly(source: Four, target: Four) -> None:
