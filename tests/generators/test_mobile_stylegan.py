@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from vidinv.errors import VidinvError
 from vidinv.generators import mobile_stylegan, registry
-from vidinv.generators.haar import inverse_haar
+from vidinv.generators.haar import inverse_haar, inverse_haar_last
 from vidinv.generators.mobile_stylegan import MobileStyleGAN
 from vidinv.generators.ops import lies_channels_last
 
@@ -99,9 +99,21 @@ def test_large_features_lie_channels_last_without_gradients_and_nothing_else_cha
     torch.testing.assert_close(network.synthesize(ws, start=5, canvas=large), image, rtol=1e-5, atol=1e-5)
 
 
-def test_the_transform_of_what_lies_channels_last_does_too_and_is_the_same() -> None:
+def test_with_gradients_a_feature_that_lies_channels_last_changes_nothing(network: MobileStyleGAN, ws: Tensor) -> None:
+    feature = network.synthesize(ws, stop=2) + 0.1  # as an encoder in channels-last memory gives it
+    found = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        own = feature.clone(memory_format=layout).requires_grad_()
+        image = network.synthesize(ws, feature=own, at=2)
+        image.square().sum().backward()
+        found.append((image.detach(), own.grad))
+    assert torch.equal(found[0][0], found[1][0]) and torch.equal(found[0][1], found[1][1])
+    assert not lies_channels_last(network.synthesize(ws, feature=own, at=2, stop=3))
+
+
+def test_the_transform_channels_last_is_the_same() -> None:
     bands = torch.randn(2, 12, 3, 5)
-    image = inverse_haar(bands.contiguous(memory_format=torch.channels_last))
+    image = inverse_haar_last(bands)
     assert lies_channels_last(image) and torch.equal(image, inverse_haar(bands))
 
 

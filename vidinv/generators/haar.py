@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vidinv.generators.ops import is_exported, lies_channels_last
+from vidinv.generators.ops import is_exported
 
 
 def inverse_haar(bands: Tensor) -> Tensor:
@@ -20,6 +20,14 @@ def inverse_haar(bands: Tensor) -> Tensor:
     diagonal detail.
     """
     return _exportable(bands) if is_exported() else _Inverse.apply(bands)
+
+
+def inverse_haar_last(bands: Tensor) -> Tensor:
+    """`inverse_haar` without a gradient; bands and image lie channels last, so that no shuffle is needed."""
+    n, channels, height, width = bands.shape
+    image = bands.new_empty(n, 2 * height, 2 * width, channels // 4).permute(0, 3, 1, 2)
+    _butterfly(_bands(bands.contiguous(memory_format=torch.channels_last)), _corners(image))
+    return image
 
 
 def haar(image: Tensor) -> Tensor:
@@ -39,10 +47,6 @@ class _Inverse(torch.autograd.Function):
     def forward(ctx: object, bands: Tensor) -> Tensor:
         n, channels, height, width = bands.shape
         c = channels // 4
-        if lies_channels_last(bands):  # so does the image: a cell's corners are whole rows of channels
-            image = bands.new_empty(n, 2 * height, 2 * width, c).permute(0, 3, 1, 2)
-            _butterfly(_bands(bands), _corners(image))
-            return image
         cells = bands.new_empty(n, c, 4, height, width)
         _butterfly(_bands(bands), _cells(cells))
         return functional.pixel_shuffle(cells.flatten(1, 2), 2)

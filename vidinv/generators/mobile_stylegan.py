@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from vidinv.generators.base import LayerSpec
 from vidinv.generators.chain import Chain
-from vidinv.generators.haar import inverse_haar
+from vidinv.generators.haar import inverse_haar, inverse_haar_last
 from vidinv.generators.ops import by_channel, by_pixel, is_exported, lies_channels_last
 
 LAST = 64  # side in pixels of the first feature that lies channels last in memory, where no gradient is asked for
@@ -95,9 +95,8 @@ class Block(nn.Module):
         self.conv2 = StyledConv(w_dim, c_out, c_out, resolution, separable=True)
 
     def forward(self, x: Tensor, up: Tensor, style1: Tensor, style2: Tensor) -> Tensor:
-        if self.is_large and not (torch.is_grad_enabled() or is_exported()):
-            x = x.contiguous(memory_format=torch.channels_last)
-        x = inverse_haar(x * up[:, :, None, None])
+        lies_last = self.is_large and not (torch.is_grad_enabled() or is_exported())
+        x = (inverse_haar_last if lies_last else inverse_haar)(x * up[:, :, None, None])
         return self.conv2(self.conv1(x, style1), style2)
 
 
