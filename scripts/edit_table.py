@@ -25,6 +25,7 @@ from stages.backend import Models
 from vidinv import api
 from vidinv import config as configs
 from vidinv.editing import directions, feature_edit, grammar
+from vidinv.engines.runner import native_precision
 from vidinv.faces import detector, landmarks, pictures
 from vidinv.faces.meter import load_meter
 from vidinv.frames import Code
@@ -44,7 +45,10 @@ def faces(args: argparse.Namespace, models: Models) -> Iterator[tuple[Path, Tens
                 yield path, crop, code
         return
     finder = pictures.Finder(detector.load_detector(), landmarks.load_landmarks())
-    effort, refine = configs.load("balanced").refine.first, parts.refiner(parts.choose("default"), models)
+    effort, refine = (
+        configs.load("balanced").refine.first,
+        parts.refiner(parts.choose("default"), models, native_precision("cpu")),
+    )
     for path in pictures.files(args.paths):
         for crop in pictures.crops(path, args.frames, SIZE, finder):
             yield path, crop, refine(api.invert(models, crop), crop, None, effort)[0]

@@ -24,6 +24,7 @@ from stages.backend import Models
 from vidinv import api
 from vidinv import config as configs
 from vidinv.editing import directions, feature_edit, grammar
+from vidinv.engines.runner import native_precision
 from vidinv.faces import detector, landmarks, pictures
 from vidinv.faces.meter import load_meter
 from vidinv.frames import Code
@@ -55,7 +56,10 @@ def main() -> None:
     wanted = grammar.parse(args.edit)
     move = (directions.load(wanted.name, models.generator.space), wanted.strength)
     finder = pictures.Finder(detector.load_detector(), landmarks.load_landmarks())
-    effort, refine = configs.load("balanced").refine.first, parts.refiner(parts.choose("default"), models)
+    effort, refine = (
+        configs.load("balanced").refine.first,
+        parts.refiner(parts.choose("default"), models, native_precision("cpu")),
+    )
     rows: dict[int, list[dict[str, float]]] = {side: [] for side in SIDES}
     sheet: list[Tensor] = []
     for path in pictures.files(args.paths):

@@ -7,8 +7,7 @@ Each FACE, an aligned picture, or sample of the generator, as it is or as a sket
 and w+ and F stay as they are; a generator is tuned to it by each recipe. Printed are MSE and LPIPS at 256 pixels before
 and after; the Frechet distance (MobileNetV2, not Inception's) of `--samples` pictures of the tuned generator to
 `--reference` ones of the frozen one, and that of as many of the frozen one's; what each edit moves from -1 to +1 in the
-meter's unit, by either; CPU seconds. Samples are drawn by the proxy head, so the distances are of what the layers up to
-128 pixels have become.
+meter's unit, by either; CPU seconds. Samples are drawn by the whole synthesis at the size that is trained on.
 """
 
 from __future__ import annotations
@@ -39,7 +38,6 @@ from vidinv.frames import Array, Code
 from vidinv.generators import delta
 from vidinv.generators.base import Generator
 from vidinv.generators.ops import resize
-from vidinv.generators.proxy import Proxy
 from vidinv.losses.lpips import LPIPS
 from vidinv.media.picture import write as write_picture
 from vidinv.metrics.distribution import Frechet
@@ -153,9 +151,7 @@ class Ablation:
     def cohesion(self, tuned: Generator, recipe: NearRecipe, code: Code) -> dict[str, float]:
         """Frechet distances to the reference of the tuned generator's samples, and of as many of the frozen one's."""
         assert code.at is not None
-        count, proxy = self.args.samples, self.models.proxy
-        heads = (proxy, Proxy(tuned, proxy.head)) if isinstance(proxy, Proxy) else None
-        here = Room(self.models.generator, tuned, code.at, heads, False, None, recipe)
+        count, here = self.args.samples, Room(self.models.generator, tuned, code.at, None, True, None, recipe)
         if self.reference is None:
             empty = Frechet(load_mobilenet())
             self.reference = gathered(empty, here, self.args.reference, 100_000, tuned=False, real=True)

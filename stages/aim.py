@@ -175,7 +175,7 @@ def wanted(analysis: Analysis, moves: Sequence[Move], size: int) -> dict[tuple[i
 
 
 def _inverter(models: Models, config: RunConfig) -> Callable[[Tensor, int], Code]:
-    refine = None if config.refine.is_off else parts.refiner(parts.choose(config.backend), models)
+    refine = None if config.refine.is_off else parts.refiner(parts.choose(config.backend), models, config.precision)
 
     def invert(image: Tensor, person: int) -> Code:
         with torch.no_grad():

@@ -52,8 +52,8 @@ def stay_loaded() -> None:
         )
 
 
-def refiner(backend: Backend, models: Models) -> Refine:
-    """Refinement of one frame's code of a person towards its picture, with the backend's guides."""
+def refiner(backend: Backend, models: Models, precision: str) -> Refine:
+    """Refinement of one frame's code towards its picture, with the backend's guides; `precision` is settled."""
     guides = backend.guides(models.device)
     settings = refine.Settings(size=min(refine.Settings.size, models.generator.sizes[0]))
     drawers = {person: models.of(person) for person in models.people}
@@ -63,7 +63,10 @@ def refiner(backend: Backend, models: Models) -> Refine:
     ) -> tuple[Code, Trace]:
         own = models if person is None else drawers.get(person, models)
         quick = own.proxy if isinstance(own.proxy, Proxy) and own.proxy.size == settings.size else None
-        return refine.refine(own.generator, code, image, before, effort, guides, settings, quick)
+        half, tuned = precision == "bfloat16", own is not models
+        return refine.refine(
+            own.generator, code, image, before, effort, guides, settings, quick, half=half, tuned=tuned
+        )
 
     return refine_one
 

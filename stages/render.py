@@ -69,15 +69,39 @@ def render(
 
     `phase(name, frames, already)` and `done(frames)` hear how it goes.
     """
-    request, config = job.request, job.request.config
-    journal = reencode.Journal(job.folder.path)
-    finished = _finished(job, journal)
+    finished = _finished(job, reencode.Journal(job.folder.path))
     start, stop = job.segments[0][0], job.segments[-1][1]
     resume = finished[-1]["last"] + 1 if finished else start
-    plan = [span for span in decode.batches(job.segments, job.analysis.shots, config.batch) if span[0] >= resume]
+    plan = [
+        span for span in decode.batches(job.segments, job.analysis.shots, job.request.config.batch) if span[0] >= resume
+    ]
     phase("render", stop - start, resume - start)
     if not plan:
         return {}
+    made = flow(job, plan, done)
+    try:
+        times = graph.run(made.stages, ("decode", made.source), ("reencode", made.recorder))
+    except BaseException:
+        made.recorder.abandon()
+        raise
+    return {
+        name: {"busy_s": round(t.busy_s, 3), "wait_s": round(t.wait_s, 3), "cpu_s": round(t.cpu_s, 3)}
+        for name, t in times.items()
+    }
+
+
+@dataclass(frozen=True)
+class Flow:
+    """What a render is made of: where Works come from, what they go through, and what writes them."""
+
+    source: Iterator[Work]
+    stages: list[tuple[str, graph.Stage]]
+    recorder: reencode.Recorder
+
+
+def flow(job: Prepared, plan: list[tuple[int, int]], done: Callable[[int], None]) -> Flow:
+    """The flow of the frames of `plan`, ranges as `decode.batches` gives them, from the beginning of a segment on."""
+    request, config, resume = job.request, job.request.config, plan[0][0]
 
     def open_segment(path: Path) -> SegmentWriter:
         job.check_source()
@@ -89,26 +113,20 @@ def render(
         return SegmentWriter(path, reencode.preview_info(job.info, config.preview_size), Wish("h264"))
 
     recorder = reencode.Recorder(
-        journal,
+        reencode.Journal(job.folder.path),
         job.segments,
         open_segment if request.at is None and not request.only_codes else None,
         open_preview if request.preview else None,
         config.preview_size,
         done,
     )
-    stages = [] if job.models is None else face_stages(job, job.models, resume)
     frames: Iterator[FrameBatch] = reader.read(request.source, batch=1, first=resume)
     frames = stall.watched(frames, request.source, config.stall_seconds)
-    source: Iterator[Work] = decode.decode(frames, plan, job.analysis.shots, job.segments)
-    try:
-        times = graph.run(stages, ("decode", source), ("reencode", recorder))
-    except BaseException:
-        recorder.abandon()
-        raise
-    return {
-        name: {"busy_s": round(t.busy_s, 3), "wait_s": round(t.wait_s, 3), "cpu_s": round(t.cpu_s, 3)}
-        for name, t in times.items()
-    }
+    return Flow(
+        decode.decode(frames, plan, job.analysis.shots, job.segments),
+        [] if job.models is None else face_stages(job, job.models, resume),
+        recorder,
+    )
 
 
 def _finished(job: Prepared, journal: reencode.Journal) -> list[dict[str, Any]]:
@@ -204,7 +222,7 @@ def inverting(job: Prepared, models: Models, resume: int) -> list[tuple[str, gra
     stages = [("align", align.build(job.analysis.tracks, config.crop))]
     if codes is not None and codes.known is not None:
         return [*stages, ("encode", inversion.replay(codes.known, models.device))]
-    refine = None if config.refine.is_off else parts.refiner(parts.choose(config.backend), models)
+    refine = None if config.refine.is_off else parts.refiner(parts.choose(config.backend), models, config.precision)
     traces = encode.Traces(job.folder.path)
     traces.restore(resume, models.device)
     stages.append(

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from trainers import checkpoint, together
 from trainers.log import Bar, Log, Shown
+from trainers.pace import Pace
 from vidinv.errors import UsageError, VidinvError
 
 Networks = Mapping[str, nn.Module]
@@ -73,7 +74,7 @@ class Plan:
     clip: float | None = None  # norm of each network's gradients
     ema: float = 0.999
     save_every: int = 2000  # images between checkpoints
-    log_every: int = 10  # turns between lines of the log
+    log_every: int = 10  # turns between lines of the log; the last turn has one
     sample_every: int = 5000  # images between sample grids
 
 
@@ -130,19 +131,23 @@ def train(
     latest: dict[str, Tensor] = {}  # since the last line of the log: not every step runs on every turn
     seen = state.turn * plan.batch
     with Log(folder, plan.images, seen, shown or Bar(), enabled=fabric.is_global_zero) as log:
+        pace = Pace()
         while state.turn * plan.batch < plan.images:
-            latest |= _turn(fabric, ready, steps, optimisers, rates, draw, plan, state, rows)
+            latest |= _turn(fabric, ready, steps, optimisers, rates, draw, plan, state, rows, pace)
             _average(state, networks, trained, plan.ema)
-            state.turn += 1
+            pace.was("average")
+            state.turn, pace.turns = state.turn + 1, pace.turns + 1
             seen = state.turn * plan.batch
             log.advance(plan.batch)
-            if state.turn % plan.log_every == 0:
-                log.write(state.turn, seen, _mean(fabric, latest))
+            if state.turn % plan.log_every == 0 or seen >= plan.images:
+                log.write(state.turn, seen, _mean(fabric, latest), pace.report(plan.batch))
                 latest = {}
+            pace.was("log")
             if samples is not None and fabric.is_global_zero and _due(seen, plan.batch, plan.sample_every):
                 log.picture(seen, _with_average(networks, state.average, samples))
             if fabric.is_global_zero and (_due(seen, plan.batch, plan.save_every) or seen >= plan.images):
                 checkpoint.save(folder, state.turn, networks, optimisers, state.average)
+            pace.was("keep")
     fabric.barrier()
     return state.average
 
@@ -212,9 +217,11 @@ def _turn(
     plan: Plan,
     state: State,
     rows: slice,
+    pace: Pace,
 ) -> dict[str, Tensor]:
     torch.manual_seed(plan.seed * 1_000_003 + state.turn)
     batch = draw(state.turn, rows).to(fabric.device)
+    pace.was("data")
     parts: dict[str, Tensor] = {}
     for step in steps:
         if state.turn % step.every:
@@ -233,6 +240,7 @@ def _turn(
                 remedy="lower the rate; the last checkpoint is whole",
             )
         optimiser.zero_grad(set_to_none=True)
+        pace.was("forward")
         fabric.backward(loss)
         together.average_gradients(p for name in step.nets for p in networks[name].parameters())
         try:
@@ -244,7 +252,9 @@ def _turn(
                 f"step {step.name!r} has gradients that are not finite at turn {state.turn}",
                 remedy="lower the rate; the last checkpoint is whole",
             ) from error
+        pace.was("backward")
         optimiser.step()
+        pace.was("optimiser")
         parts |= {f"{step.name}/{key}": value.detach() for key, value in ({"loss": loss} | found).items()}
     return parts
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
 
@@ -10,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
+from trainers.pace import Report
 from vidinv.media import picture
 
 
@@ -64,13 +66,13 @@ class Log:
         if self.enabled:
             self.shown.advance(images)
 
-    def write(self, turn: int, seen: int, parts: dict[str, float]) -> None:
+    def write(self, turn: int, seen: int, parts: dict[str, float], pace: Report) -> None:
         """One line in `log.jsonl` and the same scalars for TensorBoard, by images seen."""
         if not self.enabled:
             return
         with (self.folder / "log.jsonl").open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps({"turn": turn, "images": seen, **parts}) + "\n")
-        for name, value in parts.items():
+            stream.write(json.dumps({"turn": turn, "images": seen, **parts, "pace": asdict(pace)}) + "\n")
+        for name, value in {**parts, "images_per_s": pace.images_per_s}.items():
             self.board.add_scalar(name, value, seen)
 
     def picture(self, seen: int, image: Tensor) -> None:

@@ -85,8 +85,8 @@ class Effort:
 class RefineConfig:
     """How a clip is refined; the `first` frame of a track in a shot has no neighbour to go on from."""
 
-    first: Effort = Effort(60, 24)
-    following: Effort = Effort(2, 5)
+    first: Effort = Effort(40, 36)
+    following: Effort = Effort(2, 5, patience=2)
     gap: float = 0.1  # seconds between refined frames; 0 refines every frame
 
     @property

@@ -13,7 +13,8 @@ from torch import Tensor
 from stages import parts
 from stages import request as requests
 from stages.align import crop
-from stages.bench import roofline, serial, whole
+from stages.bench import alone, roofline, serial, whole
+from stages.bench.alone import Alone
 from stages.bench.serial import Setup
 from stages.bench.whole import Measured
 from stages.request import Request
@@ -40,16 +41,19 @@ def setup(source: Path, config: RunConfig) -> Setup:
 def bench(source: Path, config: RunConfig, *, repeats: int, serial_frames: int) -> dict[str, Any]:
     """Everything that `vidinv bench` says of one clip; the keys are the JSON's.
 
-    Each repeat is a run of ours and, with `serial_frames` above 0, one of the baseline on so many frames. The ratios
-    are of seconds a frame, pair by pair; the median counts.
+    Each repeat is a run of ours, one stage by stage and, with `serial_frames` above 0, one of the baseline on so many
+    frames. The ratios are of seconds a frame, pair by pair; the median counts.
     """
     shared = setup(source, config)
     _, flops = whole.counted(source, shared.config)  # also compiles and loads what the first run does
     peak = whole.peak_memory_mb()
     ours: list[Measured] = []
     theirs: list[Measured] = []
+    apart: list[Alone] = []
     for _ in range(repeats):
         ours.append(whole.run(source, shared.config))
+        if ours[0].frames <= alone.FRAMES:
+            apart.append(alone.run(source, shared.config))
         if serial_frames:
             theirs.append(_serial(shared, serial_frames))
     best = min(each.wall_s / each.frames for each in ours)
@@ -59,6 +63,8 @@ def bench(source: Path, config: RunConfig, *, repeats: int, serial_frames: int) 
     found |= {"roofline": roofline.reached(roofline.measure(), precision, flops, best)} | whole.media_alone(
         source, shared.config
     )
+    if apart:
+        found["alone"] = alone.beside(ours, apart)
     if not serial_frames:
         return found
     pairs = list(zip(ours, theirs, strict=True))

@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from stages.bench import compare, growth, serial, whole
+from stages.bench import alone, compare, growth, serial, whole
 from tests.clips import make_clip
-from tests.runs import SHOWN, TINY
+from tests.runs import SHOWN, TINY, frames_of
 from vidinv import config as configs
 from vidinv.cli.main import main
 from vidinv.media.probe import probe
@@ -88,3 +89,26 @@ def test_a_longer_clip_and_more_faces_are_made_and_run(tmp_path: Path) -> None:
     growth.write(tmp_path / "four.mp4", source, 3, 64, 4)
     info = probe(tmp_path / "four.mp4")
     assert (info.width, info.height) == (128, 128)
+
+
+def test_every_stage_alone_makes_what_the_job_makes(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "in.mp4", frames=FRAMES, size=(128, 128))
+    config = configs.load("fast", [*CHANGES, "edits=[age+3]", "codec=lossless"])
+    made: list[Any] = []
+    found = alone.run(clip, config, lambda job: made.extend(frames_of(job.folder.path / "segment-00000.segment")))
+    inside = whole.run(clip, config, tmp_path / "out.mp4")
+    same = zip(made, frames_of(tmp_path / "out.mp4"), strict=True)
+    assert len(made) == FRAMES == found.frames
+    assert all(np.array_equal(a, b) for (_, one), (_, other) in same for a, b in zip(one, other, strict=True))
+    assert found.stages.keys() == inside.stages.keys() and found.total >= sum(found.stages.values()) * 0.9
+
+
+def test_a_stage_that_costs_more_in_the_job_than_alone_is_named(figures: dict[str, Any]) -> None:
+    took = {"align": 0.1, "draw": 2.6, "fade": 0.0009}
+    jobs = [whole.Measured(10, 9.0, 3.0, {k: {"cpu_s": n * v} for k, v in took.items()}) for n in (1, 2)]
+    apart = [alone.Alone(10, {"align": 0.1, "draw": n * 2.0, "fade": 0.0001}, n * 2.5) for n in (3, 1)]
+    found = alone.beside(jobs, apart)
+    assert found["stages"]["draw"] == {"cpu_ms": 260.0, "alone_cpu_ms": 200.0, "over": 0.3}
+    assert found["largest"] == {"stage": "draw", "over": 0.3} and found["total"]["over"] == 0.2  # fade is too little
+    assert figures["alone"]["stages"].keys() == figures["stages"].keys()
+    assert all(row["alone_cpu_ms"] >= 0 for row in figures["alone"]["stages"].values())

@@ -149,6 +149,38 @@ def test_a_proxy_that_is_wrong_by_a_constant_still_brings_the_true_picture_close
     assert psnr(picture(network, after), moved) > psnr(picture(network, found), moved) + 0.3
 
 
+@pytest.mark.parametrize("quick", [False, True], ids=["a first frame", "through the head"])
+def test_bfloat16_comes_as_near_as_float32(network: MobileStyleGAN, code: Code, target: Tensor, quick: bool) -> None:
+    proxy: Any = Biased(network) if quick else None
+    reached = []
+    for half in (False, True):
+        found, trace = refine.refine(network, code, target, None, Effort(10, 10), GUIDES, SETTINGS, proxy, half=half)
+        if quick:
+            found, _ = refine.refine(network, code, target, trace, Effort(3, 6), GUIDES, SETTINGS, proxy, half=half)
+        assert found.ws.dtype == torch.float32
+        reached.append(found)
+    assert not torch.equal(reached[0].ws, reached[1].ws)
+    full, halved = (psnr(picture(network, each), target) for each in reached)
+    assert abs(full - halved) < 0.5
+
+
+def test_on_a_tuned_generator_w_stays_and_the_feature_is_held_to_the_encoders(
+    network: MobileStyleGAN, code: Code, target: Tensor
+) -> None:
+    assert code.feature is not None
+    encoded = replace(code, feature=code.feature + 0.5 * code.feature.std())
+    assert encoded.feature is not None
+    still, _ = refine.refine(network, encoded, target, None, Effort(5, 0), GUIDES, SETTINGS, tuned=True)
+    assert torch.equal(still.ws, encoded.ws) and torch.equal(still.feature, encoded.feature)  # type: ignore[arg-type]
+    held = replace(SETTINGS, near=50.0)
+    found, trace = refine.refine(network, encoded, target, None, Effort(5, 30), GUIDES, held, tuned=True)
+    after, _ = refine.refine(network, encoded, target, trace, Effort(5, 5), GUIDES, held, tuned=True)
+    for each in (found, after):
+        assert torch.equal(each.ws, encoded.ws) and each.feature is not None
+        apart = (each.feature - encoded.feature).square().mean()
+        assert 0 < apart < 0.1 * (encoded.feature - code.feature).square().mean()
+
+
 def test_steps_left_out_at_a_start_can_be_taken_later(network: MobileStyleGAN, code: Code, target: Tensor) -> None:
     _, trace = refine.refine(network, code, target, None, Effort(0, 10), GUIDES, SETTINGS)
     later, _ = refine.refine(network, code, target, trace, Effort(5, 0), GUIDES, SETTINGS)

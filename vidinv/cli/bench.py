@@ -77,6 +77,7 @@ def lines(found: dict[str, Any]) -> list[str]:
         f"{roof['floor_ms_per_frame']} ms: {roof['fraction_reached']:.0%} reached",
         f"reader alone {found['reader_frames_per_s']} frames/s, writer alone {found['writer_frames_per_s']}",
         *_stages("ours", found),
+        *(_alone(found["alone"], found["threads"]) if "alone" in found else []),
     ]
     if "serial_baseline" in found:
         base = found["serial_baseline"]
@@ -86,6 +87,21 @@ def lines(found: dict[str, Any]) -> list[str]:
             f"({found['ratio_to_serial_baseline_cpu']:.2f} by CPU seconds); pictures agree: {base['agreement_db']} dB",
         ]
     return said + (_growth(found["growth"]) if "growth" in found else [])
+
+
+def _alone(found: dict[str, Any], threads: int) -> list[str]:
+    rows = [
+        f"  {name:<12} {row['cpu_ms']:>9.2f} CPU ms/frame, alone {row['alone_cpu_ms']:.2f}: {row['over']:+.0%}"
+        for name, row in found["stages"].items()
+    ]
+    total, most = found["total"], found["largest"]
+    what = "" if threads == 1 else f", without torch's {threads} threads (--set threads=1)"
+    return [
+        f"each stage's own thread, in the job and alone{what}:",
+        *rows,
+        f"all threads {total['cpu_ms']} CPU ms/frame, alone {total['alone_cpu_ms']}: {total['over']:+.0%}",
+        f"most above what it costs alone: {most['stage']}, {most['over']:+.0%}",
+    ]
 
 
 def _growth(found: dict[str, Any]) -> list[str]:

@@ -119,12 +119,17 @@ def refine(
     guides: SomeGuides,
     settings: Settings = Settings(),
     proxy: Proxy | None = None,
+    *,
+    half: bool = False,
+    tuned: bool = False,
 ) -> tuple[Code, Trace]:
     """Refine the encoder's code of one frame [1,...] towards `target` [1,3,S,S]; returns it and what to hand on.
 
     `before` is the neighbour frame's, or None at a start or after a cut: F then starts as the generator's own. With a
-    `proxy` the frames that have a neighbour take their gradients through its head in bfloat16, at a third of the cost;
-    what the head gets wrong where each descent starts is measured and added.
+    `proxy` the frames that have a neighbour take their gradients through its head, at a third of the cost; what the
+    head gets wrong where each descent starts is measured and added. A first frame moves too far for that: on some faces
+    the head then learns to please itself. `half` takes pictures and gradients in bfloat16. Where the generator was
+    `tuned` to the encoder's codes, w+ stays as it is, and F starts at, and is held to, the encoder's.
     """
     if code.feature is None or code.at is None or len(code) != 1:
         held = "a" if code.feature is not None else "no"
@@ -150,7 +155,7 @@ def refine(
         if quick is None:
             return whole
         place = None if feature is None else at
-        with torch.no_grad(), _bfloat16(ws):
+        with torch.no_grad(), _bfloat16(ws, enabled=half):
             drawn, true = quick.with_whole(ws, feature, place, generator.sizes[0])
             gap = resize(true, drawn.shape[-1]) - drawn
         return lambda ws, feature=None: quick(ws, feature, place) + gap
@@ -159,25 +164,26 @@ def refine(
         return score(draw_latent(ws), s.identity_latent) + keep * (ws - expected).square().sum(2).mean()
 
     def feature_loss(feature: Tensor) -> Tensor:
-        apart = (feature - own).square().mean() / own.var()
+        apart = (feature - pivot).square().mean() / own.var()
         return score(draw_feature(ws, feature), s.identity_feature) + s.near * apart
 
     def descend(start: Tensor, loss: Loss, steps: int, rates: tuple[float, float], known: Part | None) -> End:
         if known is None:
-            return _begin(start, loss, steps, rates[0])
+            return _begin(start, loss, steps, rates[0], half=half)
         limit = float(known.loss) * s.slack
-        return _go_on(start, loss, steps, rates[1], known, limit, effort.patience, half=quick is not None)
+        return _go_on(start, loss, steps, rates[1], known, limit, effort.patience, half=half)
 
     ws_start = code.ws if before is None else code.ws + before.latent.change
     expected = code.ws if before is None else code.ws + before.person
     keep = s.start_keep if before is None else s.follow_keep
     draw_latent = drawer(ws_start)
     known = None if before is None else before.latent
-    latent = descend(ws_start, latent_loss, effort.latent, (s.start_latent, s.follow_latent), known)
+    latent = descend(ws_start, latent_loss, 0 if tuned else effort.latent, (s.start_latent, s.follow_latent), known)
     ws = latent.value
     with torch.no_grad():
         own = generator.synthesize(ws, stop=at)  # G^K(w)
-    feature_start = own if before is None else code.feature + before.feature.change
+    pivot = code.feature if tuned else own
+    feature_start = pivot if before is None else code.feature + before.feature.change
     draw_feature = drawer(ws, feature_start)
     rates = (s.start_feature * float(own.std()), s.follow_feature * float(own.std()))
     known = None if before is None else before.feature
@@ -210,14 +216,14 @@ class End:
         return Part(self.value[0] - encoded[0], self.mean, self.square, self.loss)
 
 
-def _begin(start: Tensor, loss: Loss, steps: int, rate: float) -> End:
+def _begin(start: Tensor, loss: Loss, steps: int, rate: float, *, half: bool) -> End:
     """`steps` of Adam from `start` [1,...], slowing down."""
     value = start.detach().clone().requires_grad_()
     optimiser = torch.optim.Adam([value], lr=rate, betas=BETAS)
     away = torch.tensor(math.inf)  # not known where there are no steps
     for step in range(steps):
         optimiser.param_groups[0]["lr"] = rate * (1 - 0.8 * step / steps)
-        away = _look(loss, value, optimiser, half=False)
+        away = _look(loss, value, optimiser, half=half)
         away.backward()
         optimiser.step()
     state = optimiser.state[value]
@@ -236,7 +242,7 @@ def _go_on(
     motion would otherwise throw the value off the generator's manifold.
     """
     if not known.square.any():  # the neighbour took no step, so there is nothing to go on with
-        return replace(_begin(start, loss, steps, rate), loss=known.loss)
+        return replace(_begin(start, loss, steps, rate, half=half), loss=known.loss)
     value = start.detach().clone().requires_grad_()
     optimiser = torch.optim.Adam([value], lr=rate, betas=BETAS)
     settled = torch.tensor(1e4)  # steps after which Adam corrects its moments no more
@@ -263,5 +269,5 @@ def _look(loss: Loss, value: Tensor, optimiser: torch.optim.Optimizer, *, half: 
         return loss(value)
 
 
-def _bfloat16(like: Tensor, *, enabled: bool = True) -> torch.autocast:
+def _bfloat16(like: Tensor, *, enabled: bool) -> torch.autocast:
     return torch.autocast(like.device.type, torch.bfloat16, enabled=enabled)
