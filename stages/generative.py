@@ -30,8 +30,7 @@ class Judges:
 def evaluate(of: Autoencoder, real: Tensor, judges: Judges, *, seed: int = 0) -> dict[str, Any]:
     """Figures of `real` pictures [N,3,S,S] and as many samples; the Frechet distances are all against `real`.
 
-    `seconds` is what encoding and drawing one takes, `mixtures` are reconstructions whose coarse rows are another
-    picture's, `interpolations` lie half way between two.
+    `seconds` is what encoding and drawing one takes.
     """
     count = len(real)
     begun = time.perf_counter()
@@ -39,15 +38,10 @@ def evaluate(of: Autoencoder, real: Tensor, judges: Judges, *, seed: int = 0) ->
     again = of.draw(codes)
     seconds = (time.perf_counter() - begun) / count
     drawn = of.draw(of.sample(count, seed))
-    other = codes.roll(1, 0)
-    mixed = scales.mix(codes, other, scales.rows(of.generator, "coarse"))
-    middle = scales.on_its_manifold(of.generator, (codes + other) / 2)
     sets = {
         "samples": drawn,
-        "reconstructions": again,
         "sample_reconstructions": of.draw(of.encode(drawn)),
-        "mixtures": of.draw(mixed),
-        "interpolations": of.draw(middle),
+        **from_codes(of, codes),
     }
     return {
         "n": count,
@@ -61,6 +55,14 @@ def evaluate(of: Autoencoder, real: Tensor, judges: Judges, *, seed: int = 0) ->
         "ppl_full": smoothness(of, judges.perceptual, count, full=True, seed=seed),
         "ppl_end": smoothness(of, judges.perceptual, count, full=False, seed=seed),
     }
+
+
+def from_codes(of: Autoencoder, codes: Tensor) -> dict[str, Tensor]:
+    """Pictures [N,3,S,S] of the codes [N,L,D] of pictures, of each with another's coarse rows, and half way to it."""
+    other = codes.roll(1, 0)
+    mixed = scales.mix(codes, other, scales.rows(of.generator, "coarse"))
+    middle = scales.on_its_manifold(of.generator, (codes + other) / 2)
+    return {"reconstructions": of.draw(codes), "mixtures": of.draw(mixed), "interpolations": of.draw(middle)}
 
 
 @torch.no_grad()

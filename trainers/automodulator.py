@@ -149,7 +149,7 @@ def train(
     for stage in recipe.stages:
         is_first = setup is None
         setup = set_up(recipe, stage, setup, device)
-        average = _train(setup, open_at(stage.side), folder / f"stage-{stage.side:04d}", is_first, shown)
+        average = _train(setup, open_at(stage.side), folder / stage.folder, is_first, shown)
     assert setup is not None
     return finished(setup, average)
 

@@ -7,7 +7,8 @@ photo of a person is needed, and picture n depends on n alone.
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from vidinv.frames import Array
 from vidinv.generators import proxy, registry
 from vidinv.generators.base import Generator
 from vidinv.generators.ops import resize
+from vidinv.weights import catalog
 
 BATCH = 16
 
@@ -79,6 +81,33 @@ def painted(generator: Generator, paint: Painter, count: int, seed: int, size: i
     return resize(paint(ws), size).clamp(-1, 1)
 
 
+@dataclass(frozen=True)
+class Origin:
+    """What pictures are, and under whose terms: for a model's card."""
+
+    what: str
+    terms: str
+
+
+def origin(data: str, generator: str) -> Origin:
+    """Where a training's `data` come from: "" are samples of the generator, and a corpus may say it beside itself."""
+    if not data:
+        return _of_samples(generator)
+    beside = Path(data).with_suffix(".json")
+    if beside.exists():
+        return Origin(**json.loads(beside.read_text(encoding="utf-8")))
+    name = Path(data).name
+    return Origin(name, f"Those of the pictures in {name}, which are not known here.")
+
+
+def _of_samples(generator: str, count: int = 0, size: int = 0) -> Origin:
+    """Samples are their generator's: its terms should be thought of as theirs."""
+    number = f"{count:,} samples of {generator} at {size} pixels" if count else f"samples of {generator}"
+    entry = catalog.CATALOG.get(f"generator/{generator.rsplit('-', 1)[0]}")
+    known = f" ({entry.licence})" if entry is not None else ""
+    return Origin(number, f"Trained on pictures of {generator}: its terms{known} should be thought of as this one's.")
+
+
 def draw_corpus(generator: Generator, paint: Painter, path: Path, count: int, size: int) -> None:
     """Write a corpus of `count` samples, whole or not at all."""
     partial = path.with_name(f".{path.name}")
@@ -100,6 +129,8 @@ def main() -> None:
     args = parser.parse_args()
     generator = registry.load(args.generator)
     draw_corpus(generator, proxy.load(generator, 128), args.output, args.count, args.size)
+    said = asdict(_of_samples(args.generator, args.count, args.size))
+    args.output.with_suffix(".json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,11 @@ class Stage:
     rate: float
     margin: float
 
+    @property
+    def folder(self) -> str:
+        """Where it lies in its training's folder."""
+        return f"stage-{self.side:04d}"
+
 
 @dataclass(frozen=True)
 class ModulatorRecipe:

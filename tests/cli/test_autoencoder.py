@@ -154,6 +154,12 @@ def test_what_an_autoencoder_is_worth_is_told_and_kept(
     assert main([*told, str(faces), "--json", "-"]) == 0
     assert json.loads(capsys.readouterr().out)["n"] == 4
     assert main([*told, str(corpus), "--features", "inception"]) == 2
+    assert main([*told, str(corpus), "--count", "8", "--card"]) == 0
+    said = " ".join((trained / "card.md").read_text().split())
+    pictures = 24 if trained.name == "ae-stylegan" else 3 * 16
+    for part in (f"{trained.name}-tried", f"{pictures} pictures seen, of blobs.npy", f"| {found['mse']:.4g} |"):
+        assert part in said
+    assert "not known here" in said and "size=16" in said
 
 
 def test_from_python_it_encodes_draws_and_samples(trained: Path) -> None:

@@ -24,6 +24,7 @@ def generative(
         str, typer.Option(metavar="vgg16|mobilenet-v2", help="What the Frechet distances are taken of.")
     ] = "vgg16",
     seed: Annotated[int, typer.Option(help="Of what is drawn.")] = 0,
+    card: Annotated[bool, typer.Option("--card", help="Write DIR/card.md, the model's card, too.")] = False,
     json_to: options.JsonTo = None,
     offline: options.Offline = False,
     accept_licences: options.AcceptLicences = False,
@@ -37,6 +38,7 @@ def generative(
     Example: vidinv evaluate generative runs/ae --data corpus.npy --json -
     """
     from stages import autoencoder, generative
+    from trainers import autoencoder_card
     from vidinv.losses.lpips import LPIPS
     from vidinv.metrics.distribution import LastTap
     from vidinv.metrics.mobilenet import load_mobilenet
@@ -50,6 +52,8 @@ def generative(
     perceptual = LPIPS.load("vgg16")
     judges = generative.Judges(perceptual, LastTap(perceptual) if features == "vgg16" else load_mobilenet())
     found = {"features": features} | generative.evaluate(of, real, judges, seed=seed)
+    if card:
+        autoencoder_card.write(folder, of.generator, found, f"pictures of {data.name}")
     if json_to is not None:
         options.write_json(found, json_to)
     if json_to != "-":

@@ -1,0 +1,139 @@
+"""The autoencoder's encoder against a projector: how alike after how many seconds, and what their codes are good for.
+
+python -m scripts.projector DIR --data corpus.npy [--count 256] [--shown 16] [--steps 100] -o projector.png
+
+DIR is what `vidinv train ae-stylegan` wrote. A projector descends from the mean w, for each picture on its own, by
+LPIPS and the squared error; it is also started from the encoder's code. Drawn is LPIPS (VGG16) of `--shown` pictures
+against CPU seconds for one, in batches of 16; printed is that, and the Frechet distances of reconstructions,
+interpolations and mixtures of `--count` pictures from these, by either's codes (Appendix G of AE-StyleGAN). Needs the
+extra [dev].
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from stages import autoencoder, generative
+from stages.autoencoder import BATCH, Autoencoder
+from trainers.corpus import open_corpus
+from vidinv.losses.lpips import LPIPS
+from vidinv.metrics.distribution import LastTap
+from vidinv.process import tune_process
+
+STOPS = (3, 10, 30, 100, 300, 1000)
+RATE, RISE, FALL = 0.1, 0.05, 0.25  # of Adam, and the shares of the steps over which it comes and goes
+
+
+@dataclass(frozen=True)
+class Found:
+    """The codes [N,L,D] after so many steps, the CPU seconds that each picture took, and LPIPS, mean over pictures."""
+
+    codes: Tensor
+    steps: int
+    seconds: float
+    lpips: float
+
+
+def encoded(of: Autoencoder, image: Tensor, perceptual: LPIPS) -> Found:
+    """The encoder's codes; drawing them is counted, as a projector draws too."""
+    begun = time.process_time()
+    codes = of.encode(image)
+    of.draw(codes)
+    return Found(codes, 0, (time.process_time() - begun) / len(image), apart(of, codes, image, perceptual))
+
+
+def projected(of: Autoencoder, image: Tensor, start: Tensor, steps: int, perceptual: LPIPS) -> Found:
+    """Codes in W from w `start` [N,D], by `steps` of Adam on LPIPS + the mean squared error of each picture."""
+    begun, codes = time.process_time(), []
+    for part, first in zip(image.split(BATCH), start.split(BATCH), strict=True):
+        w = first.clone().requires_grad_()
+        optimiser = torch.optim.Adam([w], lr=RATE)
+        distance = perceptual.against(part)
+        for step in range(steps):
+            share = (step + 1) / steps
+            optimiser.param_groups[0]["lr"] = RATE * min(1.0, share / RISE) * min(1.0, (1 - share) / FALL + 1e-3)
+            made = of.generator.synthesize(of.generator.broadcast(w))
+            loss = (distance(made) + (made - part).square().mean((1, 2, 3))).sum()
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+        codes.append(of.generator.broadcast(w.detach()))
+    found = torch.cat(codes)
+    seconds = (time.process_time() - begun) / len(image)
+    return Found(found, steps, seconds, apart(of, found, image, perceptual))
+
+
+@torch.no_grad()
+def apart(of: Autoencoder, codes: Tensor, image: Tensor, perceptual: LPIPS) -> float:
+    """LPIPS of pictures [N,3,S,S] and what their codes draw, mean."""
+    pairs = zip(of.draw(codes).split(BATCH), image.split(BATCH), strict=True)
+    return float(torch.cat([perceptual(a, b) for a, b in pairs]).mean())
+
+
+def draw(lines: Mapping[str, Sequence[Found]], target: Path) -> None:
+    """LPIPS by seconds, a line each; what is found once is a dot."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 3.2), layout="constrained")
+    axes = figure.subplots()
+    for name, found in lines.items():
+        shown = {"marker": "o"} if len(found) > 1 else {"marker": "*", "markersize": 14, "linestyle": "", "zorder": 9}
+        axes.plot([each.seconds for each in found], [each.lpips for each in found], label=name, **shown)
+    axes.set(xscale="log", xlabel="CPU seconds for one picture", ylabel="LPIPS")
+    axes.legend()
+    figure.savefig(target, dpi=110)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, metavar="DIR")
+    parser.add_argument("--data", type=Path, required=True, metavar="FILE", help="a corpus; its last are taken")
+    parser.add_argument("--count", type=int, default=256, help="pictures of the Frechet distances")
+    parser.add_argument("--shown", type=int, default=16, help="pictures of the curve")
+    parser.add_argument("--steps", type=int, default=100, help="of the projector, for the distances")
+    parser.add_argument("--most", type=int, default=300, help="steps at the curve's end")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
+    args = parser.parse_args()
+    tune_process()
+    of = autoencoder.load(args.folder)
+    perceptual = LPIPS.load("vgg16").requires_grad_(False)
+    corpus = open_corpus(args.data, of.generator.resolution).last(max(args.count, args.shown))
+    real = corpus.at(list(range(len(corpus))))
+    shown = real[: args.shown]
+    mean = of.generator.w_avg[None].expand(len(real), -1)
+    projected(of, shown, mean[: args.shown], 1, perceptual)  # the first call of a network costs more than the next
+    own = encoded(of, shown, perceptual)
+    stops = [stop for stop in STOPS if stop <= args.most]
+    lines = {
+        "autoencoder": [own],
+        "projector": [projected(of, shown, mean[: args.shown], stop, perceptual) for stop in stops],
+        "projector, from its code": [
+            own,
+            *(projected(of, shown, own.codes.mean(1), stop, perceptual) for stop in stops),
+        ],
+    }
+    draw(lines, args.output)
+    for name, found in lines.items():
+        for each in found:
+            print(f"{name:<26} {each.steps:>5} steps {each.seconds:8.4f} s  LPIPS {each.lpips:.4f}")
+    judge = LastTap(perceptual)
+    ends = {
+        "autoencoder": encoded(of, real[: args.count], perceptual),
+        "projector": projected(of, real[: args.count], mean[: args.count], args.steps, perceptual),
+    }
+    for name, end in ends.items():
+        sets = generative.from_codes(of, end.codes)
+        figures = {kind: generative.frechet(judge, real[: args.count], made) for kind, made in sets.items()}
+        print(json.dumps({"by": name, "n": args.count, "seconds": end.seconds, "lpips": end.lpips} | figures))
+
+
+if __name__ == "__main__":
+    main()

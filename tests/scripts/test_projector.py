@@ -1,0 +1,35 @@
+"""The projector that autoencoders are compared with: it descends from where it starts, each picture on its own."""
+
+from __future__ import annotations
+
+import torch
+
+from scripts import projector
+from stages import generative
+from stages.autoencoder import Autoencoder
+from vidinv.encoders import registry as encoders
+from vidinv.generators import registry as generators
+from vidinv.losses import lpips
+
+PERCEPTUAL = lpips.tiny("vgg16").requires_grad_(False)
+OF = Autoencoder(generators.load("stylegan2-tiny"), encoders.load("ae-w-tiny"))
+
+
+def test_it_comes_nearer_with_every_step_and_a_picture_knows_nothing_of_its_neighbour() -> None:
+    image = OF.draw(OF.sample(3, 5))
+    start = OF.generator.w_avg[None].expand(3, -1)
+    before = projector.apart(OF, OF.generator.broadcast(start), image, PERCEPTUAL)
+    few, many = (projector.projected(OF, image, start, steps, PERCEPTUAL) for steps in (3, 30))
+    assert many.lpips < few.lpips < before and few.steps == 3 and few.seconds > 0
+    assert (many.codes == many.codes[:, :1]).all()  # in W
+    alone = projector.projected(OF, image[1:2], start[1:2], 3, PERCEPTUAL)
+    torch.testing.assert_close(alone.codes[0], few.codes[1], rtol=1e-2, atol=1e-2)
+
+
+def test_its_codes_draw_what_an_encoders_do() -> None:
+    image = OF.draw(OF.sample(4, 5))
+    found = projector.encoded(OF, image, PERCEPTUAL)
+    drawn = generative.from_codes(OF, found.codes)
+    assert set(drawn) == {"reconstructions", "mixtures", "interpolations"}
+    assert torch.equal(drawn["reconstructions"], OF.draw(OF.encode(image)))
+    assert not torch.equal(drawn["mixtures"], drawn["interpolations"])
