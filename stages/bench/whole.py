@@ -63,11 +63,11 @@ def run(source: Path, config: RunConfig, keep: Path | None = None) -> Measured:
 def counted(source: Path, config: RunConfig) -> tuple[Measured, float]:
     """The same, slower, and the floating-point operations of its networks a frame (two to a multiplication-addition).
 
-    Those of convolutions and products of matrices, forward and backward, which are nearly all. torch counts and
-    therefore does all of it, whatever the engine.
+    Those of convolutions and products of matrices, forward and backward, which are nearly all. torch counts, in its own
+    thread alone, and therefore does all of it in that, whatever the engine and the threads.
     """
     with FlopCounterMode(display=False) as counter:
-        measured = run(source, replace(config, engine="eager"))
+        measured = run(source, replace(config, engine="eager", threads=1))
     return measured, counter.get_total_flops() / measured.frames
 
 
