@@ -12,6 +12,8 @@ from vidinv.cli import options, recipes
 from vidinv.errors import InputUnreadable, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
 
     from trainers.gan_encoder import Judges, Setup, Studio
@@ -67,8 +69,10 @@ def gan_encoder(
         typer.echo(recipes.text(recipe))
         typer.echo(engine.describe(setup.networks, [setup.step], setup.plan))
         return
+    gan_encoder.facts(room)  # what cannot be begun with is said before there is a folder
+    faces = _faces(recipe) if recipe.photos else {}
     recipes.keep(folder, recipe)
-    made = _tuned(room, folder) if recipe.photos else _pretrained(gan_encoder.set_up(room), folder)
+    made = _tuned(room, faces, folder) if faces else _pretrained(gan_encoder.set_up(room), folder)
     options.write_json(made, str(folder / "evaluation.json"))
     if json_to is not None:
         options.write_json(made, json_to)
@@ -114,24 +118,29 @@ def _pretrained(setup: Setup, folder: Path) -> dict[str, Figures]:
     return {"held-out": gan_judge.judge(setup.encoder, room, gan_judge.batches(room, held))} if held else {}
 
 
-def _tuned(room: Studio, folder: Path) -> dict[str, Figures]:
-    """Tune to each photo alone (or to all together), and judge before and after; `mean` is over all photos."""
+def _faces(recipe: GanRecipe) -> dict[str, Tensor]:
+    """The photos [N,3,S,S] by name, each alone or all together. Raises InputUnreadable where none can be read."""
     import torch
 
-    from trainers import gan_encoder, gan_judge
     from trainers.photos import open_photos
-    from vidinv.encoders import encoder_file
 
-    photos = open_photos(Path(room.recipe.photos), room.recipe.size)
+    photos = open_photos(Path(recipe.photos), recipe.size)
     found = {path.stem: photos.picture(path) for path in photos.files}
     pictures = {name: picture for name, picture in found.items() if picture is not None}
     if not pictures:
         raise InputUnreadable(f"none of the {len(photos.files)} photos can be read", remedy="see the warnings")
-    groups = pictures if room.recipe.each else {"all": torch.cat(list(pictures.values()))}
+    return pictures if recipe.each else {"all": torch.cat(list(pictures.values()))}
+
+
+def _tuned(room: Studio, groups: Mapping[str, Tensor], folder: Path) -> dict[str, Figures]:
+    """Tune to each group of faces alone, and judge before and after; `mean` is over all photos."""
+    from trainers import gan_encoder, gan_judge
+    from vidinv.encoders import encoder_file
+
     before: list[Figures] = []
     after: dict[str, Figures] = {}
-    for name, picture in groups.items():
-        faces = picture.to(room.generator.w_avg.device)
+    for name, group in groups.items():
+        faces = group.to(room.generator.w_avg.device)
         setup = gan_encoder.set_up(room)
         before.append(_of_faces(setup.encoder, room, faces))
         state = gan_encoder.fine_tune(setup, faces, folder / name)
