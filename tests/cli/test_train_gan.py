@@ -60,6 +60,7 @@ def test_a_training_is_judged_continued_and_tuned_from(tmp_path: Path, capsys: p
     assert main([*TRAIN, "-o", str(tmp_path / "f"), *tune, *shape, "--offline", "--json", str(table)]) == 0
     assert set(json.loads(table.read_text())) == {"before", "mean", "a", "b"}
     assert (tmp_path / "f" / "a" / "encoder.safetensors").exists()
+    capsys.readouterr()
     for wrong in (f"start={folder}", f"photos={tmp_path / 'none'}"):
         assert main([*TRAIN, "-o", str(tmp_path / "wrong"), *tune, *shape, "--set", wrong, "--offline"]) != 0
         assert capsys.readouterr().err.count("\n") == 1 and not (tmp_path / "wrong").exists()
