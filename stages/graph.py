@@ -1,7 +1,8 @@
-"""Run the stages as a threaded graph: one thread decodes, the caller's runs the models, one encodes.
+"""Run the stages as a threaded graph: one thread decodes, the caller's inverts and draws, one judges, one encodes.
 
-Torch then has one thread team. The queues are bounded, so memory does not grow with the clip; order is kept because
-each side is one thread. The first error stops all three and surfaces with its stage and frame.
+What is drawn is masked, blended and measured while the next frames are drawn: both are torch's, whose small operations
+leave a core idle where one thread runs them all. The queues are bounded, so memory does not grow with the clip; order
+is kept because each side is one thread. The first error stops all and surfaces with its stage and frame.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from vidinv.frames import Work
 
 Stage = Callable[[Iterator[Work]], Iterator[Work]]
 DEPTH = 3  # Works that a queue holds
+DRAWN = 1  # of those that are drawn, which are large
 _END = object()
 
 
@@ -55,25 +57,35 @@ def run(
     stages: list[tuple[str, Stage]],
     source: tuple[str, Iterable[Work]],
     sink: tuple[str, Callable[[Work], None]],
+    parted: str = "",
 ) -> dict[str, StageTime]:
     """Pull every Work from `source` through `stages` into `sink`; returns the seconds of each stage by name.
 
-    The error of a stage is raised again with the note `in stage NAME near frame I`. KeyboardInterrupt stops the
+    The stages from the one named `parted` on run in a thread of their own; all in the caller's where there is none. The
+    error of a stage is raised again with the note `in stage NAME near frame I`. KeyboardInterrupt stops the
     threads and is raised.
     """
-    times = {name: StageTime() for name in (source[0], *(name for name, _ in stages), sink[0])}
+    names = [name for name, _ in stages]
+    times = {name: StageTime() for name in (source[0], *names, sink[0])}
+    first = names.index(parted) if parted in names else len(stages)
+    early, late = stages[:first], stages[first:]
     shared = _Shared()
     decoded: queue.Queue[Any] = queue.Queue(maxsize=DEPTH)
+    drawn: queue.Queue[Any] = queue.Queue(maxsize=DRAWN)
     finished: queue.Queue[Any] = queue.Queue(maxsize=DEPTH)
     threads = [
         threading.Thread(target=_decode, args=(source, decoded, shared, times[source[0]]), name="decode", daemon=True),
         threading.Thread(target=_encode, args=(sink, finished, shared, times[sink[0]]), name="encode", daemon=True),
     ]
+    if late:
+        threads.append(
+            threading.Thread(target=_later, args=(late, drawn, finished, shared, times), name="judge", daemon=True)
+        )
     for thread in threads:
         thread.start()
     try:
         with contextlib.suppress(_Stopped):  # the other thread's error is raised below
-            _models(stages, decoded, finished, shared, times)
+            _models(early, decoded, drawn if late else finished, shared, times)
         _join(threads)
     except BaseException as error:
         shared.fail(error, "")
@@ -131,10 +143,21 @@ def _encode(
         shared.fail(error, f"in stage {sink[0]} at frame {frame}")
 
 
+def _later(
+    stages: list[tuple[str, Stage]],
+    drawn: queue.Queue[Any],
+    finished: queue.Queue[Any],
+    shared: _Shared,
+    times: dict[str, StageTime],
+) -> None:
+    with contextlib.suppress(_Stopped):  # the other thread's error is raised by `run`
+        _models(stages, drawn, finished, shared, times)
+
+
 def _models(
     stages: list[tuple[str, Stage]],
-    decoded: queue.Queue[Any],
-    finished: queue.Queue[Any],
+    inbox: queue.Queue[Any],
+    out: queue.Queue[Any],
     shared: _Shared,
     times: dict[str, StageTime],
 ) -> None:
@@ -142,7 +165,7 @@ def _models(
     waiting = StageTime()
 
     def arrivals() -> Iterator[Work]:
-        while (work := _get(decoded, shared, waiting)) is not _END:
+        while (work := _get(inbox, shared, waiting)) is not _END:
             seen[0] = work.frames.index[0]
             yield work
 
@@ -155,8 +178,8 @@ def _models(
         flow = _timed(stage(flow), times[name], upstream, clock, name, shared, seen)
         upstream = clock
     for work in flow:
-        _put(finished, work, shared, waiting)
-    _put(finished, _END, shared, waiting)
+        _put(out, work, shared, waiting)
+    _put(out, _END, shared, waiting)
 
 
 @dataclass

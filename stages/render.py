@@ -37,6 +37,9 @@ from vidinv.media.probe import VideoInfo
 from vidinv.media.writer import SegmentWriter
 from vidinv.provenance import payload
 
+PARTED = "mask"  # from this stage on what is drawn is judged, while the next frames are drawn,
+PARTED_REFINED = "edit"  # or, beside a refinement, drawn too
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -80,7 +83,7 @@ def render(
         return {}
     made = flow(job, plan, done)
     try:
-        times = graph.run(made.stages, ("decode", made.source), ("reencode", made.recorder))
+        times = graph.run(made.stages, ("decode", made.source), ("reencode", made.recorder), _parted(job))
     except BaseException:
         made.recorder.abandon()
         raise
@@ -88,6 +91,15 @@ def render(
         name: {"busy_s": round(t.busy_s, 3), "wait_s": round(t.wait_s, 3), "cpu_s": round(t.cpu_s, 3)}
         for name, t in times.items()
     }
+
+
+def _parted(job: Prepared) -> str:
+    """The stage from which on a second thread works; none where the job has but one."""
+    config = job.request.config
+    if config.threads == 1:
+        return ""
+    is_refined = inversion.is_due(job.codes) and not config.refine.is_off
+    return PARTED_REFINED if is_refined else PARTED
 
 
 @dataclass(frozen=True)

@@ -30,9 +30,7 @@ def of_generator(here: Room, discriminator: nn.Module | None, batch: Batch) -> J
         opinion = adversarial.generator(discriminator(here.sample(recipe.samples, tuned=True)))
         parts["cohesion"] = recipe.cohesion * recipe.cohesion_every * opinion
     if recipe.movement and batch.is_due(recipe.movement_every):
-        parts["movement"] = (
-            recipe.movement * recipe.movement_every * _movement(here, code, here.draw(code) if here.is_whole else own)
-        )
+        parts["movement"] = recipe.movement * recipe.movement_every * _movement(here, code, own)
     if recipe.ball and batch.is_due(recipe.ball_every):
         parts["ball"] = recipe.ball * recipe.ball_every * _ball(here, code)
     return torch.stack(list(parts.values())).sum(), parts
@@ -55,9 +53,9 @@ def _movement(here: Room, code: Code, own: Tensor) -> Tensor:
     one, other = here.latents(2 * len(code)).split(len(code))
     with torch.no_grad():
         moved = feature_edit.shift(here.frozen, code, here.frozen.broadcast(here.recipe.step * (one - other)))
-        was = here.draw(code, tuned=False), here.draw(moved, tuned=False)
+        was = [here.draw(each, tuned=False, whole=here.is_whole) for each in (code, moved)]
     side = here.recipe.moved_side
-    now = resize(own, side), resize(here.draw(moved), side)
+    now = resize(own, side), resize(here.draw(moved, whole=here.is_whole), side)
     return locality.movement(now, (resize(was[0], side), resize(was[1], side)))
 
 
@@ -67,8 +65,8 @@ def _ball(here: Room, code: Code) -> Tensor:
     with torch.no_grad():
         offset = locality.on_ball(code.ws, around, here.recipe.radius) - code.ws
         near = feature_edit.shift(here.frozen, code, offset)
-        was = here.draw(near, tuned=False)
-    return locality.ball(here.draw(near), was, here.perceptual)
+        was = here.draw(near, tuned=False, whole=here.is_whole)
+    return locality.ball(here.draw(near, whole=here.is_whole), was, here.perceptual)
 
 
 def of_discriminator(here: Room, discriminator: nn.Module, batch: Batch) -> Judged:

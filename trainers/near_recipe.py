@@ -44,7 +44,7 @@ class NearRecipe:
     pyramid: float = 1.0
     levels: int = 4
     finer: float = 1.0  # weight of a band of the pyramid beside the next coarser one's
-    perceptual: float = 0.2
+    perceptual: float = 2.0  # with .2 of it the same squared error is reached blurred
     local: float = 0.01
 
     # L_global, every so many turns; "real" are samples of the frozen generator.
@@ -61,9 +61,9 @@ class NearRecipe:
 
     # What keeps edits: their movement (ours), or the ball of pivotal tuning.
     movement: float = 0.0
-    movement_every: int = 4
-    step: float = 0.2  # of an edit: a difference of two samples of w, times this
-    moved_side: int = 32  # pixels at which movements are compared: what is finer moves with the face
+    movement_every: int = 2
+    step: float = 0.5  # of an edit: a difference of two samples of w, times this
+    moved_side: int = 128  # pixels at which movements are compared: wrinkles are seen there
     ball: float = 0.0
     ball_every: int = 4
     radius: float = 5.0

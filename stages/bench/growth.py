@@ -28,7 +28,7 @@ SHORT = 2.0  # seconds of the clips that differ in size and faces
 
 @dataclass(frozen=True)
 class Cost:
-    """What a run of `frames` took, in all, and the most memory that the process had held by then."""
+    """What a run of `frames` took, in all, and the most memory that the process held meanwhile."""
 
     frames: int
     cpu_s: float
@@ -41,35 +41,49 @@ def measure(
 ) -> dict[str, Any]:
     """Runs of clips made of `source`, played to and fro: of each length, size and number of faces.
 
-    `by_length` has the fit of CPU seconds = start + frames * each, and how far a run lies from it at most.
+    `by_length` has the fit of CPU seconds = start + frames * each, and how far a run lies from it at most; `faces_fit`
+    that of a frame's CPU seconds = start + faces * each.
     """
     parts.stay_loaded()
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        run(source, place, config, SHORT, 384, 1)  # loads and compiles
+        run(source, place, config, short, 384, 1)  # loads and compiles
         by_length = {seconds: run(source, place, config, seconds, 384, 1) for seconds in sorted(lengths)}
-        by_side = {side: run(source, place, config, SHORT, side, 1) for side in SIDES}
-        by_faces = {faces: run(source, place, config, SHORT, 384, faces) for faces in FACES}
+        by_side = {side: run(source, place, config, short, side, 1) for side in SIDES}
+        by_faces = {faces: run(source, place, config, short, 384, faces) for faces in FACES}
     return {
         "by_length": {"runs": _rows(by_length), **fit(list(by_length.values()))},
         "by_side": _rows(by_side),
         "by_faces": _rows(by_faces),
+        "faces_fit": linear(list(by_faces), [each.cpu_s / each.frames for each in by_faces.values()]),
     }
 
 
 def fit(costs: Sequence[Cost]) -> dict[str, float]:
-    """CPU seconds of a start and of each frame, by least squares of relative errors, and the largest of those."""
-    frames, cpu = np.array([each.frames for each in costs], float), np.array([each.cpu_s for each in costs])
-    basis = np.stack([1 / cpu, frames / cpu], 1)  # relative: a short run counts as much as a long one
-    (start, each), *_ = np.linalg.lstsq(basis, np.ones(len(costs)), rcond=None)
-    off = np.abs((start + each * frames) / cpu - 1).max()
-    return {"start_cpu_s": round(start, 3), "frame_cpu_ms": round(1e3 * each, 2), "largest_deviation": round(off, 4)}
+    """CPU seconds of a start and of each frame, and the largest relative error."""
+    found = linear([each.frames for each in costs], [each.cpu_s for each in costs])
+    return {
+        "start_cpu_s": round(found["start_cpu_s"], 3),
+        "frame_cpu_ms": round(1e3 * found["each_cpu_s"], 2),
+        "largest_deviation": round(found["largest_deviation"], 4),
+    }
+
+
+def linear(counts: Sequence[int], cpu_s: Sequence[float]) -> dict[str, float]:
+    """CPU seconds = start + count * each, by least squares of relative errors, and the largest of those."""
+    count, cpu = np.array(counts, float), np.array(cpu_s)
+    basis = np.stack([1 / cpu, count / cpu], 1)  # relative: a short run counts as much as a long one
+    (start, each), *_ = np.linalg.lstsq(basis, np.ones(len(count)), rcond=None)
+    off = np.abs((start + each * count) / cpu - 1).max()
+    found = {"start_cpu_s": start, "each_cpu_s": each, "largest_deviation": off}
+    return {key: round(float(value), 6) for key, value in found.items()}
 
 
 def run(source: Path, folder: Path, config: RunConfig, seconds: float, side: int, faces: int) -> Cost:
     """The cost of a clip of `seconds`, with `faces` faces, each on a square of `side` pixels."""
     clip = folder / f"{seconds:g}s-{side}-{faces}.mp4"
     write(clip, source, round(seconds * RATE), side, faces)
+    whole.forget_peak()
     measured = whole.run(clip, replace(config, faces="all" if faces > 1 else config.faces))
     clip.unlink()
     return Cost(measured.frames, measured.cpu_s, measured.wall_s, whole.peak_memory_mb())

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import os
+import platform
 import resource
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +63,11 @@ def run(source: Path, config: RunConfig, keep: Path | None = None) -> Measured:
 def counted(source: Path, config: RunConfig) -> tuple[Measured, float]:
     """The same, slower, and the floating-point operations of its networks a frame (two to a multiplication-addition).
 
-    Those of convolutions and products of matrices, forward and backward, which are nearly all.
+    Those of convolutions and products of matrices, forward and backward, which are nearly all. torch counts, in its own
+    thread alone, and therefore does all of it in that, whatever the engine and the threads.
     """
     with FlopCounterMode(display=False) as counter:
-        measured = run(source, config)
+        measured = run(source, replace(config, engine="eager", threads=1))
     return measured, counter.get_total_flops() / measured.frames
 
 
@@ -88,8 +93,17 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def forget_peak() -> None:
+    """Give back what is free and let the peak begin anew; on other systems than Linux with glibc it stays as it was."""
+    gc.collect()
+    if platform.system() == "Linux" and platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
+        with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w") as marks:
+            marks.write("5")  # proc(5): the peak of the resident set
+
+
 def peak_memory_mb() -> int:
-    """The most that this process has held so far."""
+    """The most that this process has held since it began or `forget_peak`."""
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 

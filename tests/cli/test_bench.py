@@ -112,3 +112,22 @@ def test_a_stage_that_costs_more_in_the_job_than_alone_is_named(figures: dict[st
     assert found["largest"] == {"stage": "draw", "over": 0.3} and found["total"]["over"] == 0.2  # fade is too little
     assert figures["alone"]["stages"].keys() == figures["stages"].keys()
     assert all(row["alone_cpu_ms"] >= 0 for row in figures["alone"]["stages"].values())
+
+
+def test_the_fit_over_faces_is_a_line_and_says_how_far_off_four_are() -> None:
+    assert growth.linear([1, 2, 4], [0.15, 0.25, 0.45]) == {
+        "start_cpu_s": 0.05,
+        "each_cpu_s": 0.1,
+        "largest_deviation": 0.0,
+    }
+    assert growth.linear([1, 2, 4], [0.15, 0.25, 0.8])["largest_deviation"] > 0.1
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="a peak is forgotten on Linux alone")
+def test_the_peak_is_of_what_was_held_since_it_was_forgotten() -> None:
+    held = np.ones(200 << 17)  # 200 MB
+    whole.forget_peak()
+    before = whole.peak_memory_mb()
+    del held
+    whole.forget_peak()
+    assert whole.peak_memory_mb() < before - 150

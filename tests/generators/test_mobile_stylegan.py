@@ -9,8 +9,9 @@ from torch.nn import functional
 
 from vidinv.errors import VidinvError
 from vidinv.generators import mobile_stylegan, registry
-from vidinv.generators.haar import inverse_haar
+from vidinv.generators.haar import inverse_haar, inverse_haar_last
 from vidinv.generators.mobile_stylegan import MobileStyleGAN
+from vidinv.generators.ops import lies_channels_last
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +77,44 @@ def test_inverse_haar_is_the_transform_of_2x2_cells() -> None:
         for (row, column), expected in corners.items():
             torch.testing.assert_close(made[:, c, row::2, column::2], expected, rtol=0, atol=1e-14)
     torch.testing.assert_close(made.square().sum(), bands.square().sum())  # the transform is orthonormal
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_large_features_lie_channels_last_without_gradients_and_nothing_else_changes(count: int) -> None:
+    torch.manual_seed(0)
+    network = MobileStyleGAN("wide", "wide-w", channels=(16, 16, 16, 16, 12, 8), w_dim=16).requires_grad_(False)
+    ws = torch.randn(count, network.num_ws, 16)
+
+    def drawn() -> tuple[Tensor, Tensor, Tensor]:
+        return network.synthesize(ws, stop=3), network.synthesize(ws, stop=4), network.synthesize(ws)
+
+    usual = drawn()
+    with torch.no_grad():
+        small, large, image = drawn()
+    assert network.layers[4].resolution == mobile_stylegan.LAST
+    assert lies_channels_last(large) and not any(map(lies_channels_last, (small, image, *usual)))
+    assert torch.equal(small, usual[0])
+    for found, wanted in ((large, usual[1]), (image, usual[2])):
+        torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(network.synthesize(ws, start=5, canvas=large), image, rtol=1e-5, atol=1e-5)
+
+
+def test_with_gradients_a_feature_that_lies_channels_last_changes_nothing(network: MobileStyleGAN, ws: Tensor) -> None:
+    feature = network.synthesize(ws, stop=2) + 0.1  # as an encoder in channels-last memory gives it
+    found = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        own = feature.clone(memory_format=layout).requires_grad_()
+        image = network.synthesize(ws, feature=own, at=2)
+        image.square().sum().backward()
+        found.append((image.detach(), own.grad))
+    assert torch.equal(found[0][0], found[1][0]) and torch.equal(found[0][1], found[1][1])
+    assert not lies_channels_last(network.synthesize(ws, feature=own, at=2, stop=3))
+
+
+def test_the_transform_channels_last_is_the_same() -> None:
+    bands = torch.randn(2, 12, 3, 5)
+    image = inverse_haar_last(bands)
+    assert lies_channels_last(image) and torch.equal(image, inverse_haar(bands))
 
 
 def test_half_size_is_the_average_of_the_full_picture(network: MobileStyleGAN, ws: Tensor) -> None:

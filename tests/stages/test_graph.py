@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -53,7 +54,30 @@ def test_the_decoder_runs_only_a_few_works_ahead() -> None:
     assert done == 40 and ahead <= 2 * graph.DEPTH + 4
 
 
-@pytest.mark.parametrize("where", ["decode", "model", "encode"])
+def test_the_stages_from_the_parted_one_on_run_beside_those_before_it() -> None:
+    threads: dict[str, set[str]] = {"draw": set(), "judge": set()}
+    met = threading.Barrier(2, timeout=10)  # both stages have to be at work at once to pass it
+
+    def stage(name: str) -> graph.Stage:
+        def run(works: Iterator[Any]) -> Iterator[Any]:
+            for work in works:
+                threads[name].add(threading.current_thread().name)
+                if work.number == (1 if name == "draw" else 0):
+                    met.wait()
+                yield work
+
+        return run
+
+    seen: list[int] = []
+    stages = [("draw", stage("draw")), ("judge", stage("judge")), ("last", pass_on)]
+    source: Any = (FakeWork(i) for i in range(12))
+    times = graph.run(stages, ("decode", source), ("encode", lambda work: seen.append(work.number)), "judge")
+    assert seen == list(range(12)) and set(times) == {"decode", "draw", "judge", "last", "encode"}
+    assert threads["draw"] == {threading.current_thread().name} and not threads["judge"] & threads["draw"]
+    assert not any(thread.name == "judge" for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize("where", ["decode", "model", "judge", "encode"])
 def test_the_first_error_stops_all_and_names_its_stage(where: str) -> None:
     def fail_at_7(works: Any) -> Iterator[Any]:
         for work in works:
@@ -67,9 +91,9 @@ def test_the_first_error_stops_all_and_names_its_stage(where: str) -> None:
 
     works: Any = (FakeWork(i) for i in range(20))
     source = fail_at_7(works) if where == "decode" else works
-    stage = fail_at_7 if where == "model" else pass_on
+    stages = [(name, fail_at_7 if where == name else pass_on) for name in ("model", "judge")]
     with pytest.raises(RuntimeError, match="no") as caught:
-        graph.run([("model", stage)], ("decode", source), ("encode", sink))
+        graph.run(stages, ("decode", source), ("encode", sink), "judge")
     assert f"in stage {where}" in " ".join(caught.value.__notes__)
 
 

@@ -105,17 +105,20 @@ def _alone(found: dict[str, Any], threads: int) -> list[str]:
 
 
 def _growth(found: dict[str, Any]) -> list[str]:
-    fit, said = found["by_length"], []
+    fit, faces = found["by_length"], found["faces_fit"]
+    said = []
     for name, rows in (("seconds", fit["runs"]), ("pixels", found["by_side"]), ("faces", found["by_faces"])):
         said += [
             f"{value:>5} {name:<8} {row['cpu_ms_per_frame']:>9.1f} CPU ms/frame, {row['frames_per_s']} frames/s, "
-            f"peak memory so far {row['memory_mb']} MB"
+            f"peak memory {row['memory_mb']} MB"
             for value, row in rows.items()
         ]
     return [
         *said,
         f"by length: {fit['start_cpu_s']} CPU s and {fit['frame_cpu_ms']} ms a frame; no run is further off than "
         f"{fit['largest_deviation']:.1%}",
+        f"by faces: {faces['start_cpu_s']:.3f} CPU s a frame, {faces['each_cpu_s']:.3f} a face; none is further off "
+        f"than {faces['largest_deviation']:.1%}",
     ]
 
 

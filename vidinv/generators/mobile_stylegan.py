@@ -15,8 +15,10 @@ from torch.nn import functional
 
 from vidinv.generators.base import LayerSpec
 from vidinv.generators.chain import Chain
-from vidinv.generators.haar import inverse_haar
+from vidinv.generators.haar import inverse_haar, inverse_haar_last
+from vidinv.generators.ops import by_channel, by_pixel, is_exported, lies_channels_last
 
+LAST = 64  # side in pixels of the first feature that lies channels last in memory, where no gradient is asked for
 FFHQ_CHANNELS = (512, 512, 512, 512, 512, 256, 128, 64)  # of the features at 4, 8, ... 512
 
 
@@ -25,8 +27,16 @@ def pointwise(x: Tensor, weight: Tensor, style: Tensor) -> Tensor:
 
     As one matrix product per sample: on a CPU twice as fast as the convolution.
     """
-    scaled = weight[None, :, :, 0, 0] * style[:, None]  # [N,D,C]
-    return torch.bmm(scaled, x.flatten(2))
+    return torch.bmm(_scaled(weight, style), x.flatten(2))
+
+
+def pointwise_last(x: Tensor, weight: Tensor, style: Tensor) -> Tensor:
+    """The same of x that lies channels last; so does the result, seen as [N,D,h*w]."""
+    return torch.bmm(by_pixel(x), _scaled(weight, style).transpose(1, 2)).transpose(1, 2)
+
+
+def _scaled(weight: Tensor, style: Tensor) -> Tensor:
+    return weight[None, :, :, 0, 0] * style[:, None]  # [N,D,C]
 
 
 class Modulation(nn.Module):
@@ -60,24 +70,33 @@ class StyledConv(nn.Module):
             x = functional.conv2d(x * style[:, :, None, None], self.weight, padding=1)
             return functional.leaky_relu(x + self.noise + self.bias, 0.2)
         x = functional.conv2d(x, self.depthwise, padding=1, groups=x.shape[1])
-        y = pointwise(x, self.weight, style)  # [N,D,h*w]; the style commutes with a depthwise convolution
+        is_last = lies_channels_last(x)
+        product = pointwise_last if is_last else pointwise
+        y = product(x, self.weight, style)  # [N,D,h*w]; the style commutes with a depthwise convolution
         # In place, and before the view: the product itself is needed by nobody, and memory bounds these layers.
         noise, bias = (value.flatten(2).to(y.dtype) for value in (self.noise, self.bias))  # sums of two kinds are slow
         y = functional.leaky_relu_(y.add_(noise).add_(bias), 0.2)
-        return y.unflatten(2, x.shape[2:])
+        return by_channel(y.transpose(1, 2), *x.shape[2:]) if is_last else y.unflatten(2, x.shape[2:])
 
 
 class Block(nn.Module):
-    """Doubles the side by an inverse Haar transform of the modulated feature, then two styled convolutions."""
+    """Doubles the side by an inverse Haar transform of the modulated feature, then two styled convolutions.
+
+    Without gradients large features lie channels last, where a depthwise convolution on a CPU takes a seventh of the
+    time and the transform needs no shuffle. The products' sums are the same (those of the 1024 network bit for bit, on
+    x86-64 with AVX-512). With gradients nothing was gained.
+    """
 
     def __init__(self, w_dim: int, c_in: int, c_out: int, resolution: int) -> None:
         super().__init__()
         self.up = Modulation(w_dim, c_in)
+        self.is_large = resolution >= LAST
         self.conv1 = StyledConv(w_dim, c_in // 4, c_out, resolution, separable=True)
         self.conv2 = StyledConv(w_dim, c_out, c_out, resolution, separable=True)
 
     def forward(self, x: Tensor, up: Tensor, style1: Tensor, style2: Tensor) -> Tensor:
-        x = inverse_haar(x * up[:, :, None, None])
+        lies_last = self.is_large and not (torch.is_grad_enabled() or is_exported())
+        x = (inverse_haar_last if lies_last else inverse_haar)(x * up[:, :, None, None])
         return self.conv2(self.conv1(x, style1), style2)
 
 
@@ -91,7 +110,9 @@ class ToImage(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1, 12, 1, 1))
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        return pointwise(x, self.weight, style).unflatten(2, x.shape[2:]) + self.bias
+        product = pointwise_last if lies_channels_last(x) else pointwise
+        bands = product(x, self.weight, style).contiguous()  # [N,12,h*w]
+        return bands.unflatten(2, x.shape[2:]) + self.bias
 
 
 class MobileStyleGAN(Chain):

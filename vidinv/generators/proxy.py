@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from vidinv.errors import UsageError
 from vidinv.generators.base import Generator
-from vidinv.generators.ops import is_exported, resize
+from vidinv.generators.ops import by_channel, by_pixel, is_exported, lies_channels_last, resize
 
 ASSETS = Path(__file__).parent.parent / "assets"
 
@@ -112,6 +112,10 @@ class ProxyHead(nn.Module):
         scale = self.reduce.style(style) / self.std.flatten()  # [N,C]
         weight = convolution.weight[None, :, :, 0, 0] * scale[:, None]  # [N,D,C]
         bias = convolution.bias[None, :, None] - weight @ self.mean.flatten()[:, None]  # [N,D,1]
+        if lies_channels_last(feature) and not torch.is_grad_enabled():
+            return by_channel(
+                torch.bmm(by_pixel(feature), weight.transpose(1, 2)) + bias.transpose(1, 2), *feature.shape[2:]
+            )
         x = torch.bmm(weight, feature.flatten(2)) + bias
         return x.unflatten(2, feature.shape[2:]).contiguous(memory_format=torch.channels_last)
 
