@@ -1,12 +1,12 @@
 """The autoencoder's encoder against a projector: how alike after how many seconds, and what their codes are good for.
 
-python -m scripts.projector DIR --data corpus.npy [--count 256] [--shown 16] [--steps 100] -o projector.png
+python -m scripts.projector DIR --data corpus.npy [--space w_plus] [--count 256] [--steps 10 30 100] [-o projector.png]
 
 DIR is what `vidinv train ae-stylegan` wrote. A projector descends from the mean w, for each picture on its own, by
 LPIPS and the squared error; it is also started from the encoder's code. Drawn is LPIPS (VGG16) of `--shown` pictures
 against CPU seconds for one, in batches of 16; printed is that, and the Frechet distances of reconstructions,
-interpolations and mixtures of `--count` pictures from these, by either's codes (Appendix G of AE-StyleGAN). Needs the
-extra [dev].
+interpolations and mixtures of `--count` pictures from these, by the encoder's codes and by the projector's after
+`--steps` steps (Appendix G of Deep Automodulators, whose projector is in W+). Needs the extra [dev].
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -51,7 +52,10 @@ def encoded(of: Autoencoder, image: Tensor, perceptual: LPIPS) -> Found:
 
 
 def projected(of: Autoencoder, image: Tensor, start: Tensor, steps: int, perceptual: LPIPS) -> Found:
-    """Codes in W from w `start` [N,D], by `steps` of Adam on LPIPS + the mean squared error of each picture."""
+    """Codes from `start`, by `steps` of Adam on LPIPS + the mean squared error of each picture.
+
+    They are in W where `start` is [N,1,D], in W+ where it is [N,L,D].
+    """
     begun, codes = time.process_time(), []
     for part, first in zip(image.split(BATCH), start.split(BATCH), strict=True):
         w = first.clone().requires_grad_()
@@ -60,12 +64,12 @@ def projected(of: Autoencoder, image: Tensor, start: Tensor, steps: int, percept
         for step in range(steps):
             share = (step + 1) / steps
             optimiser.param_groups[0]["lr"] = RATE * min(1.0, share / RISE) * min(1.0, (1 - share) / FALL + 1e-3)
-            made = of.generator.synthesize(of.generator.broadcast(w))
+            made = of.generator.synthesize(w.expand(-1, of.generator.num_ws, -1))
             loss = (distance(made) + (made - part).square().mean((1, 2, 3))).sum()
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
-        codes.append(of.generator.broadcast(w.detach()))
+        codes.append(w.detach().expand(-1, of.generator.num_ws, -1))
     found = torch.cat(codes)
     seconds = (time.process_time() - begun) / len(image)
     return Found(found, steps, seconds, apart(of, found, image, perceptual))
@@ -98,41 +102,43 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, metavar="FILE", help="a corpus; its last are taken")
     parser.add_argument("--count", type=int, default=256, help="pictures of the Frechet distances")
     parser.add_argument("--shown", type=int, default=16, help="pictures of the curve")
-    parser.add_argument("--steps", type=int, default=100, help="of the projector, for the distances")
+    parser.add_argument("--space", choices=("w", "w_plus"), default="w", help="the projector's")
+    parser.add_argument("--steps", type=int, nargs="+", default=[100], help="of the projector, for the distances")
     parser.add_argument("--most", type=int, default=300, help="steps at the curve's end")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="the curve; none without it")
     args = parser.parse_args()
     tune_process()
     of = autoencoder.load(args.folder)
     perceptual = LPIPS.load("vgg16").requires_grad_(False)
     corpus = open_corpus(args.data, of.generator.resolution).last(max(args.count, args.shown))
     real = corpus.at(list(range(len(corpus))))
-    shown = real[: args.shown]
-    mean = of.generator.w_avg[None].expand(len(real), -1)
-    projected(of, shown, mean[: args.shown], 1, perceptual)  # the first call of a network costs more than the next
-    own = encoded(of, shown, perceptual)
-    stops = [stop for stop in STOPS if stop <= args.most]
-    lines = {
-        "autoencoder": [own],
-        "projector": [projected(of, shown, mean[: args.shown], stop, perceptual) for stop in stops],
-        "projector, from its code": [
-            own,
-            *(projected(of, shown, own.codes.mean(1), stop, perceptual) for stop in stops),
-        ],
-    }
-    draw(lines, args.output)
-    for name, found in lines.items():
-        for each in found:
-            print(f"{name:<26} {each.steps:>5} steps {each.seconds:8.4f} s  LPIPS {each.lpips:.4f}")
-    judge = LastTap(perceptual)
-    ends = {
-        "autoencoder": encoded(of, real[: args.count], perceptual),
-        "projector": projected(of, real[: args.count], mean[: args.count], args.steps, perceptual),
-    }
-    for name, end in ends.items():
+    mean = of.generator.w_avg.expand(len(real), of.generator.num_ws if args.space == "w_plus" else 1, -1)
+    projected(of, real[:BATCH], mean[:BATCH], 1, perceptual)  # the first call of a network costs more than the next
+    if args.output is not None:
+        lines = curves(of, real[: args.shown], mean[: args.shown], args.most, perceptual)
+        draw(lines, args.output)
+        for name, found in lines.items():
+            for each in found:
+                print(f"{name:<26} {each.steps:>5} steps {each.seconds:8.4f} s  LPIPS {each.lpips:.4f}")
+    judge, measured = LastTap(perceptual), real[: args.count]
+    ends = (projected(of, measured, mean[: args.count], steps, perceptual) for steps in args.steps)
+    for end in chain([encoded(of, measured, perceptual)], ends):
         sets = generative.from_codes(of, end.codes)
-        figures = {kind: generative.frechet(judge, real[: args.count], made) for kind, made in sets.items()}
-        print(json.dumps({"by": name, "n": args.count, "seconds": end.seconds, "lpips": end.lpips} | figures))
+        figures = {kind: generative.frechet(judge, measured, made) for kind, made in sets.items()}
+        said = {"steps": end.steps, "n": len(measured), "seconds": end.seconds, "lpips": end.lpips}
+        print(json.dumps(said | figures), flush=True)
+
+
+def curves(of: Autoencoder, image: Tensor, mean: Tensor, most: int, perceptual: LPIPS) -> dict[str, list[Found]]:
+    """What is found of pictures in more and more steps: by the encoder in none, from the mean, from its codes."""
+    own = encoded(of, image, perceptual)
+    stops = [stop for stop in STOPS if stop <= most]
+    code = own.codes[:, : mean.shape[1]]
+    return {
+        "autoencoder": [own],
+        "projector": [projected(of, image, mean, stop, perceptual) for stop in stops],
+        "projector, from its code": [own, *(projected(of, image, code, stop, perceptual) for stop in stops)],
+    }
 
 
 if __name__ == "__main__":

@@ -17,11 +17,13 @@ OF = Autoencoder(generators.load("stylegan2-tiny"), encoders.load("ae-w-tiny"))
 
 def test_it_comes_nearer_with_every_step_and_a_picture_knows_nothing_of_its_neighbour() -> None:
     image = OF.draw(OF.sample(3, 5))
-    start = OF.generator.w_avg[None].expand(3, -1)
-    before = projector.apart(OF, OF.generator.broadcast(start), image, PERCEPTUAL)
+    start = OF.generator.w_avg.expand(3, 1, -1)
+    before = projector.apart(OF, start.expand(-1, OF.generator.num_ws, -1), image, PERCEPTUAL)
     few, many = (projector.projected(OF, image, start, steps, PERCEPTUAL) for steps in (3, 30))
     assert many.lpips < few.lpips < before and few.steps == 3 and few.seconds > 0
     assert (many.codes == many.codes[:, :1]).all()  # in W
+    wide = projector.projected(OF, image, start.expand(-1, OF.generator.num_ws, -1), 3, PERCEPTUAL)
+    assert not torch.equal(wide.codes[:, 0], wide.codes[:, 1])  # in W+
     alone = projector.projected(OF, image[1:2], start[1:2], 3, PERCEPTUAL)
     torch.testing.assert_close(alone.codes[0], few.codes[1], rtol=1e-2, atol=1e-2)
 
