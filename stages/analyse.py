@@ -1,6 +1,7 @@
 """The first pass: decode the whole clip, find faces and cuts, link the faces into tracks, smooth their crops.
 
 What was found is written in shards as it goes (`stages/shards.py`), so that a killed job continues from the last one.
+Two frames are looked at at once: the networks are small, and one alone leaves a core idle.
 """
 
 from __future__ import annotations
@@ -8,14 +9,16 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from stages import cuts
+from stages import ahead, cuts
 from stages.backend import Found, Locate
 from stages.boxes import Boxes
 from stages.shards import Faces, Shards
@@ -59,24 +62,33 @@ def analyse(
     start = shards.next_frame
     done(start)
     watch, recent = cuts.Watch(), deque[float](maxlen=cuts.AROUND + 1)
-    last = shards.last
-    for batch in frames(max(start - cuts.LAG, 0)):  # the frames before the first new one, which its change depends on
-        for position, index in enumerate(batch.index):
-            native, pts = batch.native[position], batch.pts[position]
-            change = watch.look(native)
-            recent.append(change.sudden)
-            if index < start:
-                continue
-            is_new = cuts.is_new(list(recent), config.cut_threshold)
-            last = None if is_new else last
-            inside = only is None or only[0] <= shards.second(pts, batch.time_base) < only[1]
-            found: Found | None = None
-            if locate is not None and inside:
-                known = None if last is None or index % config.detect_every == 0 else _boxes(last, rotation)
-                picture = _as_shown(_bytes(native, batch), batch.display)
-                last = found = seen(locate, given, index, picture, rotation, known)
-            shards.add(index, pts, batch.time_base, change, is_new, found, to_coded(batch.display, native.width))
-            done(1)
+    last = None if shards.last is None else ahead.known(shards.last)
+    first = shards.pts[0] if shards.pts else None  # pts of the clip's first frame
+
+    def keep(add: Callable[[Found | None], None], found: Future[Found] | None) -> None:
+        add(None if found is None else found.result())
+        done(1)
+
+    with ahead.InOrder(keep, 2 if config.threads > 1 else 1) as looked:
+        for batch in frames(max(start - cuts.LAG, 0)):  # those before the first new one, which its change depends on
+            for position, index in enumerate(batch.index):
+                native, pts = batch.native[position], batch.pts[position]
+                change = watch.look(native)
+                recent.append(change.sudden)
+                if index < start:
+                    continue
+                first = pts if first is None else first
+                is_new = cuts.is_new(list(recent), config.cut_threshold)
+                last = None if is_new else last
+                inside = only is None or only[0] <= float((pts - first) * batch.time_base) < only[1]
+                found: Future[Found] | None = None
+                if locate is not None and inside:
+                    is_searched = index % config.detect_every == 0
+                    known = None if last is None or is_searched else _boxes(last.result(), rotation)
+                    picture = _as_shown(_bytes(native, batch), batch.display)
+                    last = found = looked.submit(seen, locate, given, index, picture, rotation, known)
+                where = to_coded(batch.display, native.width)
+                looked.add(partial(shards.add, index, pts, batch.time_base, change, is_new, to_coded=where), found)
     shards.flush()
     return _seen(shards, config.cut_threshold)
 

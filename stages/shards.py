@@ -62,11 +62,6 @@ class Shards:
             self.frame += [index] * len(found.scores)
             self.found.append(found)
 
-    def second(self, pts: int, time_base: Fraction) -> float:
-        """Seconds from the clip's first frame."""
-        first = self.pts[0] if self.pts else self.held[0] if self.held else pts
-        return float((pts - first) * time_base)
-
     def flush(self) -> None:
         """Write the frames that were added since the last shard."""
         if not self.held:
