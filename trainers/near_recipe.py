@@ -29,7 +29,7 @@ class NearRecipe:
     photos: str = ""  # a folder of aligned pictures, for the command
     each: bool = True  # to every photo alone; else one generator for all
     size: int = 256  # side of the compared pictures
-    steps: int = 100
+    steps: int = 120
     batch: int = 1
     rate: float = 1.5e-3
     warmup: int = 10  # turns in which the rate rises
@@ -44,7 +44,7 @@ class NearRecipe:
     pyramid: float = 1.0
     levels: int = 4
     finer: float = 1.0  # weight of a band of the pyramid beside the next coarser one's
-    perceptual: float = 2.0  # with .2 of it the same squared error is reached blurred
+    perceptual: float = 1.0  # with a fifth of it the same squared error is reached blurred
     local: float = 0.01
 
     # L_global, every so many turns; "real" are samples of the frozen generator.
