@@ -79,13 +79,12 @@ def run(
     ]
     if late:
         threads.append(
-            threading.Thread(target=_later, args=(late, drawn, finished, shared, times), name="judge", daemon=True)
+            threading.Thread(target=_models, args=(late, drawn, finished, shared, times), name="judge", daemon=True)
         )
     for thread in threads:
         thread.start()
     try:
-        with contextlib.suppress(_Stopped):  # the other thread's error is raised below
-            _models(early, decoded, drawn if late else finished, shared, times)
+        _models(early, decoded, drawn if late else finished, shared, times)
         _join(threads)
     except BaseException as error:
         shared.fail(error, "")
@@ -143,17 +142,6 @@ def _encode(
         shared.fail(error, f"in stage {sink[0]} at frame {frame}")
 
 
-def _later(
-    stages: list[tuple[str, Stage]],
-    drawn: queue.Queue[Any],
-    finished: queue.Queue[Any],
-    shared: _Shared,
-    times: dict[str, StageTime],
-) -> None:
-    with contextlib.suppress(_Stopped):  # the other thread's error is raised by `run`
-        _models(stages, drawn, finished, shared, times)
-
-
 def _models(
     stages: list[tuple[str, Stage]],
     inbox: queue.Queue[Any],
@@ -177,9 +165,10 @@ def _models(
         clock = _Clock()
         flow = _timed(stage(flow), times[name], upstream, clock, name, shared, seen)
         upstream = clock
-    for work in flow:
-        _put(out, work, shared, waiting)
-    _put(out, _END, shared, waiting)
+    with contextlib.suppress(_Stopped):  # the other thread's error is raised by `run`
+        for work in flow:
+            _put(out, work, shared, waiting)
+        _put(out, _END, shared, waiting)
 
 
 @dataclass
