@@ -26,9 +26,8 @@ def of_generator(here: Room, discriminator: nn.Module | None, batch: Batch) -> J
         parts |= _reconstruction(here, made, batch.image)
         if recipe.local and discriminator is not None:
             parts["local"] = recipe.local * adversarial.generator(discriminator(resize(made, recipe.side)))
-    if recipe.cohesion and discriminator is not None and batch.is_due(recipe.cohesion_every):
-        opinion = adversarial.generator(discriminator(here.sample(recipe.samples, tuned=True)))
-        parts["cohesion"] = recipe.cohesion * recipe.cohesion_every * opinion
+    if recipe.has_samples and batch.is_due(recipe.cohesion_every):
+        parts |= _cohesion(here, discriminator)
     if recipe.movement and batch.is_due(recipe.movement_every):
         parts["movement"] = recipe.movement * recipe.movement_every * _movement(here, code, own)
     if recipe.ball and batch.is_due(recipe.ball_every):
@@ -45,6 +44,21 @@ def _reconstruction(here: Room, made: Tensor, wanted: Tensor) -> dict[str, Tenso
         found["pyramid"] = recipe.pyramid * pyramid.distance(made, wanted, recipe.levels, recipe.finer)
     if recipe.perceptual and here.perceptual is not None:
         found["lpips"] = recipe.perceptual * here.perceptual(made, wanted).mean()
+    return found
+
+
+def _cohesion(here: Room, discriminator: nn.Module | None) -> dict[str, Tensor]:
+    """L_global: what the discriminator thinks of new samples, and how far they are from the frozen generator's."""
+    recipe, found = here.recipe, {}
+    code = here.code(here.frozen.broadcast(here.latents(recipe.samples)))
+    made = here.draw(code, whole=here.is_whole)
+    if recipe.cohesion and discriminator is not None:
+        opinion = adversarial.generator(discriminator(resize(made, recipe.side)))
+        found["cohesion"] = recipe.cohesion * recipe.cohesion_every * opinion
+    if recipe.anchor:
+        with torch.no_grad():
+            was = here.draw(code, tuned=False, whole=here.is_whole)
+        found["anchor"] = recipe.anchor * recipe.cohesion_every * locality.ball(made, was, here.perceptual)
     return found
 
 

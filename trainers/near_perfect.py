@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainers import engine, near_losses
+from trainers import engine, guard, near_losses
+from trainers.guard import GuardedAdam
 from trainers.held_out import Check, Tuned, Whole, stopped_early
 from trainers.log import Bar, Shown
 from trainers.near_losses import Judged
@@ -27,6 +28,8 @@ from vidinv.generators.proxy import Painter
 from vidinv.generators.stylegan2_discriminator import Discriminator
 from vidinv.losses import adversarial
 from vidinv.losses.reconstruction import Distance
+
+Optimiser = Callable[[Sequence[nn.Parameter]], torch.optim.Optimizer]
 
 
 def tune(
@@ -55,6 +58,7 @@ def tune(
     networks: dict[str, nn.Module] = {"layers": layers}
     if recipe.has_discriminator:
         networks["discriminator"] = started(here, layers.named(), folder / "discriminator")
+    ordered = steps_of(here, guarded(here, layers))
     gaps, whole = Gaps(here, pivots), Whole(shown or Bar(), recipe.steps * recipe.batch)
 
     def learn(steps: int) -> dict[str, Tensor]:
@@ -68,7 +72,7 @@ def tune(
             ema=recipe.ema,
             save_every=recipe.look * recipe.batch,
         )
-        return weights_of(engine.train(networks, steps_of(here), gaps.draw, plan, folder, shown=whole))
+        return weights_of(engine.train(networks, ordered, gaps.draw, plan, folder, shown=whole))
 
     def check(state: dict[str, Tensor], step: int) -> Check:
         return judged(here, held or pivots, state, step)
@@ -79,8 +83,8 @@ def tune(
         whole.close()
 
 
-def steps_of(here: Room) -> list[engine.Step]:
-    """The discriminator's step, where there is one, then the generator's."""
+def steps_of(here: Room, optimiser: Optimiser) -> list[engine.Step]:
+    """The discriminator's step, where there is one, then the generator's by `optimiser`."""
     recipe = here.recipe
 
     def layers(networks: engine.Networks, batch: Batch) -> Judged:
@@ -89,14 +93,23 @@ def steps_of(here: Room) -> list[engine.Step]:
     def opinion(networks: engine.Networks, batch: Batch) -> Judged:
         return near_losses.of_discriminator(here, networks["discriminator"], batch)
 
-    step = engine.Step("layers", ("layers",), adam(recipe.rate, 0.9), layers)
+    step = engine.Step("layers", ("layers",), optimiser, layers)
     if not recipe.has_discriminator:
         return [step]
     judge = adam(recipe.rate_d, 0.0)
     return [engine.Step("opinion", ("discriminator",), judge, opinion, recipe.cohesion_every), step]
 
 
-def adam(rate: float, beta: float) -> Callable[[Sequence[nn.Parameter]], torch.optim.Optimizer]:
+def guarded(here: Room, layers: Layers) -> Optimiser:
+    """Adam of the trained layers, through a guard of the generator's other pictures where the recipe has one."""
+    recipe = here.recipe
+    if not recipe.guard:
+        return adam(recipe.rate, 0.9)
+    of = guard.guards(here.frozen, layers.named(), recipe.guard, recipe.guarding, recipe.size)
+    return lambda parameters: GuardedAdam(parameters, list(of.values()), lr=recipe.rate, betas=(0.9, 0.99))
+
+
+def adam(rate: float, beta: float) -> Optimiser:
     """Adam as adversarial trainings take it."""
     return lambda parameters: torch.optim.Adam(parameters, lr=rate, betas=(beta, 0.99))
 

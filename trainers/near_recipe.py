@@ -13,6 +13,8 @@ from typing import Any
 from vidinv.errors import UsageError
 
 CHOICES: dict[str, tuple[object, ...]] = {"what": ("convolutions", "all"), "side": (16, 32, 64, 128)}
+EVERY = tuple(f"{name}_every" for name in ("cohesion", "r1", "movement", "ball"))
+COUNTS = ("steps", "batch", "look", "samples", "guarding", *EVERY)
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class NearRecipe:
     size: int = 256  # side of the compared pictures
     steps: int = 120
     batch: int = 1
-    rate: float = 1.5e-3
+    rate: float = 9e-6  # with a guard: what a step changes of other pictures; without one: of a weight (1.5e-3)
     warmup: int = 10  # turns in which the rate rises
     ema: float = 0.9
     look: int = 50  # turns between looks at what was reached, and at what the proxy head gets wrong
@@ -47,8 +49,12 @@ class NearRecipe:
     perceptual: float = 1.0  # with a fifth of it the same squared error is reached blurred
     local: float = 0.01
 
-    # L_global, every so many turns; "real" are samples of the frozen generator.
+    # L_global: the guard, through which every step is taken, and samples every so many turns, of which a discriminator
+    # thinks and which are held to what the frozen generator draws of them.
+    guard: float = 0.01  # damping of trainers/guard.py; 0: none
+    guarding: int = 8  # samples that the guard asks
     cohesion: float = 0.05
+    anchor: float = 0.5
     cohesion_every: int = 6
     samples: int = 2  # drawn each time
     side: int = 64  # of the pictures that the discriminator sees
@@ -67,6 +73,10 @@ class NearRecipe:
     ball: float = 0.0
     ball_every: int = 4
     radius: float = 5.0
+
+    @property
+    def has_samples(self) -> bool:
+        return self.cohesion > 0 or self.anchor > 0
 
     @property
     def has_discriminator(self) -> bool:
@@ -102,10 +112,10 @@ class NearRecipe:
             if getattr(self, name) not in allowed:
                 known = ", ".join(map(str, allowed))
                 raise UsageError(f"{name} {getattr(self, name)!r} is not known", remedy=f"choose one of {known}")
-        for name in ("steps", "batch", "look", "samples", "cohesion_every", "r1_every", "movement_every", "ball_every"):
+        for name in COUNTS:
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1, got {getattr(self, name)}", remedy=f"set {name}=1")
-        if not 0 <= self.gate <= 1 or self.rate <= 0 or self.layers < 0 or self.rank < 0:
-            raise UsageError("gate is a probability, rate positive, layers and rank not negative")
+        if not 0 <= self.gate <= 1 or self.rate <= 0 or min(self.layers, self.rank, self.guard) < 0:
+            raise UsageError("gate is a probability, rate positive, layers, rank and guard not negative")
         if self.size % 2**self.levels:
             raise UsageError(f"{self.size} pixels cannot be halved {self.levels} times", remedy="set levels=4")

@@ -1,8 +1,7 @@
 """Where a generator is fine-tuned: the frozen one, the one that is trained, what draws them, and the pictures.
 
-The proxy head draws what only has to be alike: samples, and what edits move. It draws the pictures themselves too while
-the layers that it stands for are not trained; what it gets wrong on each is then measured through the whole synthesis
-at every look, and added.
+While the layers that the proxy head stands for are not trained, it draws all; what it gets wrong on each picture is
+then measured through the whole synthesis at every look, and added.
 """
 
 from __future__ import annotations
@@ -151,7 +150,8 @@ class Room:
 
     def sample(self, count: int, *, tuned: bool) -> Tensor:
         """What a discriminator sees of `count` new samples: [N,3,side,side]."""
-        drawn = self.draw(self.code(self.tuned.broadcast(self.latents(count))), tuned=tuned)
+        code = self.code(self.tuned.broadcast(self.latents(count)))
+        drawn = self.draw(code, tuned=tuned, whole=self.is_whole)
         return resize(drawn, self.recipe.side)
 
     @torch.no_grad()

@@ -25,9 +25,9 @@ from vidinv.generators.stylegan2_discriminator import Discriminator
 AT, SIZE = 1, 32  # F replaces 8x8 of the tiny generator; its pictures are of 64 and 32 pixels
 SMALL = NearRecipe(
     layers=0, size=SIZE, steps=40, rate=5e-3, warmup=4, look=10, target=0.0, levels=3, side=16, widest=8, started=4,
-    samples=2, moved_side=16, movement=0.2, movement_every=4, cohesion_every=4,
+    samples=2, moved_side=16, movement=0.2, movement_every=4, cohesion_every=4, guard=0.0,
 )  # fmt: skip
-ALONE = replace(SMALL, local=0.0, cohesion=0.0, movement=0.0, gate=1.0)
+ALONE = replace(SMALL, local=0.0, cohesion=0.0, anchor=0.0, movement=0.0, gate=1.0)
 PERCEPTUAL = guides().perceptual
 
 
@@ -127,10 +127,11 @@ def parts(generator: Generator, recipe: NearRecipe, turn: int = 0) -> dict[str, 
 
 def test_each_part_of_the_loss_is_there_when_it_is_due_and_asked_for(generator: Generator) -> None:
     full = replace(SMALL, gate=1.0)
-    assert set(parts(generator, full)) == {"none", "pixel", "pyramid", "lpips", "local", "cohesion", "movement"}
-    assert set(parts(generator, full, turn=1)) == {"none", "pixel", "pyramid", "lpips", "local"}
+    always = {"none", "pixel", "pyramid", "lpips", "local"}
+    assert set(parts(generator, full)) == always | {"cohesion", "anchor", "movement"}
+    assert set(parts(generator, full, turn=1)) == always
     assert set(parts(generator, replace(full, ball=1.0, movement=0.0, local=0.0))) >= {"ball", "cohesion"}
-    assert set(parts(generator, replace(full, gate=0.0))) == {"none", "cohesion", "movement"}
+    assert set(parts(generator, replace(full, gate=0.0))) == {"none", "cohesion", "anchor", "movement"}
     assert float(parts(generator, full)["movement"].detach()) < 1e-6, "nothing has moved yet"
 
 
@@ -147,7 +148,7 @@ def test_the_gate_is_open_as_often_as_it_says(generator: Generator) -> None:
 def test_the_generators_loss_leaves_the_discriminator_alone_and_the_other_way_round(generator: Generator) -> None:
     here, networks, gaps = studio(generator, replace(SMALL, gate=1.0))
     batch = gaps.draw(0, slice(0, 1))
-    for step in steps_of(here):
+    for step in steps_of(here, near_perfect.adam(1e-3, 0.9)):
         for network in networks.values():
             network.requires_grad_(False).zero_grad(set_to_none=True)
         networks[step.nets[0]].requires_grad_(True)
@@ -184,15 +185,32 @@ def test_a_discriminator_tells_a_disturbed_generator_after_its_start(generator: 
     assert real > fake + 0.5
 
 
+def test_a_guarded_tuning_that_was_interrupted_goes_on_as_if_it_had_not_been(
+    generator: Generator, tmp_path: Path
+) -> None:
+    recipe = replace(ALONE, steps=20, guard=0.01, guarding=2, rate=1e-4)
+    whole = tuned(generator, recipe, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        tuned(generator, recipe, tmp_path / "stopped", shown=Stopped(13))
+    resumed = tuned(generator, recipe, tmp_path / "stopped")
+    assert all(torch.equal(resumed.state[name], value) for name, value in whole.state.items())
+    assert not any(p.requires_grad for p in generator.parameters())
+
+
 def test_cohesion_is_what_keeps_other_samples(generator: Generator, tmp_path: Path) -> None:
-    """PTI's ball, and the movement of edits, as well: each keeps what it is there for nearer than nothing does."""
+    """Samples held to what they were; PTI's ball as well."""
     ws = generator.broadcast(generator.sample(32, seed=77))
     ends = {}
-    for name, recipe in {"none": ALONE, "ball": replace(ALONE, ball=20.0, ball_every=1)}.items():
+    held = {
+        "none": ALONE,
+        "ball": replace(ALONE, ball=20.0, ball_every=1),
+        "anchor": replace(ALONE, anchor=20.0, cohesion_every=1),
+    }
+    for name, recipe in held.items():
         made = tuned(generator, replace(recipe, steps=30), tmp_path / name, count=1)
         other = delta.added(generator, delta.between(generator, made.state))
         ends[name] = float((other.synthesize(ws) - generator.synthesize(ws)).square().mean())
-    assert ends["ball"] < 0.7 * ends["none"]
+    assert ends["ball"] < 0.7 * ends["none"] and ends["anchor"] < 0.7 * ends["none"]
 
 
 def test_the_head_draws_where_only_layers_below_it_are_trained(generator: Generator) -> None:
