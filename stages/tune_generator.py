@@ -22,7 +22,7 @@ from vidinv import config as configs
 from vidinv.config import RunConfig
 from vidinv.errors import OutputUnwritable, UsageError, VidinvError
 from vidinv.frames import concatenate
-from vidinv.generators import delta, proxy
+from vidinv.generators import delta, discriminator_file, proxy
 from vidinv.generators.base import Generator
 from vidinv.generators.delta import Delta, Facts
 
@@ -50,7 +50,8 @@ def tuned(models: Models, clip: Clip, config: RunConfig, folder: JobFolder, told
     wanted = clip.wanted(near.faces + near.held, config.crop)
     if not wanted:
         return models, None
-    how = {"near": asdict(near), "recipe": recipe.told()}
+    judge = discriminator_file.known(models.generator.name) if recipe.brought else None
+    how = {"near": asdict(near), "recipe": recipe.told(), "discriminator": judge.sha256 if judge else ""}
     mark = tuning.fingerprint(clip, wanted, config, how)
 
     def learn(work: Path) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -22,6 +23,7 @@ from trainers.log import Bar, Shown
 from trainers.near_losses import Judged
 from trainers.near_recipe import NearRecipe
 from trainers.near_room import Batch, Gaps, Layers, Pivots, Room, room, trained_names, weights_of
+from vidinv.generators import discriminator_file
 from vidinv.generators.base import Generator
 from vidinv.generators.ops import resize
 from vidinv.generators.proxy import Painter
@@ -52,12 +54,15 @@ def tune(
     at = pivots.code.at
     if at is None:
         raise ValueError("a generator is tuned on codes with F")
+    own = brought(generator, recipe)
+    if own is not None:
+        recipe = replace(recipe, side=own.resolution)
     here = room(generator, paint, perceptual, recipe, at)
     layers = Layers(here.tuned, trained_names(generator, recipe, at))
     first = {name: value.detach().clone() for name, value in layers.named().items()}
     networks: dict[str, nn.Module] = {"layers": layers}
     if recipe.has_discriminator:
-        networks["discriminator"] = started(here, layers.named(), folder / "discriminator")
+        networks["discriminator"] = own or started(here, layers.named(), folder / "discriminator")
     ordered = steps_of(here, guarded(here, layers))
     gaps, whole = Gaps(here, pivots), Whole(shown or Bar(), recipe.steps * recipe.batch)
 
@@ -112,6 +117,13 @@ def guarded(here: Room, layers: Layers) -> Optimiser:
 def adam(rate: float, beta: float) -> Optimiser:
     """Adam as adversarial trainings take it."""
     return lambda parameters: torch.optim.Adam(parameters, lr=rate, betas=(beta, 0.99))
+
+
+def brought(generator: Generator, recipe: NearRecipe) -> Discriminator | None:
+    """The discriminator that was imported with the generator, where there is one and the recipe takes it."""
+    if not (recipe.has_discriminator and recipe.brought):
+        return None
+    return discriminator_file.load(generator.name, generator.w_avg.device.type)
 
 
 def started(here: Room, weights: Mapping[str, nn.Parameter], folder: Path) -> Discriminator:

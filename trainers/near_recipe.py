@@ -57,12 +57,13 @@ class NearRecipe:
     anchor: float = 0.5
     cohesion_every: int = 6
     samples: int = 2  # drawn each time
-    side: int = 64  # of the pictures that the discriminator sees
+    brought: bool = True  # the discriminator is the one that was imported with the generator, where one was
+    side: int = 64  # of the pictures that another sees
     widest: int = 64  # channels of it
     rate_d: float = 2e-3
     r1: float = 1.0  # gamma / 2
     r1_every: int = 4  # of the discriminator's steps
-    started: int = 20  # turns that the discriminator learns before, against the disturbed generator
+    started: int = 20  # turns that it learns before, against the disturbed generator
     disturbed: float = 0.1  # noise on the trained weights there, in their own deviations
 
     # What keeps edits: their movement (ours), or the ball of pivotal tuning.

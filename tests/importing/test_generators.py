@@ -133,7 +133,9 @@ def genforce_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return made
 
 
-def pickled_network(state: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch) -> bytes:
+def pickled_network(
+    state: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch, judge: dict[str, Tensor] | None = None
+) -> bytes:
     """A pickle of networks as objects, as StyleGAN2-ADA and 3 are published, with source that asks to be run."""
     module = ModuleType("torch_utils.persistence")
     exec("def _reconstruct_persistent_obj(meta): raise AssertionError('run')", module.__dict__)
@@ -163,7 +165,8 @@ def pickled_network(state: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch) -
             }
             return module.__dict__["_reconstruct_persistent_obj"], (meta,)
 
-    content = pickle.dumps({"G": None, "D": None, "G_ema": Network(state), "training_set_kwargs": {"path": "x"}})
+    held = {"G": None, "D": Network(judge) if judge else None, "G_ema": Network(state)}
+    content = pickle.dumps(held | {"training_set_kwargs": {"path": "x"}})
     monkeypatch.undo()
     return content
 

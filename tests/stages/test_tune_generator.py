@@ -18,7 +18,8 @@ from trainers import near_perfect
 from vidinv import config as configs
 from vidinv.config import RunConfig
 from vidinv.errors import OutputUnwritable, UsageError, WeightsUnavailable
-from vidinv.generators import delta
+from vidinv.generators import delta, discriminator_file
+from vidinv.weights.imported import Facts
 
 __all__ = ["own_cache"]
 
@@ -73,6 +74,27 @@ def test_another_edit_of_the_clip_does_not_tune_again_and_another_recipe_does(
         with JobFolder(tmp_path / f"{name}.mp4") as folder:
             _, said = tune_generator.tuned(models, clip, asked, folder, TOLD)
         assert times == [wanted] and said is not None and said["from_cache"] == (name == "another edit")
+
+
+def test_a_discriminator_that_came_with_the_generator_makes_another_tuning(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models, clip, marks = parts.choose("tiny").models("cpu", ""), clip_of(source, TRACKS[:1], 12), list[str]()
+
+    def stopped(folder: JobFolder, mark: str, *rest: object, **options: object) -> object:
+        marks.append(mark)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tuning, "learned", stopped)
+    facts = Facts("tiny", "discriminator", "stylegan2", {}, "", "", "", "", sha256="its own")
+    for known, asked in ((None, ""), (facts, ""), (facts, "brought: false")):
+        monkeypatch.setattr(discriminator_file, "known", lambda name, known=known: known)
+        config = settings(tmp_path)
+        recipe = tmp_path / "recipe.yaml"
+        recipe.write_text(recipe.read_text().replace("}", f", {asked}}}" if asked else "}"))
+        with JobFolder(tmp_path / "out.mp4") as folder, pytest.raises(KeyboardInterrupt):
+            tune_generator.tuned(models, clip, config, folder, TOLD)
+    assert len(set(marks)) == 3
 
 
 def test_a_file_serves_its_clip_by_person_and_another_clip_by_its_only_one(tmp_path: Path, source: Path) -> None:

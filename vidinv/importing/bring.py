@@ -70,7 +70,7 @@ def bring(
     if not NAME.fullmatch(name):
         raise UsageError(f"nothing can be called {name!r}", remedy="give --as NAME: small letters, digits, . _ -")
     found = checkpoint.read(source, trunk)
-    for each in found.networks:
+    for each in (*found.networks, *([found.discriminator] if found.discriminator else ())):
         _check_free(each.format.kind, name, terms.replace)
     _check_asked(found, asked, generator)
     told = Facts(name, "", "", {}, "", source.name, sha256_of(source), terms.licence or UNSTATED)
@@ -81,13 +81,12 @@ def bring(
         raise WeightsUnavailable(
             f"{source.name} does not fit {layouts}: {fit}", remedy="--partial takes what fits all the same"
         )
-    return tuple(_kept(drafts, found))
+    judges, left = _beside(found, told)
+    return tuple(_kept([*drafts, *judges], (*found.others, *left)))
 
 
-def _kept(drafts: list[Draft], found: Found) -> Iterator[Facts]:
-    """Write every draft; what of the file belongs to none of them is listed with the first."""
-    read = {name for each in found.networks for name in each.format.reads}
-    left = (*found.others, *(name for name in found.beside if name not in read))
+def _kept(drafts: list[Draft], left: tuple[str, ...]) -> Iterator[Facts]:
+    """Write every draft; what is `left` of the file is listed with the first."""
     for draft in drafts:
         missing, unused = (*draft.fit.missing, *draft.fit.wrong), (*draft.fit.unused, *left)
         network_file.write(draft.network, replace(draft.facts, missing=missing, unused=unused))
@@ -100,18 +99,49 @@ def _drafts(found: Found, told: Facts, generator: str, asked: Mapping[str, str])
     drafts: list[Draft] = []
     of = generators.load(generator) if generator else None
     for each in found.networks:
-        form, settings = each.format, _settings(each, found, asked)
-        facts = replace(told, kind=form.kind, architecture=form.architecture, format=form.name, settings=settings)
-        if form.kind == generator_file.KIND:
+        facts = _facts(each, found, told, asked)
+        if facts.kind == generator_file.KIND:
             drafts.append(_generator(facts, each))
             assert isinstance(drafts[-1].network, Generator)
             of = drafts[-1].network
-        elif form.kind == published.KIND:
+        elif facts.kind == published.KIND:
             drafts.append(_encoder(facts, each, of))
         else:
-            network = network_file.blank(KINDS[form.kind].build, facts)
-            drafts.append(Draft(network, replace(facts, sizes=_sizes(network)), filled(network, each)))
+            drafts.append(_draft(facts, each))
     return drafts
+
+
+def _beside(found: Found, told: Facts) -> tuple[list[Draft], list[str]]:
+    """The discriminator beside a generator, where it fits, and what else of the file belongs to no network.
+
+    The generator is whole without it, so one that does not fit is passed over, and named with what is wrong.
+    """
+    read = {name for each in found.networks for name in each.format.reads}
+    left = {name: name for name in found.beside if name not in read}
+    judge = found.discriminator
+    if judge is None:
+        return [], list(left)
+    key = judge.prefix.removesuffix(".")
+    try:
+        checkpoint.check_plain(judge.state, judge.prefix)
+        draft = _draft(replace(_facts(judge, found, told, {}), generator=told.name), judge)
+        wrong = str(draft.fit)
+    except WeightsUnavailable as error:
+        wrong = error.what
+    if wrong:
+        return [], list((left | {key: f"{key} ({wrong})"}).values())
+    return [draft], [name for name in left if name != key]
+
+
+def _facts(found: Checkpoint, file: Found, told: Facts, asked: Mapping[str, str]) -> Facts:
+    form, settings = found.format, _settings(found, file, asked)
+    return replace(told, kind=form.kind, architecture=form.architecture, format=form.name, settings=settings)
+
+
+def _draft(facts: Facts, found: Checkpoint) -> Draft:
+    """A network that is bound to no other."""
+    network = network_file.blank(KINDS[facts.kind].build, facts)
+    return Draft(network, replace(facts, sizes=_sizes(network)), filled(network, found))
 
 
 def _generator(facts: Facts, found: Checkpoint) -> Draft:

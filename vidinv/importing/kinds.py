@@ -12,7 +12,7 @@ from vidinv.encoders import registry as encoders
 from vidinv.faces import fan, parser, recognition
 from vidinv.faces import registry as faces
 from vidinv.faces.landmarks import LANDMARKS
-from vidinv.generators import generator_file
+from vidinv.generators import discriminator_file, generator_file
 from vidinv.generators import registry as generators
 from vidinv.losses import lpips
 from vidinv.weights.imported import Facts
@@ -28,6 +28,7 @@ class Kind:
 
 KINDS = {
     generator_file.KIND: Kind(generator_file.build, generators.GENERATORS),
+    discriminator_file.KIND: Kind(discriminator_file.build, ()),
     published.KIND: Kind(published.build, encoders.ENCODERS),
     recognition.KIND: Kind(recognition.build, faces.IDENTITIES),
     parser.KIND: Kind(parser.build, faces.PARSERS),

@@ -1,6 +1,7 @@
 """What `vidinv weights import` keeps: `imported/KIND/NAME.safetensors` in the cache, and beside it a JSON of its facts.
 
-A kind is a role (generator, encoder, identity, parser, perceptual, landmarks); a name is taken once in each.
+A kind is a role (generator, discriminator, encoder, identity, parser, perceptual, landmarks); a name is taken once in
+each.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from vidinv.weights import places
 from vidinv.weights.archive import sha256_of
 
 FOLDER = "imported"  # in the cache
-KINDS = ("generator", "encoder", "identity", "parser", "perceptual", "landmarks")
+KINDS = ("generator", "discriminator", "encoder", "identity", "parser", "perceptual", "landmarks")
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Facts:
     source_sha256: str
     licence: str
     space: str = ""  # of a generator and an encoder: the latent space
-    generator: str = ""  # of an encoder: whose codes it gives
+    generator: str = ""  # of an encoder: whose codes it gives; of a discriminator: whose pictures it judges
     sizes: dict[str, Any] = field(default_factory=dict)
     latent_average: str = ""  # "from the file", or how it was come by
     missing: tuple[str, ...] = ()

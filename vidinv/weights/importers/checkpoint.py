@@ -18,6 +18,7 @@ from vidinv.weights.importers.formats.base import Format
 
 WANTED = ("g_ema", "G_ema", "generator_smooth", "state_dict")  # in a training's checkpoint, the best first
 PREFIXES = ("", "module.", "decoder.", "encoder.", "g_ema.", "fs_backbone.")  # before every key of a network
+DISCRIMINATORS = ("d", "D")  # what a training calls its own, beside the generator
 AVERAGES = ("latent_avg", "dlatent_avg", "w_avg")
 
 
@@ -38,12 +39,14 @@ class Checkpoint:
 class Found:
     """The networks of a file, generators first.
 
-    `others` are tensors of the same state that belong to none of them; `beside` is what else the file holds.
+    `others` are tensors of the same state that belong to none of them; `beside` is what else the file holds, in which
+    there may be the generator's `discriminator`.
     """
 
     networks: tuple[Checkpoint, ...]
     others: tuple[str, ...]
     beside: Mapping[str, Any]
+    discriminator: Checkpoint | None = None
 
 
 def read(path: Path, trunk: Path | None = None) -> Found:
@@ -60,7 +63,8 @@ def read(path: Path, trunk: Path | None = None) -> Found:
             prefixes = tuple(each.prefix for each in networks)
             others = tuple(key for key in state if not key.startswith(prefixes) and key not in AVERAGES)
             beside = {str(key): top[key] for key in top if name and key not in (name, *AVERAGES)}
-            return Found(networks, others, beside)
+            judge = _discriminator(beside) if networks[0].format.kind == "generator" else None
+            return Found(networks, others, beside, judge)
     known = ", ".join(each.name for each in formats.FORMATS)
     raise WeightsUnavailable(f"{path.name} is in no layout that is known", remedy=f"known are {known}")
 
@@ -71,7 +75,7 @@ def _networks(state: dict[str, Tensor], top: dict[Any, Any]) -> tuple[Checkpoint
     for prefix in PREFIXES:
         own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
         if of := formats.told(own):
-            _check_plain(own, prefix)
+            check_plain(own, prefix)
             average = _average(top)
             average = own.get(of.average or "") if average is None else average
             plain = of.prepared({key: value for key, value in own.items() if key not in AVERAGES})
@@ -81,7 +85,16 @@ def _networks(state: dict[str, Tensor], top: dict[Any, Any]) -> tuple[Checkpoint
     return tuple(sorted(found, key=lambda each: each.format.kind != "generator"))
 
 
-def _check_plain(state: dict[str, Tensor], prefix: str) -> None:
+def _discriminator(beside: Mapping[str, Any]) -> Checkpoint | None:
+    """The discriminator in a known layout; whether it fits is not looked at."""
+    for name in DISCRIMINATORS:
+        state = _tensors(beside.get(name))
+        if of := formats.told(state, formats.BESIDE):
+            return Checkpoint(of, of.prepared(state), f"{name}.", None)
+    return None
+
+
+def check_plain(state: dict[str, Tensor], prefix: str) -> None:
     """WeightsUnavailable, naming the key, for a tensor that is sparse, quantised or complex."""
     for key, value in state.items():
         if not _is_plain(value):
@@ -141,6 +154,6 @@ def _average(top: dict[Any, Any]) -> Tensor | None:
         if isinstance(value, dict):
             value = next((each for each in value.values() if isinstance(each, Tensor)), None)
         if isinstance(value, Tensor):
-            _check_plain({name: value}, "")
+            check_plain({name: value}, "")
             return value.float().reshape(-1, value.shape[-1]).mean(0) if value.numel() and value.ndim else value
     return None

@@ -131,7 +131,7 @@ def _proportional(value: Tensor, wanted: Tensor) -> bool:
     return bool(cosine > 1 - 1e-6)
 
 
-def _binomial_filter(key: str, value: Tensor) -> bool:
+def binomial_filter(key: str, value: Tensor) -> bool:
     """Whether this is the resampling filter that every layer repeats."""
     if not key.endswith("resample_filter"):
         return False
@@ -217,7 +217,7 @@ FORMATS = (
         settings=_ada_settings,
         source=_ada_name,
         average="mapping.w_avg",
-        idle=_binomial_filter,
+        idle=binomial_filter,
     ),
     Format(
         name="genforce StyleGAN2",
