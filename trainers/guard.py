@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from trainers.near_room import differentiable
 from vidinv.generators.base import Generator
 from vidinv.generators.ops import resize
 
@@ -91,18 +92,12 @@ def guards(
 def _slopes(generator: Generator, weights: Mapping[str, nn.Parameter], seed: int, size: int) -> dict[str, Tensor]:
     """Gradients of one sample's picture along a random one, scaled so that they say rms changes of the picture."""
     ws = generator.broadcast(generator.sample(1, seed))
-    asked = [weight.requires_grad for weight in weights.values()]
-    try:
-        for weight in weights.values():
-            weight.requires_grad_(True)
+    with differentiable(weights.values()):
         with torch.autocast(ws.device.type, torch.bfloat16):
             drawn = generator.synthesize(ws, size=generator.sizes[0])
         picture = resize(drawn.float(), size)
         along = _octaves(picture.shape, seed).to(picture)
         slopes = torch.autograd.grad((picture * along).sum() / picture.numel() ** 0.5, list(weights.values()))
-    finally:
-        for weight, was in zip(weights.values(), asked, strict=True):
-            weight.requires_grad_(was)
     return dict(zip(weights, slopes, strict=True))
 
 

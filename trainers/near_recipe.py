@@ -13,6 +13,7 @@ from typing import Any
 from vidinv.errors import UsageError
 
 CHOICES: dict[str, tuple[object, ...]] = {"what": ("convolutions", "all"), "side": (16, 32, 64, 128)}
+LEAST_PLAIN = 1e-4  # rate of the weights themselves, below which nothing is learned in some hundred turns
 EVERY = tuple(f"{name}_every" for name in ("cohesion", "r1", "movement", "ball"))
 COUNTS = ("steps", "batch", "look", "samples", "guarding", *EVERY)
 
@@ -118,5 +119,7 @@ class NearRecipe:
                 raise UsageError(f"{name} must be at least 1, got {getattr(self, name)}", remedy=f"set {name}=1")
         if not 0 <= self.gate <= 1 or self.rate <= 0 or min(self.layers, self.rank, self.guard) < 0:
             raise UsageError("gate is a probability, rate positive, layers, rank and guard not negative")
+        if not self.guard and self.rate < LEAST_PLAIN:
+            raise UsageError(f"a rate of {self.rate:g} moves nothing without a guard", remedy="set rate=0.0015")
         if self.size % 2**self.levels:
             raise UsageError(f"{self.size} pixels cannot be halved {self.levels} times", remedy="set levels=4")

@@ -6,7 +6,8 @@ then measured through the whole synthesis at every look, and added.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, fields
 
@@ -107,15 +108,23 @@ def _read_by_styles(generator: Generator) -> list[str]:
 
 
 def _depends(generator: Generator, value: Callable[[], Tensor]) -> list[str]:
-    named = list(generator.named_parameters())
-    asked = [parameter.requires_grad for _, parameter in named]
-    generator.requires_grad_(True)
+    named = dict(generator.named_parameters())
+    with differentiable(named.values()):
+        slopes = torch.autograd.grad(value(), list(named.values()), allow_unused=True)
+    return [name for name, slope in zip(named, slopes, strict=True) if slope is not None]
+
+
+@contextmanager
+def differentiable(weights: Collection[nn.Parameter]) -> Iterator[None]:
+    """While it lasts the weights take gradients; then they do as before."""
+    asked = [weight.requires_grad for weight in weights]
     try:
-        slopes = torch.autograd.grad(value(), [parameter for _, parameter in named], allow_unused=True)
+        for weight in weights:
+            weight.requires_grad_(True)
+        yield
     finally:
-        for (_, parameter), was in zip(named, asked, strict=True):
-            parameter.requires_grad_(was)
-    return [name for (name, _), slope in zip(named, slopes, strict=True) if slope is not None]
+        for weight, was in zip(weights, asked, strict=True):
+            weight.requires_grad_(was)
 
 
 @dataclass(frozen=True)

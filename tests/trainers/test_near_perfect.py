@@ -233,6 +233,7 @@ def test_the_head_draws_where_only_layers_below_it_are_trained(generator: Genera
         ({"steps": 0}, "at least 1"),
         ({"gate": 1.5}, "probability"),
         ({"levels": 7}, "halved"),
+        ({"guard": 0.0, "rate": 9e-6}, "nothing without a guard"),
     ],
 )
 def test_a_recipe_that_cannot_be_is_refused(changes: dict[str, object], words: str) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from vidinv.weights.importers.formats.base import Format, State, largest, most_common, numbers, sizes
-from vidinv.weights.importers.formats.generators import binomial_filter
+from vidinv.weights.importers.formats.base import Format, State, largest, numbers, sizes
+from vidinv.weights.importers.formats.generators import binomial_filter, stylegan2_sizes
 
 KIND = "discriminator"
 ADA_PARTS = {
@@ -32,11 +32,7 @@ def _settings(state: State) -> dict[str, Any]:
     resolution = 4 << largest(state, r"convs\.(\d+)\.conv1\..*", "resolution")
     widths = [*sizes(state, r"convs\.0\.(0\.weight|1\.bias)", 0), *sizes(state, r"convs\.1\.conv1\.0\.weight", 1)]
     most = sizes(state, r"final_(conv\.0\.weight|conv\.1\.bias|linear\.0\.bias)", 0)
-    return {
-        "resolution": resolution,
-        "channel_multiplier": most_common(widths, "channels") * resolution / 16384,
-        "channel_max": most_common(most, "channels"),
-    }
+    return stylegan2_sizes(resolution, widths, most)
 
 
 def _from_ada(state: dict[str, Tensor]) -> dict[str, Tensor]:

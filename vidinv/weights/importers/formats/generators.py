@@ -28,13 +28,19 @@ def _rosinality_settings(state: State) -> dict[str, Any]:
     ]
     most = [*sizes(state, r"conv1\.activate\.bias", 0), *sizes(state, r"(conv1|to_rgb1)\.conv\.modulation\.\w+", 0)]
     embeds = sizes(state, r"embed\.weight", 1)
+    return stylegan2_sizes(resolution, widths, most) | {
+        "w_dim": most_common(sizes(state, r"style\.\d+\.bias", 0), "latent size"),
+        "c_dim": embeds[0] if embeds else 0,
+        "mapping_layers": largest(state, r"style\.(\d+)\..*", "mapping network"),
+    }
+
+
+def stylegan2_sizes(resolution: int, widths: list[int], most: list[int]) -> dict[str, Any]:
+    """Settings of a StyleGAN2 network by what says how wide it is at its full side (`widths`) and at most."""
     return {
         "resolution": resolution,
         "channel_multiplier": most_common(widths, "channels") * resolution / 16384,
         "channel_max": most_common(most, "channels"),
-        "w_dim": most_common(sizes(state, r"style\.\d+\.bias", 0), "latent size"),
-        "c_dim": embeds[0] if embeds else 0,
-        "mapping_layers": largest(state, r"style\.(\d+)\..*", "mapping network"),
     }
 
 
