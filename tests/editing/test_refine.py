@@ -44,6 +44,23 @@ def target(network: MobileStyleGAN) -> Tensor:
     return network.synthesize(network.broadcast(network.w_avg + step))
 
 
+class Watching(MeanDifference):
+    """Counts how often it is asked; `seen_as` may make something else of the distance."""
+
+    def __init__(self, seen_as: Callable[[Tensor], Tensor] = lambda distance: distance) -> None:
+        super().__init__()
+        self.looks, self.seen_as = 0, seen_as
+
+    def against(self, b: Tensor) -> Callable[[Tensor], Tensor]:
+        distance = super().against(b)
+
+        def look(a: Tensor) -> Tensor:
+            self.looks += 1
+            return self.seen_as(distance(a))
+
+        return look
+
+
 def picture(network: MobileStyleGAN, code: Code) -> Tensor:
     return network.synthesize(code.ws, feature=code.feature, at=code.at)
 
@@ -220,25 +237,23 @@ def test_a_frame_that_moved_takes_more_steps_than_one_that_did_not(
     network: MobileStyleGAN, code: Code, target: Tensor
 ) -> None:
     _, trace = refine.refine(network, code, target, None, Effort(20, 20), GUIDES, SETTINGS)
-    looked: list[int] = []
-
-    class Watching(MeanDifference):
-        def against(self, b: Tensor) -> Callable[[Tensor], Tensor]:
-            distance = super().against(b)
-
-            def look(a: Tensor) -> Tensor:
-                looked[-1] += 1
-                return distance(a)
-
-            return look
-
+    taken: list[int] = []
     for picture_of in (target, target.flip(3)):
-        looked.append(0)
-        refine.refine(
-            network, code, picture_of, trace, Effort(2, 2, patience=4), guides(perceptual=Watching()), SETTINGS
-        )
-    still, moved = looked
-    assert still < moved == 2 * 2 * 4
+        watching = Watching()
+        refine.refine(network, code, picture_of, trace, Effort(2, 2, patience=4), guides(perceptual=watching), SETTINGS)
+        taken.append(watching.looks)
+    still, moved = taken
+    assert 2 * 2 <= still <= 8 < moved <= 2 * 2 * 4
+
+
+def test_a_frame_that_no_step_brings_closer_takes_no_more_of_them(
+    network: MobileStyleGAN, code: Code, target: Tensor
+) -> None:
+    _, trace = refine.refine(network, code, target, None, Effort(20, 20), GUIDES, SETTINGS)
+    deaf = replace(SETTINGS, pixel=0, identity_latent=0, identity_feature=0, follow_keep=0, near=0)
+    far = Watching(lambda distance: 0 * distance + 10)
+    refine.refine(network, code, target, trace, Effort(2, 2, patience=4), guides(perceptual=far), deaf)
+    assert far.looks == 2 * 3  # w+'s two steps and F's, and one more each that shows it is no use
 
 
 def level(like: Tensor, value: float) -> Part:

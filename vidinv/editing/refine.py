@@ -29,6 +29,7 @@ from vidinv.losses.lpips import LPIPS
 Loss = Callable[[Tensor], Tensor]
 BETAS = (0.8, 0.95)
 FASTEST = 2.5  # times the rate of a descent that goes on, where it is far from content
+WORTH = 0.02  # of the loss: a step beyond the usual ones follows only where the last two gained that
 
 
 @dataclass(frozen=True)
@@ -238,7 +239,8 @@ def _go_on(
 ) -> End:
     """Go on from `start` [1,...] with the neighbour's moments; up to `patience` times `steps` while above `limit`.
 
-    The rate follows how far above it the loss is, and no gradient is longer than those before it were, since a sudden
+    It ends early where steps no longer gain: where w+ stands for the person, what is left is for F to take. The rate
+    follows how far above the limit the loss is, and no gradient is longer than those before it were, since a sudden
     motion would otherwise throw the value off the generator's manifold.
     """
     if not known.square.any():  # the neighbour took no step, so there is nothing to go on with
@@ -249,9 +251,13 @@ def _go_on(
     moments = {"exp_avg": known.mean[None].clone(), "exp_avg_sq": known.square[None].clone()}
     optimiser.state[value] = {"step": settled, **moments}
     longest = float(known.square.sum().sqrt())
+    seen: list[float] = []
     for step in range(patience * steps):
+        if step >= steps and len(seen) > 2 and seen[-1] > (1 - WORTH) * seen[-3]:
+            break
         away = _look(loss, value, optimiser, half=half)
-        far = float(away.detach()) / max(limit, 1e-9)
+        seen.append(float(away.detach()))
+        far = seen[-1] / max(limit, 1e-9)
         if step >= steps and far <= 1:
             break
         optimiser.param_groups[0]["lr"] = rate * min(max(far, 1.0), FASTEST)
