@@ -13,6 +13,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vidinv.generators import fused
 from vidinv.generators.base import LayerSpec
 from vidinv.generators.chain import Chain
 from vidinv.generators.haar import inverse_haar, inverse_haar_last
@@ -73,6 +74,8 @@ class StyledConv(nn.Module):
         is_last = lies_channels_last(x)
         product = pointwise_last if is_last else pointwise
         y = product(x, self.weight, style)  # [N,D,h*w]; the style commutes with a depthwise convolution
+        if fused.takes(x):
+            return by_channel(fused.activate(y.transpose(1, 2), self.noise, self.bias), *x.shape[2:])
         # In place, and before the view: the product itself is needed by nobody, and memory bounds these layers.
         noise, bias = (value.flatten(2).to(y.dtype) for value in (self.noise, self.bias))  # sums of two kinds are slow
         y = functional.leaky_relu_(y.add_(noise).add_(bias), 0.2)
@@ -96,7 +99,10 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, up: Tensor, style1: Tensor, style2: Tensor) -> Tensor:
         lies_last = self.is_large and not (torch.is_grad_enabled() or is_exported())
-        x = (inverse_haar_last if lies_last else inverse_haar)(x * up[:, :, None, None])
+        if fused.takes(x):
+            x = fused.modulated_inverse_haar(x, up)
+        else:
+            x = (inverse_haar_last if lies_last else inverse_haar)(x * up[:, :, None, None])
         return self.conv2(self.conv1(x, style1), style2)
 
 
