@@ -133,6 +133,7 @@ class MobileStyleGAN(Chain):
     """See the module's head. `channels[k]` is the width of feature k, whose side is 4 * 2**k."""
 
     noise_modes = ("const",)  # frozen maps
+    is_light = True
 
     def __init__(self, name: str, space: str, channels: tuple[int, ...] = FFHQ_CHANNELS, w_dim: int = 512) -> None:
         super().__init__()
