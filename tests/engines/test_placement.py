@@ -100,6 +100,7 @@ def test_what_a_gpu_forgives_passes_and_values_are_those_of_the_cpu() -> None:
     found = (away * torch.tensor(2.0) + 1)[torch.tensor([1, 0])]  # a number, and indices, of the CPU
     away[:, 0] = torch.tensor(9.0)
     assert found.device.type == DEVICE and torch.equal(found.cpu(), (x * 2 + 1).flip(0))
+    assert away[[1, 0, 1]].tolist() == [[9.0, 4.0, 5.0], [9.0, 1.0, 2.0], [9.0, 4.0, 5.0]]
     assert away[:, 0].tolist() == [9.0, 9.0] and float(away.sum()) == 30.0
     assert torch.equal(torch.tensor([1, 2], device=DEVICE).cpu(), torch.tensor([1, 2]))
     assert away.new_tensor([3.0]).tolist() == [3.0]
