@@ -19,6 +19,7 @@ from vidinv.editing.refine import Part, Trace, between
 from vidinv.encoders.base import Encoder
 from vidinv.encoders.feature_style_light import FeatureStyleLight
 from vidinv.engines.runner import Runner
+from vidinv.engines.transfer import to_device
 from vidinv.frames import Code, FaceBatch, Work, concatenate
 
 
@@ -133,7 +134,7 @@ def build(
                 traces.forget()
                 yield work
                 continue
-            images = work.faces.image.to(device)
+            images = to_device(work.faces.image, device)
             codes = inverted(images)  # [N,3,S,S] -> ws [N,L,D], feature [N,C,h,w]
             if refine is not None:
                 codes = _refined(codes, images, work, refine, traces, steps)

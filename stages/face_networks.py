@@ -9,6 +9,7 @@ import torch
 
 from stages.backend import Embed, Found, Locate, Occlude, Parse
 from vidinv.editing.lesson import Measure
+from vidinv.engines.transfer import to_device
 from vidinv.frames import Array
 
 FINDING = ("detector/scrfd-500m", "landmarks/2d106")  # catalogue names
@@ -47,7 +48,7 @@ def recognisers(device: str, main: str = "arcface-mbf") -> dict[str, Embed]:
     def embedding(network: IdentityNetwork) -> Embed:
         def embed(images: torch.Tensor) -> Array:
             with torch.inference_mode():
-                return np.asarray(network.embed(images.to(device)).float().cpu().numpy())
+                return np.asarray(network.embed(to_device(images, device)).float().cpu().numpy())
 
         return embed
 
@@ -61,7 +62,7 @@ def parser(device: str, name: str = "bisenet") -> Parse:
     network = registry.parsing(name, device)
 
     def parse(images: torch.Tensor, size: int) -> Array:
-        return np.asarray(network.parse(images.to(device), size).cpu())
+        return np.asarray(network.parse(to_device(images, device), size).cpu())
 
     return parse
 

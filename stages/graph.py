@@ -3,6 +3,9 @@
 What is drawn is masked, blended and measured while the next frames are drawn: both are torch's, whose small operations
 leave a core idle where one thread runs them all. The queues are bounded, so memory does not grow with the clip; order
 is kept because each side is one thread. The first error stops all and surfaces with its stage and frame.
+
+On a GPU all threads work on its default stream, so that what one puts there before it hands a Work on is done before
+what the next one asks for: no stage may choose a stream of its own.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from trainers import recipe
 from vidinv.config import RunConfig, content
 from vidinv.editing import refine
 from vidinv.encoders.code_file import CodeReader, CodeWriter, Origin, Rows
+from vidinv.engines.transfer import to_device
 from vidinv.errors import UsageError
 from vidinv.frames import Track, Work, concatenate
 from vidinv.weights import catalog
@@ -126,7 +127,8 @@ def replay(reader: CodeReader, device: str) -> Stage:
                 continue
             codes = concatenate([reader.get(*which) for which in _faces(work)])
             assert codes.feature is not None
-            yield replace(work, codes=replace(codes, ws=codes.ws.to(device), feature=codes.feature.to(device)))
+            ws, feature = to_device(codes.ws, device), to_device(codes.feature, device)
+            yield replace(work, codes=replace(codes, ws=ws, feature=feature))
 
     return read
 

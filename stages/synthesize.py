@@ -11,6 +11,7 @@ import torch
 from stages.graph import Stage
 from stages.painting import Painting
 from vidinv.engines.runner import Runner
+from vidinv.engines.transfer import to_host
 from vidinv.frames import Code, Layer, Work
 from vidinv.generators.base import Generator
 from vidinv.generators.ops import resize
@@ -31,8 +32,8 @@ def build(
 ) -> Stage:
     """A stage that adds `inversion` and `edit`, [N,3,size,size] in [-1,1], and `check` at the proxy head's own size.
 
-    The codes may lie on any device; the pictures come back to the CPU, where the planes are. `runner` is the engine;
-    torch in float32 if none is given.
+    The codes may lie on any device; the pictures come back to the CPU, where the planes are, all of a Work at once.
+    `runner` is the engine; torch in float32 if none is given.
 
     Every edit is synthesized for itself. `check` is the inversion through the proxy head: how far a frame can be
     trusted is judged by it alone, whatever else is drawn. An inversion whose detail nothing reads is `check` resized.
@@ -56,19 +57,18 @@ def build(
                     check, image = painting.both(code, drawn_at)
                 else:
                     check = image = painting.sketch(code)
-                checks.append(check.cpu())
-                inversions.append(resize(image, size).cpu())
-            below = torch.cat(inversions)
-            layers = []
+                checks.append(check)
+                inversions.append(resize(image, size))
+            shown = [torch.cat(inversions)]  # the inversion, and over it layer by layer
             for layer in work.layers:
-                shown = [
-                    _drawer(paintings[n], size)(layer.codes[n : n + 1]) if p > 0 else below[n : n + 1]
+                faces = [
+                    _drawn(paintings[n], layer.codes[n : n + 1], size) if p > 0 else shown[-1][n : n + 1]
                     for n, p in enumerate(layer.presence)
                 ]
-                below = torch.cat(shown)
-                layers.append(replace(layer, picture=below))
-            checked, inverted = torch.cat(checks), torch.cat(inversions)
-            yield replace(work, check=checked, inversion=inverted, layers=tuple(layers), edit=below)
+                shown.append(torch.cat(faces))
+            check, *shown = to_host([torch.cat(checks), *shown])
+            layers = tuple(replace(layer, picture=above) for layer, above in zip(work.layers, shown[1:], strict=True))
+            yield replace(work, check=check, inversion=shown[0], layers=layers, edit=shown[-1])
 
     return synthesize
 
@@ -93,13 +93,15 @@ def is_drawn_by_proxy(generator: Generator, proxy: Painter, size: int) -> bool:
 
 def drawer(generator: Generator, proxy: Painter, size: int) -> Callable[[Code], torch.Tensor]:
     """What draws a code's picture [N,3,size,size] in [-1,1] on the CPU, as an edit is drawn, in float32."""
-    return _drawer(Painting(generator, proxy, Runner()), size)
+    painting = Painting(generator, proxy, Runner())
+    return lambda code: _drawn(painting, code, size).cpu()
 
 
-def _drawer(painting: Painting, size: int) -> Callable[[Code], torch.Tensor]:
+def _drawn(painting: Painting, code: Code, size: int) -> torch.Tensor:
+    """The picture [N,3,size,size] of a code, where the networks are."""
     if is_drawn_by_proxy(painting.generator, painting.proxy, size):
-        return lambda code: resize(painting.sketch(code), size).cpu()
-    return lambda code: resize(painting.whole(code, at_size(painting.generator, size)), size).cpu()
+        return resize(painting.sketch(code), size)
+    return resize(painting.whole(code, at_size(painting.generator, size)), size)
 
 
 def whole(generator: Generator, code: Code, size: int) -> torch.Tensor:

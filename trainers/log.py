@@ -79,5 +79,5 @@ class Log:
         """A sample grid [3,H,W] in [-1,1], as `samples-IMAGES.png` and for TensorBoard."""
         if not self.enabled:
             return
-        self.board.add_image("samples", (image.clamp(-1, 1) + 1) / 2, seen)
+        self.board.add_image("samples", (image.cpu().clamp(-1, 1) + 1) / 2, seen)
         picture.write(self.folder / f"samples-{seen:08d}.png", image)

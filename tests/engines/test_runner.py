@@ -152,3 +152,17 @@ def test_a_run_by_another_engine_makes_nearly_the_same_frames(tmp_path: Path) ->
         assert json.loads(Path(f"{output}.json").read_text())["settings"]["engine"] == engine
     for (_, ours), (_, theirs) in zip(*made.values(), strict=True):
         assert max(abs(a.astype(int) - b.astype(int)).max() for a, b in zip(ours, theirs, strict=True)) <= 6
+
+
+@pytest.mark.parametrize(("native", "precision"), [(True, "bfloat16"), (False, "float32")])
+def test_a_gpu_works_in_bfloat16_where_it_has_instructions_of_its_own(
+    native: bool, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def supported(including_emulation: bool = True) -> bool:
+        asked.append(including_emulation)
+        return native or including_emulation
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+    assert runner.native_precision("cuda") == precision and asked == [False]

@@ -14,6 +14,8 @@ import torch
 from stages import encode, request, synthesize, tiny
 from stages.tiny import guides
 from tests.clips import make_clip
+from tests.pretend_device import DEVICE, pretending
+from tests.runs import edited, frames_of
 from vidinv import api
 from vidinv import config as configs
 from vidinv.config import Effort, RefineConfig
@@ -93,6 +95,23 @@ def test_a_run_records_the_threads_and_the_device_it_took_and_resumes_with_them(
     monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert request.settle(configs.load("fast"), tmp_path / "config.yaml") == settled
+
+
+@pytest.mark.parametrize("quality", ["fast", "balanced"])
+def test_a_run_on_another_device_gives_the_frames_of_the_cpu_and_mixes_nothing(
+    quality: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, found = make_clip(tmp_path / "clip.mp4", frames=3), []
+    monkeypatch.setitem(configs.CHOICES, "device", ("cpu", DEVICE))
+    monkeypatch.setattr(request, "pick_device", lambda asked: asked)
+    settings = ["--quality", quality, "--codec", "lossless", *("--set", "precision=float32", "--set", "engine=eager")]
+    with pretending() as away:
+        for device in ("cpu", away):
+            output = edited(source, tmp_path / f"{device}.mkv", *settings, "--set", f"device={device}")
+            found.append(frames_of(output))
+    assert any((a[1][0] != b[1][0]).any() for a, b in zip(found[0], frames_of(source), strict=True)), "it is edited"
+    for (_, one), (_, other) in zip(*found, strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

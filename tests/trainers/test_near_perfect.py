@@ -42,7 +42,7 @@ def pivots_of(generator: Generator, count: int = 2) -> Pivots:
     with torch.no_grad():
         feature = generator.synthesize(ws, stop=AT)
         image = generator.synthesize(ws, size=min(generator.sizes))
-    light = torch.tensor([0.5, -0.3, 0.2])[:, None, None]
+    light = torch.tensor([0.5, -0.3, 0.2], device=image.device)[:, None, None]
     return Pivots((image + light).clamp(-1, 1), Code(ws, feature, AT, space=generator.space))
 
 

@@ -106,9 +106,9 @@ def require(engine: str) -> None:
 
 
 def native_precision(device: str) -> str:
-    """ "bfloat16" where the processor multiplies in it by instructions of its own, else "float32"."""
-    if device != "cpu":
-        return "float32"
+    """ "bfloat16" where the processor or the GPU multiplies in it by instructions of its own, else "float32"."""
+    if device == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     able = (getattr(torch.cpu, name, lambda: False) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
     return "bfloat16" if any(test() for test in able) else "float32"
 

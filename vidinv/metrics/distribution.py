@@ -46,8 +46,8 @@ class Frechet:
         self.counts = [0, 0]
 
     def add(self, images: Tensor, *, real: bool) -> None:
-        """Add a batch to the real or to the other set."""
-        self.metric.update(images, real=real)
+        """Add a batch to the real or to the other set; the sums lie where it does."""
+        self.metric.to(images.device).update(images, real=real)
         self.counts[real] += len(images)
 
     def distance(self) -> float:
