@@ -53,7 +53,10 @@ def stay_loaded() -> None:
 
 
 def refiner(backend: Backend, models: Models, precision: str) -> Refine:
-    """Refinement of one frame's code towards its picture, with the backend's guides; `precision` is settled."""
+    """Refinement of one frame's code towards its picture, with the backend's guides; `precision` is settled.
+
+    Through the backend's proxy head only where the generator is not light enough to be stepped through itself.
+    """
     guides = backend.guides(models.device)
     settings = refine.Settings(size=min(refine.Settings.size, models.generator.sizes[0]))
     drawers = {person: models.of(person) for person in models.people}
@@ -62,7 +65,8 @@ def refiner(backend: Backend, models: Models, precision: str) -> Refine:
         code: Code, image: torch.Tensor, before: Trace | None, effort: Effort, person: int | None = None
     ) -> tuple[Code, Trace]:
         own = models if person is None else drawers.get(person, models)
-        quick = own.proxy if isinstance(own.proxy, Proxy) and own.proxy.size == settings.size else None
+        head = own.proxy if isinstance(own.proxy, Proxy) and own.proxy.size == settings.size else None
+        quick = None if own.generator.is_light else head
         half, tuned = precision == "bfloat16", own is not models
         return refine.refine(
             own.generator, code, image, before, effort, guides, settings, quick, half=half, tuned=tuned

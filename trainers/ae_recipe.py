@@ -28,7 +28,7 @@ class AeRecipe:
     w_dim: int = 512
     mapping_layers: int = 8
 
-    # On what: a corpus (.npy), a folder of aligned photos, a tar of pictures; empty: samples of the default generator.
+    # On what: a corpus (.npy), a folder of aligned photos, tars, an LMDB; empty: samples of the default generator.
     data: str = ""
     held_out: int = 0  # of a corpus, the last so many
 

@@ -41,7 +41,7 @@ class ModulatorRecipe:
     w_dim: int = 512
     extra: bool = False  # a second block of 8x8, which L_inv needs
 
-    # On what: a corpus (.npy), a folder of aligned photos, a tar of pictures; empty: samples of the default generator.
+    # On what: a corpus (.npy), a folder of aligned photos, tars, an LMDB; empty: samples of the default generator.
     data: str = ""
     held_out: int = 0  # of a corpus, the last so many
 

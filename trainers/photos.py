@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -70,3 +72,11 @@ def open_photos(folder: Path, size: int) -> Photos:
     if not files:
         raise InputUnreadable(f"no picture in {folder}", remedy="give a folder of aligned faces, .jpg or .png")
     return Photos(files, size)
+
+
+def decoded(raw: bytes, name: Path) -> Array:
+    """The pixels [H,W,3] uint8, RGB, of an encoded picture; InputUnreadable, which names it, where it is none."""
+    bgr = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR) if raw else None
+    if bgr is None:
+        raise InputUnreadable(f"{name} is no readable picture")
+    return np.ascontiguousarray(bgr[:, :, ::-1])

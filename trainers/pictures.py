@@ -1,4 +1,4 @@
-"""Where an autoencoder's pictures come from: a corpus, a folder of photos, a WebDataset's tar, or samples made now."""
+"""Where an autoencoder's pictures come from: a corpus, a folder of photos, tars, an LMDB, or samples made now."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Protocol
 from torch import Tensor
 
 from trainers.corpus import open_corpus, painted
+from trainers.database import is_database, open_database
 from trainers.faces import Painter
 from trainers.photos import open_photos
-from trainers.tar import open_tar
+from trainers.tar import open_tars
 from vidinv.generators import proxy, registry
 from vidinv.generators.base import Generator
 
@@ -52,4 +53,6 @@ def open_pictures(data: str, size: int, held_out: int = 0) -> Pictures:
     path = Path(data)
     if path.suffix == ".npy":
         return open_corpus(path, size).without_last(held_out)
-    return open_tar(path, size) if path.suffix == ".tar" else open_photos(path, size)
+    if path.suffix == ".tar":
+        return open_tars(data, size)
+    return open_database(path, size) if is_database(path) else open_photos(path, size)

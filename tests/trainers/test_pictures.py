@@ -1,4 +1,4 @@
-"""What an autoencoder is trained on: a corpus, a tar; drawn by seed, held out, and bad pictures passed over."""
+"""What an autoencoder is trained on: a corpus, tars, an LMDB; drawn by seed, held out, and bad pictures passed over."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import tarfile
 from pathlib import Path
 
 import cv2
+import lmdb
 import numpy as np
 import pytest
 import torch
 
 from trainers import corpus
-from trainers.pictures import open_pictures
+from trainers.pictures import Pictures, open_pictures
 from vidinv.errors import InputUnreadable, UsageError
 from vidinv.generators import mobile_stylegan, proxy
 
@@ -71,9 +72,42 @@ def test_a_tar_is_read_in_place_and_what_is_no_picture_passed_over_by_name(tmp_p
     files = {"1.png": png(8, 200), "1.txt": b"a man", "2.jpg": b"torn", "3.png": png(8, 50, 16), "4.png": png(8, 100)}
     found = open_pictures(str(tar(tmp_path / "a.tar", files)), 4)
     with pytest.warns(UserWarning, match="is passed over") as said:
-        shades = {round(float(image[0, 0, 0] + 1) * 127.5) for image in found.draw(60, 0)}
+        shades = shades_of(found)
     assert shades == {200, 100} and len(said) == 2
     assert {Path(str(each.message).split(" ")[0]).name for each in said} == {"2.jpg", "3.png"}
+
+
+def test_the_shards_of_a_pattern_are_one_set(tmp_path: Path) -> None:
+    for shard, value in enumerate((50, 100, 200)):
+        tar(tmp_path / f"faces-{shard}.tar", {"0.png": png(8, value)})  # the same name in each
+    tar(tmp_path / "other.tar", {"0.png": png(8, 10)})
+    assert shades_of(open_pictures(str(tmp_path / "faces-*.tar"), 4)) == {50, 100, 200}
+
+
+def database(path: Path, entries: dict[str, bytes], folder: bool = True) -> Path:
+    with lmdb.open(str(path), subdir=folder, map_size=1 << 20) as store, store.begin(write=True) as transaction:
+        for key, value in entries.items():
+            transaction.put(key.encode(), value)
+    return path
+
+
+def test_an_lmdb_of_several_sides_gives_the_least_that_suffices(tmp_path: Path) -> None:
+    sides = {8: 50, 16: 100, 32: 200}
+    entries = {f"{side}-{k:05d}": png(side, value + k) for side, value in sides.items() for k in range(2)}
+    path = database(tmp_path / "faces", entries | {"length": b"2"})
+    found = {size: shades_of(open_pictures(str(path), size)) for size in (4, 8, 16, 64)}
+    assert found == {4: {50, 51}, 8: {50, 51}, 16: {100, 101}, 64: {200, 201}}
+
+
+def test_an_lmdb_with_keys_of_any_kind_is_read_and_what_is_no_picture_passed_over(tmp_path: Path) -> None:
+    entries = {"a": png(8, 200), "\xff": png(8, 100), "torn": b"x", "wide": png(8, 1, 16)}
+    with pytest.warns(UserWarning, match="is passed over") as said:
+        assert shades_of(open_pictures(str(database(tmp_path / "any.lmdb", entries, folder=False)), 4)) == {200, 100}
+    assert {Path(str(each.message).split(" ")[0]).name for each in said} == {"torn", "wide"}
+
+
+def shades_of(found: Pictures) -> set[int]:
+    return {round(float(image[0, 0, 0] + 1) * 127.5) for image in found.draw(60, 0)}
 
 
 def test_what_holds_no_pictures_is_refused(tmp_path: Path) -> None:
@@ -81,6 +115,13 @@ def test_what_holds_no_pictures_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.tar").write_bytes(b"no tar")
     empty = tar(tmp_path / "b.tar", {"a.txt": b"x"})
     for path, match in ((tmp_path / "floats.npy", "float64"), (tmp_path / "a.tar", "no tar"), (empty, "no picture")):
+        with pytest.raises(InputUnreadable, match=match):
+            open_pictures(str(path), 8)
+    (tmp_path / "torn.lmdb").write_bytes(b"no database")
+    for path, match in (
+        (tmp_path / "torn.lmdb", "no LMDB"),
+        (database(tmp_path / "none", {"length": b"0"}), "no picture"),
+    ):
         with pytest.raises(InputUnreadable, match=match):
             open_pictures(str(path), 8)
     bad = tar(tmp_path / "c.tar", {"a.png": b"x"})

@@ -30,7 +30,7 @@ def ae_stylegan(
     offline: options.Offline = False,
     accept_licences: options.AcceptLicences = False,
 ) -> None:
-    """Train a StyleGAN2 together with its encoder (AE-StyleGAN), on data=CORPUS.npy, FOLDER or TAR.
+    """Train a StyleGAN2 together with its encoder (AE-StyleGAN), on data=CORPUS.npy, FOLDER, TAR or LMDB.
 
     Recipes: light, paper, published, tiny; scheme=decoupled and space=w_plus are the paper's other variants. DIR holds
     generator.safetensors and encoder.safetensors, which `vidinv backend create` takes. Several processes share each
@@ -62,9 +62,9 @@ def ae_stylegan(
         typer.echo(recipes.text(recipe))
         typer.echo(engine.describe(setup.networks, setup.steps, setup.plan))
         return
+    found = pictures.open_pictures(recipe.data, recipe.size, recipe.held_out)  # before anything is written
     if here.is_first:
         recipes.keep(folder, recipe)
-    found = pictures.open_pictures(recipe.data, recipe.size, recipe.held_out)
     generator, encoder = ae_stylegan.train(setup, found, folder)
     family = "ae-w" if recipe.space == "w" else "ae-w-plus"
     if here.is_first:
@@ -84,7 +84,7 @@ def automodulator(
     offline: options.Offline = False,
     accept_licences: options.AcceptLicences = False,
 ) -> None:
-    """Train a deep automodulator, growing from small pictures to large, on data=CORPUS.npy, FOLDER or TAR.
+    """Train a deep automodulator, growing from small pictures to large, on data=CORPUS.npy, FOLDER, TAR or LMDB.
 
     Recipes: light, paper, published, tiny; layers=0 and distance=l1 reconstruction=1 are the paper's ablations, extra
     and mirror=1 its weak supervision. DIR holds generator.safetensors and encoder.safetensors. Several processes share
@@ -114,12 +114,13 @@ def automodulator(
     processes.take_device(used, here)
     if due:
         raise typer.Exit(processes.launch(devices, nodes, meet, sys.argv[1:]))
-    if here.is_first:
-        recipes.keep(folder, recipe)
 
     def at(side: int) -> pictures.Pictures:
         return pictures.open_pictures(recipe.data, side, recipe.held_out)
 
+    at(recipe.first)  # raises before anything is written
+    if here.is_first:
+        recipes.keep(folder, recipe)
     generator, encoder = trainer.train(recipe, at, folder, used)
     if here.is_first:
         _write(folder, generator, encoder, "automodulator", trainer.settings(recipe, recipe.size), "automodulator")

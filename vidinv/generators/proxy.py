@@ -112,7 +112,7 @@ class ProxyHead(nn.Module):
         scale = self.reduce.style(style) / self.std.flatten()  # [N,C]
         weight = convolution.weight[None, :, :, 0, 0] * scale[:, None]  # [N,D,C]
         bias = convolution.bias[None, :, None] - weight @ self.mean.flatten()[:, None]  # [N,D,1]
-        if lies_channels_last(feature) and not torch.is_grad_enabled():
+        if lies_channels_last(feature):
             return by_channel(
                 torch.bmm(by_pixel(feature), weight.transpose(1, 2)) + bias.transpose(1, 2), *feature.shape[2:]
             )

@@ -1,0 +1,213 @@
+"""Large features on a CPU in one pass over memory, where torch takes three to six: these layers are bound by it.
+
+Compiled by numba, for float32 and bfloat16, which it does not know: its 16 bits are the upper half of a float32. Sums
+are taken in float32 and rounded once. What has gradients is made of this in `frozen.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic, overload
+from torch import Tensor
+
+from vidinv.frames import Array
+from vidinv.generators.ops import is_exported
+
+KINDS = (torch.float32, torch.bfloat16)
+SLOPE = np.float32(0.2)  # of the leaky ReLU
+
+
+def takes(x: Tensor) -> bool:
+    """Whether a feature can go this way: it lies on the CPU, in a kind that is compiled, and torch itself runs it."""
+    is_plain = not (is_exported() or torch.compiler.is_compiling())
+    return is_plain and x.device.type == "cpu" and x.dtype in KINDS
+
+
+def activate(y: Tensor, noise: Tensor, bias: Tensor) -> Tensor:
+    """y [N,P,D] = leaky ReLU of y + noise + bias, in place; noise has P values, bias D. y is contiguous."""
+    _, pixels, channels = y.shape
+    if noise.numel() != pixels or bias.numel() != channels:
+        given = f"{noise.numel()} and {bias.numel()}"
+        raise ValueError(f"{tuple(y.shape)} takes noise of {pixels} and bias of {channels} values, got {given}")
+    values = _floats(noise), _floats(bias)
+    for each in _memory(y):
+        _in_parts(_activate, pixels, each, *values)
+    return y
+
+
+def activation_gradient(gradient: Tensor, out: Tensor) -> Tensor:
+    """What `activate`, which gave `out` [N,P,D], hands back of a gradient [N,P,D]; both are contiguous."""
+    found = torch.empty_like(out)
+    for each, values, result in zip(*map(_memory, (gradient, out, found)), strict=True):
+        _in_parts(_activate_back, len(values), each, values, result)
+    return found
+
+
+def modulated_inverse_haar(bands: Tensor, scale: Tensor) -> Tensor:
+    """`haar.inverse_haar` of bands [N,4C,h,w] times scale [N,4C] -> [N,C,2h,2w]; both lie channels last."""
+    count, channels, height, width = bands.shape
+    if scale.shape != (count, channels):
+        raise ValueError(f"bands {tuple(bands.shape)} take scales {(count, channels)}, got {tuple(scale.shape)}")
+    image = bands.new_empty(count, 2 * height, 2 * width, channels // 4)
+    given = _memory(bands.permute(0, 2, 3, 1))  # NHWC
+    for each, factors, out in zip(given, scale, _memory(image), strict=True):
+        _in_parts(_haar, height, each, _floats(factors), out)
+    return image.permute(0, 3, 1, 2)
+
+
+def haar_gradients(gradient: Tensor, bands: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+    """What `modulated_inverse_haar` hands back: the gradients of bands [N,4C,h,w] and of scale [N,4C].
+
+    `gradient` [N,C,2h,2w] is the image's; all lie channels last.
+    """
+    count, _, height, width = bands.shape
+    found = bands.new_empty(count, height, width, bands.shape[1])
+    sums = torch.empty(count, height, bands.shape[1])  # each row's share of the scale's gradient
+    memory = (_memory(each.permute(0, 2, 3, 1)) for each in (gradient, bands))  # NHWC
+    for image, each, factors, out, rows in zip(*memory, scale, _memory(found), _memory(sums), strict=True):
+        _in_parts(_haar_back, height, image, each, _floats(factors), out, rows)
+    return found.permute(0, 3, 1, 2), sums.sum(1)
+
+
+def _floats(x: Tensor) -> Array:
+    return x.detach().float().flatten().numpy()
+
+
+def _memory(x: Tensor) -> Array:
+    """The same memory as an array; bfloat16 as its bits."""
+    x = x.detach()
+    return x.view(torch.uint16).numpy() if x.dtype == torch.bfloat16 else x.numpy()
+
+
+def _in_parts(kernel: Callable[..., None], count: int, *arrays: Array) -> None:
+    """kernel(start, stop, *arrays) over range(count), by as many threads as torch has."""
+    threads = min(torch.get_num_threads(), count)
+    if threads == 1:
+        kernel(0, count, *arrays)
+        return
+    edges = [count * k // threads for k in range(threads + 1)]
+    others = [_pool().submit(kernel, edges[k], edges[k + 1], *arrays) for k in range(1, threads)]
+    kernel(edges[0], edges[1], *arrays)
+    for other in others:
+        other.result()
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=torch.get_num_threads(), thread_name_prefix="fused")
+
+
+def _bits_to_float(_context: Any, bits: Any) -> Any:
+    return types.float32(types.uint32), lambda _, builder, __, given: builder.bitcast(given[0], ir.FloatType())
+
+
+def _float_to_bits(_context: Any, value: Any) -> Any:
+    return types.uint32(types.float32), lambda _, builder, __, given: builder.bitcast(given[0], ir.IntType(32))
+
+
+_as_float: Any = intrinsic(_bits_to_float)
+_as_bits: Any = intrinsic(_float_to_bits)
+
+
+def _read(value: Any) -> Any:
+    """A float32 of what lies in memory; told to numba below."""
+    raise NotImplementedError
+
+
+def _write(out: Any, value: Any) -> Any:
+    """What lies in memory where `out` does, of a float32, to nearest, ties to even; told to numba below."""
+    raise NotImplementedError
+
+
+@overload(_read, inline="always")
+def _reading(value: Any) -> Any:
+    def widened(value: Any) -> Any:  # pragma: no cover - compiled
+        return _as_float(np.uint32(value) << np.uint32(16))
+
+    def as_it_is(value: Any) -> Any:  # pragma: no cover - compiled
+        return value
+
+    return widened if isinstance(value, types.Integer) else as_it_is
+
+
+@overload(_write, inline="always")
+def _writing(out: Any, value: Any) -> Any:
+    def rounded(out: Any, value: Any) -> Any:  # pragma: no cover - compiled
+        bits = _as_bits(np.float32(value))
+        return np.uint16((bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16))
+
+    def as_it_is(out: Any, value: Any) -> Any:  # pragma: no cover - compiled
+        return value
+
+    return rounded if isinstance(out, types.Integer) else as_it_is
+
+
+@njit(cache=True, nogil=True)
+def _activate(start: int, stop: int, y: Array, noise: Array, bias: Array) -> None:  # pragma: no cover - compiled
+    for p in range(start, stop):
+        for c in range(y.shape[1]):
+            value = _read(y[p, c]) + noise[p] + bias[c]
+            y[p, c] = _write(y[p, c], max(value, SLOPE * value))
+
+
+@njit(cache=True, nogil=True)
+def _activate_back(
+    start: int, stop: int, gradient: Array, out: Array, found: Array
+) -> None:  # pragma: no cover - compiled
+    for p in range(start, stop):
+        for c in range(out.shape[1]):
+            value = _read(gradient[p, c])
+            found[p, c] = _write(out[p, c], value if _read(out[p, c]) > 0 else SLOPE * value)
+
+
+@njit(cache=True, nogil=True)
+def _haar(start: int, stop: int, bands: Array, scale: Array, image: Array) -> None:  # pragma: no cover - compiled
+    """Rows `start` to `stop` of bands [h,w,4C] -> image [2h,2w,C]."""
+    half = np.float32(0.5)
+    channels = image.shape[2]
+    for i in range(start, stop):
+        for j in range(bands.shape[1]):
+            for c in range(channels):
+                detail = channels + 3 * c
+                low = _read(bands[i, j, c]) * scale[c]
+                vertical = _read(bands[i, j, detail]) * scale[detail]
+                horizontal = _read(bands[i, j, detail + 1]) * scale[detail + 1]
+                diagonal = _read(bands[i, j, detail + 2]) * scale[detail + 2]
+                total, differ = (low + vertical) * half, (low - vertical) * half
+                across, turned = (horizontal + diagonal) * half, (horizontal - diagonal) * half
+                image[2 * i, 2 * j, c] = _write(bands[i, j, c], total + across)
+                image[2 * i + 1, 2 * j, c] = _write(bands[i, j, c], differ + turned)
+                image[2 * i, 2 * j + 1, c] = _write(bands[i, j, c], total - across)
+                image[2 * i + 1, 2 * j + 1, c] = _write(bands[i, j, c], differ - turned)
+
+
+@njit(cache=True, nogil=True)
+def _haar_back(
+    start: int, stop: int, image: Array, bands: Array, scale: Array, out: Array, sums: Array
+) -> None:  # pragma: no cover - compiled
+    """Rows `start` to `stop`: out [h,w,4C] of the image's gradient [2h,2w,C], and sums [h,4C] of it times bands."""
+    half = np.float32(0.5)
+    channels = image.shape[2]
+    for i in range(start, stop):
+        sums[i, :] = np.float32(0)
+        for j in range(bands.shape[1]):
+            for c in range(channels):
+                detail = channels + 3 * c
+                left = _read(image[2 * i, 2 * j, c]), _read(image[2 * i + 1, 2 * j, c])  # upper, lower
+                right = _read(image[2 * i, 2 * j + 1, c]), _read(image[2 * i + 1, 2 * j + 1, c])
+                upper, lower = (left[0] + right[0]) * half, (left[1] + right[1]) * half
+                above, below = (left[0] - right[0]) * half, (left[1] - right[1]) * half
+                for k, value in ((c, upper + lower), (detail, upper - lower)):
+                    out[i, j, k] = _write(bands[i, j, k], value * scale[k])
+                    sums[i, k] += value * _read(bands[i, j, k])
+                for k, value in ((detail + 1, above + below), (detail + 2, above - below)):
+                    out[i, j, k] = _write(bands[i, j, k], value * scale[k])
+                    sums[i, k] += value * _read(bands[i, j, k])
