@@ -63,10 +63,9 @@ def bench(source: Path, config: RunConfig, *, repeats: int, serial_frames: int) 
     best = min(each.wall_s / each.frames for each in ours)
     found = whole.as_json(ours) | {"peak_memory_mb": peak, "threads": shared.config.threads}
     precision = shared.config.precision
-    found |= {"engine": shared.config.engine, "precision": precision}
-    found |= {"roofline": roofline.reached(roofline.measure(), precision, flops, best)} | whole.media_alone(
-        source, shared.config
-    )
+    found |= {"engine": shared.config.engine, "precision": precision} | roofline.name_of(shared.config.device)
+    rates = roofline.measure(shared.config.device)
+    found |= {"roofline": roofline.reached(rates, precision, flops, best)} | whole.media_alone(source, shared.config)
     if apart:
         found["alone"] = alone.beside(ours, apart)
     if not serial_frames:

@@ -14,29 +14,34 @@ CHANNELS, SIDE, BATCH = 256, 64, 4  # of a convolution that is bound by arithmet
 COPIED = 256 << 20  # bytes, beyond every cache
 
 
-def conv_rate(dtype: torch.dtype) -> float:
+def conv_rate(dtype: torch.dtype, device: str = "cpu") -> float:
     """Operations a second of a 3x3 convolution, the best of some repeats, with torch's threads."""
-    x = torch.randn(BATCH, CHANNELS, SIDE, SIDE).to(dtype, memory_format=torch.channels_last)
-    weight = torch.randn(CHANNELS, CHANNELS, 3, 3).to(dtype, memory_format=torch.channels_last)
+    x = torch.randn(BATCH, CHANNELS, SIDE, SIDE, device=device).to(dtype, memory_format=torch.channels_last)
+    weight = torch.randn(CHANNELS, CHANNELS, 3, 3, device=device).to(dtype, memory_format=torch.channels_last)
     with torch.no_grad():
-        took = _shortest(lambda: functional.conv2d(x, weight, padding=1))
+        took = _shortest(lambda: functional.conv2d(x, weight, padding=1), device)
     return 2 * BATCH * SIDE**2 * 9 * CHANNELS**2 / took
 
 
-def memory_rate() -> float:
-    """Bytes a second, read and written, of a copy."""
-    source = torch.ones(COPIED // 4)
+def memory_rate(device: str = "cpu") -> float:
+    """Bytes a second, read and written, of a copy within the device's memory."""
+    source = torch.ones(COPIED // 4, device=device)
     target = torch.empty_like(source)
-    return 2 * COPIED / _shortest(lambda: target.copy_(source))
+    return 2 * COPIED / _shortest(lambda: target.copy_(source), device)
 
 
-def measure() -> dict[str, Any]:
-    """Giga-operations a second in both precisions, and giga-bytes."""
+def measure(device: str = "cpu") -> dict[str, Any]:
+    """Giga-operations a second in both precisions, and giga-bytes, of the device that the networks are on."""
     return {
-        "conv_gflops_float32": round(conv_rate(torch.float32) / 1e9, 1),
-        "conv_gflops_bfloat16": round(conv_rate(torch.bfloat16) / 1e9, 1),
-        "memory_gb_per_s": round(memory_rate() / 1e9, 2),
+        "conv_gflops_float32": round(conv_rate(torch.float32, device) / 1e9, 1),
+        "conv_gflops_bfloat16": round(conv_rate(torch.bfloat16, device) / 1e9, 1),
+        "memory_gb_per_s": round(memory_rate(device) / 1e9, 2),
     }
+
+
+def name_of(device: str) -> dict[str, str]:
+    """What is measured: the device, and the GPU's name where it is one."""
+    return {"device": device} | ({"gpu": torch.cuda.get_device_name()} if device == "cuda" else {})
 
 
 def reached(rates: dict[str, Any], precision: str, flops_per_frame: float, seconds_per_frame: float) -> dict[str, Any]:
@@ -49,11 +54,15 @@ def reached(rates: dict[str, Any], precision: str, flops_per_frame: float, secon
     }
 
 
-def _shortest(call: Callable[[], object]) -> float:
+def _shortest(call: Callable[[], object], device: str) -> float:
+    """Seconds until what is called is done, not only put on a GPU's stream."""
+    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
     call()
     took = []
     for _ in range(REPEATS):
+        wait()
         start = time.perf_counter()
         call()
+        wait()
         took.append(time.perf_counter() - start)
     return min(took)

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from stages.bench import alone, compare, growth, serial, whole
+from stages.bench import alone, compare, growth, roofline, serial, whole
 from tests.clips import make_clip
 from tests.runs import SHOWN, TINY, frames_of
 from vidinv import config as configs
+from vidinv.cli.bench import lines as bench_lines
 from vidinv.cli.main import main
 from vidinv.media.probe import probe
 
@@ -64,6 +66,21 @@ def test_the_pictures_agree_and_an_edit_that_is_left_out_is_noticed(
     assert found > 30  # the tiny generator draws noise, which 4:2:0 blurs; a face is above 50
     monkeypatch.setattr(serial, "_blend", lambda flow, *_: (flow.folder / "frames").rename(flow.folder / "blended"))
     assert compare.agreement(shared) < found - 1.5
+
+
+def test_the_device_is_recorded_and_a_gpu_named_and_waited_for(
+    figures: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert figures["device"] == "cpu" and "gpu" not in figures
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Some GPU")
+    assert roofline.name_of("cuda") == {"device": "cuda", "gpu": "Some GPU"}
+    said = bench_lines({**figures, **roofline.name_of("cuda")})[0]
+    assert "in float32 on Some GPU" in said or "in bfloat16 on Some GPU" in said
+    waited = []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: waited.append(len(called)))
+    called: list[int] = []
+    roofline._shortest(lambda: called.append(0), "cuda")
+    assert waited == [1, *(n for n in range(2, roofline.REPEATS + 1) for _ in (0, 1)), roofline.REPEATS + 1]
 
 
 def test_the_operations_of_the_networks_are_counted(tmp_path: Path) -> None:

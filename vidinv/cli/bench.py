@@ -67,8 +67,9 @@ def _made(path: Path, generator: str) -> Path:
 def lines(found: dict[str, Any]) -> list[str]:
     """What a person reads of the figures."""
     rate, roof = found["frames_per_s"], found["roofline"]
+    engine = f"{found['engine']} in {found['precision']}" + (f" on {found['gpu']}" if "gpu" in found else "")
     said = [
-        f"{found['clip']}, {found['quality']}, {found['threads']} threads, {found['engine']} in {found['precision']}: "
+        f"{found['clip']}, {found['quality']}, {found['threads']} threads, {engine}: "
         f"{rate['median']} frames/s ({rate['min']} to {rate['max']}; {found['repeats']} runs of {found['frames']})",
         f"cores {found['cpu_utilisation']:.0%} busy, {found['cpu_s_per_frame']['median']} CPU s a frame, "
         f"peak memory {found['peak_memory_mb']} MB",
