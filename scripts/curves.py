@@ -1,6 +1,7 @@
 """Draw the losses of one or several trainings by images seen: python scripts/curves.py DIR ... -o curves.png
 
-DIR is what `vidinv train feature-style` wrote; a line each, named after its folder. Needs the extra [dev].
+DIR is what `vidinv train feature-style` or `ae-stylegan` wrote, or a stage of what `automodulator` did; a line each,
+named after its folder. Needs the extra [dev].
 """
 
 from __future__ import annotations
@@ -8,11 +9,28 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-# Of x2 = G(w, F).
-CURVES = {"pixel2": "squared error", "lpips2": "LPIPS, sum over its scales", "id2": "1 - ArcFace similarity"}
+# By training: what its log calls a loss, and what that is. Of feature-style that of x2 = G(w, F).
+CURVES = {
+    "feature-style": {
+        "encoder/pixel2": "squared error",
+        "encoder/lpips2": "LPIPS, sum over its scales",
+        "encoder/id2": "1 - ArcFace similarity",
+    },
+    "ae-stylegan": {
+        "E/pixel": "squared error of reconstructions",
+        "D/loss": "discriminator",
+        "G/fake": "generator, of samples",
+    },
+    "automodulator": {
+        "encoder/reconstruction": "d_rho of reconstructions",
+        "encoder/real": "divergence of pictures' codes",
+        "decoder/code": "1 - cosine of z and E(G(z))",
+    },
+}
 SMOOTH = 6  # a point of a curve is the mean over one part in so many of its log
 
 
@@ -20,18 +38,34 @@ def draw(folders: dict[str, Path], target: Path) -> None:
     """Training losses by images seen, one line a training; `folders` by the name that is shown."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4 * len(CURVES), 3), layout="constrained")
-    for axes, (key, label) in zip(figure.subplots(1, len(CURVES)), CURVES.items(), strict=True):
-        for name, folder in folders.items():
-            lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-            values = {line["images"]: line[f"encoder/{key}"] for line in lines if f"encoder/{key}" in line}
-            if values:  # a training without the feature branch has no x2
+    logs = {name: _log(folder) for name, folder in folders.items()}
+    curves = _of_training(logs)
+    figure = Figure(figsize=(4 * len(curves), 3), layout="constrained")
+    for axes, (key, label) in zip(figure.subplots(1, len(curves)), curves.items(), strict=True):
+        for name, lines in logs.items():
+            values = {line["images"]: line[key] for line in lines if key in line}
+            if values:  # a feature-style training without the feature branch has no x2
                 images, found = np.array(sorted(values.items())).T  # one that was cut off logs some lines twice
                 window = max(1, len(values) // SMOOTH)
-                axes.plot(images[window - 1 :], np.convolve(found, np.ones(window) / window, "valid"), label=name)
-        axes.set(xlabel="images", title=label)
+                axes.plot(
+                    images[window - 1 :] / 1000, np.convolve(found, np.ones(window) / window, "valid"), label=name
+                )
+        axes.set(xlabel="thousand images", title=label)
         axes.legend()
     figure.savefig(target, dpi=110)
+
+
+def _log(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def _of_training(logs: dict[str, list[dict[str, Any]]]) -> dict[str, str]:
+    """The curves of the training that logs such lines."""
+    known = {key for lines in logs.values() for line in lines for key in line}
+    for curves in CURVES.values():
+        if known & set(curves):
+            return curves
+    raise SystemExit(f"no training that is known logs {', '.join(sorted(known)[:8])}, ...")
 
 
 def main() -> None:
