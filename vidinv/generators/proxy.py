@@ -49,7 +49,7 @@ class HeadSpec:
     w_dim: int = 512
 
 
-# By size of the image. 256 is the training's, refinement's and fast runs'; 128 serves quick trainings.
+# By size of the image. 256 is the training's and fast runs'; 128 serves quick trainings.
 FFHQ_HEADS = {128: HeadSpec(32, 128, 512, 9, 192), 256: HeadSpec(128, 256, 256, 5, 64)}
 
 
