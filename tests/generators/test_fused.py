@@ -55,6 +55,14 @@ def test_bfloat16_is_rounded_to_the_nearest_and_ties_to_even() -> None:
     assert torch.equal(found[0, 0], exact.to(torch.bfloat16))
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_compiled_is_what_the_interpreter_does(kind: torch.dtype) -> None:
+    y, noise, bias = drawn(1, 12, 5).to(kind), drawn(12, seed=1), drawn(5, seed=2)
+    by_hand = fused._memory(y.clone())[0]
+    fused._activate.py_func(0, 12, by_hand, noise.numpy(), bias.numpy())
+    assert (fused._memory(fused.activate(y, noise, bias))[0] == by_hand).all()
+
+
 def test_only_what_is_compiled_for_and_lies_on_a_cpu_takes_it() -> None:
     x = drawn(1, 4, 8, 8)
     assert fused.takes(x) and fused.takes(x.bfloat16())

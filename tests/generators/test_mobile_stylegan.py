@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from vidinv.errors import VidinvError
 from vidinv.generators import mobile_stylegan, registry
-from vidinv.generators.haar import inverse_haar, inverse_haar_last
+from vidinv.generators.haar import inverse_haar
 from vidinv.generators.mobile_stylegan import MobileStyleGAN
 from vidinv.generators.ops import lies_channels_last
 
@@ -109,12 +109,6 @@ def test_with_gradients_a_feature_that_lies_channels_last_changes_nothing(networ
         found.append((image.detach(), own.grad))
     assert torch.equal(found[0][0], found[1][0]) and torch.equal(found[0][1], found[1][1])
     assert not lies_channels_last(network.synthesize(ws, feature=own, at=2, stop=3))
-
-
-def test_the_transform_channels_last_is_the_same() -> None:
-    bands = torch.randn(2, 12, 3, 5)
-    image = inverse_haar_last(bands)
-    assert lies_channels_last(image) and torch.equal(image, inverse_haar(bands))
 
 
 def test_half_size_is_the_average_of_the_full_picture(network: MobileStyleGAN, ws: Tensor) -> None:

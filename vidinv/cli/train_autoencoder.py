@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -115,6 +116,7 @@ def automodulator(
     if due:
         raise typer.Exit(processes.launch(devices, nodes, meet, sys.argv[1:]))
 
+    @functools.cache
     def at(side: int) -> pictures.Pictures:
         return pictures.open_pictures(recipe.data, side, recipe.held_out)
 

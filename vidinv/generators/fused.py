@@ -118,13 +118,16 @@ _as_bits: Any = intrinsic(_float_to_bits)
 
 
 def _read(value: Any) -> Any:
-    """A float32 of what lies in memory; told to numba below."""
-    raise NotImplementedError
+    """A float32 of what lies in memory."""
+    return np.uint32(int(value) << 16).view(np.float32) if isinstance(value, np.uint16) else value
 
 
 def _write(out: Any, value: Any) -> Any:
-    """What lies in memory where `out` does, of a float32, to nearest, ties to even; told to numba below."""
-    raise NotImplementedError
+    """What lies in memory where `out` does, of a float32, to nearest, ties to even."""
+    if not isinstance(out, np.uint16):
+        return value
+    bits = int(np.float32(value).view(np.uint32))
+    return np.uint16((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16)
 
 
 @overload(_read, inline="always")

@@ -22,14 +22,6 @@ def inverse_haar(bands: Tensor) -> Tensor:
     return _exportable(bands) if is_exported() else _Inverse.apply(bands)
 
 
-def inverse_haar_last(bands: Tensor) -> Tensor:
-    """`inverse_haar` without a gradient; bands and image lie channels last, so that no shuffle is needed."""
-    n, channels, height, width = bands.shape
-    image = bands.new_empty(n, 2 * height, 2 * width, channels // 4).permute(0, 3, 1, 2)
-    _butterfly(_bands(bands.contiguous(memory_format=torch.channels_last)), _corners(image))
-    return image
-
-
 def haar(image: Tensor) -> Tensor:
     """[N,C,2h,2w] -> [N,4C,h,w], bands ordered as `inverse_haar` reads them."""
     return _Forward.apply(image)
@@ -82,11 +74,6 @@ def _bands(x: Tensor) -> Four:
 def _cells(x: Tensor) -> Four:
     """Views of the upper left, lower left, upper right and lower right samples of [N,C,4,h,w]: four [N,C,h,w]."""
     return x[:, :, 0], x[:, :, 2], x[:, :, 1], x[:, :, 3]
-
-
-def _corners(x: Tensor) -> Four:
-    """Views of the same samples of [N,C,2h,2w]: four [N,C,h,w]."""
-    return x[..., ::2, ::2], x[..., 1::2, ::2], x[..., ::2, 1::2], x[..., 1::2, 1::2]
 
 
 def _butterfly(source: Four, target: Four) -> None:

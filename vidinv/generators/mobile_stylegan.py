@@ -16,8 +16,8 @@ from torch.nn import functional
 from vidinv.generators import frozen, fused
 from vidinv.generators.base import LayerSpec
 from vidinv.generators.chain import Chain
-from vidinv.generators.haar import inverse_haar, inverse_haar_last
-from vidinv.generators.ops import by_channel, by_pixel, is_exported, lies_channels_last
+from vidinv.generators.haar import inverse_haar
+from vidinv.generators.ops import by_channel, by_pixel, lies_channels_last
 
 LAST = 64  # side in pixels of the first feature that lies channels last in memory
 FFHQ_CHANNELS = (512, 512, 512, 512, 512, 256, 128, 64)  # of the features at 4, 8, ... 512
@@ -71,13 +71,10 @@ class StyledConv(nn.Module):
             x = functional.conv2d(x * style[:, :, None, None], self.weight, padding=1)
             return functional.leaky_relu(x + self.noise + self.bias, 0.2)
         x = functional.conv2d(x, self.depthwise, padding=1, groups=x.shape[1])
-        is_last = lies_channels_last(x)
-        product = pointwise_last if is_last else pointwise
-        y = product(x, self.weight, style)  # [N,D,h*w]; the style commutes with a depthwise convolution
+        y = pointwise(x, self.weight, style)  # [N,D,h*w]; the style commutes with a depthwise convolution
         # In place, and before the view: the product itself is needed by nobody, and memory bounds these layers.
         noise, bias = (value.flatten(2).to(y.dtype) for value in (self.noise, self.bias))  # sums of two kinds are slow
-        y = functional.leaky_relu_(y.add_(noise).add_(bias), 0.2)
-        return by_channel(y.transpose(1, 2), *x.shape[2:]) if is_last else y.unflatten(2, x.shape[2:])
+        return functional.leaky_relu_(y.add_(noise).add_(bias), 0.2).unflatten(2, x.shape[2:])
 
     def in_one_pass(self, x: Tensor, style: Tensor) -> Tensor:
         """The same of a separable one with frozen weights, of x that lies channels last."""
@@ -105,8 +102,7 @@ class Block(nn.Module):
         if self.is_large and fused.takes(x) and self._is_frozen:
             x = frozen.inverse_haar(x.contiguous(memory_format=torch.channels_last), up)
             return self.conv2.in_one_pass(self.conv1.in_one_pass(x, style1), style2)
-        lies_last = self.is_large and not (torch.is_grad_enabled() or is_exported())
-        x = (inverse_haar_last if lies_last else inverse_haar)(x * up[:, :, None, None])
+        x = inverse_haar(x * up[:, :, None, None])
         return self.conv2(self.conv1(x, style1), style2)
 
     @property
