@@ -36,6 +36,12 @@ def pointwise_last(x: Tensor, weight: Tensor, style: Tensor) -> Tensor:
     return torch.bmm(by_pixel(x), _scaled(weight, style).transpose(1, 2)).transpose(1, 2)
 
 
+def goes_in_one_pass(x: Tensor, network: nn.Module) -> bool:
+    """Whether a large feature takes the compiled passes (`fused.py`): where torch runs it and no weight is trained."""
+    is_trained = torch.is_grad_enabled() and any(each.requires_grad for each in network.parameters())
+    return fused.takes(x) and not is_trained
+
+
 def _scaled(weight: Tensor, style: Tensor) -> Tensor:
     return weight[None, :, :, 0, 0] * style[:, None]  # [N,D,C]
 
@@ -99,15 +105,11 @@ class Block(nn.Module):
         self.conv2 = StyledConv(w_dim, c_out, c_out, resolution, separable=True)
 
     def forward(self, x: Tensor, up: Tensor, style1: Tensor, style2: Tensor) -> Tensor:
-        if self.is_large and fused.takes(x) and self._is_frozen:
+        if self.is_large and goes_in_one_pass(x, self):
             x = frozen.inverse_haar(x.contiguous(memory_format=torch.channels_last), up)
             return self.conv2.in_one_pass(self.conv1.in_one_pass(x, style1), style2)
         x = inverse_haar(x * up[:, :, None, None])
         return self.conv2(self.conv1(x, style1), style2)
-
-    @property
-    def _is_frozen(self) -> bool:
-        return not (torch.is_grad_enabled() and any(each.requires_grad for each in self.parameters()))
 
 
 class ToImage(nn.Module):
@@ -119,10 +121,11 @@ class ToImage(nn.Module):
         self.weight = nn.Parameter(torch.randn(12, channels, 1, 1) / channels**0.5)
         self.bias = nn.Parameter(torch.zeros(1, 12, 1, 1))
 
-    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+    def forward(self, x: Tensor, style: Tensor, bands: int = 12) -> Tensor:
+        """The first `bands` channels of the map; three are the low band, the picture at half its size."""
         product = pointwise_last if lies_channels_last(x) else pointwise
-        bands = product(x, self.weight, style).contiguous()  # [N,12,h*w]
-        return bands.unflatten(2, x.shape[2:]) + self.bias
+        map_ = product(x, self.weight[:bands], style).contiguous()  # [N,bands,h*w]
+        return map_.unflatten(2, x.shape[2:]) + self.bias[:, :bands]
 
 
 class MobileStyleGAN(Chain):
@@ -184,8 +187,9 @@ class MobileStyleGAN(Chain):
         return self.blocks[k - 1](x, up, style1, style2)
 
     def _image(self, x: Tensor, picture: Tensor | None, rows: list[Tensor], size: int | None) -> Tensor:
-        bands = self.to_image(x, rows[-1])  # [N,12,h,w]
-        return inverse_haar(bands) if size in (None, self.resolution) else bands[:, :3] * 0.5
+        if size in (None, self.resolution):
+            return inverse_haar(self.to_image(x, rows[-1]))
+        return self.to_image(x, rows[-1], bands=3) * 0.5
 
 
 def load(path: Path, name: str = "mobile-stylegan-ffhq-1024") -> MobileStyleGAN:
