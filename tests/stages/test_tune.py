@@ -71,7 +71,7 @@ def noted(seen: dict[str, Any]) -> Any:
 
 def test_it_learns_from_the_crops_that_the_run_will_invert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source, models = make_clip(tmp_path / "in.mp4", frames=12), parts.choose("tiny").models("cpu", "")
-    size = models.proxy.head.spec.size
+    size = models.proxy.size
     plan = [(0, 12)]
     frames = reader.read(source, batch=1)
     (work,) = align.build(TRACKS, size)(decode.decode(frames, plan, (Shot(0, 12),), plan))

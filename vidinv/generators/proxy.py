@@ -1,13 +1,13 @@
-"""Small distilled heads: the generator's feature at some side to a small image, for cheap gradients and previews.
+"""Small heads: the generator's feature at some side to a small image, for cheap gradients and previews.
 
-A head stands in for the rest of the synthesis. `fidelity` in its metadata says how far it is from the true image,
-averaged to the head's size (PSNR, dB).
+A head stands in for the rest of the synthesis. It is distilled (`fidelity` in its metadata says how far it is from the
+true image, averaged to the head's size: PSNR, dB), or made of the generator's own weights (`halved.py`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from torch.nn import functional
 
 from vidinv.errors import UsageError
 from vidinv.generators.base import Generator
+from vidinv.generators.halved import HalvedBlock
+from vidinv.generators.mobile_stylegan import MobileStyleGAN
 from vidinv.generators.ops import by_channel, by_pixel, is_exported, lies_channels_last, resize
 
 ASSETS = Path(__file__).parent.parent / "assets"
@@ -49,7 +51,7 @@ class HeadSpec:
     w_dim: int = 512
 
 
-# By size of the image. 256 is the training's and fast runs'; 128 serves quick trainings.
+# By size of the image, of heads that are distilled.
 FFHQ_HEADS = {128: HeadSpec(32, 128, 512, 9, 192), 256: HeadSpec(128, 256, 256, 5, 64)}
 
 
@@ -78,7 +80,7 @@ class ProxyHead(nn.Module):
 
     def __init__(self, spec: HeadSpec) -> None:
         super().__init__()
-        self.spec = spec
+        self.spec, self.side, self.size = spec, spec.side, spec.size
         style, fine = 128, spec.width // 3 if spec.size == 4 * spec.side else spec.width
         self.style = nn.Linear(spec.slots * spec.w_dim, style)
         self.register_buffer("mean", torch.zeros(1, spec.channels, 1, 1))
@@ -89,7 +91,8 @@ class ProxyHead(nn.Module):
         self.fine = Modulated(fine, fine, 3, style)
         self.out = Modulated(fine, 12, 3, style)
 
-    def forward(self, feature: Tensor, ws: Tensor) -> Tensor:
+    def forward(self, feature: Tensor, ws: Tensor, rows: Sequence[Tensor] | None = None) -> Tensor:
+        """`rows`, the generator's own styles, are not what a distilled head reads."""
         spec = self.spec
         if feature.shape[1:] != (spec.channels, spec.side, spec.side):
             raise ValueError(
@@ -120,35 +123,38 @@ class ProxyHead(nn.Module):
         return x.unflatten(2, feature.shape[2:]).contiguous(memory_format=torch.channels_last)
 
 
+Head = ProxyHead | HalvedBlock
+
+
 class Proxy(nn.Module):
     """G with its tail replaced by a head: ws (and F at layer `at`) -> image [N,3,size,size].
 
-    `styles`, an offset [N,S] of the generator's style channels, is seen where it acts below the head.
+    `styles`, an offset [N,S] of the generator's style channels, is seen by a distilled head where it acts below it.
     """
 
     is_quick = True
 
-    def __init__(self, generator: Generator, head: ProxyHead) -> None:
+    def __init__(self, generator: Generator, head: Head) -> None:
         super().__init__()
         self.generator, self.head = generator, head
-        self.layer, self.size = generator.layer_at(head.spec.side), head.spec.size
+        self.layer, self.size = generator.layer_at(head.side), head.size
 
     def forward(
         self, ws: Tensor, feature: Tensor | None = None, at: int | None = None, styles: Tensor | None = None
     ) -> Tensor:
-        return self.head(self._canvas(ws, feature, at, styles), ws)
+        rows = self.generator.restyled(ws, styles)
+        return self.head(self._canvas(ws, feature, at, rows), ws, rows)
 
     def with_whole(self, ws: Tensor, feature: Tensor | None, at: int | None, size: int) -> tuple[Tensor, Tensor]:
         """What the head draws, and the generator's own image at `size`; the layers below the head run once for both."""
         canvas = self._canvas(ws, feature, at)
         return self.head(canvas, ws), self.generator.synthesize(ws, start=self.layer + 1, canvas=canvas, size=size)
 
-    def _canvas(self, ws: Tensor, feature: Tensor | None, at: int | None, styles: Tensor | None = None) -> Tensor:
+    def _canvas(self, ws: Tensor, feature: Tensor | None, at: int | None, rows: list[Tensor] | None = None) -> Tensor:
         if feature is not None and at is not None and at >= self.layer:
             if at > self.layer:
                 raise ValueError(f"the head reads layer {self.layer}, before F is put in at layer {at}")
             return feature
-        rows = self.generator.restyled(ws, styles)
         return self.generator.synthesize(ws, feature=feature, at=at, styles=rows, stop=self.layer)
 
 
@@ -177,13 +183,19 @@ Painter = Proxy | Whole
 
 
 def over(painter: Painter, generator: Generator) -> Painter:
-    """The painter for a tuned copy of its generator: its head reads that one's features.
+    """The painter for a tuned copy of its generator: its head reads that one's features, or is made of its weights.
 
-    It no longer stands for the whole synthesis where a picture is shown (`is_quick`): the head was not tuned.
+    A distilled head no longer stands for the whole synthesis where a picture is shown (`is_quick`): it was not tuned.
     """
+    if isinstance(painter, Proxy) and isinstance(painter.head, HalvedBlock):
+        return _frozen(generator, _halved(generator))
     found = Proxy(generator, painter.head) if isinstance(painter, Proxy) else Whole(generator, painter.size)
     found.is_quick = False
     return found.eval().requires_grad_(False)
+
+
+def _frozen(generator: Generator, head: Head) -> Proxy:
+    return Proxy(generator, head.to(generator.w_avg.device)).eval().requires_grad_(False)
 
 
 def painter(generator: Generator, size: int) -> Painter:
@@ -197,8 +209,7 @@ def load(generator: Generator, size: int) -> Proxy:
         raise UsageError(
             f"{generator.name!r} has no proxy head of {size} pixels", remedy="distil one: python -m trainers.proxy_head"
         )
-    head = HEADS[generator.name, size]().to(generator.w_avg.device)
-    return Proxy(generator, head).eval().requires_grad_(False)
+    return _frozen(generator, HEADS[generator.name, size](generator))
 
 
 def told(generator: Generator, spec: HeadSpec) -> dict[str, str]:
@@ -222,7 +233,7 @@ def read(path: Path, generator: Generator) -> Proxy:
         ) from error
     if said.get("generator") != generator.name:
         raise UsageError(f"{path} is a proxy head of {said.get('generator')!r}, not of {generator.name!r}")
-    return Proxy(generator, head.to(generator.w_avg.device)).eval().requires_grad_(False)
+    return _frozen(generator, head)
 
 
 def load_head(path: Path, spec: HeadSpec) -> ProxyHead:
@@ -233,12 +244,17 @@ def load_head(path: Path, spec: HeadSpec) -> ProxyHead:
     return head.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def _shipped(size: int) -> Callable[[], ProxyHead]:
-    return lambda: load_head(ASSETS / f"proxy_head_{size}.safetensors", FFHQ_HEADS[size])
+def _shipped(_: Generator) -> Head:
+    return load_head(ASSETS / "proxy_head_128.safetensors", FFHQ_HEADS[128])
 
 
-def _tiny(spec: HeadSpec) -> Callable[[], ProxyHead]:
-    def make() -> ProxyHead:
+def _halved(generator: Generator) -> Head:
+    assert isinstance(generator, MobileStyleGAN)
+    return HalvedBlock(generator)
+
+
+def _tiny(spec: HeadSpec) -> Callable[[Generator], Head]:
+    def make(_: Generator) -> Head:
         with torch.random.fork_rng():
             torch.manual_seed(0)
             return ProxyHead(spec)
@@ -246,9 +262,9 @@ def _tiny(spec: HeadSpec) -> Callable[[], ProxyHead]:
     return make
 
 
-HEADS: dict[tuple[str, int], Callable[[], ProxyHead]] = {
-    ("mobile-stylegan-ffhq-1024", 128): _shipped(128),
-    ("mobile-stylegan-ffhq-1024", 256): _shipped(256),
+HEADS: dict[tuple[str, int], Callable[[Generator], Head]] = {
+    ("mobile-stylegan-ffhq-1024", 128): _shipped,
+    ("mobile-stylegan-ffhq-1024", 256): _halved,
     ("mobile-stylegan-tiny", 128): _tiny(HeadSpec(32, 128, 16, 1, 9, 32)),
     ("mobile-stylegan-tiny", 64): _tiny(HeadSpec(32, 64, 16, 1, 9, 32)),
 }
