@@ -196,10 +196,7 @@ def _needs(description: Description) -> tuple[str, ...]:
 
 def _shipped(description: Description) -> tuple[Path, ...]:
     """The files of this package that decide codes."""
-    found = [encoders.SHIPPED] if description.encoder == "feature-style-light" else []
-    if not description.proxy and description.generator in FETCHED:
-        found.append(proxies.ASSETS / f"proxy_head_{PROXY}.safetensors")
-    return tuple(found)
+    return (encoders.SHIPPED,) if description.encoder == "feature-style-light" else ()
 
 
 @torch.no_grad()

@@ -20,8 +20,8 @@ CLIP = Path(__file__).parents[2] / "examples" / "synthetic.mp4"
 def test_the_default_backend_is_a_description_like_any_other() -> None:
     chosen = parts.choose("default")
     assert (chosen.space, chosen.slots, chosen.dim) == ("mobile-stylegan-ffhq-w", 16, 512)
-    assert [path.name for path in chosen.shipped] == ["feature_style_light.safetensors", "proxy_head_256.safetensors"]
-    assert not chosen.brought
+    assert [path.name for path in chosen.shipped] == ["feature_style_light.safetensors"]
+    assert all(path.exists() for path in chosen.shipped) and not chosen.brought
     assert set(directions.shipped(chosen.space)) > {"age", "smile"} and chosen.direction("age").calibration
 
 
