@@ -59,7 +59,8 @@ def parser(device: str, name: str = "bisenet") -> Parse:
     """A BiSeNet's labels of aligned faces."""
     from vidinv.faces import registry
 
-    network = registry.parsing(name, device)
+    # Here alone, where it takes no gradient: torch 2.13's of a 1x1 convolution of stride 2 that lies so crashes.
+    network = registry.parsing(name, device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def parse(images: torch.Tensor, size: int) -> Array:
         return np.asarray(network.parse(to_device(images, device), size).cpu())

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vidinv.generators import fused
+from vidinv.generators import frozen, fused
 from vidinv.generators.mobile_stylegan import MobileStyleGAN
 
 
@@ -93,3 +93,19 @@ def test_without_gradients_it_is_the_same_picture(network: MobileStyleGAN, ws: T
     wanted = slopes(network, ws, feature, half=False)[0]
     with torch.no_grad():
         assert torch.equal(network.synthesize(ws, feature=feature, at=2), wanted)
+
+
+def test_a_prelu_with_a_frozen_slope_hands_back_torchs_gradient() -> None:
+    torch.manual_seed(0)
+    slope = torch.randn(8)
+    for kind, close in ((torch.float32, 1e-6), (torch.bfloat16, 1e-2)):
+        x = torch.randn(2, 8, 5, 3).to(kind).requires_grad_()
+        given = torch.randn(2, 8, 5, 3).to(kind)
+        out = frozen.prelu(x, slope.to(kind))
+        (found,) = torch.autograd.grad(out, x, given)
+        wanted = torch.where(x > 0, given.float(), given.float() * slope[:, None, None])
+        assert torch.equal(out, torch.nn.functional.prelu(x, slope.to(kind)))
+        torch.testing.assert_close(found.float(), wanted, rtol=close, atol=close)
+        again = frozen.prelu(x.float(), slope)
+        (first,) = torch.autograd.grad(again.square().sum(), x, create_graph=True)
+        assert first.requires_grad, "and it can be differentiated again"

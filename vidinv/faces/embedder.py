@@ -171,4 +171,4 @@ def load_lightcnn(path: str | Path | None = None) -> LightCNN:
     """LightCNN-V4 from the weights cache, or from a safetensors file."""
     network = LightCNN()
     network.load_state_dict(load_file(str(path or cache.path("identity/lightcnn-v4"))), strict=True)
-    return network.eval()
+    return network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vidinv.generators import frozen, fused
+
 Attributes = dict[str, Any]
 Operator = Callable[..., Tensor]
 
@@ -38,6 +40,8 @@ def batch_norm(a: Attributes, x: Tensor, gamma: Tensor, beta: Tensor, mean: Tens
 
 
 def prelu(a: Attributes, x: Tensor, slope: Tensor) -> Tensor:
+    if x.ndim == 4 and fused.takes(x) and not slope.requires_grad:  # torch would take the slope's gradient too
+        return frozen.prelu(x, slope.reshape(-1))
     return F.prelu(x, slope.reshape(-1))
 
 

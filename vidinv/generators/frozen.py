@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from vidinv.generators import fused
 from vidinv.generators.haar import haar
+from vidinv.generators.ops import by_channel, by_pixel
 
 
 def depthwise(x: Tensor, kernel: Tensor) -> Tensor:
@@ -25,6 +26,11 @@ def depthwise(x: Tensor, kernel: Tensor) -> Tensor:
 def activate(y: Tensor, noise: Tensor, bias: Tensor) -> Tensor:
     """`fused.activate` in place, with the gradient of y [N,P,D]."""
     return _Activate.apply(y, noise, bias)
+
+
+def prelu(x: Tensor, slope: Tensor) -> Tensor:
+    """`functional.prelu` of x [N,C,h,w] with slope [C], which has no gradient."""
+    return _PReLU.apply(x, slope)
 
 
 def inverse_haar(bands: Tensor, scale: Tensor) -> Tensor:
@@ -63,6 +69,21 @@ class _Activate(torch.autograd.Function):
         if not torch.is_grad_enabled():
             return fused.activation_gradient(gradient.contiguous(), out), None, None
         return torch.where(out.detach() > 0, gradient, gradient * float(fused.SLOPE)), None, None
+
+
+class _PReLU(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, slope: Tensor) -> Tensor:
+        ctx.save_for_backward(x, slope)
+        return functional.prelu(x, slope)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        x, slope = ctx.saved_tensors
+        if not torch.is_grad_enabled():
+            found = fused.activation_gradient(by_pixel(_last(gradient)), by_pixel(_last(x)), slope)
+            return by_channel(found, *x.shape[2:]), None
+        return torch.where(x.detach() > 0, gradient, gradient * slope.to(gradient.dtype)[:, None, None]), None
 
 
 class _InverseHaar(torch.autograd.Function):

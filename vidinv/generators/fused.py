@@ -43,11 +43,14 @@ def activate(y: Tensor, noise: Tensor, bias: Tensor) -> Tensor:
     return y
 
 
-def activation_gradient(gradient: Tensor, out: Tensor) -> Tensor:
-    """What `activate`, which gave `out` [N,P,D], hands back of a gradient [N,P,D]; both are contiguous."""
-    found = torch.empty_like(out)
+def activation_gradient(gradient: Tensor, out: Tensor, slope: Tensor | None = None) -> Tensor:
+    """What `activate`, which gave `out` [N,P,D], hands back of a gradient [N,P,D]; both are contiguous.
+
+    A PReLU's with its `slope` [D], where `out` has the sign of what it was given.
+    """
+    found, slopes = torch.empty_like(out), torch.full(out.shape[2:], float(SLOPE)) if slope is None else slope
     for each, values, result in zip(*map(_memory, (gradient, out, found)), strict=True):
-        _in_parts(_activate_back, len(values), each, values, result)
+        _in_parts(_activate_back, len(values), each, values, _floats(slopes), result)
     return found
 
 
@@ -163,12 +166,12 @@ def _activate(start: int, stop: int, y: Array, noise: Array, bias: Array) -> Non
 
 @njit(cache=True, nogil=True)
 def _activate_back(
-    start: int, stop: int, gradient: Array, out: Array, found: Array
+    start: int, stop: int, gradient: Array, out: Array, slope: Array, found: Array
 ) -> None:  # pragma: no cover - compiled
     for p in range(start, stop):
         for c in range(out.shape[1]):
             value = _read(gradient[p, c])
-            found[p, c] = _write(out[p, c], value if _read(out[p, c]) > 0 else SLOPE * value)
+            found[p, c] = _write(out[p, c], value if _read(out[p, c]) > 0 else slope[c] * value)
 
 
 @njit(cache=True, nogil=True)

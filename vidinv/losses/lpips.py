@@ -58,7 +58,8 @@ class LPIPS(nn.Module):
     @classmethod
     def load(cls, backbone: str, path: str | Path | None = None) -> LPIPS:
         """ "alexnet" or "vgg16" from the weights cache, or from a safetensors file."""
-        return cls(backbone, load_file(str(path or cache.path(f"lpips/{backbone}")))).eval()
+        network = cls(backbone, load_file(str(path or cache.path(f"lpips/{backbone}")))).eval()
+        return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def features(self, image: Tensor) -> list[Tensor]:
         """Five feature maps of [N,3,H,W] in [-1,1]."""
