@@ -19,7 +19,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from trainers import checkpoint, together
+from trainers import checkpoint, processes, together
 from trainers.log import Bar, Log, Shown
 from trainers.pace import Pace
 from vidinv.errors import UsageError, VidinvError
@@ -110,6 +110,7 @@ def train(
         precision=plan.precision,
     )
     fabric.launch()
+    processes.part_at_exit()
     trained = {name for step in steps for name in step.nets}
     ready = {
         name: fabric.setup_module(net, _reapply_compile=False) if name in trained else fabric.to_device(net)

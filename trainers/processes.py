@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import distributed
 
 from vidinv.errors import UsageError
 
@@ -53,6 +55,13 @@ def take_device(device: str, here: Place) -> None:
             f"{here.count} processes and {torch.cuda.device_count()} GPUs", remedy="one process a GPU, or --device cpu"
         )
     torch.cuda.set_device(here.local)
+
+
+def part_at_exit() -> None:
+    """Have this process leave the others' group as it ends: gloo's threads would else now and then abort it."""
+    if distributed.is_initialized():
+        atexit.unregister(distributed.destroy_process_group)  # once, of several trainings in a row
+        atexit.register(distributed.destroy_process_group)
 
 
 def are_due(devices: int, nodes: int) -> bool:

@@ -52,7 +52,11 @@ def test_two_processes_end_where_one_does(name: str, two: Path, tmp_path: Path) 
     one, other = ended(tmp_path / name), ended(two / name)
     assert one.keys() == other.keys() == start.keys()
     for key, value in one.items():
-        torch.testing.assert_close(other[key], value, rtol=1e-4, atol=2e-6, msg=lambda text, k=key: f"{k}: {text}")
+        # Rounding differs by processor, and is more than a fixed bound where gradients cancel; a wrong share of them
+        # would be off by half.
+        went = float((value.double() - start[key].double()).abs().max())
+        close = max(2e-6, 0.02 * went)
+        torch.testing.assert_close(other[key], value, rtol=1e-4, atol=close, msg=lambda text, k=key: f"{k}: {text}")
     moved = {key.split(".")[0] for key, value in one.items() if not torch.equal(value, start[key])}
     assert moved >= {key for key, network in networks.items() if any(True for _ in network.parameters())}
     for mine, theirs in zip(logged(tmp_path / name), logged(two / name), strict=True):
