@@ -59,8 +59,8 @@ def test_two_processes_end_where_one_does(name: str, two: Path, tmp_path: Path) 
         torch.testing.assert_close(other[key], value, rtol=1e-4, atol=close, msg=lambda text, k=key: f"{k}: {text}")
     moved = {key.split(".")[0] for key, value in one.items() if not torch.equal(value, start[key])}
     assert moved >= {key for key, network in networks.items() if any(True for _ in network.parameters())}
-    for mine, theirs in zip(logged(tmp_path / name), logged(two / name), strict=True):
-        assert mine == pytest.approx(theirs, rel=1e-3, abs=1e-5)
+    for turn, (mine, theirs) in enumerate(zip(logged(tmp_path / name), logged(two / name), strict=True)):
+        assert mine == pytest.approx(theirs, rel=1e-2 if turn else 1e-5, abs=1e-5), "rounding grows with the turns"
 
 
 def test_batch_norm_sees_a_process_s_own_rows_so_that_two_do_not_equal_one(two: Path, tmp_path: Path) -> None:
