@@ -21,15 +21,20 @@ def known(found: Found) -> Future[Found]:
 
 
 class InOrder(Generic[Entry, Found]):
-    """Up to `count` frames in work, each in a thread; with a count of 1 in the caller's.
+    """Up to `count` frames in work, each in a thread, where `begin` is called first; with a count of 1 in the caller's.
 
     `keep(entry, found)` is called for each that is added, in that order and in the caller's thread; all are kept when
     the block ends. The work's error comes where it is waited for. After an error nothing more is kept.
     """
 
-    def __init__(self, keep: Callable[[Entry, Future[Found] | None], None], count: int) -> None:
+    def __init__(
+        self,
+        keep: Callable[[Entry, Future[Found] | None], None],
+        count: int,
+        begin: Callable[[], None] = lambda: None,
+    ) -> None:
         self.keep, self.count = keep, count
-        self.pool = ThreadPoolExecutor(count, thread_name_prefix="ahead") if count > 1 else None
+        self.pool = ThreadPoolExecutor(count, thread_name_prefix="ahead", initializer=begin) if count > 1 else None
         self.waiting: deque[tuple[Entry, Future[Found] | None]] = deque()
 
     def submit(self, work: Callable[Given, Found], *arguments: Given.args, **options: Given.kwargs) -> Future[Found]:

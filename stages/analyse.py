@@ -17,6 +17,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 
 from stages import ahead, cuts
 from stages.backend import Found, Locate
@@ -69,7 +70,8 @@ def analyse(
         add(None if found is None else found.result())
         done(1)
 
-    with ahead.InOrder(keep, 2 if config.threads > 1 else 1) as looked:
+    count, threads = 2 if config.threads > 1 else 1, torch.get_num_threads()
+    with ahead.InOrder(keep, count, partial(torch.set_num_threads, max(threads // count, 1))) as looked:
         for batch in frames(max(start - cuts.LAG, 0)):  # those before the first new one, which its change depends on
             for position, index in enumerate(batch.index):
                 native, pts = batch.native[position], batch.pts[position]
@@ -89,6 +91,7 @@ def analyse(
                     last = found = looked.submit(seen, locate, given, index, picture, rotation, known)
                 where = to_coded(batch.display, native.width)
                 looked.add(partial(shards.add, index, pts, batch.time_base, change, is_new, to_coded=where), found)
+    torch.set_num_threads(threads)  # what a thread sets is what threads begin with that come after it
     shards.flush()
     return _seen(shards, config.cut_threshold)
 

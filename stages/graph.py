@@ -1,8 +1,9 @@
-"""Run the stages as a threaded graph: one thread decodes, the caller's inverts and draws, one judges, one encodes.
+"""Run the stages as a threaded graph: one thread decodes, one encodes, and between them the stages go in lanes.
 
-What is drawn is masked, blended and measured while the next frames are drawn: both are torch's, whose small operations
-leave a core idle where one thread runs them all. The queues are bounded, so memory does not grow with the clip; order
-is kept because each side is one thread. The first error stops all and surfaces with its stage and frame.
+A lane is a thread, the first the caller's. What one draws the next masks, blends and measures, while the next frames
+are drawn: all are torch's, whose small operations leave a core idle where one thread runs them all. The queues are
+bounded, so memory does not grow with the clip; order is kept because each lane is one thread. The first error stops all
+and surfaces with its stage and frame.
 
 On a GPU all threads work on its default stream, so that what one puts there before it hands a Work on is done before
 what the next one asks for: no stage may choose a stream of its own.
@@ -14,7 +15,7 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,34 +61,33 @@ def run(
     stages: list[tuple[str, Stage]],
     source: tuple[str, Iterable[Work]],
     sink: tuple[str, Callable[[Work], None]],
-    parted: str = "",
+    parted: Sequence[str] = (),
+    begin: Callable[[], None] = lambda: None,
 ) -> dict[str, StageTime]:
     """Pull every Work from `source` through `stages` into `sink`; returns the seconds of each stage by name.
 
-    The stages from the one named `parted` on run in a thread of their own; all in the caller's where there is none. The
-    error of a stage is raised again with the note `in stage NAME near frame I`. KeyboardInterrupt stops the
+    A lane begins at each stage named in `parted`, in a thread of its own; `begin` is called in every lane, the caller's
+    too. The error of a stage is raised again with the note `in stage NAME near frame I`. KeyboardInterrupt stops the
     threads and is raised.
     """
-    names = [name for name, _ in stages]
-    times = {name: StageTime() for name in (source[0], *names, sink[0])}
-    first = names.index(parted) if parted in names else len(stages)
-    early, late = stages[:first], stages[first:]
+    times = {name: StageTime() for name in (source[0], *(name for name, _ in stages), sink[0])}
+    lanes = lanes_of(stages, parted)
     shared = _Shared()
-    decoded: queue.Queue[Any] = queue.Queue(maxsize=DEPTH)
-    drawn: queue.Queue[Any] = queue.Queue(maxsize=DRAWN)
-    finished: queue.Queue[Any] = queue.Queue(maxsize=DEPTH)
+    sizes = (DEPTH, *(DRAWN for _ in lanes[1:]), DEPTH)
+    queues: list[queue.Queue[Any]] = [queue.Queue(maxsize=size) for size in sizes]
+    reading = (source, queues[0], shared, times[source[0]])
+    writing = (sink, queues[-1], shared, times[sink[0]])
     threads = [
-        threading.Thread(target=_decode, args=(source, decoded, shared, times[source[0]]), name="decode", daemon=True),
-        threading.Thread(target=_encode, args=(sink, finished, shared, times[sink[0]]), name="encode", daemon=True),
+        threading.Thread(target=_decode, args=reading, name="decode", daemon=True),
+        threading.Thread(target=_encode, args=writing, name="encode", daemon=True),
     ]
-    if late:
-        threads.append(
-            threading.Thread(target=_models, args=(late, drawn, finished, shared, times), name="judge", daemon=True)
-        )
+    for number, lane in enumerate(lanes[1:], 1):
+        given = (lane, queues[number], queues[number + 1], shared, times, begin)
+        threads.append(threading.Thread(target=_models, args=given, name=f"lane {lane[0][0]}", daemon=True))
     for thread in threads:
         thread.start()
     try:
-        _models(early, decoded, drawn if late else finished, shared, times)
+        _models(lanes[0], queues[0], queues[1], shared, times, begin)
         _join(threads)
     except BaseException as error:
         shared.fail(error, "")
@@ -98,6 +98,16 @@ def run(
             shared.error.add_note(shared.where)
         raise shared.error
     return times
+
+
+def lanes_of(stages: list[tuple[str, Stage]], parted: Sequence[str]) -> list[list[tuple[str, Stage]]]:
+    """The stages lane by lane; a lane begins at the first and at each that is named in `parted`."""
+    lanes: list[list[tuple[str, Stage]]] = [[]]
+    for name, stage in stages:
+        if name in parted and lanes[-1]:
+            lanes.append([])
+        lanes[-1].append((name, stage))
+    return lanes
 
 
 def _join(threads: list[threading.Thread]) -> None:
@@ -151,7 +161,9 @@ def _models(
     out: queue.Queue[Any],
     shared: _Shared,
     times: dict[str, StageTime],
+    begin: Callable[[], None],
 ) -> None:
+    begin()
     seen = [0]
     waiting = StageTime()
 

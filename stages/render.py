@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from stages import (
     align,
@@ -37,7 +40,7 @@ from vidinv.media.probe import VideoInfo
 from vidinv.media.writer import SegmentWriter
 from vidinv.provenance import payload
 
-PARTED = "mask"  # from this stage on what is drawn is judged, while the next frames are drawn,
+PARTED = "mask"  # where a lane begins: what is drawn is judged, while the next frames are drawn,
 PARTED_REFINED = "edit"  # or, beside a refinement, drawn too
 
 
@@ -83,23 +86,38 @@ def render(
         return {}
     made = flow(job, plan, done)
     try:
-        times = graph.run(made.stages, ("decode", made.source), ("reencode", made.recorder), _parted(job))
+        parted, threads = _parted(job), job.request.config.threads
+        own = threads if _is_refined(job) else threads_of_a_lane(threads, len(graph.lanes_of(made.stages, parted)))
+        begin = partial(torch.set_num_threads, own)
+        times = graph.run(made.stages, ("decode", made.source), ("reencode", made.recorder), parted, begin)
     except BaseException:
         made.recorder.abandon()
         raise
+    finally:
+        torch.set_num_threads(job.request.config.threads)
     return {
         name: {"busy_s": round(t.busy_s, 3), "wait_s": round(t.wait_s, 3), "cpu_s": round(t.cpu_s, 3)}
         for name, t in times.items()
     }
 
 
-def _parted(job: Prepared) -> str:
-    """The stage from which on a second thread works; none where the job has but one."""
-    config = job.request.config
-    if config.threads == 1:
-        return ""
-    is_refined = inversion.is_due(job.codes) and not config.refine.is_off
-    return PARTED_REFINED if is_refined else PARTED
+def _parted(job: Prepared) -> tuple[str, ...]:
+    """The stages at which another thread begins; none where the job has but one."""
+    if job.request.config.threads == 1:
+        return ()
+    return (PARTED_REFINED,) if _is_refined(job) else (PARTED,)
+
+
+def _is_refined(job: Prepared) -> bool:
+    return inversion.is_due(job.codes) and not job.request.config.refine.is_off
+
+
+def threads_of_a_lane(threads: int, lanes: int) -> int:
+    """How many of torch's threads each of some lanes has, which share the job's: one where there are no more than them.
+
+    A refinement is nearly all of its job and has them all.
+    """
+    return 1 if threads <= lanes else threads
 
 
 @dataclass(frozen=True)

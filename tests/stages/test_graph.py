@@ -71,10 +71,26 @@ def test_the_stages_from_the_parted_one_on_run_beside_those_before_it() -> None:
     seen: list[int] = []
     stages = [("draw", stage("draw")), ("judge", stage("judge")), ("last", pass_on)]
     source: Any = (FakeWork(i) for i in range(12))
-    times = graph.run(stages, ("decode", source), ("encode", lambda work: seen.append(work.number)), "judge")
+    times = graph.run(stages, ("decode", source), ("encode", lambda work: seen.append(work.number)), ["judge"])
     assert seen == list(range(12)) and set(times) == {"decode", "draw", "judge", "last", "encode"}
     assert threads["draw"] == {threading.current_thread().name} and not threads["judge"] & threads["draw"]
-    assert not any(thread.name == "judge" for thread in threading.enumerate())
+    assert not any(thread.name == "lane judge" for thread in threading.enumerate())
+
+
+def test_every_lane_begins_as_it_is_told_and_a_stage_that_is_not_there_begins_none() -> None:
+    begun: list[str] = []
+    stages: Any = [(name, pass_on) for name in ("a", "b", "c")]
+    source: Any = (FakeWork(i) for i in range(3))
+    seen: list[int] = []
+    graph.run(
+        stages,
+        ("decode", source),
+        ("encode", lambda work: seen.append(work.number)),
+        ["a", "b", "c", "absent"],
+        lambda: begun.append(threading.current_thread().name),
+    )
+    assert seen == [0, 1, 2]
+    assert sorted(begun) == sorted([threading.current_thread().name, "lane b", "lane c"])
 
 
 @pytest.mark.parametrize("where", ["decode", "model", "judge", "encode"])
@@ -93,7 +109,7 @@ def test_the_first_error_stops_all_and_names_its_stage(where: str) -> None:
     source = fail_at_7(works) if where == "decode" else works
     stages = [(name, fail_at_7 if where == name else pass_on) for name in ("model", "judge")]
     with pytest.raises(RuntimeError, match="no") as caught:
-        graph.run(stages, ("decode", source), ("encode", sink), "judge")
+        graph.run(stages, ("decode", source), ("encode", sink), ["judge"])
     assert f"in stage {where}" in " ".join(caught.value.__notes__)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from fractions import Fraction
 
@@ -9,8 +10,10 @@ import pytest
 import torch
 
 from stages import synthesize
+from stages.render import threads_of_a_lane
 from vidinv.editing import feature_edit
 from vidinv.encoders import registry as encoders
+from vidinv.engines.runner import Runner
 from vidinv.frames import Code, Colour, FaceBatch, FrameBatch, Layer, Work
 from vidinv.generators import delta, mobile_stylegan, proxy
 
@@ -94,3 +97,28 @@ def test_a_tuned_person_is_not_shown_by_the_head_that_was_not_tuned() -> None:
     head = proxy.load(generator, 128)
     assert synthesize.is_drawn_by_proxy(generator, head, 48)
     assert not synthesize.is_drawn_by_proxy(generator, proxy.over(head, generator), 48)
+
+
+def test_two_faces_at_once_are_what_one_after_the_other_is(work: Work) -> None:
+    generator, met = mobile_stylegan.tiny(), threading.Barrier(2, timeout=30)
+    painters: set[str] = set()
+
+    def drawn(threads: int) -> Work:
+        def reads(_: Work, n: int) -> bool:
+            painters.add(threading.current_thread().name)
+            if threads > 1 and n < 2:
+                met.wait()  # both are in work
+            return n == 1
+
+        stage = synthesize.build(generator, proxy.load(generator, 128), 64, reads, Runner(threads=threads))
+        (done,) = stage(iter([work]))
+        return done
+
+    one, two = drawn(1), drawn(2)
+    assert len(painters) == 3 and not any(thread.name.startswith("paint") for thread in threading.enumerate())
+    for name in ("check", "inversion", "edit"):
+        torch.testing.assert_close(getattr(two, name), getattr(one, name), atol=1e-5, rtol=0)
+
+
+def test_a_lane_has_one_of_torchs_threads_where_there_are_no_more_than_lanes() -> None:
+    assert [threads_of_a_lane(threads, 2) for threads in (1, 2, 8)] == [1, 1, 8]
