@@ -86,10 +86,8 @@ def render(
         return {}
     made = flow(job, plan, done)
     try:
-        parted, threads = _parted(job), job.request.config.threads
-        own = threads if _is_refined(job) else threads_of_a_lane(threads, len(graph.lanes_of(made.stages, parted)))
-        begin = partial(torch.set_num_threads, own)
-        times = graph.run(made.stages, ("decode", made.source), ("reencode", made.recorder), parted, begin)
+        begin = partial(torch.set_num_threads, lane_threads(job, made.stages))
+        times = graph.run(made.stages, ("decode", made.source), ("reencode", made.recorder), _parted(job), begin)
     except BaseException:
         made.recorder.abandon()
         raise
@@ -110,6 +108,12 @@ def _parted(job: Prepared) -> tuple[str, ...]:
 
 def _is_refined(job: Prepared) -> bool:
     return inversion.is_due(job.codes) and not job.request.config.refine.is_off
+
+
+def lane_threads(job: Prepared, stages: list[tuple[str, graph.Stage]]) -> int:
+    """How many of torch's threads the job's stages work with."""
+    threads = job.request.config.threads
+    return threads if _is_refined(job) else threads_of_a_lane(threads, len(graph.lanes_of(stages, _parted(job))))
 
 
 def threads_of_a_lane(threads: int, lanes: int) -> int:

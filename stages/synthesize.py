@@ -103,7 +103,7 @@ def source(generator: Generator, proxy: Painter, size: int) -> str:
 
 
 def is_drawn_by_proxy(generator: Generator, proxy: Painter, size: int) -> bool:
-    """A distilled head draws what is no size of the generator and not above the head's own."""
+    """A head draws what is no size of the generator and not above the head's own."""
     return proxy.is_quick and size not in generator.sizes and size <= proxy.size
 
 

@@ -5,9 +5,9 @@ edited is none: w+ is pulled to what the encoder said before, and F to G^K(w), f
 statistics stay as they were: those of one person under one light would make the network forget every other. Faces that
 are held out say which weights are the best, and when to stop.
 
-A proxy head draws the pictures that teach, at a third of the generator's cost. What it gets wrong on each face is
+A proxy head draws the pictures that teach, at less than the generator's cost. What it gets wrong on each face is
 measured now and then and added, since an encoder that learned from the head alone would paint what only the head shows:
-on held-out frames of 529_2 29.1 dB through the head were 26.7 through the generator.
+on held-out frames of 529_2 29.1 dB through a distilled head were 26.7 through the generator.
 """
 
 from __future__ import annotations

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from stages import analyse, decode, job, parts, render
 from stages.bench.whole import Measured
 from stages.job import Begun, Listener
@@ -87,9 +89,11 @@ def _second_pass(prepared: Prepared, spent: _Spent) -> None:
     flow = render.flow(prepared, plan, lambda count: None)
     with spent.by("decode"):
         works = list(flow.source)
+    torch.set_num_threads(render.lane_threads(prepared, flow.stages))
     for name, stage in flow.stages:
         with spent.by(name):
             works = list(stage(_each(works)))
+    torch.set_num_threads(prepared.request.config.threads)
     with spent.by("reencode"):
         for work in works:
             flow.recorder(work)

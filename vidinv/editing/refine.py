@@ -127,7 +127,7 @@ def refine(
     """Refine the encoder's code of one frame [1,...] towards `target` [1,3,S,S]; returns it and what to hand on.
 
     `before` is the neighbour frame's, or None at a start or after a cut: F then starts as the generator's own. With a
-    `proxy` the frames that have a neighbour take their gradients through its head, at a third of the cost; what the
+    `proxy` the frames that have a neighbour take their gradients through its head, at less cost; what the
     head gets wrong where each descent starts is measured and added. A first frame moves too far for that: on some faces
     the head then learns to please itself. `half` takes pictures and gradients in bfloat16. Where the generator was
     `tuned` to the encoder's codes, w+ stays as it is, and F starts at, and is held to, the encoder's.
