@@ -40,7 +40,7 @@ Call = Callable[[], tuple[Tensor, ...]]
 
 @dataclass
 class Row:
-    """One call of one engine: its least milliseconds so far, and how near its result is to torch in float32 (dB)."""
+    """One call of one engine: its least milliseconds so far, and the PSNR (dB) of its result to torch in float32."""
 
     network: str
     engine: str
@@ -136,6 +136,8 @@ def main() -> None:
     Console().print(table)
     if args.json:
         figures = [{key: value for key, value in vars(row).items() if key != "call"} for row in rows]
+        for figure in figures:
+            figure["likeness"] = figure["likeness"] if math.isfinite(figure["likeness"]) else None
         args.json.write_text(json.dumps(figures, indent=1) + "\n")
 
 

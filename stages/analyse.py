@@ -17,7 +17,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 
 from stages import ahead, cuts
 from stages.backend import Found, Locate
@@ -27,6 +26,7 @@ from vidinv.config import RunConfig
 from vidinv.faces import framing
 from vidinv.frames import Array, Display, FrameBatch, Planes, Shot
 from vidinv.media import colour as colours
+from vidinv.process import threads_kept, use_threads
 
 FOREHEAD = 0.34  # of the landmarks' height, how far the detector's boxes reach above them (mean over seven clips)
 
@@ -70,8 +70,11 @@ def analyse(
         add(None if found is None else found.result())
         done(1)
 
-    count, threads = 2 if config.threads > 1 else 1, torch.get_num_threads()
-    with ahead.InOrder(keep, count, partial(torch.set_num_threads, max(threads // count, 1))) as looked:
+    count = 2 if config.threads > 1 else 1
+    with (
+        threads_kept() as threads,
+        ahead.InOrder(keep, count, partial(use_threads, max(threads // count, 1))) as looked,
+    ):
         for batch in frames(max(start - cuts.LAG, 0)):  # those before the first new one, which its change depends on
             for position, index in enumerate(batch.index):
                 native, pts = batch.native[position], batch.pts[position]
@@ -91,7 +94,6 @@ def analyse(
                     last = found = looked.submit(seen, locate, given, index, picture, rotation, known)
                 where = to_coded(batch.display, native.width)
                 looked.add(partial(shards.add, index, pts, batch.time_base, change, is_new, to_coded=where), found)
-    torch.set_num_threads(threads)  # what a thread sets is what threads begin with that come after it
     shards.flush()
     return _seen(shards, config.cut_threshold)
 

@@ -59,7 +59,8 @@ def parser(device: str, name: str = "bisenet") -> Parse:
     """A BiSeNet's labels of aligned faces."""
     from vidinv.faces import registry
 
-    # Here alone, where it takes no gradient: torch 2.13's of a 1x1 convolution of stride 2 that lies so crashes.
+    # Not where it is loaded: trainings take its gradient, and torch 2.13 was seen to crash in float32 in that of a 1x1
+    # convolution of stride 2 whose input lies so.
     network = registry.parsing(name, device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def parse(images: torch.Tensor, size: int) -> Array:

@@ -31,7 +31,7 @@ _END = object()
 class StageTime:
     """Seconds a stage worked (`busy_s`), stood waiting for its neighbours (`wait_s`), and its own thread's CPU time.
 
-    `cpu_s` counts the stage's Python thread, not torch's pool.
+    `cpu_s` counts the stage's Python thread, not torch's pool, nor the threads in which faces are drawn.
     """
 
     busy_s: float = 0.0
@@ -128,7 +128,7 @@ def _decode(source: tuple[str, Iterable[Work]], out: queue.Queue[Any], shared: _
             _put(out, work, shared, took)
         _put(out, _END, shared, took)
     except _Stopped:
-        return  # the other thread's error is raised by `run`
+        return  # another thread's error is raised by `run`
     except BaseException as error:
         shared.fail(error, f"in stage {source[0]} after frame {frame}")
     finally:
@@ -150,7 +150,7 @@ def _encode(
             with _busy(took):
                 sink[1](work)
     except _Stopped:
-        return  # the other thread's error is raised by `run`
+        return  # another thread's error is raised by `run`
     except BaseException as error:
         shared.fail(error, f"in stage {sink[0]} at frame {frame}")
 
@@ -180,7 +180,7 @@ def _models(
         clock = _Clock()
         flow = _timed(stage(flow), times[name], upstream, clock, name, shared, seen)
         upstream = clock
-    with contextlib.suppress(_Stopped):  # the other thread's error is raised by `run`
+    with contextlib.suppress(_Stopped):  # another thread's error is raised by `run`
         for work in flow:
             _put(out, work, shared, waiting)
         _put(out, _END, shared, waiting)

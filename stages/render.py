@@ -8,8 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from stages import (
     align,
     blend,
@@ -38,6 +36,7 @@ from vidinv.media import reader
 from vidinv.media.codecs import Wish
 from vidinv.media.probe import VideoInfo
 from vidinv.media.writer import SegmentWriter
+from vidinv.process import threads_kept, use_threads
 from vidinv.provenance import payload
 
 PARTED = "mask"  # where a lane begins: what is drawn is judged, while the next frames are drawn,
@@ -86,13 +85,12 @@ def render(
         return {}
     made = flow(job, plan, done)
     try:
-        begin = partial(torch.set_num_threads, lane_threads(job, made.stages))
-        times = graph.run(made.stages, ("decode", made.source), ("reencode", made.recorder), _parted(job), begin)
+        begin = partial(use_threads, lane_threads(job, made.stages))
+        with threads_kept():
+            times = graph.run(made.stages, ("decode", made.source), ("reencode", made.recorder), _parted(job), begin)
     except BaseException:
         made.recorder.abandon()
         raise
-    finally:
-        torch.set_num_threads(job.request.config.threads)
     return {
         name: {"busy_s": round(t.busy_s, 3), "wait_s": round(t.wait_s, 3), "cpu_s": round(t.cpu_s, 3)}
         for name, t in times.items()
@@ -111,15 +109,15 @@ def _is_refined(job: Prepared) -> bool:
 
 
 def lane_threads(job: Prepared, stages: list[tuple[str, graph.Stage]]) -> int:
-    """How many of torch's threads the job's stages work with."""
+    """How many of torch's threads each of the job's lanes has; where it refines, all, for that is nearly all of it."""
     threads = job.request.config.threads
     return threads if _is_refined(job) else threads_of_a_lane(threads, len(graph.lanes_of(stages, _parted(job))))
 
 
 def threads_of_a_lane(threads: int, lanes: int) -> int:
-    """How many of torch's threads each of some lanes has, which share the job's: one where there are no more than them.
+    """How many of torch's threads each of some lanes has: one where there are no more of them than lanes, else all.
 
-    A refinement is nearly all of its job and has them all.
+    On two cores one each was measured to be quicker; with more cores nothing was.
     """
     return 1 if threads <= lanes else threads
 

@@ -19,6 +19,7 @@ from vidinv.frames import Code, Layer, Work
 from vidinv.generators.base import Generator
 from vidinv.generators.ops import resize
 from vidinv.generators.proxy import Painter
+from vidinv.process import threads_kept, use_threads
 
 Reads = Callable[[Work, int], bool]  # does anything read the detail of this face's inversion?
 Drawer = tuple[Generator, Painter]
@@ -66,8 +67,9 @@ def build(
                 if work.codes is None:
                     yield work
                     continue
-                faces = mapped(partial(draw, work), range(len(work.codes)))
-                check, *shown = to_host([torch.cat(each) for each in zip(*faces, strict=True)])
+                each = mapped if len(work.codes) > 1 else map
+                faces = each(partial(draw, work), range(len(work.codes)))
+                check, *shown = to_host([torch.cat(pictures) for pictures in zip(*faces, strict=True)])
                 pairs = zip(work.layers, shown[1:], strict=True)
                 layers = tuple(replace(layer, picture=above) for layer, above in pairs)
                 yield replace(work, check=check, inversion=shown[0], layers=layers, edit=shown[-1])
@@ -84,8 +86,8 @@ def _painters(generator: Generator, runner: Runner) -> Iterator[Callable[..., It
     if runner.threads < 2 or runner.engine != "eager" or generator.w_avg.device.type != "cpu":
         yield map
         return
-    begin = partial(torch.set_num_threads, runner.threads // 2)
-    with ThreadPoolExecutor(2, thread_name_prefix="paint", initializer=begin) as pool:
+    begin = partial(use_threads, runner.threads // 2)
+    with threads_kept(), ThreadPoolExecutor(2, thread_name_prefix="paint", initializer=begin) as pool:
         yield pool.map
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # glibc's malloc.h
 
@@ -23,3 +25,23 @@ def tune_process() -> None:
     libc.mallopt(M_MMAP_MAX, 0)
     libc.mallopt(M_TRIM_THRESHOLD, -1)
     libc.mallopt(M_TOP_PAD, 64 << 20)
+
+
+def use_threads(count: int) -> None:
+    """Have torch work with so many threads at what the calling thread asks of it."""
+    import torch
+
+    torch.get_num_threads()  # a thread's first operation would else take over what another thread set last
+    torch.set_num_threads(count)
+
+
+@contextmanager
+def threads_kept() -> Iterator[int]:
+    """How many threads torch has here, and has again at the end: what a thread sets, later threads begin with."""
+    import torch
+
+    count = torch.get_num_threads()
+    try:
+        yield count
+    finally:
+        use_threads(count)

@@ -3,8 +3,9 @@
 The clip goes through one stage after the other, whole: each is run on the recorded output of the one before it, by one
 thread, with no queue, no decoder and no encoder beside it. What is compared is a stage's own thread: CPU seconds of it
 in the job over those alone. With one thread (`--set threads=1`) torch works in that thread, and a stage's share is
-exact; with more, its pool is `elsewhere`, as are the codecs' own threads, and only the sum of thread and elsewhere over
-all stages, `total`, says what the job adds. The first pass is one stage; its CPU seconds are of all threads.
+exact; with more, its pool is `elsewhere`, as are the codecs' own threads and those in which faces are drawn, and only
+the sum of thread and elsewhere over all stages, `total`, says what the job adds. The first pass is one stage; its CPU
+seconds are of all threads.
 """
 
 from __future__ import annotations
@@ -17,8 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from stages import analyse, decode, job, parts, render
 from stages.bench.whole import Measured
 from stages.job import Begun, Listener
@@ -27,6 +26,7 @@ from stages.request import Request
 from vidinv.config import RunConfig
 from vidinv.frames import Work
 from vidinv.media import reader
+from vidinv.process import threads_kept, use_threads
 
 FRAMES = 300  # a longer clip is not taken: all its Works lie in memory
 SMALL = 0.01  # share of the CPU time below which a stage's surplus is noise
@@ -89,11 +89,11 @@ def _second_pass(prepared: Prepared, spent: _Spent) -> None:
     flow = render.flow(prepared, plan, lambda count: None)
     with spent.by("decode"):
         works = list(flow.source)
-    torch.set_num_threads(render.lane_threads(prepared, flow.stages))
-    for name, stage in flow.stages:
-        with spent.by(name):
-            works = list(stage(_each(works)))
-    torch.set_num_threads(prepared.request.config.threads)
+    with threads_kept():
+        use_threads(render.lane_threads(prepared, flow.stages))
+        for name, stage in flow.stages:
+            with spent.by(name):
+                works = list(stage(_each(works)))
     with spent.by("reencode"):
         for work in works:
             flow.recorder(work)

@@ -105,6 +105,9 @@ def test_a_prelu_with_a_frozen_slope_hands_back_torchs_gradient() -> None:
         (found,) = torch.autograd.grad(out, x, given)
         wanted = torch.where(x > 0, given.float(), given.float() * slope[:, None, None])
         assert torch.equal(out, torch.nn.functional.prelu(x, slope.to(kind)))
+        (shared,) = torch.autograd.grad(frozen.prelu(x, slope[:1].to(kind)), x, given)  # one slope for all channels
+        lone = torch.where(x > 0, given.float(), given.float() * slope[:1, None, None])
+        torch.testing.assert_close(shared.float(), lone, rtol=close, atol=close)
         torch.testing.assert_close(found.float(), wanted, rtol=close, atol=close)
         again = frozen.prelu(x.float(), slope)
         (first,) = torch.autograd.grad(again.square().sum(), x, create_graph=True)

@@ -1,4 +1,4 @@
-"""What a refinement is stepped through: the generator itself where it is light, else the backend's distilled head."""
+"""What a refinement is stepped through: the generator itself where it is light, else the backend's head."""
 
 from __future__ import annotations
 

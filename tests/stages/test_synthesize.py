@@ -101,11 +101,12 @@ def test_a_tuned_person_is_not_shown_by_the_head_that_was_not_tuned() -> None:
 
 def test_two_faces_at_once_are_what_one_after_the_other_is(work: Work) -> None:
     generator, met = mobile_stylegan.tiny(), threading.Barrier(2, timeout=30)
-    painters: set[str] = set()
+    painters, counts = set[str](), set[int]()
 
     def drawn(threads: int) -> Work:
         def reads(_: Work, n: int) -> bool:
             painters.add(threading.current_thread().name)
+            counts.add(torch.get_num_threads())
             if threads > 1 and n < 2:
                 met.wait()  # both are in work
             return n == 1
@@ -114,10 +115,24 @@ def test_two_faces_at_once_are_what_one_after_the_other_is(work: Work) -> None:
         (done,) = stage(iter([work]))
         return done
 
-    one, two = drawn(1), drawn(2)
+    before = torch.get_num_threads()
+    one, two = drawn(1), drawn(6)
+    assert counts == {before, 3} and torch.get_num_threads() == before
     assert len(painters) == 3 and not any(thread.name.startswith("paint") for thread in threading.enumerate())
     for name in ("check", "inversion", "edit"):
         torch.testing.assert_close(getattr(two, name), getattr(one, name), atol=1e-5, rtol=0)
+
+
+def test_the_error_of_one_painter_ends_both(work: Work) -> None:
+    def fail(_: Work, n: int) -> bool:
+        raise RuntimeError(f"face {n}")
+
+    stage = synthesize.build(
+        mobile_stylegan.tiny(), proxy.load(mobile_stylegan.tiny(), 128), 64, fail, Runner(threads=2)
+    )
+    with pytest.raises(RuntimeError, match="face 0"):
+        list(stage(iter([work])))
+    assert not any(thread.name.startswith("paint") for thread in threading.enumerate())
 
 
 def test_a_lane_has_one_of_torchs_threads_where_there_are_no_more_than_lanes() -> None:

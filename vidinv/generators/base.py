@@ -36,7 +36,7 @@ class Generator(nn.Module):
     num_ws: int
     resolution: int
     layers: tuple[LayerSpec, ...]
-    is_light: bool = False  # gradients through the whole synthesis cost little more than through a distilled head
+    is_light: bool = False  # gradients through the whole synthesis cost little more than through a head
     w_avg: Tensor  # [D], a buffer
 
     def map(self, z: Tensor, c: Tensor | None = None) -> Tensor:

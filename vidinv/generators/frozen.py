@@ -29,8 +29,8 @@ def activate(y: Tensor, noise: Tensor, bias: Tensor) -> Tensor:
 
 
 def prelu(x: Tensor, slope: Tensor) -> Tensor:
-    """`functional.prelu` of x [N,C,h,w] with slope [C], which has no gradient."""
-    return _PReLU.apply(x, slope)
+    """`functional.prelu` of x [N,C,h,w] with slope [C] or [1], which has no gradient."""
+    return _PReLU.apply(x, slope.expand(x.shape[1]).contiguous())
 
 
 def inverse_haar(bands: Tensor, scale: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ are taken in float32 and rounded once. What has gradients is made of this in `fr
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -49,6 +50,8 @@ def activation_gradient(gradient: Tensor, out: Tensor, slope: Tensor | None = No
     A PReLU's with its `slope` [D], where `out` has the sign of what it was given.
     """
     found, slopes = torch.empty_like(out), torch.full(out.shape[2:], float(SLOPE)) if slope is None else slope
+    if slopes.shape != out.shape[2:]:
+        raise ValueError(f"{tuple(out.shape)} takes a slope of {out.shape[2]} values, got {tuple(slopes.shape)}")
     for each, values, result in zip(*map(_memory, (gradient, out, found)), strict=True):
         _in_parts(_activate_back, len(values), each, values, _floats(slopes), result)
     return found
@@ -105,7 +108,7 @@ def _in_parts(kernel: Callable[..., None], count: int, *arrays: Array) -> None:
 
 @cache
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max_workers=torch.get_num_threads(), thread_name_prefix="fused")
+    return ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="fused")
 
 
 def _bits_to_float(_context: Any, bits: Any) -> Any:

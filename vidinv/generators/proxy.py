@@ -129,7 +129,8 @@ Head = ProxyHead | HalvedBlock
 class Proxy(nn.Module):
     """G with its tail replaced by a head: ws (and F at layer `at`) -> image [N,3,size,size].
 
-    `styles`, an offset [N,S] of the generator's style channels, is seen by a distilled head where it acts below it.
+    `styles`, an offset [N,S] of the generator's style channels, is seen everywhere by a halved block, and by a
+    distilled head where it acts below it.
     """
 
     is_quick = True
@@ -159,7 +160,7 @@ class Proxy(nn.Module):
 
 
 class Whole(nn.Module):
-    """Stands where no head was distilled: the whole synthesis, averaged to `size` pixels. True, and no quicker."""
+    """Stands where there is no head: the whole synthesis, averaged to `size` pixels. True, and no quicker."""
 
     is_quick = False
 
