@@ -42,6 +42,14 @@ def _last(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last)
 
 
+def _through_bend(gradient: Tensor, signed: Tensor, slope: Tensor | None = None) -> Tensor:
+    """gradient [N,P,D], times the slope (by default the leaky ReLU's) where `signed` [N,P,D] is not above 0."""
+    if not torch.is_grad_enabled():
+        return fused.activation_gradient(gradient, signed, slope)
+    factor = float(fused.SLOPE) if slope is None else slope.to(gradient.dtype)
+    return torch.where(signed.detach() > 0, gradient, gradient * factor)
+
+
 class _Depthwise(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, kernel: Tensor) -> Tensor:
@@ -66,9 +74,7 @@ class _Activate(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         (out,) = ctx.saved_tensors
-        if not torch.is_grad_enabled():
-            return fused.activation_gradient(gradient.contiguous(), out), None, None
-        return torch.where(out.detach() > 0, gradient, gradient * float(fused.SLOPE)), None, None
+        return _through_bend(gradient.contiguous(), out), None, None
 
 
 class _PReLU(torch.autograd.Function):
@@ -80,10 +86,7 @@ class _PReLU(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         x, slope = ctx.saved_tensors
-        if not torch.is_grad_enabled():
-            found = fused.activation_gradient(by_pixel(_last(gradient)), by_pixel(_last(x)), slope)
-            return by_channel(found, *x.shape[2:]), None
-        return torch.where(x.detach() > 0, gradient, gradient * slope.to(gradient.dtype)[:, None, None]), None
+        return by_channel(_through_bend(by_pixel(_last(gradient)), by_pixel(_last(x)), slope), *x.shape[2:]), None
 
 
 class _InverseHaar(torch.autograd.Function):
