@@ -8,14 +8,14 @@ decoder's (`trainers/modulator_losses.py`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from trainers import engine, processes
+from trainers import engine, growing, processes
 from trainers.log import Shown
 from trainers.modulator_losses import Batch, Losses, rows
 from trainers.modulator_recipe import ModulatorRecipe, Stage
@@ -66,6 +66,7 @@ class Setup:
     steps: list[engine.Step]
     plan: engine.Plan
     generator: Automodulator
+    encoder: AutomodulatorEncoder
 
 
 def build(recipe: ModulatorRecipe, side: int, *, growing: bool = False) -> Automodulator:
@@ -88,8 +89,8 @@ def set_up(recipe: ModulatorRecipe, stage: Stage, before: Setup | None = None, d
     encoder = encoders.for_generator(generator, growing=before is not None)
     robust = RobustLoss(stage.side)
     if before is not None:
-        _grow(generator, before.networks["G"].generator, "to_rgb")
-        _grow(encoder, before.networks["E"].encoder, "from_rgb")
+        growing.grow(generator, before.generator, "to_rgb")
+        growing.grow(encoder, before.encoder, "from_rgb")
         distance = before.networks["robust"]
         assert isinstance(distance, RobustLoss)
         robust = distance.grown()
@@ -112,7 +113,7 @@ def set_up(recipe: ModulatorRecipe, stage: Stage, before: Setup | None = None, d
         save_every=recipe.save_every,
         sample_every=max(stage.images // 5, stage.batch),
     )
-    return Setup(recipe, stage, networks, steps, plan, generator)
+    return Setup(recipe, stage, networks, steps, plan, generator, encoder)
 
 
 def _adam(rate: float) -> Callable[[Sequence[nn.Parameter]], torch.optim.Optimizer]:
@@ -129,17 +130,6 @@ def _in(recipe: ModulatorRecipe, loss: engine.Loss) -> engine.Loss:
     return minimised
 
 
-@torch.no_grad()
-def _grow(wide: nn.Module, small: object, rgb: str) -> None:
-    """Copy what both have; the small one's way from or to RGB becomes what the wide one's block comes in from."""
-    assert isinstance(small, nn.Module)
-    known = wide.state_dict()
-    for key, value in small.state_dict().items():
-        name = key.replace(rgb, "before", 1) if key.startswith(rgb) else key
-        if not key.startswith("before"):  # of the stage before that
-            known[name].copy_(value)
-
-
 def train(
     recipe: ModulatorRecipe, open_at: Open, folder: Path, device: str = "cpu", shown: Shown | None = None
 ) -> tuple[Automodulator, AutomodulatorEncoder]:
@@ -149,9 +139,36 @@ def train(
     for stage in recipe.stages:
         is_first = setup is None
         setup = set_up(recipe, stage, setup, device)
+        if recipe.settle and not is_first:
+            settle(setup, open_at(stage.side), folder / f"{stage.folder}-block", shown)
         average = _train(setup, open_at(stage.side), folder / stage.folder, is_first, shown)
     assert setup is not None
     return finished(setup, average)
+
+
+def settle(setup: Setup, pictures: Pictures, folder: Path, shown: Shown | None) -> None:
+    """Teach a stage's new parts, alone, to do what they come in for."""
+    recipe, stage, plan = setup.recipe, setup.stage, setup.plan
+    new = {id(value) for value in growing.newest(setup.generator, setup.encoder).parameters()}
+    adam = _adam(growing.RATE)
+    step = engine.Step(
+        "block",
+        ("G", "E"),
+        lambda parameters: adam([value for value in parameters if id(value) in new]),
+        _in(recipe, growing.settling),
+    )
+
+    def draw(turn: int, which: slice) -> Batch:
+        return Batch(pictures.draw(stage.batch, plan.seed * 1_000_003 + turn)[which], torch.tensor(1.0))
+
+    engine.train(
+        setup.networks,
+        [step],
+        draw,
+        replace(plan, images=recipe.settle, rate=lambda seen: 1 - seen / recipe.settle),
+        folder,
+        shown=shown,
+    )
 
 
 def _train(setup: Setup, pictures: Pictures, folder: Path, first: bool, shown: Shown | None) -> dict[str, Tensor]:

@@ -51,6 +51,7 @@ class ModulatorRecipe:
     batches: tuple[int, ...] = (128, 128, 128, 64, 32, 16, 16)  # ours: the paper says that they decrease
     rates: tuple[float, ...] = (5e-4, 5e-4, 5e-4, 5e-4, 1e-3)
     margins: tuple[float, ...] = (2.0, 2.0, 0.5)  # CelebA-HQ: 0.2 at 128 and 0.4 at 256
+    settle: int = 0  # images on which a new block first learns, alone, to do what it comes in for; the paper: none
     fade: float = 0.5  # share of a stage over which its block comes in
     ema: float = 0.999
     seed: int = 0
@@ -105,5 +106,7 @@ class ModulatorRecipe:
                 )
         if self.mirror and not self.extra:
             raise UsageError("mirror needs a second block of 8x8", remedy="set extra=true")
+        if self.settle < 0:
+            raise UsageError(f"settle={self.settle} images cannot be", remedy="set 0 or more")
         if not 0 <= self.mixed < 1 or not 0 <= self.fade <= 1:
             raise UsageError("mixed and fade are shares", remedy="set them from 0 to 1")

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tests.trainers.toys import Quiet
-from trainers import automodulator, engine
+from trainers import automodulator, engine, growing
 from trainers import modulator_losses as losses
 from trainers.modulator_losses import Batch
 from trainers.modulator_recipe import ModulatorRecipe
@@ -150,20 +150,56 @@ def test_a_block_comes_in_over_its_share_of_the_stage_and_pictures_sharpen_with_
     torch.testing.assert_close(automodulator.faded(image, 0.5), (image + dull) / 2)
 
 
-def test_an_interrupted_training_ends_with_the_weights_of_one_that_was_not(tmp_path: Path) -> None:
+def test_new_parts_that_settled_do_what_stands_in_for_them_and_the_old_ones_stay(tmp_path: Path) -> None:
+    own = recipe(size=16, first=8, channel_max=16, w_dim=16, images=(8, 8), settle=2400)
+    small = automodulator.set_up(own, own.stages[0])
+    wide = automodulator.set_up(own, own.stages[1], small)
+    new = {id(value) for value in growing.newest(wide.generator, wide.encoder).parameters()}
+    parts = {k: v for name in ("G", "E") for k, v in wide.networks[name].named_parameters(prefix=name)}
+    before = {key: value.detach().clone() for key, value in parts.items()}
+    errors = [_apart(wide)]
+    automodulator.settle(wide, Blobs(16), tmp_path, Quiet())
+    errors.append(_apart(wide))
+    assert all(after < 0.25 * before for before, after in zip(*errors, strict=True)), errors
+    moved = {key for key, value in parts.items() if not torch.equal(value, before[key])}
+    assert moved and all(id(parts[key]) in new for key in moved)
+    assert all(id(value) not in new for key, value in parts.items() if "before" in key or "last" in key)
+
+
+@torch.no_grad()
+def _apart(setup: automodulator.Setup) -> tuple[float, float]:
+    """Squared error of drawn pictures, and 1 - cosine of codes, with the new parts wholly in against not at all."""
+    z = functional.normalize(torch.randn(32, setup.recipe.w_dim, generator=torch.Generator().manual_seed(5)), dim=1)
+    ws = losses.rows(z, setup.generator.num_ws)
+    decode, encode = setup.networks["G"].eval(), setup.networks["E"].eval()
+    wanted, image = decode(ws, 0.0), Blobs(setup.stage.side).draw(32, 99)
+    error = functional.mse_loss(decode(ws, 1.0), wanted) / wanted.var()
+    code = 1 - functional.cosine_similarity(encode(image, 0.0), encode(image, 1.0)).mean()
+    return float(error), float(code)
+
+
+@pytest.mark.parametrize(("settle", "halts_at"), [(0, 4), (32, 2), (32, 6)])
+def test_an_interrupted_training_ends_with_the_weights_of_one_that_was_not(
+    settle: int, halts_at: int, tmp_path: Path
+) -> None:
+    """`halts_at` is the picture of the second stage at which it does, in its block's own training or after it."""
+    own, drawn = recipe(settle=settle), []
+
     class Stop(Exception):
         pass
 
     class Stopping(Blobs):
         def draw(self, count: int, seed: int) -> Tensor:
-            if self.size == 8 and seed % 1_000_003 == 3:  # within the second stage, after its checkpoint
-                raise Stop
+            if self.size == 8:
+                drawn.append(seed)
+                if len(drawn) == halts_at:
+                    raise Stop
             return super().draw(count, seed)
 
-    whole = automodulator.train(TINY, Blobs, tmp_path / "whole", shown=Quiet())
+    whole = automodulator.train(own, Blobs, tmp_path / "whole", shown=Quiet())
     with pytest.raises(Stop):
-        automodulator.train(TINY, Stopping, tmp_path / "parts", shown=Quiet())
-    again = automodulator.train(TINY, Blobs, tmp_path / "parts", shown=Quiet())
+        automodulator.train(own, Stopping, tmp_path / "parts", shown=Quiet())
+    again = automodulator.train(own, Blobs, tmp_path / "parts", shown=Quiet())
     for one, other in zip(whole, again, strict=True):
         kept = other.state_dict()
         assert kept and all(torch.equal(value, kept[key]) for key, value in one.state_dict().items())
@@ -178,6 +214,7 @@ def test_what_cannot_be_is_refused_and_the_last_entry_holds_for_the_rest() -> No
         ({"size": 48}, "size=48"),
         ({"mirror": 1.0}, "extra=true"),
         ({"batches": (2,)}, "at least 4"),
+        ({"settle": -1}, "settle=-1"),
     ):
         with pytest.raises(UsageError, match=match):
             recipe(**changes).check()

@@ -67,6 +67,7 @@ class AutomodulatorEncoder(Encoder):
         super().__init__()
         self.input_size, self.space, self.at, self.slots = max(channels), space, at, slots
         self.share = 1.0
+        self.lrelu = Lrelu()
         sides = sorted(channels, reverse=True)
         self.from_rgb = nn.Conv2d(3, channels[sides[0]], 1)
         self.before = nn.Conv2d(3, channels[sides[1]], 1) if growing and len(sides) > 1 else None
@@ -83,13 +84,23 @@ class AutomodulatorEncoder(Encoder):
         z = functional.normalize(self._features(resize(image, self.input_size)), dim=1)  # [N,D]
         return Code(z[:, None].expand(-1, self.slots, -1), z=z, space=self.space)
 
+    def first(self, image: Tensor) -> Tensor:
+        """[N,3,S,S] -> [N,C,S/2,S/2]: what the first block says of the picture."""
+        x = self.lrelu(self.from_rgb(image.contiguous(memory_format=torch.channels_last)))
+        return next(iter(self.blocks.values()))(x) if self.blocks else x
+
+    def stand_in(self, image: Tensor) -> Tensor:
+        """[N,3,S,S] -> [N,C,S/2,S/2]: what is said in the first block's place while it comes in."""
+        if self.before is None:
+            raise ValueError("a network that does not grow has nothing in its first block's place")
+        return self.lrelu(self.before(resize(image, self.input_size // 2)))
+
     def _features(self, image: Tensor) -> Tensor:
-        x = functional.leaky_relu(self.from_rgb(image), SLOPE) * GAIN
-        for number, block in enumerate(self.blocks.values()):
+        x = self.first(image)
+        if self.before is not None and self.share < 1:
+            x = torch.lerp(self.stand_in(image), x, self.share)
+        for block in list(self.blocks.values())[1:]:
             x = block(x)
-            if number == 0 and self.before is not None and self.share < 1:
-                half = functional.leaky_relu(self.before(resize(image, self.input_size // 2)), SLOPE) * GAIN
-                x = torch.lerp(half, x, self.share)
         return self.last(x).flatten(1)
 
 

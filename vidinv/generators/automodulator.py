@@ -69,7 +69,7 @@ class Layer(nn.Module):
         if self.first:
             x = fir.blur(x, self.kernel, 1)
         if noise is not None:
-            x = x + noise * self.noise
+            x = x + (noise * self.noise).to(x)
         return adain(functional.leaky_relu(x, SLOPE), style)
 
 
