@@ -1,7 +1,7 @@
 """Draw the losses of one or several trainings by images seen: python scripts/curves.py DIR ... -o curves.png
 
-DIR is what `vidinv train feature-style` or `ae-stylegan` wrote, or a stage of what `automodulator` did; a line each,
-named after its folder. Needs the extra [dev].
+DIR is what `vidinv train feature-style`, `ae-stylegan` or `automodulator` wrote; a line each, named after its folder.
+An automodulator's stages follow each other. Needs the extra [dev].
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def draw(folders: dict[str, Path], target: Path) -> None:
     """Training losses by images seen, one line a training; `folders` by the name that is shown."""
     from matplotlib.figure import Figure
 
-    logs = {name: _log(folder) for name, folder in folders.items()}
+    logs = {name: log(folder) for name, folder in folders.items()}
     curves = _of_training(logs)
     figure = Figure(figsize=(4 * len(curves), 3), layout="constrained")
     for axes, (key, label) in zip(figure.subplots(1, len(curves)), curves.items(), strict=True):
@@ -55,8 +55,15 @@ def draw(folders: dict[str, Path], target: Path) -> None:
     figure.savefig(target, dpi=110)
 
 
-def _log(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+def log(folder: Path) -> list[dict[str, Any]]:
+    """The lines of a training; with stages, of one after the other, their images counted on."""
+    lines: list[dict[str, Any]] = []
+    for part in sorted(folder.glob("stage-????")) or [folder]:
+        before = lines[-1]["images"] if lines else 0
+        for text in (part / "log.jsonl").read_text().splitlines():
+            line = json.loads(text)
+            lines.append(line | {"images": before + line["images"]})
+    return lines
 
 
 def _of_training(logs: dict[str, list[dict[str, Any]]]) -> dict[str, str]:

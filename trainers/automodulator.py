@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainers import engine, growing, processes
+from trainers import checkpoint, engine, growing, processes
 from trainers.log import Shown
 from trainers.modulator_losses import Batch, Losses, rows
 from trainers.modulator_recipe import ModulatorRecipe, Stage
@@ -139,7 +139,7 @@ def train(
     for stage in recipe.stages:
         is_first = setup is None
         setup = set_up(recipe, stage, setup, device)
-        if recipe.settle and not is_first:
+        if recipe.settle and not is_first and not checkpoint.exists(folder / stage.folder):
             settle(setup, open_at(stage.side), folder / f"{stage.folder}-block", shown)
         average = _train(setup, open_at(stage.side), folder / stage.folder, is_first, shown)
     assert setup is not None
