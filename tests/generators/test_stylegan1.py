@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tests.generators import reference
-from vidinv.generators.stylegan1 import StyleGAN1
+from vidinv.generators.stylegan1 import StyleGAN1, adain
 
 WIDTHS = {4: 16, 8: 16, 16: 16, 32: 8, 64: 4, 128: 2}  # from 128 on by a transposed convolution
 W = 12
@@ -110,12 +110,12 @@ def test_the_1024_network_has_the_published_size() -> None:
     assert network.num_ws == 18 and [spec.slots for spec in network.layers] == [(k,) for k in range(18)]
 
 
-@pytest.mark.parametrize(("dtype", "off"), [(torch.float32, 1e-4), (torch.bfloat16, 0.1)])
+@pytest.mark.parametrize(("dtype", "off"), [(torch.float32, 1e-3), (torch.bfloat16, 0.1)])
 def test_adain_is_the_same_however_memory_lies_also_where_the_mean_is_large(dtype: torch.dtype, off: float) -> None:
     torch.manual_seed(0)
     x, style = (torch.randn(2, 6, 9, 9) + 8).to(dtype), torch.randn(2, 12)
     x[:, 0] = 3.0  # nothing to divide by
-    truth = stylegan1.adain(x.double(), style.double())
+    truth = adain(x.double(), style.double())
     for memory in (torch.contiguous_format, torch.channels_last):
-        found = stylegan1.adain(x.contiguous(memory_format=memory), style)
+        found = adain(x.contiguous(memory_format=memory), style)
         torch.testing.assert_close(found.double(), truth, rtol=0.01 if dtype == torch.bfloat16 else 0, atol=off)
