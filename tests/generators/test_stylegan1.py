@@ -110,12 +110,15 @@ def test_the_1024_network_has_the_published_size() -> None:
     assert network.num_ws == 18 and [spec.slots for spec in network.layers] == [(k,) for k in range(18)]
 
 
-@pytest.mark.parametrize(("dtype", "off"), [(torch.float32, 1e-3), (torch.bfloat16, 0.1)])
-def test_adain_is_the_same_however_memory_lies_also_where_the_mean_is_large(dtype: torch.dtype, off: float) -> None:
+@pytest.mark.parametrize(("dtype", "relative", "off"), [(torch.float32, 0, 1e-4), (torch.bfloat16, 0.01, 0.1)])
+def test_adain_is_the_same_however_memory_lies_also_where_the_mean_is_large(
+    dtype: torch.dtype, relative: float, off: float
+) -> None:
     torch.manual_seed(0)
     x, style = (torch.randn(2, 6, 9, 9) + 8).to(dtype), torch.randn(2, 12)
     x[:, 0] = 3.0  # nothing to divide by
     truth = adain(x.double(), style.double())
     for memory in (torch.contiguous_format, torch.channels_last):
-        found = adain(x.contiguous(memory_format=memory), style)
-        torch.testing.assert_close(found.double(), truth, rtol=0.01 if dtype == torch.bfloat16 else 0, atol=off)
+        found = adain(x.contiguous(memory_format=memory), style).double()
+        torch.testing.assert_close(found[:, 1:], truth[:, 1:], rtol=relative, atol=off)
+        torch.testing.assert_close(found[:, 0], truth[:, 0], rtol=0, atol=0.1)
