@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tests.trainers.test_ae_stylegan import recipe as ae_recipe
 from tests.trainers.test_automodulator import recipe as modulator_recipe
 from tests.trainers.toys import Quiet
-from trainers import ae_stylegan, automodulator, engine, processes
+from trainers import ae_stylegan, automodulator, engine, growing, processes
 from trainers.ada import Augment
 from trainers.modulator_losses import Batch
 from trainers.toys import Blobs
@@ -44,6 +44,15 @@ def modulator() -> Case:
     return setup.networks, setup.steps, setup.plan, lambda turn, rows: Batch(small(turn, rows), torch.tensor(1.0))
 
 
+def settling() -> Case:
+    """A new block of either network alone, on codes and pictures."""
+    recipe = modulator_recipe()
+    setup = automodulator.set_up(recipe, recipe.stages[1], automodulator.set_up(recipe, recipe.stages[0]))
+    step = engine.Step("block", ("G", "E"), torch.optim.SGD, growing.settling)
+    networks = {name: setup.networks[name] for name in step.nets}
+    return networks, [step], setup.plan, lambda turn, rows: Batch(small(turn, rows), torch.tensor(1.0))
+
+
 def batch_norm() -> Case:
     torch.manual_seed(0)
     network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 4), nn.BatchNorm1d(4))
@@ -69,6 +78,7 @@ CASES: dict[str, Callable[[], Case]] = {
     "joint": joint,
     "decoupled": decoupled,
     "modulator": modulator,
+    "settling": settling,
     "batch-norm": batch_norm,
 }
 

@@ -166,6 +166,14 @@ def test_new_parts_that_settled_do_what_stands_in_for_them_and_the_old_ones_stay
     assert all(id(value) not in new for key, value in parts.items() if "before" in key or "last" in key)
 
 
+def test_both_blocks_of_8x8_are_new_at_8_pixels() -> None:
+    own = recipe(extra=True)
+    wide = automodulator.set_up(own, own.stages[1], automodulator.set_up(own, own.stages[0]))
+    new = {id(value) for value in growing.newest(wide.generator, wide.encoder).parameters()}
+    found = {key.split(".")[1] for key, value in wide.generator.named_parameters() if id(value) in new}
+    assert found == {"1", "2", "weight", "bias"}  # blocks, and the way to RGB
+
+
 @torch.no_grad()
 def _apart(setup: automodulator.Setup) -> tuple[float, float]:
     """Squared error of drawn pictures, and 1 - cosine of codes, with the new parts wholly in against not at all."""

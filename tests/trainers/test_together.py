@@ -44,7 +44,7 @@ def logged(folder: Path) -> list[dict[str, float]]:
     return [{key: value for key, value in line.items() if key != "pace"} for line in lines]
 
 
-@pytest.mark.parametrize("name", ["joint", "decoupled", "modulator"])
+@pytest.mark.parametrize("name", ["joint", "decoupled", "modulator", "settling"])
 def test_two_processes_end_where_one_does(name: str, two: Path, tmp_path: Path) -> None:
     networks = shared_turns.CASES[name]()[0]
     start = {f"{n}.{key}": value.clone() for n, net in networks.items() for key, value in net.state_dict().items()}
