@@ -69,9 +69,9 @@ class Setup:
     encoder: AutomodulatorEncoder
 
 
-def build(recipe: ModulatorRecipe, side: int, *, growing: bool = False) -> Automodulator:
+def build(recipe: ModulatorRecipe, side: int, *, grows: bool = False) -> Automodulator:
     """The recipe's untrained decoder at a side in pixels."""
-    return Automodulator(recipe.name, f"{recipe.name}-z", growing=growing, **settings(recipe, side))
+    return Automodulator(recipe.name, f"{recipe.name}-z", growing=grows, **settings(recipe, side))
 
 
 def settings(recipe: ModulatorRecipe, side: int) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def set_up(recipe: ModulatorRecipe, stage: Stage, before: Setup | None = None, d
     here = processes.place()
     recipe.check(here.count)
     torch.manual_seed(recipe.seed + stage.side)
-    generator = build(recipe, stage.side, growing=before is not None)
+    generator = build(recipe, stage.side, grows=before is not None)
     encoder = encoders.for_generator(generator, growing=before is not None)
     robust = RobustLoss(stage.side)
     if before is not None:

@@ -1,9 +1,9 @@
 """How a deep automodulator grows: a block more at either end, which first learns what it comes in for.
 
 A new block and a new way to RGB draw noise, whose variance is twenty times a picture's. While they come in over
-millions of pictures the rest has the time to teach them; over some ten thousand it is undone first. `settle` teaches
-them alone, on fixed networks, to do what stands in for them; then the picture and the code hardly depend on how far
-they have come in. It is not in the paper.
+millions of pictures the rest has the time to teach them; over some ten thousand it is undone first. `settling` is the
+loss that teaches them alone, on fixed networks, to do what stands in for them; then the picture and the code hardly
+depend on how far they have come in. It is not in the paper.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ def settling(networks: engine.Networks, batch: Batch) -> tuple[Tensor, dict[str,
     assert generator.before is not None and generator.before_at is not None
     a, b = (generator.map(torch.randn(len(image), generator.z_dim, device=image.device)) for _ in range(2))
     ws = mixture(a, b, generator.num_ws, int(torch.randint(1, generator.num_ws // 2 + 1, ())))
-    generator.share = 1.0
+    styles = generator.styles(ws)  # the new layers' have to be taught
     with torch.no_grad():
-        canvas = generator.synthesize(ws, stop=generator.before_at, noise="random")
+        canvas = generator.synthesize(ws, styles=styles, stop=generator.before_at, noise="random")
         wanted = resize(generator.before(canvas), generator.resolution).float()
-    drawn = generator.synthesize(ws, canvas=canvas, start=generator.before_at + 1, noise="random")
-    shown = torch.cat([image, wanted])
+    drawn = generator.synthesize(ws, styles=styles, canvas=canvas, start=generator.before_at + 1, noise="random")
+    shown = torch.cat([image, wanted]).contiguous(memory_format=torch.channels_last)
     with torch.no_grad():
         known = encoder.stand_in(shown).float()
     parts = {

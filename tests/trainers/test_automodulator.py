@@ -162,8 +162,19 @@ def test_new_parts_that_settled_do_what_stands_in_for_them_and_the_old_ones_stay
     errors.append(_apart(wide))
     assert all(after < 0.25 * before for before, after in zip(*errors, strict=True)), errors
     moved = {key for key, value in parts.items() if not torch.equal(value, before[key])}
-    assert moved and all(id(parts[key]) in new for key in moved)
-    assert all(id(value) not in new for key, value in parts.items() if "before" in key or "last" in key)
+    assert moved == {key for key, value in parts.items() if id(value) in new}
+    assert not any("before" in key or "last" in key for key in moved)
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_every_new_part_is_taught_in_either_precision(half: bool) -> None:
+    own = recipe()
+    wide = automodulator.set_up(own, own.stages[1], automodulator.set_up(own, own.stages[0]))
+    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        loss, _ = growing.settling(wide.networks, batch(8))
+    loss.backward()
+    taught = [float(value.grad.abs().max()) for value in growing.newest(wide.generator, wide.encoder).parameters()]
+    assert all(taught)
 
 
 def test_both_blocks_of_8x8_are_new_at_8_pixels() -> None:
@@ -183,14 +194,15 @@ def _apart(setup: automodulator.Setup) -> tuple[float, float]:
     wanted, image = decode(ws, 0.0), Blobs(setup.stage.side).draw(32, 99)
     error = functional.mse_loss(decode(ws, 1.0), wanted) / wanted.var()
     code = 1 - functional.cosine_similarity(encode(image, 0.0), encode(image, 1.0)).mean()
+    decode.train(), encode.train()
     return float(error), float(code)
 
 
-@pytest.mark.parametrize(("settle", "halts_at"), [(0, 4), (32, 2), (32, 6)])
+@pytest.mark.parametrize(("settle", "halts_at"), [(0, 5), (32, 4), (32, 6), (32, 9)])
 def test_an_interrupted_training_ends_with_the_weights_of_one_that_was_not(
     settle: int, halts_at: int, tmp_path: Path
 ) -> None:
-    """`halts_at` is the picture of the second stage at which it does, in its block's own training or after it."""
+    """It is at the `halts_at`-th draw of the second stage, those for sample grids among them, and of its block."""
     own, drawn = recipe(settle=settle), []
 
     class Stop(Exception):

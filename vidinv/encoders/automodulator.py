@@ -81,12 +81,13 @@ class AutomodulatorEncoder(Encoder):
     def forward(self, image: Tensor, c: Tensor | None = None) -> Code:
         if image.ndim != 4 or image.shape[1] != 3:
             raise ValueError(f"faces must be [N,3,S,S], got {tuple(image.shape)}")
-        z = functional.normalize(self._features(resize(image, self.input_size)), dim=1)  # [N,D]
+        image = resize(image, self.input_size).contiguous(memory_format=torch.channels_last)  # quicker means over 2x2
+        z = functional.normalize(self._features(image), dim=1)  # [N,D]
         return Code(z[:, None].expand(-1, self.slots, -1), z=z, space=self.space)
 
     def first(self, image: Tensor) -> Tensor:
-        """[N,3,S,S] -> [N,C,S/2,S/2]: what the first block says of the picture."""
-        x = self.lrelu(self.from_rgb(image.contiguous(memory_format=torch.channels_last)))
+        """[N,3,S,S] -> [N,C,S/2,S/2]: what the first block says of the picture (at 4x4, without a block, [N,C,S,S])."""
+        x = self.lrelu(self.from_rgb(image))
         return next(iter(self.blocks.values()))(x) if self.blocks else x
 
     def stand_in(self, image: Tensor) -> Tensor:

@@ -35,4 +35,4 @@ def by_pixel(x: Tensor) -> Tensor:
 
 def by_channel(y: Tensor, height: int, width: int) -> Tensor:
     """y [N,h*w,C] -> the same memory as [N,C,h,w], channels last."""
-    return y.view(len(y), height, width, -1).permute(0, 3, 1, 2)
+    return y.view(y.shape[0], height, width, -1).permute(0, 3, 1, 2)

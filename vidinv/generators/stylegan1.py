@@ -37,14 +37,13 @@ def adain(x: Tensor, style: Tensor) -> Tensor:
 
 
 def _adain_by_pixel(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """The same, in x's precision. Over such memory `var_mean` takes seven times as long as two products with ones.
+    """The same of x in channels-last memory, and in its precision. On a CPU `var_mean` takes seven times as long there.
 
     The variance is that of what is left without the mean, for bfloat16 cannot tell large squares apart.
     """
     pixels = by_pixel(x)  # [N,h*w,C]
-    share = pixels.new_full((len(x), 1, pixels.shape[1]), 1 / pixels.shape[1])
-    pixels = pixels - torch.bmm(share, pixels)
-    factor = (scale[:, None] + 1) * (torch.bmm(share, pixels.square()) + EPS).rsqrt()  # [N,1,C]
+    pixels = pixels - pixels.mean(1, keepdim=True)
+    factor = (scale[:, None] + 1) * (pixels.square().mean(1, keepdim=True) + EPS).rsqrt()  # [N,1,C]
     return by_channel(torch.addcmul(shift[:, None].to(x), pixels, factor.to(x)), *x.shape[2:])
 
 
