@@ -180,11 +180,11 @@ def _train(setup: Setup, pictures: Pictures, folder: Path, first: bool, shown: S
         return Batch(faded(pictures.draw(stage.batch, seed + turn)[which], share), torch.tensor(share))
 
     def samples(networks: engine.Networks) -> Tensor:
-        device = next(networks["G"].parameters()).device
-        image = pictures.draw(SHOWN, 7).to(device)
+        device, share = next(networks["G"].parameters()).device, setup.generator.share  # the last turn's
+        image = faded(pictures.draw(SHOWN, 7), share).to(device)
         z = torch.randn(SHOWN, setup.recipe.w_dim, generator=torch.Generator().manual_seed(7)).to(device)
-        again = networks["G"](rows(networks["E"](image), setup.generator.num_ws))
-        prior = networks["G"](rows(setup.generator.map(z), setup.generator.num_ws))
+        again = networks["G"](rows(networks["E"](image, share), setup.generator.num_ws), share)
+        prior = networks["G"](rows(setup.generator.map(z), setup.generator.num_ws), share)
         return torch.cat(list(torch.cat([image, again, prior], 2)), 2)
 
     return engine.train(setup.networks, setup.steps, draw, setup.plan, folder, samples, shown)

@@ -18,6 +18,7 @@ from trainers.modulator_losses import Batch
 from trainers.modulator_recipe import ModulatorRecipe
 from trainers.toys import Blobs
 from vidinv.errors import UsageError
+from vidinv.faces import pictures
 from vidinv.generators import automodulator as generators
 
 TINY = ModulatorRecipe(size=8, channel_max=8, w_dim=8, images=(32,), batches=(8,), save_every=16)
@@ -148,6 +149,16 @@ def test_a_block_comes_in_over_its_share_of_the_stage_and_pictures_sharpen_with_
     torch.testing.assert_close(functional.avg_pool2d(dull, 8), functional.avg_pool2d(image, 8))
     assert torch.equal(automodulator.faded(image, 1.0), image)
     torch.testing.assert_close(automodulator.faded(image, 0.5), (image + dull) / 2)
+
+
+def test_a_sample_grid_is_as_sharp_as_what_is_trained_just_then(tmp_path: Path) -> None:
+    automodulator.train(recipe(fade=1.0), Blobs, tmp_path, shown=Quiet())
+    image = Blobs(8).draw(automodulator.SHOWN, 7)
+    for seen, share in ((8, 0.0), (24, 0.5)):  # of 32; after the turns that began at 0 and 16
+        grid = pictures.read(tmp_path / "stage-0008" / f"samples-{seen:08d}.png")
+        row = torch.from_numpy(grid[:8]).unflatten(1, (automodulator.SHOWN, 8)).permute(1, 3, 0, 2).float()
+        wanted = (automodulator.faded(image, share).clamp(-1, 1) + 1) * 127.5
+        torch.testing.assert_close(row, wanted, rtol=0, atol=1.0)
 
 
 def test_new_parts_that_settled_do_what_stands_in_for_them_and_the_old_ones_stay(tmp_path: Path) -> None:
