@@ -31,11 +31,13 @@ CURVES = {
         "decoder/code": "1 - cosine of z and E(G(z))",
     },
 }
-SMOOTH = 6  # a point of a curve is the mean over one part in so many of its log
 
 
-def draw(folders: dict[str, Path], target: Path) -> None:
-    """Training losses by images seen, one line a training; `folders` by the name that is shown."""
+def draw(folders: dict[str, Path], target: Path, parts: int = 6) -> None:
+    """Training losses by images seen, one line a training; `folders` by the name that is shown.
+
+    A point of a curve is the mean over one part in `parts` of its log.
+    """
     from matplotlib.figure import Figure
 
     logs = {name: log(folder) for name, folder in folders.items()}
@@ -46,7 +48,7 @@ def draw(folders: dict[str, Path], target: Path) -> None:
             values = {line["images"]: line[key] for line in lines if key in line}
             if values:  # a feature-style training without the feature branch has no x2
                 images, found = np.array(sorted(values.items())).T  # one that was cut off logs some lines twice
-                window = max(1, len(values) // SMOOTH)
+                window = max(1, len(values) // parts)
                 axes.plot(
                     images[window - 1 :] / 1000, np.convolve(found, np.ones(window) / window, "valid"), label=name
                 )
@@ -79,8 +81,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folders", type=Path, nargs="+", metavar="DIR")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--parts", type=int, default=6, help="each point is the mean over one part in so many")
     args = parser.parse_args()
-    draw({folder.name: folder for folder in args.folders}, args.output)
+    draw({folder.name: folder for folder in args.folders}, args.output, args.parts)
 
 
 if __name__ == "__main__":
