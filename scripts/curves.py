@@ -60,9 +60,9 @@ def draw(folders: dict[str, Path], target: Path, parts: int = 6) -> None:
 def log(folder: Path) -> list[dict[str, Any]]:
     """The lines of a training; with stages, of one after the other, their images counted on."""
     lines: list[dict[str, Any]] = []
-    for part in sorted(folder.glob("stage-????")) or [folder]:
+    for part in sorted(folder.glob("stage-????/log.jsonl")) or [folder / "log.jsonl"]:
         before = lines[-1]["images"] if lines else 0
-        for text in (part / "log.jsonl").read_text().splitlines():
+        for text in part.read_text().splitlines():
             line = json.loads(text)
             lines.append(line | {"images": before + line["images"]})
     return lines

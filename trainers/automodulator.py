@@ -138,10 +138,10 @@ def train(
     average: dict[str, Tensor] = {}
     for stage in recipe.stages:
         is_first = setup is None
-        setup = set_up(recipe, stage, setup, device)
-        if recipe.settle and not is_first and not checkpoint.exists(folder / stage.folder):
-            settle(setup, open_at(stage.side), folder / f"{stage.folder}-block", shown)
-        average = _train(setup, open_at(stage.side), folder / stage.folder, is_first, shown)
+        setup, pictures, place = set_up(recipe, stage, setup, device), open_at(stage.side), folder / stage.folder
+        if recipe.settle and not is_first and not checkpoint.exists(place):
+            settle(setup, pictures, place.with_name(f"{stage.folder}-block"), shown)
+        average = _train(setup, pictures, place, is_first, shown)
     assert setup is not None
     return finished(setup, average)
 

@@ -19,6 +19,7 @@ def test_stages_follow_each_other_and_what_a_block_learns_alone_is_left_out(tmp_
     _write(tmp_path / "auto" / "stage-0004", (8, 16))
     _write(tmp_path / "auto" / "stage-0008-block", (8, 24))
     _write(tmp_path / "auto" / "stage-0008", (8, 32))
+    (tmp_path / "auto" / "stage-0016").mkdir()  # has just begun
     _write(tmp_path / "plain", (8, 16, 24))
     assert [line["images"] for line in log(tmp_path / "auto")] == [8, 16, 24, 48]
     assert [line["images"] for line in log(tmp_path / "plain")] == [8, 16, 24]
