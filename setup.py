@@ -43,16 +43,23 @@ DEV = [
     "websockets>=15",
 ]
 
+# `stages`, `trainers` and `configs` are folders of their own in a checkout and parts of the one package `vidinv`.
+TRAINERS = ["vidinv.trainers", *(f"vidinv.trainers.{name}" for name in find_packages("trainers"))]
+
 setup(
     name="vidinv",
     version="0.1.0",
     description="Edit the face in a video by GAN inversion, keep everything else untouched, and report how well",
     license="Apache-2.0",
     python_requires=">=3.10",
-    packages=find_packages(
-        include=["vidinv", "vidinv.*", "batch", "stages", "stages.*", "trainers", "trainers.*", "configs"]
-    ),
-    package_data={"vidinv": ["assets/*", "assets/directions/*/*"], "configs": ["*/*.yaml", "*/*/*.yaml"]},
+    packages=[*find_packages(include=["vidinv", "vidinv.*"]), "vidinv.stages", *TRAINERS, "vidinv.configs"],
+    package_dir={
+        "vidinv": "vidinv",
+        "vidinv.stages": "stages",
+        "vidinv.trainers": "trainers",
+        "vidinv.configs": "configs",
+    },
+    package_data={"vidinv": ["assets/*", "assets/directions/*/*"], "vidinv.configs": ["*/*.yaml", "*/*/*.yaml"]},
     install_requires=CORE,
     extras_require={
         "c2pa": ["c2pa-python>=0.38"],

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from vidinv.stages.graph import Stage
 
-from stages.graph import Stage
-from vidinv.faces import alignment
-from vidinv.frames import Array, Colour, FaceBatch, FrameBatch, Planes, Rect, Track, Work
-from vidinv.media import colour as colours
-from vidinv.media import reader
-
-Wanted = Mapping[tuple[int, int], Array]  # (frame, track) -> to_frame [2,3] of its crop
+from vidinv.faces.crops import crop, rescale
+from vidinv.frames import FaceBatch, Track, Work
 
 
 def build(tracks: tuple[Track, ...], size: int) -> Stage:
@@ -48,55 +42,3 @@ def build(tracks: tuple[Track, ...], size: int) -> Stage:
             yield replace(work, faces=faces)
 
     return align
-
-
-def faces(source: Path, wanted: Wanted, size: int) -> Iterator[tuple[FrameBatch, tuple[int, int], Tensor]]:
-    """Frame, (frame, track) and aligned face [1,3,size,size] in [-1,1] of each that is wanted, in order of frame."""
-    here: dict[int, list[tuple[int, int]]] = {}
-    for key in sorted(wanted):
-        here.setdefault(key[0], []).append(key)
-    for batch in reader.read(source, batch=1):
-        for key in here.pop(batch.index[0], []):
-            face = torch.from_numpy(crop(batch.native[0], batch.colour, wanted[key], size))
-            yield batch, key, face.permute(2, 0, 1)[None] * 2 - 1  # HWC -> 1CHW
-        if not here:
-            return
-
-
-def evenly(count: int, among: int) -> list[int]:
-    """Up to `count` of the numbers 0 to `among` - 1, evenly, both ends included."""
-    return sorted({round(place) for place in np.linspace(0, among - 1, min(count, among)).tolist()})
-
-
-def rescale(to_frame: Array, crop_size: int, size: int) -> Array:
-    """The transform [2,3] of a `crop_size` crop for one of side `size`, pixel centres at integers."""
-    ratio = crop_size / size
-    shift = (ratio - 1) / 2  # centre of pixel 0 of the new crop in the old one
-    scaled = to_frame.astype(np.float64).copy()
-    scaled[:, 2] += to_frame[:, :2] @ np.array([shift, shift])
-    scaled[:, :2] *= ratio
-    return scaled
-
-
-def quad_rect(to_frame: Array, box: tuple[float, float, float, float], planes: Planes, margin: int = 4) -> Rect | None:
-    """The frame rectangle that holds the crop-space `box` (x0, y0, x1, y1), cut to the frame; None if outside."""
-    x0, y0, x1, y1 = box
-    corners = np.array([[x0, y0, 1], [x1, y0, 1], [x1, y1, 1], [x0, y1, 1]]) @ to_frame.T  # [4,2]
-    left, top = np.floor(corners.min(0)).astype(int) - margin
-    right, bottom = np.ceil(corners.max(0)).astype(int) + margin + 1
-    left, top = max(left, 0), max(top, 0)
-    right, bottom = min(right, planes.width), min(bottom, planes.height)
-    if left >= right or top >= bottom:
-        return None
-    return colours.align_rect((int(left), int(top), int(right), int(bottom)), planes)
-
-
-def crop(planes: Planes, colour: Colour, to_frame: Array, size: int) -> Array:
-    """One aligned face, float32 [size,size,3] in [0,1], converting only the face's rectangle to RGB."""
-    rect = quad_rect(to_frame, (0, 0, size - 1, size - 1), planes)
-    if rect is None:
-        return np.zeros((size, size, 3), np.float32)
-    rgb = colours.to_rgb(planes, colour, rect)
-    local = to_frame.astype(np.float64).copy()
-    local[:, 2] -= rect[:2]
-    return np.asarray(alignment.warp_cpu(rgb, local, size), np.float32)

@@ -7,12 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from vidinv.stages.graph import Stage
 
-from stages.align import quad_rect
-from stages.graph import Stage
-from stages.synthesize import drawn
 from vidinv.editing.directions import Direction
 from vidinv.faces import alignment
+from vidinv.faces.crops import mask_box, quad_rect
 from vidinv.frames import Array, Colour, Planes, Rect, Work
 from vidinv.media import compose
 
@@ -34,7 +33,7 @@ def build(mode: str) -> Stage:
                 if not mine:
                     continue
                 shown = [
-                    (drawn(layer)[n], mine[layer.region].alpha * layer.presence[n])
+                    (layer.drawn[n], mine[layer.region].alpha * layer.presence[n])
                     for layer in work.layers
                     if layer.region in mine
                 ]
@@ -89,11 +88,3 @@ def add(planes: Planes, colour: Colour, to_frame: Array, delta: Array, alpha: Ar
         return planes, None
     weighted = np.ascontiguousarray(delta * alpha[:, :, None], dtype=np.float32)
     return compose.add_delta(planes, colour, rect, alignment.paste(weighted, to_frame, rect)), rect
-
-
-def mask_box(alpha: Array) -> tuple[float, float, float, float] | None:
-    """x0, y0, x1, y1 (crop pixel centres, inclusive) of the samples whose weight can be seen, or None."""
-    rows, columns = np.nonzero((alpha > 1 / 1024).any(1))[0], np.nonzero((alpha > 1 / 1024).any(0))[0]
-    if len(rows) == 0:
-        return None
-    return float(columns[0]), float(rows[0]), float(columns[-1]), float(rows[-1])

@@ -9,19 +9,19 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
+from vidinv.stages.graph import Stage
 
-from stages.backend import Parse
-from stages.graph import Stage
+from vidinv.backends.interface import Parse
 from vidinv.editing import feature_edit, plan
-from vidinv.editing.plan import Move
+from vidinv.editing.plan import ResolvedEdit
 from vidinv.faces import regions
-from vidinv.frames import Analysis, Array, Code, Layer, Work
+from vidinv.frames import Analysis, Array, Code, EditLayer, Work
 from vidinv.generators.base import Generator
 
 PARSED = 256  # pixels
 
 
-def build(generator: Generator, parse: Parse, moves: Sequence[Move], analysis: Analysis) -> Stage:
+def build(generator: Generator, parse: Parse, moves: Sequence[ResolvedEdit], analysis: Analysis) -> Stage:
     """A stage that adds the `layers` of the edit, as the moves have them at each face's time."""
 
     def edit(works: Iterator[Work]) -> Iterator[Work]:
@@ -42,9 +42,9 @@ def layers(
     parse: Parse,
     images: Tensor,
     code: Code,
-    moves: Sequence[Move],
+    moves: Sequence[ResolvedEdit],
     when: Sequence[tuple[float, int]],
-) -> tuple[Layer, ...]:
+) -> tuple[EditLayer, ...]:
     """The layers of N faces [N,3,S,S] and their codes, each at its (second, person): a layer for every region.
 
     Moves that never move anything make none.
@@ -65,7 +65,7 @@ def layers(
             assert code.feature is not None
             where = _cells(labels, name, code.feature.shape[-1])
         code = feature_edit.shift(generator, code, offset, where, styles)
-        found.append(Layer(name, code, tuple(plan.presence(mine, *each) for each in when)))
+        found.append(EditLayer(name, code, tuple(plan.presence(mine, *each) for each in when)))
     return tuple(found)
 
 

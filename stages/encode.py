@@ -6,36 +6,26 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from safetensors.torch import load, save
+from vidinv.stages.graph import Stage
 
-from stages import sealed
-from stages.graph import Stage
-from stages.graphs import Encoding
-from vidinv.config import Effort, RefineConfig
-from vidinv.editing.refine import Part, Trace, between
+from vidinv import fileio
+from vidinv.config import RefineConfig
+from vidinv.editing.refine import Part, Refine, Trace, between
 from vidinv.encoders.base import Encoder
 from vidinv.encoders.feature_style_light import FeatureStyleLight
+from vidinv.engines.export_modules import EncodingModule
 from vidinv.engines.runner import Runner
 from vidinv.engines.transfer import to_device
 from vidinv.frames import Code, FaceBatch, Work, concatenate
-
-
-class Refine(Protocol):
-    """Refines the code of an image [1,3,S,S] of a person (a track) from its neighbour's result, by so many steps."""
-
-    def __call__(
-        self, code: Code, image: torch.Tensor, before: Trace | None, effort: Effort, person: int | None = None
-    ) -> tuple[Code, Trace]: ...
-
 
 KEPT = 8  # states on the disk: the video encoder is at most a few batches behind, none longer than a segment
 
 
 @dataclass(frozen=True)
-class Last:
+class LastRefined:
     """A track's last refined frame: what it hands on, and its time."""
 
     trace: Trace
@@ -47,7 +37,7 @@ class Traces:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.last: dict[int, Last] = {}
+        self.last: dict[int, LastRefined] = {}
 
     def forget(self) -> None:
         """Nothing crosses a cut."""
@@ -60,19 +50,19 @@ class Traces:
             for track, last in self.last.items()
             for name, value in _flat(last).items()
         }
-        sealed.write(self._path(frame), save(tensors))
+        fileio.write(self._path(frame), save(tensors))
         written = sorted(self.folder.glob("traces-*.sealed"), key=lambda path: int(path.stem.split("-")[1]))
         for old in written[:-KEPT]:
             old.unlink()
 
     def has(self, frame: int) -> bool:
         """Whether the state before `frame` can be restored."""
-        return sealed.read(self._path(frame)) is not None
+        return fileio.read(self._path(frame)) is not None
 
     def restore(self, frame: int, device: str) -> None:
         """Read back the state before `frame` onto `device`; nothing where none was written."""
         self.last.clear()
-        kept = sealed.read(self._path(frame))
+        kept = fileio.read(self._path(frame))
         if kept is None:
             return
         tensors = {name: value.to(device) for name, value in load(kept).items()}
@@ -82,13 +72,13 @@ class Traces:
                 for part in ("latent", "feature")
             )
             trace = Trace(latent, feature, tensors[f"{track}.person"])
-            self.last[int(track)] = Last(trace, float(tensors[f"{track}.seconds"]))
+            self.last[int(track)] = LastRefined(trace, float(tensors[f"{track}.seconds"]))
 
     def _path(self, frame: int) -> Path:
         return self.folder / f"traces-{frame}.sealed"
 
 
-def _flat(last: Last) -> dict[str, torch.Tensor]:
+def _flat(last: LastRefined) -> dict[str, torch.Tensor]:
     """The tensors of a track's state by name: `latent.*`, `feature.*`, `person`, `seconds`."""
     parts = {
         f"{part}.{name}": value
@@ -115,7 +105,7 @@ def build(
     """
 
     run = runner if runner is not None and refine is None else Runner()
-    graph = Encoding(encoder) if isinstance(encoder, FeatureStyleLight) else None
+    graph = EncodingModule(encoder) if isinstance(encoder, FeatureStyleLight) else None
 
     def inverted(images: torch.Tensor) -> Code:
         if graph is None:
@@ -165,7 +155,7 @@ def _refined(
     """
     assert work.faces is not None
     found: dict[int, Code] = {}
-    kept: dict[int, Last] = {}
+    kept: dict[int, LastRefined] = {}
     for track in work.faces.track.unique().tolist():
         for run in _runs(work.faces, track):
             positions = [int(work.faces.frame[n]) for n in run]
@@ -196,11 +186,11 @@ def _runs(faces: FaceBatch, track: int) -> list[list[int]]:
 def _refine_run(
     given: Sequence[tuple[Code, torch.Tensor]],
     seconds: Sequence[float],
-    last: Last | None,
+    last: LastRefined | None,
     refine: Refine,
     steps: RefineConfig,
     person: int,
-) -> tuple[list[Code], Last]:
+) -> tuple[list[Code], LastRefined]:
     """Refine the keys among codes and images of one face on consecutive frames, and fill in the rest.
 
     Returns the codes in order and the last one's state.
@@ -217,6 +207,6 @@ def _refine_run(
             share = (seconds[w] - last.seconds) / (seconds[k] - last.seconds)
             done.append(between(given[w][0], last.trace, after, share))
         done.append(refined)
-        last = Last(after, seconds[k])
+        last = LastRefined(after, seconds[k])
     assert last is not None
     return done, last

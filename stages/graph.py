@@ -40,7 +40,7 @@ class StageTime:
 
 
 @dataclass
-class _Shared:
+class _GraphState:
     stop: threading.Event = field(default_factory=threading.Event)
     error: BaseException | None = None
     where: str = ""
@@ -72,7 +72,7 @@ def run(
     """
     times = {name: StageTime() for name in (source[0], *(name for name, _ in stages), sink[0])}
     lanes = lanes_of(stages, parted)
-    shared = _Shared()
+    shared = _GraphState()
     sizes = (DEPTH, *(DRAWN for _ in lanes[1:]), DEPTH)
     queues: list[queue.Queue[Any]] = [queue.Queue(maxsize=size) for size in sizes]
     reading = (source, queues[0], shared, times[source[0]])
@@ -115,7 +115,7 @@ def _join(threads: list[threading.Thread]) -> None:
         thread.join()
 
 
-def _decode(source: tuple[str, Iterable[Work]], out: queue.Queue[Any], shared: _Shared, took: StageTime) -> None:
+def _decode(source: tuple[str, Iterable[Work]], out: queue.Queue[Any], shared: _GraphState, took: StageTime) -> None:
     frame = 0
     works = iter(source[1])
     try:
@@ -138,7 +138,7 @@ def _decode(source: tuple[str, Iterable[Work]], out: queue.Queue[Any], shared: _
 
 
 def _encode(
-    sink: tuple[str, Callable[[Work], None]], inbox: queue.Queue[Any], shared: _Shared, took: StageTime
+    sink: tuple[str, Callable[[Work], None]], inbox: queue.Queue[Any], shared: _GraphState, took: StageTime
 ) -> None:
     frame = 0
     try:
@@ -159,7 +159,7 @@ def _models(
     stages: list[tuple[str, Stage]],
     inbox: queue.Queue[Any],
     out: queue.Queue[Any],
-    shared: _Shared,
+    shared: _GraphState,
     times: dict[str, StageTime],
     begin: Callable[[], None],
 ) -> None:
@@ -200,7 +200,7 @@ def _timed(
     upstream: _Clock | None,
     clock: _Clock,
     name: str,
-    shared: _Shared,
+    shared: _GraphState,
     seen: list[int],
 ) -> Iterator[Work]:
     """Book the time of each `next` on the stage, less what it spent inside the stage before it."""
@@ -241,7 +241,7 @@ class _busy:
         self.took.cpu_s += time.thread_time() - self.cpu
 
 
-def _put(out: queue.Queue[Any], item: Any, shared: _Shared, took: StageTime) -> None:
+def _put(out: queue.Queue[Any], item: Any, shared: _GraphState, took: StageTime) -> None:
     start = time.perf_counter()
     while True:
         if shared.stop.is_set():
@@ -254,7 +254,7 @@ def _put(out: queue.Queue[Any], item: Any, shared: _Shared, took: StageTime) -> 
     took.wait_s += time.perf_counter() - start
 
 
-def _get(inbox: queue.Queue[Any], shared: _Shared, took: StageTime) -> Any:
+def _get(inbox: queue.Queue[Any], shared: _GraphState, took: StageTime) -> Any:
     start = time.perf_counter()
     while True:
         if shared.stop.is_set():

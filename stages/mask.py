@@ -9,10 +9,9 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from vidinv.stages.graph import Stage
 
-from stages.backend import Occlude, Parse
-from stages.graph import Stage
-from stages.synthesize import drawn
+from vidinv.backends.interface import Occlude, Parse
 from vidinv.config import MaskConfig
 from vidinv.faces import regions
 from vidinv.faces.occlusion import refined
@@ -174,7 +173,7 @@ def _masks(
         size, wanted = work.faces.image.shape[-1], sorted({n for n, _ in due})
         pictures = [
             work.faces.image[wanted],
-            *(drawn(layer)[n : n + 1] for n, layer in due),
+            *(layer.drawn[n : n + 1] for n, layer in due),
         ]
         labels = parse(torch.cat(pictures), settings.parse_size)
         sources = dict(zip(wanted, labels, strict=False))

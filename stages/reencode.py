@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +11,12 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
-from stages import evidence, sealed
+from vidinv import fileio
 from vidinv.errors import OutputUnwritable, VidinvError
 from vidinv.frames import Array, Display, Evidence, Planes, Work
 from vidinv.media.mastering import Mastering
 from vidinv.media.writer import SEGMENT_SUFFIX
+from vidinv.report import identity_evidence
 
 
 class Writer(Protocol):
@@ -29,38 +27,12 @@ class Writer(Protocol):
     def close(self) -> None: ...
 
 
-class Journal:
-    """`journal.jsonl`: one sealed line per finished segment, in order; what follows a damaged one is not trusted."""
+class SegmentJournal(Protocol):
+    """What `vidinv.jobs.journal.Journal` offers: where the segments lie, and how a finished one is listed."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.path = folder / "journal.jsonl"
+    folder: Path
 
-    def finished(self) -> list[dict[str, Any]]:
-        """The records whose files are there and have the sha256 that was written; stops at the first that has not."""
-        if not self.path.exists():
-            return []
-        records: list[dict[str, Any]] = []
-        for line in sealed.lines(self.path.read_bytes()):
-            record = json.loads(line)
-            files = record["files"].items()
-            if record["segment"] != len(records) or not all(_intact(self.folder / name, sha) for name, sha in files):
-                break
-            records.append(record)
-        return records
-
-    def keep(self, records: list[dict[str, Any]]) -> None:
-        """Rewrite the journal to hold `records` alone."""
-        partial = self.path.with_suffix(".tmp")
-        partial.write_bytes(b"".join(sealed.line(json.dumps(record)) for record in records))
-        partial.replace(self.path)
-
-    def append(self, record: dict[str, Any]) -> None:
-        """Add one record and wait until it is on the disk."""
-        with self.path.open("ab") as stream:
-            stream.write(sealed.line(json.dumps(record)))
-            stream.flush()
-            os.fsync(stream.fileno())
+    def append(self, record: dict[str, Any]) -> None: ...
 
 
 class Recorder:
@@ -72,7 +44,7 @@ class Recorder:
 
     def __init__(
         self,
-        journal: Journal,
+        journal: SegmentJournal,
         segments: list[tuple[int, int]],
         open_segment: Callable[[Path], Writer] | None,
         open_preview: Callable[[Path], Writer] | None,
@@ -139,12 +111,12 @@ class Recorder:
         files: dict[str, str] = {}
         for path, writer in self.writers.values():
             writer.close()
-            files[path.name] = _settled(path)
+            files[path.name] = fileio.synced_sha256(path)
         self.writers.clear()
         if self.evidence:
-            path = self.journal.folder / evidence.name(self.number)
-            evidence.save(path, evidence.thinned(self.evidence))
-            files[path.name] = _settled(path)
+            path = self.journal.folder / identity_evidence.name(self.number)
+            identity_evidence.save(path, identity_evidence.thinned(self.evidence))
+            files[path.name] = fileio.synced_sha256(path)
         first, end = self.segments[self.number]
         record = {"segment": self.number, "first": first, "last": end - 1, "files": files, "faces": self.faces}
         self.journal.append(record | {"gaps": self.gaps})
@@ -191,22 +163,3 @@ def _records(work: Work, position: int, index: int) -> list[dict[str, Any]]:
         for n in range(len(work.faces))
         if int(work.faces.frame[n]) == position and work.measures[n]
     ]
-
-
-def _intact(path: Path, digest: str) -> bool:
-    return path.exists() and _sha256(path) == digest
-
-
-def _settled(path: Path) -> str:
-    """The sha256 of a file that is on the disk when this returns."""
-    with path.open("rb+") as stream:
-        os.fsync(stream.fileno())
-    return _sha256(path)
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -10,25 +10,25 @@ from functools import partial
 from types import MappingProxyType
 
 import torch
+from vidinv.stages.graph import Stage
 
-from stages.graph import Stage
-from stages.painting import Painting
+from vidinv.engines.renderer import Renderer
 from vidinv.engines.runner import Runner
 from vidinv.engines.transfer import to_host
-from vidinv.frames import Code, Layer, Work
+from vidinv.frames import Code, Work
 from vidinv.generators.base import Generator
 from vidinv.generators.ops import resize
-from vidinv.generators.proxy import Painter
+from vidinv.generators.proxy import ImageDecoder
 from vidinv.process import threads_kept, use_threads
 
 Reads = Callable[[Work, int], bool]  # does anything read the detail of this face's inversion?
-Drawer = tuple[Generator, Painter]
+Drawer = tuple[Generator, ImageDecoder]
 NOBODY: Mapping[int, Drawer] = MappingProxyType({})
 
 
 def build(
     generator: Generator,
-    proxy: Painter,
+    proxy: ImageDecoder,
     size: int,
     reads_inversion: Reads,
     runner: Runner | None = None,
@@ -44,8 +44,8 @@ def build(
     See `source` for what draws the rest. The `people` with a generator of their own, by track, are drawn by that.
     """
     drawn_at, runner = at_size(generator, size), runner or Runner()
-    usual = Painting(generator, proxy, runner)
-    own = {person: Painting(*drawer, runner) for person, drawer in people.items()}
+    usual = Renderer(generator, proxy, runner)
+    own = {person: Renderer(*drawer, runner) for person, drawer in people.items()}
 
     def draw(work: Work, n: int) -> tuple[torch.Tensor, ...]:
         """`check`, and what is shown of face n: the inversion, and over it layer by layer."""
@@ -91,31 +91,25 @@ def _painters(generator: Generator, runner: Runner) -> Iterator[Callable[..., It
         yield pool.map
 
 
-def drawn(layer: Layer) -> torch.Tensor:
-    """The picture [N,3,S,S] of a layer that was drawn."""
-    assert layer.picture is not None
-    return layer.picture
-
-
-def source(generator: Generator, proxy: Painter, size: int) -> str:
+def source(generator: Generator, proxy: ImageDecoder, size: int) -> str:
     """What draws the pictures of `size` pixels, for the report."""
     if is_drawn_by_proxy(generator, proxy, size):
         return f"proxy head at {proxy.size}"
     return f"{generator.name} at {at_size(generator, size)}"
 
 
-def is_drawn_by_proxy(generator: Generator, proxy: Painter, size: int) -> bool:
+def is_drawn_by_proxy(generator: Generator, proxy: ImageDecoder, size: int) -> bool:
     """A head draws what is no size of the generator and not above the head's own."""
     return proxy.is_quick and size not in generator.sizes and size <= proxy.size
 
 
-def drawer(generator: Generator, proxy: Painter, size: int) -> Callable[[Code], torch.Tensor]:
+def drawer(generator: Generator, proxy: ImageDecoder, size: int) -> Callable[[Code], torch.Tensor]:
     """What draws a code's picture [N,3,size,size] in [-1,1] on the CPU, as an edit is drawn, in float32."""
-    painting = Painting(generator, proxy, Runner())
+    painting = Renderer(generator, proxy, Runner())
     return lambda code: _drawn(painting, code, size).cpu()
 
 
-def _drawn(painting: Painting, code: Code, size: int) -> torch.Tensor:
+def _drawn(painting: Renderer, code: Code, size: int) -> torch.Tensor:
     """The picture [N,3,size,size] of a code, where the networks are."""
     if is_drawn_by_proxy(painting.generator, painting.proxy, size):
         return resize(painting.sketch(code), size)

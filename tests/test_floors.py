@@ -14,31 +14,32 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = (
-    ("vidinv.errors", "vidinv.frames", "vidinv.config", "vidinv.process", "configs"),
-    ("vidinv.media", "vidinv.weights", "vidinv.engines"),
-    ("vidinv.faces", "vidinv.generators", "vidinv.losses"),
-    ("vidinv.encoders", "vidinv.editing", "vidinv.metrics"),
-    ("vidinv.report", "vidinv.provenance", "vidinv.importing"),
-    ("trainers",),
-    ("stages",),
-    ("batch",),
+    ("vidinv.frames", "vidinv.errors", "vidinv.process", "vidinv.fileio"),
+    ("vidinv.media", "vidinv.weights", "vidinv.config", "vidinv.configs"),
+    ("vidinv.faces", "vidinv.generators"),
+    ("vidinv.encoders", "vidinv.losses"),
+    ("vidinv.editing", "vidinv.metrics", "vidinv.importing", "vidinv.engines"),
+    ("vidinv.provenance", "vidinv.report"),
+    ("vidinv.trainers",),
+    ("vidinv.backends", "vidinv.analysis"),
+    ("vidinv.stages",),
+    ("vidinv.jobs",),
+    ("vidinv.batch", "vidinv.bench"),
     ("vidinv.api", "vidinv.cli", "vidinv.__main__", "vidinv"),
 )
+FOLDERS = {"vidinv": "vidinv", "stages": "vidinv.stages", "trainers": "vidinv.trainers", "configs": "vidinv.configs"}
 SKIPPED = {"build", "dist", "__pycache__"}
 HOSTS = ("py" + "pi.", "python" + "hosted.", "ana" + "conda.org", "hugging" + "face.co")
 MACHINE_PATH = re.compile(r"(?<![\w.$}])/(?:home|Users|work|[r]oot)/\w")
 
 
 def module_name(path: Path) -> str:
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+    """The name that a file is imported by: `setup.py` maps the FOLDERS beside `vidinv/` into the one package."""
+    top, *parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join([FOLDERS[top], *(parts[:-1] if parts[-1] == "__init__" else parts)])
 
 
-MODULES = {
-    module_name(path): path
-    for top in ("vidinv", "batch", "stages", "trainers", "configs")
-    for path in (ROOT / top).rglob("*.py")
-}
+MODULES = {module_name(path): path for top in FOLDERS for path in (ROOT / top).rglob("*.py")}
 
 
 def floor(module: str) -> int:

@@ -9,15 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stages import autoencoder as autoencoders
-from stages import job, parts
-from stages import request as requests
-from stages.autoencoder import Autoencoder
-from stages.backend import Models
 from vidinv import config as configs
+from vidinv.backends import registry as backends
+from vidinv.backends.interface import Models
 from vidinv.editing import feature_edit
 from vidinv.errors import UsageError
 from vidinv.frames import Code, Edit
+from vidinv.jobs import request as requests
+from vidinv.jobs import video_job
+from vidinv.jobs.autoencoder import trained as autoencoders
+from vidinv.jobs.autoencoder.trained import Autoencoder
 
 
 def load(backend: str = "default", device: str = "auto", encoder: str | Path = "") -> Models:
@@ -25,7 +26,7 @@ def load(backend: str = "default", device: str = "auto", encoder: str | Path = "
 
     Raises WeightsUnavailable when the weights are not there, UsageError for a file that is no such encoder.
     """
-    return parts.choose(backend).models(requests.pick_device(device), str(encoder))
+    return backends.choose(backend).models(requests.pick_device(device), str(encoder))
 
 
 def run(
@@ -40,7 +41,7 @@ def run(
 ) -> dict[str, Any]:
     """Edit the face of the video `source` into `output`; returns the report. `settings` are KEY=VALUE strings."""
     resolved = configs.with_edits(configs.load(config, settings), edits)
-    return job.run(requests.Request(Path(source), Path(output), resolved, overwrite=overwrite, preview=preview))
+    return video_job.run(requests.Request(Path(source), Path(output), resolved, overwrite=overwrite, preview=preview))
 
 
 def invert(models: Models, images: Tensor) -> Code:
@@ -66,6 +67,6 @@ def edit(models: Models, code: Code, edits: list[str]) -> Tensor:
 def autoencoder(folder: str | Path, device: str = "auto") -> Autoencoder:
     """What `vidinv train ae-stylegan` or `automodulator` left in `folder`: it can encode, draw and sample.
 
-    `vidinv.editing.scales` mixes, varies, edits and interpolates its codes. Raises UsageError where there is none.
+    `vidinv.editing.style_mixing` mixes, varies, edits and interpolates its codes. Raises UsageError where there is none.
     """
     return autoencoders.load(Path(folder), requests.pick_device(device))

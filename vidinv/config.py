@@ -103,16 +103,16 @@ class TuneConfig:
     steps: int = 120
     batch: int = 4  # faces a step
     rate: float = 1e-4
-    keep: float = 1.0  # pull of w+ to what the encoder said before
-    near: float = 0.2  # pull of F to G^K(w), in units of its spread; far from it an edit of w says little
+    w_reg: float = 1.0  # pull of w+ to what the encoder said before
+    feature_reg: float = 0.2  # pull of F to G^K(w), in units of its spread; far from it an edit of w says little
     cache: bool = True  # keep what was learned beside the weights, for other edits of the same clip
 
 
 @dataclass(frozen=True)
-class NearConfig:
+class GeneratorTuningConfig:
     """How a generator is tuned to each person of a clip; how long and how much it weighs says the recipe."""
 
-    recipe: str = "clip"  # of configs/train/near_perfect, or a file
+    recipe: str = "clip"  # of configs/train/generator_tuning, or a file
     faces: int = 24  # at most, of all persons: key faces, sharp, diverse in pose and spread in time
     held: int = 4  # at most: faces that are not learned from and say when to stop; 0: learn to the end
 
@@ -177,7 +177,7 @@ class RunConfig:
     identity: IdentityConfig = field(default_factory=IdentityConfig)
     refine: RefineConfig = field(default_factory=RefineConfig)
     tuning: TuneConfig = field(default_factory=TuneConfig)
-    near: NearConfig = field(default_factory=NearConfig)
+    generator_tuning: GeneratorTuningConfig = field(default_factory=GeneratorTuningConfig)
     c2pa: C2paConfig = field(default_factory=C2paConfig)
 
 
@@ -239,19 +239,6 @@ def fingerprint(config: RunConfig, source_content: str) -> str:
     return hashlib.sha256((json.dumps(plain(config), sort_keys=True) + source_content).encode()).hexdigest()
 
 
-def content(source: Path) -> str:
-    """sha256 of a file's bytes; of a folder, over the names and bytes of the files in it."""
-    digest = hashlib.sha256()
-    files = sorted(path for path in source.iterdir() if path.is_file()) if source.is_dir() else [source]
-    for path in files:
-        if source.is_dir():
-            digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
-        with path.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
-
-
 def plain(config: RunConfig) -> dict[str, Any]:
     """The resolved configuration as JSON can hold it."""
     values = asdict(config)
@@ -266,7 +253,7 @@ def of_plain(values: dict[str, Any]) -> RunConfig:
 
 
 def _folder(group: str) -> Traversable:
-    return resources.files("configs").joinpath(*group.split("/"))
+    return resources.files("vidinv.configs").joinpath(*group.split("/"))
 
 
 def _read(group: str, name_or_path: str) -> Any:
@@ -338,8 +325,11 @@ def _check(config: RunConfig) -> None:
         if getattr(config, name) < 1:
             raise UsageError(f"{name} must be at least 1, got {getattr(config, name)}", remedy=f"set {name}=1 or more")
     _check_tuning(config.tuning)
-    if config.near.faces < 1 or config.near.held < 0:
-        raise UsageError("near.faces must be at least 1 and near.held not negative", remedy="leave them as they are")
+    if config.generator_tuning.faces < 1 or config.generator_tuning.held < 0:
+        raise UsageError(
+            "generator_tuning.faces must be at least 1 and generator_tuning.held not negative",
+            remedy="leave them as they are",
+        )
     if config.generator and config.tune == "generator":
         raise UsageError("--generator gives what --tune generator would make", remedy="leave one of them out")
     trust = config.trust
@@ -366,9 +356,9 @@ def _check_tuning(tuning: TuneConfig) -> None:
         value = getattr(tuning, name)
         if value < 1:
             raise UsageError(f"tuning.{name} must be at least 1, got {value}", remedy=f"set tuning.{name}=1 or more")
-    if tuning.rate <= 0 or min(tuning.keep, tuning.near, tuning.held) < 0:
-        given = f"{tuning.rate}, {tuning.keep}, {tuning.near} and {tuning.held}"
+    if tuning.rate <= 0 or min(tuning.w_reg, tuning.feature_reg, tuning.held) < 0:
+        given = f"{tuning.rate}, {tuning.w_reg}, {tuning.feature_reg} and {tuning.held}"
         raise UsageError(
-            f"tuning.rate must be positive, tuning.keep, near and held not negative, got {given}",
+            f"tuning.rate must be positive, tuning.w_reg, near and held not negative, got {given}",
             remedy="leave them at their defaults",
         )

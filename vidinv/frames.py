@@ -227,7 +227,7 @@ class Edit:
 
 
 @dataclass(frozen=True)
-class Layer:
+class EditLayer:
     """What is edited of N faces in one region: a picture over those of the layers below it.
 
     `codes` hold this layer's edits and those of every layer below; `presence` says per face, 0 to 1, how much of it may
@@ -238,6 +238,12 @@ class Layer:
     codes: Code
     presence: tuple[float, ...]
     picture: Tensor | None = None
+
+    @property
+    def drawn(self) -> Tensor:
+        """The picture [N,3,S,S] of a layer that `synthesize` has drawn."""
+        assert self.picture is not None, "the layer has not been drawn"
+        return self.picture
 
 
 @dataclass(frozen=True)
@@ -261,7 +267,7 @@ class Work:
     frames: FrameBatch
     faces: FaceBatch | None = None
     codes: Code | None = None
-    layers: tuple[Layer, ...] = ()  # of the edit, the lowest first
+    layers: tuple[EditLayer, ...] = ()  # of the edit, the lowest first
     inversion: Tensor | None = None  # [N,3,S,S] G(w, F); `synthesize` says where the proxy stands in
     check: Tensor | None = None  # [N,3,s,s] the inversion through the proxy head, by which confidence is judged
     edit: Tensor | None = None  # [N,3,S,S] G(w~, F~): the picture of the highest layer

@@ -13,73 +13,74 @@ from pathlib import Path
 
 import pytest
 
-from batch import hold, storage
-from batch.driver import Driver
-from batch.hold import Held
-from batch.journal import Journal
-from batch.order import Asked, Order, Outcome, Task
-from batch.summary import worst
 from vidinv import config as configs
+from vidinv.batch import lock as batch_lock
+from vidinv.batch import storage
+from vidinv.batch.driver import Driver
+from vidinv.batch.journal import BatchJournal
+from vidinv.batch.lock import HeldFolder
+from vidinv.batch.summary import worst
+from vidinv.batch.task import BatchOptions, Outcome, Task, TaskOrder
 from vidinv.errors import OutputUnwritable, UsageError
 
 CONFIG = configs.load("fast", ["backend=tiny"])
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def orders(count: int, **changes: object) -> list[Order]:
-    return [Order(n, f"{n}.mp4", f"{n}.edited.mp4", CONFIG, **changes) for n in range(1, count + 1)]
+def orders(count: int, **changes: object) -> list[TaskOrder]:
+    return [TaskOrder(n, f"{n}.mp4", f"{n}.edited.mp4", CONFIG, **changes) for n in range(1, count + 1)]
 
 
-def states(journal: Journal) -> list[str]:
+def states(journal: BatchJournal) -> list[str]:
     return [clip.state for clip in journal.clips()]
 
 
 def test_an_order_comes_back_from_the_journal_as_it_was(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "j")
-    given = Order(
-        1, "a.mp4", "a.edited.mp4", configs.with_edits(CONFIG, ["age+2"]), Asked(report=True, min_ic=0.5), True
+    journal = BatchJournal(tmp_path / "j")
+    given = TaskOrder(
+        1, "a.mp4", "a.edited.mp4", configs.with_edits(CONFIG, ["age+2"]), BatchOptions(report=True, min_ic=0.5), True
     )
     journal.enter([given])
     assert journal.take() == given and journal.take() is None
 
 
 def test_a_killed_batch_goes_on_with_what_ran_and_keeps_what_is_done(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "j")
+    journal = BatchJournal(tmp_path / "j")
     journal.enter(orders(3))
     first = journal.take()
     assert first is not None
     journal.end(first, Outcome(0, figures={"frames": 5}), 3)
     journal.take()
     assert states(journal) == ["done", "running", "waiting"]
-    again = Journal(tmp_path / "j")  # as the next start finds it
+    again = BatchJournal(tmp_path / "j")  # as the next start finds it
     again.enter(orders(3))
     assert states(again) == ["done", "waiting", "waiting"]
     assert next(again.clips()).figures == {"frames": 5}
 
 
 def test_two_rows_of_one_name_are_refused_and_nothing_is_entered(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "j")
+    journal = BatchJournal(tmp_path / "j")
     with pytest.raises(UsageError, match="rows 1 and 2 would both be written to x"):
-        journal.enter(Order(n, f"{n}.mp4", "x", CONFIG) for n in (1, 2))
+        journal.enter(TaskOrder(n, f"{n}.mp4", "x", CONFIG) for n in (1, 2))
     assert states(journal) == []
 
 
 def test_another_order_for_a_name_is_refused_unless_it_may_replace_it(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "j")
+    journal = BatchJournal(tmp_path / "j")
     journal.enter(orders(1))
     taken = journal.take()
     assert taken is not None
     journal.end(taken, Outcome(0), 3)
-    other = Order(1, "1.mp4", "1.edited.mp4", configs.with_edits(CONFIG, ["age+2"]))
+    other = TaskOrder(1, "1.mp4", "1.edited.mp4", configs.with_edits(CONFIG, ["age+2"]))
     with pytest.raises(UsageError, match="in another way"):
         journal.enter([other])
-    journal.enter([Order(1, "1.mp4", "1.edited.mp4", other.config, overwrite=True)])
+    journal.enter([TaskOrder(1, "1.mp4", "1.edited.mp4", other.config, overwrite=True)])
     again = journal.take()
     assert again is not None and again.overwrite and again.config.edits == ("age+2",)
 
 
 def test_rows_that_left_the_list_are_remembered_and_not_counted(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "j")
+    journal = BatchJournal(tmp_path / "j")
     journal.enter(orders(3))
     journal.enter(orders(2))
     assert journal.counts()["waiting"] == 2
@@ -89,7 +90,7 @@ def test_rows_that_left_the_list_are_remembered_and_not_counted(tmp_path: Path) 
 
 @pytest.mark.parametrize(("code", "begun"), [(1, 3), (3, 3), (7, 3), (2, 1), (4, 1), (6, 1)])
 def test_only_what_may_pass_is_tried_again_and_a_stated_number_of_times(tmp_path: Path, code: int, begun: int) -> None:
-    journal = Journal(tmp_path / "j")
+    journal = BatchJournal(tmp_path / "j")
     journal.enter(orders(1))
     for nth in range(1, begun + 1):
         taken = journal.take()
@@ -114,7 +115,7 @@ def test_the_gravest_failure_is_the_batchs(codes: list[int], exit_code: int) -> 
 def test_a_journal_that_is_no_journal_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "j").write_text("not a database, but long enough to look like one " * 50)
     with pytest.raises(OutputUnwritable, match="journal"):
-        Journal(tmp_path / "j")
+        BatchJournal(tmp_path / "j")
 
 
 class Instant:
@@ -148,16 +149,16 @@ def peak() -> float:
 
 def test_memory_is_flat_over_ten_thousand_rows(tmp_path: Path) -> None:
     def through(count: int, place: Path) -> None:
-        def every() -> Iterator[Order]:
+        def every() -> Iterator[TaskOrder]:
             for n in range(1, count + 1):
-                yield Order(n, f"{n}.mp4", f"{n}.edited.mp4", CONFIG)
+                yield TaskOrder(n, f"{n}.mp4", f"{n}.edited.mp4", CONFIG)
 
-        journal = Journal(place)
+        journal = BatchJournal(place)
         journal._open.execute("pragma synchronous = off")  # this is of memory, not of kills
         journal.enter(every())
         seen: list[int] = []
         heard = {"note": lambda line: None, "done": seen.append, "keep": lambda: None}
-        Driver(journal, Instant(), str(tmp_path), Held(), tries=3, split=0.0, **heard).run()
+        Driver(journal, Instant(), str(tmp_path), HeldFolder(), tries=3, split=0.0, **heard).run()
         assert sum(seen) == count == journal.counts()["done"]
         journal.close()
 
@@ -170,8 +171,8 @@ def test_memory_is_flat_over_ten_thousand_rows(tmp_path: Path) -> None:
 HOLDER = """
     import sys, time
     from pathlib import Path
-    from batch import hold
-    with hold.{how}({place}) as held:
+    from vidinv.batch import lock as batch_lock
+    with batch_lock.{how}({place}) as held:
         print("held", flush=True)
         time.sleep(600)
 """
@@ -187,53 +188,53 @@ def holder(how: str, place: str) -> subprocess.Popen[str]:
 def test_a_held_folder_is_refused_and_free_when_its_holder_is_killed(tmp_path: Path) -> None:
     other = holder("locked", f"Path({str(tmp_path)!r})")
     try:
-        with pytest.raises(OutputUnwritable, match=f"process {other.pid}"), hold.locked(tmp_path):
+        with pytest.raises(OutputUnwritable, match=f"process {other.pid}"), batch_lock.locked(tmp_path):
             pass
     finally:
         other.kill()
         other.wait()
-    with hold.locked(tmp_path, patience=0.0):
+    with batch_lock.locked(tmp_path, patience=0.0):
         pass
 
 
 def test_what_a_killed_batch_left_running_is_waited_for(tmp_path: Path) -> None:
-    with hold.locked(tmp_path) as held:
+    with batch_lock.locked(tmp_path) as held:
         assert held.lock is not None
         worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1)"], pass_fds=(held.lock,))
-    (tmp_path / hold.LOCK).write_text("process 999999999 on nowhere\n")  # its batch is gone
+    (tmp_path / batch_lock.LOCK).write_text("process 999999999 on nowhere\n")  # its batch is gone
     begin = time.monotonic()
-    with hold.locked(tmp_path):
+    with batch_lock.locked(tmp_path):
         assert worker.wait(timeout=0) == 0 and time.monotonic() - begin > 0.2
 
 
 def test_a_lease_is_refused_while_it_lasts_and_renewed_by_its_holder(tmp_path: Path) -> None:
-    with hold.leased(str(tmp_path), seconds=1.0) as held:
+    with batch_lock.leased(str(tmp_path), seconds=1.0) as held:
         time.sleep(1.5)
         held.check()
-        with pytest.raises(OutputUnwritable, match="its lease ends"), hold.leased(str(tmp_path), seconds=1.0):
+        with pytest.raises(OutputUnwritable, match="its lease ends"), batch_lock.leased(str(tmp_path), seconds=1.0):
             pass
-    assert not (tmp_path / hold.LEASE).exists()
+    assert not (tmp_path / batch_lock.LEASE).exists()
 
 
 def test_a_lease_of_a_killed_holder_ends_by_itself(tmp_path: Path) -> None:
     other = holder("leased", f"{str(tmp_path)!r}, seconds=2.0")
     other.kill()
     other.wait()
-    with pytest.raises(OutputUnwritable), hold.leased(str(tmp_path), seconds=2.0):
+    with pytest.raises(OutputUnwritable), batch_lock.leased(str(tmp_path), seconds=2.0):
         pass
     time.sleep(2.0)
-    with hold.leased(str(tmp_path), seconds=2.0):
+    with batch_lock.leased(str(tmp_path), seconds=2.0):
         pass
 
 
 def test_a_holder_that_finds_another_name_stops(tmp_path: Path) -> None:
-    with hold.leased(str(tmp_path), seconds=0.6) as held:
+    with batch_lock.leased(str(tmp_path), seconds=0.6) as held:
         other = {"me": "another", "who": "somebody", "until": time.time() + 60}
-        storage.write(str(tmp_path / hold.LEASE), json.dumps(other).encode())
+        storage.write(str(tmp_path / batch_lock.LEASE), json.dumps(other).encode())
         assert held.lost is not None and held.lost.wait(5)
         with pytest.raises(OutputUnwritable, match="taken the folder over"):
             held.check()
-    assert storage.read(str(tmp_path / hold.LEASE)) is not None  # it is the other's
+    assert storage.read(str(tmp_path / batch_lock.LEASE)) is not None  # it is the other's
 
 
 def test_network_file_systems_are_told_by_their_mounts(tmp_path: Path) -> None:

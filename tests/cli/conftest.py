@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.own_backend import shape_boxes, shape_clip
+from tests.helpers.own_backend import shape_boxes, shape_clip
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from vidinv.trainers.data.toy_images import Blobs
 
-from stages import autoencoder
-from tests.clips import make_clip
-from tests.runs import SHOWN, STEPS, frames_of, report_of
-from trainers.toys import Blobs
+from tests.helpers.clips import make_clip
+from tests.helpers.runs import SHOWN, STEPS, frames_of, report_of
 from vidinv import api
 from vidinv.cli.main import main
+from vidinv.jobs.autoencoder import trained as trained_autoencoder
 from vidinv.media import picture
 
 
@@ -49,7 +49,7 @@ def trained(request: pytest.FixtureRequest, corpus: Path, tmp_path_factory: pyte
 
 
 def test_a_training_leaves_two_files_that_fit_each_other(trained: Path) -> None:
-    of = autoencoder.load(trained)
+    of = trained_autoencoder.load(trained)
     assert of.generator.name == f"{trained.name}-tried" and of.encoder.space == of.generator.space
     again = of.draw(of.encode(Blobs(16).draw(2, 0)))
     assert again.shape == (2, 3, 16, 16) and again.isfinite().all()

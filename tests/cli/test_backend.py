@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 import torch
 
-from stages.folder import page_path
-from tests.clips import make_clip
-from tests.importing import layouts
+from tests.helpers import layouts
+from tests.helpers.clips import make_clip
+from tests.helpers.own_backend import FRAMES, LEAST, PLAIN, SIZE, create, drawn, refused, shape_at
+from tests.helpers.runs import SHOWN, STEPS, frames_of, report_of
 from tests.importing.test_encoders import psp_file
-from tests.own_backend import FRAMES, LEAST, PLAIN, SIZE, create, drawn, refused, shape_at
-from tests.runs import SHOWN, STEPS, frames_of, report_of
 from vidinv.cli.main import main
 from vidinv.editing import directions
 from vidinv.editing.directions import Direction
 from vidinv.encoders import encoder_file
 from vidinv.generators import registry
+from vidinv.jobs.job_folder import page_path
 
 FAMILIES = ("stylegan1-tiny", "stylegan2-tiny", "stylegan3-t-tiny", "stylegan3-r-tiny", "pggan-tiny", "biggan-tiny")
 
@@ -119,7 +119,7 @@ def test_an_encoder_that_mirrors_the_generator_inverts_for_it(family: str, tmp_p
     with torch.random.fork_rng():
         torch.manual_seed(0)
         encoder = encoder_file.build("adaptive-tiny", generator, 16)
-    facts = encoder_file.Facts("adaptive-tiny", generator.space, 16, feature_branch=False)
+    facts = encoder_file.EncoderFacts("adaptive-tiny", generator.space, 16, feature_branch=False)
     path = encoder_file.write(tmp_path / "mirror.safetensors", encoder.state_dict(), facts)
     shown = ["--label", 2] if family == "biggan-tiny" else []
     create("own", family, "--encoder", path, "--alignment", "center", *shown, *PLAIN)
@@ -170,7 +170,7 @@ def test_an_encoder_and_directions_are_taken_from_files(clip: Path, tmp_path: Pa
     with torch.random.fork_rng():
         encoder = encoder_file.build("light", generator, 16)
     encoder_file.write(
-        tmp_path / "own.safetensors", encoder.state_dict(), encoder_file.Facts("light", generator.space, 16)
+        tmp_path / "own.safetensors", encoder.state_dict(), encoder_file.EncoderFacts("light", generator.space, 16)
     )
     vector = torch.nn.functional.normalize(torch.ones(generator.w_dim), dim=0)
     made = directions.write(Direction("wider", vector, 1.0, (0, 4), generator.space), tmp_path)

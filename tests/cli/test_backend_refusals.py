@@ -11,10 +11,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from tests.importing import layouts
-from tests.own_backend import LEAST, PLAIN, create, refused
+from tests.helpers import layouts
+from tests.helpers.own_backend import LEAST, PLAIN, create, refused
 from vidinv.cli.main import main
-from vidinv.encoders import encoder_file, of_class
+from vidinv.encoders import class_conditional, encoder_file
 from vidinv.errors import UsageError
 from vidinv.generators import registry
 from vidinv.weights import imported
@@ -62,12 +62,12 @@ def test_parts_of_other_generators_are_refused(
     make = ["backend", "create", "mine", "--generator", "stylegan2-tiny", "--alignment", "none", *PLAIN]
     line = refused(capsys, 2, *make, "--direction", file)
     assert "'stylegan1-tiny-w'" in line and "'stylegan2-tiny-w'" in line
-    facts = encoder_file.Facts("light", "stylegan1-tiny-w", 16)
+    facts = encoder_file.EncoderFacts("light", "stylegan1-tiny-w", 16)
     encoder_file.write(tmp_path / "own.safetensors", {"x": torch.zeros(1)}, facts)
     assert "encoder of the space 'stylegan1-tiny-w'" in refused(
         capsys, 2, *make, "--encoder", tmp_path / "own.safetensors"
     )
-    own = encoder_file.Facts("light", "stylegan2-tiny-w", 16)
+    own = encoder_file.EncoderFacts("light", "stylegan2-tiny-w", 16)
     encoder_file.write(tmp_path / "few.safetensors", {"style.base.weight": torch.zeros(1)}, own)
     create("few", "stylegan2-tiny", "--encoder", tmp_path / "few.safetensors", "--alignment", "none", *PLAIN)
     capsys.readouterr()
@@ -88,13 +88,13 @@ def test_a_class_is_one_of_the_generators(capsys: pytest.CaptureFixture[str]) ->
         create(f"of{label}", family, "--label", label, "--alignment", "none", *PLAIN)
         capsys.readouterr()
         assert words in refused(capsys, 2, "backend", "check", f"of{label}")
-    begun = of_class.typical(generator, 1)
+    begun = class_conditional.typical(generator, 1)
     assert torch.equal(begun[generator.z_dim :], generator.embeddings.weight[:, 1])
     picture = torch.zeros(1, 3, 32, 32)
     with pytest.raises(UsageError, match="label, 0 to 2"):
-        of_class.bound(encoder_file.build("adaptive-tiny", generator, 16), generator, None)
+        class_conditional.bound(encoder_file.build("adaptive-tiny", generator, 16), generator, None)
     encoder = encoder_file.build("adaptive-tiny", generator, 16).eval()
-    one, two = (of_class.bound(encoder, generator, label)(picture).ws for label in (0, 1))
+    one, two = (class_conditional.bound(encoder, generator, label)(picture).ws for label in (0, 1))
     assert not torch.equal(one, two)
     torch.testing.assert_close(one, encoder(picture, torch.tensor([[1.0, 0, 0]])).ws)
 

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from batch import hold
-from scripts.kill_batch import below
-from tests import witness
-from tests.clips import make_clip
-from tests.runs import TINY, left_behind
+from scripts.stress.kill_batch import below
+from tests.helpers import ffprobe
+from tests.helpers.clips import make_clip
+from tests.helpers.runs import TINY, left_behind
+from vidinv.batch import lock as batch_lock
 from vidinv.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,7 +61,7 @@ def batch(source: Path, output: Path, *options: object) -> Done:
 
 def frames(path: Path) -> tuple[list[float], str]:
     """The time of every frame, and a digest of their samples, as ffmpeg has them."""
-    return witness.frame_times(path), hashlib.sha256(witness.samples(path, "yuv420p").tobytes()).hexdigest()
+    return ffprobe.frame_times(path), hashlib.sha256(ffprobe.samples(path, "yuv420p").tobytes()).hexdigest()
 
 
 def alone(source: Path, output: Path, *options: object) -> Path:
@@ -160,7 +160,7 @@ def test_a_clip_that_was_finished_when_its_batch_was_killed_is_known_again(done:
 
 
 def test_a_second_start_is_refused_while_the_first_works(done: Done, capsys: pytest.CaptureFixture[str]) -> None:
-    with hold.locked(done.output):
+    with batch_lock.locked(done.output):
         assert batch(done.source, done.output, *EDIT).code == 7
     assert "another batch" in capsys.readouterr().err
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from stages.bench import alone, compare, growth, roofline, serial, whole
-from tests.clips import make_clip
-from tests.runs import SHOWN, TINY, frames_of
+from tests.helpers.clips import make_clip
+from tests.helpers.runs import SHOWN, TINY, frames_of
 from vidinv import config as configs
+from vidinv.bench import compare, end_to_end, isolated_stages, roofline, scaling, serial
 from vidinv.cli.bench import lines as bench_lines
 from vidinv.cli.main import main
 from vidinv.media.probe import probe
@@ -86,24 +86,24 @@ def test_the_device_is_recorded_and_a_gpu_named_and_waited_for(
 def test_the_operations_of_the_networks_are_counted(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "in.mp4", frames=4, size=(128, 128))
     config = configs.load("fast", [*CHANGES, "edits=[age+3]"])
-    one = whole.counted(clip, config)[1]
-    two = whole.counted(clip, configs.with_edits(config, ["smile+1@region=mouth"]))[1]  # another picture to draw
+    one = end_to_end.counted(clip, config)[1]
+    two = end_to_end.counted(clip, configs.with_edits(config, ["smile+1@region=mouth"]))[1]  # another picture to draw
     assert two > 1.05 * one > 0
 
 
 def test_the_fit_gives_back_a_start_and_a_frame_and_how_far_off_a_run_is() -> None:
-    straight = [growth.Cost(n, 2.0 + 0.3 * n, 1.0, 0) for n in (250, 750, 3000)]
-    assert growth.fit(straight) == {"start_cpu_s": 2.0, "frame_cpu_ms": 300.0, "largest_deviation": 0.0}
-    bent = [*straight[:2], growth.Cost(3000, 1.5 * straight[2].cpu_s, 1.0, 0)]
-    assert growth.fit(bent)["largest_deviation"] > 0.05
+    straight = [scaling.RunCost(n, 2.0 + 0.3 * n, 1.0, 0) for n in (250, 750, 3000)]
+    assert scaling.fit(straight) == {"start_cpu_s": 2.0, "frame_cpu_ms": 300.0, "largest_deviation": 0.0}
+    bent = [*straight[:2], scaling.RunCost(3000, 1.5 * straight[2].cpu_s, 1.0, 0)]
+    assert scaling.fit(bent)["largest_deviation"] > 0.05
 
 
 def test_a_longer_clip_and_more_faces_are_made_and_run(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "in.mp4", frames=4, size=(160, 96))
     config = configs.load("fast", [*CHANGES, "edits=[age+2]"])
-    longer = growth.run(source, tmp_path, config, 0.4, 64, 1)
+    longer = scaling.run(source, tmp_path, config, 0.4, 64, 1)
     assert longer.frames == 10 and longer.cpu_s > 0
-    growth.write(tmp_path / "four.mp4", source, 3, 64, 4)
+    scaling.write(tmp_path / "four.mp4", source, 3, 64, 4)
     info = probe(tmp_path / "four.mp4")
     assert (info.width, info.height) == (128, 128)
 
@@ -112,8 +112,10 @@ def test_every_stage_alone_makes_what_the_job_makes(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "in.mp4", frames=FRAMES, size=(128, 128))
     config = configs.load("fast", [*CHANGES, "edits=[age+3]", "codec=lossless"])
     made: list[Any] = []
-    found = alone.run(clip, config, lambda job: made.extend(frames_of(job.folder.path / "segment-00000.segment")))
-    inside = whole.run(clip, config, tmp_path / "out.mp4")
+    found = isolated_stages.run(
+        clip, config, lambda job: made.extend(frames_of(job.folder.path / "segment-00000.segment"))
+    )
+    inside = end_to_end.run(clip, config, tmp_path / "out.mp4")
     same = zip(made, frames_of(tmp_path / "out.mp4"), strict=True)
     assert len(made) == FRAMES == found.frames
     assert all(np.array_equal(a, b) for (_, one), (_, other) in same for a, b in zip(one, other, strict=True))
@@ -122,9 +124,9 @@ def test_every_stage_alone_makes_what_the_job_makes(tmp_path: Path) -> None:
 
 def test_a_stage_that_costs_more_in_the_job_than_alone_is_named(figures: dict[str, Any]) -> None:
     took = {"align": 0.1, "draw": 2.6, "fade": 0.0009}
-    jobs = [whole.Measured(10, 9.0, 3.0, {k: {"cpu_s": n * v} for k, v in took.items()}) for n in (1, 2)]
-    apart = [alone.Alone(10, {"align": 0.1, "draw": n * 2.0, "fade": 0.0001}, n * 2.5) for n in (3, 1)]
-    found = alone.beside(jobs, apart)
+    jobs = [end_to_end.MeasuredRun(10, 9.0, 3.0, {k: {"cpu_s": n * v} for k, v in took.items()}) for n in (1, 2)]
+    apart = [isolated_stages.IsolatedCost(10, {"align": 0.1, "draw": n * 2.0, "fade": 0.0001}, n * 2.5) for n in (3, 1)]
+    found = isolated_stages.beside(jobs, apart)
     assert found["stages"]["draw"] == {"cpu_ms": 260.0, "alone_cpu_ms": 200.0, "over": 0.3}
     assert found["largest"] == {"stage": "draw", "over": 0.3} and found["total"]["over"] == 0.2  # fade is too little
     assert figures["alone"]["stages"].keys() == figures["stages"].keys()
@@ -132,19 +134,19 @@ def test_a_stage_that_costs_more_in_the_job_than_alone_is_named(figures: dict[st
 
 
 def test_the_fit_over_faces_is_a_line_and_says_how_far_off_four_are() -> None:
-    assert growth.linear([1, 2, 4], [0.15, 0.25, 0.45]) == {
+    assert scaling.linear([1, 2, 4], [0.15, 0.25, 0.45]) == {
         "start_cpu_s": 0.05,
         "each_cpu_s": 0.1,
         "largest_deviation": 0.0,
     }
-    assert growth.linear([1, 2, 4], [0.15, 0.25, 0.8])["largest_deviation"] > 0.1
+    assert scaling.linear([1, 2, 4], [0.15, 0.25, 0.8])["largest_deviation"] > 0.1
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="a peak is forgotten on Linux alone")
 def test_the_peak_is_of_what_was_held_since_it_was_forgotten() -> None:
     held = np.ones(200 << 17)  # 200 MB
-    whole.forget_peak()
-    before = whole.peak_memory_mb()
+    end_to_end.forget_peak()
+    before = end_to_end.peak_memory_mb()
     del held
-    whole.forget_peak()
-    assert whole.peak_memory_mb() < before - 150
+    end_to_end.forget_peak()
+    assert end_to_end.peak_memory_mb() < before - 150

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from vidinv import config as configs
+from vidinv import fileio
 from vidinv.errors import UsageError
 
 
@@ -36,7 +37,7 @@ def test_the_fingerprint_follows_config_and_source(tmp_path: Path) -> None:
     source.write_bytes(b"1")
 
     def of(*changes: str) -> str:
-        return configs.fingerprint(configs.load("fast", list(changes)), configs.content(source))
+        return configs.fingerprint(configs.load("fast", list(changes)), fileio.content_sha256(source))
 
     first = of()
     assert first == of() and first != of("crf=1")

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from tests import witness
-from tests.clips import gradient, make_clip
-from tests.runs import TINY, edited, frames_of, report_of
+from tests.helpers import ffprobe
+from tests.helpers.clips import gradient, make_clip
+from tests.helpers.runs import TINY, edited, frames_of, report_of
 from vidinv.cli.main import main
 
 CODECS = {".mp4": "libx264", ".mov": "prores_ks", ".mkv": "libx265", ".webm": "libvpx-vp9", ".avi": "mpeg4"}
@@ -30,16 +30,16 @@ def test_every_kind_of_file_becomes_every_kind(tmp_path: Path, given: str, wante
     source = make_clip(tmp_path / f"in{given}", frames=8, codec=CODECS[given], pix_fmt=pix_fmt, audio=given != ".avi")
     options = ["--pix-fmt", "yuv420p10le"] if (given, wanted) == (".mov", ".webm") else []
     output = edited(source, tmp_path / f"out{wanted}", *options)
-    old, new = (np.array(witness.frame_times(path)) for path in (source, output))
+    old, new = (np.array(ffprobe.frame_times(path)) for path in (source, output))
     assert len(new) == 8 and np.ptp(new - old) <= 0.001
     name = {".mov": "mov", ".mp4": "mp4", ".mkv": "matroska", ".webm": "webm"}[wanted]
-    assert name in witness.container(output)["format_name"]
+    assert name in ffprobe.container(output)["format_name"]
 
 
 def test_an_avi_becomes_mkv_where_no_name_is_given(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "in.avi", frames=4, codec="mpeg4", audio=False)
     assert main(["run", str(source), "--edit", "age+2", *TINY]) == 0
-    assert len(witness.frame_times(tmp_path / "in.edited.mkv")) == 4
+    assert len(ffprobe.frame_times(tmp_path / "in.edited.mkv")) == 4
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_odd_names_are_names(tmp_path: Path, name: str, monkeypatch: pytest.Monk
     make_clip(tmp_path / "plain.mp4", frames=3).rename(tmp_path / name)
     output = name.replace(".mp4", ".out.mp4")
     assert main(["run", *TINY, "--edit", "age+2", f"--output={output}", "--", name]) == 0
-    assert len(witness.frame_times(tmp_path / output)) == 3
+    assert len(ffprobe.frame_times(tmp_path / output)) == 3
     assert {path.name for path in tmp_path.iterdir()} == {name, output, f"{output}.json"}
 
 
@@ -164,11 +164,11 @@ def damaged(tmp_path: Path, suffix: str) -> tuple[Path, list[float]]:
 def test_damage_in_the_middle_is_passed_over_and_listed(tmp_path: Path, suffix: str) -> None:
     source, lost = damaged(tmp_path, suffix)
     output = edited(source, tmp_path / "out.mkv")
-    times = witness.frame_times(output)
-    assert np.allclose(times, witness.frame_times(source), atol=0.001)  # what ffprobe can decode
+    times = ffprobe.frame_times(output)
+    assert np.allclose(times, ffprobe.frame_times(source), atol=0.001)  # what ffprobe can decode
     (gap,) = [line for line in report_of(output)["warnings"] if line.startswith("damaged from")]
     begin, end = float(gap.split()[2]), float(gap.split()[4])
-    missing = set(np.round(witness.frame_times(tmp_path / f"whole{suffix}"), 2)) - set(np.round(times, 2))
+    missing = set(np.round(ffprobe.frame_times(tmp_path / f"whole{suffix}"), 2)) - set(np.round(times, 2))
     assert set(np.round(lost, 2)) <= missing and all(begin < time < end for time in missing)
     assert report_of(output)["faces"] == len(times) >= 25 and end - begin < 0.7
 
@@ -183,7 +183,7 @@ def test_bytes_that_went_bad_cost_no_more_than_ffprobe_loses(tmp_path: Path, suf
     data[begin : begin + len(data) // 20] = random.bytes(len(data) // 20)
     source.write_bytes(data)
     output = edited(source, tmp_path / "out.mkv")
-    assert len(witness.frame_times(output)) >= len(witness.frame_times(source)) - 1
+    assert len(ffprobe.frame_times(output)) >= len(ffprobe.frame_times(source)) - 1
     said = any(line.startswith("damaged from") for line in report_of(output)["warnings"])
     assert said or suffix in (".mkv", ".webm")  # FFmpeg finds its way again in Matroska without a word
 
@@ -225,7 +225,7 @@ def pictures(folder: Path, count: int, suffix: str = ".png", deep: bool = False,
 def test_a_folder_of_pictures_is_a_video_in_natural_order(tmp_path: Path, suffix: str) -> None:
     folder = pictures(tmp_path / "frames", 12, suffix)
     output = edited(folder, tmp_path / "out.mkv", "--codec", "lossless")
-    assert np.allclose(witness.frame_times(output), np.arange(12) / 25, atol=1e-3)
+    assert np.allclose(ffprobe.frame_times(output), np.arange(12) / 25, atol=1e-3)
     with av.open(str(output)) as container:
         shown = [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
     tolerance = 0 if suffix != ".jpg" else 12  # two ways to put chroma between its samples
@@ -242,7 +242,7 @@ def test_a_cameras_jpegs_are_shown_upright(tmp_path: Path) -> None:
     for index in range(3):
         Image.fromarray(gradient(index, (96, 64))).save(folder / f"{index}.jpg", exif=exif)
     output = edited(folder, tmp_path / "out.mp4")
-    assert witness.video(output)["side_data_list"][0]["rotation"] == -90
+    assert ffprobe.video(output)["side_data_list"][0]["rotation"] == -90
     pictures_out = edited(folder, tmp_path / "out")
     assert cv2.imread(str(pictures_out / "000001.png")).shape == (96, 64, 3)
 
@@ -251,8 +251,8 @@ def test_the_folder_says_its_rate(tmp_path: Path) -> None:
     folder = pictures(tmp_path / "frames", 5)
     (folder / "frames.json").write_text('{"rate": "30000/1001"}')
     output = edited(folder, tmp_path / "out.mp4", "--pix-fmt", "yuv420p")
-    assert np.allclose(witness.frame_times(output), np.arange(5) * 1001 / 30000, atol=1e-6)
-    assert witness.video(output)["color_space"] == "bt709" and witness.video(output)["pix_fmt"] == "yuv420p"
+    assert np.allclose(ffprobe.frame_times(output), np.arange(5) * 1001 / 30000, atol=1e-6)
+    assert ffprobe.video(output)["color_space"] == "bt709" and ffprobe.video(output)["pix_fmt"] == "yuv420p"
     (folder / "frames.json").write_text('{"rate": "fast"}')
     assert main(["run", str(folder), "-o", str(tmp_path / "b.mp4"), *TINY]) == 3
 
@@ -278,8 +278,8 @@ def test_a_video_comes_out_as_pictures_and_goes_back(tmp_path: Path) -> None:
     assert any("audio" in line for line in report_of(folder)["warnings"])
     assert any("RGB" in line for line in report_of(folder)["warnings"])
     again = edited(folder, tmp_path / "again.mkv")
-    assert witness.video(again)["codec_name"] == "ffv1"  # 16 bits of RGB, which no other codec holds
-    assert np.allclose(witness.frame_times(again), np.arange(7) / 30, atol=1e-3)
+    assert ffprobe.video(again)["codec_name"] == "ffv1"  # 16 bits of RGB, which no other codec holds
+    assert np.allclose(ffprobe.frame_times(again), np.arange(7) / 30, atol=1e-3)
 
 
 def test_a_folder_that_exists_is_never_emptied(tmp_path: Path) -> None:

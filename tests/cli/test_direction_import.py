@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from stages import parts, tiny
-from tests import directions_files as files
-from tests.clips import make_clip
-from tests.runs import TINY
+from tests.helpers import direction_files as files
+from tests.helpers.clips import make_clip
+from tests.helpers.runs import TINY
+from vidinv.backends import registry as backends
+from vidinv.backends import tiny
 from vidinv.cli.main import main
 from vidinv.editing import directions, feature_edit, spaces
 from vidinv.editing.directions import Direction
@@ -66,7 +67,7 @@ def test_a_file_edits_as_its_publisher_says_and_strength_one_is_ours(case: str, 
     found = taken()
     facts = found.imported
     assert facts is not None and facts.format == case.split("-")[0] and facts.is_measured
-    generator = parts.choose("tiny").models("cpu", "").generator
+    generator = backends.choose("tiny").models("cpu", "").generator
     own = facts.native / found.deviation  # the file's own strength 1, as a strength of ours
     torch.testing.assert_close(found.offset(own, tiny.SLOTS).double(), torch.from_numpy(step), rtol=0, atol=1e-5)
     # ours moves w+ along the step by one standard deviation of the samples' w+ along it
@@ -78,7 +79,7 @@ def test_a_file_edits_as_its_publisher_says_and_strength_one_is_ours(case: str, 
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_direction_of_ours_comes_back_from_every_format_as_the_same_edit(case: str, tmp_path: Path) -> None:
-    generator = parts.choose("tiny").models("cpu", "").generator
+    generator = backends.choose("tiny").models("cpu", "").generator
     layers = (2, 6)
     ours = directions.of_vector("ours", torch.from_numpy(UNIT).float(), layers, generator, origin="")
     given = ["--rows", "2-5"] + [part for part in CASES[case][1] if part not in ("--rows", "2-5")]
@@ -97,7 +98,7 @@ def test_a_shipped_direction_comes_back_from_every_format_as_the_same_picture(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()  # the weights lie in the real cache
-    chosen = parts.choose("default")
+    chosen = backends.choose("default")
     ours = directions.load("smile", chosen.space)
     generator = registry.load(chosen.generator)
     vector, (first, last) = ours.vector.double().numpy(), ours.layers

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from stages import parts, tiny
-from tests.clips import make_clip
-from tests.runs import TINY, frames_of
+from tests.helpers.clips import make_clip
+from tests.helpers.runs import TINY, frames_of
+from vidinv.backends import registry as backends
+from vidinv.backends import tiny
 from vidinv.cli.main import main
-from vidinv.editing import directions, lesson
+from vidinv.editing import direction_training, directions
 from vidinv.media import photo
 
 LEARN = ["directions", "learn", "--backend", "tiny", "--progress", "none"]
@@ -114,8 +115,8 @@ def test_faces_are_drawn_by_seed_and_their_scores_teach(tmp_path: Path) -> None:
     assert main([*LEARN, *given]) == 0
     made = directions.load("red", tiny.SPACE)
     assert made.calibration == {} and "age" in made.leak and "faces.csv" in made.origin
-    generator = parts.choose("tiny").models("cpu", "").generator
-    w = lesson.samples(generator, 8, seed=900)
+    generator = backends.choose("tiny").models("cpu", "").generator
+    w = direction_training.samples(generator, 8, seed=900)
     low, high = (
         generator.synthesize(generator.broadcast(w) + made.offset(strength, tiny.SLOTS)) for strength in (-1.0, 1.0)
     )
@@ -256,7 +257,7 @@ def test_a_few_pictures_make_a_direction(tmp_path: Path) -> None:
     assert main(["directions", "from-pictures", "bright", *given, "--rows", "0-3"]) == 0
     made = directions.load("bright", tiny.SPACE)
     assert made.layers == (0, 4) and "3 and 3 pictures" in made.origin and made.deviation > 0
-    encoder = parts.choose("tiny").models("cpu", "").encoder
+    encoder = backends.choose("tiny").models("cpu", "").encoder
     with torch.no_grad():
         bright, dark = (encoder(torch.full((1, 3, 64, 64), value)).ws.mean((0, 1)) for value in (0.4, -0.6))
     assert float((bright - dark) @ made.vector) > 0

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages import parts
-from tests.runs import TINY, face_rows, left_behind
+from tests.helpers.runs import TINY, face_rows, left_behind
+from vidinv.backends import registry as backends
 from vidinv.cli.main import main
 from vidinv.media import photo
 
@@ -130,9 +130,9 @@ def test_what_cannot_be_measured_changes_nothing(
     portrait: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blind = replace(
-        parts.BACKENDS["tiny"], measure=lambda names=None: lambda images: {"age": np.full(len(images), np.nan)}
+        backends.BACKENDS["tiny"], measure=lambda names=None: lambda images: {"age": np.full(len(images), np.nan)}
     )
-    monkeypatch.setitem(parts.BACKENDS, "tiny", blind)
+    monkeypatch.setitem(backends.BACKENDS, "tiny", blind)
     wanted = ["--edit", "age=60", "--blend", "replace", "-o", tmp_path / "out.png"]
     assert edit(portrait, *wanted, *TINY, *SHOWN) == 0
     report = json.loads((tmp_path / "out.png.json").read_text())

@@ -57,7 +57,7 @@ def test_codes_and_what_they_are_of_go_together(arguments: tuple[str, ...], caps
 
 
 def test_an_encoder_of_another_generator_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = encoder_file.write(tmp_path / "e.safetensors", {}, encoder_file.Facts("light", "other-w", 16))
+    path = encoder_file.write(tmp_path / "e.safetensors", {}, encoder_file.EncoderFacts("light", "other-w", 16))
     assert main(["evaluate", "inversion", "--data", "a.mp4", "--method", "encoder", "--encoder", str(path)]) == 2
     assert "other-w" in capsys.readouterr().err
 

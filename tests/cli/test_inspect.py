@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests import witness
-from tests.clips import make_clip
-from tests.provenance import certificates
-from tests.provenance.certificates import Signer
-from tests.runs import TINY, edited, frames_of, left_behind, rects, report_of
+from tests.helpers import certificates, ffprobe
+from tests.helpers.certificates import Signer
+from tests.helpers.clips import make_clip
+from tests.helpers.runs import TINY, edited, frames_of, left_behind, rects, report_of
 from vidinv.cli.main import main
 from vidinv.media import photo
 from vidinv.provenance import payload
@@ -107,7 +106,7 @@ def test_the_watermark_lies_in_the_masks_rectangle_and_is_read(clip: Path) -> No
 def test_the_watermark_is_read_when_all_else_is_lost(clip: Path) -> None:
     marked = edited(clip, clip.parent / "marked.mp4", "--watermark")
     bare = clip.parent / "bare.mkv"
-    witness.ffmpeg("-i", marked, "-map", "0:v", "-map_metadata", "-1", "-c:v", "libx264", "-crf", 20, bare)
+    ffprobe.ffmpeg("-i", marked, "-map", "0:v", "-map_metadata", "-1", "-c:v", "libx264", "-crf", 20, bare)
     found = inspected(bare)
     assert found["metadata"] is None and found["made_by_vidinv"] and found["watermark"]["version"] == 1
 
@@ -142,9 +141,9 @@ def test_a_signed_video_holds_the_claim_and_the_same_frames(clip: Path, signer: 
 def test_signing_keeps_every_frame(clip: Path, signer: Signer) -> None:
     plain = edited(clip, clip.parent / "plain.mp4")
     signed = edited(clip, clip.parent / "signed.mp4", *signer.options)
-    assert np.array_equal(witness.samples(plain, "yuv420p"), witness.samples(signed, "yuv420p"))
-    assert witness.frame_times(plain) == witness.frame_times(signed)
-    assert witness.packets(plain, "a:0") == witness.packets(signed, "a:0")
+    assert np.array_equal(ffprobe.samples(plain, "yuv420p"), ffprobe.samples(signed, "yuv420p"))
+    assert ffprobe.frame_times(plain) == ffprobe.frame_times(signed)
+    assert ffprobe.packets(plain, "a:0") == ffprobe.packets(signed, "a:0")
 
 
 def test_a_signed_file_that_is_changed_is_invalid(clip: Path, signer: Signer) -> None:

@@ -10,17 +10,18 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from vidinv.stages import codes as stored_codes
 
-from stages import drawn, inversion, job
-from stages.request import Request
-from tests.clips import make_clip
-from tests.runs import STEPS, TINY, frames_of, left_behind, seconds
+from tests.helpers.clips import make_clip
+from tests.helpers.runs import STEPS, TINY, frames_of, left_behind, seconds
 from vidinv import config as configs
 from vidinv.cli.main import main
 from vidinv.encoders import encoder_file
 from vidinv.encoders.code_file import CodeReader
 from vidinv.errors import OutputUnwritable
 from vidinv.generators import mobile_stylegan
+from vidinv.jobs import render_codes, video_job
+from vidinv.jobs.request import Request
 from vidinv.media import probe
 
 
@@ -106,9 +107,9 @@ def test_the_stored_faces_are_the_clips_own_and_evenly_chosen(clip: Path) -> Non
     codes = clip.with_name("c.safetensors")
     assert vidinv("invert", clip, "-o", codes) == 0
     stored = CodeReader(codes)
-    wanted = drawn.spread(stored, 4)
+    wanted = render_codes.spread(stored, 4)
     assert wanted == {(0, 0), (4, 0), (7, 0), (11, 0)}
-    found = list(drawn.faces(clip, stored, wanted))
+    found = list(render_codes.faces(clip, stored, wanted))
     assert [batch.index[0] for batch, _, _ in found] == [0, 4, 7, 11]
     for batch, face, code in found:
         assert face.shape == (1, 3, 64, 64) and torch.equal(code.ws, stored.get(batch.index[0], 0).ws)
@@ -151,17 +152,17 @@ def test_codes_go_to_another_disk_whole_and_private(tmp_path: Path, monkeypatch:
         return plain(path, target)
 
     monkeypatch.setattr(Path, "replace", across)
-    job.hand_over(made, wanted)
+    video_job.hand_over(made, wanted)
     assert wanted.read_bytes() == b"codes" and wanted.stat().st_mode & 0o777 == 0o600
     assert left_behind(tmp_path, but={"made", "wanted"}) == set()
     monkeypatch.setattr(Path, "replace", lambda path, target: across(made, target))
     (tmp_path / "full").mkdir()
     with pytest.raises(OutputUnwritable, match="the codes lie in"):
-        job.hand_over(made, tmp_path / "none" / "wanted")
+        video_job.hand_over(made, tmp_path / "none" / "wanted")
 
 
 def test_a_job_whose_codes_are_gone_begins_anew(clip: Path) -> None:
-    codes = inversion.Codes(clip.with_name("gone"), None, None)  # type: ignore[arg-type]
+    codes = stored_codes.Codes(clip.with_name("gone"), None, None)  # type: ignore[arg-type]
     assert not codes.can_go_on()
     clip.with_name("gone").write_bytes(b"")
     assert codes.can_go_on()
@@ -178,7 +179,7 @@ def test_an_interrupted_inversion_resumes_to_the_same_codes(tmp_path: Path) -> N
     changes = ["backend=tiny", "crop=64", *(key for key in STEPS if key != "--set"), "segment_seconds=0.2"]
     settings = configs.load("balanced", changes)
     whole, killed = tmp_path / "whole.safetensors", tmp_path / "killed.safetensors"
-    job.run(Request(source, whole, settings, codes=whole, only_codes=True))
+    video_job.run(Request(source, whole, settings, codes=whole, only_codes=True))
     seen: list[int] = []
 
     def interrupt(frames: int) -> None:
@@ -187,9 +188,11 @@ def test_an_interrupted_inversion_resumes_to_the_same_codes(tmp_path: Path) -> N
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        job.run(Request(source, killed, settings, codes=killed, only_codes=True), job.Listener(done=interrupt))
+        video_job.run(
+            Request(source, killed, settings, codes=killed, only_codes=True), video_job.Listener(done=interrupt)
+        )
     assert not killed.exists()
-    job.run(Request(source, killed, settings, codes=killed, only_codes=True))
+    video_job.run(Request(source, killed, settings, codes=killed, only_codes=True))
     assert killed.read_bytes() == whole.read_bytes() and left_behind(tmp_path, but={"in.mp4"}) == {
         "whole.safetensors",
         "killed.safetensors",
@@ -220,7 +223,7 @@ def test_a_job_stopped_while_it_tunes_or_after_goes_on_to_the_same_codes(tmp_pat
     changes = ["backend=tiny", "crop=64", *(key for key in STEPS if key != "--set"), "segment_seconds=0.2"]
     settings = configs.load("balanced", [*changes, "tune=encoder", *TUNE[3::2], "tuning.held=0"])  # to the end
     whole = tmp_path / "whole.safetensors"
-    job.run(Request(source, whole, settings, codes=whole, only_codes=True))
+    video_job.run(Request(source, whole, settings, codes=whole, only_codes=True))
     for after in (20 + 20, 20 + 32 + 11):  # frames analysed, faces tuned on, frames inverted
         killed, seen = tmp_path / f"killed{after}.safetensors", [0]
 
@@ -231,8 +234,8 @@ def test_a_job_stopped_while_it_tunes_or_after_goes_on_to_the_same_codes(tmp_pat
 
         request = Request(source, killed, settings, codes=killed, only_codes=True)
         with pytest.raises(KeyboardInterrupt):
-            job.run(request, job.Listener(done=interrupt))
-        job.run(request)
+            video_job.run(request, video_job.Listener(done=interrupt))
+        video_job.run(request)
         assert killed.read_bytes() == whole.read_bytes()
 
 
@@ -240,7 +243,7 @@ def own_encoder(path: Path, seed: int) -> Path:
     tiny = mobile_stylegan.tiny()
     torch.manual_seed(seed)
     state = encoder_file.build("light", tiny, 16).state_dict()
-    return encoder_file.write(path, state, encoder_file.Facts("light", tiny.space, 16))
+    return encoder_file.write(path, state, encoder_file.EncoderFacts("light", tiny.space, 16))
 
 
 def test_codes_are_of_one_encoder(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -260,7 +263,7 @@ def test_a_job_is_not_continued_with_another_encoder(clip: Path, monkeypatch: py
     out = clip.with_name("out.mp4")
     command = ("run", clip, "--edit", "age+2", "-o", out, "--encoder", encoder, "--set", "segment_seconds=0.2")
     with monkeypatch.context() as patched:
-        patched.setattr(job.result, "finish", interrupt)
+        patched.setattr(video_job.result, "finish", interrupt)
         assert vidinv(*command) == 130
     own_encoder(encoder, seed=4)
     assert vidinv(*command) == 2

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.runs import TINY, face_rows, frames_of, left_behind
+from tests.helpers.runs import TINY, face_rows, frames_of, left_behind
 from vidinv.cli.main import main
 from vidinv.media import photo, probe
 

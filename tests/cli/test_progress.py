@@ -13,7 +13,7 @@ from vidinv.report import summary
 
 def test_a_bar_knows_the_time_left_also_when_a_batch_takes_minutes() -> None:
     now = [0.0]
-    with progress.Bar(clock=lambda: now[0]) as bar:
+    with progress.ProgressBar(clock=lambda: now[0]) as bar:
         bar.phase("render", 100)
         for _ in range(3):
             now[0] += 200.0
@@ -35,7 +35,7 @@ def test_json_lines_give_the_time_left(capsys: pytest.CaptureFixture[str], monke
 
 def test_a_bar_says_a_path_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     path = "made " + "long/" * 30 + "Talk [dQw4w9WgXcQ] [/x] :smile:.mp4"
-    with progress.Bar() as bar:
+    with progress.ProgressBar() as bar:
         bar.say(path)
     assert path in capsys.readouterr().err
 

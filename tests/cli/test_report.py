@@ -10,12 +10,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from vidinv.stages import measure_identity
 
-from stages import measure
-from tests.clips import make_clip
-from tests.runs import SHOWN, TINY, document, face_rows, frames_of, left_behind
+from tests.helpers.clips import make_clip
+from tests.helpers.runs import SHOWN, TINY, document, face_rows, frames_of, left_behind
 from vidinv.cli.main import main
-from vidinv.faces import trust
+from vidinv.faces import edit_confidence
 from vidinv.report.strips import unpacked
 
 EDIT = ["--edit", "age+3", *TINY, *SHOWN, "--progress", "none"]
@@ -81,7 +81,7 @@ def test_a_turned_head_is_left_alone_softly_with_and_without_a_preview(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     yaws = [80.0 if 10 <= k < 14 else 0.0 for k in range(24)]
-    monkeypatch.setattr(trust, "head_yaw", lambda track, k: yaws[int(track.frames[k])])
+    monkeypatch.setattr(edit_confidence, "head_yaw", lambda track, k: yaws[int(track.frames[k])])
     outputs, steady = [], ["--set", "refine={first: {latent: 0, feature: 0}, following: {latent: 0, feature: 0}}"]
     for name, more in (("a.mp4", []), ("b.mp4", ["--preview"])):
         assert run(clip, "-o", tmp_path / name, *EDIT, *steady, *more) == 0
@@ -99,7 +99,7 @@ def test_a_turned_head_is_left_alone_softly_with_and_without_a_preview(
 def test_what_was_measured_survives_a_kill(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     several = [*EDIT, "--set", "segment_seconds=0.3", "--set", "identity.witness_every=3", "--report"]
     assert run(clip, "-o", tmp_path / "whole.mp4", *several) == 0
-    build, seen = measure.build, 0
+    build, seen = measure_identity.build, 0
 
     def dying(*args: object, **kwargs: object) -> object:
         stage = build(*args, **kwargs)  # type: ignore[arg-type]
@@ -115,7 +115,7 @@ def test_what_was_measured_survives_a_kill(clip: Path, tmp_path: Path, monkeypat
         return measured
 
     with monkeypatch.context() as patched:
-        patched.setattr(measure, "build", dying)
+        patched.setattr(measure_identity, "build", dying)
         assert run(clip, "-o", tmp_path / "out.mp4", *several) == 130
         seen = 4  # past the one that dies
         assert run(clip, "-o", tmp_path / "out.mp4", *several) == 0

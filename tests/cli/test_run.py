@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 import torch
 
-from stages import job
-from stages.request import Request
-from tests.clips import make_clip
-from tests.runs import STEPS, TINY, document, face_rows, frames_of, left_behind, seconds
+from tests.helpers.clips import make_clip
+from tests.helpers.runs import STEPS, TINY, document, face_rows, frames_of, left_behind, seconds
 from vidinv import config as configs
 from vidinv.cli.main import main
 from vidinv.encoders import encoder_file
 from vidinv.generators import mobile_stylegan
+from vidinv.jobs import video_job
+from vidinv.jobs.request import Request
 from vidinv.media import probe
 
 
@@ -140,7 +140,7 @@ def test_an_interrupted_job_resumes_to_the_same_output(tmp_path: Path, monkeypat
     settings = configs.load("balanced", [*changes, "segment_seconds=0.2", "codec=lossless"])
     settings = configs.with_edits(settings, ["age+3"])
     whole, killed = tmp_path / "whole.mp4", tmp_path / "killed.mp4"
-    job.run(Request(source, whole, settings))
+    video_job.run(Request(source, whole, settings))
     seen = 0
     phase = ""
 
@@ -155,11 +155,11 @@ def test_an_interrupted_job_resumes_to_the_same_output(tmp_path: Path, monkeypat
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        job.run(Request(source, killed, settings), job.Listener(phase=begin, done=interrupt))
+        video_job.run(Request(source, killed, settings), video_job.Listener(phase=begin, done=interrupt))
     assert not killed.exists() and (tmp_path / "killed.mp4.vidinv" / "journal.jsonl").exists()
     with pytest.raises(Exception, match="unfinished job"):
-        job.run(Request(source, killed, configs.with_edits(settings, ["smile+1"])))
-    resumed = job.run(Request(source, killed, settings))
+        video_job.run(Request(source, killed, configs.with_edits(settings, ["smile+1"])))
+    resumed = video_job.run(Request(source, killed, settings))
     assert resumed["faces"] == 20
     for (pts, old), (same, new) in zip(frames_of(whole), frames_of(killed), strict=True):
         assert pts == same and all(np.array_equal(a, b) for a, b in zip(old, new, strict=True))
@@ -207,7 +207,9 @@ def test_a_run_with_an_encoder_of_ones_own_uses_it_and_says_so(clip: Path) -> No
     tiny = mobile_stylegan.tiny()
     torch.manual_seed(3)
     state = encoder_file.build("light", tiny, 16).state_dict()
-    own = encoder_file.write(clip.parent / "encoder.safetensors", state, encoder_file.Facts("light", tiny.space, 16))
+    own = encoder_file.write(
+        clip.parent / "encoder.safetensors", state, encoder_file.EncoderFacts("light", tiny.space, 16)
+    )
     shown = ["--set", "mask.residual_good=1", "--set", "mask.residual_bad=2"]
     for name, options in (("shipped", shown), ("own", [*shown, "--encoder", own])):
         assert run(clip, "--edit", "age+2", "-o", clip.parent / f"{name}.mp4", *TINY, *options) == 0
@@ -219,7 +221,7 @@ def test_a_run_with_an_encoder_of_ones_own_uses_it_and_says_so(clip: Path) -> No
 
 def test_an_encoder_of_another_generator_exits_2(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = encoder_file.write(
-        clip.parent / "e.safetensors", {"a": torch.zeros(1)}, encoder_file.Facts("light", "other-w", 16)
+        clip.parent / "e.safetensors", {"a": torch.zeros(1)}, encoder_file.EncoderFacts("light", "other-w", 16)
     )
     assert run(clip, "--edit", "age+2", "-o", clip.parent / "out.mp4", *TINY, "--encoder", other) == 2
     assert "other-w" in capsys.readouterr().err

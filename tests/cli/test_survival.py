@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stages import reencode, sealed
-from stages.folder import JobFolder
-from tests.clips import make_clip
-from tests.runs import TINY, frames_of, left_behind
+from tests.helpers.clips import make_clip
+from tests.helpers.runs import TINY, frames_of, left_behind
+from vidinv import fileio
 from vidinv.cli.main import main
+from vidinv.jobs.job_folder import JobFolder
+from vidinv.jobs.journal import Journal
 from vidinv.media import writer
-from vidinv.report import sidecar
+from vidinv.report import identity_evidence, sidecar
 
 OPTIONS = ["--edit", "age+3", "--codec", "lossless", "--set", "segment_seconds=0.2", "--set", "threads=1", *TINY]
 
@@ -42,7 +43,7 @@ def assert_same_frames(one: Path, other: Path) -> None:
 
 LONG_CALL = """
 import hashlib, sys
-from stages import tiny
+from vidinv.backends import tiny
 from vidinv.cli.main import main
 
 def parse(images, size):  # one call of many minutes into a library, which Python cannot break off
@@ -71,10 +72,8 @@ def test_ctrl_c_ends_a_run_within_a_long_call_and_the_run_goes_on_when_it_is_rep
 
 def test_ctrl_c_between_two_calls_says_so_too(clip: Path) -> None:
     output = clip.with_name("out.mp4")
-    calls = "import os, signal, sys; from stages import reencode; from vidinv.cli.main import main\n"
-    calls += (
-        "reencode.Journal.append = lambda *given: os.kill(os.getpid(), signal.SIGINT)\nsys.exit(main(sys.argv[1:]))"
-    )
+    calls = "import os, signal, sys; from vidinv.jobs.journal import Journal; from vidinv.cli.main import main\n"
+    calls += "Journal.append = lambda *given: os.kill(os.getpid(), signal.SIGINT)\nsys.exit(main(sys.argv[1:]))"
     done = subprocess.run([sys.executable, "-c", calls, *command(clip, output)], capture_output=True, text=True)
     assert done.returncode == 130
     assert done.stderr.startswith("error: interrupted") and done.stderr.count("\n") == 1
@@ -104,12 +103,12 @@ FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 @pytest.mark.parametrize(
     ("place", "name", "nth"),
     [
-        (sealed, "write", 1),  # the job's own record
-        (sealed, "write", 2),  # what the first pass saw
-        (sealed, "write", 4),  # the state of a refinement
-        (reencode.Journal, "append", 2),
+        (fileio, "write", 1),  # the job's own record
+        (fileio, "write", 2),  # what the first pass saw
+        (fileio, "write", 4),  # the state of a refinement
+        (Journal, "append", 2),
         (writer.SegmentWriter, "close", 2),
-        (reencode.evidence, "save", 1),
+        (identity_evidence, "save", 1),
         (JobFolder, "publish", 1),
         (sidecar, "write", 1),
     ],
@@ -161,8 +160,8 @@ def test_a_source_that_changes_in_the_middle_is_noticed_and_nothing_is_put_in_pl
 ) -> None:
     output, whole = clip.with_name("out.mp4"), clip.read_bytes()
     place, name, nth = {
-        "analyse": (sealed, "write", 2),
-        "render": (reencode.Journal, "append", 2),
+        "analyse": (fileio, "write", 2),
+        "render": (Journal, "append", 2),
         "assemble": (JobFolder, "place", 1),
     }[when]
     plain, calls = getattr(place, name), 0
@@ -210,14 +209,14 @@ def test_what_is_no_file_exits_3_and_is_not_waited_for(tmp_path: Path, kind: Cal
 def test_a_segment_that_is_damaged_while_the_job_runs_is_not_left_out(
     clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    output, plain = clip.with_name("out.mp4"), reencode.Journal.append
+    output, plain = clip.with_name("out.mp4"), Journal.append
 
-    def damage(journal: reencode.Journal, record: dict[str, Any]) -> None:
+    def damage(journal: Journal, record: dict[str, Any]) -> None:
         plain(journal, record)
         if record["segment"] == 2:
             (journal.folder / "segment-00001.segment").write_bytes(b"noise")
 
-    monkeypatch.setattr(reencode.Journal, "append", damage)
+    monkeypatch.setattr(Journal, "append", damage)
     assert main(command(clip, output)) == 7
     assert "segment 1" in capsys.readouterr().err and not output.exists()
     monkeypatch.undo()
@@ -227,7 +226,7 @@ def test_a_segment_that_is_damaged_while_the_job_runs_is_not_left_out(
 
 def test_a_killed_assembly_leaves_nothing_beside_the_output(clip: Path) -> None:
     output = clip.with_name("out.mp4")
-    killing = "import os, signal, sys; from stages.folder import JobFolder; from vidinv.cli.main import main\n"
+    killing = "import os, signal, sys; from vidinv.jobs.job_folder import JobFolder; from vidinv.cli.main import main\n"
     killing += "JobFolder.publish = lambda *given: os.kill(os.getpid(), signal.SIGKILL)\nmain(sys.argv[1:])"
     assert subprocess.run([sys.executable, "-c", killing, *command(clip, output)]).returncode == -signal.SIGKILL
     assert left_behind(clip.parent, but={"in.mp4"}) == {"out.mp4.vidinv"}

@@ -10,9 +10,9 @@ import av
 import numpy as np
 import pytest
 
-from tests import witness
-from tests.clips import make_clip
-from tests.runs import TINY, edited
+from tests.helpers import ffprobe
+from tests.helpers.clips import make_clip
+from tests.helpers.runs import TINY, edited
 from vidinv.cli.main import main
 
 
@@ -27,9 +27,9 @@ def test_a_variable_rate_keeps_every_pts_and_the_last_duration(tmp_path: Path, s
     steps = [33, 33, 84, 33, 120, 50, 17, 210]
     source = make_clip(tmp_path / f"in{suffix}", durations_ms=steps, bframes=bframes, audio=False)
     output = edited(source, tmp_path / f"out{suffix}")
-    assert witness.frame_times(output) == witness.frame_times(source)
-    assert [round(1000 * duration) for _, duration, _ in witness.packets(output, "v:0")] == steps
-    old, new = (float(witness.container(path)["duration"]) for path in (source, output))
+    assert ffprobe.frame_times(output) == ffprobe.frame_times(source)
+    assert [round(1000 * duration) for _, duration, _ in ffprobe.packets(output, "v:0")] == steps
+    old, new = (float(ffprobe.container(path)["duration"]) for path in (source, output))
     assert new == pytest.approx(0.58) and abs(new - old) <= 0.001  # where the source's header was rounded
 
 
@@ -38,20 +38,20 @@ def test_a_variable_rate_keeps_every_pts_and_the_last_duration(tmp_path: Path, s
 def test_odd_rates_are_exact(tmp_path: Path, rate: Fraction, suffix: str) -> None:
     source = make_clip(tmp_path / f"in{suffix}", frames=7, rate=rate)
     output = edited(source, tmp_path / f"out{suffix}")
-    old, new = witness.video(source), witness.video(output)
+    old, new = ffprobe.video(source), ffprobe.video(output)
     for key in ("r_frame_rate", "avg_frame_rate", "time_base", "start_pts", "nb_frames"):
         assert new[key] == old[key]
     assert Fraction(new["avg_frame_rate"]) == rate
     assert new["duration_ts"] * Fraction(new["time_base"]) == 7 / rate
-    assert witness.frame_times(output) == witness.frame_times(source)
+    assert ffprobe.frame_times(output) == ffprobe.frame_times(source)
 
 
 def test_matroska_rounds_to_milliseconds_and_the_report_says_so(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "in.mp4", frames=7, rate=Fraction(30000, 1001))
     output = edited(source, tmp_path / "out.mkv")
-    late = np.array(witness.frame_times(output)) - witness.frame_times(source)
+    late = np.array(ffprobe.frame_times(output)) - ffprobe.frame_times(source)
     assert np.ptp(late) <= 0.001  # AAC begins before 0, which Matroska has not: all streams are later by that
-    assert np.allclose(late, witness.packets(output, "a:0")[0][0] - witness.packets(source, "a:0")[0][0], atol=0.001)
+    assert np.allclose(late, ffprobe.packets(output, "a:0")[0][0] - ffprobe.packets(source, "a:0")[0][0], atol=0.001)
     first, second = json.loads((tmp_path / "out.mkv.json").read_text())["warnings"]
     assert "1 ms" in first and "0.021 s later" in second
 
@@ -61,9 +61,9 @@ def test_matroska_rounds_to_milliseconds_and_the_report_says_so(tmp_path: Path) 
 def test_where_the_sound_begins_is_kept(tmp_path: Path, suffix: str, late: float) -> None:
     source = make_clip(tmp_path / f"in{suffix}", frames=30, sound_start=late)
     output = edited(source, tmp_path / f"out{suffix}")
-    assert witness.packets(output, "a:0") == witness.packets(source, "a:0")
+    assert ffprobe.packets(output, "a:0") == ffprobe.packets(source, "a:0")
     old, new = (
-        [(s["codec_type"], s["start_time"], s.get("duration")) for s in witness.streams(path)]
+        [(s["codec_type"], s["start_time"], s.get("duration")) for s in ffprobe.streams(path)]
         for path in (source, output)
     )
     assert new == old
@@ -73,19 +73,19 @@ def test_where_the_sound_begins_is_kept(tmp_path: Path, suffix: str, late: float
 def test_a_picture_that_begins_late_stays_late(tmp_path: Path, suffix: str) -> None:
     source = make_clip(tmp_path / f"in{suffix}", frames=8, start=512 * 25)
     output = edited(source, tmp_path / f"out{suffix}")
-    assert witness.frame_times(output) == witness.frame_times(source)
-    assert witness.packets(output, "a:0") == witness.packets(source, "a:0")
-    assert witness.frame_times(output)[0] == pytest.approx(1, abs=0.1)
+    assert ffprobe.frame_times(output) == ffprobe.frame_times(source)
+    assert ffprobe.packets(output, "a:0") == ffprobe.packets(source, "a:0")
+    assert ffprobe.frame_times(output)[0] == pytest.approx(1, abs=0.1)
 
 
 def test_an_edit_list_that_hides_the_first_frames_shows_the_same_frames(tmp_path: Path) -> None:
     whole = make_clip(tmp_path / "whole.mp4", frames=50, bframes=0)
-    witness.ffmpeg("-ss", "0.5", "-i", whole, "-c", "copy", tmp_path / "in.mp4")
+    ffprobe.ffmpeg("-ss", "0.5", "-i", whole, "-c", "copy", tmp_path / "in.mp4")
     source = tmp_path / "in.mp4"
-    assert len(witness.packets(source, "v:0")) > len(witness.frame_times(source)), "no frame is hidden: no edit list"
+    assert len(ffprobe.packets(source, "v:0")) > len(ffprobe.frame_times(source)), "no frame is hidden: no edit list"
     output = edited(source, tmp_path / "out.mp4")
-    assert witness.frame_times(output) == witness.frame_times(source)
-    shown = [[p for p in witness.packets(path, "a:0") if p[0] + p[1] > 0] for path in (source, output)]
+    assert ffprobe.frame_times(output) == ffprobe.frame_times(source)
+    shown = [[p for p in ffprobe.packets(path, "a:0") if p[0] + p[1] > 0] for path in (source, output)]
     assert shown[0] == shown[1]
 
 
@@ -114,8 +114,8 @@ def _long_clip(path: Path) -> Path:
 def test_nothing_drifts_over_thirty_minutes(tmp_path: Path) -> None:
     source = _long_clip(tmp_path / "in.mp4")
     output = passed(source, tmp_path / "out.mp4", "--set", "segment_seconds=60")
-    old, new = witness.frame_times(source), witness.frame_times(output)
+    old, new = ffprobe.frame_times(source), ffprobe.frame_times(output)
     assert new == old and len(new) == 1799 and new[-1] == pytest.approx(1798 * 1.001, abs=1e-6)
-    assert witness.packets(output, "a:0") == witness.packets(source, "a:0")
-    assert witness.container(output)["duration"] == witness.container(source)["duration"]
-    assert witness.packets(output, "v:0")[-1][1] == witness.packets(source, "v:0")[-1][1]
+    assert ffprobe.packets(output, "a:0") == ffprobe.packets(source, "a:0")
+    assert ffprobe.container(output)["duration"] == ffprobe.container(source)["duration"]
+    assert ffprobe.packets(output, "v:0")[-1][1] == ffprobe.packets(source, "v:0")[-1][1]

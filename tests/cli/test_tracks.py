@@ -8,9 +8,9 @@ from typing import Any
 import av
 import pytest
 
-from tests import witness
-from tests.clips import make_clip
-from tests.runs import edited, report_of
+from tests.helpers import ffprobe
+from tests.helpers.clips import make_clip
+from tests.helpers.runs import edited, report_of
 
 KINDS = ("audio", "subtitle")
 SRT = "1\n00:00:00,100 --> 00:00:00,400\nGrüße\n\n2\n00:00:00,500 --> 00:00:00,900\nand farewell\n"
@@ -36,7 +36,7 @@ def rich(folder: Path, name: str) -> Path:
     command += ["-metadata:s:s:0", "language=spa", "-disposition:a:1", "default", "-disposition:a:0", "0"]
     command += ["-disposition:s:0", "forced", *(["-timecode", "01:00:00:00"] if name.endswith(".mov") else [])]
     source = folder / name
-    witness.ffmpeg(*command, source)
+    ffprobe.ffmpeg(*command, source)
     return source
 
 
@@ -44,7 +44,7 @@ def told(path: Path) -> list[Any]:
     """What ffprobe says of every stream but the edited one's coding."""
     keys = ("codec_type", "codec_name", "codec_tag_string", "channels", "sample_rate")
     found = []
-    for stream in witness.streams(path):
+    for stream in ffprobe.streams(path):
         is_edited = stream["codec_type"] == "video" and not stream["disposition"]["attached_pic"]
         facts = [None if is_edited else stream.get(key) for key in keys]
         tags = {key.lower(): value for key, value in stream.get("tags", {}).items()}
@@ -54,12 +54,12 @@ def told(path: Path) -> list[Any]:
 
 
 def contents(path: Path) -> list[list[tuple[float, float, str]]]:
-    count = [stream["codec_type"] for stream in witness.streams(path)]
-    return [witness.packets(path, f"{kind[0]}:{n}") for kind in KINDS for n in range(count.count(kind))]
+    count = [stream["codec_type"] for stream in ffprobe.streams(path)]
+    return [ffprobe.packets(path, f"{kind[0]}:{n}") for kind in KINDS for n in range(count.count(kind))]
 
 
 def chapters(path: Path) -> list[tuple[str, str, str]]:
-    shown = witness.probe(path, "-show_chapters")["chapters"]
+    shown = ffprobe.probe(path, "-show_chapters")["chapters"]
     return [(each["start_time"], each["end_time"], each["tags"]["title"]) for each in shown]
 
 
@@ -71,7 +71,7 @@ def test_every_other_stream_is_copied_packet_by_packet(tmp_path: Path, name: str
     assert told(output) == told(source)
     assert contents(output) == contents(source) and len(contents(source)) == 3
     assert chapters(output) == chapters(source) and len(chapters(source)) == 1
-    assert witness.container(output)["tags"]["title"] == "a day"
+    assert ffprobe.container(output)["tags"]["title"] == "a day"
 
 
 def test_an_attached_font_and_a_cover_picture_are_kept_byte_for_byte(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_an_attached_font_and_a_cover_picture_are_kept_byte_for_byte(tmp_path: P
         (attached,) = (stream for stream in container.streams if stream.type == "attachment")
         assert attached.name == "font.ttf" and bytes(attached.data) == bytes(range(256)) * 8
     source = rich(tmp_path, "in.mp4")
-    covers = [witness.packets(path, "v:1") for path in (source, edited(source, tmp_path / "out.mp4"))]
+    covers = [ffprobe.packets(path, "v:1") for path in (source, edited(source, tmp_path / "out.mp4"))]
     assert covers[0][0][2] == covers[1][0][2]
 
 
@@ -97,14 +97,14 @@ def test_what_the_container_cannot_hold_is_named(tmp_path: Path, name: str, suff
     warnings = report_of(output)["warnings"]
     for each in lost:
         assert any(each in line and suffix in line for line in warnings), (each, warnings)
-    kinds = [stream["codec_type"] for stream in witness.streams(output)]
+    kinds = [stream["codec_type"] for stream in ffprobe.streams(output)]
     assert "subtitle" not in kinds and "attachment" not in kinds
 
 
 def test_the_timecode_of_a_mov_is_kept(tmp_path: Path) -> None:
     source = rich(tmp_path, "in.mov")
     output = edited(source, tmp_path / "out.mov")
-    before, after = ([s for s in witness.streams(path) if s["codec_type"] == "data"] for path in (source, output))
+    before, after = ([s for s in ffprobe.streams(path) if s["codec_type"] == "data"] for path in (source, output))
     assert [s["codec_tag_string"] for s in after] == [s["codec_tag_string"] for s in before]
     assert "tmcd" in [s["codec_tag_string"] for s in before]
     assert [s["tags"].get("timecode") for s in after] == [s["tags"].get("timecode") for s in before]

@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from vidinv.trainers.core import launch as shared
+from vidinv.trainers.feature_style.config import FeatureStyleRecipe
 
-from trainers import processes as shared
-from trainers.recipe import Recipe
 from vidinv import config as configs
 from vidinv.cli.main import main
 from vidinv.encoders import encoder_file
@@ -33,9 +33,9 @@ def test_an_unknown_key_of_the_recipe_names_the_near_ones(tmp_path: Path, capsys
 
 @pytest.mark.parametrize("name", configs.presets("train/feature_style"))
 def test_every_shipped_recipe_can_be(name: str) -> None:
-    recipe = configs.resolve(Recipe, "train/feature_style", name)
+    recipe = configs.resolve(FeatureStyleRecipe, "train/feature_style", name)
     recipe.check()
-    assert configs.resolve(Recipe, "train/feature_style", name, ["paste=true"]).paste
+    assert configs.resolve(FeatureStyleRecipe, "train/feature_style", name, ["paste=true"]).paste
 
 
 def test_a_recipe_that_cannot_be_exits_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -62,7 +62,7 @@ def test_a_training_goes_on_where_it_stopped_and_not_with_another_recipe(
     assert main([*TRAIN, "-o", str(folder), *changes]) == 0
     assert (folder / "encoder.safetensors").stat().st_size > 30e6 and (folder / "checkpoint").is_dir()
     space = "mobile-stylegan-ffhq-w"
-    assert encoder_file.check(folder / "encoder.safetensors", space) == encoder_file.Facts("light", space, 16)
+    assert encoder_file.check(folder / "encoder.safetensors", space) == encoder_file.EncoderFacts("light", space, 16)
     assert main([*TRAIN, "-o", str(folder), *changes]) == 2
     assert f"--resume {folder}" in capsys.readouterr().err
     assert main([*TRAIN, "--resume", str(folder), *changes]) == 0
@@ -94,7 +94,7 @@ def test_two_processes_share_a_training(tmp_path: Path) -> None:
 def test_a_process_without_a_rank_is_alone(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert shared.place() == shared.Place()
+    assert shared.place() == shared.ProcessRank()
 
 
 def two_processes(monkeypatch: pytest.MonkeyPatch, rank: int = 0) -> None:
@@ -133,7 +133,7 @@ def test_processes_of_two_machines_know_where_they_are(monkeypatch: pytest.Monke
     two_processes(monkeypatch, 1)
     monkeypatch.setenv("RANK", "3")
     monkeypatch.setenv("WORLD_SIZE", "4")
-    assert shared.place() == shared.Place(rank=3, count=4, local=1, machines=2)
+    assert shared.place() == shared.ProcessRank(rank=3, count=4, local=1, machines=2)
     monkeypatch.setenv("WORLD_SIZE", "3")
     with pytest.raises(UsageError, match="equally many"):
         shared.place()

@@ -44,7 +44,7 @@ def test_a_training_is_judged_continued_and_tuned_from(tmp_path: Path, capsys: p
     made = json.loads((folder / "evaluation.json").read_text())["held-out"]
     assert set(made) == {"whole", "at1", "at2"} and made["whole"]["n"] == 4
     facts = encoder_file.check(folder / "encoder.safetensors", "mobile-stylegan-tiny-w")
-    assert facts == encoder_file.Facts("adaptive-tiny", "mobile-stylegan-tiny-w", 16, feature_branch=False)
+    assert facts == encoder_file.EncoderFacts("adaptive-tiny", "mobile-stylegan-tiny-w", 16, feature_branch=False)
     assert main([*TRAIN, "-o", str(folder), *TINY]) == 2
     assert f"--resume {folder}" in capsys.readouterr().err
     assert main([*TRAIN, "--resume", str(folder), "--offline"]) == 0

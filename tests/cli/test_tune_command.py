@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.clips import make_clip
+from tests.helpers.clips import make_clip
 from vidinv.cli.main import main
 from vidinv.encoders import encoder_file
 from vidinv.generators import mobile_stylegan
@@ -21,7 +21,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     network = mobile_stylegan.tiny()
     torch.manual_seed(0)
     state = encoder_file.build("adaptive-tiny", network, 16).state_dict()
-    facts = encoder_file.Facts("adaptive-tiny", network.space, 16, feature_branch=False)
+    facts = encoder_file.EncoderFacts("adaptive-tiny", network.space, 16, feature_branch=False)
     return encoder_file.write(tmp_path / "start.safetensors", state, facts)
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stages import parts
-from stages.backend import Found, Locate
-from tests.clips import make_clip
-from tests.runs import TINY, face_rows, frames_of
+from tests.helpers.clips import make_clip
+from tests.helpers.runs import TINY, face_rows, frames_of
+from vidinv.backends import registry as backends
+from vidinv.backends.interface import Locate, LocatedFaces
 from vidinv.cli.main import main
 from vidinv.faces.landmarks import EYE_LEFT, EYE_RIGHT, MOUTH_LEFT, MOUTH_RIGHT, NOSE_TIP
 from vidinv.frames import Array
@@ -29,20 +29,20 @@ def both(source: str) -> Locate:
     shape[list(EYE_LEFT)], shape[list(EYE_RIGHT)] = (0.4, 0.45), (0.6, 0.45)
     shape[NOSE_TIP], shape[MOUTH_LEFT], shape[MOUTH_RIGHT] = (0.5, 0.55), (0.42, 0.65), (0.58, 0.65)
 
-    def locate(rgb: Array, rotation: int, boxes: Array | None) -> Found:
+    def locate(rgb: Array, rotation: int, boxes: Array | None) -> LocatedFaces:
         places = [(0, 0, 64), (72, 8, 48)]
         if rgb[:4, -4:].mean() < 128:
             places = places[:1]
         points = np.stack([np.array([x, y]) + shape * side for x, y, side in places]).astype(np.float32)
         found = np.array([(x + 0.3 * s, y + 0.3 * s, x + 0.7 * s, y + 0.7 * s) for x, y, s in places], np.float32)
-        return Found(found, np.ones(len(places), np.float32), points, np.eye(2, dtype=np.float32)[: len(places)])
+        return LocatedFaces(found, np.ones(len(places), np.float32), points, np.eye(2, dtype=np.float32)[: len(places)])
 
     return locate
 
 
 @pytest.fixture
 def clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setitem(parts.BACKENDS, "tiny", replace(parts.BACKENDS["tiny"], locator=both))
+    monkeypatch.setitem(backends.BACKENDS, "tiny", replace(backends.BACKENDS["tiny"], locator=both))
     picture = np.random.default_rng(0).integers(60, 200, (64, 128, 3), np.uint8)
 
     def draw(index: int) -> Array:
@@ -123,8 +123,8 @@ def test_a_generator_tuned_to_each_does_not_leak_to_the_other(clip: Path, tmp_pa
     """The left person's picture is the same whether or not somebody else was tuned to; the right one's is changed."""
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("{steps: 6, look: 6, layers: 0, levels: 3, widest: 8, started: 0, rate: 1e-2, target: 0}\n")
-    tune = ["--tune", "generator", "--set", f"near.recipe={recipe}", "--set", "tuning.cache=false"]
-    plain = ["--quality", "fast", "--set", "near.faces=6", "--set", "crop=64"]
+    tune = ["--tune", "generator", "--set", f"generator_tuning.recipe={recipe}", "--set", "tuning.cache=false"]
+    plain = ["--quality", "fast", "--set", "generator_tuning.faces=6", "--set", "crop=64"]
     run(clip, tmp_path / "alone.mkv", "--edit", "age+2", *plain, *tune)
     report = run(clip, tmp_path / "both.mkv", "--edit", "age+2", "--track", "1:age+2", *plain, *tune)
     run(clip, tmp_path / "as_it_is.mkv", "--edit", "age+2", "--track", "1:age+2", *plain)

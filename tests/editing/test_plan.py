@@ -11,7 +11,7 @@ import torch
 
 from vidinv.editing import plan
 from vidinv.editing.directions import Direction
-from vidinv.editing.plan import Move
+from vidinv.editing.plan import ResolvedEdit
 from vidinv.errors import UsageError
 from vidinv.frames import Edit, Track
 
@@ -55,9 +55,9 @@ def test_no_ramp_switches() -> None:
 
 def test_offsets_are_each_faces_own_and_add_up_in_any_order() -> None:
     moves = [
-        Move(AGE, Edit("age", 2, track=0)),
-        Move(SMILE, Edit("smile", -1, span=(3.0, 5.0), ramp=0.0)),
-        Move(AGE, Edit("age", 1, track=1)),
+        ResolvedEdit(AGE, Edit("age", 2, track=0)),
+        ResolvedEdit(SMILE, Edit("smile", -1, span=(3.0, 5.0), ramp=0.0)),
+        ResolvedEdit(AGE, Edit("age", 1, track=1)),
     ]
     seconds, persons = [1.0, 4.0, 4.0], [0, 0, 1]
     found = plan.offsets(moves, seconds, persons, SLOTS)
@@ -70,7 +70,7 @@ def test_offsets_are_each_faces_own_and_add_up_in_any_order() -> None:
 
 
 def test_presence_is_that_of_the_edit_that_is_most_there() -> None:
-    moves = [Move(AGE, Edit("age", 1, span=(2.0, 4.0), ramp=1.0)), Move(SMILE, Edit("smile", 0))]
+    moves = [ResolvedEdit(AGE, Edit("age", 1, span=(2.0, 4.0), ramp=1.0)), ResolvedEdit(SMILE, Edit("smile", 0))]
     assert plan.presence(moves, 1.0, 0) == 0  # an edit of strength 0 shows nothing
     assert 0 < plan.presence(moves, 2.2, 0) < 1
     assert plan.presence(moves, 2.5, 0) == pytest.approx(1)
@@ -78,7 +78,7 @@ def test_presence_is_that_of_the_edit_that_is_most_there() -> None:
 
 
 def test_an_edit_for_nobody_in_particular_is_for_everybody_chosen() -> None:
-    moves = plan.assigned([Move(AGE, Edit("age", 1)), Move(SMILE, Edit("smile", 1, track=2))], [0, 1])
+    moves = plan.assigned([ResolvedEdit(AGE, Edit("age", 1)), ResolvedEdit(SMILE, Edit("smile", 1, track=2))], [0, 1])
     assert [(move.direction.name, move.edit.track) for move in moves] == [("age", 0), ("age", 1), ("smile", 2)]
 
 
@@ -86,7 +86,7 @@ def test_a_track_keeps_the_frames_on_which_it_is_edited() -> None:
     frames = np.array([0, 1, 3, 5, 6])
     track = Track(0, frames, np.arange(30.0).reshape(5, 2, 3), np.zeros((5, 106, 2)), np.zeros(4))
     seconds = [index * 0.5 for index in range(8)]
-    kept = plan.edited(track, [Move(AGE, Edit("age", 1, span=(1.0, 2.6), ramp=0.0))], seconds)
+    kept = plan.edited(track, [ResolvedEdit(AGE, Edit("age", 1, span=(1.0, 2.6), ramp=0.0))], seconds)
     assert kept.frames.tolist() == [3, 5] and kept.to_frame[:, 0, 0].tolist() == [12.0, 18.0]
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stages.tiny import MeanDifference, guides
+from vidinv.backends.tiny import MeanDifference, guides
 from vidinv.config import Effort
 from vidinv.editing import refine
 from vidinv.editing.refine import Part, Settings, Trace
@@ -287,7 +287,7 @@ def test_refinement_takes_one_code_with_a_feature(network: MobileStyleGAN, code:
 
 
 def test_it_goes_by_pixels_alone_where_there_are_no_guides(network: MobileStyleGAN, code: Code, target: Tensor) -> None:
-    found, trace = refine.refine(network, code, target, None, Effort(4, 4), refine.SomeGuides(), SETTINGS)
+    found, trace = refine.refine(network, code, target, None, Effort(4, 4), refine.OptionalGuides(), SETTINGS)
     assert psnr(picture(network, found), target) > psnr(picture(network, code), target)
     reached = functional.mse_loss(functional.avg_pool2d(picture(network, found), 2), functional.avg_pool2d(target, 2))
     assert float(trace.feature.loss) > 0 and float(reached) < float(trace.latent.loss)

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from vidinv.editing import directions, feature_edit, lesson, plan, stylespace
+from vidinv.editing import direction_training, directions, feature_edit, plan, stylespace
+from vidinv.editing.direction_training import Lesson, MeasuredSamples, RenderContext
 from vidinv.editing.directions import Direction
-from vidinv.editing.lesson import Lesson, Readings, Studio
-from vidinv.editing.plan import Move
+from vidinv.editing.plan import ResolvedEdit
 from vidinv.errors import UsageError
 from vidinv.frames import Array, Code, Edit, concatenate
 from vidinv.generators import mobile_stylegan
@@ -51,12 +51,12 @@ def embed(pictures: Tensor) -> Tensor:
     return torch.nn.functional.normalize(torch.ones(len(pictures), 4), dim=1)
 
 
-STUDIO = Studio(TINY, paint, measure, embed)
+STUDIO = RenderContext(TINY, paint, measure, embed)
 
 
 @pytest.fixture(scope="module")
-def readings() -> Readings:
-    return lesson.read(STUDIO, lesson.samples(TINY, 600, seed=3))
+def readings() -> MeasuredSamples:
+    return direction_training.read(STUDIO, direction_training.samples(TINY, 600, seed=3))
 
 
 def direction(seed: int, count: int = 6) -> Direction:
@@ -84,8 +84,8 @@ def test_the_difference_is_that_of_the_extremes_in_deviations() -> None:
     assert found[1] > 1 > abs(found[0])
 
 
-def test_the_channel_that_changes_least_beside_is_kept(readings: Readings) -> None:
-    fresh = lesson.samples(TINY, 4, seed=9)
+def test_the_channel_that_changes_least_beside_is_kept(readings: MeasuredSamples) -> None:
+    fresh = direction_training.samples(TINY, 4, seed=9)
     told: list[int] = []
     made = stylespace.learned(Lesson("glow", "light"), readings, STUDIO, fresh, 1, told.append)
     assert made.channels == [GLOW] and made.kind == "style" and len(told) == stylespace.PROPOSED
@@ -95,18 +95,20 @@ def test_the_channel_that_changes_least_beside_is_kept(readings: Readings) -> No
     assert made.calibration["light"] == pytest.approx(spread / 20, rel=1e-2) and made.leak == {"age": 0.0}
 
 
-def test_what_nothing_measures_is_proposed_alone(readings: Readings) -> None:
-    scored = Readings(readings.w, {"age": readings.scores["age"], "charm": readings.scores["glow"]})
-    made = stylespace.learned(Lesson("charm", "points"), scored, STUDIO, lesson.samples(TINY, 3, seed=9), 12)
+def test_what_nothing_measures_is_proposed_alone(readings: MeasuredSamples) -> None:
+    scored = MeasuredSamples(readings.w, {"age": readings.scores["age"], "charm": readings.scores["glow"]})
+    made = stylespace.learned(
+        Lesson("charm", "points"), scored, STUDIO, direction_training.samples(TINY, 3, seed=9), 12
+    )
     assert made.calibration == {} and len(made.channels) == 12 and {GLOW, BESIDE} < set(made.channels)
 
 
-def test_an_attribute_of_no_channel_is_said(readings: Readings) -> None:
+def test_an_attribute_of_no_channel_is_said(readings: MeasuredSamples) -> None:
     noise = torch.randn(600, generator=torch.Generator().manual_seed(1))
-    blind = Studio(TINY, lambda code: torch.zeros(len(code), 3, 8, 8), measure, embed)
-    scored = Readings(readings.w, {"glow": noise})
+    blind = RenderContext(TINY, lambda code: torch.zeros(len(code), 3, 8, 8), measure, embed)
+    scored = MeasuredSamples(readings.w, {"glow": noise})
     with pytest.raises(UsageError, match="no style channel raises glow"):
-        stylespace.learned(Lesson("glow", ""), scored, blind, lesson.samples(TINY, 3, seed=9), 2)
+        stylespace.learned(Lesson("glow", ""), scored, blind, direction_training.samples(TINY, 3, seed=9), 2)
 
 
 def test_an_edit_is_eq_1_in_style_space(code: Code) -> None:
@@ -165,7 +167,11 @@ def test_a_wrong_number_of_channels_is_named() -> None:
 
 def test_offsets_are_each_faces_own() -> None:
     one, two = direction(0), direction(1)
-    moves = [Move(one, Edit("a", 2, track=0)), Move(two, Edit("b", -1)), Move(two, Edit("b", 0))]
+    moves = [
+        ResolvedEdit(one, Edit("a", 2, track=0)),
+        ResolvedEdit(two, Edit("b", -1)),
+        ResolvedEdit(two, Edit("b", 0)),
+    ]
     found = plan.style_offsets(moves, [0.0, 0.0], [0, 1])
     assert found is not None
     torch.testing.assert_close(found[0], 2 * one.deviation * one.vector - two.deviation * two.vector)

@@ -41,8 +41,8 @@ def test_what_is_out_of_reach_is_approached_as_far_as_it_goes() -> None:
 def test_what_cannot_be_measured_is_said_by_nan() -> None:
     assert math.isnan(target.solve(lambda s: math.nan, 45.0, 11.0, tolerance=0.5).value)
     found = target.solve(lambda s: 40 + 11 * s if s < 1 else math.nan, 60.0, 11.0, tolerance=0.5)
-    assert found == target.Found(0.0, 40.0)
+    assert found == target.FoundStrength(0.0, 40.0)
 
 
 def test_where_nothing_rises_the_nearest_is_taken() -> None:
-    assert target.solve(lambda s: 40 - s * s, 45.0, 11.0, tolerance=0.5) == target.Found(0.0, 40.0)
+    assert target.solve(lambda s: 40 - s * s, 45.0, 11.0, tolerance=0.5) == target.FoundStrength(0.0, 40.0)

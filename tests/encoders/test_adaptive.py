@@ -168,7 +168,7 @@ def test_a_file_of_one_draws_its_constant_into_the_feature(tmp_path: object) -> 
     for name, parameter in encoder.named_parameters():
         if name == "scale":
             parameter.data.fill_(0.5)
-    facts = encoder_file.Facts("adaptive-tiny", network.space, 16, feature_branch=False)
+    facts = encoder_file.EncoderFacts("adaptive-tiny", network.space, 16, feature_branch=False)
     path = encoder_file.write(Path(str(tmp_path)) / "e.safetensors", encoder.state_dict(), facts)
     loaded = encoder_file.read(path, network)
     code = loaded(image)

@@ -10,12 +10,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from vidinv.encoders.code_file import CodeReader, CodeWriter, Origin, Rows
+from vidinv.encoders.code_file import CodeOrigin, CodeReader, CodeRows, CodeWriter
 from vidinv.errors import InputUnreadable
 from vidinv.frames import Code
 
-ORIGIN = Origin("abc", {"crop": 64, "refine.gap": 0.1})
-ROWS = Rows(
+ORIGIN = CodeOrigin("abc", {"crop": 64, "refine.gap": 0.1})
+ROWS = CodeRows(
     frame=np.array([0, 0, 3]), track=np.array([0, 2, 0]), to_frame=np.arange(18, dtype=float).reshape(3, 2, 3), crop=64
 )
 
@@ -53,7 +53,7 @@ def test_safetensors_own_reader_sees_the_same(tmp_path: Path) -> None:
 
 def test_a_file_begun_before_is_gone_on_with_and_one_of_other_codes_is_not(tmp_path: Path) -> None:
     path = tmp_path / "codes.safetensors"
-    for origin, kept in ((ORIGIN, True), (Origin("another", {}), False)):
+    for origin, kept in ((ORIGIN, True), (CodeOrigin("another", {}), False)):
         begun = CodeWriter(path, ROWS, code(0), ORIGIN)
         begun.put(0, 0, code(1))
         begun.close()
@@ -63,8 +63,8 @@ def test_a_file_begun_before_is_gone_on_with_and_one_of_other_codes_is_not(tmp_p
 
 def test_what_differs_is_named() -> None:
     assert ORIGIN.differs_from(ORIGIN) is None
-    assert "another source" in str(ORIGIN.differs_from(Origin("xyz", ORIGIN.settings)))
-    changed = Origin("abc", {"crop": 64, "refine.gap": 0.2})
+    assert "another source" in str(ORIGIN.differs_from(CodeOrigin("xyz", ORIGIN.settings)))
+    changed = CodeOrigin("abc", {"crop": 64, "refine.gap": 0.2})
     assert ORIGIN.differs_from(changed) == "were made with refine.gap=0.1 and not 0.2"
 
 

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from vidinv.encoders import encoder_file
 from vidinv.encoders.base import Encoder
-from vidinv.encoders.encoder_file import Facts
+from vidinv.encoders.encoder_file import EncoderFacts
 from vidinv.errors import OutputUnwritable, UsageError
 from vidinv.generators import mobile_stylegan
 from vidinv.generators.base import Generator
@@ -32,21 +32,21 @@ def light(generator: Generator) -> Encoder:
 @pytest.fixture(scope="module")
 def stored(light: Encoder, generator: Generator, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("encoder") / "encoder.safetensors"
-    return encoder_file.write(path, light.state_dict(), Facts("light", generator.space, 16))
+    return encoder_file.write(path, light.state_dict(), EncoderFacts("light", generator.space, 16))
 
 
 def test_it_gives_the_same_codes_again(light: Encoder, stored: Path, generator: Generator) -> None:
     image = torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(0)) * 2 - 1
     before, after = light(image), encoder_file.read(stored, generator)(image)
     assert torch.allclose(before.ws, after.ws, atol=1e-5) and torch.allclose(before.feature, after.feature, atol=1e-5)
-    assert encoder_file.check(stored, generator.space) == Facts("light", generator.space, 16)
+    assert encoder_file.check(stored, generator.space) == EncoderFacts("light", generator.space, 16)
     assert [path.name for path in stored.parent.iterdir()] == [stored.name]
 
 
 def test_without_its_feature_branch_the_inversion_is_g_of_w(
     light: Encoder, generator: Generator, tmp_path: Path
 ) -> None:
-    facts = Facts("light", generator.space, 16, feature_branch=False)
+    facts = EncoderFacts("light", generator.space, 16, feature_branch=False)
     path = encoder_file.write(tmp_path / "e.safetensors", light.state_dict(), facts)
     read = encoder_file.read(path, generator)
     code = read(torch.rand(1, 3, 128, 128) * 2 - 1)
@@ -61,18 +61,20 @@ def test_one_of_another_space_is_refused(stored: Path) -> None:
 
 
 def test_one_of_an_unknown_family_or_feature_is_refused(tmp_path: Path) -> None:
-    for facts in (Facts("heavy", "any-w", 16), Facts("light", "any-w", 64)):
+    for facts in (EncoderFacts("heavy", "any-w", 16), EncoderFacts("light", "any-w", 64)):
         with pytest.raises(UsageError, match=r"known are light, published, adaptive.*, with F at 16 or 32"):
             encoder_file.check(encoder_file.write(tmp_path / "e.safetensors", {}, facts), "any-w")
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(OutputUnwritable, match="cannot write"):
-        encoder_file.write(tmp_path / "none" / "e.safetensors", {}, Facts("light", "any-w", 16))
+        encoder_file.write(tmp_path / "none" / "e.safetensors", {}, EncoderFacts("light", "any-w", 16))
 
 
 def test_tensors_of_another_encoder_are_refused(tmp_path: Path, generator: Generator) -> None:
-    path = encoder_file.write(tmp_path / "e.safetensors", {"a": torch.zeros(2)}, Facts("light", generator.space, 16))
+    path = encoder_file.write(
+        tmp_path / "e.safetensors", {"a": torch.zeros(2)}, EncoderFacts("light", generator.space, 16)
+    )
     with pytest.raises(UsageError, match="does not hold the tensors"):
         encoder_file.read(path, generator)
 

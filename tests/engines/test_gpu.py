@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 import torch
 
-from stages.graphs import Drawing, Sketch
-from stages.tiny import guides
-from tests.clips import make_clip
-from tests.runs import edited, frames_of
-from tests.trainers.on_a_device import TRAININGS
+from tests.helpers.clips import make_clip
+from tests.helpers.device_trainings import TRAININGS
+from tests.helpers.runs import edited, frames_of
+from vidinv.backends.tiny import guides
 from vidinv.config import Effort
 from vidinv.editing import refine
+from vidinv.engines.export_modules import PictureModule, SketchModule
 from vidinv.engines.runner import TOLERANCE_DB, Runner
 from vidinv.frames import Code
 from vidinv.generators import proxy, registry
@@ -93,6 +93,6 @@ def test_bfloat16_keeps_a_face_to_45_db_of_float32() -> None:
     at = generator.layer_at(16)
     ws = generator.broadcast(generator.truncate(generator.sample(1, seed=3), 0.7)).contiguous()
     code = ws, generator.synthesize(ws, stop=at)
-    for graph in (Sketch(proxy.load(generator, 256), at), Drawing(generator, at, 512)):
+    for graph in (SketchModule(proxy.load(generator, 256), at), PictureModule(generator, at, 512)):
         (ours,), (wanted,) = Runner("eager", "bfloat16")(graph, *code), Runner()(graph, *code)
         assert 10 * float(torch.log10(4 / (ours - wanted).square().mean())) > TOLERANCE_DB

@@ -1,6 +1,6 @@
 """Every network and every loss stays on its device: none makes a tensor on the CPU beside what it is given.
 
-The device is pretended (`tests/pretend_device.py`), so that this holds where no GPU is.
+The device is pretended (`tests/helpers/pretend_device.py`), so that this holds where no GPU is.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.pretend_device import DEVICE, Mixed, pretending
-from vidinv.encoders import mean, of_class
+from tests.helpers.pretend_device import DEVICE, Mixed, pretending
+from vidinv.encoders import class_conditional, mean_latent
 from vidinv.encoders import registry as encoders
-from vidinv.faces import looks, meter, occlusion, witness
+from vidinv.faces import attribute_meter, independent_attributes, occlusion, parsed_attributes
 from vidinv.faces import registry as faces
 from vidinv.faces.attributes import AgeGender
 from vidinv.faces.embedder import ArcFace, LightCNN
-from vidinv.faces.graph_network import GraphNetwork
 from vidinv.faces.landmarks import Landmarks106
+from vidinv.faces.onnx_graph.network import GraphNetwork
 from vidinv.generators import automodulator, delta, proxy, stylegan2_discriminator
 from vidinv.generators import registry as generators
 from vidinv.losses import (
@@ -135,9 +135,11 @@ def test_an_encoder_gives_its_code_where_its_picture_is(name: str) -> None:
 
 def test_what_stands_for_an_encoder_and_what_is_told_of_classes_lie_with_the_generator() -> None:
     generator = generators.load("stylegan2-classes-tiny", DEVICE)
-    code = mean.for_generator(generator, label=1)(picture(32))
+    code = mean_latent.for_generator(generator, label=1)(picture(32))
     assert code.ws.device.type == DEVICE and code.feature is not None and code.feature.device.type == DEVICE
-    told = of_class.bound(encoders.load("adaptive-biggan-tiny", DEVICE), generators.load("biggan-tiny", DEVICE), 1)
+    told = class_conditional.bound(
+        encoders.load("adaptive-biggan-tiny", DEVICE), generators.load("biggan-tiny", DEVICE), 1
+    )
     assert told(picture()).ws.device.type == DEVICE
 
 
@@ -151,7 +153,7 @@ def test_a_proxy_head_draws_with_and_without_gradients(size: int) -> None:
     with torch.no_grad():
         assert all(each.device.type == DEVICE for each in painter.with_whole(ws, put, 2, generator.sizes[0]))
         assert proxy.over(painter, generator)(ws).device.type == DEVICE
-        assert proxy.Whole(generator)(ws).device.type == DEVICE
+        assert proxy.WholeSynthesis(generator)(ws).device.type == DEVICE
 
 
 def test_a_generators_difference_is_added_where_it_lies() -> None:
@@ -214,10 +216,17 @@ def test_parser_occlusion_and_landmarks_look_at_the_device_and_tell_the_cpu() ->
     points = Landmarks106(graph(3, 192, 212).to(DEVICE))
     assert points.detect(frame, box).shape == (1, 106, 2)
     taught(points.of_crops(image, box[0]).mean(), image)
-    seen = meter.Meter(None, points, parser, sorted(set(meter.UNITS) - meter.AGES)).measure(image.detach())
+    seen = attribute_meter.Meter(
+        None, points, parser, sorted(set(attribute_meter.UNITS) - attribute_meter.AGES)
+    ).measure(image.detach())
     assert all(isinstance(value, np.ndarray) for value in seen.values())
-    assert looks.hidden(labels).device.type == DEVICE
-    for measure in (witness.smile, witness.mouth_open, witness.eyes_open, witness.fullness):
+    assert parsed_attributes.hidden(labels).device.type == DEVICE
+    for measure in (
+        independent_attributes.smile,
+        independent_attributes.mouth_open,
+        independent_attributes.eyes_open,
+        independent_attributes.fullness,
+    ):
         assert measure(labels).device.type == DEVICE
 
 

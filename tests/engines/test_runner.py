@@ -9,17 +9,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stages import choosing, request
-from stages.graphs import Both, Drawing, Encoding, Sketch
-from tests.clips import make_clip
-from tests.runs import SHOWN, TINY, frames_of
+from tests.helpers.clips import make_clip
+from tests.helpers.runs import SHOWN, TINY, frames_of
 from vidinv import config as configs
 from vidinv.cli.main import main
 from vidinv.encoders import registry as encoders
 from vidinv.engines import exported, runner
+from vidinv.engines.export_modules import EncodingModule, PictureModule, SketchAndPicture, SketchModule
 from vidinv.engines.runner import Runner
 from vidinv.errors import UsageError
 from vidinv.generators import haar, mobile_stylegan, proxy
+from vidinv.jobs import engine_autotune
+from vidinv.jobs import request as requests
 
 OTHERS = [name for name, package in runner.PACKAGES.items() if runner.find_spec(package) is not None]
 
@@ -33,10 +34,10 @@ def graphs() -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]]:
         ws = generator.broadcast(generator.sample(1)).contiguous()
         code = (ws, generator.synthesize(ws, stop=at) + 0.1)
     return {
-        "encoding": (Encoding(encoder), (torch.rand(2, 3, 64, 64) * 2 - 1,)),
-        "sketch": (Sketch(head, at), code),
-        "drawing": (Drawing(generator, at, 64), code),
-        "both": (Both(head, at, 64), code),
+        "encoding": (EncodingModule(encoder), (torch.rand(2, 3, 64, 64) * 2 - 1,)),
+        "sketch": (SketchModule(head, at), code),
+        "drawing": (PictureModule(generator, at, 64), code),
+        "both": (SketchAndPicture(head, at, 64), code),
     }
 
 
@@ -76,7 +77,7 @@ def test_half_precision_keeps_a_face_to_45_db() -> None:
     at = generator.layer_at(16)
     ws = generator.broadcast(generator.truncate(generator.sample(1, seed=3), 0.7)).contiguous()
     code = ws, generator.synthesize(ws, stop=at)
-    for graph in (Sketch(proxy.load(generator, 256), at), Drawing(generator, at, 512)):
+    for graph in (SketchModule(proxy.load(generator, 256), at), PictureModule(generator, at, 512)):
         (ours,), (wanted,) = Runner("eager", "bfloat16")(graph, *code), Runner()(graph, *code)
         assert 10 * float(torch.log10(4 / (ours - wanted).square().mean())) > 45
 
@@ -113,31 +114,31 @@ def test_auto_measures_once_and_takes_the_quickest(tmp_path: Path, monkeypatch: 
         asked.append(backend)
         return {"eager": 1.0, "openvino": 0.5 if backend == "tiny" else 0.95}
 
-    monkeypatch.setattr(choosing, "measured", measured)
-    assert [choosing.engine("tiny", 64, "float32", 1, "cpu") for _ in range(3)] == ["openvino"] * 3
-    assert choosing.engine("default", 256, "float32", 1, "cpu") == "eager"  # not worth it
+    monkeypatch.setattr(engine_autotune, "measured", measured)
+    assert [engine_autotune.engine("tiny", 64, "float32", 1, "cpu") for _ in range(3)] == ["openvino"] * 3
+    assert engine_autotune.engine("default", 256, "float32", 1, "cpu") == "eager"  # not worth it
     assert asked == ["tiny", "default"]
-    assert choosing.engine("tiny", 64, "float32", 1, "cuda") == "eager"
+    assert engine_autotune.engine("tiny", 64, "float32", 1, "cuda") == "eager"
 
 
 def test_a_cache_that_cannot_be_written_does_not_end_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("VIDINV_CACHE", str(tmp_path / "file"))
     monkeypatch.setitem(runner.PACKAGES, "openvino", "torch")
-    monkeypatch.setattr(choosing, "measured", lambda *_: {"eager": 1.0, "openvino": 0.5})
-    assert choosing.engine("tiny", 64, "float32", 1, "cpu") == "openvino"
+    monkeypatch.setattr(engine_autotune, "measured", lambda *_: {"eager": 1.0, "openvino": 0.5})
+    assert engine_autotune.engine("tiny", 64, "float32", 1, "cpu") == "openvino"
 
 
 def test_the_probe_times_torch_beside_what_can_draw_the_picture() -> None:
-    took = choosing.measured("tiny", 64, "float32", 1, OTHERS)
+    took = engine_autotune.measured("tiny", 64, "float32", 1, OTHERS)
     assert set(took) == {"eager", *OTHERS} and all(seconds > 0 for seconds in took.values())
 
 
 def test_a_resumed_job_takes_the_recorded_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choosing, "engine", lambda *_: pytest.fail("measured again"))
+    monkeypatch.setattr(engine_autotune, "engine", lambda *_: pytest.fail("measured again"))
     recorded = tmp_path / "config.yaml"
     recorded.write_text(configs.to_yaml(configs.load("fast", ["engine=openvino", "precision=bfloat16", "threads=1"])))
-    settled = request.settle(configs.load("fast", ["engine=auto"]), recorded)
+    settled = requests.settle(configs.load("fast", ["engine=auto"]), recorded)
     assert (settled.engine, settled.precision) == ("openvino", "bfloat16")
 
 

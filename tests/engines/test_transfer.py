@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.pretend_device import DEVICE, pretending
+from tests.helpers.pretend_device import DEVICE, pretending
 from vidinv.engines import transfer
 
 

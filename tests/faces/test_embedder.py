@@ -6,7 +6,7 @@ import torch
 
 from vidinv.errors import WeightsUnavailable
 from vidinv.faces import embedder, similarity
-from vidinv.faces.graph_network import GraphNetwork
+from vidinv.faces.onnx_graph.network import GraphNetwork
 from vidinv.losses.identity import identity, multi_layer_identity
 from vidinv.weights import cache
 

@@ -61,11 +61,11 @@ def test_a_picture_of_another_shape_is_refused() -> None:
 @pytest.fixture(scope="module")
 def face() -> Array:
     """An aligned face [256,256,3] in [0,1] of the synthetic clip."""
-    from stages import parts
+    from vidinv.backends import registry as backends
 
     batch = next(iter(reader.read(EXAMPLE, batch=1)))
     rgb = pictures.picture(batch)
-    (points,) = parts.choose("default").locator("2d106")(rgb, 0, None).landmarks
+    (points,) = backends.choose("default").locator("2d106")(rgb, 0, None).landmarks
     return warp_cpu(rgb.astype(np.float32) / 255, alignment.to_frame(points, 256), 256)
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tests.generators import reference
+from tests.helpers import reference_generators
 from vidinv.generators.biggan import BigGAN
 from vidinv.weights.importers import spectral
 
@@ -150,7 +150,7 @@ def test_image_and_features_are_the_papers_at_every_truncation(network: BigGAN, 
     wanted = [Paper(truncation).features(row) for row in w]
     made = [network.synthesize(w[:, None], stop=k) for k in range(len(network.layers))]
     for k, feature in enumerate([*made, network.synthesize(w[:, None])]):
-        assert reference.relative_error(feature, torch.cat([each[k] for each in wanted])) <= 1e-4
+        assert reference_generators.relative_error(feature, torch.cat([each[k] for each in wanted])) <= 1e-4
     network.truncation = 1.0
 
 

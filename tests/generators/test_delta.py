@@ -9,7 +9,7 @@ import torch
 
 from vidinv.errors import WeightsUnavailable
 from vidinv.generators import delta, mobile_stylegan, stylegan2
-from vidinv.generators.delta import Delta, Facts
+from vidinv.generators.delta import Delta, DeltaFacts
 
 NAMES = ("blocks.1.conv1.weight", "blocks.2.conv2.weight", "blocks.2.conv2.bias")
 
@@ -19,9 +19,9 @@ def changes(scale: float = 0.1) -> Delta:
     return {name: scale * torch.randn(own[name].shape, generator=random) for name in NAMES}
 
 
-def facts() -> Facts:
+def facts() -> DeltaFacts:
     base = mobile_stylegan.tiny()
-    return Facts(base.name, base.space, delta.fingerprint(base), "a source", {"steps": 3})
+    return DeltaFacts(base.name, base.space, delta.fingerprint(base), "a source", {"steps": 3})
 
 
 def test_what_was_changed_comes_back_and_nothing_else(tmp_path: Path) -> None:

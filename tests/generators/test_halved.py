@@ -7,8 +7,8 @@ import copy
 import pytest
 import torch
 from torch import Tensor
+from vidinv.trainers.data.generated_samples import draw_shard
 
-from trainers.samples import draw_shard
 from vidinv.generators import mobile_stylegan, proxy, registry
 from vidinv.generators.halved import HalvedBlock
 from vidinv.generators.mobile_stylegan import MobileStyleGAN

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tests.generators import reference
+from tests.helpers import reference_generators
 from vidinv.generators.pggan import PGGAN
 
 WIDTHS = {4: 12, 8: 12, 16: 12, 32: 6}
@@ -33,7 +33,7 @@ def published_state(classes: int = 0) -> dict[str, Tensor]:
 def paper(latent: Tensor, classes: int = 0) -> list[Tensor]:
     """latent [1,Z] -> all features, then the image."""
     state = {key: value.double() for key, value in published_state(classes).items()}
-    x = reference.unit_rms(latent.double())
+    x = reference_generators.unit_rms(latent.double())
     outs: list[Tensor] = []
     for k in range(2 * len(WIDTHS)):
         weight, bias = state[f"layer{k}.weight"], state[f"layer{k}.bias"]
@@ -44,7 +44,7 @@ def paper(latent: Tensor, classes: int = 0) -> list[Tensor]:
             if k % 2 == 0:
                 x = x.repeat_interleave(2, 2).repeat_interleave(2, 3)
             x = functional.conv2d(functional.pad(x, [1] * 4), weight)
-        x = reference.unit_rms(reference.lrelu(x + bias[:, None, None]))
+        x = reference_generators.unit_rms(reference_generators.lrelu(x + bias[:, None, None]))
         outs.append(x)
     last = len(WIDTHS) - 1
     weight = state[f"output{last}.weight"] / WIDTHS[32] ** 0.5
@@ -62,7 +62,7 @@ def test_image_and_features_are_the_papers(classes: int) -> None:
     wanted = [paper(torch.cat([z, c], 1)[i : i + 1] if c is not None else z[i : i + 1], classes) for i in range(2)]
     made = [network.synthesize(w[:, None], stop=k) for k in range(8)] + [network.synthesize(w[:, None])]
     for k, feature in enumerate(made):
-        assert reference.relative_error(feature, torch.cat([each[k] for each in wanted])) <= 1e-4
+        assert reference_generators.relative_error(feature, torch.cat([each[k] for each in wanted])) <= 1e-4
 
 
 def test_the_1024_network_has_the_published_size() -> None:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tests.generators import reference
+from tests.helpers import reference_generators
 from vidinv.generators.stylegan1 import StyleGAN1, adain
 
 WIDTHS = {4: 16, 8: 16, 16: 16, 32: 8, 64: 4, 128: 2}  # from 128 on by a transposed convolution
@@ -62,16 +62,16 @@ def paper(network: StyleGAN1, ws: Tensor, noise: bool) -> tuple[Tensor, list[Ten
                 functional.pad(weight, [1] * 4).flatten(0, 1)[:, None], torch.ones(1, 1, 2, 2).double()
             )
             kernel = kernel.unflatten(0, weight.shape[:2])[:, :, 0].transpose(0, 1).flip(2, 3)  # [O,I,4,4]
-            x = functional.conv2d(functional.pad(reference.zeros_between(x, 2), [2, 1, 2, 1]), kernel)
-            x = reference.fir(x, blur, 1, 1)
+            x = functional.conv2d(functional.pad(reference_generators.zeros_between(x, 2), [2, 1, 2, 1]), kernel)
+            x = reference_generators.fir(x, blur, 1, 1)
         elif part == 1 and weight is not None:
             x = functional.conv2d(functional.pad(x.repeat_interleave(2, 2).repeat_interleave(2, 3), [1] * 4), weight)
-            x = reference.fir(x, blur, 1, 1)
+            x = reference_generators.fir(x, blur, 1, 1)
         elif weight is not None:
             x = functional.conv2d(functional.pad(x, [1] * 4), weight)
         if noise:
             x = x + state[f"{name}.noise_weight_{part}"] * network.get_buffer(f"noise_{k}").double()
-        x = reference.lrelu(x + state[f"{name}.bias_{part}"])
+        x = reference_generators.lrelu(x + state[f"{name}.bias_{part}"])
         x = x - x.mean((2, 3), keepdim=True)
         x = x / (x.square().mean((2, 3), keepdim=True) + 1e-8).sqrt()
         style = state[f"{name}.style_{part}.weight"] @ w + state[f"{name}.style_{part}.bias"]
@@ -88,19 +88,19 @@ def test_image_and_features_are_the_papers(network: StyleGAN1, noise: str) -> No
     ws = torch.randn(2, 12, W, generator=torch.Generator().manual_seed(1))
     wanted = [paper(network, row, noise == "const") for row in ws]
     image = network.synthesize(ws, noise=noise)
-    assert reference.relative_error(image, torch.cat([picture for picture, _ in wanted])) <= 1e-4
+    assert reference_generators.relative_error(image, torch.cat([picture for picture, _ in wanted])) <= 1e-4
     for k in range(12):
         feature = network.synthesize(ws, noise=noise, stop=k)
-        assert reference.relative_error(feature, torch.cat([outs[k] for _, outs in wanted])) <= 1e-4
+        assert reference_generators.relative_error(feature, torch.cat([outs[k] for _, outs in wanted])) <= 1e-4
 
 
 def test_mapping_is_the_papers(network: StyleGAN1) -> None:
     z = torch.randn(4, W, generator=torch.Generator().manual_seed(2))
     state = {key: value.double() for key, value in published_state().items()}
-    x = reference.unit_rms(z.double())
+    x = reference_generators.unit_rms(z.double())
     for k in range(1, 9):
-        x = reference.lrelu(x @ state[f"block_{k}.fc.weight"].T + state[f"block_{k}.fc.bias"])
-    assert reference.relative_error(network.map(z), x) <= 1e-4
+        x = reference_generators.lrelu(x @ state[f"block_{k}.fc.weight"].T + state[f"block_{k}.fc.bias"])
+    assert reference_generators.relative_error(network.map(z), x) <= 1e-4
 
 
 def test_the_1024_network_has_the_published_size() -> None:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tests.generators import reference
+from tests.helpers import reference_generators
 from vidinv.generators import stylegan2
 from vidinv.generators.stylegan2 import StyleGAN2
 
@@ -45,8 +45,8 @@ def published_state(seed: int = 0, w_dim: int = W, channels: dict[int, int] = WI
         state |= styled(f"convs.{2 * i}", channels[side // 2], channels[side])
         state |= styled(f"convs.{2 * i + 1}", channels[side], channels[side])
         state |= picture(f"to_rgbs.{i}", channels[side])
-        state[f"convs.{2 * i}.conv.blur.kernel"] = reference.smooth(4).float()
-        state[f"to_rgbs.{i}.upsample.kernel"] = reference.smooth(4).float()
+        state[f"convs.{2 * i}.conv.blur.kernel"] = reference_generators.smooth(4).float()
+        state[f"to_rgbs.{i}.upsample.kernel"] = reference_generators.smooth(4).float()
         for j in (2 * i + 1, 2 * i + 2):
             state[f"noises.noise_{j}"] = draw(1, 1, side, side)
     return state
@@ -59,35 +59,40 @@ class Paper:
         self.state = {key: value.double() for key, value in state.items()}
 
     def map(self, z: Tensor) -> Tensor:
-        x = reference.unit_rms(z.double())
+        x = reference_generators.unit_rms(z.double())
         for k in range(1, 9):
-            y = reference.linear(x, self.state[f"style.{k}.weight"], self.state[f"style.{k}.bias"], lr=0.01)
-            x = reference.lrelu(y) * 2**0.5
+            y = reference_generators.linear(x, self.state[f"style.{k}.weight"], self.state[f"style.{k}.bias"], lr=0.01)
+            x = reference_generators.lrelu(y) * 2**0.5
         return x
 
     def weight(self, name: str, w: Tensor, demodulate: bool) -> Tensor:
         modulation = self.state[f"{name}.modulation.weight"], self.state[f"{name}.modulation.bias"]
         weight = self.state[f"{name}.weight"][0]
         scaled = weight / (weight.shape[1] * weight.shape[2] ** 2) ** 0.5
-        return reference.modulated_weight(scaled, reference.linear(w[None], *modulation)[0], demodulate)
+        return reference_generators.modulated_weight(
+            scaled, reference_generators.linear(w[None], *modulation)[0], demodulate
+        )
 
     def convolve(self, name: str, x: Tensor, w: Tensor, noise: Tensor | None, up: bool) -> Tensor:
         weight = self.weight(f"{name}.conv", w, demodulate=True)
         if up:  # the transposed convolution adds each sample's stamp: zeros between, then the kernel turned round
-            x = functional.pad(reference.zeros_between(x, 2)[:, :, :-1, :-1], [2, 2, 2, 2])
-            x = reference.fir(functional.conv2d(x, weight.flip(2, 3)), reference.smooth(4), 1, 1)
+            x = functional.pad(reference_generators.zeros_between(x, 2)[:, :, :-1, :-1], [2, 2, 2, 2])
+            x = reference_generators.fir(functional.conv2d(x, weight.flip(2, 3)), reference_generators.smooth(4), 1, 1)
         else:
             x = functional.conv2d(functional.pad(x, [1, 1, 1, 1]), weight)
         if noise is not None:
             x = x + self.state[f"{name}.noise.weight"] * noise
-        return reference.lrelu(x + self.state[f"{name}.activate.bias"][:, None, None]) * 2**0.5
+        return reference_generators.lrelu(x + self.state[f"{name}.activate.bias"][:, None, None]) * 2**0.5
 
     def picture(self, name: str, x: Tensor, w: Tensor, below: Tensor | None) -> Tensor:
         made = functional.conv2d(x, self.weight(f"{name}.conv", w, demodulate=False)) + self.state[f"{name}.bias"]
         return (
             made
             if below is None
-            else made + reference.fir(reference.zeros_between(below, 2), reference.smooth(4), 2, 1)
+            else made
+            + reference_generators.fir(
+                reference_generators.zeros_between(below, 2), reference_generators.smooth(4), 2, 1
+            )
         )
 
     def image(
@@ -128,7 +133,7 @@ def ws() -> Tensor:
 
 def test_mapping_is_the_papers(network: StyleGAN2, state: dict[str, Tensor]) -> None:
     z = torch.randn(4, W, generator=torch.Generator().manual_seed(2))
-    assert reference.relative_error(network.map(z), Paper(state).map(z)) <= 1e-4
+    assert reference_generators.relative_error(network.map(z), Paper(state).map(z)) <= 1e-4
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -138,15 +143,15 @@ def test_image_and_features_are_the_papers(
     paper = Paper(state)
     wanted = [paper.image(row) for row in ws[:count]]
     image = network.synthesize(ws[:count])
-    assert reference.relative_error(image, torch.cat([picture for picture, _ in wanted])) <= 1e-4
+    assert reference_generators.relative_error(image, torch.cat([picture for picture, _ in wanted])) <= 1e-4
     for k in range(1, len(network.layers)):
         feature = network.synthesize(ws[:count], stop=k)
-        assert reference.relative_error(feature, torch.cat([outs[k] for _, outs in wanted])) <= 1e-4
+        assert reference_generators.relative_error(feature, torch.cat([outs[k] for _, outs in wanted])) <= 1e-4
 
 
 def test_without_noise_it_is_the_papers_too(network: StyleGAN2, state: dict[str, Tensor], ws: Tensor) -> None:
     wanted, _ = Paper(state).image(ws[0], noise=False)
-    assert reference.relative_error(network.synthesize(ws[:1], noise="none"), wanted) <= 1e-4
+    assert reference_generators.relative_error(network.synthesize(ws[:1], noise="none"), wanted) <= 1e-4
 
 
 @pytest.mark.parametrize("at", range(8))
@@ -159,7 +164,7 @@ def test_a_feature_put_in_leaves_the_pictures_that_were_drawn_before_it(
         1, spec.channels, spec.resolution, spec.resolution, generator=torch.Generator().manual_seed(at)
     )
     wanted, _ = Paper(state).image(ws[0], feature.double(), at)
-    assert reference.relative_error(network.synthesize(ws[:1], feature=feature, at=at), wanted) <= 1e-4
+    assert reference_generators.relative_error(network.synthesize(ws[:1], feature=feature, at=at), wanted) <= 1e-4
     if at == len(network.layers) - 1:  # nothing is drawn after it
         assert torch.equal(network.synthesize(ws[:1], feature=feature, at=at), network.synthesize(ws[:1]))
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tests.generators import reference
+from tests.helpers import reference_generators
 from vidinv.generators.stylegan2_discriminator import Discriminator, deviations, with_deviation
 
 WIDTHS = {4: 16, 8: 16, 16: 8}
@@ -26,7 +26,7 @@ def published_state() -> dict[str, Tensor]:
         state |= {f"{name}.conv2.1.weight": draw(c_out, c_in, 3, 3), f"{name}.conv2.2.bias": draw(c_out)}
         state[f"{name}.skip.1.weight"] = draw(c_out, c_in, 1, 1)
         for part in ("conv2", "skip"):
-            state[f"{name}.{part}.0.kernel"] = reference.smooth(1).float()
+            state[f"{name}.{part}.0.kernel"] = reference_generators.smooth(1).float()
     state |= {"final_conv.0.weight": draw(16, 17, 3, 3), "final_conv.1.bias": draw(16)}
     state |= {"final_linear.0.weight": draw(16, 256), "final_linear.0.bias": draw(16)}
     return state | {"final_linear.1.weight": draw(1, 16), "final_linear.1.bias": draw(1)}
@@ -53,24 +53,33 @@ def paper(image: Tensor) -> Tensor:
         return functional.conv2d(padded, weight / (weight.shape[1] * weight.shape[2] ** 2) ** 0.5)
 
     def active(x: Tensor, name: str) -> Tensor:
-        return reference.lrelu(x + state[f"{name}.bias"][:, None, None]) * 2**0.5
+        return reference_generators.lrelu(x + state[f"{name}.bias"][:, None, None]) * 2**0.5
 
     x = active(convolve(image.double(), "convs.0.0"), "convs.0.1")
     for i in (1, 2):
         y = active(convolve(x, f"convs.{i}.conv1.0", 1), f"convs.{i}.conv1.1")
         # Every second sample of the filtered image: that is a convolution of stride 2.
-        y = convolve(reference.fir(y, reference.smooth(1), 2, 2), f"convs.{i}.conv2.1")[:, :, ::2, ::2]
-        skip = convolve(reference.fir(x, reference.smooth(1), 1, 1)[:, :, ::2, ::2], f"convs.{i}.skip.1")
+        y = convolve(reference_generators.fir(y, reference_generators.smooth(1), 2, 2), f"convs.{i}.conv2.1")[
+            :, :, ::2, ::2
+        ]
+        skip = convolve(
+            reference_generators.fir(x, reference_generators.smooth(1), 1, 1)[:, :, ::2, ::2], f"convs.{i}.skip.1"
+        )
         x = (active(y, f"convs.{i}.conv2.2") + skip) / 2**0.5
     spread = (((x - x.mean(0)) ** 2).mean(0) + 1e-8).sqrt().mean()  # one group of four
     x = torch.cat([x, spread.expand(4, 1, 4, 4)], 1)
     x = active(convolve(x, "final_conv.0", 1), "final_conv.1").reshape(4, -1)
-    x = reference.lrelu(reference.linear(x, state["final_linear.0.weight"], state["final_linear.0.bias"])) * 2**0.5
-    return reference.linear(x, state["final_linear.1.weight"], state["final_linear.1.bias"])
+    x = (
+        reference_generators.lrelu(
+            reference_generators.linear(x, state["final_linear.0.weight"], state["final_linear.0.bias"])
+        )
+        * 2**0.5
+    )
+    return reference_generators.linear(x, state["final_linear.1.weight"], state["final_linear.1.bias"])
 
 
 def test_logits_are_the_papers(network: Discriminator, images: Tensor) -> None:
-    assert reference.relative_error(network(images), paper(images)) <= 1e-4
+    assert reference_generators.relative_error(network(images), paper(images)) <= 1e-4
 
 
 def test_the_1024_network_has_the_published_size() -> None:

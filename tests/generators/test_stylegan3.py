@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tests.generators import reference
+from tests.helpers import reference_generators
 from vidinv.generators import alias_free, stylegan3
 from vidinv.generators.stylegan3 import StyleGAN3
 
@@ -101,13 +101,13 @@ def paper(state: dict[str, Tensor], ws: Tensor) -> list[Tensor]:
     for index, name in enumerate(names):
         part = {key.removeprefix(f"synthesis.{name}."): value for key, value in state.items() if f".{name}." in key}
         last = index == len(names) - 1
-        style = reference.linear(ws[None, index + 1], part["affine.weight"], part["affine.bias"])[0]
+        style = reference_generators.linear(ws[None, index + 1], part["affine.weight"], part["affine.bias"])[0]
         weight = part["weight"]
         if last:
-            weight = reference.modulated_weight(weight / weight.shape[1] ** 0.5, style, demodulate=False)
+            weight = reference_generators.modulated_weight(weight / weight.shape[1] ** 0.5, style, demodulate=False)
         else:
             weight = weight / weight.square().mean((1, 2, 3), keepdim=True).sqrt()
-            weight = reference.modulated_weight(weight, style / style.square().mean().sqrt())
+            weight = reference_generators.modulated_weight(weight, style / style.square().mean().sqrt())
         weight = weight / part["magnitude_ema"].sqrt()
         side = weight.shape[-1] - 1
         x = functional.conv2d(functional.pad(outs[-1], [side] * 4), weight) + part["bias"][:, None, None]
@@ -122,17 +122,19 @@ def nonlinear(x: Tensor, part: dict[str, Tensor], before: tuple[float, ...], aft
     row, kernel = part["up_filter"] * up, part["down_filter"]
     if kernel.ndim == 1:
         kernel = torch.outer(kernel, kernel)
-    wide = reference.zeros_between(x, up)
+    wide = reference_generators.zeros_between(x, up)
     needed = (int(after[3]) - 1) * down + 1 + len(row) - 1 + len(kernel) - 1 - wide.shape[-1]
     low = (needed + up) // 2
-    wide = reference.fir(wide, torch.outer(row, row), low, needed - low)
-    return reference.fir(reference.lrelu(wide) * 2**0.5, kernel, 0, 0)[:, :, ::down, ::down]
+    wide = reference_generators.fir(wide, torch.outer(row, row), low, needed - low)
+    return reference_generators.fir(reference_generators.lrelu(wide) * 2**0.5, kernel, 0, 0)[:, :, ::down, ::down]
 
 
 def fourier(state: dict[str, Tensor], w: Tensor) -> Tensor:
     """Every wave drawn at every point of the canvas after the point was moved and turned."""
     cutoff, _, rate, size, _ = schedule(0)
-    placing = reference.linear(w[None], state["synthesis.input.affine.weight"], state["synthesis.input.affine.bias"])[0]
+    placing = reference_generators.linear(
+        w[None], state["synthesis.input.affine.weight"], state["synthesis.input.affine.bias"]
+    )[0]
     c, s, x, y = placing / placing[:2].square().sum().sqrt()
     turn = torch.tensor([[c, -s, 0], [s, c, 0], [0, 0, 1]], dtype=torch.float64)
     move = torch.tensor([[1, 0, -x], [0, 1, -y], [0, 0, 1]], dtype=torch.float64)
@@ -166,16 +168,18 @@ def test_image_and_features_are_the_papers(radial: bool) -> None:
     for count in (1, 2):
         got = [made.synthesize(ws[:count], stop=k) for k in range(len(made.layers))] + [made.synthesize(ws[:count])]
         for k, feature in enumerate(got):
-            assert reference.relative_error(feature, torch.cat([each[k] for each in wanted[:count]])) <= 1e-4
+            assert reference_generators.relative_error(feature, torch.cat([each[k] for each in wanted[:count]])) <= 1e-4
 
 
 def test_mapping_is_the_papers() -> None:
     made, state = network(False), published_state(False)
-    x = reference.unit_rms(z := torch.randn(3, W, generator=torch.Generator().manual_seed(2)).double())
+    x = reference_generators.unit_rms(z := torch.randn(3, W, generator=torch.Generator().manual_seed(2)).double())
     for index in range(2):
-        y = reference.linear(x, state[f"mapping.fc{index}.weight"], state[f"mapping.fc{index}.bias"], lr=0.01)
-        x = reference.lrelu(y) * 2**0.5
-    assert reference.relative_error(made.map(z.float()), x) <= 1e-4
+        y = reference_generators.linear(
+            x, state[f"mapping.fc{index}.weight"], state[f"mapping.fc{index}.bias"], lr=0.01
+        )
+        x = reference_generators.lrelu(y) * 2**0.5
+    assert reference_generators.relative_error(made.map(z.float()), x) <= 1e-4
     assert torch.equal(made.w_avg, state["mapping.w_avg"])
 
 

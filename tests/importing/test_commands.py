@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.importing import layouts
+from tests.helpers import layouts
 from tests.importing.test_encoders import psp_file
 from vidinv.cli.main import main
 from vidinv.weights import imported

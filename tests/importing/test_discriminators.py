@@ -16,7 +16,7 @@ from tests.importing.test_generators import ada_state, pickled_network
 from vidinv.cli.main import main
 from vidinv.generators import discriminator_file, registry, stylegan2
 from vidinv.generators.stylegan2_discriminator import Discriminator
-from vidinv.importing.bring import Terms, bring
+from vidinv.importing.import_checkpoint import ImportOptions, bring
 from vidinv.weights import imported
 
 State = dict[str, Any]
@@ -111,5 +111,5 @@ def test_one_of_another_file_is_not_the_generators(tmp_path: Path) -> None:
     assert discriminator_file.load("stylegan2-tiny") is None
     (facts,) = bring(checkpoint(tmp_path / "bare.pt", lambda held: held.pop("d")), "bare")
     assert "d" not in facts.unused and discriminator_file.load("bare") is None
-    bring(tmp_path / "bare.pt", "car", Terms(replace=True))
+    bring(tmp_path / "bare.pt", "car", ImportOptions(replace=True))
     assert imported.names("discriminator") == ["car"] and discriminator_file.load("car") is None

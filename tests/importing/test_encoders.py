@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import torch
 
-from tests.generators import reference, test_stylegan2
-from tests.importing import equations, layouts
+from tests.generators import test_stylegan2
+from tests.helpers import equations, layouts, reference_generators
 from vidinv.cli.main import main
 from vidinv.encoders import encoder_file, feature_style, map2style, registry
 from vidinv.errors import UsageError, WeightsUnavailable
 from vidinv.generators import registry as generators
-from vidinv.importing.bring import Terms, bring
+from vidinv.importing.import_checkpoint import ImportOptions, bring
 from vidinv.weights import imported
 
 PICTURE = torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(3)) * 2 - 1
@@ -45,7 +45,10 @@ def test_a_feature_style_encoder_gives_what_its_equations_say(tmp_path: Path, at
     encoder = registry.load("fse")
     code = encoder(PICTURE)
     ws, feature = equations.feature_style(state, PICTURE, generator.w_avg, stride=32 // side)
-    assert reference.relative_error(code.ws, ws) < 1e-4 and reference.relative_error(code.feature, feature) < 1e-4
+    assert (
+        reference_generators.relative_error(code.ws, ws) < 1e-4
+        and reference_generators.relative_error(code.feature, feature) < 1e-4
+    )
     assert (code.at, code.space) == (5 if at is None else at, generator.space)
     drawn = generator.synthesize(code.ws, feature=code.feature, at=code.at)
     assert drawn.shape == (1, 3, 64, 64)
@@ -79,7 +82,7 @@ def test_psp_and_e4e_give_an_encoder_and_its_generator_under_one_name(tmp_path: 
     code = encoder(PICTURE)
     average = torch.full((test_stylegan2.W,), 0.5)
     expected = equations.map2style(layouts.map2style(8, test_stylegan2.W), PICTURE, average, progressive)
-    assert reference.relative_error(code.ws, expected) < 1e-4 and code.feature is None
+    assert reference_generators.relative_error(code.ws, expected) < 1e-4 and code.feature is None
     assert code.space == generator.space and torch.equal(generator.w_avg, average)
     with_feature = encoder_file.with_feature(encoder, generator)(PICTURE)
     drawn = generator.synthesize(with_feature.ws, feature=with_feature.feature, at=with_feature.at)
@@ -92,7 +95,7 @@ def test_the_average_latent_is_left_out_where_the_training_did(tmp_path: Path) -
     assert facts.latent_average == "none is added"
     state = layouts.map2style(8, test_stylegan2.W)
     expected = equations.map2style(state, PICTURE, torch.zeros(test_stylegan2.W), False)
-    assert reference.relative_error(registry.load("faces")(PICTURE).ws, expected) < 1e-4
+    assert reference_generators.relative_error(registry.load("faces")(PICTURE).ws, expected) < 1e-4
 
 
 def test_what_the_options_do_not_say_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,7 +105,7 @@ def test_what_the_options_do_not_say_is_asked_for(tmp_path: Path, capsys: pytest
     assert main(["weights", "import", str(path), "--set", "progressive=true", "--set", "average=false"]) == 0
     assert imported.facts("encoder", "faces").settings["progressive"] is True
     for opts, beside in (({"progressive_steps": [0]}, {}), ({}, {"discriminator_state_dict": {}})):
-        _, facts = bring(psp_file(tmp_path / "e4e.pt", opts, **beside), terms=Terms(replace=True))
+        _, facts = bring(psp_file(tmp_path / "e4e.pt", opts, **beside), terms=ImportOptions(replace=True))
         assert facts.settings["progressive"] is True
     with pytest.raises(WeightsUnavailable, match="SingleStyle"):
         bring(psp_file(tmp_path / "other.pt", {"encoder_type": "SingleStyle"}))

@@ -24,7 +24,7 @@ from vidinv.generators import registry
 from vidinv.generators.biggan import BigGAN
 from vidinv.generators.stylegan2 import StyleGAN2
 from vidinv.generators.stylegan3 import StyleGAN3
-from vidinv.importing.bring import Terms, bring
+from vidinv.importing.import_checkpoint import ImportOptions, bring
 from vidinv.weights import imported
 from vidinv.weights.importers import spectral
 
@@ -49,7 +49,7 @@ def stylegan2_file(path: Path, change: Callable[[dict[str, Any]], None] = lambda
 
 
 def test_a_rosinality_checkpoint_is_imported_and_loaded_by_its_name(tmp_path: Path, cache: Path) -> None:
-    (facts,) = bring(stylegan2_file(tmp_path / "Cars 512.pt"), terms=Terms("CC BY-NC 4.0"))
+    (facts,) = bring(stylegan2_file(tmp_path / "Cars 512.pt"), terms=ImportOptions("CC BY-NC 4.0"))
     path = imported.path("generator", facts.name)
     assert facts.name == "cars-512" and path == cache / "imported" / "generator" / "cars-512.safetensors"
     told = json.loads(path.with_suffix(".json").read_text())
@@ -267,7 +267,7 @@ def test_the_decoder_of_a_psp_checkpoint_is_taken_only_when_told(tmp_path: Path)
     torch.save(held | {"opts": {"lr": 1e-4}}, tmp_path / "psp.pt")
     with pytest.raises(WeightsUnavailable, match=r"encoder\.input_layer\.0\.weight"):
         bring(tmp_path / "psp.pt")
-    (facts,) = bring(tmp_path / "psp.pt", terms=Terms(partial=True))
+    (facts,) = bring(tmp_path / "psp.pt", terms=ImportOptions(partial=True))
     assert facts.unused == ("encoder.input_layer.0.weight", "opts") and facts.missing == ()
 
 
@@ -365,7 +365,7 @@ def test_names_that_are_taken_or_cannot_be_are_refused(tmp_path: Path) -> None:
     bring(path)
     with pytest.raises(UsageError, match="'again'"):
         bring(path)
-    bring(path, terms=Terms(replace=True))
+    bring(path, terms=ImportOptions(replace=True))
     for name in ("stylegan2-tiny", "../x", "A b"):
         with pytest.raises(UsageError, match=name):
             bring(path, name)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tests.generators import test_stylegan2
-from tests.importing import layouts
+from tests.helpers import layouts
 from tests.importing.test_generators import LAYOUTS
 from tests.weights.test_restricted import Hostile
 from vidinv.cli.main import main

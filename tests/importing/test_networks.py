@@ -12,12 +12,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.generators import reference
-from tests.importing import equations, layouts
+from tests.helpers import equations, layouts, reference_generators
 from vidinv.errors import UsageError, WeightsUnavailable
 from vidinv.faces import fan, parser, recognition
 from vidinv.faces import registry as faces
-from vidinv.importing.bring import bring
+from vidinv.importing.import_checkpoint import bring
 from vidinv.losses import lpips
 from vidinv.weights import imported
 
@@ -44,7 +43,7 @@ def test_both_arcface_families_give_what_their_equations_say(
     assert (facts.kind, facts.architecture, facts.missing, facts.unused) == ("identity", architecture, (), ())
     network, image = faces.identity("arc"), picture(112)
     for made, level in zip(network.taps_of_template(image), expected(state(), image), strict=True):
-        assert reference.relative_error(made, level) < 1e-4
+        assert reference_generators.relative_error(made, level) < 1e-4
     embedded = network.embed(picture(128, 2))
     assert embedded.shape == (2, 12) and torch.allclose(embedded.norm(dim=1), torch.ones(2))
 
@@ -54,7 +53,7 @@ def test_a_parser_gives_what_its_equations_say(tmp_path: Path) -> None:
     assert (facts.part, facts.missing, facts.unused) == ("parser/79999_iter", (), ())
     network, image = faces.parsing("79999_iter"), picture(64)
     for made, expected in zip(network.scores(image), equations.bisenet(layouts.bisenet(), image), strict=True):
-        assert reference.relative_error(made, expected) < 1e-4
+        assert reference_generators.relative_error(made, expected) < 1e-4
     assert network.parse(image, 64).shape == (1, 64, 64)
 
 
@@ -71,7 +70,7 @@ def test_lpips_gives_what_its_equation_says(tmp_path: Path, backbone: str, whole
     assert (facts.kind, facts.missing, facts.unused) == ("perceptual", (), ())
     a, b = picture(64, 2), picture(64, 2)
     expected = equations.lpips(backbone, heads, trunk, a, b)
-    assert reference.relative_error(lpips.load("lpips")(a, b), expected) < 1e-4
+    assert reference_generators.relative_error(lpips.load("lpips")(a, b), expected) < 1e-4
 
 
 def test_the_heads_of_lpips_alone_are_told_what_they_lack(tmp_path: Path) -> None:
@@ -87,7 +86,7 @@ def test_fan_gives_what_its_equations_say(tmp_path: Path, modules: int) -> None:
     assert (facts.kind, facts.settings) == ("landmarks", {"modules": modules, "width": 8, "depth": 4})
     image = (picture(256) + 1) / 2
     made = faces.landmarks("fan.pth").network(image)
-    assert reference.relative_error(made, equations.fan(state, image, modules, 4)) < 1e-4
+    assert reference_generators.relative_error(made, equations.fan(state, image, modules, 4)) < 1e-4
 
 
 def test_peaks_lie_a_quarter_of_a_pixel_towards_the_higher_neighbour() -> None:

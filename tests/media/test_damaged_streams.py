@@ -10,8 +10,8 @@ from typing import Any
 import av
 import pytest
 
-from tests import witness
-from tests.clips import make_clip
+from tests.helpers import ffprobe
+from tests.helpers.clips import make_clip
 from vidinv.errors import InputUnreadable
 from vidinv.media import remux, source
 
@@ -54,7 +54,7 @@ def test_what_the_muxer_refuses_is_left_out_unless_it_is_the_picture(
         return
     warnings = remux.assemble([clip], clip, tmp_path / "out.mkv", metadata={})
     assert "damaged packets of other streams were left out: 1" in warnings
-    assert len(witness.frame_times(tmp_path / "out.mkv")) == 12
+    assert len(ffprobe.frame_times(tmp_path / "out.mkv")) == 12
 
 
 def test_a_packet_of_a_stream_that_was_not_announced_is_passed_over() -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import llvmlite.binding
 import pytest
 
-from tests.clips import make_clip
+from tests.helpers.clips import make_clip
 from vidinv.media import codecs
-from vidinv.media.codecs import Wish
+from vidinv.media.codecs import EncoderOptions
 from vidinv.media.probe import probe
 
 
@@ -22,6 +22,6 @@ def test_x264_is_kept_from_routines_whose_result_depends_on_where_memory_lies(
     monkeypatch.setattr(codecs.platform, "machine", lambda: "x86_64")
     codecs._reproducible.cache_clear()
     info = replace(probe(make_clip(tmp_path / "in.mp4", frames=2)), fields="tff")
-    told = codecs.choose(Wish("h264"), info).options["x264-params"].split(":")
+    told = codecs.choose(EncoderOptions("h264"), info).options["x264-params"].split(":")
     codecs._reproducible.cache_clear()
     assert told == [*(["asm=FMA3,BMI2,AVX2"] if has_them else []), "tff=1"]

@@ -10,8 +10,8 @@ import av
 import numpy as np
 import pytest
 
-from tests import witness
-from tests.clips import make_clip
+from tests.helpers import ffprobe
+from tests.helpers.clips import make_clip
 from vidinv.errors import InputUnreadable, UsageError
 from vidinv.frames import FrameBatch
 from vidinv.media import reader
@@ -53,7 +53,7 @@ def test_times_and_numbers_are_those_of_ffprobe(tmp_path: Path, name: str, kind:
     batches = single(source, name)
     assert [batch.index[0] for batch in batches] == list(range(8))
     assert [float(batch.pts[0] * batch.time_base) for batch in batches] == pytest.approx(
-        witness.frame_times(source), abs=1e-6
+        ffprobe.frame_times(source), abs=1e-6
     )
 
 

@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.clips import make_clip
+from tests.helpers.clips import make_clip
 from vidinv.errors import InputUnreadable, OutputUnwritable, UsageError
-from vidinv.media.codecs import Wish, check_container
+from vidinv.media.codecs import EncoderOptions, check_container
 from vidinv.media.colour import to_rgb
 from vidinv.media.probe import probe
 from vidinv.media.reader import read
@@ -28,7 +28,7 @@ def through(source: Path, output: Path, codec: str = "auto", every: int = 10) ->
     info, segments = probe(source), []
     for batch in read(source, batch=every):
         segments.append(output.parent / f"{batch.index[0]}.segment")
-        with SegmentWriter(segments[-1], info, Wish(codec), suffix=output.suffix) as writer:
+        with SegmentWriter(segments[-1], info, EncoderOptions(codec), suffix=output.suffix) as writer:
             for planes, pts in zip(batch.native, batch.pts, strict=True):
                 writer.write(planes, pts)
     return assemble(segments, source, output, metadata={"vidinv_edits": "smile+1"})
@@ -143,7 +143,7 @@ def test_a_full_disk_and_a_missing_folder_are_named(tmp_path: Path) -> None:
 def test_a_container_that_cannot_hold_the_codec_is_refused_with_a_name(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "in.mp4", frames=3)
     with pytest.raises(UsageError, match=r"name the output .*\.mp4"):
-        check_container(Wish("lossless"), probe(source), tmp_path / "out.webm")
+        check_container(EncoderOptions("lossless"), probe(source), tmp_path / "out.webm")
     with pytest.raises(UsageError):
         through(source, tmp_path / "out.webm", "h264")
     assert not [path for path in tmp_path.iterdir() if path.suffix == ".webm"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser import Page, browser
+from tests.helpers.browser import Page, browser
 from tests.report.test_page import EVIL, Contents, shape
 from vidinv.report import batch_page
 

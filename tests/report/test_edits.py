@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from stages.tiny import MeanDifference, embed
+from vidinv.backends.tiny import MeanDifference, embed
 from vidinv.editing.directions import Direction
 from vidinv.frames import Code
 from vidinv.generators import mobile_stylegan
-from vidinv.report import edits, papers, tables
+from vidinv.report import edits, published_baselines, tables
 from vidinv.report.inversions import Face
 
 Array = NDArray[Any]
@@ -46,7 +46,7 @@ def read(index: int) -> Any:
     return lambda pictures: pictures[:, 0, 0, index].numpy()
 
 
-def judges(**others: Any) -> edits.Judges:
+def judges(**others: Any) -> edits.EditEvaluators:
     """Age is coordinate 0, smile the absolute of coordinate 1 about the code's own, both in plain numbers."""
 
     def measure(pictures: Tensor) -> dict[str, Array]:
@@ -61,7 +61,7 @@ def judges(**others: Any) -> edits.Judges:
         "spreads": {"age": 1.0, "smile": 1.0, "beard": 0.5},
         "identity": {"id": embed, "id_other": embed},
     }
-    return edits.Judges(**{**given, **others})
+    return edits.EditEvaluators(**{**given, **others})
 
 
 def table(names: list[str], shown: list[int] | None = None, **others: Any) -> dict[str, Any]:
@@ -136,11 +136,11 @@ class Colours(nn.Module):
 
 
 def test_a_paper_is_followed_with_the_edits_that_are_there() -> None:
-    tallies = papers.tallies(MeanDifference(), Colours())
+    tallies = published_baselines.tallies(MeanDifference(), Colours())
     faces = [(Face(name, torch.zeros(1, 3, 256, 256)), code(seed)) for seed, name in enumerate("ab")]
     edits.evaluate(judges(), faces, [direction("age", 0), direction("smile", 1)], tallies, lambda *_: None)
-    found = papers.summaries(tallies, "frechet_colours")
-    style, tuning = (found[protocol.name] for protocol in papers.PROTOCOLS)
+    found = published_baselines.summaries(tallies, "frechet_colours")
+    style, tuning = (found[protocol.name] for protocol in published_baselines.PROTOCOLS)
     assert style["edited_by"] == ["smile"] and style["left_out"] == ["gender", "makeup", "eyeglasses"]
     assert tuning["edited_by"] == ["age", "smile"] and (style["pictures"], tuning["pictures"]) == (2, 4)
     pictures = [Sheet()(edits.feature_edit.edit(GENERATOR, c, [(direction("smile", 1), 1.0)])) for _, c in faces]
@@ -150,10 +150,10 @@ def test_a_paper_is_followed_with_the_edits_that_are_there() -> None:
 
 
 def test_a_protocol_of_sets_alone_says_what_it_takes() -> None:
-    tallies = papers.tallies(MeanDifference(), None)
+    tallies = published_baselines.tallies(MeanDifference(), None)
     faces = [(Face("a", torch.zeros(1, 3, 256, 256)), code(0))]
     edits.evaluate(judges(), faces, [direction("smile", 1)], tallies, lambda *_: None)
-    style, tuning = papers.summaries(tallies, "frechet_colours").values()
+    style, tuning = published_baselines.summaries(tallies, "frechet_colours").values()
     assert "--frechet" in tables.of_paper("sets", style)[0] and len(tables.of_paper("sets", style)) == 1
     assert "FID" not in "\n".join(tables.of_paper("pairs", tuning)) and "18.28" in "\n".join(
         tables.of_paper("", tuning)

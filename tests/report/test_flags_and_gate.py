@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vidinv.report import flags, gate, spans
+from vidinv.report import flags, frame_spans, gate
 from vidinv.report.gate import Gate
 
 
@@ -21,7 +21,7 @@ def rows(**columns: list[float | None]) -> list[dict[str, Any]]:
 
 
 def test_frames_near_one_another_are_one_span() -> None:
-    found = spans.join([(1, 0.5), (2, 0.2), (5, 0.4), (6, 0.9)], gap=2)
+    found = frame_spans.join([(1, 0.5), (2, 0.2), (5, 0.4), (6, 0.9)], gap=2)
     assert [(span.first, span.last, span.frames, span.worst) for span in found] == [(1, 2, 2, 0.2), (5, 6, 2, 0.4)]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from torch import Tensor, nn
 
-from stages.tiny import PooledPixels, guides
+from vidinv.backends.tiny import PooledPixels, guides
 from vidinv.config import Effort
 from vidinv.frames import Code
 from vidinv.generators import mobile_stylegan

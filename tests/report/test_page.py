@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.report import simulated
+from tests.helpers import simulated_reports
 from vidinv.report import charts, page
 from vidinv.report.strips import unpacked
 
@@ -41,7 +41,7 @@ def shape(contents: Contents) -> list[str]:
 
 @pytest.fixture(scope="module")
 def made() -> dict[str, Any]:
-    return simulated.report(tracks=2)
+    return simulated_reports.report(tracks=2)
 
 
 @pytest.mark.parametrize(
@@ -49,9 +49,9 @@ def made() -> dict[str, Any]:
     [{}, {"tracks": 3}, {"swapped": False}, {"inversion": False}, {"gate": None}, {"frames": 1, "swapped": False}],
 )
 def test_what_these_tests_build_on_is_valid_and_makes_a_page(kind: dict[str, Any]) -> None:
-    made = simulated.report(**{"frames": 60} | kind)
-    simulated.check(made)
-    assert unpacked(page.build(made, simulated.strips(made)))
+    made = simulated_reports.report(**{"frames": 60} | kind)
+    simulated_reports.check(made)
+    assert unpacked(page.build(made, simulated_reports.strips(made)))
 
 
 def test_text_of_the_report_is_text_in_the_page(made: dict[str, Any]) -> None:
@@ -64,23 +64,23 @@ def test_text_of_the_report_is_text_in_the_page(made: dict[str, Any]) -> None:
         track["attributes"] = {EVIL: track["attributes"]["age"] | {"unit": EVIL}}
         for picture in ("source", "edit"):
             track["per_frame"][f"{EVIL}_{picture}"] = track["per_frame"][f"age_{picture}"]
-    simulated.check(evil)
-    html = page.build(evil, simulated.strips(made, every=50))
-    assert shape(Contents(html)) == shape(Contents(page.build(benign, simulated.strips(made, every=50))))
+    simulated_reports.check(evil)
+    html = page.build(evil, simulated_reports.strips(made, every=50))
+    assert shape(Contents(html)) == shape(Contents(page.build(benign, simulated_reports.strips(made, every=50))))
     assert Contents(html).text.count(EVIL) >= 8
     assert "<script>hacked" not in html and "<img src=x" not in html
 
 
 def test_equal_reports_give_equal_bytes_and_an_old_page_serves_again(made: dict[str, Any]) -> None:
-    strips = simulated.strips(made, every=2)
+    strips = simulated_reports.strips(made, every=2)
     html = page.build(made, strips)
     assert page.build(copy.deepcopy(made), strips) == html
     assert page.build(made, unpacked(html)) == html
 
 
 def test_ten_minutes_stay_small() -> None:
-    made = simulated.report(frames=15000)
-    html = page.build(made, simulated.strips(made, every=25))
+    made = simulated_reports.report(frames=15000)
+    html = page.build(made, simulated_reports.strips(made, every=25))
     assert len(html.encode()) < 10_000_000
     figure = charts.of_track(made, made["identity"]["tracks"][0])
     assert max(len(trace.x) for trace in figure.data) <= 2010
@@ -105,14 +105,14 @@ def test_the_answer_comes_first_in_plain_words(made: dict[str, Any]) -> None:
 def test_the_page_says_whether_it_holds_pictures(made: dict[str, Any]) -> None:
     without = Contents(page.build(made, []))
     assert "holds no pictures" in without.text and not any("data-frame" in found for _, found in without.tags)
-    html = page.build(made, simulated.strips(made, every=10))
+    html = page.build(made, simulated_reports.strips(made, every=10))
     held = len(unpacked(html))
     assert f"{held} pictures of faces" in Contents(html).text and "biometric data" in html
 
 
 def test_a_comparison_of_two_files_speaks_of_no_inversion() -> None:
-    made = simulated.report(inversion=False)
-    text = Contents(page.build(made, simulated.strips(made, every=10))).text
+    made = simulated_reports.report(inversion=False)
+    text = Contents(page.build(made, simulated_reports.strips(made, every=10))).text
     assert "source | edit" in text and "nversion" not in text
 
 
@@ -121,7 +121,7 @@ def test_a_report_in_which_nothing_was_measured_makes_a_page(made: dict[str, Any
     network = {"inversion_mean": None, "edit_mean": None, "ic": nothing}
     identity = {"arcface": network, "lightcnn": network, "tracks": []}
     empty = made | {"identity": identity, "gate": None, "flags": [], "edits": [], "parts": [], "cuts_s": []}
-    simulated.check(empty)
+    simulated_reports.check(empty)
     assert "Not measured" in page.build(empty, [])
     track = {"id": 0, "frames": 0, "arcface": network, "lightcnn": network, "per_frame": {"frame": [], "time_s": []}}
     assert "track-0" in page.build(empty | {"identity": identity | {"tracks": [track]}}, [])

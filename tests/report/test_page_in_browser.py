@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.browser import Page, browser
-from tests.report import simulated
+from tests.helpers import simulated_reports
+from tests.helpers.browser import Page, browser
 from tests.report.test_page import EVIL
 from vidinv.report import compare_page, page
 
@@ -26,13 +26,13 @@ def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
 
 @pytest.fixture(scope="module")
 def made() -> dict[str, Any]:
-    return simulated.report()
+    return simulated_reports.report()
 
 
 @pytest.fixture(scope="module")
 def html(made: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "report.html"
-    path.write_text(page.build(made, simulated.strips(made)), encoding="utf-8")
+    path.write_text(page.build(made, simulated_reports.strips(made)), encoding="utf-8")
     return path
 
 
@@ -67,7 +67,7 @@ def test_the_page_loads_in_silence_and_asks_for_nothing(tab: Page, html: Path, d
 
 def test_a_comparison_loads_in_silence_too(tab: Page, tmp_path: Path) -> None:
     html = tmp_path / "compared.html"
-    reports = [("ours", simulated.report(tracks=2)), (EVIL, simulated.report(inversion=False))]
+    reports = [("ours", simulated_reports.report(tracks=2)), (EVIL, simulated_reports.report(inversion=False))]
     html.write_text(compare_page.build(reports), encoding="utf-8")
     fresh(tab, html)
     silent(tab, html)
@@ -165,9 +165,9 @@ def test_it_prints_with_its_charts_within_the_paper(tab: Page, html: Path) -> No
 
 
 def test_ten_minutes_answer_to_keys(tab: Page, tmp_path: Path) -> None:
-    made = simulated.report(frames=15000)
+    made = simulated_reports.report(frames=15000)
     html = tmp_path / "long.html"
-    html.write_text(page.build(made, simulated.strips(made, every=250)), encoding="utf-8")
+    html.write_text(page.build(made, simulated_reports.strips(made, every=250)), encoding="utf-8")
     fresh(tab, html)
     tab.value("document.querySelector('.viewer input').focus()")
     tab.press("End")

@@ -9,19 +9,19 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.report import simulated
+from tests.helpers import simulated_reports
 from vidinv.errors import InputUnreadable
 from vidinv.report.strips import APART, TIMELINE, WORST, Strip, chosen, packed, shrunk, unpacked
 
 
 @pytest.fixture(scope="module")
 def made() -> dict[str, Any]:
-    return simulated.report(frames=1500, tracks=2)
+    return simulated_reports.report(frames=1500, tracks=2)
 
 
 @pytest.fixture(scope="module")
 def strips(made: dict[str, Any]) -> list[Strip]:
-    return simulated.strips(made, every=5)
+    return simulated_reports.strips(made, every=5)
 
 
 def size(strip: Strip) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from scripts.curves import draw, log
+from scripts.experiments.curves import draw, log
 
 
 def _write(folder: Path, images: tuple[int, ...]) -> None:

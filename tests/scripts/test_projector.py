@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from scripts import projector
-from stages import generative
-from stages.autoencoder import Autoencoder
+from scripts.experiments import projector
 from vidinv.encoders import registry as encoders
 from vidinv.generators import registry as generators
+from vidinv.jobs.autoencoder import evaluation as autoencoder_evaluation
+from vidinv.jobs.autoencoder.trained import Autoencoder
 from vidinv.losses import lpips
 
 PERCEPTUAL = lpips.tiny("vgg16").requires_grad_(False)
@@ -31,7 +31,7 @@ def test_it_comes_nearer_with_every_step_and_a_picture_knows_nothing_of_its_neig
 def test_its_codes_draw_what_an_encoders_do() -> None:
     image = OF.draw(OF.sample(4, 5))
     found = projector.encoded(OF, image, PERCEPTUAL)
-    drawn = generative.from_codes(OF, found.codes)
+    drawn = autoencoder_evaluation.from_codes(OF, found.codes)
     assert set(drawn) == {"reconstructions", "mixtures", "interpolations"}
     assert torch.equal(drawn["reconstructions"], OF.draw(OF.encode(image)))
     assert not torch.equal(drawn["mixtures"], drawn["interpolations"])

@@ -1,4 +1,4 @@
-"""`scripts/training_speed.py`: a training's own log, made one row."""
+"""`scripts/experiments/training_speed.py`: a training's own log, made one row."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts import training_speed
-from scripts.training_speed import PARTS, TRAININGS
+from scripts.experiments import training_speed
+from scripts.experiments.training_speed import PARTS, TRAININGS
 
 
 def test_the_row_is_of_the_turns_that_were_asked_for_and_adds_up(tmp_path: Path) -> None:

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from vidinv.stages.blend import layered
+from vidinv.stages.mask import fill_holes, in_front, mask_of
 
-from stages import tiny
-from stages.blend import layered
-from stages.mask import fill_holes, in_front, mask_of
+from vidinv.backends import tiny
 from vidinv.config import MaskConfig
 from vidinv.faces import regions
 from vidinv.faces.parser import CLASSES

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from vidinv.stages import encode
 
-from stages import encode
 from vidinv.config import Effort, RefineConfig
 from vidinv.editing.refine import Part, Trace
 from vidinv.encoders import registry as encoders

@@ -9,8 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-
-from stages import graph
+from vidinv.stages import graph
 
 
 @dataclass

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from vidinv.stages import mask
 
-from stages import mask, tiny
-from tests.clips import make_clip
-from tests.runs import TINY, edited, face_rows, frames_of, report_of
+from tests.helpers.clips import make_clip
+from tests.helpers.runs import TINY, edited, face_rows, frames_of, report_of
+from vidinv.backends import tiny
 from vidinv.config import MaskConfig
 from vidinv.frames import Array, Mask
 

@@ -8,14 +8,14 @@ from fractions import Fraction
 
 import pytest
 import torch
+from vidinv.stages import synthesize
 
-from stages import synthesize
-from stages.render import threads_of_a_lane
 from vidinv.editing import feature_edit
 from vidinv.encoders import registry as encoders
 from vidinv.engines.runner import Runner
-from vidinv.frames import Code, Colour, FaceBatch, FrameBatch, Layer, Work
+from vidinv.frames import Code, Colour, EditLayer, FaceBatch, FrameBatch, Work
 from vidinv.generators import delta, mobile_stylegan, proxy
+from vidinv.jobs.render import threads_of_a_lane
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def work() -> Work:
     )
     codes = encoders.load("feature-style-tiny")(faces.image)
     moved = Code(codes.ws + 0.3, codes.feature, codes.at, space=codes.space)
-    return Work(frames=frames, faces=faces, codes=codes, layers=(Layer("face", moved, (1.0,) * 3),))
+    return Work(frames=frames, faces=faces, codes=codes, layers=(EditLayer("face", moved, (1.0,) * 3),))
 
 
 def test_only_the_inversions_that_are_read_are_drawn_whole(work: Work) -> None:
@@ -57,7 +57,7 @@ def test_a_work_without_an_edit_passes_as_it_came(work: Work) -> None:
 def test_eq_1_with_strength_zero_draws_the_inversion(work: Work) -> None:
     generator = mobile_stylegan.tiny()
     assert work.codes is not None
-    same = Layer("face", feature_edit.edit(generator, work.codes, []), (1.0,) * 3)
+    same = EditLayer("face", feature_edit.edit(generator, work.codes, []), (1.0,) * 3)
     still = Work(frames=work.frames, faces=work.faces, codes=work.codes, layers=(same,))
     (done,) = synthesize.build(generator, proxy.load(generator, 128), 64, lambda w, n: True)(iter([still]))
     assert done.inversion is not None and done.edit is not None
@@ -68,7 +68,9 @@ def test_a_face_on_which_a_layer_does_not_show_has_the_picture_below(work: Work)
     generator = mobile_stylegan.tiny()
     assert work.codes is not None
     (low,) = work.layers
-    high = Layer("mouth", Code(low.codes.ws + 0.5, low.codes.feature, low.codes.at, space=low.codes.space), (0, 1.0, 0))
+    high = EditLayer(
+        "mouth", Code(low.codes.ws + 0.5, low.codes.feature, low.codes.at, space=low.codes.space), (0, 1.0, 0)
+    )
     stage = synthesize.build(generator, proxy.load(generator, 128), 64, lambda w, n: True)
     (done,) = stage(iter([Work(frames=work.frames, faces=work.faces, codes=work.codes, layers=(low, high))]))
     below, above = (layer.picture for layer in done.layers)

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from vidinv.trainers.ae_stylegan import train as ae_stylegan
+from vidinv.trainers.ae_stylegan.config import AeRecipe
+from vidinv.trainers.core import loop
+from vidinv.trainers.data.toy_images import Blobs
 
-from tests.trainers.toys import Quiet
-from trainers import ae_stylegan, engine
-from trainers.ae_recipe import AeRecipe
-from trainers.toys import Blobs
+from tests.helpers.quiet_training import Quiet
 from vidinv.errors import UsageError
 from vidinv.losses import adversarial
 
@@ -37,7 +38,7 @@ def recipe(**changes: Any) -> AeRecipe:
     return replace(TINY, **changes)
 
 
-def backward(setup: ae_stylegan.Setup, name: str) -> dict[str, list[Tensor]]:
+def backward(setup: ae_stylegan.AeStyleganSetup, name: str) -> dict[str, list[Tensor]]:
     """Gradients of every network after one backward pass of a step, as the engine has it; None is left out."""
     (step,) = (step for step in setup.steps if step.name == name)
     for key, network in setup.networks.items():
@@ -55,16 +56,16 @@ def learns(grads: list[Tensor]) -> bool:
     return any(bool(grad.abs().max() > 0) for grad in grads)
 
 
-def state(setup: ae_stylegan.Setup) -> dict[str, Tensor]:
+def state(setup: ae_stylegan.AeStyleganSetup) -> dict[str, Tensor]:
     return {f"{n}.{k}": v.clone() for n, net in setup.networks.items() for k, v in net.state_dict().items()}
 
 
-def changed(setup: ae_stylegan.Setup, steps: list[str], tmp_path: Path) -> set[str]:
+def changed(setup: ae_stylegan.AeStyleganSetup, steps: list[str], tmp_path: Path) -> set[str]:
     """The networks whose parameters a turn of these steps alone moves."""
     before = state(setup)
     chosen = [step for step in setup.steps if step.name in steps]
     plan = replace(setup.plan, images=setup.plan.batch, save_every=10**9)
-    engine.train(setup.networks, chosen, lambda turn, rows: Blobs().draw(8, turn), plan, tmp_path, shown=Quiet())
+    loop.train(setup.networks, chosen, lambda turn, rows: Blobs().draw(8, turn), plan, tmp_path, shown=Quiet())
     return {key.split(".")[0] for key, value in state(setup).items() if not torch.equal(value, before[key])}
 
 

@@ -10,31 +10,32 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
+from vidinv.trainers.automodulator import growing, losses
+from vidinv.trainers.automodulator import train as automodulator
+from vidinv.trainers.automodulator.config import AutomodulatorRecipe
+from vidinv.trainers.automodulator.losses import GrowingBatch
+from vidinv.trainers.core import loop
+from vidinv.trainers.data.toy_images import Blobs
 
-from tests.trainers.toys import Quiet
-from trainers import automodulator, engine, growing
-from trainers import modulator_losses as losses
-from trainers.modulator_losses import Batch
-from trainers.modulator_recipe import ModulatorRecipe
-from trainers.toys import Blobs
+from tests.helpers.quiet_training import Quiet
 from vidinv.errors import UsageError
 from vidinv.faces import pictures
 from vidinv.generators import automodulator as generators
 
-TINY = ModulatorRecipe(size=8, channel_max=8, w_dim=8, images=(32,), batches=(8,), save_every=16)
+TINY = AutomodulatorRecipe(size=8, channel_max=8, w_dim=8, images=(32,), batches=(8,), save_every=16)
 
 
-def recipe(**changes: Any) -> ModulatorRecipe:
+def recipe(**changes: Any) -> AutomodulatorRecipe:
     return replace(TINY, **changes)
 
 
-def setup_at(side: int, **changes: Any) -> automodulator.Setup:
+def setup_at(side: int, **changes: Any) -> automodulator.AutomodulatorSetup:
     own = recipe(first=side, size=side, **changes)
     return automodulator.set_up(own, own.stages[0])
 
 
-def batch(side: int, share: float = 1.0) -> Batch:
-    return Batch(Blobs(side).draw(8, 0), torch.tensor(share))
+def batch(side: int, share: float = 1.0) -> GrowingBatch:
+    return GrowingBatch(Blobs(side).draw(8, 0), torch.tensor(share))
 
 
 def functions(network: generators.Automodulator) -> losses.Decode:
@@ -50,7 +51,7 @@ def test_each_step_teaches_its_own_side_alone(step: str, taught: set[str], tmp_p
     before = {n: {k: v.clone() for k, v in net.named_parameters()} for n, net in setup.networks.items()}
     chosen = [each for each in setup.steps if each.name == step]
     plan = replace(setup.plan, images=8, save_every=10**9)
-    engine.train(setup.networks, chosen, lambda turn, rows: batch(8), plan, tmp_path, shown=Quiet())
+    loop.train(setup.networks, chosen, lambda turn, rows: batch(8), plan, tmp_path, shown=Quiet())
     moved = {
         n for n, net in setup.networks.items() if any((p != before[n][k]).any() for k, p in net.named_parameters())
     }
@@ -65,7 +66,7 @@ def test_beyond_the_margin_the_encoder_learns_to_reconstruct_alone() -> None:
     def slope(margin: float) -> float:
         encoder.zero_grad()
         torch.manual_seed(0)
-        own = losses.Losses(setup.recipe, margin, setup.generator.num_ws)
+        own = losses.AutomodulatorLosses(setup.recipe, margin, setup.generator.num_ws)
         total, parts = own.encoder(setup.networks, batch(8))
         if total.requires_grad:
             total.backward()
@@ -73,7 +74,7 @@ def test_beyond_the_margin_the_encoder_learns_to_reconstruct_alone() -> None:
         assert torch.allclose(total, (parts["real"] - parts["fake"]).clamp(min=-margin))
         return float(torch.stack(kept).sum()) if kept else 0.0
 
-    _, parts = losses.Losses(setup.recipe, 9.0, setup.generator.num_ws).encoder(setup.networks, batch(8))
+    _, parts = losses.AutomodulatorLosses(setup.recipe, 9.0, setup.generator.num_ws).encoder(setup.networks, batch(8))
     ahead = float((parts["fake"] - parts["real"]).detach())
     assert slope(abs(ahead) + 1) > 0 and (ahead <= 0 or slope(ahead / 2) == 0)
 
@@ -112,7 +113,7 @@ def test_the_mirror_loss_of_one_code_twice_is_plain_reconstruction() -> None:
 
 def test_a_quarter_of_the_samples_are_mixtures_and_their_block_is_any() -> None:
     setup = setup_at(8)
-    own = losses.Losses(setup.recipe, 0.5, setup.generator.num_ws)
+    own = losses.AutomodulatorLosses(setup.recipe, 0.5, setup.generator.num_ws)
     decode, _ = own._of(setup.networks, batch(8))
     blocks = set()
     for seed in range(30):
@@ -197,7 +198,7 @@ def test_both_blocks_of_8x8_are_new_at_8_pixels() -> None:
 
 
 @torch.no_grad()
-def _apart(setup: automodulator.Setup) -> tuple[float, float]:
+def _apart(setup: automodulator.AutomodulatorSetup) -> tuple[float, float]:
     """Squared error of drawn pictures, and 1 - cosine of codes, with the new parts wholly in against not at all."""
     z = functional.normalize(torch.randn(32, setup.recipe.w_dim, generator=torch.Generator().manual_seed(5)), dim=1)
     ws = losses.rows(z, setup.generator.num_ws)

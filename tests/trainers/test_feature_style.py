@@ -11,13 +11,16 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
+from vidinv.trainers.augment import degradations
+from vidinv.trainers.data import generated_samples
+from vidinv.trainers.data.face_batches import FaceSource, FaceTrainingBatch
+from vidinv.trainers.data.generated_samples import SamplePool
+from vidinv.trainers.feature_style import losses as feature_style_losses
+from vidinv.trainers.feature_style import train as feature_style
+from vidinv.trainers.feature_style.config import FeatureStyleRecipe
+from vidinv.trainers.feature_style.losses import Evaluators, RenderNetworks
 
-from stages.tiny import guides
-from trainers import bridge, feature_style, objective, samples
-from trainers.faces import Batch, Source
-from trainers.objective import Drawing, Judges
-from trainers.recipe import Recipe
-from trainers.samples import Pool
+from vidinv.backends.tiny import guides
 from vidinv.encoders import encoder_file, feature_style_light
 from vidinv.encoders.base import Encoder
 from vidinv.encoders.registry import TINY_SIZES
@@ -29,11 +32,11 @@ from vidinv.generators.proxy import HeadSpec, Proxy, ProxyHead
 AT = 2
 
 
-JUDGES = Judges(guides().identity, guides().perceptual, None)
+JUDGES = Evaluators(guides().identity, guides().perceptual, None)
 
 
-def source(proxy: Proxy, pool: Pool | None = None, **changes: Any) -> Source:
-    return Source(proxy.generator, proxy, AT, Recipe(**changes), pool)
+def source(proxy: Proxy, pool: SamplePool | None = None, **changes: Any) -> FaceSource:
+    return FaceSource(proxy.generator, proxy, AT, FeatureStyleRecipe(**changes), pool)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +56,7 @@ def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
 def test_pasting_puts_a_rectangle_of_the_neighbour_into_every_second_feature() -> None:
     levels = torch.arange(4.0)[:, None, None, None].expand(4, 3, 16, 16)  # every sample its own level
     for seed in range(20):
-        mixed = samples.paste_cells(levels, torch.Generator().manual_seed(seed))
+        mixed = generated_samples.paste_cells(levels, torch.Generator().manual_seed(seed))
         assert torch.equal(mixed[1::2], levels[1::2])
         for n in (0, 2):
             pasted = mixed[n, 0] != levels[n, 0]
@@ -66,7 +69,7 @@ def test_pasting_puts_a_rectangle_of_the_neighbour_into_every_second_feature() -
 def test_a_photometric_change_is_one_of_colour_too() -> None:
     picture = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(1)).mul(0.4).sub(0.2)
     spread = (picture - picture.mean(1, keepdim=True)).square().mean()
-    change = bridge.photometry(200, torch.Generator().manual_seed(2))
+    change = degradations.photometry(200, torch.Generator().manual_seed(2))
     changed = change(picture.expand(200, -1, -1, -1))
     grey, gain = changed.mean(1, keepdim=True), changed.mean(1).std((1, 2)) / picture.mean(1).std()
     tint = (changed - grey).mean((2, 3), keepdim=True) - (picture - picture.mean(1, keepdim=True)).mean(
@@ -104,14 +107,14 @@ def test_a_covered_face_is_neither_exact_nor_asked_of_w(proxy: Proxy) -> None:
 
 
 @pytest.fixture(scope="module")
-def pool(proxy: Proxy, tmp_path_factory: pytest.TempPathFactory) -> Pool:
+def pool(proxy: Proxy, tmp_path_factory: pytest.TempPathFactory) -> SamplePool:
     folder = tmp_path_factory.mktemp("pool")
-    samples.draw_pool(proxy.generator, AT, folder, 65, 128)
-    return samples.load_pool(folder)
+    generated_samples.draw_pool(proxy.generator, AT, folder, 65, 128)
+    return generated_samples.load_pool(folder)
 
 
-def test_a_pool_holds_codes_with_the_pictures_that_they_draw(proxy: Proxy, pool: Pool) -> None:
-    assert len(pool) == 2 * samples.SHARD  # whole shards
+def test_a_pool_holds_codes_with_the_pictures_that_they_draw(proxy: Proxy, pool: SamplePool) -> None:
+    assert len(pool) == 2 * generated_samples.SHARD  # whole shards
     pick = torch.arange(6)
     drawn = proxy.generator.synthesize(pool.ws[pick].float(), feature=pool.feature[pick].float(), at=AT, size=32)
     large = functional.interpolate(drawn, 128, mode="bilinear", antialias=True).clamp(-1, 1)
@@ -122,16 +125,16 @@ def test_a_pool_holds_codes_with_the_pictures_that_they_draw(proxy: Proxy, pool:
 
 
 def test_a_pool_that_is_there_is_not_drawn_again(proxy: Proxy, tmp_path: Path) -> None:
-    samples.draw_pool(proxy.generator, AT, tmp_path, 10, 128)
+    generated_samples.draw_pool(proxy.generator, AT, tmp_path, 10, 128)
     (shard,) = tmp_path.iterdir()
     before = shard.stat().st_mtime_ns
-    samples.draw_pool(proxy.generator, AT, tmp_path, 10, 128)
+    generated_samples.draw_pool(proxy.generator, AT, tmp_path, 10, 128)
     assert shard.stat().st_mtime_ns == before
     with pytest.raises(FileNotFoundError, match="no pool"):
-        samples.load_pool(tmp_path / "nowhere")
+        generated_samples.load_pool(tmp_path / "nowhere")
 
 
-def test_half_of_a_batch_comes_from_the_pool_and_alternates(proxy: Proxy, pool: Pool) -> None:
+def test_half_of_a_batch_comes_from_the_pool_and_alternates(proxy: Proxy, pool: SamplePool) -> None:
     batch = source(proxy, pool).draw(8, seed=3)
     again = source(proxy, pool).draw(8, seed=3)
     assert same(vars(batch), vars(again))
@@ -157,12 +160,12 @@ def test_the_true_code_has_no_error_and_pasted_faces_ask_nothing_of_w(proxy: Pro
     batch = source(proxy).draw(8, seed=1)
     with torch.autocast("cpu", torch.bfloat16):  # the losses draw with 8 bits of mantissa too
         drawn = proxy(batch.ws, batch.feature, AT)
-    plain = Batch(**{**vars(batch), "image": drawn, "exact": torch.ones(8).bool()})
+    plain = FaceTrainingBatch(**{**vars(batch), "image": drawn, "exact": torch.ones(8).bool()})
 
-    drawing = Drawing(proxy.generator, proxy, AT, torch.ones(1))
+    drawing = RenderNetworks(proxy.generator, proxy, AT, torch.ones(1))
 
     def lose(code: Code) -> tuple[Tensor, dict[str, Tensor]]:
-        return objective.losses(Fixed(code), drawing, JUDGES, plain, Recipe())
+        return feature_style_losses.losses(Fixed(code), drawing, JUDGES, plain, FeatureStyleRecipe())
 
     total, parts = lose(Code(batch.ws, batch.feature, AT))
     assert float(total) < 2e-3 and parts["id1"] < 1e-3 and parts["id2"] < 1e-3
@@ -173,11 +176,13 @@ def test_the_true_code_has_no_error_and_pasted_faces_ask_nothing_of_w(proxy: Pro
     assert wrong["w"] > 1 and wrong["pixel1"] > 1e-4
 
 
-def train(proxy: Proxy, pool: Pool, folder: Path, images: int, monkeypatch: pytest.MonkeyPatch) -> dict[str, Tensor]:
+def train(
+    proxy: Proxy, pool: SamplePool, folder: Path, images: int, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, Tensor]:
     """What `vidinv train` does, with a tiny encoder; the same plan, stopped after `images`."""
     monkeypatch.setattr(feature_style, "painter", lambda generator, size: proxy)
     monkeypatch.setattr(feature_style, "begin", lambda generator, recipe: tiny_encoder(proxy))
-    setup = feature_style.set_up(proxy.generator, Recipe(images=64, batch=4), JUDGES)
+    setup = feature_style.set_up(proxy.generator, FeatureStyleRecipe(images=64, batch=4), JUDGES)
     shorter = replace(setup, plan=replace(setup.plan, images=images, save_every=8))
     return load_file(feature_style.train(shorter, pool, folder))
 
@@ -188,7 +193,7 @@ def tiny_encoder(proxy: Proxy) -> Encoder:
 
 
 def test_a_training_continued_is_a_training_never_stopped(
-    proxy: Proxy, pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    proxy: Proxy, pool: SamplePool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = train(proxy, pool, tmp_path / "whole", 16, monkeypatch)
     train(proxy, pool, tmp_path / "parts", 8, monkeypatch)
@@ -196,7 +201,7 @@ def test_a_training_continued_is_a_training_never_stopped(
 
 
 def test_the_rate_rises_then_falls_to_three_percent() -> None:
-    recipe = Recipe(images=10_000, batch=8, warmup=400)
+    recipe = FeatureStyleRecipe(images=10_000, batch=8, warmup=400)
     shares = [recipe.schedule(images) for images in range(0, 10_000, 8)]
     assert shares[0] == 8 / 400 and max(shares) > 0.99 and shares[-1] == pytest.approx(0.03, abs=0.01)
     top = shares.index(max(shares))
@@ -211,7 +216,9 @@ class Grey:
 
 
 @pytest.mark.parametrize("pooled", [False, True])
-def test_with_photos_half_a_batch_is_of_them_and_every_flag_is_true(proxy: Proxy, pool: Pool, pooled: bool) -> None:
+def test_with_photos_half_a_batch_is_of_them_and_every_flag_is_true(
+    proxy: Proxy, pool: SamplePool, pooled: bool
+) -> None:
     mixed = replace(source(proxy, pool if pooled else None, degrade=False), photos=Grey())  # type: ignore[arg-type]
     for seed in range(6):
         batch = mixed.draw(4, seed)
@@ -220,39 +227,39 @@ def test_with_photos_half_a_batch_is_of_them_and_every_flag_is_true(proxy: Proxy
         own = proxy.generator.synthesize(batch.ws[:2], stop=AT)
         clean = (own - batch.feature[:2]).abs().amax((1, 2, 3)) < 5e-3
         assert clean.tolist() == batch.whole[:2].tolist()
-    alone = replace(mixed, recipe=Recipe(synthetic=False, photos="x", w=0, f=0)).draw(4, 0)
+    alone = replace(mixed, recipe=FeatureStyleRecipe(synthetic=False, photos="x", w=0, f=0)).draw(4, 0)
     assert not alone.synthetic.any() and alone.whole.all()
 
 
 def test_a_pool_of_another_layer_or_size_is_refused_before_more_is_drawn(proxy: Proxy, tmp_path: Path) -> None:
-    samples.draw_pool(proxy.generator, AT, tmp_path, 1, size=32)
+    generated_samples.draw_pool(proxy.generator, AT, tmp_path, 1, size=32)
     for at, size in ((AT + 1, 32), (AT, 64)):
         with pytest.raises(UsageError, match="draw another"):
-            samples.draw_pool(proxy.generator, at, tmp_path, 2 * samples.SHARD, size=size)
+            generated_samples.draw_pool(proxy.generator, at, tmp_path, 2 * generated_samples.SHARD, size=size)
     assert [path.name for path in tmp_path.iterdir()] == ["00000.safetensors"]
 
 
 def test_a_training_can_begin_with_the_weights_of_another(proxy: Proxy, tmp_path: Path) -> None:
     other = encoder_file.build("light", proxy.generator, 16).half().float()  # as stored
-    facts = encoder_file.Facts("light", proxy.generator.space, 16)
+    facts = encoder_file.EncoderFacts("light", proxy.generator.space, 16)
     path = encoder_file.write(tmp_path / "e.safetensors", other.state_dict(), facts)
-    begun = feature_style.begin(proxy.generator, Recipe(start=str(path)))
+    begun = feature_style.begin(proxy.generator, FeatureStyleRecipe(start=str(path)))
     assert same(begun.state_dict(), other.state_dict())
     assert begun.training and all(weight.requires_grad for weight in begun.parameters())
     with pytest.raises(UsageError, match="of another kind"):
-        feature_style.begin(proxy.generator, Recipe(start=str(path), encoder="published"))
+        feature_style.begin(proxy.generator, FeatureStyleRecipe(start=str(path), encoder="published"))
     with pytest.raises(UsageError, match="light one"):
-        Recipe(start="shipped", encoder="published").check()
+        FeatureStyleRecipe(start="shipped", encoder="published").check()
 
 
 def test_a_file_says_whether_the_feature_branch_was_trained() -> None:
     for branch in (True, False):
-        said = feature_style.facts("some-w", Recipe(feature_branch=branch))
-        assert said == encoder_file.Facts("light", "some-w", 16, branch)
+        said = feature_style.facts("some-w", FeatureStyleRecipe(feature_branch=branch))
+        assert said == encoder_file.EncoderFacts("light", "some-w", 16, branch)
 
 
 def test_a_training_can_begin_with_the_shipped_weights(monkeypatch: pytest.MonkeyPatch, proxy: Proxy) -> None:
     shipped = tiny_encoder(proxy).eval().requires_grad_(False)
     monkeypatch.setattr(feature_style.encoders, "load", lambda name: {"feature-style-light": shipped}[name])
-    begun = feature_style.begin(proxy.generator, Recipe(start="shipped"))
+    begun = feature_style.begin(proxy.generator, FeatureStyleRecipe(start="shipped"))
     assert begun is shipped and begun.training and next(begun.parameters()).requires_grad

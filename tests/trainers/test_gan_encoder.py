@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
+from vidinv.trainers.gan_encoder import evaluate as gan_evaluate
+from vidinv.trainers.gan_encoder import train as gan_encoder
+from vidinv.trainers.gan_encoder.config import GanRecipe
+from vidinv.trainers.gan_encoder.train import GanEncoderSetup, GanEvaluators
 
-from stages.tiny import MeanDifference
-from tests.trainers.interrupted import Stopped
-from trainers import gan_encoder, gan_judge
-from trainers.gan_encoder import Judges, Setup
-from trainers.gan_recipe import GanRecipe
+from tests.helpers.interrupted import Stopped
 from vidinv import config as configs
+from vidinv.backends.tiny import MeanDifference
 from vidinv.encoders import encoder_file
 from vidinv.errors import UsageError
 from vidinv.generators import registry as generators
@@ -33,9 +34,9 @@ TINY = GanRecipe(
 )
 
 
-def set_up(recipe: GanRecipe) -> Setup:
+def set_up(recipe: GanRecipe) -> GanEncoderSetup:
     generator = generators.load(recipe.generator)
-    return gan_encoder.set_up(gan_encoder.studio(recipe, generator, Judges(MeanDifference())))
+    return gan_encoder.set_up(gan_encoder.studio(recipe, generator, GanEvaluators(MeanDifference())))
 
 
 def test_folds_hold_out_what_no_training_of_theirs_sees() -> None:
@@ -113,11 +114,11 @@ def test_thirty_steps_teach_something(generator: str, tmp_path: Path) -> None:
     setup = set_up(replace(TINY, generator=generator, samples=128, latent=0.1))
     held = gan_encoder.folds(setup.room.recipe)[1]
     setup.encoder.eval()
-    before = gan_judge.judge(setup.encoder, setup.room, gan_judge.batches(setup.room, held))
+    before = gan_evaluate.judge(setup.encoder, setup.room, gan_evaluate.batches(setup.room, held))
     setup.encoder.train()
     state = gan_encoder.pretrain(setup, tmp_path)
     setup.encoder.load_state_dict(state)
-    after = gan_judge.judge(setup.encoder.eval(), setup.room, gan_judge.batches(setup.room, held))
+    after = gan_evaluate.judge(setup.encoder.eval(), setup.room, gan_evaluate.batches(setup.room, held))
     assert after["whole"]["psnr"] > before["whole"]["psnr"] and after["whole"]["n"] == 8
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert lines[-1]["images"] == 120 and set(lines[-1]) >= {"encoder/mse", "encoder/ssim2", "encoder/latent"}
@@ -135,7 +136,7 @@ def test_an_interrupted_training_goes_on_as_if_it_had_not_been(tmp_path: Path) -
 
 def test_fine_tuning_brings_a_picture_nearer_and_begins_anew_for_each(tmp_path: Path) -> None:
     start = set_up(TINY)
-    facts = encoder_file.Facts("adaptive-tiny", start.room.generator.space, 16, feature_branch=False)
+    facts = encoder_file.EncoderFacts("adaptive-tiny", start.room.generator.space, 16, feature_branch=False)
     path = encoder_file.write(tmp_path / "e.safetensors", start.encoder.state_dict(), facts)
     recipe = replace(TINY, start=str(path), photos="given", steps=20, batch=1, rate=0.003, latent=0.01, ema=0.8)
     faces = gan_encoder.draw(start.room, range(2)).image
@@ -178,7 +179,7 @@ class Bright(torch.nn.Module):
 
 def test_heat_maps_teach_where_regions_are_not_aligned() -> None:
     recipe = replace(TINY, regions="heat", mse=1.0, cos=0.0, perceptual=0.0, ssim=0.0)
-    judges = Judges(MeanDifference(), Bright())
+    judges = GanEvaluators(MeanDifference(), Bright())
     setup = gan_encoder.set_up(gan_encoder.studio(recipe, generators.load(recipe.generator), judges))
     loss, parts = gan_encoder.losses(setup.networks["encoder"], setup.room, gan_encoder.draw(setup.room, range(4)))
     assert set(parts) == {"mse", "cos", "mse1", "cos1", "mse2", "cos2"} and parts["mse1"] > 0

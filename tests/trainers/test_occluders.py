@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from vidinv.trainers.augment import occluders
+from vidinv.trainers.occlusion import train as occlusion_training
 
-from trainers import occluders, occlusion
 from vidinv.faces.occlusion import OcclusionNetwork
 
 
@@ -30,7 +31,7 @@ def test_every_shape_is_drawn() -> None:
 
 
 def test_samples_are_of_their_seed_alone_and_some_are_clear() -> None:
-    first, again = (occlusion.draw(faces(32, 90), faces(32, 200), np.random.default_rng(4)) for _ in range(2))
+    first, again = (occlusion_training.draw(faces(32, 90), faces(32, 200), np.random.default_rng(4)) for _ in range(2))
     assert torch.equal(first.image, again.image) and torch.equal(first.alpha, again.alpha)
     clear = (first.alpha.amax((1, 2)) == 0).float().mean()
     assert 0.1 < clear < 0.7 and first.image.abs().max() <= 1
@@ -41,22 +42,22 @@ def test_the_loss_wants_the_alpha_where_it_counts() -> None:
     alpha, weight = torch.zeros(1, 128, 128), torch.ones(1, 128, 128)
     alpha[:, :, 40:80] = 1
     weight[:, :20] = 0
-    sample = occlusion.Sample(torch.zeros(1, 3, 128, 128), alpha, weight)
+    sample = occlusion_training.OccludedSamples(torch.zeros(1, 3, 128, 128), alpha, weight)
     right = 20 * (alpha - 0.5)
     wrong_outside = right.clone()
     wrong_outside[:, :20] *= -1
-    assert occlusion.loss(right, sample) < 0.01 and occlusion.loss(-right, sample) > 5
-    assert torch.equal(occlusion.loss(wrong_outside, sample), occlusion.loss(right, sample))
+    assert occlusion_training.loss(right, sample) < 0.01 and occlusion_training.loss(-right, sample) > 5
+    assert torch.equal(occlusion_training.loss(wrong_outside, sample), occlusion_training.loss(right, sample))
 
 
 def test_the_network_learns_from_its_loss() -> None:
     torch.manual_seed(0)
     network = OcclusionNetwork().train()
-    sample = occlusion.draw(faces(4, 90), faces(4, 200), np.random.default_rng(5))
+    sample = occlusion_training.draw(faces(4, 90), faces(4, 200), np.random.default_rng(5))
     optimiser = torch.optim.Adam(network.parameters(), 3e-3)
     values = []
     for _ in range(12):
-        value = occlusion.loss(network(sample.image), sample)
+        value = occlusion_training.loss(network(sample.image), sample)
         optimiser.zero_grad()
         value.backward()
         optimiser.step()

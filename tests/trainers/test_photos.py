@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from vidinv.trainers.data.photos import open_photos
 
-from trainers.photos import open_photos
 from vidinv.errors import InputUnreadable
 
 

@@ -6,8 +6,7 @@ import copy
 
 import torch
 from torch import Tensor, nn
-
-from trainers.ranger import Ranger
+from vidinv.trainers.optim.ranger import Ranger
 
 
 def gradient(step: int, shape: torch.Size) -> Tensor:

@@ -27,10 +27,14 @@ def reconstruct(folder: Folder, pictures: Pictures, output: Output, overwrite: o
 
     Example: vidinv autoencoder reconstruct runs/ae faces/ -o again.png
     """
-    from stages import autoencoder
+    from vidinv.jobs.autoencoder import trained as trained_autoencoder
 
-    of = autoencoder.load(folder)
-    _write(output, autoencoder.reconstructions(of, autoencoder.read(pictures, of.generator.resolution)), overwrite)
+    of = trained_autoencoder.load(folder)
+    _write(
+        output,
+        trained_autoencoder.reconstructions(of, trained_autoencoder.read(pictures, of.generator.resolution)),
+        overwrite,
+    )
 
 
 @app.command("sample")
@@ -45,9 +49,9 @@ def sample(
 
     Example: vidinv autoencoder sample runs/ae -o samples.png --count 36
     """
-    from stages import autoencoder
+    from vidinv.jobs.autoencoder import trained as trained_autoencoder
 
-    _write(output, autoencoder.samples(autoencoder.load(folder), count, seed), overwrite)
+    _write(output, trained_autoencoder.samples(trained_autoencoder.load(folder), count, seed), overwrite)
 
 
 @app.command("mix")
@@ -63,11 +67,13 @@ def mix(
 
     Example: vidinv autoencoder mix runs/ae a.png b.png --with c.png --scale coarse -o mixed.png
     """
-    from stages import autoencoder
+    from vidinv.jobs.autoencoder import trained as trained_autoencoder
 
-    of = autoencoder.load(folder)
+    of = trained_autoencoder.load(folder)
     size = of.generator.resolution
-    made = autoencoder.mixtures(of, autoencoder.read(pictures, size), autoencoder.read(other, size), scale)
+    made = trained_autoencoder.mixtures(
+        of, trained_autoencoder.read(pictures, size), trained_autoencoder.read(other, size), scale
+    )
     _write(output, made, overwrite)
 
 
@@ -85,11 +91,11 @@ def vary(
 
     Example: vidinv autoencoder vary runs/ae a.png --scale coarse -o variations.png
     """
-    from stages import autoencoder
+    from vidinv.jobs.autoencoder import trained as trained_autoencoder
 
-    of = autoencoder.load(folder)
-    image = autoencoder.read(pictures, of.generator.resolution)
-    _write(output, autoencoder.variations(of, image, scale, count, seed), overwrite)
+    of = trained_autoencoder.load(folder)
+    image = trained_autoencoder.read(pictures, of.generator.resolution)
+    _write(output, trained_autoencoder.variations(of, image, scale, count, seed), overwrite)
 
 
 @app.command("edit")
@@ -109,12 +115,12 @@ def edit(
 
     Example: vidinv autoencoder edit runs/auto a.png --having smiling/ --lacking serious/ --scale 16-64 -o smile.png
     """
-    from stages import autoencoder
+    from vidinv.jobs.autoencoder import trained as trained_autoencoder
 
-    of = autoencoder.load(folder)
+    of = trained_autoencoder.load(folder)
     size = of.generator.resolution
-    image, yes, no = (autoencoder.read(paths, size) for paths in (pictures, [having], [lacking]))
-    _write(output, autoencoder.edits(of, image, yes, no, scale, strength or [0.5, 1.0, 1.5]), overwrite)
+    image, yes, no = (trained_autoencoder.read(paths, size) for paths in (pictures, [having], [lacking]))
+    _write(output, trained_autoencoder.edits(of, image, yes, no, scale, strength or [0.5, 1.0, 1.5]), overwrite)
 
 
 @app.command("interpolate")
@@ -129,13 +135,13 @@ def interpolate(
 
     Example: vidinv autoencoder interpolate runs/ae a.png b.png c.png d.png -o four.png
     """
-    from stages import autoencoder
+    from vidinv.jobs.autoencoder import trained as trained_autoencoder
 
-    of = autoencoder.load(folder)
-    corners = autoencoder.read(pictures, of.generator.resolution)
+    of = trained_autoencoder.load(folder)
+    corners = trained_autoencoder.read(pictures, of.generator.resolution)
     if len(corners) != 4:
         raise UsageError(f"four pictures are the corners, got {len(corners)}", remedy="give four")
-    _write(output, autoencoder.interpolations(of, corners, steps), overwrite)
+    _write(output, trained_autoencoder.interpolations(of, corners, steps), overwrite)
 
 
 @app.command("transfer")
@@ -151,11 +157,11 @@ def transfer(
 
     Example: vidinv autoencoder transfer runs/ae a.png b.png --scale coarse -o styled.png
     """
-    from stages import autoencoder
+    from vidinv.jobs.autoencoder import trained as trained_autoencoder
 
-    of = autoencoder.load(folder)
-    image, other = (autoencoder.read([path], of.generator.resolution) for path in (content, style))
-    _write(output, autoencoder.transfer(of, image, other, scale), overwrite)
+    of = trained_autoencoder.load(folder)
+    image, other = (trained_autoencoder.read([path], of.generator.resolution) for path in (content, style))
+    _write(output, trained_autoencoder.transfer(of, image, other, scale), overwrite)
 
 
 def _write(path: Path, image: Tensor, overwrite: bool) -> None:

@@ -60,17 +60,19 @@ def create(
 
     Example: vidinv backend create car --generator car --encoder car.safetensors --alignment center --detection boxes
     """
-    from stages import backend_file, described, parts
-    from stages.backend_file import Description
+    from vidinv.backends import build as build_backend
+    from vidinv.backends import registry as backends
+    from vidinv.backends import spec as backend_spec
+    from vidinv.backends.spec import Description
     from vidinv.generators import generator_file
 
-    if name in parts.BACKENDS:
+    if name in backends.BACKENDS:
         raise UsageError(f"{name} is a backend of vidinv's own", remedy="choose another name")
     given: dict[str, Any] = {
         "generator": generator,
-        "encoder": _path(encoder) if backend_file.is_file(encoder) else encoder,
+        "encoder": _path(encoder) if backend_spec.is_file(encoder) else encoder,
         "label": label,
-        "directions": tuple(_path(each) if backend_file.is_file(each) else each for each in direction or []),
+        "directions": tuple(_path(each) if backend_spec.is_file(each) else each for each in direction or []),
         "alignment": alignment,
         "margin": margin,
         "detection": detection,
@@ -83,14 +85,14 @@ def create(
         "proxy": None if proxy is None else _path(proxy),
     }
     usual: dict[str, Any] = (
-        {} if alignment == "ffhq" else {**backend_file.NEUTRAL, "detection": "boxes" if boxes else "full"}
+        {} if alignment == "ffhq" else {**backend_spec.NEUTRAL, "detection": "boxes" if boxes else "full"}
     )
-    if backend_file.is_file(generator):
+    if backend_spec.is_file(generator):
         given["generator"] = generator_file.adopt(Path(generator), replace=overwrite)
     made = Description(**{**usual, **{key: value for key, value in given.items() if value is not None}})
-    backend_file.check(made, f"backend {name}")
-    described.build(name, made)
-    typer.echo(f"made {backend_file.write(name, made, overwrite=overwrite)}")
+    backend_spec.check(made, f"backend {name}")
+    build_backend.build(name, made)
+    typer.echo(f"made {backend_spec.write(name, made, overwrite=overwrite)}")
 
 
 @app.command("list")
@@ -99,14 +101,15 @@ def list_backends(json_to: options.JsonTo = None) -> None:
 
     Example: vidinv backend list --json -
     """
-    from stages import backend_file, parts
+    from vidinv.backends import registry as backends
+    from vidinv.backends import spec as backend_spec
 
-    own = {name: backend_file.read(name) for name in backend_file.names()}
+    own = {name: backend_spec.read(name) for name in backend_spec.names()}
     if json_to is not None:
-        built_in = [{"name": name, "generator": each.generator} for name, each in parts.BACKENDS.items()]
+        built_in = [{"name": name, "generator": each.generator} for name, each in backends.BACKENDS.items()]
         options.write_json([*built_in, *({"name": name, **asdict(each)} for name, each in own.items())], json_to)
         return
-    for name, each in parts.BACKENDS.items():
+    for name, each in backends.BACKENDS.items():
         typer.echo(f"{name:<15} {each.generator} (vidinv's own)")
     for name, description in own.items():
         typer.echo(f"{name:<15} {description.generator}, encoder {description.encoder}, {description.alignment}")
@@ -118,9 +121,9 @@ def show(name: Name, json_to: options.JsonTo = None, debug: options.Debug = Fals
 
     Example: vidinv backend show car
     """
-    from stages import parts
+    from vidinv.backends import registry as backends
 
-    facts = _facts(name) | {"needs": list(parts.choose(name).all_needs)}
+    facts = _facts(name) | {"needs": list(backends.choose(name).all_needs)}
     if json_to is not None:
         options.write_json(facts, json_to)
         return
@@ -141,14 +144,15 @@ def check(
 
     Example: vidinv backend check car
     """
-    from stages import described, parts
-    from stages import request as requests
+    from vidinv.backends import build as build_backend
+    from vidinv.backends import registry as backends
+    from vidinv.jobs import request as requests
     from vidinv.weights import cache
 
-    chosen = parts.choose(name)
+    chosen = backends.choose(name)
     cache.need(chosen.needs, offline=offline, accept=accept_licences)
     models = chosen.models(requests.pick_device(device or "auto"), "")
-    wrong = described.misfits(models)
+    wrong = build_backend.misfits(models)
     if json_to is not None:
         options.write_json({"name": name, "fits": not wrong, "wrong": wrong}, json_to)
     if wrong:
@@ -162,12 +166,13 @@ def check(
 
 def _facts(name: str) -> dict[str, Any]:
     """What a backend's description says, and of a built-in one what is known."""
-    from stages import backend_file, parts
+    from vidinv.backends import registry as backends
+    from vidinv.backends import spec as backend_spec
 
-    if name in parts.BACKENDS:
-        chosen = parts.choose(name)
+    if name in backends.BACKENDS:
+        chosen = backends.choose(name)
         return {"name": name, "generator": chosen.generator, "space": chosen.space, "slots": chosen.slots}
-    chosen, found = parts.choose(name), asdict(backend_file.read(name))
+    chosen, found = backends.choose(name), asdict(backend_spec.read(name))
     told = {key: list(value) if isinstance(value, tuple) else value for key, value in found.items()}
     return {"name": name, "space": chosen.space, "slots": chosen.slots, **told}
 

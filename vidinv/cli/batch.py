@@ -21,10 +21,10 @@ from vidinv.config import RunConfig
 from vidinv.errors import UsageError
 
 if TYPE_CHECKING:
-    from batch.local import Pool
-    from batch.order import Asked, Order
-    from batch.place import Place
-    from batch.worker import Terms
+    from vidinv.batch.folder import BatchFolder
+    from vidinv.batch.local_pool import WorkerPool
+    from vidinv.batch.task import BatchOptions, TaskOrder
+    from vidinv.batch.worker import WorkerOptions
 
 
 @options.grouped
@@ -70,13 +70,13 @@ def batch(
 
     Example: vidinv batch clips/ -o older/ --edit age+2 --workers 2
     """
-    from batch import names, summary
-    from batch.order import Asked
+    from vidinv.batch import output_names, summary
+    from vidinv.batch.task import BatchOptions
 
     if name is not None:
-        names.check(name)
+        output_names.check(name)
     gate = options.gate(min_identity, min_ic)
-    asked = Asked(
+    asked = BatchOptions(
         preview=preview,
         report=report,
         thumbnails=not no_thumbnails,
@@ -89,18 +89,19 @@ def batch(
     if cluster is not None and not (cluster == "ray" or cluster.startswith("ray://")):
         raise UsageError(f"--cluster {cluster!r} is not known", remedy="give ray, or ray://HOST:PORT")
     needs: set[str] = set()
-    orders = ordered(given, output, pattern, name or names.DEFAULT, edit or [], asked, overwrite, common, needs)
+    orders = ordered(given, output, pattern, name or output_names.DEFAULT, edit or [], asked, overwrite, common, needs)
     if dry_run:
         estimated(orders, output, common)
         return
-    from batch import place, worker
+    from vidinv.batch import folder as batch_folder
+    from vidinv.batch import worker
 
     begin, length = time.monotonic(), split if split is not None else 60.0 if cluster else 0.0
-    with place.opened(output) as opened, progress.show(common.show, unit="clips") as shown:
+    with batch_folder.opened(output) as opened, progress.show(common.show, unit="clips") as shown:
         opened.journal.enter(orders, again=retry_failed)
         had_weights(needs, common)
         opened.keep()
-        terms = worker.Terms(output, length, tuple(sorted(needs)), common.offline, common.accept_licences)
+        terms = worker.WorkerOptions(output, length, tuple(sorted(needs)), common.offline, common.accept_licences)
         with ExitStack() as stack:
             pool = pooled(opened, workers, cluster, (cores, gpus, memory), terms)
             stack.callback(pool.close)
@@ -120,20 +121,20 @@ def ordered(
     pattern: str | None,
     template: str,
     edits: list[str],
-    asked: Asked,
+    asked: BatchOptions,
     overwrite: bool,
     common: options.Job,
     needs: set[str],
-) -> Iterator[Order]:
+) -> Iterator[TaskOrder]:
     """The orders of all rows, one at a time, each checked as far as that goes without its clip.
 
     `needs` gathers the parts that they take.
     """
-    from batch import names, rows, storage
-    from batch.order import Order
-    from stages import parts
-    from stages import request as requests
-    from stages.request import Request
+    from vidinv.backends import registry as backends
+    from vidinv.batch import input_list, output_names, storage
+    from vidinv.batch.task import TaskOrder
+    from vidinv.jobs import request as requests
+    from vidinv.jobs.request import Request
 
     if not storage.is_url(given) and storage.is_folder(given) and Path(given).absolute() == Path(output).absolute():
         raise UsageError(f"the outputs would lie among the clips in {given}", remedy="choose another -o")
@@ -147,13 +148,15 @@ def ordered(
         request = Request(Path(), Path(), config, preview=asked.preview)
         requests.check_networks(config)
         if requests.touches_faces(request, requests.parse_moves(config.edits, config.backend)):
-            needs.update(parts.choose(config.backend).all_needs)
+            needs.update(backends.choose(config.backend).all_needs)
         return config
 
-    for row in rows.read(given, pattern, but=output):
+    for row in input_list.read(given, pattern, but=output):
         try:
             config = settled(row.options, row.edits)
-            yield Order(row.number, row.source, names.of(row, row.name or template), config, asked, overwrite)
+            yield TaskOrder(
+                row.number, row.source, output_names.of(row, row.name or template), config, asked, overwrite
+            )
         except UsageError as error:
             raise UsageError(f"row {row.number} ({row.source}): {error.what}", remedy=error.remedy) from error
 
@@ -165,22 +168,24 @@ def had_weights(needs: set[str], common: options.Job) -> None:
     cache.need(sorted(needs), offline=common.offline, accept=common.accept_licences)
 
 
-def pooled(place: Place, workers: int, cluster: str | None, needs: tuple[int, float, int], terms: Terms) -> Pool:
+def pooled(
+    place: BatchFolder, workers: int, cluster: str | None, needs: tuple[int, float, int], terms: WorkerOptions
+) -> WorkerPool:
     """The workers: of a cluster where one is named, else of this machine."""
     if cluster is not None:
-        from batch.ray_pool import Needs, RayPool
+        from vidinv.batch.ray_pool import Needs, RayPool
 
         return RayPool(cluster, workers, terms, Needs(*needs))
-    from batch.local import LocalPool
-    from batch.local import cores as here
+    from vidinv.batch.local_pool import LocalPool
+    from vidinv.batch.local_pool import cores as here
 
     held = () if place.held.lock is None else (place.held.lock,)
     return LocalPool(workers or max(1, here() // 2), terms, place.log, held)
 
 
-def drive(place: Place, pool: Pool, tries: int, split: float, shown: progress.Progress) -> None:
+def drive(place: BatchFolder, pool: WorkerPool, tries: int, split: float, shown: progress.Progress) -> None:
     """Work until no clip waits; a bar counts the clips that came to their end."""
-    from batch.driver import Driver
+    from vidinv.batch.driver import Driver
 
     counts = place.journal.counts()
     ended = counts["done"] + counts["failed"]
@@ -188,7 +193,7 @@ def drive(place: Place, pool: Pool, tries: int, split: float, shown: progress.Pr
     Driver(place.journal, pool, place.folder, place.held, tries, split, place.note, shown.done, place.keep).run()
 
 
-def tell(found: dict[str, Any], page: str, place: Place, shown: progress.Progress) -> None:
+def tell(found: dict[str, Any], page: str, place: BatchFolder, shown: progress.Progress) -> None:
     """The last words: each failed clip with its error, and how many there are of all."""
     for clip in place.journal.clips("failed"):
         shown.fail(f"failed: row {clip.row}, {clip.source}: {clip.error} (exit code {clip.code})")
@@ -198,15 +203,15 @@ def tell(found: dict[str, Any], page: str, place: Place, shown: progress.Progres
     last(f"{totals['done']} of {totals['clips']} clips done, {totals['failed']} failed{again}; see {page}")
 
 
-def estimated(orders: Iterable[Order], output: str, common: options.Job) -> None:
+def estimated(orders: Iterable[TaskOrder], output: str, common: options.Job) -> None:
     """Say what every clip that waits would cost, and all of them; exits by the gravest that cannot be read."""
     from dataclasses import asdict
 
-    from batch import estimate, journal, storage, summary
-    from batch.local import cores
+    from vidinv.batch import estimate, journal, storage, summary
+    from vidinv.batch.local_pool import cores
 
     known = None if storage.is_url(output) else Path(output) / journal.NAME
-    draft = journal.Journal.draft(known)
+    draft = journal.BatchJournal.draft(known)
     draft.enter(orders)
     found = []
     while (order := draft.take()) is not None:

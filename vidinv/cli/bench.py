@@ -35,13 +35,13 @@ def bench(
 
     Needs the weights. Example: vidinv bench talk.mp4 --quality fast --edit age+2 --json bench.json
     """
-    from stages import parts
-    from stages.bench import compare
-    from stages.bench import growth as growing
+    from vidinv.backends import registry as backends
+    from vidinv.bench import compare
+    from vidinv.bench import scaling as growing
     from vidinv.weights import cache
 
     config = configs.with_edits(resolve(common), edit or ["age+2"])
-    backend = parts.choose(config.backend)
+    backend = backends.choose(config.backend)
     cache.need(backend.all_needs, offline=common.offline, accept=common.accept_licences)
     with tempfile.TemporaryDirectory() as folder:
         source = clip or _made(Path(folder) / "synthetic.mp4", backend.generator)
@@ -57,8 +57,8 @@ def bench(
 
 
 def _made(path: Path, generator: str) -> Path:
-    from stages import demo
     from vidinv.generators import registry
+    from vidinv.jobs import demo
 
     demo.write(path, registry.load(generator), seconds=SECONDS, done=lambda frames: None)
     return path

@@ -30,10 +30,10 @@ def demo(
 
     Example: vidinv demo out/ --edit smile+1
     """
-    from stages import demo as clips
-    from stages.parts import choose
-    from stages.request import Request, parse_moves
+    from vidinv.backends.registry import choose
     from vidinv.generators import registry
+    from vidinv.jobs import demo as clips
+    from vidinv.jobs.request import Request, parse_moves
     from vidinv.weights import cache
 
     config = configs.with_edits(configs.load(quality), edit or ["age+2"])

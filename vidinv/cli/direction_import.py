@@ -13,7 +13,7 @@ from vidinv.cli import options, progress
 from vidinv.errors import UsageError
 
 if TYPE_CHECKING:
-    from stages.backend import Backend
+    from vidinv.backends.interface import Backend
     from vidinv.editing.directions import Direction
     from vidinv.editing.published import File
     from vidinv.editing.spaces import Space
@@ -46,13 +46,13 @@ def import_direction(
 
     Example: vidinv directions import age.npy --as older --space mobile-stylegan-ffhq-w --attribute age
     """
-    from stages import parts
-    from stages import request as requests
+    from vidinv.backends import registry as backends
     from vidinv.editing import directions, published, spaces
     from vidinv.faces.regions import REGIONS
     from vidinv.generators import generator_file, registry
+    from vidinv.jobs import request as requests
 
-    chosen = parts.choose(common.backend)
+    chosen = backends.choose(common.backend)
     if region not in REGIONS:
         raise UsageError(f"--region {region!r} is not known", remedy=f"choose one of {', '.join(REGIONS)}")
     named = name or _name_of(path, component)
@@ -118,20 +118,23 @@ def _measured(
     direction: Direction, backend: Backend, device: str, attribute: str | None, shown: progress.Progress
 ) -> Direction:
     """The direction with our strength 1, and with what that does to `attribute` and to the rest."""
-    from stages import parts
-    from vidinv.editing import directions, lesson
-    from vidinv.faces.meter import UNITS
+    from vidinv.backends import registry as backends
+    from vidinv.editing import direction_training, directions
+    from vidinv.faces.attribute_meter import UNITS
     from vidinv.generators import registry
 
     if attribute is None:
         return directions.rescaled(direction, registry.load(backend.generator))
-    studio = parts.studio(backend, backend.models(device, ""))
+    studio = backends.studio(backend, backend.models(device, ""))
     direction = directions.rescaled(direction, studio.generator)
     shown.phase("faces", SAMPLES)
-    readings = lesson.read(studio, lesson.samples(studio.generator, SAMPLES, SEED), shown.done)
+    readings = direction_training.read(studio, direction_training.samples(studio.generator, SAMPLES, SEED), shown.done)
     shown.phase("calibration", 0)
-    fresh, spreads = lesson.samples(studio.generator, TRIALS, SEED + 1), lesson.spreads_of(readings)
-    found = lesson.calibrate(direction, UNITS[attribute], studio, fresh, spreads, attribute)
+    fresh, spreads = (
+        direction_training.samples(studio.generator, TRIALS, SEED + 1),
+        direction_training.spreads_of(readings),
+    )
+    found = direction_training.calibrate(direction, UNITS[attribute], studio, fresh, spreads, attribute)
     (change,) = found.calibration.values()
     assert found.imported is not None
     sign = f"{'+' if change > 0 else '-'} raises {attribute}, as measured"

@@ -27,10 +27,10 @@ def list_directions(json_to: options.JsonTo = None, backend: options.Name = "def
 
     Example: vidinv directions list --json -
     """
-    from stages import parts
+    from vidinv.backends import registry as backends
     from vidinv.editing import directions
 
-    space = parts.choose(backend).space
+    space = backends.choose(backend).space
     found = [directions.load(name, space) for name in directions.names(space)]
     if json_to is not None:
         options.write_json([directions.facts(entry) for entry in found], json_to)
@@ -62,20 +62,21 @@ def show(
 
     Example: vidinv directions show smile -o smile.png
     """
-    from stages import parts, strip
-    from stages import request as requests
-    from stages.folder import check_output
+    from vidinv.backends import registry as backends
+    from vidinv.jobs import request as requests
+    from vidinv.jobs.directions import preview
+    from vidinv.jobs.job_folder import check_output
     from vidinv.media import photo
     from vidinv.weights import cache
 
     photo.check_suffix(output)
     check_output(output, output.parent, overwrite)
-    chosen = parts.choose(backend)
+    chosen = backends.choose(backend)
     direction = chosen.direction(name)
     cache.need(chosen.needs, offline=offline, accept=accept_licences)
     models = chosen.models(requests.pick_device(device or "auto"), "")
-    photo.write(output, photo.Photo(strip.draw(models, direction, people, seed)), {"vidinv_direction": name})
-    typer.echo(f"made {output}: {name} at {', '.join(f'{s:+g}' for s in strip.STRENGTHS)}")
+    photo.write(output, photo.Photo(preview.draw(models, direction, people, seed)), {"vidinv_direction": name})
+    typer.echo(f"made {output}: {name} at {', '.join(f'{s:+g}' for s in preview.STRENGTHS)}")
 
 
 @app.command("faces")
@@ -94,18 +95,19 @@ def faces(
 
     Example: vidinv directions faces -o faces --count 300
     """
-    from stages import parts, strip
-    from stages import request as requests
+    from vidinv.backends import registry as backends
+    from vidinv.jobs import request as requests
+    from vidinv.jobs.directions import preview
     from vidinv.weights import cache
 
     if output.exists():
         raise OutputUnwritable(f"{output} exists", remedy="choose a new folder")
-    chosen = parts.choose(backend)
+    chosen = backends.choose(backend)
     where = requests.pick_device(device or "auto")
     cache.need(chosen.needs, offline=offline, accept=accept_licences)
     with progress.show(show_as) as shown:
         shown.phase("faces", count)
-        strip.faces(output, chosen.models(where, ""), range(first, first + count), shown.done)
+        preview.faces(output, chosen.models(where, ""), range(first, first + count), shown.done)
     typer.echo(f"made {output}: learn from its faces.csv with --scores, once it has a column of scores")
 
 
@@ -124,13 +126,13 @@ def find(
 
     Example: vidinv directions find --method sefa --rows 0-5 --count 8
     """
-    from stages import parts
+    from vidinv.backends import registry as backends
     from vidinv.editing import directions, unsupervised
     from vidinv.generators import registry
 
     if method not in ("sefa", "ganspace"):
         raise UsageError(f"--method {method!r} is not known", remedy="choose one of sefa, ganspace")
-    chosen = parts.choose(common.backend)
+    chosen = backends.choose(common.backend)
     where = options.rows(rows, "--rows", chosen.slots) or (0, chosen.slots)
     names = [f"{method}.{number}" for number in range(1, count + 1)]
     paths = [directions.place(name, chosen.space, common.out, overwrite=common.overwrite) for name in names]
@@ -159,18 +161,19 @@ def from_pictures(
 
     Example: vidinv directions from-pictures frown --with frowning/ --without calm/ --rows 4-9
     """
-    from stages import exemplars, parts
-    from stages import request as requests
+    from vidinv.backends import registry as backends
     from vidinv.editing import directions, unsupervised
+    from vidinv.jobs import request as requests
+    from vidinv.jobs.directions import example_codes
 
-    chosen = parts.choose(common.backend)
+    chosen = backends.choose(common.backend)
     path = directions.place(name, chosen.space, common.out, overwrite=common.overwrite)
     where = options.rows(rows, "--rows", chosen.slots) or (0, chosen.slots)
-    listed = [exemplars.files(paths) for paths in (having, lacking)]
+    listed = [example_codes.files(paths) for paths in (having, lacking)]
     on = requests.pick_device(device or "auto")
     common.have(chosen.needs)
     models = chosen.models(on, "")
-    codes = [exemplars.codes(paths, chosen, models) for paths in listed]
+    codes = [example_codes.codes(paths, chosen, models) for paths in listed]
     vector = unsupervised.exemplars(*codes)
     told = f"mean difference of {len(codes[0])} and {len(codes[1])} pictures"
     made = directions.of_vector(name, vector, where, models.generator, origin=told)

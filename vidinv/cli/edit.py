@@ -31,9 +31,10 @@ def edit(
 
     Example: vidinv edit portrait.jpg --edit age=60 -o older.png
     """
-    from stages import parts, still
-    from stages.request import Request
+    from vidinv.backends import registry as backends
     from vidinv.editing import grammar
+    from vidinv.jobs import image_job
+    from vidinv.jobs.request import Request
     from vidinv.weights import cache
 
     wanted = [*(edits or []), *map(grammar.of_person, track or [])]
@@ -42,11 +43,11 @@ def edit(
         raise UsageError("nothing to edit", remedy="say what, as in --edit age+2")
     target = output or source.with_name(f"{source.stem}.edited{source.suffix}")
     request = Request(source, target, resolved, overwrite=overwrite, preview=preview, c2pa=c2pa, watermark=watermark)
-    still.check(request)
-    cache.need(parts.choose(resolved.backend).all_needs, offline=common.offline, accept=common.accept_licences)
+    image_job.check(request)
+    cache.need(backends.choose(resolved.backend).all_needs, offline=common.offline, accept=common.accept_licences)
     with progress.show(common.show) as shown:
         shown.phase("edit", 1)
-        report = still.edit(request)
+        report = image_job.edit(request)
         shown.done(1)
     tell(report, request.writes(), shown)
     if common.json_to is not None:

@@ -16,10 +16,10 @@ from vidinv.errors import NoFaceFound, UsageError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from stages.backend import Backend, Models
+    from vidinv.backends.interface import Backend, Models
     from vidinv.editing.directions import Direction
     from vidinv.frames import Code
-    from vidinv.report.edits import Judges
+    from vidinv.report.edits import EditEvaluators
     from vidinv.report.inversions import Face, Networks
 
 Data = Annotated[list[Path], typer.Option("--data", metavar="PATH", help="Picture, clip or folder; repeatable.")]
@@ -32,7 +32,7 @@ COLUMNS = ("psnr", "ssim", "mse", "lpips", "id", "id_other", "ic", "n", "frechet
 
 
 @dataclass(frozen=True)
-class Asked:
+class InversionEvaluation:
     """What is measured: `frames` faces of each clip of `data`, by `methods`; `codes` are those stored of one clip."""
 
     data: list[Path]
@@ -91,7 +91,9 @@ def inversion(
     if encoder is not None:
         encoder_file.check(Path(encoder), own.space)
     pictures.files(data)  # what cannot be measured is said before anything is fetched
-    asked = Asked(data, chosen, codes, frames, aligned, baseline, frechet, picture, encoder or "", backend)
+    asked = InversionEvaluation(
+        data, chosen, codes, frames, aligned, baseline, frechet, picture, encoder or "", backend
+    )
     table = measure(asked, offline=offline, accept=accept_licences)
     if json_to is not None:
         options.write_json(table, json_to)
@@ -117,13 +119,13 @@ def check(methods: list[str], data: list[Path], codes: Path | None) -> None:
         raise UsageError(f"--codes {codes} are of one clip, got {len(data)}", remedy="give one --data")
 
 
-def measure(asked: Asked, *, offline: bool, accept: bool) -> dict[str, Any]:
+def measure(asked: InversionEvaluation, *, offline: bool, accept: bool) -> dict[str, Any]:
     """Have the weights, run the methods over every face, and write the grid: one row a face."""
     from vidinv import config as configs
     from vidinv.report import inversions
 
     models, networks = load(asked, offline=offline, accept=accept)
-    grid = Grid(asked.picture)
+    grid = EvaluationGrid(asked.picture)
     table = inversions.evaluate(
         networks,
         found_faces(asked.data, asked.frames, asked.aligned, models.generator.sizes[0])
@@ -141,7 +143,7 @@ def measure(asked: Asked, *, offline: bool, accept: bool) -> dict[str, Any]:
 
 
 @dataclass
-class Grid:
+class EvaluationGrid:
     """A picture of one row a face, gathered only where there is a `path` for it: it holds every face."""
 
     path: Path | None
@@ -166,9 +168,9 @@ class Grid:
 
 def of_faces(name: str) -> Backend:
     """The backend of that name. Raises UsageError where it is for something else than faces."""
-    from stages import parts
+    from vidinv.backends import registry as backends
 
-    found = parts.choose(name)
+    found = backends.choose(name)
     if not (found.recognises and found.measures):
         raise UsageError(
             f"what is evaluated is faces, which the backend {name} has no networks for",
@@ -177,7 +179,9 @@ def of_faces(name: str) -> Backend:
     return found
 
 
-def load(asked: Asked, *, offline: bool, accept: bool, measuring: bool = False) -> tuple[Models, Networks]:
+def load(
+    asked: InversionEvaluation, *, offline: bool, accept: bool, measuring: bool = False
+) -> tuple[Models, Networks]:
     """Have the weights, and load what inverts and judges; `measuring`: those of the attributes are needed as well."""
     from vidinv.editing.refine import load_guides
     from vidinv.faces import embedder
@@ -215,12 +219,12 @@ def stored_faces(clip: Path, codes: Path, frames: int) -> Iterator[Face]:
     """Faces of a clip with their stored codes, evenly over it, under a progress bar."""
     from rich.progress import track
 
-    from stages import drawn
+    from vidinv.jobs import render_codes
     from vidinv.report.inversions import Face
 
-    stored = drawn.open_stored(clip, codes)
-    wanted = drawn.spread(stored, frames)
-    faces = drawn.faces(clip, stored, wanted)
+    stored = render_codes.open_stored(clip, codes)
+    wanted = render_codes.spread(stored, frames)
+    faces = render_codes.faces(clip, stored, wanted)
     for _, image, code in track(faces, description="judging", total=len(wanted), transient=True):
         yield Face(str(clip), image, code)
 
@@ -279,7 +283,7 @@ def edits(
     if encoder is not None:
         encoder_file.check(Path(encoder), own.space)
     pictures.files(data)
-    asked = Asked(data, [how], codes, frames, aligned, 0, frechet, picture, encoder or "", backend)
+    asked = InversionEvaluation(data, [how], codes, frames, aligned, 0, frechet, picture, encoder or "", backend)
     table = measure_edits(asked, chosen, offline=offline, accept=accept_licences)
     if json_to is not None:
         options.write_json(table, json_to)
@@ -290,14 +294,16 @@ def edits(
         typer.echo(f"made {picture}: the face, its inversion, {shown}")
 
 
-def measure_edits(asked: Asked, chosen: list[Direction], *, offline: bool, accept: bool) -> dict[str, Any]:
+def measure_edits(
+    asked: InversionEvaluation, chosen: list[Direction], *, offline: bool, accept: bool
+) -> dict[str, Any]:
     """Have the weights, move every face along the directions, and write the grid."""
     from vidinv.report import edits as reports
-    from vidinv.report import papers
+    from vidinv.report import published_baselines
 
     models, networks = load(asked, offline=offline, accept=accept, measuring=True)
-    (method,), grid = asked.methods, Grid(asked.picture)
-    tallies = papers.tallies(networks.guides.perceptual, networks.features)
+    (method,), grid = asked.methods, EvaluationGrid(asked.picture)
+    tallies = published_baselines.tallies(networks.guides.perceptual, networks.features)
     table = reports.evaluate(
         judges(models, method),
         coded_faces(asked, method, networks, models.generator.sizes[0]),
@@ -308,32 +314,32 @@ def measure_edits(asked: Asked, chosen: list[Direction], *, offline: bool, accep
     if not table["faces"]:
         raise NoFaceFound(f"no face in {asked.data[0]}", remedy="give pictures of faces, or --aligned crops")
     grid.write()
-    return {"method": method, **table, "papers": papers.summaries(tallies, networks.frechet)}
+    return {"method": method, **table, "papers": published_baselines.summaries(tallies, networks.frechet)}
 
 
-def judges(models: Models, method: str) -> Judges:
+def judges(models: Models, method: str) -> EditEvaluators:
     """What draws and judges: an encoder's code is drawn by the proxy head, as `--quality fast` does, others in full."""
-    from vidinv.faces import witness
-    from vidinv.faces.meter import SPREADS
-    from vidinv.report.edits import Judges
+    from vidinv.faces import independent_attributes
+    from vidinv.faces.attribute_meter import SPREADS
+    from vidinv.report.edits import EditEvaluators
 
     def draw(code: Code) -> Tensor:
         if method == "encoder":
             return models.proxy(code.ws, code.feature, code.at).clamp(-1, 1)
         return models.generator.picture(code, models.generator.sizes[0])
 
-    return Judges(
+    return EditEvaluators(
         models.generator,
         draw,
         of_faces(models.backend).measure(),
-        witness.load_witness().measure,
-        tuple(witness.UNITS),
+        independent_attributes.load_witness().measure,
+        tuple(independent_attributes.UNITS),
         SPREADS,
         {"id": models.identity["arcface"], "id_other": models.identity["lightcnn"]},
     )
 
 
-def coded_faces(asked: Asked, method: str, networks: Networks, size: int) -> Iterator[tuple[Face, Code]]:
+def coded_faces(asked: InversionEvaluation, method: str, networks: Networks, size: int) -> Iterator[tuple[Face, Code]]:
     """Every face and its code: inverted now, or stored."""
     from vidinv import config as configs
     from vidinv.faces import pictures

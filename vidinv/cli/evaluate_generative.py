@@ -37,23 +37,26 @@ def generative(
 
     Example: vidinv evaluate generative runs/ae --data corpus.npy --json -
     """
-    from stages import autoencoder, generative
-    from trainers import autoencoder_card
+    from vidinv.jobs.autoencoder import evaluation as autoencoder_evaluation
+    from vidinv.jobs.autoencoder import trained as trained_autoencoder
     from vidinv.losses.lpips import LPIPS
     from vidinv.metrics.distribution import LastTap
     from vidinv.metrics.mobilenet import load_mobilenet
+    from vidinv.trainers.core import model_card
     from vidinv.weights import cache
 
     if features not in FEATURES:
         raise UsageError(f"--features {features!r} is not known", remedy=f"choose one of {', '.join(FEATURES)}")
-    of = autoencoder.load(folder)
+    of = trained_autoencoder.load(folder)
     real = _pictures(data, count, of.generator.resolution)
     cache.pull([*{"lpips/vgg16", FEATURES[features]}], offline=offline, accept=accept_licences)
     perceptual = LPIPS.load("vgg16")
-    judges = generative.Judges(perceptual, LastTap(perceptual) if features == "vgg16" else load_mobilenet())
-    found = {"features": features} | generative.evaluate(of, real, judges, seed=seed)
+    judges = autoencoder_evaluation.AutoencoderEvaluators(
+        perceptual, LastTap(perceptual) if features == "vgg16" else load_mobilenet()
+    )
+    found = {"features": features} | autoencoder_evaluation.evaluate(of, real, judges, seed=seed)
     if card:
-        autoencoder_card.write(folder, of.generator, found, f"pictures of {data.name}")
+        model_card.write(folder, of.generator, found, f"pictures of {data.name}")
     if json_to is not None:
         options.write_json(found, json_to)
     if json_to != "-":
@@ -63,11 +66,11 @@ def generative(
 
 def _pictures(data: Path, count: int, size: int) -> Tensor:
     """At most `count` pictures [N,3,size,size]. Raises InputUnreadable."""
-    from stages import autoencoder
-    from trainers import corpus
+    from vidinv.jobs.autoencoder import trained as trained_autoencoder
+    from vidinv.trainers.data import corpus
 
     if data.suffix != ".npy":
-        return autoencoder.read([data], size)[:count]
+        return trained_autoencoder.read([data], size)[:count]
     found = corpus.open_corpus(data, size)
     last = found.last(min(count, len(found)))
     return last.at(list(range(len(last))))

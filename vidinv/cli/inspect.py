@@ -11,7 +11,7 @@ from vidinv.cli import options, progress
 
 if TYPE_CHECKING:
     from vidinv.provenance.inspection import Inspection
-    from vidinv.provenance.manifest import Found
+    from vidinv.provenance.manifest import ReadManifest
     from vidinv.provenance.statement import Sidecar
 
 NOTHING = "nothing of vidinv is found. That is no proof: metadata are easily lost, and most outputs carry no watermark"
@@ -81,7 +81,7 @@ def _report(beside: Sidecar) -> str:
     )
 
 
-def _manifest(signed: Found) -> str:
+def _manifest(signed: ReadManifest) -> str:
     if signed.state == "Unread":
         return "there seems to be a manifest; it was not read"
     kinds = {"Trusted": "valid and trusted", "Valid": "valid; its signer is not among the trusted (--trust)"}

@@ -16,11 +16,11 @@ from vidinv.cli import options, progress
 from vidinv.errors import UsageError
 
 if TYPE_CHECKING:
-    from stages.backend import Backend, Models
-    from stages.material import Material
+    from vidinv.backends.interface import Backend, Models
+    from vidinv.editing.direction_training import Lesson, Measure, MeasuredSamples, RenderContext
     from vidinv.editing.directions import Direction
-    from vidinv.editing.lesson import Lesson, Measure, Readings, Studio
     from vidinv.editing.scores import Scores
+    from vidinv.jobs.directions.training_set import Material
 
 METHODS = ("ridge", "boundary", "difference")
 CHANNELS = 10  # of the styles, where no number is given
@@ -70,14 +70,14 @@ def learn(
 
     Example: vidinv directions learn --attribute tan --scorer mine:skin_tone --unit luma --free-of age
     """
-    from stages import parts
-    from stages import request as requests
-    from vidinv.editing import directions, lesson, stylespace
+    from vidinv.backends import registry as backends
+    from vidinv.editing import direction_training, directions, stylespace
     from vidinv.editing import scores as tables
-    from vidinv.faces.meter import UNITS
+    from vidinv.faces.attribute_meter import UNITS
     from vidinv.faces.regions import REGIONS
+    from vidinv.jobs import request as requests
 
-    chosen = parts.choose(common.backend)
+    chosen = backends.choose(common.backend)
     if method not in METHODS:
         raise UsageError(f"--method {method!r} is not known", remedy=f"choose one of {', '.join(METHODS)}")
     own = None if scorer is None else _function(scorer)
@@ -90,7 +90,7 @@ def learn(
     if channels is not None and not style:
         raise UsageError("--channels is of --style", remedy="give both, or neither")
     path = directions.place(name or attribute, chosen.space, common.out, overwrite=common.overwrite)
-    wanted = lesson.Lesson(
+    wanted = direction_training.Lesson(
         attribute,
         (unit if own else None) or UNITS.get(attribute, "score"),
         method,
@@ -99,16 +99,16 @@ def learn(
         region,
     )
     table = None if scores is None else tables.read(scores, attribute, photos)
-    source = Source(attribute, table, photos, samples, seed)
+    source = LearningSource(attribute, table, photos, samples, seed)
     source.check()
     where = requests.pick_device(device or "auto")
     common.have(chosen.needs + chosen.measuring)
     models = chosen.models(where, "")
-    studio = parts.studio(chosen, models, _measure(chosen, attribute, own))
+    studio = backends.studio(chosen, models, _measure(chosen, attribute, own))
     with progress.show(progress_as) as shown:
         found = source.material(chosen, models, studio, shown)
         wanted = _possible(wanted, found.readings)
-        fresh = lesson.samples(studio.generator, trials, seed + 1)
+        fresh = direction_training.samples(studio.generator, trials, seed + 1)
         if style:
             shown.phase("channels", (channels or CHANNELS) * stylespace.PROPOSED)
             count = channels or CHANNELS
@@ -116,7 +116,7 @@ def learn(
             how = direction.origin
         else:
             shown.phase("calibration", 0)
-            direction, how = lesson.learned(wanted, {}, found.readings, studio, fresh), method
+            direction, how = direction_training.learned(wanted, {}, found.readings, studio, fresh), method
         _check_rises(direction)
         told = f"{found.told}, {how}" + "".join(f", scored by {by}" for by in (scorer, scores and scores.name) if by)
         direction = replace(direction, name=name or attribute, origin=told, licence=options.LICENCE)
@@ -125,7 +125,7 @@ def learn(
 
 
 @dataclass(frozen=True)
-class Source:
+class LearningSource:
     """Which faces a direction is learned from: those of a table of scores, a folder's photos, or samples."""
 
     attribute: str
@@ -142,30 +142,30 @@ class Source:
             raise UsageError("the scores are of seeds, not of --photos", remedy="leave one out, or give a column file")
         self._pictures()
 
-    def material(self, backend: Backend, models: Models, studio: Studio, shown: progress.Progress) -> Material:
+    def material(self, backend: Backend, models: Models, studio: RenderContext, shown: progress.Progress) -> Material:
         """The readings of the faces."""
-        from stages import material
+        from vidinv.jobs.directions import training_set
 
         if files := self._pictures():
             known = None if self.table is None else {self.attribute: self.table.values}
             shown.phase("photos", len(files))
-            found = material.of_photos(files, backend, models, studio.measure, shown.done, known)
+            found = training_set.of_photos(files, backend, models, studio.measure, shown.done, known)
             if found.left_out:
                 shown.say(f"{len(found.left_out)} of {len(files)} pictures left out, the first: {found.left_out[0]}")
             return found
         if self.table is not None:
             shown.phase("faces", len(self.table.seeds))
-            return material.of_seeds(studio, self.attribute, self.table, shown.done)
+            return training_set.of_seeds(studio, self.attribute, self.table, shown.done)
         shown.phase("faces", self.samples or SAMPLES)
-        return material.of_samples(studio, self.samples or SAMPLES, self.seed, shown.done)
+        return training_set.of_samples(studio, self.samples or SAMPLES, self.seed, shown.done)
 
     def _pictures(self) -> list[Path]:
         """The pictures to invert, in order; none where faces are drawn."""
-        from stages import exemplars
+        from vidinv.jobs.directions import example_codes
 
         if self.table is not None and self.table.files:
             return list(self.table.files)
-        return [] if self.photos is None else exemplars.files([self.photos])
+        return [] if self.photos is None else example_codes.files([self.photos])
 
 
 def _check_known(attribute: str, free_of: list[str], backend: Backend, is_scored: bool) -> None:
@@ -179,12 +179,12 @@ def _check_known(attribute: str, free_of: list[str], backend: Backend, is_scored
         raise UsageError(f"{attribute} cannot be free of itself", remedy="leave that --free-of out")
 
 
-def _possible(wanted: Lesson, readings: Readings) -> Lesson:
+def _possible(wanted: Lesson, readings: MeasuredSamples) -> Lesson:
     """The lesson free of what varies at all. Raises UsageError where its own scores teach nothing."""
-    from vidinv.editing import lesson
+    from vidinv.editing import direction_training
 
     score = readings.known(wanted.name).scores[wanted.name]
-    known = lesson.spreads_of(readings)
+    known = direction_training.spreads_of(readings)
     if len(score) < FEWEST:
         raise UsageError(f"{len(score)} faces have a score of {wanted.name}", remedy=f"give at least {FEWEST}")
     if wanted.name not in known:

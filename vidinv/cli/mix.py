@@ -33,19 +33,20 @@ def mix(
 
     Example: vidinv mix a.jpg b.jpg -o mixed.png --layers 8-15
     """
-    from stages import mix as mixes
-    from stages import parts, still
-    from stages.request import Request
+    from vidinv.backends import registry as backends
     from vidinv.faces.regions import REGIONS
+    from vidinv.jobs import image_job
+    from vidinv.jobs import mix_faces as mixes
+    from vidinv.jobs.request import Request
     from vidinv.weights import cache
 
     if region not in REGIONS:
         raise UsageError(f"--region {region!r} is not known", remedy=f"choose one of {', '.join(REGIONS)}")
     request = Request(source, output, resolve(common), overwrite=overwrite, preview=preview)
-    rows = options.rows(layers, "--layers", parts.choose(request.config.backend).slots)
+    rows = options.rows(layers, "--layers", backends.choose(request.config.backend).slots)
     for each in (request, replace(request, source=other)):
-        still.check(each)
-    cache.need(parts.choose(request.config.backend).all_needs, offline=common.offline, accept=common.accept_licences)
+        image_job.check(each)
+    cache.need(backends.choose(request.config.backend).all_needs, offline=common.offline, accept=common.accept_licences)
     with progress.show(common.show) as shown:
         shown.phase("mix", 1)
         report = mixes.mix(request, other, rows, share, region)
@@ -69,10 +70,10 @@ def interpolate(
 
     Example: vidinv interpolate a.jpg b.jpg -o from_a_to_b.mp4
     """
-    from stages import mix as mixes
-    from stages import parts
-    from stages.folder import check_output
-    from stages.request import Request, check_networks
+    from vidinv.backends import registry as backends
+    from vidinv.jobs import mix_faces as mixes
+    from vidinv.jobs.job_folder import check_output
+    from vidinv.jobs.request import Request, check_networks
     from vidinv.media import photo
     from vidinv.weights import cache
 
@@ -83,7 +84,7 @@ def interpolate(
         check_output(output, path, overwrite)
     config = resolve(common)
     check_networks(config)
-    cache.need(parts.choose(config.backend).needs, offline=common.offline, accept=common.accept_licences)
+    cache.need(backends.choose(config.backend).needs, offline=common.offline, accept=common.accept_licences)
     with progress.show(common.show) as shown:
         shown.phase("interpolate", mixes.frames(seconds))
         mixes.interpolate(Request(source, output, config, overwrite=overwrite), other, seconds, shown.done)

@@ -45,7 +45,7 @@ def show(kind: str | None, unit: str = "frames") -> Iterator[Progress]:
     elif chosen == "none":
         yield Quiet()
     else:
-        with Bar(unit=unit) as bar:
+        with ProgressBar(unit=unit) as bar:
             yield bar
 
 
@@ -99,7 +99,7 @@ class JsonLines:
         print(json.dumps(event), file=sys.stderr, flush=True)
 
 
-class Bar:
+class ProgressBar:
     """A bar with frames/s and time left on standard error; `clock` gives seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, unit: str = "frames") -> None:
@@ -122,7 +122,7 @@ class Bar:
         self.begun = 0.0
         self.frames = 0
 
-    def __enter__(self) -> Bar:
+    def __enter__(self) -> ProgressBar:
         self.bars.start()
         return self
 

@@ -15,7 +15,7 @@ from vidinv.errors import InputUnreadable, UsageError
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReportOptions:
     """What every kind of report takes."""
 
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE.html", help="The page.")] = None
@@ -41,7 +41,7 @@ def report(
         list[Path], typer.Argument(metavar="OUT.mp4 | JOB | SOURCE EDITED | compare A B...", help="What to show.")
     ],
     *,
-    common: Asked,
+    common: ReportOptions,
 ) -> None:
     """Show how well the person was kept, as one page that needs no network.
 
@@ -60,10 +60,11 @@ def report(
         raise UsageError(f"{len(paths)} files", remedy="give one output, a SOURCE and an EDITED, or compare A B ...")
 
 
-def _again(path: Path, common: Asked) -> None:
+def _again(path: Path, common: ReportOptions) -> None:
     """The page of a run, of its report and of the pictures that its job folder or its old page holds."""
-    from stages import evidence, page
-    from stages.folder import page_path
+    from vidinv.jobs import write_page
+    from vidinv.jobs.job_folder import page_path
+    from vidinv.report import identity_evidence
     from vidinv.report.strips import Strip, unpacked
 
     is_job, strips = path.is_dir() and path.suffix == ".vidinv", list[Strip]()
@@ -71,17 +72,17 @@ def _again(path: Path, common: Asked) -> None:
     made = path.with_name(known["output"]["path"] or path.stem)
     old = page_path(made)
     if is_job:
-        strips = page.strips(known, evidence.every(sorted(path.glob("evidence-*.npz"))))
+        strips = write_page.strips(known, identity_evidence.every(sorted(path.glob("evidence-*.npz"))))
     elif old.is_file():
         strips = unpacked(old.read_text(encoding="utf-8", errors="replace"))
     target = common.output or old
     _may_write(target, made, overwrite=common.overwrite or common.output is None)
-    page.write(target, known, [] if common.no_thumbnails else strips)
+    write_page.write(target, known, [] if common.no_thumbnails else strips)
     _done(target, known, common)
 
 
-def _compare(paths: list[Path], common: Asked) -> None:
-    from stages import page
+def _compare(paths: list[Path], common: ReportOptions) -> None:
+    from vidinv.jobs import write_page
     from vidinv.report import compare_page
 
     if len(paths) < 2:
@@ -89,16 +90,17 @@ def _compare(paths: list[Path], common: Asked) -> None:
     target = common.output or Path("comparison.html")
     _may_write(target, paths[0], overwrite=common.overwrite)
     reports = [(str(path), read(path)) for path in paths]
-    page.write_html(target, compare_page.build(reports))
+    write_page.write_html(target, compare_page.build(reports))
     _done(target, {name: _headline(known) for name, known in reports}, common)
 
 
-def _measure(source: Path, edited: Path, common: Asked) -> None:
-    from stages import pair as pairs
-    from stages import parts, request
-    from stages.folder import page_path
-    from stages.job import Listener
+def _measure(source: Path, edited: Path, common: ReportOptions) -> None:
+    from vidinv.backends import registry as backends
     from vidinv.cli.run import check_gate
+    from vidinv.jobs import compare_videos as pairs
+    from vidinv.jobs import request as requests
+    from vidinv.jobs.job_folder import page_path
+    from vidinv.jobs.video_job import Listener
     from vidinv.weights import cache
 
     given = {key: getattr(common, key) for key in ("faces", "backend", "boxes", "device")}
@@ -107,13 +109,13 @@ def _measure(source: Path, edited: Path, common: Asked) -> None:
         source,
         edited,
         common.output or page_path(edited),
-        request.settle(config),
+        requests.settle(config),
         options.gate(common.min_identity, common.min_ic),
         thumbnails=not common.no_thumbnails,
     )
     pairs.check(pair)
     _may_write(pair.page, edited, overwrite=common.overwrite)
-    cache.need(parts.choose(config.backend).watching, offline=common.offline, accept=common.accept_licences)
+    cache.need(backends.choose(config.backend).watching, offline=common.offline, accept=common.accept_licences)
     with progress.show(common.show) as shown:
         found = pairs.run(pair, Listener(say=shown.say, phase=shown.phase, done=shown.done))
     _done(pair.page, found, common)
@@ -122,7 +124,7 @@ def _measure(source: Path, edited: Path, common: Asked) -> None:
 
 def read(made: Path) -> dict[str, Any]:
     """The report on an output, or in a report's own file. Raises InputUnreadable where there is none."""
-    from stages.folder import sidecar_path
+    from vidinv.jobs.job_folder import sidecar_path
     from vidinv.report import sidecar
 
     path = made if made.suffix == ".json" else sidecar_path(made)
@@ -144,12 +146,12 @@ def _headline(known: dict[str, Any]) -> dict[str, Any]:
 
 
 def _may_write(target: Path, source: Path, *, overwrite: bool) -> None:
-    from stages.folder import check_output
+    from vidinv.jobs.job_folder import check_output
 
     check_output(target, source, overwrite)
 
 
-def _done(target: Path, value: dict[str, Any], common: Asked) -> None:
+def _done(target: Path, value: dict[str, Any], common: ReportOptions) -> None:
     if common.json_to is not None:
         options.write_json(value, common.json_to)
     if common.json_to != "-" and common.show != "none":

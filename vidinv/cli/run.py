@@ -15,7 +15,7 @@ from vidinv.config import RunConfig
 from vidinv.errors import QualityGateMissed, UsageError
 
 if TYPE_CHECKING:
-    from stages.request import Request
+    from vidinv.jobs.request import Request
 
 # Of a job, those that are keys of its settings.
 OPTIONS = ("faces", "backend", "boxes", "encoder", "generator", "tune", "device", "engine")
@@ -69,7 +69,7 @@ def run(
         resolve(common, blend=blend, codec=codec, crf=crf, preset=preset, pixel_format=pixel_format), wanted
     )
     target = output or default_output(source)
-    from stages.request import Request
+    from vidinv.jobs.request import Request
 
     request = Request(
         source=source,
@@ -127,18 +127,19 @@ def resolve(common: options.Job, **own: str | int | None) -> RunConfig:
 
 def perform(request: Request, show: str | None, *, offline: bool, accept: bool) -> dict[str, Any]:
     """Check the request, have the weights, run the job."""
-    from stages import job, parts
-    from stages import request as requests
+    from vidinv.backends import registry as backends
+    from vidinv.jobs import request as requests
+    from vidinv.jobs import video_job
     from vidinv.weights import cache
 
     moves, _ = requests.check(request)
     if requests.touches_faces(request, moves):
-        backend = parts.choose(request.config.backend)
+        backend = backends.choose(request.config.backend)
         needs = backend.needs if request.only_codes or request.only_tuned else backend.all_needs
         cache.need(needs, offline=offline, accept=accept)
     files, below = request.writes(), request.below_gate().writes()
     with progress.show(show) as shown:
-        report = job.run(request, job.Listener(say=shown.say, phase=shown.phase, done=shown.done))
+        report = video_job.run(request, video_job.Listener(say=shown.say, phase=shown.phase, done=shown.done))
     verdict = report.get("gate")
     tell(report, files if verdict is None or verdict["passed"] else below, shown)
     return report

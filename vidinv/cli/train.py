@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vidinv.cli import options, recipes, train_autoencoder, train_gan, train_near
+from vidinv.cli import options, recipes, train_autoencoder, train_gan, train_near_perfect
 from vidinv.errors import UsageError
 
 if TYPE_CHECKING:
-    from trainers.recipe import Recipe
+    from vidinv.trainers.feature_style.config import FeatureStyleRecipe
 
 app = typer.Typer(help="Train encoders and autoencoders, and tune generators.", no_args_is_help=True)
 GROUP, POOL = "train/feature_style", "pool"
@@ -27,7 +27,7 @@ def _group() -> None:
 app.command("gan-encoder")(train_gan.gan_encoder)
 app.command("ae-stylegan")(train_autoencoder.ae_stylegan)
 app.command("automodulator")(train_autoencoder.automodulator)
-app.command("near-perfect")(train_near.near_perfect)
+app.command("near-perfect")(train_near_perfect.near_perfect)
 
 
 @app.command("feature-style")
@@ -55,53 +55,54 @@ def feature_style(
 
     Example: vidinv train feature-style -o my-encoder --set images=100000
     """
-    from trainers import checkpoint, engine, processes, samples
-    from trainers import feature_style as trainer
-    from trainers.recipe import Recipe
+    from vidinv.trainers.core import checkpoint, launch, loop
+    from vidinv.trainers.data import generated_samples
+    from vidinv.trainers.feature_style import train as trainer
+    from vidinv.trainers.feature_style.config import FeatureStyleRecipe
 
     if pool is not None and resume is not None:
         raise UsageError("a training goes on with the pool that it began with", remedy="leave --pool out")
-    folder, recipe = recipes.resolve(Recipe, GROUP, output, resume, config, changes)
+    folder, recipe = recipes.resolve(FeatureStyleRecipe, GROUP, output, resume, config, changes)
     if recipe.start not in ("", "shipped"):
         recipe = replace(recipe, start=str(Path(recipe.start).absolute()))
-    here, due = processes.place(), processes.are_due(devices, nodes) and not dry_run
+    here, due = launch.place(), launch.are_due(devices, nodes) and not dry_run
     recipe.check(devices * nodes if due else here.count)
     if here.is_first and not dry_run:
         recipes.claim(folder, recipe, GROUP, again=resume is not None)
     takes_pool = recipe.pool > 0 and recipe.synthetic
     if pool is not None and not takes_pool:
         raise UsageError("--pool is given, but the recipe takes none", remedy="say how many: --set pool=N")
-    from stages import parts
-    from stages.request import pick_device
+    from vidinv.backends import registry as backends
     from vidinv.generators import registry
+    from vidinv.jobs.request import pick_device
     from vidinv.weights import cache
 
     used = pick_device(device)
-    processes.take_device(used, here)
+    launch.take_device(used, here)
     begun = resume is not None and checkpoint.exists(folder)  # then the checkpoint holds every weight
     if not begun:
-        trainer.check_start(parts.SPACE, recipe)
+        trainer.check_start(backends.SPACE, recipe)
     alone = here.count == 1  # several would fetch the same files and ask the same question
-    cache.pull(parts.choose("default").needs, offline=offline or not alone, accept=accept_licences)
+    cache.pull(backends.choose("default").needs, offline=offline or not alone, accept=accept_licences)
     if due:
-        raise typer.Exit(processes.launch(devices, nodes, meet, sys.argv[1:]))
+        raise typer.Exit(launch.launch(devices, nodes, meet, sys.argv[1:]))
     generator = registry.load("mobile-stylegan-ffhq-1024", used)
     setup = trainer.set_up(generator, replace(recipe, start="") if begun else recipe)
     if dry_run:
         if here.is_first:
             typer.echo(recipes.text(recipe))
-            typer.echo(engine.describe(setup.networks, [setup.step], setup.plan))
+            typer.echo(loop.describe(setup.networks, [setup.step], setup.plan))
         return
     source, side = pool or folder / POOL, min(recipe.size, generator.sizes[0])
     if takes_pool and not alone:
-        samples.check_drawn(source, generator, setup.drawing.at, recipe.pool, side)
+        generated_samples.check_drawn(source, generator, setup.drawing.at, recipe.pool, side)
     if here.is_first:
         begin(folder, recipe, pool)
     drawn = None
     if takes_pool:
         if alone:
-            samples.draw_pool(generator, setup.drawing.at, source, recipe.pool, side)
-        drawn = samples.load_pool(source)
+            generated_samples.draw_pool(generator, setup.drawing.at, source, recipe.pool, side)
+        drawn = generated_samples.load_pool(source)
     made = trainer.train(setup, drawn, folder)
     if not here.is_first:
         return
@@ -110,7 +111,7 @@ def feature_style(
         typer.echo(f"{len(setup.photos.bad)} of {len(setup.photos.files)} photos were passed over", err=True)
 
 
-def begin(folder: Path, recipe: Recipe, pool: Path | None) -> None:
+def begin(folder: Path, recipe: FeatureStyleRecipe, pool: Path | None) -> None:
     """Write the recipe, and a link to the pool that was given, so that --resume finds both."""
     recipes.keep(folder, recipe)
     if pool is not None:

@@ -39,31 +39,33 @@ def ae_stylegan(
 
     Example: vidinv train ae-stylegan -o runs/ae --set data=corpus.npy --set scheme=decoupled
     """
-    from stages.request import pick_device
-    from trainers import ae_stylegan, engine, pictures, processes
-    from trainers.ae_recipe import AeRecipe
+    from vidinv.jobs.request import pick_device
     from vidinv.losses.lpips import LPIPS
+    from vidinv.trainers.ae_stylegan import train as ae_stylegan
+    from vidinv.trainers.ae_stylegan.config import AeRecipe
+    from vidinv.trainers.core import launch, loop
+    from vidinv.trainers.data import image_sources
     from vidinv.weights import cache
 
     folder, recipe = recipes.resolve(AeRecipe, AE, output, resume, config, changes)
-    here, due = processes.place(), processes.are_due(devices, nodes) and not dry_run
+    here, due = launch.place(), launch.are_due(devices, nodes) and not dry_run
     recipe.check(devices * nodes if due else here.count)
     if here.is_first and not dry_run:
         recipes.claim(folder, recipe, AE, again=resume is not None)
     perceives = recipe.perceptual > 0
-    needs = [*pictures.needs(recipe.data), *([f"lpips/{recipe.network}"] if perceives else [])]
+    needs = [*image_sources.needs(recipe.data), *([f"lpips/{recipe.network}"] if perceives else [])]
     cache.pull(needs, offline=offline or here.count > 1, accept=accept_licences)
     used = pick_device(device)
-    processes.take_device(used, here)
+    launch.take_device(used, here)
     if due:
-        raise typer.Exit(processes.launch(devices, nodes, meet, sys.argv[1:]))
+        raise typer.Exit(launch.launch(devices, nodes, meet, sys.argv[1:]))
     phi = ae_stylegan.features(LPIPS.load(recipe.network).to(used)) if perceives else None
     setup = ae_stylegan.set_up(recipe, phi, used)
     if dry_run:
         typer.echo(recipes.text(recipe))
-        typer.echo(engine.describe(setup.networks, setup.steps, setup.plan))
+        typer.echo(loop.describe(setup.networks, setup.steps, setup.plan))
         return
-    found = pictures.open_pictures(recipe.data, recipe.size, recipe.held_out)  # before anything is written
+    found = image_sources.open_pictures(recipe.data, recipe.size, recipe.held_out)  # before anything is written
     if here.is_first:
         recipes.keep(folder, recipe)
     generator, encoder = ae_stylegan.train(setup, found, folder)
@@ -93,32 +95,33 @@ def automodulator(
 
     Example: vidinv train automodulator -o runs/auto --set data=corpus.npy --set layers=0
     """
-    from stages.request import pick_device
-    from trainers import automodulator as trainer
-    from trainers import engine, pictures, processes
-    from trainers.modulator_recipe import ModulatorRecipe
+    from vidinv.jobs.request import pick_device
+    from vidinv.trainers.automodulator import train as trainer
+    from vidinv.trainers.automodulator.config import AutomodulatorRecipe
+    from vidinv.trainers.core import launch, loop
+    from vidinv.trainers.data import image_sources
     from vidinv.weights import cache
 
-    folder, recipe = recipes.resolve(ModulatorRecipe, MODULATOR, output, resume, config, changes)
-    here, due = processes.place(), processes.are_due(devices, nodes) and not dry_run
+    folder, recipe = recipes.resolve(AutomodulatorRecipe, MODULATOR, output, resume, config, changes)
+    here, due = launch.place(), launch.are_due(devices, nodes) and not dry_run
     recipe.check(devices * nodes if due else here.count)
     used = pick_device(device)
     if dry_run:
         typer.echo(recipes.text(recipe))
         for stage in recipe.stages:
             setup = trainer.set_up(recipe, stage, None, used)
-            typer.echo(f"{stage.side} pixels: {engine.describe(setup.networks, setup.steps, setup.plan)}")
+            typer.echo(f"{stage.side} pixels: {loop.describe(setup.networks, setup.steps, setup.plan)}")
         return
     if here.is_first:
         recipes.claim(folder, recipe, MODULATOR, again=resume is not None)
-    cache.pull(pictures.needs(recipe.data), offline=offline or here.count > 1, accept=accept_licences)
-    processes.take_device(used, here)
+    cache.pull(image_sources.needs(recipe.data), offline=offline or here.count > 1, accept=accept_licences)
+    launch.take_device(used, here)
     if due:
-        raise typer.Exit(processes.launch(devices, nodes, meet, sys.argv[1:]))
+        raise typer.Exit(launch.launch(devices, nodes, meet, sys.argv[1:]))
 
     @functools.cache
-    def at(side: int) -> pictures.Pictures:
-        return pictures.open_pictures(recipe.data, side, recipe.held_out)
+    def at(side: int) -> image_sources.ImageSource:
+        return image_sources.open_pictures(recipe.data, side, recipe.held_out)
 
     at(recipe.first)  # raises before anything is written
     if here.is_first:
@@ -141,5 +144,5 @@ def _write(
     from vidinv.generators import generator_file
 
     typer.echo(generator_file.write(folder / "generator.safetensors", generator, architecture, settings))
-    facts = encoder_file.Facts(family, generator.space, 16, feature_branch=False)
+    facts = encoder_file.EncoderFacts(family, generator.space, 16, feature_branch=False)
     typer.echo(encoder_file.write(folder / "encoder.safetensors", encoder.state_dict(), facts))

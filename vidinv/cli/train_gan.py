@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from trainers.gan_encoder import Judges, Setup, Studio
-    from trainers.gan_judge import Figures
-    from trainers.gan_recipe import GanRecipe
     from vidinv.encoders.base import Encoder
+    from vidinv.trainers.gan_encoder.config import GanRecipe
+    from vidinv.trainers.gan_encoder.evaluate import Figures
+    from vidinv.trainers.gan_encoder.train import GanEncoderSetup, GanEvaluators, GanRenderContext
 
 GROUP = "train/gan_encoder"
 Classifier = Annotated[
@@ -47,13 +47,14 @@ def gan_encoder(
 
     Example: vidinv train gan-encoder -o runs/adaptive --config light --set samples=4000
     """
-    from stages.request import pick_device
-    from trainers import engine, gan_encoder, processes
-    from trainers.gan_recipe import GanRecipe
     from vidinv.generators import registry
+    from vidinv.jobs.request import pick_device
+    from vidinv.trainers.core import launch, loop
+    from vidinv.trainers.gan_encoder import train as gan_encoder
+    from vidinv.trainers.gan_encoder.config import GanRecipe
     from vidinv.weights import cache
 
-    if processes.place().count > 1:
+    if launch.place().count > 1:
         raise UsageError("a GAN encoder is trained by one process", remedy="start it without torchrun")
     folder, recipe = recipes.resolve(GanRecipe, GROUP, output, resume, config, changes)
     if recipe.start:
@@ -67,7 +68,7 @@ def gan_encoder(
     if dry_run:
         setup = gan_encoder.set_up(room)
         typer.echo(recipes.text(recipe))
-        typer.echo(engine.describe(setup.networks, [setup.step], setup.plan))
+        typer.echo(loop.describe(setup.networks, [setup.step], setup.plan))
         return
     gan_encoder.facts(room)  # what cannot be begun with is said before there is a folder
     faces = _faces(recipe) if recipe.photos else {}
@@ -87,42 +88,43 @@ def _needs(recipe: GanRecipe, classifier: Path | None) -> list[str]:
     return needs + (["features/mobilenet-v2"] if recipe.regions == "heat" and classifier is None else [])
 
 
-def _judges(recipe: GanRecipe, classifier: Path | None, device: str) -> Judges:
-    from trainers.gan_encoder import Judges
+def _judges(recipe: GanRecipe, classifier: Path | None, device: str) -> GanEvaluators:
     from vidinv.losses.lpips import LPIPS
     from vidinv.metrics.mobilenet import load_mobilenet
     from vidinv.metrics.vgg import load_vgg16
+    from vidinv.trainers.gan_encoder.train import GanEvaluators
 
     perceptual = LPIPS.load(recipe.network).to(device)
     if recipe.regions != "heat":
-        return Judges(perceptual)
+        return GanEvaluators(perceptual)
     if classifier is None:
-        return Judges(perceptual, load_mobilenet().to(device))
+        return GanEvaluators(perceptual, load_mobilenet().to(device))
     try:
-        return Judges(perceptual, load_vgg16(classifier).to(device))
+        return GanEvaluators(perceptual, load_vgg16(classifier).to(device))
     except (OSError, RuntimeError) as error:
         what = str(error).splitlines()[0]
         raise InputUnreadable(f"{classifier} is no VGG16 with torchvision's names ({what})") from error
 
 
-def _pretrained(setup: Setup, folder: Path) -> dict[str, Figures]:
+def _pretrained(setup: GanEncoderSetup, folder: Path) -> dict[str, Figures]:
     """Train to the end, write the encoder, and judge it on samples that it never saw."""
-    from trainers import gan_encoder, gan_judge
     from vidinv.encoders import encoder_file
+    from vidinv.trainers.gan_encoder import evaluate as gan_evaluate
+    from vidinv.trainers.gan_encoder import train as gan_encoder
 
     room = setup.room
     state = gan_encoder.pretrain(setup, folder)
     encoder_file.write(folder / "encoder.safetensors", state, gan_encoder.facts(room))
     setup.encoder.load_state_dict(state)
     held = gan_encoder.folds(room.recipe)[1][: room.recipe.judged]
-    return {"held-out": gan_judge.judge(setup.encoder, room, gan_judge.batches(room, held))} if held else {}
+    return {"held-out": gan_evaluate.judge(setup.encoder, room, gan_evaluate.batches(room, held))} if held else {}
 
 
 def _faces(recipe: GanRecipe) -> dict[str, Tensor]:
     """The photos [N,3,S,S] by name, each alone or all together. Raises InputUnreadable where none can be read."""
     import torch
 
-    from trainers.photos import open_photos
+    from vidinv.trainers.data.photos import open_photos
 
     photos = open_photos(Path(recipe.photos), recipe.size)
     found = {path.stem: photos.picture(path) for path in photos.files}
@@ -132,10 +134,11 @@ def _faces(recipe: GanRecipe) -> dict[str, Tensor]:
     return pictures if recipe.each else {"all": torch.cat(list(pictures.values()))}
 
 
-def _tuned(room: Studio, groups: Mapping[str, Tensor], folder: Path) -> dict[str, Figures]:
+def _tuned(room: GanRenderContext, groups: Mapping[str, Tensor], folder: Path) -> dict[str, Figures]:
     """Tune to each group of faces alone, and judge before and after; `mean` is over all photos."""
-    from trainers import gan_encoder, gan_judge
     from vidinv.encoders import encoder_file
+    from vidinv.trainers.gan_encoder import evaluate as gan_evaluate
+    from vidinv.trainers.gan_encoder import train as gan_encoder
 
     before: list[Figures] = []
     after: dict[str, Figures] = {}
@@ -147,13 +150,14 @@ def _tuned(room: Studio, groups: Mapping[str, Tensor], folder: Path) -> dict[str
         encoder_file.write(folder / name / "encoder.safetensors", state, gan_encoder.facts(room))
         setup.encoder.load_state_dict(state)
         after[name] = _of_faces(setup.encoder, room, faces)
-    return {"before": gan_judge.mean(before), "mean": gan_judge.mean(list(after.values())), **after}
+    return {"before": gan_evaluate.mean(before), "mean": gan_evaluate.mean(list(after.values())), **after}
 
 
-def _of_faces(encoder: Encoder, room: Studio, faces: Tensor) -> Figures:
-    from trainers import gan_encoder, gan_judge
+def _of_faces(encoder: Encoder, room: GanRenderContext, faces: Tensor) -> Figures:
+    from vidinv.trainers.gan_encoder import evaluate as gan_evaluate
+    from vidinv.trainers.gan_encoder import train as gan_encoder
 
-    return gan_judge.judge(
+    return gan_evaluate.judge(
         encoder, room, [gan_encoder.of_photos(room, part) for part in faces.split(room.recipe.batch)]
     )
 

@@ -37,7 +37,7 @@ def tune(
     config = resolve(common, tune=what)
     if what == "encoder" and config.backend != "default" and not config.encoder:
         raise UsageError(f"the encoder of the backend {config.backend!r} has no file", remedy="give --encoder FILE")
-    from stages.request import Request
+    from vidinv.jobs.request import Request
 
     request = Request(source, output, config, overwrite=overwrite, only_tuned=True)
     report = perform(request, common.show, offline=common.offline, accept=common.accept_licences)

@@ -136,12 +136,12 @@ def import_file(
     Example: vidinv weights import stylegan2-car.pt --as car --licence "NVIDIA, non-commercial"
     Example: vidinv weights import encoder_car.pt --as fse-car --for car
     """
-    from vidinv.importing import bring
+    from vidinv.importing import import_checkpoint
 
     if licence is None and sys.stdin.isatty():
         licence = typer.prompt("Under which terms was it published?", default="", show_default=False, err=True)
-    terms = bring.Terms(licence or "", partial, overwrite)
-    made = bring.bring(file, name, terms, generator=generator, trunk=trunk, asked=options.pairs(settings))
+    terms = import_checkpoint.ImportOptions(licence or "", partial, overwrite)
+    made = import_checkpoint.bring(file, name, terms, generator=generator, trunk=trunk, asked=options.pairs(settings))
     if json_to is not None:
         options.write_json([asdict(facts) for facts in made], json_to)
         return

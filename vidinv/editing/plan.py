@@ -15,7 +15,7 @@ from vidinv.frames import Edit, Track
 
 
 @dataclass(frozen=True)
-class Move:
+class ResolvedEdit:
     """An edit with its direction, whose rows are those that the edit asks for."""
 
     direction: Direction
@@ -27,12 +27,15 @@ class Move:
         return self.edit.strength == 0 and (self.edit.target is None or self.edit.is_lost)
 
 
-def region(entry: Move) -> str:
+ResolvedEdits = list[ResolvedEdit]
+
+
+def region(entry: ResolvedEdit) -> str:
     """Where a move shows."""
     return entry.edit.region or entry.direction.region
 
 
-def move(direction: Direction, edit: Edit, slots: int, measured: Collection[str] = ()) -> Move:
+def move(direction: Direction, edit: Edit, slots: int, measured: Collection[str] = ()) -> ResolvedEdit:
     """`edit` by its direction, for w+ of `slots` rows, where the attributes `measured` can be aimed at.
 
     Raises UsageError for rows or a value that cannot be.
@@ -51,15 +54,15 @@ def move(direction: Direction, edit: Edit, slots: int, measured: Collection[str]
             f"nothing here measures {edit.name}, so {edit.name}={edit.target:g} cannot be found",
             remedy=f"give a strength, as in {edit.name}+1",
         )
-    return Move(direction, edit)
+    return ResolvedEdit(direction, edit)
 
 
-def assigned(moves: Iterable[Move], persons: Sequence[int]) -> list[Move]:
+def assigned(moves: Iterable[ResolvedEdit], persons: Sequence[int]) -> list[ResolvedEdit]:
     """The moves, each for one person: one that names nobody is for every one of `persons`."""
     found = []
     for entry in moves:
         whom = persons if entry.edit.track is None else [entry.edit.track]
-        found += [Move(entry.direction, replace(entry.edit, track=number)) for number in whom]
+        found += [ResolvedEdit(entry.direction, replace(entry.edit, track=number)) for number in whom]
     return found
 
 
@@ -80,7 +83,7 @@ def share(edit: Edit, second: float, person: int) -> float:
     return x * x * (3 - 2 * x)
 
 
-def offsets(moves: Sequence[Move], seconds: Sequence[float], persons: Sequence[int], slots: int) -> Tensor:
+def offsets(moves: Sequence[ResolvedEdit], seconds: Sequence[float], persons: Sequence[int], slots: int) -> Tensor:
     """What the moves add to w+ of N faces, each at its time: [N,L,D]. Moves add up, so their order does not matter."""
     total = torch.zeros(len(persons), slots, 1)
     for entry in moves:
@@ -90,7 +93,7 @@ def offsets(moves: Sequence[Move], seconds: Sequence[float], persons: Sequence[i
     return total
 
 
-def style_offsets(moves: Sequence[Move], seconds: Sequence[float], persons: Sequence[int]) -> Tensor | None:
+def style_offsets(moves: Sequence[ResolvedEdit], seconds: Sequence[float], persons: Sequence[int]) -> Tensor | None:
     """What the moves add to the style channels of N faces, each at its time: [N,S]; None where none does."""
     going = [entry for entry in moves if entry.edit.strength and entry.direction.is_style]
     parts = [
@@ -99,12 +102,12 @@ def style_offsets(moves: Sequence[Move], seconds: Sequence[float], persons: Sequ
     return torch.stack(parts).sum(0) if parts else None
 
 
-def _shares(entry: Move, seconds: Sequence[float], persons: Sequence[int]) -> Tensor:
+def _shares(entry: ResolvedEdit, seconds: Sequence[float], persons: Sequence[int]) -> Tensor:
     """The share of each face [N]."""
     return torch.tensor([share(entry.edit, *when) for when in zip(seconds, persons, strict=True)])
 
 
-def presence(moves: Iterable[Move], second: float, person: int) -> float:
+def presence(moves: Iterable[ResolvedEdit], second: float, person: int) -> float:
     """How much of a person's edits may show in the frame, 0 to 1: all of it from half of an edit's strength on.
 
     So where an edit comes, the inversion that carries it fades in rather than springs in.
@@ -112,7 +115,7 @@ def presence(moves: Iterable[Move], second: float, person: int) -> float:
     return max((min(1.0, 2 * share(each.edit, second, person)) for each in moves if not each.is_still), default=0.0)
 
 
-def edited(track: Track, moves: Sequence[Move], seconds: Sequence[float]) -> Track:
+def edited(track: Track, moves: Sequence[ResolvedEdit], seconds: Sequence[float]) -> Track:
     """`track` on the frames where some move is present and may show, of a clip whose frames lie at `seconds`."""
     rows = np.array([presence(moves, seconds[int(frame)], track.id) > 0 for frame in track.frames], bool)
     if track.trust is not None:

@@ -45,7 +45,7 @@ class File:
 
 
 @dataclass(frozen=True)
-class Format:
+class DirectionFormat:
     """A way to publish directions: `fits` knows its files, `step` reads one: [D] for every row of w+, or [L,D].
 
     `step` takes the number of the component; it is ignored where `is_many` is false. `sign` says what + does.
@@ -209,10 +209,16 @@ def _sefa(file: File, component: int) -> Tensor:
 
 
 FORMATS = {
-    "fse": Format("(1, L*D), of norm 1; its strength 1 is 15 times it", _is_fse, _fse, "as its author has it"),
-    "stit": Format("(L, D), all rows alike; strength 1 is half of it", _is_stit, _stit, "+ is older, more of it"),
-    "e4e": Format("torch (1, D) or (1, L, D), rows of norm 1", _is_e4e, _row, "as its author has it"),
-    "interfacegan": Format("numpy (1, D), of norm 1", _is_interfacegan, _row, "+ is the boundary's positive side"),
-    "ganspace": Format("torch mean, comp, std; strength 1 is a std", _is_ganspace, _ganspace, ARBITRARY, is_many=True),
-    "sefa": Format("eigvec (D, D), a direction a column", _is_sefa, _sefa, ARBITRARY, is_many=True),
+    "fse": DirectionFormat("(1, L*D), of norm 1; its strength 1 is 15 times it", _is_fse, _fse, "as its author has it"),
+    "stit": DirectionFormat(
+        "(L, D), all rows alike; strength 1 is half of it", _is_stit, _stit, "+ is older, more of it"
+    ),
+    "e4e": DirectionFormat("torch (1, D) or (1, L, D), rows of norm 1", _is_e4e, _row, "as its author has it"),
+    "interfacegan": DirectionFormat(
+        "numpy (1, D), of norm 1", _is_interfacegan, _row, "+ is the boundary's positive side"
+    ),
+    "ganspace": DirectionFormat(
+        "torch mean, comp, std; strength 1 is a std", _is_ganspace, _ganspace, ARBITRARY, is_many=True
+    ),
+    "sefa": DirectionFormat("eigvec (D, D), a direction a column", _is_sefa, _sefa, ARBITRARY, is_many=True),
 }

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +34,7 @@ WORTH = 0.02  # of the loss: a step beyond the usual ones follows only where the
 
 
 @dataclass(frozen=True)
-class SomeGuides:
+class OptionalGuides:
     """Those of the guides that there are; None for one that is absent."""
 
     identity: IdentityNetwork | None = None
@@ -57,7 +58,7 @@ class SomeGuides:
 
 
 @dataclass(frozen=True)
-class Guides(SomeGuides):
+class Guides(OptionalGuides):
     """The networks that say how alike two images are; pixels alone smear the identity."""
 
     identity: IdentityNetwork
@@ -111,13 +112,21 @@ class Trace:
     person: Tensor
 
 
+class Refine(Protocol):
+    """Refines the code of an image [1,3,S,S] of a person (a track) from its neighbour's result, by so many steps."""
+
+    def __call__(
+        self, code: Code, image: Tensor, before: Trace | None, effort: Effort, person: int | None = None
+    ) -> tuple[Code, Trace]: ...
+
+
 def refine(
     generator: Generator,
     code: Code,
     target: Tensor,
     before: Trace | None,
     effort: Effort,
-    guides: SomeGuides,
+    guides: OptionalGuides,
     settings: Settings = Settings(),
     proxy: Proxy | None = None,
     *,

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidinv.editing import learn, lesson
+from vidinv.editing import direction_training, learn
+from vidinv.editing.direction_training import Lesson, MeasuredSamples, RenderContext
 from vidinv.editing.directions import Direction
-from vidinv.editing.lesson import Lesson, Readings, Studio
 from vidinv.errors import UsageError
 from vidinv.generators.base import Generator
 
@@ -33,7 +33,7 @@ def styles(generator: Generator, w: Tensor, batch: int = 64) -> Tensor:
     Raises UsageError for a generator that has none.
     """
     rows = []
-    for part in lesson.code_of(generator, w).ws.split(batch):
+    for part in direction_training.code_of(generator, w).ws.split(batch):
         made = generator.styles(part.to(generator.w_avg))
         if not made:
             raise UsageError(f"nothing is modulated in {generator.name}: it has no style channels", remedy="learn in w")
@@ -63,8 +63,8 @@ def of_channels(name: str, steps: Tensor, generator: Generator, *, region: str =
 
 def learned(
     wanted: Lesson,
-    readings: Readings,
-    studio: Studio,
+    readings: MeasuredSamples,
+    studio: RenderContext,
     fresh: Tensor,
     count: int,
     done: Callable[[int], None] = lambda channels: None,
@@ -80,8 +80,8 @@ def learned(
     apart, sizes = difference(values, known.scores[wanted.name]), values.std(0)
     first = apart.abs().argsort(descending=True)[: count * PROPOSED].tolist()
     effects = {channel: float(apart[channel]) for channel in first[:count]}
-    spreads = lesson.spreads_of(readings)
-    if wanted.name in studio.look(lesson.code_of(generator, fresh[:1]))[0]:
+    spreads = direction_training.spreads_of(readings)
+    if wanted.name in studio.look(direction_training.code_of(generator, fresh[:1]))[0]:
         tries = {}
         for channel in first:
             tries[channel] = _tried(wanted.name, channel, float(sizes[channel]), studio, fresh[:TRIALS], spreads)
@@ -95,7 +95,7 @@ def learned(
         steps[channel] = effect * sizes[channel]
     origin = f"{len(effects)} style channels of {generator.name}"
     made = of_channels(wanted.name, steps, generator, region=wanted.region, origin=origin)
-    return lesson.calibrate(made, wanted.unit, studio, fresh, spreads)
+    return direction_training.calibrate(made, wanted.unit, studio, fresh, spreads)
 
 
 @dataclass(frozen=True)
@@ -106,13 +106,17 @@ class Try:
     worth: float
 
 
-def _tried(name: str, channel: int, size: float, studio: Studio, fresh: Tensor, spreads: dict[str, float]) -> Try:
+def _tried(
+    name: str, channel: int, size: float, studio: RenderContext, fresh: Tensor, spreads: dict[str, float]
+) -> Try:
     """A channel moved by TRIED of its standard deviations (`size`), on `fresh` samples."""
     generator = studio.generator
-    vector = torch.zeros(sum(row.shape[1] for row in generator.styles(lesson.code_of(generator, fresh[:1]).ws)))
+    vector = torch.zeros(
+        sum(row.shape[1] for row in generator.styles(direction_training.code_of(generator, fresh[:1]).ws))
+    )
     vector[channel] = 1.0
     alone = Direction(name, vector, size, (0, generator.num_ws), generator.space, kind="style")
-    moved, kept = lesson.change(alone, studio, fresh, TRIED, spreads)
+    moved, kept = direction_training.change(alone, studio, fresh, TRIED, spreads)
     effect = moved.pop(name)
     if not abs(effect) >= FEWEST:  # nor where it is not known
         return Try(0.0, 0.0)

@@ -10,14 +10,16 @@ REACH = 3.0  # strengths beyond are not sought: the face gets lost there
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundStrength:
     """A strength and the value that was measured there."""
 
     strength: float
     value: float
 
 
-def solve(value: Callable[[float], float], wanted: float, slope: float, *, tolerance: float, tries: int = 8) -> Found:
+def solve(
+    value: Callable[[float], float], wanted: float, slope: float, *, tolerance: float, tries: int = 8
+) -> FoundStrength:
     """The strength in [-REACH, REACH] whose measured `value` is nearest to `wanted`, of those that were tried.
 
     Begins at 0 with `slope` (the calibration's change per unit), then goes by the secant, and by interpolation as soon
@@ -26,7 +28,7 @@ def solve(value: Callable[[float], float], wanted: float, slope: float, *, toler
     """
     if slope <= 0:
         raise ValueError(f"a direction raises what it is named after, got {slope} per unit")
-    tried = [Found(0.0, value(0.0))]
+    tried = [FoundStrength(0.0, value(0.0))]
     if not math.isfinite(tried[0].value):
         return tried[0]
     for _ in range(tries - 1):
@@ -38,11 +40,11 @@ def solve(value: Callable[[float], float], wanted: float, slope: float, *, toler
         there = value(strength)
         if not math.isfinite(there):
             break
-        tried.append(Found(strength, there))
+        tried.append(FoundStrength(strength, there))
     return min(tried, key=lambda found: abs(wanted - found.value))
 
 
-def _next(tried: list[Found], wanted: float, slope: float) -> float:
+def _next(tried: list[FoundStrength], wanted: float, slope: float) -> float:
     """Where to measure next."""
     below = [found for found in tried if found.value <= wanted]
     above = [found for found in tried if found.value > wanted]

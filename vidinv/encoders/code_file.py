@@ -27,7 +27,7 @@ STORED = {"I64": np.int64, "F64": np.float64, "F32": np.float32, "F16": np.float
 
 
 @dataclass(frozen=True)
-class Rows:
+class CodeRows:
     """Whose codes lie in which row: `frame`, `track` [N] int64 and `to_frame` [N,2,3] float64 for a crop of `crop`."""
 
     frame: Array
@@ -40,13 +40,13 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Origin:
+class CodeOrigin:
     """What the codes are of and how they were made: sha256 of the source, and the settings that decide codes."""
 
     source: str
     settings: dict[str, Any]
 
-    def differs_from(self, other: Origin) -> str | None:
+    def differs_from(self, other: CodeOrigin) -> str | None:
         """The first thing that is not equal, in words, or None."""
         if self.source != other.source:
             return "are of another source"
@@ -62,7 +62,7 @@ class Origin:
 class CodeWriter:
     """Creates `path` at its full size and fills rows in any order; a file begun before is gone on with."""
 
-    def __init__(self, path: Path, rows: Rows, like: Code, origin: Origin) -> None:
+    def __init__(self, path: Path, rows: CodeRows, like: Code, origin: CodeOrigin) -> None:
         if like.feature is None:
             raise ValueError("a code file holds codes with a feature")
         n, (slots, dim), feature = len(rows), like.ws.shape[1:], like.feature.shape[1:]
@@ -140,8 +140,8 @@ class CodeReader:
         if self.metadata.get("schema") != SCHEMA:
             raise InputUnreadable(f"{path} holds no codes of this version", remedy="make it with `vidinv invert`")
         frame, track, to_frame = (self.file.get_tensor(name).numpy() for name in ("frame", "track", "to_frame"))
-        self.rows = Rows(frame, track, to_frame, int(self.metadata["crop"]))
-        self.origin = Origin(self.metadata["source"], json.loads(self.metadata["settings"]))
+        self.rows = CodeRows(frame, track, to_frame, int(self.metadata["crop"]))
+        self.origin = CodeOrigin(self.metadata["source"], json.loads(self.metadata["settings"]))
         self.row_of = _index(self.rows)
 
     def __len__(self) -> int:
@@ -158,7 +158,7 @@ def _own(part: Tensor) -> Tensor:
     return part.float().clone()
 
 
-def _index(rows: Rows) -> dict[tuple[int, int], int]:
+def _index(rows: CodeRows) -> dict[tuple[int, int], int]:
     pairs = zip(rows.frame.tolist(), rows.track.tolist(), strict=True)
     return {pair: row for row, pair in enumerate(pairs)}
 

@@ -44,7 +44,7 @@ def build(family: str, generator: Generator, feature_side: int) -> Encoder:
 
 
 @dataclass(frozen=True)
-class Facts:
+class EncoderFacts:
     """What an encoder's file says of it; without the feature branch (the paper's ablation B) it gives w alone."""
 
     family: str
@@ -83,7 +83,7 @@ def with_feature(encoder: Encoder, generator: Generator) -> Encoder:
     return encoder if encoder.gives_feature else GeneratorFeature(encoder, generator)
 
 
-def write(path: Path, state: dict[str, Tensor], facts: Facts) -> Path:
+def write(path: Path, state: dict[str, Tensor], facts: EncoderFacts) -> Path:
     """Store an encoder's `state` as fp16, whole or not at all. Raises OutputUnwritable."""
     half = {key: (value.half() if value.is_floating_point() else value).contiguous() for key, value in state.items()}
     partial = path.with_name(f".{path.name}")
@@ -95,7 +95,7 @@ def write(path: Path, state: dict[str, Tensor], facts: Facts) -> Path:
         raise OutputUnwritable(f"cannot write {path}: {error}", remedy="make room, or choose another folder") from error
 
 
-def check(path: Path, space: str) -> Facts:
+def check(path: Path, space: str) -> EncoderFacts:
     """What the header of `path` says of its encoder.
 
     Raises UsageError for a file that is no encoder, and for one of another latent space.
@@ -104,7 +104,7 @@ def check(path: Path, space: str) -> Facts:
         raise UsageError(f"the encoder {path} does not exist", remedy="check the path")
     try:
         with safe_open(str(path), framework="pt") as file:
-            facts = Facts(**json.loads((file.metadata() or {})[KEY]))
+            facts = EncoderFacts(**json.loads((file.metadata() or {})[KEY]))
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise UsageError(
             f"{path} is no encoder that says what it is",
@@ -135,7 +135,7 @@ def trained(path: Path, generator: Generator) -> Encoder:
     return _filled(path, check(path, generator.space), generator)
 
 
-def _filled(path: Path, facts: Facts, generator: Generator) -> Encoder:
+def _filled(path: Path, facts: EncoderFacts, generator: Generator) -> Encoder:
     with torch.random.fork_rng():
         encoder = build(facts.family, generator, facts.feature_side)
     try:

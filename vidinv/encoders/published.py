@@ -16,7 +16,7 @@ from vidinv.encoders.base import Encoder
 from vidinv.errors import UsageError, WeightsUnavailable
 from vidinv.generators.base import Generator
 from vidinv.weights import imported
-from vidinv.weights.imported import Facts
+from vidinv.weights.imported import ImportedFacts
 
 KIND = "encoder"
 STYLE_SIDE = 16  # of the last layer of which a published feature code replaces the output (K = 5)
@@ -31,7 +31,7 @@ def names() -> list[str]:
     return imported.names(KIND)
 
 
-def build(facts: Facts) -> Encoder:
+def build(facts: ImportedFacts) -> Encoder:
     """An untrained network of the family, its average latent zero."""
     settings = dict(facts.settings)
     w_dim = settings.pop("w_dim")

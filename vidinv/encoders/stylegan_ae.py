@@ -1,6 +1,6 @@
 """The encoder of AE-StyleGAN: the discriminator's trunk of the generator's own widths, and two linear layers to w.
 
-It is trained together with its generator (`trainers/ae_stylegan.py`) and gives no feature code.
+It is trained together with its generator (`trainers/ae_stylegan/train.py`) and gives no feature code.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One switch between the engines, and the precision that the processor is quickest in.
 
 Only what needs no gradient runs here: the encoder where nothing is refined, and the drawing of pictures. A network is
-handed over as a graph of tensors (`stages/graphs.py`); it is prepared once for each shape of its inputs, and
+handed over as a graph of tensors (`vidinv/engines/export_modules.py`); it is prepared once for each shape of its inputs, and
 then held to what torch gives in float32.
 """
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vidinv.faces.embedder import FFHQ_POINTS, TemplateWarp
-from vidinv.faces.graph_network import GraphNetwork
+from vidinv.faces.onnx_graph.network import GraphNetwork
 from vidinv.weights import cache
 
 # Eye centres in dlib's face chip (padding 0.2), in units of its side: the means of its eye-corner positions.

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import torch
 
-from vidinv.faces.graph_network import GraphNetwork
+from vidinv.faces.onnx_graph.network import GraphNetwork
 from vidinv.frames import Array
 from vidinv.weights import cache
 

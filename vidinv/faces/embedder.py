@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from vidinv.faces import similarity
-from vidinv.faces.graph_network import GraphNetwork
+from vidinv.faces.onnx_graph.network import GraphNetwork
 from vidinv.faces.warp import warp_cpu
 from vidinv.frames import Array
 from vidinv.weights import cache

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from vidinv.faces.landmarks import around, expected, in_crops
 from vidinv.frames import Array
-from vidinv.weights.imported import Facts
+from vidinv.weights.imported import ImportedFacts
 
 KIND = "landmarks"
 SIZE, MAP = 256, 64  # sides of the crop and of a heatmap
@@ -147,7 +147,7 @@ def _to_frame(box: Array, rotation: int) -> Array:
     return around(box, (width + height) * REACH, SIZE, rotation, rise=RISE * tall)
 
 
-def build(facts: Facts) -> FAN:
+def build(facts: ImportedFacts) -> FAN:
     """An untrained network of an import's facts."""
     return FAN(**facts.settings)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from vidinv.errors import WeightsUnavailable
 from vidinv.faces import similarity
 from vidinv.faces.detector import to_bytes
-from vidinv.faces.graph_network import GraphNetwork
+from vidinv.faces.onnx_graph.network import GraphNetwork
 from vidinv.faces.warp import warp_cpu, warp_device
 from vidinv.frames import Array
 from vidinv.weights import cache

@@ -58,7 +58,7 @@ class OcclusionNetwork(nn.Module):
 
 
 def load_network(path: Path = SHIPPED) -> OcclusionNetwork:
-    """The network in a safetensors file that `trainers.occlusion` wrote, frozen."""
+    """The network in a safetensors file that `vidinv.trainers.occlusion.train` wrote, frozen."""
     network = OcclusionNetwork()
     network.load_state_dict({key: value.float() for key, value in load_file(str(path)).items()}, strict=False)
     return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

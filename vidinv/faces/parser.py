@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from vidinv.weights import cache
-from vidinv.weights.imported import Facts
+from vidinv.weights.imported import ImportedFacts
 
 KIND = "parser"
 
@@ -196,7 +196,7 @@ def load_parser(path: str | Path | None = None) -> BiSeNet:
     return network.eval()
 
 
-def build(facts: Facts) -> BiSeNet:
+def build(facts: ImportedFacts) -> BiSeNet:
     """An untrained network of an import's facts."""
     return BiSeNet(**facts.settings)
 

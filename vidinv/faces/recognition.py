@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from vidinv.faces import residual
 from vidinv.faces.embedder import ARCFACE_TEMPLATE, IdentityNetwork
-from vidinv.weights.imported import Facts
+from vidinv.weights.imported import ImportedFacts
 
 KIND = "identity"
 SIZE = 112
@@ -71,7 +71,7 @@ class WeighedResNet(IdentityNetwork):
 FAMILIES: dict[str, Callable[..., IdentityNetwork]] = {"iresnet": IResNet, "ir-se": WeighedResNet}
 
 
-def build(facts: Facts) -> IdentityNetwork:
+def build(facts: ImportedFacts) -> IdentityNetwork:
     """An untrained network of an import's facts."""
     stages = tuple((width, blocks) for width, blocks in facts.settings["stages"])  # lists, out of a JSON
     return FAMILIES[facts.architecture](stages, facts.settings["dim"])

@@ -29,7 +29,7 @@ PEOPLE = Mapping[int, Delta]  # by track
 
 
 @dataclass(frozen=True)
-class Facts:
+class DeltaFacts:
     """What a file of deltas says: the base, what they were tuned to (sha256 of the source) and how."""
 
     generator: str
@@ -69,7 +69,7 @@ def added(base: Generator, delta: Delta) -> Generator:
     return other.eval().requires_grad_(False)
 
 
-def packed(people: PEOPLE, facts: Facts, rank: int = 0, more: Mapping[str, str] | None = None) -> bytes:
+def packed(people: PEOPLE, facts: DeltaFacts, rank: int = 0, more: Mapping[str, str] | None = None) -> bytes:
     """The file's bytes, with `more` metadata.
 
     With a `rank` matrices are kept as the nearest product of two of so many columns. Convolutions 1x1 count as
@@ -89,7 +89,7 @@ def packed(people: PEOPLE, facts: Facts, rank: int = 0, more: Mapping[str, str] 
     return save(half, metadata={KEY: json.dumps(asdict(facts)), **(more or {})})
 
 
-def unpacked(data: bytes, base: Generator, what: str) -> tuple[dict[int, Delta], Facts]:
+def unpacked(data: bytes, base: Generator, what: str) -> tuple[dict[int, Delta], DeltaFacts]:
     """The deltas by person in the bytes of a file, which errors call `what`, and its facts.
 
     WeightsUnavailable for one that is damaged, or was made from another generator than `base`.
@@ -97,7 +97,7 @@ def unpacked(data: bytes, base: Generator, what: str) -> tuple[dict[int, Delta],
     shapes = {name: value.shape for name, value in base.named_parameters()}
     try:
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        facts = Facts(**json.loads(header["__metadata__"][KEY]))
+        facts = DeltaFacts(**json.loads(header["__metadata__"][KEY]))
         people: dict[int, Delta] = {}
         tensors = load(data)
         for key, value in tensors.items():
@@ -126,7 +126,7 @@ def write(path: Path, data: bytes) -> None:
         raise OutputUnwritable(f"cannot write {path}: {error}", remedy="make room, or choose another folder") from error
 
 
-def read(path: Path, base: Generator) -> tuple[dict[int, Delta], Facts]:
+def read(path: Path, base: Generator) -> tuple[dict[int, Delta], DeltaFacts]:
     """The deltas by person in a file, and its facts; raises WeightsUnavailable as `unpacked` does."""
     try:
         return unpacked(path.read_bytes(), base, str(path))

@@ -5,17 +5,17 @@ from __future__ import annotations
 from vidinv.generators import generator_file
 from vidinv.generators.stylegan2_discriminator import Discriminator
 from vidinv.weights import imported, network_file
-from vidinv.weights.imported import Facts
+from vidinv.weights.imported import ImportedFacts
 
 KIND = "discriminator"
 
 
-def build(facts: Facts) -> Discriminator:
+def build(facts: ImportedFacts) -> Discriminator:
     """An untrained network of these sizes."""
     return Discriminator(**facts.settings)
 
 
-def known(generator: str) -> Facts | None:
+def known(generator: str) -> ImportedFacts | None:
     """What is said of the discriminator that came in one file with the generator of this name; None without one.
 
     One that is left of another file, from before the generator was overwritten, is none of it. Raises

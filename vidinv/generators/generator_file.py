@@ -23,7 +23,7 @@ from vidinv.generators import automodulator, biggan, pggan, stylegan1, stylegan2
 from vidinv.generators.base import Generator
 from vidinv.weights import imported, network_file, places
 from vidinv.weights.archive import sha256_of
-from vidinv.weights.imported import Facts
+from vidinv.weights.imported import ImportedFacts
 
 KIND = "generator"
 KEY = "generator"  # of the metadata of a training's file
@@ -43,7 +43,7 @@ def names() -> list[str]:
     return imported.names(KIND)
 
 
-def build(facts: Facts) -> Generator:
+def build(facts: ImportedFacts) -> Generator:
     """An untrained network of the family."""
     return FAMILIES[facts.architecture](facts.name, facts.space, **facts.settings)
 
@@ -120,6 +120,6 @@ def adopt(path: Path, *, replace: bool = False) -> str:
     layers = [[spec.name, spec.channels, spec.resolution] for spec in network.layers]
     sizes = {"resolution": network.resolution, "num_ws": network.num_ws, "w_dim": network.w_dim, "layers": layers}
     sizes["parameters"] = sum(parameter.numel() for parameter in network.parameters())
-    facts = Facts(made.name, KIND, made.architecture, made.settings, "vidinv's own", path.name, digest, TRAINED)
+    facts = ImportedFacts(made.name, KIND, made.architecture, made.settings, "vidinv's own", path.name, digest, TRAINED)
     network_file.write(network, dataclass_replace(facts, space=made.space, sizes=sizes, latent_average="from the file"))
     return made.name

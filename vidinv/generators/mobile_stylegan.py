@@ -13,10 +13,10 @@ from safetensors import safe_open
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vidinv.generators import frozen, fused
 from vidinv.generators.base import LayerSpec
 from vidinv.generators.chain import Chain
 from vidinv.generators.haar import inverse_haar
+from vidinv.generators.kernels import frozen, fused
 from vidinv.generators.ops import by_channel, by_pixel, lies_channels_last
 
 LAST = 64  # side in pixels of the first feature that lies channels last in memory

@@ -159,7 +159,7 @@ class Proxy(nn.Module):
         return self.generator.synthesize(ws, feature=feature, at=at, styles=rows, stop=self.layer)
 
 
-class Whole(nn.Module):
+class WholeSynthesis(nn.Module):
     """Stands where there is no head: the whole synthesis, averaged to `size` pixels. True, and no quicker."""
 
     is_quick = False
@@ -180,17 +180,17 @@ class Whole(nn.Module):
         return resize(image, self.size), image
 
 
-Painter = Proxy | Whole
+ImageDecoder = Proxy | WholeSynthesis
 
 
-def over(painter: Painter, generator: Generator) -> Painter:
+def over(painter: ImageDecoder, generator: Generator) -> ImageDecoder:
     """The painter for a tuned copy of its generator: its head reads that one's features, or is made of its weights.
 
     A distilled head no longer stands for the whole synthesis where a picture is shown (`is_quick`): it was not tuned.
     """
     if isinstance(painter, Proxy) and isinstance(painter.head, HalvedBlock):
         return _frozen(generator, _halved(generator))
-    found = Proxy(generator, painter.head) if isinstance(painter, Proxy) else Whole(generator, painter.size)
+    found = Proxy(generator, painter.head) if isinstance(painter, Proxy) else WholeSynthesis(generator, painter.size)
     found.is_quick = False
     return found.eval().requires_grad_(False)
 
@@ -199,16 +199,17 @@ def _frozen(generator: Generator, head: Head) -> Proxy:
     return Proxy(generator, head.to(generator.w_avg.device)).eval().requires_grad_(False)
 
 
-def painter(generator: Generator, size: int) -> Painter:
+def painter(generator: Generator, size: int) -> ImageDecoder:
     """The proxy of `size` pixels where the generator has one, else what stands for it."""
-    return load(generator, size) if (generator.name, size) in HEADS else Whole(generator, size)
+    return load(generator, size) if (generator.name, size) in HEADS else WholeSynthesis(generator, size)
 
 
 def load(generator: Generator, size: int) -> Proxy:
     """The proxy of a registered generator that draws `size` pixels, frozen, on its device."""
     if (generator.name, size) not in HEADS:
         raise UsageError(
-            f"{generator.name!r} has no proxy head of {size} pixels", remedy="distil one: python -m trainers.proxy_head"
+            f"{generator.name!r} has no proxy head of {size} pixels",
+            remedy="distil one: python -m vidinv.trainers.proxy_head.train",
         )
     return _frozen(generator, HEADS[generator.name, size](generator))
 
@@ -230,7 +231,8 @@ def read(path: Path, generator: Generator) -> Proxy:
         head = load_head(path, spec)
     except (SafetensorError, OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise UsageError(
-            f"{path} is no proxy head that says what it is", remedy="distil one: python -m trainers.proxy_head"
+            f"{path} is no proxy head that says what it is",
+            remedy="distil one: python -m vidinv.trainers.proxy_head.train",
         ) from error
     if said.get("generator") != generator.name:
         raise UsageError(f"{path} is a proxy head of {said.get('generator')!r}, not of {generator.name!r}")

@@ -15,14 +15,14 @@ from vidinv.faces.landmarks import LANDMARKS
 from vidinv.generators import discriminator_file, generator_file
 from vidinv.generators import registry as generators
 from vidinv.losses import lpips
-from vidinv.weights.imported import Facts
+from vidinv.weights.imported import ImportedFacts
 
 
 @dataclass(frozen=True)
 class Kind:
     """`build`: an untrained network of an import's facts; `taken`: names that are registered."""
 
-    build: Callable[[Facts], nn.Module]
+    build: Callable[[ImportedFacts], nn.Module]
     taken: Collection[str]
 
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from vidinv.weights import cache, network_file
-from vidinv.weights.imported import Facts
+from vidinv.weights.imported import ImportedFacts
 
 KIND = "perceptual"
 
@@ -143,7 +143,7 @@ def tapped(backbone: str) -> list[int]:
     return found
 
 
-def build(facts: Facts) -> LPIPS:
+def build(facts: ImportedFacts) -> LPIPS:
     """An untrained network of an import's facts."""
     return blank(facts.settings["backbone"], facts.settings["widths"])
 

@@ -37,7 +37,7 @@ NAMES = ("auto", *_ENCODERS, "lossless")
 
 
 @dataclass(frozen=True)
-class Wish:
+class EncoderOptions:
     """What a person asks of the video encoder.
 
     `codec` is one of NAMES; `crf` on x264's scale; `preset` in the encoder's own words, empty for the one chosen here;
@@ -61,7 +61,7 @@ class Choice:
     warnings: tuple[str, ...] = ()
 
 
-def resolve(wish: Wish, info: VideoInfo, suffix: str = "") -> str:
+def resolve(wish: EncoderOptions, info: VideoInfo, suffix: str = "") -> str:
     """The codec that the wish means for this video in a file of this suffix.
 
     auto is H.264 at 8 bits and HEVC above or for RGB; VP9 and AV1 in .webm or for odd sides with halved chroma; FFV1
@@ -84,7 +84,7 @@ def resolve(wish: Wish, info: VideoInfo, suffix: str = "") -> str:
     return "hevc" if shape.depth > 8 or shape.is_rgb else "h264"
 
 
-def choose(wish: Wish, info: VideoInfo, *, suffix: str = "", threads: int = 2) -> Choice:
+def choose(wish: EncoderOptions, info: VideoInfo, *, suffix: str = "", threads: int = 2) -> Choice:
     """Encoder, sample format and options for a wish; UsageError when the encoder would lose depth, chroma or alpha.
 
     No encoder reorders frames (no B-frames), so dts = pts, every pts survives, and segments concatenate. `warnings`
@@ -115,7 +115,7 @@ def written(colour: Colour, source: str, pix_fmt: str) -> Colour:
     return replace(colour, full_range=True, matrix_tag=0, range_tag=2)
 
 
-def check_container(wish: Wish, info: VideoInfo, output: Path) -> None:
+def check_container(wish: EncoderOptions, info: VideoInfo, output: Path) -> None:
     """Raise UsageError when the container named by `output`'s suffix cannot hold what is wished for."""
     suffix = output.suffix.lower()
     name = resolve(wish, info, suffix)
@@ -134,7 +134,7 @@ def _cuts_cells(pix_fmt: str, info: VideoInfo) -> bool:
     return bool(info.width % (1 << shape.sub_x) or info.height % (1 << shape.sub_y))
 
 
-def _options(name: str, wish: Wish, threads: int) -> dict[str, str]:
+def _options(name: str, wish: EncoderOptions, threads: int) -> dict[str, str]:
     crf = wish.crf
     options = {
         "h264": {"crf": str(crf), "bf": "0", "preset": "medium", "threads": "1", **_reproducible()},
@@ -160,7 +160,7 @@ def _reproducible() -> dict[str, str]:
     """x264 without its AVX-512 routines, where the processor has them.
 
     With them equal frames became another file now and then, by where in memory they lay: in one process of three, one
-    run in seven (`scripts/kill_and_resume.py` found it).
+    run in seven (`scripts/stress/kill_and_resume.py` found it).
     """
     from llvmlite.binding import get_host_cpu_features  # takes half a second to load
 
@@ -169,7 +169,7 @@ def _reproducible() -> dict[str, str]:
     return {"x264-params": "asm=FMA3,BMI2,AVX2"} if has_them else {}
 
 
-def _wanted(wish: Wish, info: VideoInfo) -> str:
+def _wanted(wish: EncoderOptions, info: VideoInfo) -> str:
     """The planar format to be written: the source's, or the one asked for."""
     if wish.pixel_format == "source":
         return formats.without_range(info.pix_fmt)
@@ -182,7 +182,7 @@ def _wanted(wish: Wish, info: VideoInfo) -> str:
     return formats.without_range(name)
 
 
-def _check_alpha(name: str, wanted: str, info: VideoInfo, wish: Wish) -> None:
+def _check_alpha(name: str, wanted: str, info: VideoInfo, wish: EncoderOptions) -> None:
     if info.hides_alpha and wish.pixel_format == "source":
         raise UsageError(
             f"{info.path.name} has an alpha channel in a second {info.codec} layer, which is not decoded",

@@ -15,12 +15,12 @@ from av.container import OutputContainer
 from vidinv.errors import OutputUnwritable, UsageError, VidinvError
 from vidinv.frames import Colour, Planes
 from vidinv.media import codecs, formats
-from vidinv.media.codecs import Choice, Wish
+from vidinv.media.codecs import Choice, EncoderOptions
 from vidinv.media.probe import VideoInfo
 
 _FORMATS = {"prores_ks": "mov"}  # that hold the encoder's video and keep any time base and start time exactly
 _FORMAT = "nut"  # of all others; Matroska rounds to 1 ms
-_AS_SOURCE = Wish()
+_AS_SOURCE = EncoderOptions()
 SWSCALE = {"bt601": 5, "bt709": 1, "bt2020": 9, "smpte240m": 7}
 INTRA_ONLY = ("ffv1", "prores_ks")
 SEGMENT_SUFFIX = ".segment"
@@ -52,7 +52,13 @@ class SegmentWriter:
     """
 
     def __init__(
-        self, path: Path | str, info: VideoInfo, wish: Wish = _AS_SOURCE, *, suffix: str = "", threads: int = 2
+        self,
+        path: Path | str,
+        info: VideoInfo,
+        wish: EncoderOptions = _AS_SOURCE,
+        *,
+        suffix: str = "",
+        threads: int = 2,
     ):
         self.path = Path(path)
         self.choice = codecs.choose(wish, info, suffix=suffix, threads=threads)
@@ -103,7 +109,7 @@ class SegmentWriter:
             return
 
 
-def check(info: VideoInfo, wish: Wish, suffix: str) -> None:
+def check(info: VideoInfo, wish: EncoderOptions, suffix: str) -> None:
     """Raise UsageError where the encoder does not take the source's size or format, or the preset wished for."""
     choice = codecs.choose(wish, info, suffix=suffix)
     with _open_segment(BytesIO(), choice, info) as container:

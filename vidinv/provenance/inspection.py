@@ -7,14 +7,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vidinv.config import content
+from vidinv import fileio
 from vidinv.errors import InputUnreadable, UsageError
 from vidinv.frames import Colour, FrameBatch, Planes
 from vidinv.media import photo, reader
 from vidinv.media.probe import probe
-from vidinv.provenance import manifest, mark, statement
+from vidinv.provenance import manifest, statement, watermark_embed
 from vidinv.provenance.payload import Message
-from vidinv.provenance.search import Votes
+from vidinv.provenance.watermark_detect import Votes
 
 STRETCH = 48  # looked-at frames after which a mark is read
 LOOKED_AT = 1500  # frames, at most, of a clip
@@ -28,7 +28,7 @@ class Inspection:
     sha256: str
     metadata: dict[str, str]
     sidecar: statement.Sidecar | None
-    c2pa: manifest.Found | None
+    c2pa: manifest.ReadManifest | None
     watermark: Message | None
     notes: tuple[str, ...]
 
@@ -64,7 +64,7 @@ def inspect(
     none of these.
     """
     said, notes = statement.metadata(path), list[str]()
-    sha256 = content(path)
+    sha256 = fileio.content_sha256(path)
     beside = statement.sidecar(path, sha256)
     signed = _manifest(path, roots, notes)
     message = _picture_mark(path) if photo.is_photo(path) else _video_mark(path, phase, done, notes)
@@ -72,7 +72,7 @@ def inspect(
     return Inspection(path.name, sha256, said, beside, signed, message, tuple(notes))
 
 
-def _manifest(path: Path, roots: Path | None, notes: list[str]) -> manifest.Found | None:
+def _manifest(path: Path, roots: Path | None, notes: list[str]) -> manifest.ReadManifest | None:
     try:
         return manifest.read(path, roots)
     except InputUnreadable as error:
@@ -89,7 +89,7 @@ def _manifest(path: Path, roots: Path | None, notes: list[str]) -> manifest.Foun
 def _picture_mark(path: Path) -> Message | None:
     votes, rgb = Votes(), photo.read(path).rgb
     planes = Planes((rgb[:, :, 1], rgb[:, :, 2], rgb[:, :, 0]), "gbrp", 0, 0, 8)
-    votes.add(mark.luma_of(planes, Colour("bt709", True)))
+    votes.add(watermark_embed.luma_of(planes, Colour("bt709", True)))
     return votes.read()
 
 
@@ -105,7 +105,7 @@ def _video_mark(
         done(1)
         if number % every:
             continue
-        stretch.add(mark.luma_of(frame.native[0], frame.colour))
+        stretch.add(watermark_embed.luma_of(frame.native[0], frame.colour))
         if stretch.frames == STRETCH:
             message = stretch.read()
             if message is not None:
@@ -128,7 +128,7 @@ def _disagreements(
     path: Path,
     said: dict[str, str],
     beside: statement.Sidecar | None,
-    signed: manifest.Found | None,
+    signed: manifest.ReadManifest | None,
     message: Message | None,
 ) -> Iterator[str]:
     """What the parts say of each other that is not so."""

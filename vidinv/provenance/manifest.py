@@ -59,7 +59,7 @@ class Credentials:
 
 
 @dataclass(frozen=True)
-class Found:
+class ReadManifest:
     """A manifest as read: `state` is Trusted, Valid (whole, by a signer whom no root vouches for), Invalid or Unread.
 
     `problems` are C2PA's codes of what failed; `edit` is what LABEL holds, None of a file that others signed.
@@ -73,7 +73,7 @@ class Found:
     edit: dict[str, Any] | None
 
 
-UNREAD = Found("Unread", "", "", (), (), None)  # there is one, and no c2pa-python
+UNREAD = ReadManifest("Unread", "", "", (), (), None)  # there is one, and no c2pa-python
 
 
 def check(config: C2paConfig, output: Path) -> None:
@@ -132,7 +132,7 @@ def sign(unsigned: Path, output: Path, claim: Claim, given: Credentials) -> None
         partial.unlink(missing_ok=True)
 
 
-def read(path: Path, roots: Path | None = None) -> Found | None:
+def read(path: Path, roots: Path | None = None) -> ReadManifest | None:
     """The active manifest of a file, checked; None where there is none. `roots` are certificates to trust (PEM).
 
     Raises UsageError without c2pa-python or for roots that cannot be read, InputUnreadable for a broken manifest.
@@ -246,14 +246,14 @@ def _add_source(builder: Any, claim: Claim) -> None:
         builder.add_ingredient(parent, kind, stream)
 
 
-def _found(store: dict[str, Any]) -> Found:
+def _found(store: dict[str, Any]) -> ReadManifest:
     active = store["manifests"][store["active_manifest"]]
     by_label = {entry["label"]: entry["data"] for entry in active.get("assertions", [])}
     actions = [entry for label, data in by_label.items() if "actions" in label for entry in data.get("actions", [])]
     makers = active.get("claim_generator_info") or [{}]
     signature = active.get("signature_info") or {}
     names = [signature.get(key) for key in ("common_name", "issuer")]
-    return Found(
+    return ReadManifest(
         state=str(store.get("validation_state", "Invalid")),
         signer=", ".join(str(name) for name in names if name),
         generator=f"{makers[0].get('name', 'unknown')} {makers[0].get('version', '')}".strip(),

@@ -6,7 +6,8 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-from vidinv.report import document, words
+from vidinv.report import document
+from vidinv.report import text as report_text
 
 FIGURES = {
     "arcface": "ArcFace",
@@ -19,7 +20,7 @@ HEADS = ("Row", "Clip", "Edits", "State", "Frames", *FIGURES.values(), "Flags", 
 
 
 def build(found: dict[str, Any]) -> str:
-    """The HTML of a batch (`batch/summary.py` has its form) as one file that fetches nothing; no picture is in it."""
+    """The HTML of a batch (`vidinv/batch/summary.py` has its form) as one file that fetches nothing; no picture is in it."""
     return document.render(
         "report_batch.html.j2",
         title=f"Batch: {found['input']}",
@@ -29,12 +30,12 @@ def build(found: dict[str, Any]) -> str:
         totals=found["totals"],
         heads=HEADS,
         rows=[(clip, _cells(clip), _links(clip)) for clip in found["clips"]],
-        same_person=words.SAME_PERSON,
+        same_person=report_text.SAME_PERSON,
     )
 
 
 def _cells(clip: dict[str, Any]) -> list[str]:
-    return [words.number(clip["figures"].get(name)) for name in FIGURES]
+    return [report_text.number(clip["figures"].get(name)) for name in FIGURES]
 
 
 def _links(clip: dict[str, Any]) -> list[tuple[str, str]]:

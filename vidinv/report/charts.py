@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from vidinv.report.curves import POINTS, at, curve
-from vidinv.report.words import KINDS, SAME_PERSON
+from vidinv.report.text import KINDS, SAME_PERSON
 
 COLOURS = {"source": "#80868f", "inversion": "#d07a00", "edit": "#2f81f7"}
 GRAVE, LIGHT, GATE, CUT = "#e5484d", "#b8860b", "#c2388f", "#8b6fd0"

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
-from vidinv.report import charts, document, words
-from vidinv.report.words import Row
+from vidinv.report import charts, document
+from vidinv.report import text as report_text
+from vidinv.report.text import HeadlineRow
 
 NETWORKS = {"arcface": "ArcFace", "lightcnn": "LightCNN"}
 SIMILARITIES = {"inversion": "arcface_inversion", "edit": "arcface_edit"}
@@ -28,8 +29,8 @@ def build(reports: Sequence[tuple[str, dict[str, Any]]]) -> str:
         title="Identity reports compared",
         figures=_figures(groups),
         networks=NETWORKS,
-        same_person=words.SAME_PERSON,
-        meanings=[(n, meaning) for n, meaning, _ in words.FIGURES if any(n in cells for _, _, cells in rows)],
+        same_person=report_text.SAME_PERSON,
+        meanings=[(n, meaning) for n, meaning, _ in report_text.FIGURES if any(n in cells for _, _, cells in rows)],
         rows=rows,
         versions=sorted({report["versions"].get("vidinv", "unknown") for _, report in reports}),
     )
@@ -53,6 +54,6 @@ def _figures(groups: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     return figures
 
 
-def _cells(report: dict[str, Any]) -> dict[str, Row]:
+def _cells(report: dict[str, Any]) -> dict[str, HeadlineRow]:
     """The headline figures by name."""
-    return {row.name: row for row in words.headline(report["identity"])}
+    return {row.name: row for row in report_text.headline(report["identity"])}

@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from vidinv.report import words
+from vidinv.report import text as report_text
 
 ASSETS = resources.files("vidinv") / "assets"
 
@@ -37,7 +37,7 @@ def render(
         lstrip_blocks=True,
     )
     environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":")}
-    environment.filters |= {"clock": words.clock, "number": words.number, "span": words.span}
+    environment.filters |= {"clock": report_text.clock, "number": report_text.number, "span": report_text.span}
     return environment.get_template(template).render(
         title=title,
         figures={name: json.loads(figure.to_json()) for name, figure in figures.items()},

@@ -18,12 +18,12 @@ import torch
 from torch import Tensor
 
 from vidinv.editing import directions, feature_edit
+from vidinv.editing.direction_training import Measure
 from vidinv.editing.directions import Direction
-from vidinv.editing.lesson import Measure
 from vidinv.frames import Array, Code, concatenate
 from vidinv.generators.base import Generator
 from vidinv.generators.ops import resize
-from vidinv.report import papers
+from vidinv.report import published_baselines
 from vidinv.report.inversions import SIZE, Face
 
 STRENGTHS = (-2.0, -1.0, 1.0, 2.0)
@@ -33,7 +33,7 @@ Embed = Callable[[Tensor], Array]  # pictures [N,3,S,S] -> unit embeddings [N,E]
 
 
 @dataclass(frozen=True)
-class Judges:
+class EditEvaluators:
     """What draws an edit and what judges it.
 
     `measure` is the scorer that directions are calibrated by, `second` what other networks say of the attributes
@@ -51,7 +51,7 @@ class Judges:
 
 
 @dataclass
-class Readings:
+class EditReadings:
     """What one direction did, an entry a face: values [4] at STRENGTHS, `control` those along a random direction."""
 
     files: list[str] = field(default_factory=list)
@@ -87,10 +87,10 @@ class Readings:
 
 
 def evaluate(
-    judges: Judges,
+    judges: EditEvaluators,
     faces: Iterable[tuple[Face, Code]],
     chosen: Sequence[Direction],
-    tallies: Sequence[papers.Tally],
+    tallies: Sequence[published_baselines.Tally],
     seen: Callable[[str, list[Tensor]], None],
 ) -> dict[str, Any]:
     """{faces, files, inversion: {...}, edits: {NAME: {...}}} over faces and their codes.
@@ -103,7 +103,7 @@ def evaluate(
     256 pixels. `seen` hears of every face: its name, and at 256 pixels the face, its inversion, and each direction's
     first and last strength.
     """
-    rows = {direction.name: Readings() for direction in chosen}
+    rows = {direction.name: EditReadings() for direction in chosen}
     still: list[dict[str, float]] = []
     names: dict[str, None] = {}
     for count, (face, code) in enumerate(faces):
@@ -142,7 +142,7 @@ def rises(values: Array, slack: float = 0.0) -> Array:
     return (np.diff(values, axis=1) >= -slack).all(1) & (values[:, -1] - values[:, 0] > slack)
 
 
-def _pictures(judges: Judges, code: Code, direction: Direction) -> Tensor:
+def _pictures(judges: EditEvaluators, code: Code, direction: Direction) -> Tensor:
     """G of the code [1] moved to each of STRENGTHS: [4,3,S,S]."""
     with torch.no_grad():
         moved = [feature_edit.edit(judges.generator, code, [(direction, strength)]) for strength in STRENGTHS]
@@ -150,7 +150,12 @@ def _pictures(judges: Judges, code: Code, direction: Direction) -> Tensor:
 
 
 def _read(
-    readings: Readings, judges: Judges, direction: Direction, face: Face, pictures: Tensor, persons: dict[str, Array]
+    readings: EditReadings,
+    judges: EditEvaluators,
+    direction: Direction,
+    face: Face,
+    pictures: Tensor,
+    persons: dict[str, Array],
 ) -> None:
     readings.files.append(face.name)
     readings.scores.append(judges.measure(pictures))

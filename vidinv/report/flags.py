@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from vidinv.report import spans
+from vidinv.report import frame_spans
 
 Seconds = Callable[[int], float]  # of a frame
 Rows = Sequence[dict[str, Any]]
@@ -50,10 +50,12 @@ def find(
     `tracks` hold each track's rows in order of frame, `looks` how each person whom the job is about is seen on every
     frame of `span` that shows the face (none: nobody is looked for); `cuts` are the first frames of later shots.
     """
-    found = [_flag("cut", None, spans.Span(cut, cut, 1, 0.0), "a new shot begins", second, worst=None) for cut in cuts]
+    found = [
+        _flag("cut", None, frame_spans.Span(cut, cut, 1, 0.0), "a new shot begins", second, worst=None) for cut in cuts
+    ]
     shown = {row["frame"] for rows in looks.values() for row in rows}
     away = ((frame, 0.0) for frame in span if frame not in shown) if looks else ()
-    for gone in spans.join(away, gap=1):
+    for gone in frame_spans.join(away, gap=1):
         found.append(_flag("no_face", None, gone, "nobody is seen whose face is edited", second, worst=None))
     for track, rows in looks.items():
         found += _found(track, rows, LOOKS, second)
@@ -74,8 +76,8 @@ def _found(track: int, rows: Rows, rules: Iterable[Rule], second: Seconds) -> li
     for rule in rules:
         measured = [(row["frame"], row[rule.column]) for row in rows if rule.column in row]
         frames = [frame for frame, _ in measured]
-        gap = 2 * spans.apart(frames)
-        for span in spans.join((each for each in measured if rule.holds(each[1])), gap=gap):
+        gap = 2 * frame_spans.apart(frames)
+        for span in frame_spans.join((each for each in measured if rule.holds(each[1])), gap=gap):
             inside = measured[bisect_left(frames, span.first) : bisect_right(frames, span.last)]
             values = [value for _, value in inside if rule.holds(value)]
             worst = max(values, key=abs) if rule.above < float("inf") else min(values)
@@ -90,7 +92,7 @@ def _blur(rows: Rows) -> list[Rule]:
 
 
 def _flag(
-    kind: str, track: int | None, span: spans.Span, text: str, second: Seconds, *, worst: float | None
+    kind: str, track: int | None, span: frame_spans.Span, text: str, second: Seconds, *, worst: float | None
 ) -> dict[str, Any]:
     return {
         "kind": kind,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vidinv.report import spans
+from vidinv.report import frame_spans
 from vidinv.report.flags import Seconds
 
 NETWORK = "arcface"
@@ -58,7 +58,7 @@ def _misses(gate: Gate, track: int, rows: Sequence[dict[str, Any]], second: Seco
     if gate.identity is not None:
         known = [(row["frame"], row[f"{NETWORK}_edit"]) for row in rows if f"{NETWORK}_edit" in row]
         low = [each for each in known if not each[1] >= gate.identity - SLACK]
-        for span in spans.join(low, gap=spans.apart([frame for frame, _ in known])):
+        for span in frame_spans.join(low, gap=frame_spans.apart([frame for frame, _ in known])):
             found.append(_miss(track, "identity", second(span.first), second(span.last), span.worst))
     alike = [row[f"{NETWORK}_ic_edit"] for row in rows if f"{NETWORK}_ic_edit" in row]
     if gate.ic is not None and alike and not sum(alike) / len(alike) >= gate.ic - SLACK:

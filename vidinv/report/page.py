@@ -7,7 +7,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from vidinv.report import charts, document, flags, words
+from vidinv.report import charts, document, flags
+from vidinv.report import text as report_text
 from vidinv.report.strips import Strip, chosen, packed
 
 
@@ -27,19 +28,19 @@ def build(report: dict[str, Any], strips: Sequence[Strip]) -> str:
         title=f"Identity report: {report['input']['path']}",
         figures=figures,
         report=report,
-        answer=words.answer(report),
-        gate=report["gate"] and words.gate_lines(report["gate"]),
-        missed=words.MISSED,
-        kinds=words.KINDS,
-        unseen=[name for kind, name in words.KINDS.items() if kind in flags.looked_for(tracks)],
-        flags=sorted(report["flags"], key=lambda flag: (list(words.KINDS).index(flag["kind"]), flag["from_s"])),
-        headline=words.headline(report["identity"]),
-        inversion=words.has_inversion(report),
-        same_person=words.SAME_PERSON,
-        effects=[(edit, words.effect(edit)) for edit in report["edits"]],
-        summaries={track["id"]: words.summary(track) for track in tracks},
-        details={track["id"]: words.details(track) for track in tracks},
-        panels="source | inversion | edit" if words.has_inversion(report) else "source | edit",
+        answer=report_text.answer(report),
+        gate=report["gate"] and report_text.gate_lines(report["gate"]),
+        missed=report_text.MISSED,
+        kinds=report_text.KINDS,
+        unseen=[name for kind, name in report_text.KINDS.items() if kind in flags.looked_for(tracks)],
+        flags=sorted(report["flags"], key=lambda flag: (list(report_text.KINDS).index(flag["kind"]), flag["from_s"])),
+        headline=report_text.headline(report["identity"]),
+        inversion=report_text.has_inversion(report),
+        same_person=report_text.SAME_PERSON,
+        effects=[(edit, report_text.effect(edit)) for edit in report["edits"]],
+        summaries={track["id"]: report_text.summary(track) for track in tracks},
+        details={track["id"]: report_text.details(track) for track in tracks},
+        panels="source | inversion | edit" if report_text.has_inversion(report) else "source | edit",
         timeline=Markup(packed(timeline)),
         worst=[(strip, Markup(packed([strip])), similarity[strip.track, strip.frame]) for strip in worst],
         pictures=len(timeline) + len(worst),

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from vidinv.errors import InputUnreadable
-from vidinv.report.words import clock
+from vidinv.report.text import clock
 
 TIMELINE = 120  # strips along the clip, of all tracks together; a track's two ends may come on top
 WORST = 12

@@ -20,7 +20,7 @@ KINDS = ("generator", "discriminator", "encoder", "identity", "parser", "percept
 
 
 @dataclass(frozen=True)
-class Facts:
+class ImportedFacts:
     """What the JSON says: the architecture and what it is built with, where it came from and under which terms."""
 
     name: str
@@ -61,16 +61,16 @@ def parts() -> list[str]:
     return [f"{kind}/{name}" for kind in KINDS for name in names(kind)]
 
 
-def facts(kind: str, name: str) -> Facts:
+def facts(kind: str, name: str) -> ImportedFacts:
     """What an import's JSON says. Raises WeightsUnavailable where it is missing or damaged."""
     try:
         told = json.loads(path(kind, name).with_suffix(".json").read_text(encoding="utf-8"))
-        return Facts(**told | {"missing": tuple(told["missing"]), "unused": tuple(told["unused"])})
+        return ImportedFacts(**told | {"missing": tuple(told["missing"]), "unused": tuple(told["unused"])})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise damaged(kind, name) from error
 
 
-def record(told: Facts) -> None:
+def record(told: ImportedFacts) -> None:
     """Write the JSON of an import, whole or not at all. Raises OutputUnwritable."""
     with places.replacing(path(told.kind, told.name).with_suffix(".json")) as draft:
         draft.write_text(json.dumps(asdict(told), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

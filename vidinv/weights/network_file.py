@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from vidinv.errors import UsageError, WeightsUnavailable
 from vidinv.weights import imported, places
 from vidinv.weights.archive import sha256_of
-from vidinv.weights.imported import Facts
+from vidinv.weights.imported import ImportedFacts
 
 AVERAGE = "latent_avg"  # what the `w_avg` of a network whose state is without it is called in the file
 
@@ -27,7 +27,7 @@ def average_apart(network: nn.Module) -> Tensor | None:
     return own.get("w_avg") if "w_avg" not in network.state_dict() else None
 
 
-def blank(build: Callable[[Facts], Network], facts: Facts) -> Network:
+def blank(build: Callable[[ImportedFacts], Network], facts: ImportedFacts) -> Network:
     """The untrained network that `build` makes of facts. Raises WeightsUnavailable where its settings cannot be."""
     try:
         return build(facts)
@@ -35,7 +35,7 @@ def blank(build: Callable[[Facts], Network], facts: Facts) -> Network:
         raise WeightsUnavailable(f"no {facts.architecture} can have these sizes: {error}") from error
 
 
-def write(network: nn.Module, facts: Facts) -> Path:
+def write(network: nn.Module, facts: ImportedFacts) -> Path:
     """Store a network and its JSON in the cache under its name, each whole or not at all. Raises OutputUnwritable."""
     state = {key: value.contiguous() for key, value in network.state_dict().items()}
     average = average_apart(network)
@@ -49,7 +49,7 @@ def write(network: nn.Module, facts: Facts) -> Path:
     return target
 
 
-def read(kind: str, name: str, build: Callable[[Facts], Network]) -> Network:
+def read(kind: str, name: str, build: Callable[[ImportedFacts], Network]) -> Network:
     """The import of this name, frozen, in eval mode, as `build` makes it of its facts.
 
     Raises WeightsUnavailable for a damaged one.
@@ -71,7 +71,7 @@ def load(
     kind: str,
     name: str,
     registered: Mapping[str, Callable[[], Network]],
-    build: Callable[[Facts], Network],
+    build: Callable[[ImportedFacts], Network],
     device: str = "cpu",
 ) -> Network:
     """The named network of a kind, `registered` or imported, on `device`.

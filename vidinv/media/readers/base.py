@@ -36,7 +36,7 @@ class CannotRead(Exception):
 
 
 @dataclass(frozen=True)
-class Clip:
+class ContainerTimes:
     """What the container says of a clip for readers that give RGB alone: the pts of every frame shown, in order."""
 
     times: list[int]
@@ -44,7 +44,7 @@ class Clip:
     display: Display
 
 
-def eight_bit_clip(path: Path) -> Clip:
+def eight_bit_clip(path: Path) -> ContainerTimes:
     """The clip's times; CannotRead where RGB of 8 bits, or a count of packets, would not be the truth of it."""
     if path.is_dir():
         raise CannotRead("it is a folder of pictures")
@@ -62,7 +62,7 @@ def eight_bit_clip(path: Path) -> Clip:
             raise CannotRead("its packets have no times")
         if any(packet.is_discard for packet in packets):
             raise CannotRead("an edit list hides some of its frames")
-        return Clip(sorted(packet.pts for packet in packets), stream.time_base, info.display)
+        return ContainerTimes(sorted(packet.pts for packet in packets), stream.time_base, info.display)
 
 
 def rgb_planes(rgb: Array) -> Planes:

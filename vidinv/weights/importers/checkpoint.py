@@ -36,7 +36,7 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
-class Found:
+class CheckpointNetworks:
     """The networks of a file, generators first.
 
     `others` are tensors of the same state that belong to none of them; `beside` is what else the file holds, in which
@@ -49,7 +49,7 @@ class Found:
     discriminator: Checkpoint | None = None
 
 
-def read(path: Path, trunk: Path | None = None) -> Found:
+def read(path: Path, trunk: Path | None = None) -> CheckpointNetworks:
     """The networks in a file: safetensors, a file of torch.save or torch.jit.save, or a pickle, none of which is run.
 
     `trunk`: a second file, whose tensors are taken with those of the first. Raises WeightsUnavailable for a file that
@@ -64,7 +64,7 @@ def read(path: Path, trunk: Path | None = None) -> Found:
             others = tuple(key for key in state if not key.startswith(prefixes) and key not in AVERAGES)
             beside = {str(key): top[key] for key in top if name and key not in (name, *AVERAGES)}
             judge = _discriminator(beside) if networks[0].format.kind == "generator" else None
-            return Found(networks, others, beside, judge)
+            return CheckpointNetworks(networks, others, beside, judge)
     known = ", ".join(each.name for each in formats.FORMATS)
     raise WeightsUnavailable(f"{path.name} is in no layout that is known", remedy=f"known are {known}")
 

@@ -1,4 +1,4 @@
-"""ONNX file -> named tensors and its graph as JSON, which `vidinv.faces.graph_network.GraphNetwork` runs in torch."""
+"""ONNX file -> named tensors and its graph as JSON, which `vidinv.faces.onnx_graph.network.GraphNetwork` runs in torch."""
 
 from __future__ import annotations
 

@@ -1,0 +1,148 @@
+"""Inversion: keep a clip's codes in a file, or take them from one instead of encoding and refining again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from vidinv.stages.graph import Stage
+from vidinv.trainers.feature_style import config as feature_style_config
+
+from vidinv import fileio
+from vidinv.backends.interface import Backend
+from vidinv.config import RunConfig
+from vidinv.editing import refine
+from vidinv.encoders.code_file import CodeOrigin, CodeReader, CodeRows, CodeWriter
+from vidinv.engines.transfer import to_device
+from vidinv.errors import UsageError
+from vidinv.faces.crops import rescale
+from vidinv.frames import Track, Work, concatenate
+from vidinv.weights import catalog
+
+# What decides codes beside the source; the rest of the configuration may change between edits.
+DECIDING = ("tune", "backend", "reader", "landmarks", "faces", "crop", "batch", "segment_seconds", "detect_every")
+
+
+def origin(config: RunConfig, backend: Backend, source_digest: str, encoder: str) -> CodeOrigin:
+    """What the codes of this run are made from and how: its settings, the refinement's, and the networks.
+
+    `encoder` is the digest of the user's own, empty with the shipped one.
+    """
+    settings: dict[str, Any] = {name: getattr(config, name) for name in (*DECIDING, "cut_threshold")}
+    groups = {"smooth": asdict(config.smooth), "refine": asdict(config.refine), "descent": asdict(refine.Settings())}
+    if config.tune == "encoder":
+        groups["tuning"] = {key: value for key, value in asdict(config.tuning).items() if key != "cache"}
+        groups["tuning.recipe"] = asdict(feature_style_config.for_clip(config.tuning, feature_branch=True))
+    for name, group in groups.items():
+        settings |= {f"{name}.{key}": value for key, value in _flat(group).items()}
+    settings |= {f"weights.{name}": catalog.CATALOG[name].archive_sha256 for name in backend.needs}
+    settings |= {"encoder": encoder} if encoder else {}
+    settings |= {f"shipped.{path.stem}": fileio.content_sha256(path) for path in backend.shipped}
+    settings |= {f"brought.{part.name}": part.sha256 for part in backend.brought}
+    return CodeOrigin(source_digest, settings)
+
+
+def encoder_digest(config: RunConfig) -> str:
+    """sha256 of the user's own encoder; empty with the shipped one."""
+    return fileio.content_sha256(Path(config.encoder)) if config.encoder else ""
+
+
+def rows(tracks: tuple[Track, ...], size: int) -> CodeRows:
+    """A row for every face of `tracks`, with its transform for crops of `size` pixels."""
+    found = [
+        (int(frame), track.id, rescale(track.to_frame[k], track.crop, size))
+        for track in tracks
+        for k, frame in enumerate(track.frames)
+    ]
+    frames, ids, maps = zip(*sorted(found, key=lambda face: face[:2]), strict=True)
+    return CodeRows(np.array(frames, np.int64), np.array(ids, np.int64), np.stack(maps), size)
+
+
+@dataclass(frozen=True)
+class Codes:
+    """A job's inversion: written to `path` in the job folder, or `known` already."""
+
+    path: Path
+    origin: CodeOrigin
+    known: CodeReader | None
+
+    def can_go_on(self) -> bool:
+        """Whether what finished segments found is still there."""
+        return self.known is not None or self.path.exists()
+
+
+def is_due(codes: Codes | None) -> bool:
+    """Whether faces have still to be inverted."""
+    return codes is None or codes.known is None
+
+
+def open_codes(path: Path, made: CodeOrigin) -> CodeReader:
+    """The codes at `path`; UsageError where they are of another source or were made in another way."""
+    reader = CodeReader(path)
+    different = reader.origin.differs_from(made)
+    if different is not None:
+        raise UsageError(f"the codes in {path} {different}", remedy="give another --codes, or that setting")
+    return reader
+
+
+def check_faces(reader: CodeReader, wanted: CodeRows) -> None:
+    """Raise UsageError where some face that the analysis found has no code, or one of another place."""
+    places = [reader.row_of.get((int(f), int(t))) for f, t in zip(wanted.frame, wanted.track, strict=True)]
+    known = [place for place in places if place is not None]
+    if len(known) < len(places) or not np.allclose(reader.rows.to_frame[known], wanted.to_frame, atol=1e-3):
+        raise UsageError(f"the codes in {reader.path} are of other faces", remedy="give another --codes")
+
+
+def keep(codes: Codes, rows_of: CodeRows) -> Stage:
+    """A stage that stores the codes of each Work, and passes them on as they will be read back."""
+
+    def store(works: Iterator[Work]) -> Iterator[Work]:
+        writer: CodeWriter | None = None
+        try:
+            for work in works:
+                if work.codes is None or work.faces is None:
+                    yield work
+                    continue
+                if writer is None:  # only now every shape is known
+                    writer = CodeWriter(codes.path, rows_of, work.codes, codes.origin)
+                stored = [writer.put(*which, work.codes[n : n + 1]) for n, which in enumerate(_faces(work))]
+                writer.sync()  # before the journal says that these frames are done
+                yield replace(work, codes=concatenate(stored))
+        finally:
+            if writer is not None:
+                writer.close()
+
+    return store
+
+
+def replay(reader: CodeReader, device: str) -> Stage:
+    """A stage that adds the stored `codes` to each Work with faces."""
+
+    def read(works: Iterator[Work]) -> Iterator[Work]:
+        for work in works:
+            if work.faces is None:
+                yield work
+                continue
+            codes = concatenate([reader.get(*which) for which in _faces(work)])
+            assert codes.feature is not None
+            ws, feature = to_device(codes.ws, device), to_device(codes.feature, device)
+            yield replace(work, codes=replace(codes, ws=ws, feature=feature))
+
+    return read
+
+
+def _faces(work: Work) -> list[tuple[int, int]]:
+    """(frame index, track) of each face of a Work."""
+    assert work.faces is not None
+    pairs = zip(work.faces.frame.tolist(), work.faces.track.tolist(), strict=True)
+    return [(work.frames.index[position], track) for position, track in pairs]
+
+
+def _flat(group: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in group.items():
+        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return found

@@ -1,0 +1,210 @@
+"""Measure: how well the person is kept, per face, on the blended frame before the video encoder (Eq. 9's R)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from vidinv.stages.graph import Stage
+
+from vidinv.backends.interface import Backend, Embed, Parse
+from vidinv.config import IdentityConfig
+from vidinv.editing.direction_training import Measure
+from vidinv.faces import parsed_attributes
+from vidinv.faces.crops import crop
+from vidinv.frames import Array, Evidence, Work
+from vidinv.generators.ops import resize
+from vidinv.metrics import image
+from vidinv.metrics.flicker import flicker
+from vidinv.report import identity_evidence
+
+MAIN = "arcface"  # the network of every measured frame; the others are witnesses
+WATCHED = ("age", "smile", "yaw")  # attributes that are measured whatever is edited
+COMPARED = 256  # pixels, side at which pictures are compared
+
+
+@dataclass(frozen=True)
+class SecondaryEvaluators:
+    """What is asked now and then, beside the main network: attributes by name, and what perceives a difference."""
+
+    attributes: Measure
+    watched: tuple[str, ...]
+    parse: Parse | None
+    perceptual: Callable[[Tensor, Tensor], Tensor] | None  # two batches [N,3,S,S] -> [N]
+
+    @classmethod
+    def of(cls, backend: Backend, parse: Parse, edited: Iterable[str]) -> SecondaryEvaluators:
+        """The backend's, which watch what is `edited` beside what they always do; None for what it has not."""
+        asked = {*WATCHED, *edited}
+        watched = tuple(name for name in backend.measures if name in asked)
+        perceptual = backend.guides("cpu").perceptual if backend.perceives else None
+        return cls(backend.measure(watched), watched, parse if backend.parses else None, perceptual)
+
+
+@dataclass(frozen=True)
+class MeasuredCrops:
+    """One face's `pictures` as crops `images` [P,3,S,S] in [-1,1], and `small` [P,3,s,s] at COMPARED pixels or fewer.
+
+    The edit is the blended frame cut by the source's transform, where a frame was made; else the picture itself.
+    """
+
+    frame: int
+    pictures: tuple[str, ...]
+    images: Tensor
+    small: Tensor
+    inside: Tensor | None = None  # [1,s,s]: the soft mask of what may differ, where there is one
+
+
+@dataclass(frozen=True)
+class DueMeasures:
+    """What is measured on one frame."""
+
+    identity: bool
+    witness: bool
+    flicker: bool  # against the frame before, which a witness saw
+
+
+def due(nth: int, settings: IdentityConfig) -> DueMeasures:
+    """What is measured on the `nth` frame of a segment."""
+    witness = nth % settings.witness_every == 0
+    return DueMeasures(
+        nth % settings.every == 0 or witness, witness, nth > 0 and (nth - 1) % settings.witness_every == 0
+    )
+
+
+def reads_inversion(nth: int, settings: IdentityConfig) -> bool:
+    """Whether the inversion is looked at on the `nth` frame of a segment."""
+    return any(vars(due(nth, settings)).values())
+
+
+def build(
+    networks: dict[str, Embed], witnesses: SecondaryEvaluators, settings: IdentityConfig, *, keep_strips: bool
+) -> Stage:
+    """A stage that adds `measures` and `evidence` to the faces of every `settings.every`-th frame of a segment.
+
+    On each: `NETWORK_inversion`, `NETWORK_edit` (cosine to the source) of the main network, `sharpness`; on every
+    `settings.witness_every`-th, of the other networks too, `ATTRIBUTE_PICTURE`, `hidden`, and `mask_area`, `psnr`,
+    `ssim`, `lpips` of the inversion inside the mask; on the frame after such a one `flicker_inversion`, `flicker_edit`
+    between the two. The evidence has pictures where `keep_strips` says so.
+    """
+
+    def measure(works: Iterator[Work]) -> Iterator[Work]:
+        before: dict[int, MeasuredCrops] = {}  # by track: what the next frame's flicker is measured against
+        for work in works:
+            if work.faces is None or work.edit is None or not work.measures:
+                yield work
+                continue
+            if work.new_shot or work.nth(0) == 0:
+                before.clear()
+            measures, found = [dict(row) for row in work.measures], []
+            for n in range(len(work.faces)):
+                now = due(work.nth(int(work.faces.frame[n])), settings)
+                if not measures[n] or not any(vars(now).values()):
+                    continue
+                seen, track = _crops(work, n), int(work.faces.track[n])
+                if now.identity:
+                    asked = {name: embed for name, embed in networks.items() if now.witness or name == MAIN}
+                    embeddings = {name: np.asarray(embed(seen.images)) for name, embed in asked.items()}
+                    measures[n] |= _kept(seen, embeddings) | {"sharpness": _sharpness(seen)}
+                    strip = _strip(seen) if keep_strips else b""
+                    found.append(Evidence(seen.frame, track, seen.pictures, embeddings, strip))
+                if now.witness:
+                    measures[n] |= _witnessed(seen, witnesses)
+                    measures[n] |= _faithful(seen, witnesses)
+                if now.flicker and track in before and before[track].frame == seen.frame - 1:
+                    measures[n] |= _flicker(before[track], seen)
+                before[track] = seen
+            yield replace(work, measures=tuple(measures), evidence=tuple(found))
+
+    return measure
+
+
+def _crops(work: Work, n: int) -> MeasuredCrops:
+    assert work.faces is not None and work.edit is not None
+    position, size = int(work.faces.frame[n]), work.faces.image.shape[-1]
+    edit = work.edit[n]
+    if work.output:
+        again = crop(work.output[position], work.frames.colour, work.faces.to_frame[n].numpy(), size)  # HWC in [0,1]
+        edit = torch.from_numpy(again).permute(2, 0, 1) * 2 - 1
+    shown = {"source": work.faces.image[n]}
+    shown |= {} if work.inversion is None else {"inversion": work.inversion[n]}
+    images = torch.stack([*shown.values(), edit])
+    small = resize(images, min(COMPARED, size)).clamp(-1, 1)
+    inside = None
+    if work.masks:  # of the lowest layer that shows
+        alpha = torch.from_numpy(next(iter(work.masks[n].values())).alpha)
+        inside = resize(alpha[None, None], small.shape[-1])[0]
+    return MeasuredCrops(work.frames.index[position], (*shown, "edit"), images, small, inside)
+
+
+def _kept(seen: MeasuredCrops, embeddings: dict[str, Array]) -> dict[str, float]:
+    """Cosines of inversion and edit to the source."""
+    return {
+        f"{name}_{picture}": float(rows[0] @ row)
+        for name, rows in embeddings.items()
+        for picture, row in list(zip(seen.pictures, rows, strict=True))[1:]
+    }
+
+
+def _sharpness(seen: MeasuredCrops) -> float:
+    """Variance of the source's Laplacian, of grey levels in [0,255]."""
+    grey = cv2.cvtColor(_hwc(seen.small[0]) * 255, cv2.COLOR_RGB2GRAY)
+    return float(cv2.Laplacian(grey, cv2.CV_32F).var())
+
+
+def _witnessed(seen: MeasuredCrops, witnesses: SecondaryEvaluators) -> dict[str, float]:
+    """Attributes of every picture, and how much of the source's face is hidden."""
+    readings = witnesses.attributes(seen.small)
+    found = {
+        f"{name}_{picture}": float(value)
+        for name in witnesses.watched
+        for picture, value in zip(seen.pictures, readings[name], strict=True)
+    }
+    if witnesses.parse is not None:
+        labels = torch.from_numpy(witnesses.parse(seen.small[:1], seen.small.shape[-1]))
+        found["hidden"] = float(parsed_attributes.hidden(labels)[0])
+    return _known(found)
+
+
+def _faithful(seen: MeasuredCrops, witnesses: SecondaryEvaluators) -> dict[str, float]:
+    """The inversion against the source inside the mask; nothing where there is none."""
+    if seen.inside is None:
+        return {}
+    source, inversion = _masked(seen)[:2, None]  # [1,3,s,s] each
+    found = {
+        "mask_area": float(seen.inside.mean()),
+        "psnr": float(image.psnr_inside(inversion, source, seen.inside[None])),
+        "ssim": float(image.ssim_inside(inversion, source, seen.inside[None])),
+    }
+    if witnesses.perceptual is not None:
+        found["lpips"] = float(witnesses.perceptual(inversion, source))
+    return _known(found)
+
+
+def _masked(seen: MeasuredCrops) -> Tensor:
+    """The small pictures with the source's samples outside the mask: the inversion differs where the edit may."""
+    return seen.small if seen.inside is None else seen.small[:1] + seen.inside * (seen.small - seen.small[:1])
+
+
+def _known(found: dict[str, float]) -> dict[str, float]:
+    return {key: value for key, value in found.items() if np.isfinite(value)}
+
+
+def _flicker(before: MeasuredCrops, now: MeasuredCrops) -> dict[str, float]:
+    """Of every picture but the source, in shares of the full range."""
+    pairs = zip(_masked(before), _masked(now), strict=True)
+    both = [np.stack([_hwc(first), _hwc(second)]) for first, second in pairs]  # [2,s,s,3] each
+    return {f"flicker_{name}": flicker(both[0], made) for name, made in list(zip(now.pictures, both, strict=True))[1:]}
+
+
+def _strip(seen: MeasuredCrops) -> bytes:
+    return identity_evidence.strip([_hwc(each) for each in seen.small])
+
+
+def _hwc(picture: Tensor) -> Array:
+    """[3,s,s] in [-1,1] -> [s,s,3] float32 in [0,1]."""
+    return np.ascontiguousarray((picture.permute(1, 2, 0).numpy() + 1) / 2, dtype=np.float32)

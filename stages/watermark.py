@@ -1,0 +1,63 @@
+"""Mark: the invisible watermark, put into what blend has edited and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+from vidinv.stages.graph import Stage
+
+from vidinv.faces import alignment
+from vidinv.faces.crops import mask_box, quad_rect
+from vidinv.frames import Analysis, Array, Planes, Work
+from vidinv.media.probe import VideoInfo
+from vidinv.provenance import payload, watermark_embed
+
+
+def build(identity: str, info: VideoInfo, analysis: Analysis) -> Stage:
+    """A stage that marks `output` with `identity` (8 hexadecimal digits), as strongly as each face's edit shows.
+
+    One grid serves the whole clip: that of the smallest face's usual size.
+    """
+    chips = payload.encode(identity)
+    count = watermark_embed.count_for(min(info.width, info.height), _side(analysis))
+    cells = watermark_embed.grid(info.height, info.width, count, info.display.pixel_aspect)
+
+    def marked(works: Iterator[Work]) -> Iterator[Work]:
+        for work in works:
+            output = list(work.output)
+            for n, weight in enumerate(_weights(work)):
+                if weight is None or work.faces is None:
+                    continue
+                position, to_frame = int(work.faces.frame[n]), work.faces.to_frame[n].numpy()
+                output[position] = _add(output[position], work, to_frame, weight, cells, chips)
+            yield replace(work, output=tuple(output))
+
+    return marked
+
+
+def _side(analysis: Analysis) -> float:
+    """Samples along the crop of the smallest face: of each track the median over time."""
+    sides = [track.crop * np.hypot(track.to_frame[:, 0, 0], track.to_frame[:, 1, 0]) for track in analysis.tracks]
+    return min((float(np.median(side)) for side in sides if len(side)), default=1.0)
+
+
+def _weights(work: Work) -> list[Array | None]:
+    """Per face how much of its edit shows, [S,S] in [0,1]; None where nothing was blended in."""
+    found: list[Array | None] = []
+    for n, (masks, measures) in enumerate(zip(work.masks, work.measures, strict=False)):
+        shown = [masks[layer.region].alpha * layer.presence[n] for layer in work.layers if layer.region in masks]
+        found.append(np.max(shown, axis=0) * measures["confidence"] if shown else None)
+    return found
+
+
+def _add(
+    planes: Planes, work: Work, to_frame: Array, weight: Array, cells: watermark_embed.WatermarkGrid, chips: Array
+) -> Planes:
+    box = mask_box(weight)
+    rect = None if box is None else quad_rect(to_frame, box, planes)
+    if rect is None:
+        return planes
+    pasted = alignment.paste(np.ascontiguousarray(weight[:, :, None], dtype=np.float32), to_frame, rect)
+    return watermark_embed.add(planes, work.frames.colour, cells, chips, rect, pasted.reshape(pasted.shape[:2]))

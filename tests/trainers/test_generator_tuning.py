@@ -1,0 +1,245 @@
+"""A generator tuned to a picture: what it learns, what it leaves alone, what each term is there for, and resuming."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from vidinv.trainers.core import loop
+from vidinv.trainers.core.early_stopping import Tuned
+from vidinv.trainers.generator_tuning import losses as tuning_losses
+from vidinv.trainers.generator_tuning import train as generator_tuning
+from vidinv.trainers.generator_tuning.config import GeneratorTuningRecipe
+from vidinv.trainers.generator_tuning.context import Gaps, Layers, PivotFaces, TuningContext, room, trained_names
+from vidinv.trainers.generator_tuning.train import steps_of, tune
+
+from tests.trainers.test_fit_to_clip import Stopped
+from vidinv.backends.tiny import guides
+from vidinv.errors import UsageError
+from vidinv.frames import Code
+from vidinv.generators import delta, mobile_stylegan, proxy, stylegan2
+from vidinv.generators.base import Generator
+from vidinv.generators.stylegan2_discriminator import Discriminator
+
+AT, SIZE = 1, 32  # F replaces 8x8 of the tiny generator; its pictures are of 64 and 32 pixels
+SMALL = GeneratorTuningRecipe(
+    layers=0, size=SIZE, steps=40, rate=5e-3, warmup=4, look=10, target=0.0, levels=3, side=16, widest=8, started=4,
+    samples=2, moved_side=16, movement=0.2, movement_every=4, cohesion_every=4, guard=0.0,
+)  # fmt: skip
+ALONE = replace(SMALL, local=0.0, cohesion=0.0, anchor=0.0, movement=0.0, gate=1.0)
+PERCEPTUAL = guides().perceptual
+
+
+@pytest.fixture(scope="module")
+def generator() -> Generator:
+    return mobile_stylegan.tiny()
+
+
+def pivots_of(generator: Generator, count: int = 2) -> PivotFaces:
+    """Faces of the generator in another light, of which no code says anything."""
+    ws = generator.broadcast(generator.sample(count, seed=9))
+    with torch.no_grad():
+        feature = generator.synthesize(ws, stop=AT)
+        image = generator.synthesize(ws, size=min(generator.sizes))
+    light = torch.tensor([0.5, -0.3, 0.2], device=image.device)[:, None, None]
+    return PivotFaces((image + light).clamp(-1, 1), Code(ws, feature, AT, space=generator.space))
+
+
+def tuned(
+    generator: Generator, recipe: GeneratorTuningRecipe, folder: Path, count: int = 2, **options: object
+) -> Tuned:
+    whole = proxy.WholeSynthesis(generator)
+    return tune(generator, whole, pivots_of(generator, count), PERCEPTUAL, recipe, folder, **options)  # type: ignore[arg-type]
+
+
+def error(network: Generator, pivots: PivotFaces) -> float:
+    code = pivots.code
+    made = network.synthesize(code.ws, feature=code.feature, at=code.at, size=SIZE)
+    return float((made.clamp(-1, 1) - pivots.image).square().mean().detach())
+
+
+def test_the_picture_comes_nearer_while_codes_and_base_stay(generator: Generator, tmp_path: Path) -> None:
+    before, pivots = delta.fingerprint(generator), pivots_of(generator)
+    made = tuned(generator, ALONE, tmp_path)
+    other = delta.added(generator, delta.between(generator, made.state))
+    assert error(other, pivots) < 0.4 * error(generator, pivots)
+    assert delta.fingerprint(generator) == before and not any(p.requires_grad for p in generator.parameters())
+    assert [check.step for check in made.curve] == [0, 10, 20, 30, 40]
+    assert made.best is not None and made.best.psnr > made.curve[0].psnr + 3
+    ws = pivots.code.ws
+    assert all(
+        torch.equal(a, b) for a, b in zip(other.styles(ws), generator.styles(ws), strict=True)
+    )  # s means the same
+    assert torch.equal(other.synthesize(ws, stop=AT), generator.synthesize(ws, stop=AT))  # and so does Eq. 1
+
+
+def test_what_lies_below_f_and_what_w_says_is_not_trained(generator: Generator) -> None:
+    names = trained_names(generator, SMALL, AT)
+    assert {name.split(".")[1] for name in names} == {"1", "2", "weight", "bias"}  # blocks of 16 and 32, the picture
+    assert not any(".style." in name or ".up." in name for name in names)
+    more = trained_names(generator, replace(SMALL, what="all"), AT)
+    assert set(names) < set(more) and "blocks.1.conv1.style.weight" in more
+    fewer = trained_names(generator, replace(SMALL, layers=1), AT)
+    assert fewer and all(name.startswith("blocks.1.") for name in fewer)
+    other = stylegan2.tiny()
+    found = trained_names(other, SMALL, 2)
+    assert found and not any("modulation" in name or name.startswith("style") for name in found)
+
+
+def test_it_ends_when_the_target_is_reached(generator: Generator, tmp_path: Path) -> None:
+    made = tuned(generator, replace(ALONE, target=0.5), tmp_path)
+    assert [check.step for check in made.curve] == [0]
+    assert all(torch.equal(value, dict(generator.named_parameters())[name]) for name, value in made.state.items())
+
+
+def test_held_out_faces_are_what_is_looked_at(generator: Generator, tmp_path: Path) -> None:
+    held = pivots_of(generator, 3)
+    held = PivotFaces(held.image[2:], held.code[2:])
+    made = tuned(generator, ALONE, tmp_path, held=held)
+    other = delta.added(generator, delta.between(generator, made.state))
+    assert made.best is not None
+    assert made.best.psnr == pytest.approx(float(10 * torch.log10(torch.tensor(4 / error(other, held)))), abs=0.3)
+
+
+def test_an_interrupted_tuning_goes_on_as_if_it_had_not_been(generator: Generator, tmp_path: Path) -> None:
+    recipe = replace(SMALL, steps=30)
+    whole = tuned(generator, recipe, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        tuned(generator, recipe, tmp_path / "stopped", shown=Stopped(17))
+    later = Stopped(10_000)
+    resumed = tuned(generator, recipe, tmp_path / "stopped", shown=later)
+    assert later.begun_at == 10 and resumed.curve == whole.curve
+    assert all(torch.equal(resumed.state[name], value) for name, value in whole.state.items())
+
+
+def studio(generator: Generator, recipe: GeneratorTuningRecipe) -> tuple[TuningContext, loop.Networks, Gaps]:
+    here = room(generator, proxy.WholeSynthesis(generator), PERCEPTUAL, recipe, AT)
+    torch.manual_seed(0)
+    judge = Discriminator(recipe.side, channel_max=8)
+    layers = Layers(here.tuned, trained_names(generator, recipe, AT))
+    return here, {"layers": layers.requires_grad_(True), "discriminator": judge}, Gaps(here, pivots_of(generator))
+
+
+def parts(generator: Generator, recipe: GeneratorTuningRecipe, turn: int = 0) -> dict[str, Tensor]:
+    here, networks, gaps = studio(generator, recipe)
+    torch.manual_seed(turn)
+    return tuning_losses.of_generator(here, networks["discriminator"], gaps.draw(turn, slice(0, recipe.batch)))[1]
+
+
+def test_each_part_of_the_loss_is_there_when_it_is_due_and_asked_for(generator: Generator) -> None:
+    full = replace(SMALL, gate=1.0)
+    always = {"none", "pixel", "pyramid", "lpips", "local"}
+    assert set(parts(generator, full)) == always | {"cohesion", "anchor", "movement"}
+    assert set(parts(generator, full, turn=1)) == always
+    assert set(parts(generator, replace(full, ball=1.0, movement=0.0, local=0.0))) >= {"ball", "cohesion"}
+    assert set(parts(generator, replace(full, gate=0.0))) == {"none", "cohesion", "anchor", "movement"}
+    assert float(parts(generator, full)["movement"].detach()) < 1e-6, "nothing has moved yet"
+
+
+def test_the_gate_is_open_as_often_as_it_says(generator: Generator) -> None:
+    half = replace(SMALL, gate=0.5, local=0.0, cohesion=0.0, movement=0.0)
+    here, _, gaps = studio(generator, half)
+    batch, opened = gaps.draw(1, slice(0, 1)), 0
+    for seed in range(60):
+        torch.manual_seed(seed)
+        opened += "pixel" in tuning_losses.of_generator(here, None, batch)[1]
+    assert 20 <= opened <= 40
+
+
+def test_the_generators_loss_leaves_the_discriminator_alone_and_the_other_way_round(generator: Generator) -> None:
+    here, networks, gaps = studio(generator, replace(SMALL, gate=1.0))
+    batch = gaps.draw(0, slice(0, 1))
+    for step in steps_of(here, generator_tuning.adam(1e-3, 0.9)):
+        for network in networks.values():
+            network.requires_grad_(False).zero_grad(set_to_none=True)
+        networks[step.nets[0]].requires_grad_(True)
+        step.loss(networks, batch)[0].backward()
+        slopes = {name: [p.grad for p in network.parameters()] for name, network in networks.items()}
+        (mine,) = step.nets
+        (other,) = set(networks) - {mine}
+        assert any(slope is not None and slope.abs().max() > 0 for slope in slopes[mine]), step.name
+        assert all(slope is None for slope in slopes[other]), step.name
+
+
+def test_r1_is_part_of_the_discriminators_own_step(generator: Generator) -> None:
+    here, networks, gaps = studio(generator, replace(SMALL, r1_every=2))
+    judge = networks["discriminator"]
+    parts = [
+        tuning_losses.of_discriminator(here, judge, gaps.draw(turn, slice(0, 1)))[1]
+        for turn in (0, SMALL.cohesion_every, 2 * SMALL.cohesion_every)
+    ]
+    assert [set(each) for each in parts] == [{"cohesion", "local", "r1"}, {"cohesion", "local"}, set(parts[0])]
+
+
+def test_a_discriminator_tells_a_disturbed_generator_after_its_start(generator: Generator, tmp_path: Path) -> None:
+    recipe = replace(SMALL, started=60, disturbed=1.0, samples=4)
+    here, networks, _ = studio(generator, recipe)
+    layers = networks["layers"]
+    assert isinstance(layers, Layers)
+    judge = generator_tuning.started(here, layers.named(), tmp_path)
+    torch.manual_seed(5)
+    with torch.no_grad():
+        real = judge(here.sample(16, tuned=True)).mean()
+        for weight in layers.named().values():
+            weight.add_(weight.std(correction=0) * torch.randn_like(weight))
+        fake = judge(here.sample(16, tuned=True)).mean()
+    assert real > fake + 0.5
+
+
+def test_a_guarded_tuning_that_was_interrupted_goes_on_as_if_it_had_not_been(
+    generator: Generator, tmp_path: Path
+) -> None:
+    recipe = replace(ALONE, steps=20, guard=0.01, guarding=2, rate=1e-4)
+    whole = tuned(generator, recipe, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        tuned(generator, recipe, tmp_path / "stopped", shown=Stopped(13))
+    resumed = tuned(generator, recipe, tmp_path / "stopped")
+    assert all(torch.equal(resumed.state[name], value) for name, value in whole.state.items())
+    assert not any(p.requires_grad for p in generator.parameters())
+
+
+def test_cohesion_is_what_keeps_other_samples(generator: Generator, tmp_path: Path) -> None:
+    """Samples held to what they were; PTI's ball as well."""
+    ws = generator.broadcast(generator.sample(32, seed=77))
+    ends = {}
+    held = {
+        "none": ALONE,
+        "ball": replace(ALONE, ball=20.0, ball_every=1),
+        "anchor": replace(ALONE, anchor=20.0, cohesion_every=1),
+    }
+    for name, recipe in held.items():
+        made = tuned(generator, replace(recipe, steps=30), tmp_path / name, count=1)
+        other = delta.added(generator, delta.between(generator, made.state))
+        ends[name] = float((other.synthesize(ws) - generator.synthesize(ws)).square().mean())
+    assert ends["ball"] < 0.7 * ends["none"] and ends["anchor"] < 0.7 * ends["none"]
+
+
+def test_the_head_draws_where_only_layers_below_it_are_trained(generator: Generator) -> None:
+    head = proxy.load(generator, 64)
+    few, all_of_them = replace(SMALL, layers=1), SMALL
+    assert not room(generator, head, None, few, AT).is_whole and room(generator, head, None, all_of_them, AT).is_whole
+    exact = room(generator, head, None, all_of_them, AT)
+    assert not Gaps(exact, pivots_of(generator)).draw(0, slice(0, 1)).gap.any()
+    here = room(generator, head, None, few, AT)
+    batch = Gaps(here, pivots_of(generator)).draw(0, slice(0, 1))
+    seen = here.draw(here.code(batch.ws, batch.feature)) + batch.gap
+    true = here.draw(here.code(batch.ws, batch.feature), whole=True)
+    assert torch.allclose(seen, true, atol=1e-5) and batch.gap.abs().max() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"what": "biases"}, "choose one of"),
+        ({"steps": 0}, "at least 1"),
+        ({"gate": 1.5}, "probability"),
+        ({"levels": 7}, "halved"),
+        ({"guard": 0.0, "rate": 9e-6}, "nothing without a guard"),
+    ],
+)
+def test_a_recipe_that_cannot_be_is_refused(changes: dict[str, object], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        replace(SMALL, **changes).check()  # type: ignore[arg-type]

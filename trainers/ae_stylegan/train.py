@@ -1,0 +1,302 @@
+"""Train an AE-StyleGAN (Han et al.): mapping F, synthesis G, encoder E, and the discriminators, as ordered steps.
+
+Decoupled (algorithm 1): D1 judges samples, D2 reconstructions; E inverts a G that only D1 teaches. Joint (algorithm 2):
+one D judges both, and E and G reconstruct together. One batch of real pictures serves all steps of a turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from vidinv.trainers.ae_stylegan.config import AeRecipe
+from vidinv.trainers.augment.adaptive import Augment
+from vidinv.trainers.core import distributed, launch, loop
+from vidinv.trainers.core.logging import Shown
+from vidinv.trainers.data.image_sources import ImageSource
+from vidinv.trainers.gan_encoder.train import TensorLatents
+
+from vidinv.encoders import stylegan_ae
+from vidinv.encoders.stylegan_ae import TrunkEncoder
+from vidinv.generators import generator_file
+from vidinv.generators.stylegan2 import StyleGAN2
+from vidinv.generators.stylegan2_discriminator import Discriminator, deviations
+from vidinv.losses import adversarial
+from vidinv.losses.balance import PathLength, adaptive_weight, path_lengths
+from vidinv.losses.lpips import LPIPS
+
+Parts = dict[str, Tensor]
+Judged = Callable[[loop.Networks, Tensor, str], tuple[Tensor, Parts]]  # networks, real pictures, who judges
+Features = Callable[[Tensor], Tensor]  # images [N,3,S,S] -> phi [N,C,h,w]
+SHOWN = 8  # pictures of a sample grid
+
+
+class SynthesisForward(nn.Module):
+    """G as one forward: ws [N,L,D] -> image [N,3,S,S], with new noise while it trains. F is apart."""
+
+    def __init__(self, generator: StyleGAN2) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, ws: Tensor) -> Tensor:
+        return self.generator.synthesize(ws, noise="random" if self.training else "const").float()
+
+
+@dataclass(frozen=True)
+class AeStyleganSetup:
+    """A training before its first turn. `networks` are F, G, E, the discriminators, and the state of penalties."""
+
+    recipe: AeRecipe
+    networks: dict[str, nn.Module]
+    steps: list[loop.Step]
+    plan: loop.Plan
+    generator: StyleGAN2  # without F
+    encoder: TrunkEncoder
+
+
+def build(recipe: AeRecipe) -> StyleGAN2:
+    """The recipe's untrained generator, F and G in one."""
+    return StyleGAN2(
+        recipe.name,
+        f"{recipe.name}-w",
+        recipe.size,
+        channel_multiplier=recipe.channel_multiplier,
+        channel_max=recipe.channel_max,
+        w_dim=recipe.w_dim,
+        mapping_layers=recipe.mapping_layers,
+    )
+
+
+def features(network: LPIPS) -> Features:
+    """phi of eq. 2: the fourth tap of VGG16, block4_conv3 after its ReLU (of AlexNet: the fourth convolution)."""
+    return lambda image: network.features(image)[3]
+
+
+def settings(recipe: AeRecipe) -> dict[str, int | float]:
+    """What `build` is told, for the generator's file."""
+    keys = ("channel_multiplier", "channel_max", "w_dim", "mapping_layers")
+    return {"resolution": recipe.size} | {key: getattr(recipe, key) for key in keys}
+
+
+def set_up(recipe: AeRecipe, phi: Features | None, device: str = "cpu") -> AeStyleganSetup:
+    """The untrained networks and their steps; `phi` is what perceives, None where the recipe has no weight for it."""
+    here = launch.place()
+    recipe.check(here.count)
+    torch.manual_seed(recipe.seed)
+    generator = build(recipe)
+    encoder = stylegan_ae.for_generator(generator, tied=recipe.space == "w")
+    mapping = generator.style
+    generator.style = nn.Sequential()  # F is a network of its own: E's step trains G without it
+    networks: dict[str, nn.Module] = {"F": mapping, "G": SynthesisForward(generator), "E": TensorLatents(encoder)}
+    for name in ("D",) if recipe.is_joint else ("D1", "D2"):
+        networks[name] = Discriminator(
+            recipe.size,
+            channel_multiplier=recipe.channel_multiplier,
+            channel_max=recipe.channel_max,
+            deviation=distributed.over_all(deviations),
+        )
+    networks |= {"path": PathLength(), "ada": Augment(recipe.ada_target) if recipe.ada else nn.Identity()}
+    for network in networks.values():
+        network.to(device)
+    plan = loop.Plan(
+        recipe.images,
+        recipe.batch,
+        accelerator=device,
+        devices=here.count,
+        machines=here.machines,
+        seed=recipe.seed,
+        ema=recipe.ema,
+        save_every=recipe.save_every,
+        sample_every=max(recipe.images // 20, recipe.batch),
+    )
+    losses = AeStyleganLosses(recipe, phi)
+    return AeStyleganSetup(recipe, networks, losses.steps(), plan, generator, encoder)
+
+
+def crossed(first: Tensor, second: Tensor, slots: int, probability: float) -> Tensor:
+    """ws [N,L,D] of two w [N,D]: with this probability the second takes the rows from a random one on (mixing)."""
+    split = torch.randint(1, slots, (len(first),), device=first.device)
+    split[torch.rand(len(first), device=first.device) >= probability] = slots
+    is_first = torch.arange(slots, device=first.device)[None] < split[:, None]  # [N,L]
+    return torch.where(is_first[..., None], first[:, None], second[:, None])
+
+
+@dataclass(frozen=True)
+class AeStyleganLosses:
+    """Every step's loss; which networks it trains is the step's matter."""
+
+    recipe: AeRecipe
+    phi: Features | None
+
+    def steps(self) -> list[loop.Step]:
+        """The turn, in order. A penalty that is taken every c turns shares its network's optimiser."""
+        recipe = self.recipe
+        first, second = ("D", "D") if recipe.is_joint else ("D1", "D2")
+        found = [*self._judging(first, self.judge_prior)]
+        if not recipe.is_joint:
+            found += self._judging(second, self.judge_inversions)
+        inverts = ("E", "G") if recipe.is_joint else ("E",)
+        found.append(loop.Step("E", inverts, self._adam(1), self._with(self.invert, second)))
+        lazy = recipe.path_every if recipe.path else 1
+        found.append(loop.Step("G", ("F", "G"), self._adam(lazy), self._with(self.make, first)))
+        if recipe.path:
+            found.append(
+                loop.Step("path", ("F", "G"), self._adam(lazy), self.smooth, every=recipe.path_every, shares="G")
+            )
+        return found
+
+    def _judging(self, name: str, loss: Judged) -> list[loop.Step]:
+        """A discriminator's step and its R1."""
+        every, adam = self.recipe.r1_every, self._adam(self.recipe.r1_every if self.recipe.r1 else 1)
+        found = [loop.Step(name, (name,), adam, self._with(loss, name))]
+        if self.recipe.r1:
+            r1 = self._with(self.penalise, name)
+            found.append(loop.Step(f"{name}-r1", (name,), adam, r1, every=every, shares=name))
+        return found
+
+    def _adam(self, lazy: int) -> Callable[[Sequence[nn.Parameter]], torch.optim.Optimizer]:
+        """Adam corrected for a penalty every `lazy` turns: rate * c and 0.99^c, c = lazy / (lazy + 1)."""
+        c = lazy / (lazy + 1) if lazy > 1 else 1.0
+        return lambda parameters: torch.optim.Adam(parameters, lr=self.recipe.rate * c, betas=(0.0, 0.99**c))
+
+    def _with(self, loss: Judged, judge: str) -> loop.Loss:
+        """The loss with its judge, in the recipe's precision."""
+
+        def minimised(networks: loop.Networks, image: Tensor) -> tuple[Tensor, Parts]:
+            with torch.autocast(image.device.type, torch.bfloat16, enabled=self.recipe.half):
+                return loss(networks, image, judge)
+
+        return minimised
+
+    def prior(self, networks: loop.Networks, count: int, device: torch.device) -> Tensor:
+        """ws [N,L,D] of new z, mixed."""
+        z = torch.randn(count, 2, self.recipe.w_dim, device=device)
+        slots = 2 * self.recipe.size.bit_length() - 4  # 2 log2(size) - 2
+        first, second = networks["F"](z.flatten(0, 1)).float().unflatten(0, (count, 2)).unbind(1)
+        return crossed(first, second, slots, self.recipe.mixing)
+
+    def logits(self, networks: loop.Networks, judge: str, image: Tensor) -> Tensor:
+        """What a discriminator says [N,1] of pictures, augmented where the recipe has it so."""
+        return networks[judge](networks["ada"](image)).float()
+
+    def judge_prior(self, networks: loop.Networks, image: Tensor, judge: str) -> tuple[Tensor, Parts]:
+        """sp(-D(x)) + (1 - share) sp(D(G(F(z)))) + share sp(D(G(E(x)))); without share D1's loss (eq. 1 and 5)."""
+        share = self.recipe.fake_share
+        with torch.no_grad():
+            made = networks["G"](self.prior(networks, len(image), image.device))
+            again = networks["G"](networks["E"](image, _no_class(image))[0].float()) if share else None
+        said = self.logits(networks, judge, image)
+        real = adversarial.generator(said)  # sp(-D(x))
+        fake = adversarial.generator(-self.logits(networks, judge, made))  # sp(D(G(F(z))))
+        augment = networks["ada"]
+        if isinstance(augment, Augment):
+            augment.observe(distributed.gathered(said.detach()))
+        inverted = torch.zeros_like(fake)
+        if again is not None:
+            inverted = adversarial.generator(-self.logits(networks, judge, again))
+        return real + (1 - share) * fake + share * inverted, {"real": real, "fake": fake, "inverted": inverted}
+
+    def judge_inversions(self, networks: loop.Networks, image: Tensor, judge: str) -> tuple[Tensor, Parts]:
+        """sp(-D2(x)) + sp(D2(G(E(x)))), eq. 4."""
+        with torch.no_grad():
+            made = networks["G"](networks["E"](image, _no_class(image))[0].float())
+        real, fake = (self.logits(networks, judge, each) for each in (image, made))
+        return adversarial.discriminator(real, fake), {}
+
+    def penalise(self, networks: loop.Networks, image: Tensor, judge: str) -> tuple[Tensor, Parts]:
+        """r1 / 2 |grad D(x)|^2, times the turns that it stands for."""
+        image = image.detach().requires_grad_()
+        with torch.autocast(image.device.type, enabled=False):
+            penalty = adversarial.r1(image, self.logits(networks, judge, image))
+        return self.recipe.r1 / 2 * self.recipe.r1_every * penalty, {"penalty": penalty}
+
+    def invert(self, networks: loop.Networks, image: Tensor, judge: str) -> tuple[Tensor, Parts]:
+        """L_idinv, eq. 2: pixels, phi, and what the discriminator says of reconstructions; E's (and, joint, G's)."""
+        recipe = self.recipe
+        made = networks["G"](networks["E"](image, _no_class(image))[0].float())
+        parts = {"pixel": functional.mse_loss(made, image)}
+        likeness = recipe.pixel * parts["pixel"]
+        if self.phi is not None and recipe.perceptual:
+            parts["perceptual"] = (self.phi(made) - self.phi(image)).square().mean()
+            likeness = likeness + recipe.perceptual * parts["perceptual"]
+        parts["adversarial"] = adversarial.generator(self.logits(networks, judge, made))
+        pull = recipe.adversarial * parts["adversarial"]
+        if recipe.adaptive:
+            parts["weight"] = adaptive_weight(likeness, pull, made, distributed.slope_length)
+            pull = parts["weight"] * pull
+        total = likeness + pull
+        if recipe.latent:
+            w = self.prior(networks, len(image), image.device)
+            parts["latent"] = functional.mse_loss(networks["E"](networks["G"](w), _no_class(image))[0].float(), w)
+            total = total + recipe.latent * parts["latent"]
+        return total, parts
+
+    def make(self, networks: loop.Networks, image: Tensor, judge: str) -> tuple[Tensor, Parts]:
+        """(1 - share) sp(-D(G(F(z)))), and with the whole of eq. 5 share sp(-D(G(E(x)))): F and G."""
+        share = self.recipe.fake_share
+        fake = adversarial.generator(
+            self.logits(networks, judge, networks["G"](self.prior(networks, len(image), image.device)))
+        )
+        total = (1 - share) * fake
+        if share and self.recipe.third_step == "whole":
+            again = networks["G"](networks["E"](image, _no_class(image))[0].float())
+            total = total + share * adversarial.generator(self.logits(networks, judge, again))
+        return total, {"fake": fake}
+
+    def smooth(self, networks: loop.Networks, image: Tensor) -> tuple[Tensor, Parts]:
+        """The path length penalty on half a batch, times its weight and the turns that it stands for."""
+        ws = self.prior(networks, max(1, len(image) // 2), image.device)
+        lengths = distributed.gathered(path_lengths(networks["G"](ws), ws))
+        penalty = networks["path"](lengths)
+        return self.recipe.path * self.recipe.path_every * penalty, {"length": lengths.mean()}
+
+
+def _no_class(image: Tensor) -> Tensor:
+    return image.new_zeros(len(image), 0)
+
+
+def train(
+    setup: AeStyleganSetup, pictures: ImageSource, folder: Path, shown: Shown | None = None
+) -> tuple[StyleGAN2, TrunkEncoder]:
+    """Train to the plan's end, continuing what `folder` holds: the averaged generator (F and G) and encoder."""
+    recipe = setup.recipe
+
+    def draw(turn: int, rows: slice) -> Tensor:
+        return pictures.draw(recipe.batch, recipe.seed * 1_000_003 + turn)[rows]
+
+    average = loop.train(setup.networks, setup.steps, draw, setup.plan, folder, _grid(setup, pictures), shown)
+    return finished(setup, average)
+
+
+def finished(setup: AeStyleganSetup, average: Mapping[str, Tensor]) -> tuple[StyleGAN2, TrunkEncoder]:
+    """Generator and encoder with the averaged weights, F put back in, w's average estimated; frozen, in eval mode."""
+    mapping = {f"style.{key}": value for key, value in _of(average, "F.").items()}
+    generator = build(setup.recipe)
+    generator.load_state_dict(_of(average, "G.generator.") | mapping)
+    generator.eval().requires_grad_(False)
+    generator_file.set_average(generator, None)
+    encoder = setup.encoder.cpu()
+    encoder.load_state_dict(_of(average, "E.encoder."))
+    return generator, encoder.eval().requires_grad_(False)
+
+
+def _of(average: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in average.items() if key.startswith(prefix)}
+
+
+def _grid(setup: AeStyleganSetup, pictures: ImageSource) -> loop.Samples:
+    """Three rows: real pictures, their reconstructions, samples."""
+
+    def samples(networks: loop.Networks) -> Tensor:
+        device = next(networks["G"].parameters()).device
+        image = pictures.draw(SHOWN, 7).to(device)
+        z = torch.randn(SHOWN, setup.recipe.w_dim, generator=torch.Generator().manual_seed(7)).to(device)
+        prior = networks["G"](setup.generator.broadcast(networks["F"](z).float()))
+        again = networks["G"](networks["E"](image, _no_class(image))[0].float())
+        return torch.cat(list(torch.cat([image, again, prior], 2)), 2)
+
+    return samples

@@ -1,0 +1,155 @@
+"""The losses of a deep automodulator (Heljakka et al., eq. 1, 4, 6, 9): each step's, and the parts they are made of.
+
+In the encoder's step the decoder is frozen, in the decoder's the encoder; the step says so, not the loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from vidinv.trainers.automodulator.config import AutomodulatorRecipe
+from vidinv.trainers.core import distributed, loop
+
+from vidinv.losses.latent import gap, prior_divergence
+from vidinv.losses.reconstruction import apart
+
+Decode = Callable[..., Tensor]  # ws [N,L,D], stop=None -> image, or the canvas of layer `stop`
+Encode = Callable[[Tensor], Tensor]  # image -> z [N,D]
+Parts = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class GrowingBatch:
+    """Real pictures `image` [N,3,S,S], and `share` [] of how far the newest blocks have come in."""
+
+    image: Tensor
+    share: Tensor
+
+    def to(self, device: torch.device) -> GrowingBatch:
+        """The batch on `device`."""
+        return GrowingBatch(**{f.name: getattr(self, f.name).to(device) for f in fields(GrowingBatch)})
+
+
+def rows(z: Tensor, slots: int) -> Tensor:
+    """ws [N,L,D] of one z [N,D] for all layers."""
+    return z[:, None].expand(-1, slots, -1)
+
+
+def mixture(a: Tensor, b: Tensor, slots: int, block: int) -> Tensor:
+    """ws [N,L,D]: z_A in blocks 1 ... `block`, of two layers each, and z_B after."""
+    is_first = torch.arange(slots, device=a.device) < 2 * block
+    return torch.where(is_first[None, :, None], a[:, None], b[:, None])
+
+
+def mixed_rows(count: int, share: float) -> Tensor:
+    """Which rows of a batch are mixtures: [N] of bool, int(share N) of them, as evenly spread as can be."""
+    before = [int(share * k + 1e-9) for k in range(count + 1)]
+    return torch.tensor(before).diff() > 0
+
+
+def layer_loss(decode: Decode, encode: Encode, a: Tensor, mixed: Tensor, slots: int, block: int) -> Tensor:
+    """L_j, eq. 4: the canvas after block j of E(x^_AB) against that of z_A, mean squared; -> scalar.
+
+    `mixed` [N,3,S,S] is x^_AB, drawn of `mixture(a, b, slots, block)`. It is 0 when the encoder says z_A.
+    """
+    last = 2 * block - 1  # the block's second layer
+    return functional.mse_loss(decode(rows(encode(mixed), slots), stop=last), decode(rows(a, slots), stop=last))
+
+
+def mirror_loss(decode: Decode, one: Tensor, two: Tensor, wanted: Tensor, slots: int, distance: Decode) -> Tensor:
+    """L_inv, eq. 10: blocks 1 and 2 (4x4 and 8x8) of z2, the rest of z1, has to be x2; -> scalar.
+
+    z1 and z2 [N,D] are codes of a picture and its mirror image, `wanted` [N,3,S,S] is x2.
+    """
+    return distance(wanted, decode(mixture(two, one, slots, 2)))
+
+
+@dataclass(frozen=True)
+class DecodedSamples:
+    """x^ [N,3,S,S] of `z` [N,D], which of them are mixtures [N] (then z is z_A), and the block these split at."""
+
+    image: Tensor
+    z: Tensor
+    is_mixed: Tensor
+    block: int
+
+
+@dataclass(frozen=True)
+class AutomodulatorLosses:
+    """The two steps of one stage, whose margin is `margin` and whose decoder has `slots` rows."""
+
+    recipe: AutomodulatorRecipe
+    margin: float
+    slots: int
+
+    def encoder(self, networks: loop.Networks, batch: GrowingBatch) -> tuple[Tensor, Parts]:
+        """Eq. 1: max(-M, KL(E(x)) - KL(E(x^))) + l_x d(x, G(E(x))), and L_inv where it has a weight."""
+        recipe, image = self.recipe, batch.image
+        decode, encode = self._of(networks, batch)
+        with torch.no_grad():
+            samples = self._samples(decode, len(image), image.device).image
+        z = encode(image)
+        real, fake = _divergence(z), _divergence(encode(samples))
+        parts = {
+            "real": real,
+            "fake": fake,
+            "reconstruction": self._apart(networks, image, decode(rows(z, self.slots))),
+        }
+        total = recipe.divergence * gap(real, fake, self.margin) + recipe.reconstruction * parts["reconstruction"]
+        if recipe.mirror and self.slots > 4:
+
+            def distance(a: Tensor, b: Tensor) -> Tensor:
+                return self._apart(networks, a, b)
+
+            other = encode(image.flip(3))
+            parts["mirror"] = mirror_loss(decode, z, other, image.flip(3), self.slots, distance)
+            parts["mirror"] = parts["mirror"] + mirror_loss(decode, other, z, image, self.slots, distance)
+            total = total + recipe.mirror * parts["mirror"]
+        return total, parts
+
+    def decoder(self, networks: loop.Networks, batch: GrowingBatch) -> tuple[Tensor, Parts]:
+        """Eq. 6: KL(E(x^)) + l_z d_cos(z, E(G(z))) + L_j; a share of the samples x^ are mixtures."""
+        recipe, count = self.recipe, len(batch.image)
+        decode, encode = self._of(networks, batch)
+        made = self._samples(decode, count, batch.image.device)
+        codes, mixed = encode(made.image), made.is_mixed
+        parts = {"fake": _divergence(codes), "code": apart(codes[~mixed], made.z[~mixed])}
+        total = recipe.divergence * parts["fake"] + recipe.code * parts["code"]
+        if recipe.layers and mixed.any():
+            parts["layers"] = layer_loss(decode, encode, made.z[mixed], made.image[mixed], self.slots, made.block)
+            total = total + recipe.layers * parts["layers"]
+        return total, parts
+
+    def _of(self, networks: loop.Networks, batch: GrowingBatch) -> tuple[Decode, Encode]:
+        """The two networks as functions, at the batch's share."""
+        share = float(batch.share)
+
+        def decode(ws: Tensor, stop: int | None = None) -> Tensor:
+            return networks["G"](ws, share, stop)
+
+        def encode(image: Tensor) -> Tensor:
+            return networks["E"](image, share)
+
+        return decode, encode
+
+    def _samples(self, decode: Decode, count: int, device: torch.device) -> DecodedSamples:
+        """New ones, a share of them mixtures."""
+        a, b = (functional.normalize(torch.randn(count, self.recipe.w_dim, device=device), dim=1) for _ in range(2))
+        block = int(torch.randint(1, self.slots // 2 + 1, ()))  # j ~ U{1, N}
+        is_mixed = mixed_rows(count, self.recipe.mixed).to(device)
+        ws = torch.where(is_mixed[:, None, None], mixture(a, b, self.slots, block), rows(a, self.slots))
+        return DecodedSamples(decode(ws), a, is_mixed, block)
+
+    def _apart(self, networks: loop.Networks, a: Tensor, b: Tensor) -> Tensor:
+        if self.recipe.distance == "robust":
+            return networks["robust"](a, b)
+        return functional.l1_loss(a, b) if self.recipe.distance == "l1" else functional.mse_loss(a, b)
+
+
+def _divergence(z: Tensor) -> Tensor:
+    """That of the whole batch's codes, those of other processes too."""
+    return prior_divergence(distributed.gathered(z))

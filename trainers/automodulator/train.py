@@ -1,0 +1,219 @@
+"""Train a deep automodulator (Heljakka et al.): encoder and decoder against each other, without a discriminator.
+
+One training for every side in pixels, from small to large, each in a folder of its own: the networks of the next are
+those of the last with a block more, which comes in little by little. Turns have two steps, the encoder's and the
+decoder's (`trainers/automodulator/losses.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from vidinv.trainers.automodulator import growing
+from vidinv.trainers.automodulator.config import AutomodulatorRecipe, Stage
+from vidinv.trainers.automodulator.losses import AutomodulatorLosses, GrowingBatch, rows
+from vidinv.trainers.core import checkpoint, launch, loop
+from vidinv.trainers.core.logging import Shown
+from vidinv.trainers.data.image_sources import ImageSource
+
+from vidinv.encoders import automodulator as encoders
+from vidinv.encoders.automodulator import AutomodulatorEncoder
+from vidinv.generators.automodulator import Automodulator
+from vidinv.generators.ops import resize
+from vidinv.losses.robust import RobustLoss
+
+SHOWN = 8  # pictures of a sample grid
+BETAS, EPS = (0.0, 0.99), 1e-8
+Open = Callable[[int], ImageSource]  # side in pixels -> what draws them
+
+
+class Decoding(nn.Module):
+    """G as one forward: ws [N,L,D] -> image [N,3,S,S], or the canvas of layer `stop` with fixed noise."""
+
+    def __init__(self, generator: Automodulator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, ws: Tensor, share: float = 1.0, stop: int | None = None) -> Tensor:
+        self.generator.share = share
+        noise = "random" if self.training and stop is None else "const"
+        return self.generator.synthesize(ws, stop=stop, noise=noise).float()
+
+
+class EncoderForward(nn.Module):
+    """E as one forward: image [N,3,S,S] -> z [N,D]."""
+
+    def __init__(self, encoder: AutomodulatorEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, image: Tensor, share: float = 1.0) -> Tensor:
+        self.encoder.share = share
+        return self.encoder(image).ws[:, 0].float()
+
+
+@dataclass(frozen=True)
+class AutomodulatorSetup:
+    """One stage before its first turn. `networks` are G, E and the learned distance."""
+
+    recipe: AutomodulatorRecipe
+    stage: Stage
+    networks: dict[str, nn.Module]
+    steps: list[loop.Step]
+    plan: loop.Plan
+    generator: Automodulator
+    encoder: AutomodulatorEncoder
+
+
+def build(recipe: AutomodulatorRecipe, side: int, *, grows: bool = False) -> Automodulator:
+    """The recipe's untrained decoder at a side in pixels."""
+    return Automodulator(recipe.name, f"{recipe.name}-z", growing=grows, **settings(recipe, side))
+
+
+def settings(recipe: AutomodulatorRecipe, side: int) -> dict[str, Any]:
+    """What `build` is told, for the decoder's file."""
+    keys = ("channel_max", "halves_from", "w_dim", "extra")
+    return {"resolution": side} | {key: getattr(recipe, key) for key in keys}
+
+
+def set_up(
+    recipe: AutomodulatorRecipe, stage: Stage, before: AutomodulatorSetup | None = None, device: str = "cpu"
+) -> AutomodulatorSetup:
+    """A stage's networks, grown from those of the stage before where there is one, and its two steps."""
+    here = launch.place()
+    recipe.check(here.count)
+    torch.manual_seed(recipe.seed + stage.side)
+    generator = build(recipe, stage.side, grows=before is not None)
+    encoder = encoders.for_generator(generator, growing=before is not None)
+    robust = RobustLoss(stage.side)
+    if before is not None:
+        growing.grow(generator, before.generator, "to_rgb")
+        growing.grow(encoder, before.encoder, "from_rgb")
+        distance = before.networks["robust"]
+        assert isinstance(distance, RobustLoss)
+        robust = distance.grown()
+    networks: dict[str, nn.Module] = {"G": Decoding(generator), "E": EncoderForward(encoder), "robust": robust}
+    for network in networks.values():
+        network.to(device)
+    losses = AutomodulatorLosses(recipe, stage.margin, generator.num_ws)
+    steps = [
+        loop.Step("encoder", ("E", "robust"), _adam(stage.rate), _in(recipe, losses.encoder)),
+        loop.Step("decoder", ("G",), _adam(stage.rate), _in(recipe, losses.decoder)),
+    ]
+    plan = loop.Plan(
+        stage.images,
+        stage.batch,
+        accelerator=device,
+        devices=here.count,
+        machines=here.machines,
+        seed=recipe.seed + stage.side,
+        ema=recipe.ema,
+        save_every=recipe.save_every,
+        sample_every=max(stage.images // 5, stage.batch),
+    )
+    return AutomodulatorSetup(recipe, stage, networks, steps, plan, generator, encoder)
+
+
+def _adam(rate: float) -> Callable[[Sequence[nn.Parameter]], torch.optim.Optimizer]:
+    return lambda parameters: torch.optim.Adam(parameters, lr=rate, betas=BETAS, eps=EPS)
+
+
+def _in(recipe: AutomodulatorRecipe, loss: loop.Loss) -> loop.Loss:
+    """The loss in the recipe's precision."""
+
+    def minimised(networks: loop.Networks, batch: GrowingBatch) -> tuple[Tensor, dict[str, Tensor]]:
+        with torch.autocast(batch.image.device.type, torch.bfloat16, enabled=recipe.half):
+            return loss(networks, batch)
+
+    return minimised
+
+
+def train(
+    recipe: AutomodulatorRecipe, open_at: Open, folder: Path, device: str = "cpu", shown: Shown | None = None
+) -> tuple[Automodulator, AutomodulatorEncoder]:
+    """Train every stage to its end, continuing what `folder` holds: the averaged decoder and encoder."""
+    setup: AutomodulatorSetup | None = None
+    average: dict[str, Tensor] = {}
+    for stage in recipe.stages:
+        is_first = setup is None
+        setup, pictures, place = set_up(recipe, stage, setup, device), open_at(stage.side), folder / stage.folder
+        if recipe.settle and not is_first and not checkpoint.exists(place):
+            settle(setup, pictures, place.with_name(f"{stage.folder}-block"), shown)
+        average = _train(setup, pictures, place, is_first, shown)
+    assert setup is not None
+    return finished(setup, average)
+
+
+def settle(setup: AutomodulatorSetup, pictures: ImageSource, folder: Path, shown: Shown | None) -> None:
+    """Teach a stage's new parts, alone, to do what they come in for."""
+    recipe, stage, plan = setup.recipe, setup.stage, setup.plan
+    new = {id(value) for value in growing.newest(setup.generator, setup.encoder).parameters()}
+    adam = _adam(growing.RATE)
+    step = loop.Step(
+        "block",
+        ("G", "E"),
+        lambda parameters: adam([value for value in parameters if id(value) in new]),
+        _in(recipe, growing.settling),
+    )
+
+    def draw(turn: int, which: slice) -> GrowingBatch:
+        return GrowingBatch(pictures.draw(stage.batch, plan.seed * 1_000_003 + turn)[which], torch.tensor(1.0))
+
+    loop.train(
+        setup.networks,
+        [step],
+        draw,
+        replace(plan, images=recipe.settle, rate=lambda seen: 1 - seen / recipe.settle),
+        folder,
+        shown=shown,
+    )
+
+
+def _train(
+    setup: AutomodulatorSetup, pictures: ImageSource, folder: Path, first: bool, shown: Shown | None
+) -> dict[str, Tensor]:
+    """The averaged weights after a stage; one that is done already is only read."""
+    stage, seed = setup.stage, (setup.recipe.seed * 8191 + setup.stage.side) * 1_000_003
+
+    def draw(turn: int, which: slice) -> GrowingBatch:
+        share = 1.0 if first else coming(turn * stage.batch, stage.images, setup.recipe.fade)
+        return GrowingBatch(faded(pictures.draw(stage.batch, seed + turn)[which], share), torch.tensor(share))
+
+    def samples(networks: loop.Networks) -> Tensor:
+        device, share = next(networks["G"].parameters()).device, setup.generator.share  # the last turn's
+        image = faded(pictures.draw(SHOWN, 7), share).to(device)
+        z = torch.randn(SHOWN, setup.recipe.w_dim, generator=torch.Generator().manual_seed(7)).to(device)
+        again = networks["G"](rows(networks["E"](image, share), setup.generator.num_ws), share)
+        prior = networks["G"](rows(setup.generator.map(z), setup.generator.num_ws), share)
+        return torch.cat(list(torch.cat([image, again, prior], 2)), 2)
+
+    return loop.train(setup.networks, setup.steps, draw, setup.plan, folder, samples, shown)
+
+
+def coming(seen: int, images: int, fade: float) -> float:
+    """How far a stage's block has come in after so many of its images."""
+    return 1.0 if fade == 0 else min(1.0, seen / (fade * images))
+
+
+def faded(image: Tensor, share: float) -> Tensor:
+    """Pictures as sharp as a network whose last block has come in by `share` sees and draws them."""
+    if share >= 1:
+        return image
+    side = image.shape[-1]
+    return torch.lerp(resize(resize(image, side // 2), side), image, share)
+
+
+def finished(setup: AutomodulatorSetup, average: Mapping[str, Tensor]) -> tuple[Automodulator, AutomodulatorEncoder]:
+    """Decoder and encoder with the averaged weights, grown up; frozen, in eval mode."""
+    generator = build(setup.recipe, setup.stage.side)
+    encoder = encoders.for_generator(generator)
+    for network, prefix in ((generator, "G.generator."), (encoder, "E.encoder.")):
+        own = {key.removeprefix(prefix): value for key, value in average.items() if key.startswith(prefix)}
+        network.load_state_dict({key: value for key, value in own.items() if not key.startswith("before")})
+        network.eval().requires_grad_(False)
+    return generator, encoder

@@ -1,0 +1,90 @@
+"""The model card of a trained autoencoder: what it saw and for how long, what it is worth, and under whose terms."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from vidinv.trainers.ae_stylegan.config import AeRecipe
+from vidinv.trainers.automodulator.config import AutomodulatorRecipe
+from vidinv.trainers.core import checkpoint
+from vidinv.trainers.data import corpus
+from vidinv.trainers.data.image_sources import GENERATOR
+
+from vidinv import config
+from vidinv.generators.automodulator import Automodulator
+from vidinv.generators.base import Generator
+
+NAME, RECIPE, WIDTH = "card.md", "recipe.yaml", 120
+FILES = ("generator.safetensors", "encoder.safetensors")
+Recipe = AeRecipe | AutomodulatorRecipe
+LABELS = {
+    "mse": "MSE of reconstructions",
+    "psnr": "PSNR of reconstructions (dB)",
+    "lpips": "LPIPS of reconstructions (VGG16)",
+    "frechet_reconstructions": "Frechet distance of reconstructions",
+    "frechet_sample_reconstructions": "of reconstructions of samples",
+    "frechet_mixtures": "of mixtures (coarse rows of another)",
+    "frechet_interpolations": "of interpolations",
+    "frechet_samples": "of samples",
+    "lpips_diversity": "LPIPS diversity of samples",
+    "lpips_diversity_real": "LPIPS diversity of the pictures",
+    "ppl_full": "PPL, full",
+    "ppl_end": "PPL, end",
+}
+
+
+def write(folder: Path, generator: Generator, figures: Mapping[str, Any], measured_on: str) -> Path:
+    """Write `folder`/card.md from the training in it and the figures that `vidinv.jobs.autoencoder.evaluation` found; returns it."""
+    path = folder / NAME
+    path.write_text(text(folder, generator, figures, measured_on), encoding="utf-8")
+    return path
+
+
+def text(folder: Path, generator: Generator, figures: Mapping[str, Any], measured_on: str) -> str:
+    """The card in Markdown; `measured_on` says what the figures are of."""
+    is_modulator = isinstance(generator, Automodulator)
+    recipe = _recipe(folder, is_modulator)
+    origin = corpus.origin(recipe.data, GENERATOR)
+    what = "A deep automodulator" if is_modulator else "An AE-StyleGAN"
+    sizes = " and ".join(f"{(folder / name).stat().st_size / 1e6:.1f}" for name in FILES)
+    command = "automodulator" if is_modulator else "ae-stylegan"
+    rows = [f"| {label} | {figures[key]:.4g} |" for key, label in LABELS.items() if key in figures]
+    parts = [
+        f"# Model card: {recipe.name}",
+        f"{what}: a generator of pictures of {generator.resolution} pixels and its encoder, trained together from "
+        f"nothing ({' and '.join(FILES)}, {sizes} MB).",
+        f"**How it was made.** `vidinv train {command}`, {seen(folder, recipe):,} pictures seen, of {origin.what}. "
+        f"`{RECIPE}` has every setting; other than the paper's are: {_changes(recipe)}.",
+        f"**What was measured.** `vidinv evaluate generative` on {figures['n']} {measured_on}. The Frechet distances "
+        f"are of {figures['features']}'s features and compare with each other alone.",
+        "\n".join(["| figure | value |", "| --- | --- |", *rows]),
+        "**What it cannot.** It knows pictures such as it was trained on, aligned and cut as they were. Of others, and "
+        "of how it serves different groups of people, nothing was measured.",
+        f"**Terms.** {origin.terms}",
+    ]
+    filled = [part if part.startswith("|") else textwrap.fill(part, WIDTH, break_on_hyphens=False) for part in parts]
+    return "\n\n".join(filled) + "\n"
+
+
+def seen(folder: Path, recipe: Recipe) -> int:
+    """How many pictures the training in `folder` has gone through."""
+    if isinstance(recipe, AeRecipe):
+        return checkpoint.turns(folder) * recipe.batch
+    return sum(checkpoint.turns(folder / stage.folder) * stage.batch for stage in recipe.stages)
+
+
+def _recipe(folder: Path, is_modulator: bool) -> Recipe:
+    if is_modulator:
+        return config.resolve(AutomodulatorRecipe, "train/automodulator", str(folder / RECIPE))
+    return config.resolve(AeRecipe, "train/ae_stylegan", str(folder / RECIPE))
+
+
+def _changes(recipe: Recipe) -> str:
+    """The settings that are not the class's own."""
+    usual = asdict(type(recipe)())
+    apart = {key: value for key, value in asdict(recipe).items() if value != usual[key] and key not in ("name", "data")}
+    return ", ".join(f"{key}={value}" for key, value in apart.items()) or "none"

@@ -1,0 +1,141 @@
+"""A corpus of small pictures in one file: uint8 [N,3,S,S] as .npy, read in place; what the autoencoders are trained on.
+
+Run as `python -m vidinv.trainers.data.corpus -o corpus.npy --count 10000 --size 64` to draw one from the default generator: no
+photo of a person is needed, and picture n depends on n alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.lib.format import open_memmap
+from rich.progress import track
+from torch import Tensor
+from vidinv.trainers.data.face_batches import Painter
+from vidinv.trainers.data.generated_samples import sample_ws
+
+from vidinv.errors import InputUnreadable, UsageError
+from vidinv.frames import Array
+from vidinv.generators import proxy, registry
+from vidinv.generators.base import Generator
+from vidinv.generators.ops import resize
+from vidinv.weights import catalog
+
+BATCH = 16
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Pictures `stored` uint8 [N,3,s,s], shown at `size` pixels."""
+
+    stored: Array
+    size: int
+
+    def __len__(self) -> int:
+        return len(self.stored)
+
+    def without_last(self, count: int) -> Corpus:
+        """All but the last `count`. Raises UsageError where nothing is left."""
+        if count >= len(self):
+            raise UsageError(f"{count} of {len(self)} pictures are held out", remedy="set held_out below that")
+        return Corpus(self.stored[: len(self) - count], self.size)
+
+    def last(self, count: int) -> Corpus:
+        """The last `count`, those that `without_last` leaves out."""
+        return Corpus(self.stored[len(self) - count :], self.size)
+
+    def at(self, places: list[int]) -> Tensor:
+        """The pictures at these places [n,3,size,size] in [-1,1]."""
+        found = torch.from_numpy(self.stored[places].astype(np.float32))
+        return resize(found / 127.5 - 1, self.size)
+
+    def draw(self, count: int, seed: int) -> Tensor:
+        """`count` pictures [count,3,size,size] in [-1,1], chosen by `seed`, half of them mirrored."""
+        random = torch.Generator().manual_seed(seed)
+        places = torch.randint(len(self), (count,), generator=random)
+        mirrored = torch.rand(count, generator=random) < 0.5
+        found = self.at(places.tolist())
+        return torch.where(mirrored[:, None, None, None], found.flip(3), found)
+
+
+def open_corpus(path: Path, size: int) -> Corpus:
+    """The corpus in a file. Raises InputUnreadable where it is none."""
+    try:
+        stored = np.load(path, mmap_mode="r")
+    except (OSError, ValueError) as error:
+        raise InputUnreadable(
+            f"{path} is no corpus: {error}", remedy="draw one: python -m vidinv.trainers.data.corpus"
+        ) from error
+    if stored.dtype != np.uint8 or stored.ndim != 4 or stored.shape[1] != 3 or not len(stored):
+        raise InputUnreadable(f"{path} holds {stored.dtype} {stored.shape}, not uint8 pictures [N,3,S,S]")
+    return Corpus(stored, size)
+
+
+@torch.no_grad()
+def painted(generator: Generator, paint: Painter, count: int, seed: int, size: int) -> Tensor:
+    """`count` samples of the generator [count,3,size,size] in [-1,1], of the seed alone."""
+    ws = sample_ws(generator, count, seed=seed, mixing=0.0)
+    return resize(paint(ws), size).clamp(-1, 1)
+
+
+@dataclass(frozen=True)
+class DataOrigin:
+    """What pictures are, and under whose terms: for a model's card."""
+
+    what: str
+    terms: str
+
+
+def origin(data: str, generator: str) -> DataOrigin:
+    """Where a training's `data` come from: "" are samples of the generator, and a corpus may say it beside itself."""
+    if not data:
+        return _of_samples(generator)
+    beside = Path(data).with_suffix(".json")
+    if beside.exists():
+        return DataOrigin(**json.loads(beside.read_text(encoding="utf-8")))
+    name = Path(data).name
+    return DataOrigin(name, f"Those of the pictures in {name}, which are not known here.")
+
+
+def _of_samples(generator: str, count: int = 0, size: int = 0) -> DataOrigin:
+    """Samples are their generator's: its terms should be thought of as theirs."""
+    number = f"{count:,} samples of {generator} at {size} pixels" if count else f"samples of {generator}"
+    entry = catalog.CATALOG.get(f"generator/{generator.rsplit('-', 1)[0]}")
+    known = f" ({entry.licence})" if entry is not None else ""
+    return DataOrigin(
+        number, f"Trained on pictures of {generator}: its terms{known} should be thought of as this one's."
+    )
+
+
+def draw_corpus(generator: Generator, paint: Painter, path: Path, count: int, size: int) -> None:
+    """Write a corpus of `count` samples, whole or not at all."""
+    partial = path.with_name(f".{path.name}")
+    stored = open_memmap(partial, mode="w+", dtype=np.uint8, shape=(count, 3, size, size))
+    for start in track(range(0, count, BATCH), description=f"drawing {count} samples"):
+        some = min(BATCH, count - start)
+        image = painted(generator, paint, some, 2_000_000 + start // BATCH, size)
+        stored[start : start + some] = ((image + 1) * 127.5).round().byte().cpu().numpy()
+    stored.flush()
+    partial.replace(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--size", type=int, default=64, help="of the pictures, in pixels; at most 128")
+    parser.add_argument("--generator", default="mobile-stylegan-ffhq-1024", help="one with a proxy head of 128 pixels")
+    args = parser.parse_args()
+    generator = registry.load(args.generator)
+    draw_corpus(generator, proxy.load(generator, 128), args.output, args.count, args.size)
+    said = asdict(_of_samples(args.generator, args.count, args.size))
+    args.output.with_suffix(".json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""Synthetic training samples: latent codes of the generator, pasted feature codes, and pools of true images.
+
+Run as `python -m vidinv.trainers.data.generated_samples -o pool --count 4000` to draw a pool; it is resumable and depends on its seeds only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.progress import track
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from vidinv.errors import UsageError
+from vidinv.generators import registry
+from vidinv.generators.base import Generator
+from vidinv.generators.ops import resize
+
+SHARD = 64
+ROUGHNESS = 0.25  # of the feature's standard deviation
+
+
+def sample_ws(generator: Generator, count: int, *, seed: int, mixing: float = 0.4) -> Tensor:
+    """ws [count,L,D]: psi drawn in [0.6, 1] per sample; with probability `mixing` a second w from a random slot on."""
+    random = torch.Generator().manual_seed(seed)
+    z = torch.randn(2 * count, generator.z_dim, generator=random).to(generator.w_avg.device)
+    w = generator.map(z)
+    psi = torch.rand(2 * count, 1, generator=random).to(w) * 0.4 + 0.6
+    first, second = generator.w_avg.lerp(w, psi).split(count)
+    split = torch.randint(1, generator.num_ws, (count,), generator=random)
+    split[torch.rand(count, generator=random) >= mixing] = generator.num_ws
+    rows = torch.arange(generator.num_ws)[None] < split[:, None]  # [N,L]
+    return torch.where(rows[..., None].to(w.device), first[:, None], second[:, None])
+
+
+def paste_cells(feature: Tensor, random: torch.Generator) -> Tensor:
+    """Replace a rectangle of every second F [N,C,h,w] by its neighbour's: off the manifold, its image exactly known."""
+    other, mixed = feature.roll(1, 0), feature.clone()
+    side = feature.shape[-1]
+    for n in range(0, len(feature), 2):
+        x, y = torch.randint(0, side - 2, (2,), generator=random).tolist()
+        w, h = torch.randint(2, side // 2 + 1, (2,), generator=random).tolist()
+        mixed[n, :, y : y + h, x : x + w] = other[n, :, y : y + h, x : x + w]
+    return mixed
+
+
+@dataclass(frozen=True)
+class SamplePool:
+    """Codes with their true images: `ws` [M,L,D], `feature` [M,C,h,w] at layer `at`, `image` [M,3,S,S] uint8.
+
+    Every even sample's feature is pasted (`paste_cells`) and every second of these roughened with noise, as those are
+    that a refinement finds: their images are off the generator's manifold.
+    """
+
+    ws: Tensor
+    feature: Tensor
+    image: Tensor
+
+    def __len__(self) -> int:
+        return len(self.ws)
+
+
+@torch.no_grad()
+def draw_shard(generator: Generator, at: int, seed: int, size: int, batch: int = 4) -> dict[str, Tensor]:
+    """`SHARD` samples through the true synthesis at its smallest exact size, averaged to `size` pixels."""
+    parts = []
+    for index in range(SHARD // batch):
+        number = 1_000_000 + seed * SHARD + index
+        ws = sample_ws(generator, batch, seed=number)  # [batch,L,D]
+        random = torch.Generator().manual_seed(number)
+        feature = paste_cells(generator.synthesize(ws, stop=at), random)
+        feature[2::4] += ROUGHNESS * feature.std() * torch.randn(feature[2::4].shape, generator=random).to(feature)
+        image = resize(generator.synthesize(ws, feature=feature, at=at, size=generator.sizes[0]), size)
+        parts.append((ws.half(), feature.half(), ((image.clamp(-1, 1) + 1) * 127.5).round().byte()))
+    ws, feature, image = (torch.cat(rows) for rows in zip(*parts, strict=True))
+    return {"ws": ws.cpu(), "feature": feature.cpu(), "image": image.cpu()}
+
+
+def draw_pool(generator: Generator, at: int, folder: Path, count: int, size: int) -> None:
+    """Write the shards of a pool of at least `count` samples; those already there are kept.
+
+    Raises UsageError where what is there was drawn for another generator, layer or size.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    check_pool(folder, generator, at, size)
+    for seed in track(range(-(-count // SHARD)), description=f"drawing {count} samples"):
+        path = folder / f"{seed:05d}.safetensors"
+        if not path.exists():
+            save_file(draw_shard(generator, at, seed, size), path.with_suffix(".new"))
+            os.replace(path.with_suffix(".new"), path)
+
+
+def check_pool(folder: Path, generator: Generator, at: int, size: int) -> None:
+    """Raise UsageError where a shard of `folder`, by its header, was drawn for another generator, layer or size."""
+    spec = generator.layers[at]
+    wanted = {
+        "ws": [SHARD, generator.num_ws, generator.w_dim],
+        "feature": [SHARD, spec.channels, spec.resolution, spec.resolution],
+        "image": [SHARD, 3, size, size],
+    }
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(str(path), framework="pt") as shard:
+            for name, shape in wanted.items():
+                found = shard.get_slice(name).get_shape()
+                if found != shape:
+                    raise UsageError(
+                        f"the pool's {path} holds {name} {found}, not {shape}",
+                        remedy="draw another pool",
+                    )
+
+
+def check_drawn(folder: Path, generator: Generator, at: int, count: int, size: int) -> None:
+    """Raise UsageError unless `folder` holds a pool of at least `count` samples, as `check_pool` wants them."""
+    check_pool(folder, generator, at, size)
+    held = SHARD * len(list(folder.glob("*.safetensors")))
+    if held < count:
+        raise UsageError(
+            f"several processes share a pool that is there already, and {folder} holds {held} of {count} samples",
+            remedy=f"python -m vidinv.trainers.data.generated_samples -o DIR --count {count} --size {size}, then --pool DIR; or --set pool=0",
+        )
+
+
+def load_pool(folder: Path) -> SamplePool:
+    """All shards of `folder`."""
+    shards = [load_file(path) for path in sorted(folder.glob("*.safetensors"))]
+    if not shards:
+        raise FileNotFoundError(
+            f"no pool in {folder} (draw one: python -m vidinv.trainers.data.generated_samples -o {folder})"
+        )
+    return SamplePool(*(torch.cat([shard[name] for shard in shards]) for name in ("ws", "feature", "image")))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--count", type=int, default=4000)
+    parser.add_argument("--size", type=int, default=256, help="of the images, in pixels")
+    parser.add_argument("--generator", default="mobile-stylegan-ffhq-1024", help="registered, or imported")
+    args = parser.parse_args()
+    generator = registry.load(args.generator)
+    draw_pool(generator, generator.layer_at(16), args.output, args.count, args.size)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""An LMDB of encoded pictures as training data: its keys are listed once, each picture is read when it is drawn.
+
+Two layouts: StyleGAN2's of PyTorch, whose keys are SIDE-NUMBER and which may hold several sides (`length` says how many
+of each), and any other whose values are encoded pictures, such as LSUN's.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from vidinv.trainers.data.photos import Photos, decoded
+
+from vidinv.errors import InputUnreadable, UsageError
+from vidinv.frames import Array
+
+
+def is_database(path: Path) -> bool:
+    """Whether a path is an LMDB: a folder with `data.mdb`, or a file that ends in .lmdb or .mdb."""
+    return (path / "data.mdb").is_file() or (path.is_file() and path.suffix in (".lmdb", ".mdb"))
+
+
+def open_database(path: Path, size: int) -> Photos:
+    """The pictures of an LMDB, by their keys.
+
+    Of several sides the least that is not below `size` pixels is taken, else the largest. Raises InputUnreadable for
+    what is none, and where there are no pictures in it; UsageError where the package lmdb is not installed.
+    """
+    if find_spec("lmdb") is None:
+        raise UsageError(f"{path}: reading an LMDB needs the package lmdb", remedy='pip install "vidinv[lmdb]"')
+    import lmdb
+
+    try:
+        store = lmdb.open(str(path), subdir=path.is_dir(), readonly=True, lock=False, readahead=False)
+        with store.begin() as entries, entries.cursor() as cursor:
+            keys = list(cursor.iternext(values=False))
+    except lmdb.Error as error:
+        raise InputUnreadable(f"{path} is no LMDB: {error}", remedy="give one of encoded pictures") from error
+    wanted = {path / key.decode("utf-8", "backslashreplace"): key for key in _of_one_side(keys, size)}
+    if not wanted:
+        raise InputUnreadable(f"no picture in {path}", remedy="give an LMDB of encoded pictures")
+
+    def read(name: Path) -> Array:
+        with store.begin() as entries:
+            return decoded(entries.get(wanted[name], b""), name)
+
+    return Photos(list(wanted), size, read)
+
+
+def _of_one_side(keys: list[bytes], size: int) -> list[bytes]:
+    """The keys of pictures; in StyleGAN2's layout those of the side that suits."""
+    if b"length" not in keys:
+        return keys
+    pictures = [key for key in keys if key.partition(b"-")[0].isdigit()]
+    sides = sorted({int(key.partition(b"-")[0]) for key in pictures})
+    side = next((side for side in sides if side >= size), sides[-1] if sides else 0)
+    return [key for key in pictures if int(key.partition(b"-")[0]) == side]

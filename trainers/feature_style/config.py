@@ -1,0 +1,124 @@
+"""The recipe of a Feature-Style training: what is trained, on what, how long, and the weight of every loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vidinv.config import TuneConfig
+from vidinv.encoders import encoder_file
+from vidinv.errors import UsageError
+
+CHOICES: dict[str, tuple[object, ...]] = {
+    "encoder": ("light", "published"),  # those with a feature branch
+    "feature_side": encoder_file.SIDES,
+    "optimiser": ("adamw", "ranger"),
+    "decay": ("parabola", "step"),
+    "pixel_on": ("w", "both"),
+    "identity_taps": (1, 5),
+    "parsing_taps": (3, 5),
+    "lpips_scales": (1, 3),
+}
+
+
+@dataclass(frozen=True)
+class FeatureStyleRecipe:
+    """Defaults are the light encoder's; `configs/train/feature_style/` has the paper's and the published system's.
+
+    x1 = G(w) and x2 = G(w, F) are the two inversions. A loss of weight 0 is off and costs nothing.
+    """
+
+    # What is trained. Without the feature branch (the paper's ablation B) there is x1 alone.
+    encoder: str = "light"
+    feature_side: int = 16  # of the layer that F replaces: K = 4, 5 of the paper at 16, K = 6, 7 at 32
+    feature_branch: bool = True
+    start: str = ""  # weights to begin with: a file that `vidinv train` wrote, or "shipped" (light); empty: random ones
+
+    # On what. `size`: side of the compared pictures; 128 and 256 are drawn by proxy heads, 512 by the generator.
+    images: int = 480_000  # the paper's schedule
+    batch: int = 8
+    size: int = 256
+    photos: str = ""  # a folder of aligned faces: half of each batch, where it is given
+    synthetic: bool = True  # off is the paper's ablation C: photos alone
+    pool: int = 0  # synthetic samples with true images, drawn before the training begins; half of each batch
+    paste: bool = True  # half of the synthetic features leave the generator's manifold
+    photometry: bool = True  # gain, offset, tint and saturation of half of the synthetic pictures
+    degrade: bool = True  # blur and noise on what the encoder sees
+    jitter: bool = False  # small turns, scalings and shifts of a quarter, as alignment errs
+    occlude: bool = False  # a piece of another picture in front of a quarter
+    compress: bool = False  # JPEG on half of what the encoder sees
+
+    # How.
+    optimiser: str = "adamw"
+    rate: float = 4e-4
+    warmup: int = 800  # images
+    decay: str = "parabola"  # down to 3 %; "step": to a tenth after ten twelfths
+    ema: float = 0.995
+    clip: float = 2.0
+    save_every: int = 800  # images between checkpoints
+
+    # Losses against known codes, synthetic samples only; normalised by the codes' own variance.
+    w: float = 0.5
+    w_variance: float = 0.178  # of the default generator's w, mean over its dimensions
+    f: float = 0.1
+
+    # Losses of the pictures; `w_image` weighs x1 beside x2.
+    w_image: float = 0.5
+    pixel: float = 4.0
+    pixel_on: str = "both"  # "w": on x1 of synthetic pictures alone, as in the paper
+    perceptual: float = 0.8
+    lpips_scales: int = 1  # 3: at 1, 1/2 and 1/4, the paper's multi-scale LPIPS; 1 is its ablation A
+    identity: float = 0.8
+    identity_taps: int = 1  # 1: the embedding; 5: the paper's multi-layer identity
+    parsing: float = 0.0
+    parsing_taps: int = 5  # the paper's; 3: the published system's logit maps
+    feature: float = 0.0  # F against G^K(w)
+    stop_gradient: bool = False  # of G^K(w) there, as in the published system
+    inject_both: bool = False  # the published system gives F to x1 as well
+    feature_ramp: int = 0  # images over which F is blended in, from G^K(w)
+
+    def schedule(self, images: int) -> float:
+        """Share of `rate` after so many images: a linear start, then what `decay` says."""
+        start = min(1.0, (images + self.batch) / max(self.warmup, 1))
+        if self.decay == "step":
+            return start * (1.0 if images < self.images * 10 / 12 else 0.1)
+        return start * max(0.03, 1 - (images / self.images) ** 2)
+
+    def check(self, processes: int = 1) -> None:
+        """Raise UsageError for a value that is not known or a combination that cannot be, shared by `processes`."""
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in allowed:
+                known = ", ".join(map(str, allowed))
+                raise UsageError(f"{name} {getattr(self, name)!r} is not known", remedy=f"choose one of {known}")
+        if not self.synthetic and not self.photos:
+            raise UsageError("synthetic=false leaves nothing to train on", remedy="give photos=FOLDER of aligned faces")
+        if not self.synthetic and (self.w or self.f):
+            raise UsageError("w and f compare with known codes, which photos have not", remedy="set w=0 f=0")
+        if self.start == "shipped" and self.encoder != "light":
+            raise UsageError("the shipped encoder is a light one", remedy="set encoder=light, or give start=FILE")
+        if self.encoder == "light" and self.feature_side != 16:
+            raise UsageError("the light encoder's feature is 16x16", remedy="set feature_side=16 or encoder=published")
+        if self.lpips_scales == 3 and self.perceptual and self.size < 256:
+            raise UsageError(f"a quarter of {self.size} pixels is too small for LPIPS", remedy="set size=256 or 512")
+        if self.batch % (4 * processes):
+            raise UsageError(
+                f"batch {self.batch} is no multiple of 4 for each of {processes} processes",
+                remedy=f"set batch={4 * processes} or a multiple",
+            )
+
+
+def for_clip(tuning: TuneConfig, *, feature_branch: bool) -> FeatureStyleRecipe:
+    """What tuning an encoder to a clip weighs, and the learning rate's way: up over a tenth, then down."""
+    images = tuning.steps * tuning.batch
+    return FeatureStyleRecipe(
+        images=images,
+        batch=tuning.batch,
+        feature_branch=feature_branch,
+        rate=tuning.rate,
+        warmup=images // 10,
+        w=tuning.w_reg,
+        f=0.0,
+        w_image=0.5,
+        pixel=4.0,
+        perceptual=0.8,
+        identity=0.4,
+    )

@@ -1,0 +1,60 @@
+"""How well an adaptive encoder inverts pictures: PSNR, SSIM and LPIPS of the whole and of AT1 and AT2, with spreads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor
+from vidinv.trainers.gan_encoder.train import GanRenderContext, LatentBatch, TensorLatents, draw
+
+from vidinv.encoders.base import Encoder
+from vidinv.losses import regions
+from vidinv.metrics import image
+
+VIEWS = {"whole": lambda x: x, "at1": regions.at1, "at2": regions.at2}
+Figures = dict[str, dict[str, float]]  # view -> figure -> value
+
+
+def batches(room: GanRenderContext, seeds: Sequence[int]) -> Iterable[LatentBatch]:
+    """The generator's samples of `seeds`, as many at once as the recipe trains on."""
+    at_once = room.recipe.batch
+    return (draw(room, seeds[start : start + at_once]) for start in range(0, len(seeds), at_once))
+
+
+@torch.no_grad()
+def judge(encoder: Encoder, room: GanRenderContext, data: Iterable[LatentBatch]) -> Figures:
+    """{view: {psnr, ssim, lpips and the deviation of each, n}}; LPIPS is the recipe's network."""
+    network = TensorLatents(encoder).eval()
+    rows: dict[str, dict[str, list[float]]] = {view: {} for view in VIEWS}
+    for batch in data:
+        made = room.picture(*network(batch.image, batch.c)).float().clamp(-1, 1)
+        for view, crop in VIEWS.items():
+            for name, values in _figures(crop(made), crop(batch.image.clamp(-1, 1)), room).items():
+                rows[view].setdefault(name, []).extend(values.tolist())
+    return {view: _summary(found) for view, found in rows.items()}
+
+
+def _figures(made: Tensor, wanted: Tensor, room: GanRenderContext) -> dict[str, Tensor]:
+    perceptual = room.judges.perceptual(made, wanted).float()
+    return {"psnr": image.psnr(made, wanted), "ssim": image.ssim(made, wanted), "lpips": perceptual}
+
+
+def _summary(found: dict[str, list[float]]) -> dict[str, float]:
+    summary: dict[str, float] = {}
+    for name, values in found.items():
+        column = torch.tensor(values)
+        summary[name] = round(float(column.mean()), 4)
+        summary[f"{name}_deviation"] = round(float(column.std(correction=0)), 4)
+    return summary | {"n": len(next(iter(found.values()), []))}
+
+
+def mean(of: Sequence[Figures]) -> Figures:
+    """The mean over several judgements, each counted by its pictures; the deviation is left out."""
+    total = sum(each["whole"]["n"] for each in of)
+    names = ("psnr", "ssim", "lpips")
+    means = {
+        view: {name: round(sum(each[view][name] * each[view]["n"] for each in of) / total, 4) for name in names}
+        for view in VIEWS
+    }
+    return {view: row | {"n": total} for view, row in means.items()}

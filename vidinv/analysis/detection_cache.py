@@ -1,0 +1,146 @@
+"""Sightings on the disk: what the first pass saw, in sealed shards of some hundred frames; a cut may end one early.
+
+A killed pass goes on behind the last whole one. Shards hold faces: they live in the job folder and go with it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+
+from vidinv import fileio
+from vidinv.analysis.shot_detection import Change
+from vidinv.backends.interface import LocatedFaces
+from vidinv.frames import Array
+
+FRAMES = 256  # of a shard at most
+_FACES = ("boxes", "scores", "landmarks", "embeddings")
+_NOBODY = LocatedFaces(np.zeros((0, 4)), np.zeros(0), np.zeros((0, 106, 2)), np.zeros((0, 1)))
+Shard = Mapping[str, Array]
+
+
+class Shards:
+    """Written as frames are added; `next_frame` is the first that none of the shards in `folder` holds."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.starts: list[int] = []  # of each shard
+        self.next_frame = 0
+        self.pts: list[int] = []
+        self.changes: list[Array] = []  # [n,3] of each shard, as `cuts.Change` has them
+        self.time_base, self.to_coded = Fraction(1), np.eye(2, 3)
+        self.last: LocatedFaces | None = None  # the faces of the frame before the next one
+        while (shard := load(folder, self.next_frame)) is not None:
+            self._note(shard)
+            self.last = of_frame(shard, self.starts[-1], self.next_frame - 1)
+        self._begin()
+
+    def add(
+        self,
+        index: int,
+        pts: int,
+        time_base: Fraction,
+        change: Change,
+        is_new: bool,
+        found: LocatedFaces | None,
+        to_coded: Array,
+    ) -> None:
+        """Add the frame `index`, the next one, with what was found on it; if `is_new`, it begins a shard."""
+        if self.held and (is_new or len(self.held) >= FRAMES):
+            self.flush()
+        self.time_base, self.to_coded = time_base, to_coded
+        self.held.append(pts)
+        self.searched.append(found is not None)
+        self.held_changes.append(change)
+        if found is not None and len(found.scores):
+            self.frame += [index] * len(found.scores)
+            self.found.append(found)
+
+    def flush(self) -> None:
+        """Write the frames that were added since the last shard."""
+        if not self.held:
+            return
+        base = np.array([self.time_base.numerator, self.time_base.denominator])
+        shard = {"pts": np.array(self.held), "changes": np.array(self.held_changes, np.float32), "time_base": base}
+        shard |= {"frame": np.array(self.frame, int), "searched": np.array(self.searched), "to_coded": self.to_coded}
+        shard |= {name: np.concatenate([getattr(f, name) for f in self.found]) for name in _FACES if self.found}
+        data = BytesIO()
+        np.savez(data, **shard)  # type: ignore[arg-type]
+        fileio.write(_path(self.folder, self.next_frame), data.getvalue())
+        self._note(shard)
+        self._begin()
+
+    def _begin(self) -> None:
+        self.held: list[int] = []
+        self.held_changes: list[Change] = []
+        self.searched: list[bool] = []
+        self.frame: list[int] = []
+        self.found: list[LocatedFaces] = []
+
+    def _note(self, shard: Shard) -> None:
+        """Keep what is known of the whole clip; the faces stay on the disk."""
+        self.starts.append(self.next_frame)
+        self.next_frame += len(shard["pts"])
+        self.pts += shard["pts"].tolist()
+        self.changes.append(shard["changes"])
+        self.time_base, self.to_coded = Fraction(*shard["time_base"].tolist()), shard["to_coded"]
+
+
+class Faces(Sequence[LocatedFaces | None]):
+    """The faces of every frame, None where nobody was looked for.
+
+    One shard at a time is in memory: go through them in order.
+    """
+
+    def __init__(self, shards: Shards) -> None:
+        self.folder, self.starts, self.frames = shards.folder, list(shards.starts), shards.next_frame
+        self.number, self.shard = -1, dict[str, Array]()
+
+    def __len__(self) -> int:
+        return self.frames
+
+    @overload
+    def __getitem__(self, frame: int) -> LocatedFaces | None: ...
+
+    @overload
+    def __getitem__(self, frame: slice) -> Sequence[LocatedFaces | None]: ...
+
+    def __getitem__(self, frame: int | slice) -> LocatedFaces | Sequence[LocatedFaces | None] | None:
+        if isinstance(frame, slice):
+            return [self[k] for k in range(*frame.indices(self.frames))]
+        if not 0 <= frame < self.frames:
+            raise IndexError(frame)
+        number = bisect_right(self.starts, frame) - 1
+        if number != self.number:
+            shard = load(self.folder, self.starts[number])
+            if shard is None:
+                raise OSError(f"the analysis in {self.folder} was damaged while the job ran")
+            self.number, self.shard = number, shard
+        return of_frame(self.shard, self.starts[number], frame)
+
+
+def load(folder: Path, first: int) -> dict[str, Array] | None:
+    """The shard that begins at frame `first`; None where there is none, or it is damaged."""
+    data = fileio.read(_path(folder, first))
+    if data is None:
+        return None
+    with np.load(BytesIO(data)) as shard:
+        return dict(shard)
+
+
+def of_frame(shard: Shard, first: int, index: int) -> LocatedFaces | None:
+    """The faces of a frame of the shard that begins at `first`, maybe none; None where nobody was looked for."""
+    if not shard["searched"][index - first]:
+        return None
+    begin, end = np.searchsorted(shard["frame"], (index, index + 1))
+    return _NOBODY if begin == end else LocatedFaces(*(shard[name][begin:end].copy() for name in _FACES))
+
+
+def _path(folder: Path, first: int) -> Path:
+    return folder / f"analysis-{first:07d}.sealed"

@@ -1,0 +1,54 @@
+"""What a batch will cost, before anything is begun: every clip is opened, none is decoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vidinv.batch import storage
+from vidinv.batch.task import TaskOrder
+from vidinv.errors import VidinvError, told
+from vidinv.jobs import cost_estimate
+from vidinv.media.probe import probe
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One clip's frames, the seconds it takes two cores, and the MB its output has; `code` where it cannot be read."""
+
+    row: int
+    name: str
+    source: str
+    frames: int = 0
+    seconds: float = 0.0
+    megabytes: float = 0.0
+    code: int = 0
+    error: str = ""
+
+
+def of(order: TaskOrder) -> Estimate:
+    """What an order will cost where one face is seen in every frame; of a clip elsewhere it is not known."""
+    known = Estimate(order.row, order.name, order.source)
+    if storage.is_url(order.source):
+        return replace(known, error="not looked at: it lies elsewhere")
+    try:
+        return _of(order, known)
+    except VidinvError as error:
+        code, line = told(error)
+        return replace(known, code=code, error=line)
+
+
+def _of(order: TaskOrder, known: Estimate) -> Estimate:
+    path = Path(order.source)
+    info = probe(path)
+    frames = info.frame_count or round(info.duration_s * 25)
+    second_each = info.duration_s / max(frames, 1)
+    seconds = (
+        cost_estimate.seconds(order.config, frames, frames, 1, second_each)
+        if order.config.edits
+        else frames * cost_estimate.COPIED
+    )
+    if order.config.edits and order.config.tune != "none":
+        seconds += cost_estimate.tuning_seconds(order.config)
+    size = max(info.bit_rate * info.duration_s / 8, path.stat().st_size if path.is_file() else 0)
+    return replace(known, frames=frames, seconds=round(seconds, 1), megabytes=round(size / 1e6, 3))

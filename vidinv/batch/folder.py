@@ -1,0 +1,85 @@
+"""Where a batch keeps its journal and its log: in the folder of its outputs, which it holds meanwhile."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from vidinv.batch import journal, storage
+from vidinv.batch import lock as batch_lock
+from vidinv.batch.journal import BatchJournal
+from vidinv.batch.lock import HeldFolder
+from vidinv.errors import OutputUnwritable
+
+LOG = "batch.log"
+PUT = 10.0  # seconds
+
+
+@dataclass(frozen=True)
+class BatchFolder:
+    """A batch's folder, held and open. `keep` is called after each change of the journal."""
+
+    folder: str
+    held: HeldFolder
+    journal: BatchJournal
+    log: Path
+    keep: Callable[[], None]
+
+    def note(self, line: str) -> None:
+        """Add a line to the log."""
+        with self.log.open("a", encoding="utf-8") as log:
+            log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+
+
+@contextmanager
+def opened(folder: str) -> Iterator[BatchFolder]:
+    """The folder (a path or URL) of a batch, for this process and its workers alone. Raises OutputUnwritable.
+
+    On storage that machines share the journal is a SQLite file of this machine, brought from there in the beginning and
+    put back whole, every PUT seconds while it changes and in the end; the log when the batch ends. What a dead driver
+    could not put back any more is known by the outputs' own reports.
+    """
+    if storage.is_url(folder) or storage.is_network(Path(folder)):
+        with batch_lock.leased(folder) as held, TemporaryDirectory(prefix="vidinv-") as scratch:
+            yield from _shared(folder, held, Path(scratch))
+        return
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        holding = batch_lock.locked(Path(folder))
+    except OSError as error:
+        raise OutputUnwritable(f"cannot use {folder} ({error.strerror})", remedy="choose another -o") from error
+    with holding as held:
+        known = BatchJournal(Path(folder) / journal.NAME)
+        try:
+            yield BatchFolder(folder, held, known, Path(folder) / LOG, lambda: None)
+        finally:
+            known.close()
+
+
+def _shared(folder: str, held: HeldFolder, scratch: Path) -> Iterator[BatchFolder]:
+    for name in (journal.NAME, LOG):
+        data = storage.read(storage.join(folder, name))
+        if data is not None:
+            (scratch / name).write_bytes(data)
+    known = BatchJournal(scratch / journal.NAME)
+
+    put = 0.0
+
+    def keep(*, now: bool = False) -> None:
+        nonlocal put
+        held.check()
+        if now or time.monotonic() - put > PUT:
+            storage.write(storage.join(folder, journal.NAME), known.copy())
+            put = time.monotonic()
+
+    try:
+        yield BatchFolder(folder, held, known, scratch / LOG, keep)
+        keep(now=True)
+        if (scratch / LOG).exists():
+            storage.put(scratch / LOG, storage.join(folder, LOG))
+    finally:
+        known.close()

@@ -1,0 +1,179 @@
+"""The journal of a batch: a SQLite file that knows of every clip whether it waits, runs, is done or failed.
+
+One process at a time has it open (`vidinv/batch/lock.py` sees to that), so that a clip that runs when it is opened was left by
+a batch that was killed: it waits again. A change is on the disk before the batch goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vidinv.batch.task import Outcome, TaskOrder
+from vidinv.errors import OutputUnwritable, UsageError
+
+NAME = "batch.sqlite"
+_TABLE = """
+create table if not exists clips (
+    name text primary key,  -- of the output, below the batch's folder
+    row integer unique,     -- in the list of this batch; null where the list has it no more
+    asked text not null,
+    state text not null default 'waiting',  -- waiting, running, done, failed
+    tries integer not null default 0,       -- that came to an end
+    code integer not null default 0,
+    error text not null default '',
+    seconds real not null default 0,
+    figures text not null default '{}',
+    fresh integer not null default 0        -- whether what lies under the name is to be replaced
+);
+create index if not exists next on clips (state, tries, row);
+"""
+
+
+@dataclass(frozen=True)
+class ClipRecord:
+    """What the journal knows of a clip."""
+
+    row: int
+    name: str
+    source: str
+    edits: tuple[str, ...]
+    state: str
+    tries: int
+    code: int
+    error: str
+    seconds: float
+    figures: dict[str, Any]
+
+
+class BatchJournal:
+    """The open file at `path`. Raises OutputUnwritable where it cannot be had."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._open = sqlite3.connect(path, isolation_level=None)
+            self._open.execute("pragma journal_mode = wal")
+            self._open.execute("pragma synchronous = full")
+            self._open.executescript(_TABLE)
+        except sqlite3.Error as error:
+            raise OutputUnwritable(f"cannot use the journal {path} ({error})", remedy="choose another -o") from error
+
+    @classmethod
+    def draft(cls, known: Path | None) -> BatchJournal:
+        """A journal in memory, that goes on from what the one at `known` says and leaves that alone."""
+        made = cls(Path(":memory:"))
+        if known is not None and known.exists():
+            source = sqlite3.connect(f"{known.absolute().as_uri()}?mode=ro", uri=True)
+            source.backup(made._open)
+            source.close()
+        return made
+
+    def close(self) -> None:
+        """Fold the log into the file and let it go."""
+        self._open.execute("pragma wal_checkpoint(truncate)")
+        self._open.close()
+
+    def enter(self, orders: Iterable[TaskOrder], *, again: bool = False) -> None:
+        """Take the orders, all or none of them; clips that are done stay so, failed ones too unless `again`.
+
+        Raises UsageError for two rows of one name, and for a clip that was asked for otherwise in this folder, unless
+        its order says overwrite: then it is made anew.
+        """
+        self._open.execute("begin immediate")
+        try:
+            self._open.execute("update clips set row = null")
+            self._open.execute("update clips set state = 'waiting' where state = 'running'")
+            for order in orders:
+                self._enter(order)
+            if again:
+                self._open.execute("update clips set state = 'waiting', tries = 0, error = '' where state = 'failed'")
+            self._open.execute("commit")
+        except BaseException:
+            self._open.execute("rollback")
+            raise
+
+    def _enter(self, order: TaskOrder) -> None:
+        asked = order.to_json()
+        known = self._open.execute("select row, asked from clips where name = ?", (order.name,)).fetchone()
+        if known is None:
+            self._open.execute(
+                "insert into clips (name, row, asked, fresh) values (?, ?, ?, ?)",
+                (order.name, order.row, asked, order.overwrite),
+            )
+            return
+        if known[0] is not None:
+            raise UsageError(
+                f"rows {known[0]} and {order.row} would both be written to {order.name}",
+                remedy="give --name a template that tells them apart, as {parent}/{stem} or {row}-{stem}",
+            )
+        if known[1] == asked:
+            self._open.execute("update clips set row = ? where name = ?", (order.row, order.name))
+            return
+        if not order.overwrite:
+            raise UsageError(
+                f"{order.name} was asked for in another way before (row {order.row})",
+                remedy="give --overwrite to make it anew, or another -o",
+            )
+        self._open.execute(
+            "update clips set row = ?, asked = ?, state = 'waiting', tries = 0, code = 0, error = '', seconds = 0,"
+            " figures = '{}', fresh = 1 where name = ?",
+            (order.row, asked, order.name),
+        )
+
+    def take(self) -> TaskOrder | None:
+        """The next clip that waits, which runs from now on; those that were tried less come first."""
+        found = self._open.execute(
+            "update clips set state = 'running' where name = (select name from clips where state = 'waiting' and"
+            " row is not null order by tries, row limit 1) returning row, name, asked, fresh"
+        ).fetchall()
+        if not found:
+            return None
+        row, name, asked, fresh = found[0]
+        order = TaskOrder.of_json(asked, row, name)
+        return TaskOrder(row, order.source, name, order.config, order.asked, bool(fresh))
+
+    def end(self, order: TaskOrder, outcome: Outcome, tries: int) -> bool:
+        """Note how a clip ended; returns whether it waits for another of its `tries`."""
+        (before,) = self._open.execute("select tries from clips where name = ?", (order.name,)).fetchone()
+        again = outcome.may_pass and before + 1 < tries
+        state = "done" if outcome.code == 0 else "waiting" if again else "failed"
+        self._open.execute(
+            "update clips set state = ?, tries = tries + 1, code = ?, error = ?, seconds = seconds + ?, figures = ?"
+            " where name = ?",
+            (state, outcome.code, outcome.error, outcome.seconds, json.dumps(outcome.figures), order.name),
+        )
+        return again
+
+    def clips(self, state: str | None = None) -> Iterator[ClipRecord]:
+        """The clips of this batch's list in its order, one at a time; of one state alone where that is given."""
+        where = "row is not null" + ("" if state is None else " and state = ?")
+        found = self._open.execute(
+            "select row, name, asked, state, tries, code, error, seconds, figures from clips"
+            f" where {where} order by row",
+            () if state is None else (state,),
+        )
+        for row, name, asked, standing, tries, code, error, seconds, figures in found:
+            values = json.loads(asked)
+            edits = tuple(values["config"]["edits"])
+            known = json.loads(figures)
+            yield ClipRecord(row, name, values["source"], edits, standing, tries, code, error, seconds, known)
+
+    def counts(self) -> dict[str, int]:
+        """How many clips of this batch's list are in each state."""
+        found = self._open.execute("select state, count(*) from clips where row is not null group by state")
+        return {"waiting": 0, "running": 0, "done": 0, "failed": 0} | dict(found.fetchall())
+
+    def codes(self) -> set[int]:
+        """The exit codes of the clips that failed."""
+        found = self._open.execute("select distinct code from clips where row is not null and state = 'failed'")
+        return {code for (code,) in found}
+
+    def copy(self) -> bytes:
+        """The whole journal as one file, to be put elsewhere."""
+        self._open.execute("pragma wal_checkpoint(truncate)")
+        return self.path.read_bytes()

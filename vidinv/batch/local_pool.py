@@ -1,0 +1,131 @@
+"""The workers of this machine: processes, each with its own networks and its share of the cores."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Protocol
+
+from vidinv.batch.task import Outcome, Task
+from vidinv.batch.worker import WorkerOptions
+
+SOON = 5.0  # seconds of life under which a worker that dies has a fault of its own
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class WorkerPool(Protocol):
+    """Workers that do tasks: `submit` where there is `room`, `ended` gives what came to an end meanwhile."""
+
+    @property
+    def room(self) -> int: ...
+
+    @property
+    def busy(self) -> int: ...
+
+    def submit(self, task: Task) -> None: ...
+
+    def ended(self, seconds: float) -> list[tuple[Task, Outcome]]: ...
+
+    def close(self) -> None: ...
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass
+class _LocalWorker:
+    process: subprocess.Popen[bytes]
+    link: Connection
+    begun: float
+    task: Task | None = None
+
+
+class LocalPool:
+    """`count` processes; what they and their libraries print goes to the file `log`, as it comes.
+
+    They keep the descriptors `held` open, so that a lock on them lasts as long as any worker lives.
+    """
+
+    def __init__(self, count: int, terms: WorkerOptions, log: Path, held: Iterable[int] = ()) -> None:
+        self.terms, self.log, self.held = terms, log, tuple(held)
+        self.threads = max(1, cores() // count)
+        self._workers: list[_LocalWorker] = []
+        self._room = count
+
+    @property
+    def room(self) -> int:
+        """How many tasks more can be begun now."""
+        return self._room - self.busy
+
+    @property
+    def busy(self) -> int:
+        """How many tasks are being done."""
+        return sum(worker.task is not None for worker in self._workers)
+
+    def submit(self, task: Task) -> None:
+        """Give a task to a worker that has none, a new one where there is none."""
+        worker = next((each for each in self._workers if each.task is None), None) or self._begin()
+        worker.task = task
+        with contextlib.suppress(OSError):  # of a worker that has died, which `ended` tells
+            worker.link.send(task)
+
+    def ended(self, seconds: float) -> list[tuple[Task, Outcome]]:
+        """The tasks that came to an end, waiting for `seconds` at most; one whose worker died ends with code 1."""
+        found = []
+        for link in wait([worker.link for worker in self._workers], timeout=seconds):
+            worker = next(each for each in self._workers if each.link is link)
+            task = worker.task
+            try:
+                outcome = worker.link.recv()
+                worker.task = None
+            except (EOFError, OSError):
+                outcome = self._lost(worker)
+            if task is not None:
+                found.append((task, outcome))
+        return found
+
+    def close(self) -> None:
+        """End every worker, whatever it does: a job can be gone on with."""
+        for worker in self._workers:
+            worker.process.kill()
+        for worker in self._workers:
+            worker.process.wait()
+            worker.link.close()
+        self._workers.clear()
+
+    def _begin(self) -> _LocalWorker:
+        mine, theirs = socket.socketpair()
+        environment = os.environ | dict.fromkeys(THREADS, str(self.threads))
+        with theirs, self.log.open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "vidinv.batch.worker", str(theirs.fileno())],
+                pass_fds=(theirs.fileno(), *self.held),
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C is the batch's, which ends its workers
+            )
+        link = Connection(mine.detach())
+        link.send(self.terms)
+        self._workers.append(_LocalWorker(process, link, time.monotonic()))
+        return self._workers[-1]
+
+    def _lost(self, worker: _LocalWorker) -> Outcome:
+        self._workers.remove(worker)
+        worker.link.close()
+        code = worker.process.wait()
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        if time.monotonic() - worker.begun < SOON:
+            time.sleep(0.5)  # do not spin where no worker can begin
+        return Outcome(1, f"the worker died ({how}); see {self.log}", seconds=round(time.monotonic() - worker.begun, 3))

@@ -1,0 +1,275 @@
+"""What a worker does: one task of a batch, from its source to its place in the batch's folder."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from vidinv import config as configs
+from vidinv import fileio
+from vidinv.batch import storage
+from vidinv.batch.task import Outcome, Task, TaskOrder
+from vidinv.errors import QualityGateMissed, told
+from vidinv.jobs import job_folder as folders
+from vidinv.jobs import split_merge, video_job
+from vidinv.jobs.finalize import installed
+from vidinv.jobs.job_folder import BeingWritten
+from vidinv.jobs.request import Request
+from vidinv.jobs.video_job import Listener
+from vidinv.media.probe import probe
+from vidinv.report import gate
+from vidinv.report.gate import Gate
+
+Made = TypeVar("Made")
+PATIENCE = 60.0  # seconds that are waited for a worker of a killed batch to let go of an output
+OWN = (
+    "threads",
+    "device",
+    "engine",
+    "precision",
+    "c2pa",
+)  # settings that a report says otherwise than they were asked for
+
+
+def perform(task: Task, folder: str, split: float = 0.0) -> Outcome:
+    """Do a task of the batch whose outputs go into `folder`, a path or URL; parts last `split` seconds at least.
+
+    Raises nothing but what ends the process: an error is the outcome's code and line.
+    """
+    said: list[str] = []
+    begin = time.monotonic()
+    try:
+        listener = Listener(say=said.append)
+        outcome = _patiently(lambda: _STEPS[task.step](task, folder, listener, split))
+    except Exception as error:
+        outcome = Outcome(*told(error))
+    return replace(outcome, seconds=round(time.monotonic() - begin, 3), log=tuple(said))
+
+
+def exchange(folder: str, name: str = "") -> str:
+    """Where the workers of a batch in `folder` exchange what they make of one output; of all where none is named."""
+    return storage.join(folder, f".batch/{quote(name, safe='')}").rstrip("/")
+
+
+def _whole(task: Task, folder: str, listener: Listener, split: float) -> Outcome:
+    with _placed(task.order, folder) as placed:
+        known = _adopted(task.order, placed)
+        if known is None:
+            known = video_job.run(placed.request, listener)
+            placed.publish(known)
+    return _outcome(known, placed.request)
+
+
+def _plan(task: Task, folder: str, listener: Listener, split: float) -> Outcome:
+    """Analyse the clip and leave what its parts need in the exchange; a clip too short for two is done at once."""
+    with _placed(task.order, folder) as placed:
+        known = _adopted(task.order, placed)
+        if known is None and probe(placed.request.source).duration_s < 2 * split:
+            known = video_job.run(placed.request, listener)
+            placed.publish(known)
+        if known is not None:
+            return _outcome(known, placed.request)
+        parts = split_merge.plan(placed.request, listener, split)
+        storage.private(exchange(folder))
+        for path in split_merge.begun_files(placed.job):
+            storage.put(path, storage.join(exchange(folder, task.order.name), f"plan/{path.name}"))
+    return Outcome(0, parts=tuple(parts))
+
+
+def _part(task: Task, folder: str, listener: Listener, split: float) -> Outcome:
+    """Render a part into the exchange, its journal last: where that is, the part is done."""
+    there = exchange(folder, task.order.name)
+    target = storage.join(there, _named(task.segments))
+    if "journal.jsonl" in storage.names(target):
+        return Outcome(0)
+    with tempfile.TemporaryDirectory(prefix="vidinv-") as scratch, _local(task.order, Path(scratch)) as source:
+        request = _request(task.order, source, Path(scratch) / Path(task.order.name).name)
+        _restore(storage.join(there, "plan"), folders.JobFolder(request.output).path)
+        made = split_merge.render_part(request, task.segments, listener)
+        for path in split_merge.made_files(made):
+            storage.put(path, storage.join(target, path.name))
+    return Outcome(0)
+
+
+def _gather(task: Task, folder: str, listener: Listener, split: float) -> Outcome:
+    there = exchange(folder, task.order.name)
+    with _placed(task.order, folder) as placed, tempfile.TemporaryDirectory(prefix="vidinv-") as scratch:
+        known = _adopted(task.order, placed)
+        if known is None:
+            if not placed.job.exists():
+                _restore(storage.join(there, "plan"), placed.job)
+            made = []
+            for part in task.parts:
+                made.append((part, Path(scratch) / _named(part)))
+                _restore(storage.join(there, _named(part)), made[-1][1])
+            known = split_merge.gather(placed.request, made, listener)
+            placed.publish(known)
+        storage.remove(there)
+    return _outcome(known, placed.request)
+
+
+_STEPS: dict[str, Callable[[Task, str, Listener, float], Outcome]] = {
+    "whole": _whole,
+    "plan": _plan,
+    "part": _part,
+    "gather": _gather,
+}
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """A clip's request on this machine, and how what it makes comes to the batch's folder."""
+
+    request: Request
+    publish: Callable[[dict[str, Any]], None]
+
+    @property
+    def job(self) -> Path:
+        return folders.JobFolder(self.request.output).path
+
+
+@contextmanager
+def _placed(order: TaskOrder, folder: str) -> Iterator[_Placed]:
+    """The request in the batch's own folder, or in one for a while where that is a URL."""
+    with tempfile.TemporaryDirectory(prefix="vidinv-") as scratch, _local(order, Path(scratch)) as source:
+        if not storage.is_url(folder):
+            output = Path(folder) / order.name
+            output.parent.mkdir(parents=True, exist_ok=True)
+            yield _Placed(_request(order, source, output), lambda report: None)
+            return
+        output = Path(scratch) / "made" / Path(order.name).name
+        output.parent.mkdir()
+        request, above = _request(order, source, output), storage.join(folder, order.name).rpartition("/")[0]
+        _fetch_known(request, above)
+
+        def publish(report: dict[str, Any]) -> None:
+            written = _written(request, report)
+            for path in sorted(written, key=lambda path: path.suffix == ".json"):  # last what says that all is there
+                storage.put(path, storage.join(above, path.name))
+
+        yield _Placed(request, publish)
+
+
+def _fetch_known(request: Request, above: str) -> None:
+    """Bring what an earlier worker may have put there, as `_adopted` looks at it."""
+    known = storage.names(above)
+    for place in (request, request.below_gate()):
+        files = place.writes()
+        if all(path.name in known for path in files):
+            for path in files:
+                storage.fetch(storage.join(above, path.name), path)
+
+
+@contextmanager
+def _local(order: TaskOrder, scratch: Path) -> Iterator[Path]:
+    """The order's source as a local file."""
+    if not storage.is_url(order.source):
+        yield Path(order.source)
+        return
+    source = scratch / "source" / order.source.rpartition("/")[2]
+    source.parent.mkdir()
+    storage.fetch(order.source, source)
+    yield source
+
+
+def _request(order: TaskOrder, source: Path, output: Path) -> Request:
+    asked = order.asked
+    return Request(
+        source=source,
+        output=output,
+        config=order.config,
+        overwrite=order.overwrite,
+        preview=asked.preview,
+        report=asked.report,
+        thumbnails=asked.thumbnails,
+        gate=Gate(asked.min_identity, asked.min_ic),
+        command=asked.command,
+        c2pa=asked.c2pa,
+        watermark=asked.watermark,
+    )
+
+
+def _restore(there: str, target: Path) -> None:
+    target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name in storage.names(there):
+        storage.fetch(storage.join(there, name), target / name)
+
+
+def _adopted(order: TaskOrder, placed: _Placed) -> dict[str, Any] | None:
+    """The report of a clip that was finished when its batch was killed, and could not say so any more.
+
+    It counts where everything that the order asks for is there, of these bytes of the source, by these settings and
+    versions, and the output is what the report says; else None.
+    """
+    if folders.JobFolder(placed.request.output).is_begun:
+        return None
+    for request in (placed.request, placed.request.below_gate()):
+        if not all(path.exists() for path in request.writes()):
+            continue
+        try:
+            report: dict[str, Any] = json.loads(folders.sidecar_path(request.output).read_text(encoding="utf-8"))
+            wanted = {key: value for key, value in configs.plain(order.config).items() if key not in OWN}
+            same = wanted == {key: value for key, value in report["settings"].items() if key not in OWN}
+            same = same and report["versions"] == installed()
+            same = same and report["input"]["sha256"] == fileio.content_sha256(request.source)
+            if same and report["output"]["sha256"] == fileio.content_sha256(request.output):
+                return report
+        except (OSError, ValueError, KeyError):
+            continue
+    return None
+
+
+def _outcome(report: dict[str, Any], request: Request) -> Outcome:
+    figures = _figures(report, request)
+    verdict = report["gate"]
+    if verdict is not None and not verdict["passed"]:
+        missed = QualityGateMissed(
+            f"the identity gate was missed: {gate.words(verdict)}", remedy=f"kept as {report['output']['path']}"
+        )
+        return Outcome(missed.exit_code, str(missed), figures)
+    return Outcome(0, figures=figures)
+
+
+def _figures(report: dict[str, Any], request: Request) -> dict[str, Any]:
+    """What the summary says of a clip."""
+    arcface, lightcnn = report["identity"]["arcface"], report["identity"]["lightcnn"]
+    return {
+        "frames": report["frames"],
+        "faces": report["faces"],
+        "arcface": arcface["edit_mean"],
+        "arcface_min": arcface["edit_min"],
+        "ic": arcface["ic"]["edit"],
+        "lightcnn": lightcnn["edit_mean"],
+        "inversion": arcface["inversion_mean"],
+        "flags": len(report["flags"]),
+        "warnings": len(report["warnings"]),
+        "files": [path.name for path in _written(request, report)],
+    }
+
+
+def _written(request: Request, report: dict[str, Any]) -> list[Path]:
+    verdict = report["gate"]
+    return (request if verdict is None or verdict["passed"] else request.below_gate()).writes()
+
+
+def _named(part: tuple[int, int]) -> str:
+    return f"part-{part[0]:05d}-{part[1]:05d}"
+
+
+def _patiently(do: Callable[[], Made]) -> Made:
+    """What `do` returns; where a worker of a killed batch still writes the output, it is waited for."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return do()
+        except BeingWritten:
+            if time.monotonic() > until:
+                raise
+        time.sleep(0.5)

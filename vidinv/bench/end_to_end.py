@@ -1,0 +1,125 @@
+"""One run of the main job, measured: by its own report, the process's clock and the operating system's memory."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import os
+import platform
+import resource
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch.utils.flop_counter import FlopCounterMode
+
+from vidinv.config import RunConfig
+from vidinv.jobs import video_job
+from vidinv.jobs.request import Request, wish
+from vidinv.jobs.timing import Clock
+from vidinv.media import reader
+from vidinv.media.probe import probe
+from vidinv.media.writer import SegmentWriter
+
+
+@dataclass(frozen=True)
+class MeasuredRun:
+    """What a run of `frames` took, in seconds: of the wall, of all cores, and by stage, as its report has it."""
+
+    frames: int
+    wall_s: float
+    cpu_s: float
+    stages: dict[str, dict[str, float]]
+
+    @property
+    def utilisation(self) -> float:
+        """Share of the time of the cores that the process may use in which they worked."""
+        return self.cpu_s / self.wall_s / cores()
+
+    def by_stage(self) -> dict[str, dict[str, float]]:
+        """Milliseconds a frame, of the wall and of the stage's own thread, and the share of the wall it was busy."""
+        return {
+            name: {
+                "ms_per_frame": round(1e3 * took["busy_s"] / self.frames, 2),
+                "thread_ms_per_frame": round(1e3 * took["cpu_s"] / self.frames, 2),
+                "occupancy": round(took["busy_s"] / self.wall_s, 3),
+                "wait_s": took["wait_s"],
+            }
+            for name, took in self.stages.items()
+        }
+
+
+def run(source: Path, config: RunConfig, keep: Path | None = None) -> MeasuredRun:
+    """Do the job in a temporary folder, or into `keep`."""
+    with tempfile.TemporaryDirectory() as folder:
+        output = keep or Path(folder) / f"out{source.suffix}"
+        report = video_job.run(Request(source, output, config))
+    timing = report["timing"]
+    return MeasuredRun(report["frames"], timing["wall_s"], timing["cpu_s"], timing["stages"])
+
+
+def counted(source: Path, config: RunConfig) -> tuple[MeasuredRun, float]:
+    """The same, slower, and the floating-point operations of its networks a frame (two to a multiplication-addition).
+
+    Those of convolutions and products of matrices, forward and backward, which are nearly all. torch counts, in its own
+    thread alone, and therefore does all of it in that, whatever the engine and the threads.
+    """
+    with FlopCounterMode(display=False) as counter:
+        measured = run(source, replace(config, engine="eager", threads=1))
+    return measured, counter.get_total_flops() / measured.frames
+
+
+def media_alone(source: Path, config: RunConfig) -> dict[str, float]:
+    """Frames a second of the reader and of the writer, each with nothing beside it."""
+    reading = Clock.now()
+    batches = list(reader.read(source, batch=config.batch, reader=config.reader))
+    read = reading.busy()["busy_s"]
+    frames = sum(map(len, batches))
+    info = probe(source)
+    with tempfile.TemporaryDirectory() as folder:
+        path, writing = Path(folder) / "out.segment", Clock.now()
+        with SegmentWriter(path, info, wish(config, source), suffix=source.suffix.lower()) as writer:
+            for batch in batches:
+                for planes, pts in zip(batch.native, batch.pts, strict=True):
+                    writer.write(planes, pts)
+        written = writing.busy()["busy_s"]
+    return {"reader_frames_per_s": round(frames / read, 1), "writer_frames_per_s": round(frames / written, 1)}
+
+
+def cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def forget_peak() -> None:
+    """Give back what is free and let the peak begin anew; on other systems than Linux with glibc it stays as it was."""
+    gc.collect()
+    if platform.system() == "Linux" and platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
+        with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w") as marks:
+            marks.write("5")  # proc(5): the peak of the resident set
+
+
+def peak_memory_mb() -> int:
+    """The most that this process has held since it began or `forget_peak`."""
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Least, median and greatest of a figure's repeats."""
+    ordered = sorted(values)
+    middle = (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
+    return {"min": round(ordered[0], 4), "median": round(middle, 4), "max": round(ordered[-1], 4)}
+
+
+def as_json(measured: list[MeasuredRun]) -> dict[str, Any]:
+    """The repeats of a run as JSON has them; the stages are the quickest one's."""
+    return {
+        "frames": measured[0].frames,
+        "frames_per_s": spread([each.frames / each.wall_s for each in measured]),
+        "cpu_s_per_frame": spread([each.cpu_s / each.frames for each in measured]),
+        "cpu_utilisation": spread([each.utilisation for each in measured])["median"],
+        "stages": min(measured, key=lambda each: each.wall_s).by_stage(),
+    }

@@ -1,0 +1,131 @@
+"""Every stage of the job alone, on the Works that it gets in the job: what its work costs with nothing beside it.
+
+The clip goes through one stage after the other, whole: each is run on the recorded output of the one before it, by one
+thread, with no queue, no decoder and no encoder beside it. What is compared is a stage's own thread: CPU seconds of it
+in the job over those alone. With one thread (`--set threads=1`) torch works in that thread, and a stage's share is
+exact; with more, its pool is `elsewhere`, as are the codecs' own threads and those in which faces are drawn, and only
+the sum of thread and elsewhere over all stages, `total`, says what the job adds. The first pass is one stage; its CPU
+seconds are of all threads.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vidinv.analysis import first_pass
+from vidinv.backends import registry as backends
+from vidinv.bench.end_to_end import MeasuredRun
+from vidinv.config import RunConfig
+from vidinv.frames import Work
+from vidinv.jobs import render, video_job
+from vidinv.jobs.render import RenderJob
+from vidinv.jobs.request import Request
+from vidinv.jobs.video_job import Listener, OpenJob
+from vidinv.media import reader
+from vidinv.process import threads_kept, use_threads
+from vidinv.stages import decode
+
+FRAMES = 300  # a longer clip is not taken: all its Works lie in memory
+SMALL = 0.01  # share of the CPU time below which a stage's surplus is noise
+
+
+@dataclass(frozen=True)
+class IsolatedCost:
+    """CPU seconds of `frames`, alone: by stage of the thread that runs it, and of all threads in all stages."""
+
+    frames: int
+    stages: dict[str, float]
+    total: float
+
+
+class _Spent:
+    """CPU seconds by stage."""
+
+    def __init__(self) -> None:
+        self.thread: dict[str, float] = {}
+        self.total = 0.0
+
+    @contextmanager
+    def by(self, name: str) -> Iterator[None]:
+        own, every = time.thread_time(), time.process_time()
+        yield
+        self.thread[name] = time.thread_time() - own
+        self.total += time.process_time() - every
+
+
+def run(source: Path, config: RunConfig, finish: Callable[[RenderJob], None] = lambda prepared: None) -> IsolatedCost:
+    """The job of a clip of at most some FRAMES stage by stage; `finish` sees it before its folder goes."""
+    spent = _Spent()
+    with tempfile.TemporaryDirectory() as folder:
+        request = Request(source, Path(folder) / f"out{source.suffix}", config)
+        with video_job.begun(request) as begun:
+            prepared = video_job.prepare(begun, Listener()).prepared
+            _first_pass(begun, Path(folder), spent)
+            _second_pass(prepared, spent)
+            finish(prepared)
+            begun.folder.delete()
+    return IsolatedCost(prepared.analysis.frame_count, spent.thread, spent.total)
+
+
+def _first_pass(begun: OpenJob, folder: Path, spent: _Spent) -> None:
+    config, source, shards = begun.request.config, begun.request.source, folder / "alone"
+    shards.mkdir()
+
+    def frames(first: int) -> Iterator[Any]:
+        return reader.read(source, batch=config.batch, first=first, reader=config.reader)
+
+    locate = backends.choose(config.backend).locator(config.landmarks)
+    before = spent.total
+    with spent.by("analyse"):
+        first_pass.analyse(frames, locate, shards, config, begun.info.rotation, lambda count: None, given=begun.given)
+    spent.thread["analyse"] = spent.total - before
+
+
+def _second_pass(prepared: RenderJob, spent: _Spent) -> None:
+    plan = decode.batches(prepared.segments, prepared.analysis.shots, prepared.request.config.batch)
+    flow = render.flow(prepared, plan, lambda count: None)
+    with spent.by("decode"):
+        works = list(flow.source)
+    with threads_kept():
+        use_threads(render.lane_threads(prepared, flow.stages))
+        for name, stage in flow.stages:
+            with spent.by(name):
+                works = list(stage(_each(works)))
+    with spent.by("reencode"):
+        for work in works:
+            flow.recorder(work)
+
+
+def _each(works: list[Work]) -> Iterator[Work]:
+    yield from works
+
+
+def beside(jobs: Sequence[MeasuredRun], alone: Sequence[IsolatedCost]) -> dict[str, Any]:
+    """CPU milliseconds a frame in the job and alone, the least of the repeats of each, and how much more the job takes.
+
+    `stages` {name: {cpu_ms, alone_cpu_ms, over}}, `total` the same of all threads, `largest` the surplus of the stage
+    that has most, of those with at least SMALL of the CPU time.
+    """
+    frames = jobs[0].frames
+    found = {
+        name: _pair(
+            min(each.stages[name]["cpu_s"] for each in jobs) / frames, min(each.stages[name] for each in alone) / frames
+        )
+        for name in alone[0].stages
+    }
+    total = _pair(min(each.cpu_s for each in jobs) / frames, min(each.total for each in alone) / frames)
+    large = {name: row["over"] for name, row in found.items() if row["cpu_ms"] >= SMALL * total["cpu_ms"]}
+    name = max(large, key=lambda each: large[each])
+    return {"stages": found, "total": total, "largest": {"stage": name, "over": large[name]}}
+
+
+def _pair(inside: float, alone: float) -> dict[str, float]:
+    """Of seconds."""
+    over = round(inside / max(alone, 1e-9) - 1, 3)
+    return {"cpu_ms": round(1e3 * inside, 2), "alone_cpu_ms": round(1e3 * alone, 2), "over": over}

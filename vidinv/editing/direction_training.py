@@ -1,0 +1,202 @@
+"""A lesson: from the generator's samples and a score of each to a calibrated direction.
+
+The score is one that the meter measures (`vidinv.faces.attribute_meter.UNITS`) or anybody's function of pictures. A direction is
+fitted (`learn`), freed of other attributes, given the rows of w+ that trade its effect best against what it changes
+beside, and calibrated: what strength 1 does, what it does to everything else, and how much of the person is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vidinv.editing import directions, feature_edit, learn
+from vidinv.editing.directions import Direction
+from vidinv.frames import Array, Code
+from vidinv.generators.base import Generator
+
+ROWS = ((0, 4), (0, 6), (2, 8), (4, 10), (0, 8), (0, 12), (6, 16), (0, 16))  # ranges of w+ that are tried
+TRIED = 1.5  # strength at which they are compared
+STRENGTHS = (-2.0, -1.0, 0.0, 1.0, 2.0)  # at which a direction is calibrated
+Paint = Callable[[Code], Tensor]  # N codes -> pictures [N,3,S,S] around [-1,1]
+Measure = Callable[[Tensor], Mapping[str, Array]]  # pictures in [-1,1] -> attribute -> [N], NaN where unknown
+Embed = Callable[[Tensor], Tensor]  # pictures -> unit embeddings [N,E]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """How one attribute is learned.
+
+    `method`: "ridge" for a continuous score, "boundary" (logistic regression between the extremes), "difference" of
+    means for what few samples have (a score above 0.5). `rows` None: the best of ROWS.
+    """
+
+    name: str
+    unit: str
+    method: str = "boundary"
+    free_of: tuple[str, ...] = ()
+    rows: tuple[int, int] | None = None
+    region: str = "face"  # of `faces.regions`: where it shows
+
+
+@dataclass(frozen=True)
+class MeasuredSamples:
+    """Samples w [N,D], or codes w+ [N,L,D], and what was measured on them, attribute -> [N], NaN where unknown."""
+
+    w: Tensor
+    scores: Mapping[str, Tensor]
+
+    def known(self, *names: str) -> MeasuredSamples:
+        """The samples of which these scores are all known."""
+        good = torch.stack([self.scores[name].isfinite() for name in names]).all(0)
+        return MeasuredSamples(self.w[good], {name: score[good] for name, score in self.scores.items()})
+
+
+@dataclass(frozen=True)
+class RenderContext:
+    """What draws, measures and recognises (None: nobody does): everything that a calibration looks through."""
+
+    generator: Generator
+    paint: Paint
+    measure: Measure
+    embed: Embed | None
+
+    @torch.inference_mode()
+    def look(self, code: Code, batch: int = 4) -> tuple[dict[str, Array], Tensor]:
+        """Attributes [N] and embeddings [N,E] of the pictures of N codes; without a network all look alike."""
+        rows: list[Mapping[str, Array]] = []
+        embeddings = []
+        for begin in range(0, len(code), batch):
+            picture = self.paint(code[begin : begin + batch]).clamp(-1, 1)
+            rows.append(self.measure(picture))
+            embeddings.append(picture.new_ones(len(picture), 1) if self.embed is None else self.embed(picture))
+        return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}, torch.cat(embeddings)
+
+
+def samples(generator: Generator, count: int, seed: int) -> Tensor:
+    """w [N,D] a little nearer to the mean than the generator draws them."""
+    return generator.w_avg + 0.9 * (generator.sample(count, seed=seed) - generator.w_avg)
+
+
+def code_of(generator: Generator, w: Tensor) -> Code:
+    """The codes, without a feature, of w [N,D] or w+ [N,L,D]."""
+    return Code(w if w.ndim == 3 else generator.broadcast(w), space=generator.space)
+
+
+def read(
+    studio: RenderContext, w: Tensor, done: Callable[[int], None] = lambda count: None, batch: int = 4
+) -> MeasuredSamples:
+    """Measure G(w) of every sample; `done` hears how many were."""
+    rows = []
+    for part in w.split(batch):
+        rows.append(studio.look(code_of(studio.generator, part))[0])
+        done(len(part))
+    scores = {name: torch.from_numpy(np.concatenate([row[name] for row in rows])).float() for name in rows[0]}
+    return MeasuredSamples(w.cpu(), scores)
+
+
+def normal(lesson: Lesson, readings: MeasuredSamples) -> Tensor:
+    """The unit vector, [D] or [L,D] as a code is, along which the attribute was fitted, not yet freed of others."""
+    known = readings.known(lesson.name)
+    score, w = known.scores[lesson.name], known.w.flatten(1)
+    if lesson.method == "difference":
+        found = learn.difference(w, score > 0.5)
+    else:
+        found = learn.ridge(w, score) if lesson.method == "ridge" else learn.boundary(w, score)
+    return found.unflatten(0, known.w.shape[1:])
+
+
+def fit(lesson: Lesson, readings: MeasuredSamples, others: Iterable[Tensor], generator: Generator) -> Direction:
+    """The direction of a lesson, freed of the `others`' normals, on its rows (all where they are to be chosen)."""
+    found = normal(lesson, readings)
+    vector = learn.condition(found.flatten(), [other.flatten() for other in others]).view_as(found)
+    rows = lesson.rows or (0, generator.num_ws)
+    origin = f"{len(readings.w)} samples of {generator.name}, {lesson.method}"
+    return replace(directions.of_vector(lesson.name, vector, rows, generator, origin=origin), region=lesson.region)
+
+
+def choose_rows(direction: Direction, studio: RenderContext, w: Tensor, spreads: Mapping[str, float]) -> Direction:
+    """The direction on the range of ROWS with the most effect for what it changes beside; `spreads`: one sd of each.
+
+    Effect and leak are in standard deviations of the attributes; the person's change counts as leak.
+    """
+    slots = studio.generator.num_ws
+    ranges = [rows for rows in ROWS if rows[1] <= slots] or [(0, slots)]
+    worth = []
+    for rows in ranges:
+        moved, kept = change(_on(direction, rows, studio), studio, w, TRIED, spreads)
+        effect = moved.pop(direction.name)
+        beside = float(np.sqrt(np.mean(np.square(list(moved.values()))))) if moved else 0.0
+        worth.append(effect / (0.3 + beside + 2 * (1 - kept)))
+    return _on(direction, ranges[int(np.argmax(worth))], studio)
+
+
+def calibrate(
+    direction: Direction, unit: str, studio: RenderContext, w: Tensor, spreads: Mapping[str, float], attribute: str = ""
+) -> Direction:
+    """The direction with its calibration, leak and likeness, as means over G(w) of samples [N,D].
+
+    `attribute` is what it raises; its own name if not given. What nothing measures is not calibrated.
+    """
+    looked = {s: studio.look(_moved(direction, studio, w, s)) for s in STRENGTHS}
+    name = attribute or direction.name
+
+    def slope(of: str) -> float:
+        return float(np.nanmean(looked[1.0][0][of] - looked[-1.0][0][of]) / 2)
+
+    still = looked[0.0][1]
+    alike = {s: round(float((looked[s][1] * still).sum(1).mean()), 3) for s in STRENGTHS if s}
+    kept = {} if studio.embed is None else {f"{s:+g}": value for s, value in alike.items()}
+    measured = looked[0.0][0]
+    leak = {of: round(slope(of) / spread, 3) for of, spread in spreads.items() if of != name and of in measured}
+    calibration = {unit: round(slope(name), 4)} if name in measured else {}
+    return replace(direction, calibration=calibration, leak=leak, kept=kept)
+
+
+def spreads_of(readings: MeasuredSamples) -> dict[str, float]:
+    """One standard deviation of every attribute over the readings."""
+    found = {name: score[score.isfinite()] for name, score in readings.scores.items()}
+    return {name: float(score.std()) for name, score in found.items() if len(score) > 1 and float(score.std()) > 0}
+
+
+def learned(
+    lesson: Lesson, lessons: Mapping[str, Lesson], readings: MeasuredSamples, studio: RenderContext, fresh: Tensor
+) -> Direction:
+    """A lesson from its readings to the calibrated direction; rows and figures are of G(w) of `fresh` samples [N,D].
+
+    `lessons` say how the attributes that it is to be free of are fitted. Rows are not chosen by what nothing measures.
+    """
+    known, generator = spreads_of(readings), studio.generator
+    direction = fit(lesson, readings, others(lesson, lessons, readings), generator)
+    if lesson.rows is None and lesson.name in studio.look(code_of(generator, fresh[:1]))[0]:
+        direction = choose_rows(direction, studio, fresh, known)
+    return calibrate(direction, lesson.unit, studio, fresh, known)
+
+
+def _on(direction: Direction, rows: tuple[int, int], studio: RenderContext) -> Direction:
+    """The direction on these rows; strength 1 of one whose rows differ depends on them."""
+    if direction.vector.ndim == 1:
+        return replace(direction, layers=rows)
+    return replace(direction, layers=rows, deviation=directions.spread(direction.vector, rows, studio.generator))
+
+
+def _moved(direction: Direction, studio: RenderContext, w: Tensor, strength: float) -> Code:
+    return feature_edit.edit(studio.generator, code_of(studio.generator, w), [(direction, strength)])
+
+
+def change(
+    direction: Direction, studio: RenderContext, w: Tensor, strength: float, spreads: Mapping[str, float]
+) -> tuple[dict[str, float], float]:
+    """Mean change of every attribute from -strength to +strength, halved, in its spreads; and the likeness between."""
+    low, high = (studio.look(_moved(direction, studio, w, s)) for s in (-strength, strength))
+    found = {name: float(np.nanmean(high[0][name] - low[0][name]) / 2 / spread) for name, spread in spreads.items()}
+    return found, float((low[1] * high[1]).sum(1).mean())
+
+
+def others(lesson: Lesson, lessons: Mapping[str, Lesson], readings: MeasuredSamples) -> list[Tensor]:
+    """The normals of the attributes that a lesson is to be free of."""
+    return [normal(lessons.get(name, Lesson(name, "")), readings) for name in lesson.free_of]

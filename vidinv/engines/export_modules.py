@@ -1,0 +1,59 @@
+"""The networks of a job as graphs of tensors alone, for the engines: what is encoded and what is drawn.
+
+A code goes in as ws [N,L,D], its feature [N,C,h,w] or None, and an offset [N,S] of style channels or None.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from vidinv.encoders.base import Encoder
+from vidinv.generators.base import Generator
+from vidinv.generators.proxy import ImageDecoder
+
+
+class EncodingModule(nn.Module):
+    """image [N,3,S,S] -> ws, feature, of an encoder that gives a feature."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        code = self.encoder(image)
+        assert code.feature is not None
+        return code.ws, code.feature
+
+
+class SketchModule(nn.Module):
+    """A code -> the picture [N,3,s,s] of the proxy head, with the feature at layer `at`."""
+
+    def __init__(self, proxy: ImageDecoder, at: int | None) -> None:
+        super().__init__()
+        self.proxy, self.at = proxy, at
+
+    def forward(self, ws: Tensor, feature: Tensor | None = None, styles: Tensor | None = None) -> tuple[Tensor]:
+        return (self.proxy(ws, feature, self.at, styles),)
+
+
+class PictureModule(nn.Module):
+    """A code -> the picture [N,3,size,size] of the generator itself."""
+
+    def __init__(self, generator: Generator, at: int | None, size: int) -> None:
+        super().__init__()
+        self.generator, self.at, self.size = generator, at, size
+
+    def forward(self, ws: Tensor, feature: Tensor | None = None, styles: Tensor | None = None) -> tuple[Tensor]:
+        rows = self.generator.restyled(ws, styles)
+        return (self.generator.synthesize(ws, feature=feature, at=self.at, styles=rows, size=self.size),)
+
+
+class SketchAndPicture(nn.Module):
+    """A code without styles -> the proxy head's picture and the generator's own; what both need is done once."""
+
+    def __init__(self, proxy: ImageDecoder, at: int | None, size: int) -> None:
+        super().__init__()
+        self.proxy, self.at, self.size = proxy, at, size
+
+    def forward(self, ws: Tensor, feature: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return self.proxy.with_whole(ws, feature, self.at, self.size)

@@ -1,0 +1,150 @@
+"""The same attributes as networks see them that gave no direction its labels: a second opinion on an edit.
+
+The meter (`vidinv.faces.attribute_meter`) reads mouth, lids, jaw and pose off 106 landmarks. Here the parser's regions tell of
+mouth, lids and jaw, and the detector's five points of the head's turn. For age, gender, glasses and hair no second
+network is at hand.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vidinv.faces.detector import Detector, load_detector
+from vidinv.faces.embedder import FFHQ_POINTS
+from vidinv.faces.parser import CLASSES, FACE, BiSeNet, load_parser
+from vidinv.frames import Array
+
+UNITS = {
+    "smile": "mouth_width_and_lift_over_crop",
+    "yaw": "nose_offset_over_eye_distance",
+    "pitch": "nose_height_between_mouth_and_eyes",
+    "mouth_open": "parsed_gap_over_mouth_width",
+    "eyes_open": "parsed_eye_height_over_crop",
+    "chubby": "parsed_jaw_width_over_height",
+}
+PARSED = 512  # pixels, side of the crop that the parser sees: at 256 a closed mouth is smaller than its cells
+FEWEST = 20  # pixels; the shape of a smaller mouth is not known
+MOUTH = ("mouth", "lip_upper", "lip_lower")
+
+
+class Witness:
+    """Parser and detector behind one call."""
+
+    def __init__(self, parser: BiSeNet, detector: Detector) -> None:
+        self.parser, self.detector = parser, detector
+
+    @torch.inference_mode()
+    def measure(self, crops: Tensor) -> dict[str, Array]:
+        """FFHQ-aligned crops [N,3,S,S] in [-1,1] -> attribute -> [N], in UNITS; NaN for what cannot be seen.
+
+        Signs are the meter's: positive yaw looks to the picture's right, positive pitch up.
+        """
+        large = crops.shape[-1] > PARSED
+        resized = F.interpolate(crops, (PARSED, PARSED), mode="bilinear", antialias=large, align_corners=False)
+        labels = self.parser.parse(resized.clamp(-1, 1), PARSED)
+        five = np.stack([self._five(crop) for crop in crops])
+        parsed = {
+            "smile": smile(labels),
+            "mouth_open": mouth_open(labels),
+            "eyes_open": eyes_open(labels),
+            "chubby": fullness(labels),
+        }
+        return {name: value.cpu().numpy() for name, value in parsed.items()} | {"yaw": yaw(five), "pitch": pitch(five)}
+
+    def _five(self, crop: Tensor) -> Array:
+        """The detector's points [5,2] of the surest face, NaN where it finds none.
+
+        A crop is all face; inside a margin the detector finds every one at the same scale.
+        """
+        pixels = ((crop.clamp(-1, 1) + 1) * 127.5).byte().permute(1, 2, 0).cpu().numpy()  # CHW -> HWC
+        margin = pixels.shape[0] // 2
+        found = self.detector.detect(np.pad(pixels, ((margin, margin), (margin, margin), (0, 0))))
+        return found.points[0].astype(np.float64) - margin if len(found) else np.full((5, 2), np.nan)
+
+
+def mouth_open(labels: Tensor) -> Tensor:
+    """The tallest gap [N] between the lips over the mouth's width; labels [N,h,w]."""
+    mouth = _is(labels, *MOUTH)
+    gap = _is(labels, "mouth").sum(1).amax(1)
+    return _known(gap / mouth.amax(1).sum(1).clamp(min=1), mouth)
+
+
+def smile(labels: Tensor) -> Tensor:
+    """Mouth width [N] plus twice the lift of its corners over its middle, in sides of the crop; labels [N,h,w]."""
+    mouth = _is(labels, *MOUTH)
+    across = _ramp(labels, 2)  # [w]
+    column = mouth.sum(1)
+    middle = (column * across).sum(1) / column.sum(1).clamp(min=1)
+    width = mouth.amax(1).mean(1)
+    reach = (across - middle[:, None]).abs() / width.clamp(min=1e-6)[:, None]  # [N,w], about 0.5 at the corners
+    lift = _depth(mouth, reach < 0.15) - _depth(mouth, reach > 0.35)
+    return _known(width + 2 * lift, mouth)
+
+
+def eyes_open(labels: Tensor) -> Tensor:
+    """Mean [N] of both eyes' tallest opening, in sides of the crop; 0 where lids or glasses hide them; labels [N,h,w].
+
+    The lids' distance over the eye's width, as the meter has it, is too small for the parser to tell the width.
+    """
+    eyes = torch.stack([_is(labels, name).mean(1).amax(1) for name in ("eye_left", "eye_right")])
+    return eyes.mean(0)
+
+
+def fullness(labels: Tensor) -> Tensor:
+    """The face's width [N] at the mouth over its height from the eyes' line to the chin; labels [N,h,w]."""
+    face, mouth = _is(labels, *(CLASSES[index] for index in FACE)), _is(labels, *MOUTH)
+    rows = mouth.amax(2)  # [N,h]: those of the mouth
+    width = (face.mean(2) * rows).sum(1) / rows.sum(1).clamp(min=1)
+    chin = (face.amax(2) * _ramp(labels, 1)).amax(1)
+    return _known(width / (chin - FFHQ_POINTS[0, 1]).clamp(min=0.05), mouth)
+
+
+def yaw(five: Array) -> Array:
+    """How far [N] the nose lies to the right of the middle between eyes and mouth corners; points [N,5,2]."""
+    across, _, distance = _axes(five)
+    middle = (five[:, :2].mean(1) + five[:, 3:].mean(1)) / 2
+    return ((five[:, 2] - middle) * across).sum(1) / distance
+
+
+def pitch(five: Array) -> Array:
+    """Where [N] the nose lies between the mouth's line (0) and the eyes' (1), up is more; points [N,5,2]."""
+    _, down, _ = _axes(five)
+    eyes, mouth = five[:, :2].mean(1), five[:, 3:].mean(1)
+    return ((mouth - five[:, 2]) * down).sum(1) / ((mouth - eyes) * down).sum(1)
+
+
+def _axes(five: Array) -> tuple[Array, Array, Array]:
+    """Unit vectors [N,2] along the eyes and down the face, and the eyes' distance [N]."""
+    between = five[:, 1] - five[:, 0]
+    distance = np.linalg.norm(between, axis=1)
+    across = between / distance[:, None]
+    return across, np.stack([-across[:, 1], across[:, 0]], axis=1), distance
+
+
+def _is(labels: Tensor, *names: str) -> Tensor:
+    """[N,h,w] of 0 and 1: which pixels belong to one of these classes."""
+    return torch.isin(labels, labels.new_tensor([CLASSES.index(name) for name in names])).float()
+
+
+def _ramp(labels: Tensor, axis: int) -> Tensor:
+    """Pixel centres along an axis of labels [N,h,w], in sides of the crop."""
+    side = labels.shape[axis]
+    return (torch.arange(side, device=labels.device) + 0.5) / side
+
+
+def _depth(part: Tensor, columns: Tensor) -> Tensor:
+    """Mean y [N], in sides of the crop, of part [N,h,w] within `columns` [N,w]."""
+    row = (part * columns[:, None]).sum(2)  # [N,h]
+    return (row * _ramp(part, 1)).sum(1) / row.sum(1).clamp(min=1)
+
+
+def _known(value: Tensor, mouth: Tensor) -> Tensor:
+    return torch.where(mouth.sum((1, 2)) >= FEWEST, value, torch.nan)
+
+
+def load_witness() -> Witness:
+    """The witness from the weights cache."""
+    return Witness(load_parser(), load_detector())

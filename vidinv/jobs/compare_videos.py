@@ -1,0 +1,216 @@
+"""Two videos of one clip, a source and what any tool made of it, measured as the frames of a run are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from vidinv import config as configs
+from vidinv import fileio
+from vidinv.analysis import face_tracks, first_pass, given_boxes
+from vidinv.backends import registry as backends
+from vidinv.backends.interface import Backend
+from vidinv.config import RunConfig
+from vidinv.errors import UsageError
+from vidinv.faces import crops, similarity
+from vidinv.frames import Analysis, Array, FrameBatch, Work
+from vidinv.jobs import finalize, quality_summary, write_page
+from vidinv.jobs.job_folder import JobFolder
+from vidinv.jobs.journal import Journal
+from vidinv.jobs.quality_summary import MeasuredFaces
+from vidinv.jobs.timing import Clock
+from vidinv.jobs.video_job import Listener
+from vidinv.media import reader
+from vidinv.media.probe import VideoInfo, probe
+from vidinv.media.source import open_video, video_stream
+from vidinv.report import sidecar
+from vidinv.report.gate import Gate
+from vidinv.stages import align, decode, graph, measure_identity, reencode
+
+SHAPE = 0.01  # by how much the two pictures' proportions may differ
+LENGTH = 0.5  # seconds
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The two videos, and where the page on them goes."""
+
+    source: Path
+    edited: Path
+    page: Path
+    config: RunConfig
+    gate: Gate
+    thumbnails: bool = True
+
+
+def check(pair: Pair) -> tuple[VideoInfo, VideoInfo]:
+    """What the two files are. Raises InputUnreadable, or UsageError where one cannot be of the other."""
+    one, two = probe(pair.source), probe(pair.edited)
+    (width, height), (other_width, other_height) = _shown(one), _shown(two)
+    if abs(width * other_height / (height * other_width) - 1) > SHAPE:
+        raise UsageError(
+            f"{pair.edited} is {other_width}x{other_height}, {pair.source} {width}x{height}: not the same picture",
+            remedy="compare videos of one framing",
+        )
+    if abs(one.duration_s - two.duration_s) > max(LENGTH, 0.02 * one.duration_s):
+        raise UsageError(
+            f"{pair.edited} lasts {two.duration_s:.1f} s, {pair.source} {one.duration_s:.1f} s: not the same clip",
+            remedy="cut them to the same part",
+        )
+    return one, two
+
+
+def run(pair: Pair, listener: Listener) -> dict[str, Any]:
+    """Measure the pair, write its page and, beside that, the report as JSON; returns the report.
+
+    Faces are found and tracked in the source, and cut from both by the source's smoothed transforms. Frames belong
+    together by their number where the files have equally many, else by their times.
+    """
+    clock, (info, other), config = Clock.now(), check(pair), pair.config
+    backend = backends.choose(config.backend)
+    with JobFolder(pair.page) as folder:
+        folder.empty()
+        try:
+            listener.phase("analyse", info.frame_count, 0)
+            sightings = first_pass.analyse(
+                lambda first: reader.read(pair.source, batch=config.batch, first=first, reader=config.reader),
+                backend.locator(config.landmarks),
+                folder.path,
+                config,
+                info.rotation,
+                listener.done,
+                None,
+                given_boxes.of(config, backend),
+            )
+            analysis, _ = face_tracks.link(sightings, config, backend, pair.source, [])
+            listener.phase("measure", analysis.frame_count, 0)
+            measured = _measured(pair, analysis, (info, other), backend, folder, listener)
+            report = _document(pair, info, analysis, measured) | {"timing": clock.spent(), "warnings": []}
+            sidecar.write(pair.page.with_suffix(".json"), report)
+            write_page.write(pair.page, report, write_page.strips(report, measured.evidence()))
+            return report
+        finally:
+            folder.delete()
+
+
+def follow(source: Iterator[Work], pair: Pair, to_other: Array, by_number: bool) -> Iterator[Work]:
+    """The Works of the source with `edit`, the same crops of the other video's frames.
+
+    `to_other` [2,3] maps the source's pixels to the other's. Of the other the frame of the same number or, where they
+    do not go by number, the one nearest in time.
+    """
+    frames = reader.read(pair.edited, batch=1)
+    here = next(frames)
+    begin, following = here.pts[0], next(frames, None)
+    first: int | None = None
+
+    def place(frame: FrameBatch, k: int, start: int) -> float:
+        return float(frame.index[k] if by_number else (frame.pts[k] - start) * frame.time_base)
+
+    for work in source:
+        first = work.frames.pts[0] if first is None else first
+        partners = []
+        for k in range(len(work.frames)):
+            wanted = place(work.frames, k, first)
+            while following is not None and abs(place(following, 0, begin) - wanted) <= abs(
+                place(here, 0, begin) - wanted
+            ):
+                here, following = following, next(frames, None)
+            partners.append(here)
+        yield work if work.faces is None else _joined(work, partners, to_other)
+
+
+def _joined(work: Work, partners: Sequence[FrameBatch], to_other: Array) -> Work:
+    assert work.faces is not None
+    size, cut, measures = work.faces.image.shape[-1], [], []
+    for position, to_frame in zip(work.faces.frame.tolist(), work.faces.to_frame.numpy(), strict=True):
+        partner = partners[position]
+        cut.append(crops.crop(partner.native[0], partner.colour, similarity.compose(to_other, to_frame), size))
+        measures.append({"face_px": round(similarity.scale(to_frame) * size, 1)})
+    edit = torch.from_numpy(np.stack(cut)).permute(0, 3, 1, 2) * 2 - 1  # NHWC -> NCHW
+    return replace(work, edit=edit, measures=tuple(measures))
+
+
+def _measured(
+    pair: Pair,
+    analysis: Analysis,
+    infos: tuple[VideoInfo, VideoInfo],
+    backend: Backend,
+    folder: JobFolder,
+    listener: Listener,
+) -> MeasuredFaces:
+    config, judges = pair.config, backend.judges(pair.config.device)
+    segments = decode.segments(analysis.pts, analysis.time_base, config.segment_seconds, 0, analysis.frame_count)
+    plan = decode.batches(segments, analysis.shots, config.batch)
+    works = decode.decode(reader.read(pair.source, batch=1), plan, analysis.shots, segments)
+    witnesses = measure_identity.SecondaryEvaluators.of(backend, judges.parse, [])
+    stages = [
+        ("align", align.build(analysis.tracks, config.crop)),
+        ("follow", lambda source: follow(source, pair, _between(*infos), _count(pair.edited) == analysis.frame_count)),
+        ("measure", measure_identity.build(judges.identity, witnesses, config.identity, keep_strips=pair.thumbnails)),
+    ]
+    journal = Journal(folder.path)
+    graph.run(
+        stages,
+        ("decode", works),
+        ("keep", reencode.Recorder(journal, segments, None, None, config.preview_size, listener.done)),
+    )
+    records = journal.finished()
+    return MeasuredFaces([face for record in records for face in record["faces"]], folder.evidence(records))
+
+
+def _document(pair: Pair, info: VideoInfo, analysis: Analysis, measured: MeasuredFaces) -> dict[str, Any]:
+    config, names = pair.config, backends.choose(pair.config.backend).watching
+    return {
+        "schema": sidecar.SCHEMA,
+        "input": finalize.facts(pair.source, fileio.content_sha256(pair.source), info, analysis),
+        "output": {"path": pair.edited.name, "sha256": fileio.content_sha256(pair.edited)},
+        "frames": analysis.frame_count,
+        "faces": len(measured.rows),
+        "edits": [],
+        "settings": configs.plain(config),
+        "versions": finalize.installed(),
+        "weights": finalize.archives(names),
+        "parts": finalize.terms(names),
+        "measured": finalize.how_often(config),
+        **quality_summary.verdict(analysis, analysis.tracks, range(analysis.frame_count), [], measured, pair.gate),
+    }
+
+
+def _between(one: VideoInfo, two: VideoInfo) -> Array:
+    """[2,3]: a coded pixel of the first video to that of the second, by way of the picture as it is shown."""
+    (width, height), (other_width, other_height) = _shown(one), _shown(two)
+    x, y = other_width / width, other_height / height
+    scaled = np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2]])  # pixel centres lie at integers
+    return similarity.compose(similarity.invert(_upright(two)), similarity.compose(scaled, _upright(one)))
+
+
+def _count(path: Path) -> int:
+    """How many frames a video has, by its packets."""
+    with open_video(path) as container:
+        stream = video_stream(container)
+        return sum(packet.size > 0 and not packet.is_discard for packet in container.demux(stream))
+
+
+def _upright(info: VideoInfo) -> Array:
+    """[2,3]: a coded pixel to the same in the picture as it is shown: stretched, mirrored and turned as it asks."""
+    width = round(info.width * info.display.pixel_aspect)
+    right, bottom = width - 1, info.height - 1
+    turned = {
+        0: np.array([[1.0, 0, 0], [0, 1, 0]]),
+        90: np.array([[0.0, -1, bottom], [1, 0, 0]]),
+        180: np.array([[-1.0, 0, right], [0, -1, bottom]]),
+        270: np.array([[0.0, 1, 0], [-1, 0, right]]),
+    }[info.rotation]
+    return similarity.compose(turned, similarity.invert(first_pass.to_coded(info.display, info.width)))
+
+
+def _shown(info: VideoInfo) -> tuple[int, int]:
+    """Width and height of the picture as it is shown."""
+    width = round(info.width * info.display.pixel_aspect)
+    return (info.height, width) if info.rotation % 180 else (width, info.height)

@@ -1,0 +1,59 @@
+"""Pictures of people who do not exist: a direction from strength -3 to +3, a row each; and faces by their seeds."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import torch
+
+from vidinv.backends.interface import Models
+from vidinv.editing import direction_training, feature_edit
+from vidinv.editing.directions import Direction
+from vidinv.errors import OutputUnwritable
+from vidinv.frames import Array
+from vidinv.generators.ops import resize
+from vidinv.media import picture
+
+STRENGTHS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
+PANEL = 160  # pixels
+DRAWN = 256  # pixels, of a face by its seed
+
+
+@torch.no_grad()
+def draw(models: Models, direction: Direction, people: int, seed: int) -> Array:
+    """RGB uint8 [people * PANEL, 7 * PANEL, 3]: G(w) of samples, by the whole synthesis, moved along the direction."""
+    generator, rows = models.generator, []
+    for w in direction_training.samples(generator, people, seed).split(1):
+        row = []
+        for strength in STRENGTHS:
+            moved = feature_edit.edit(generator, direction_training.code_of(generator, w), [(direction, strength)])
+            row.append(resize(generator.picture(moved, generator.sizes[0]), PANEL)[0].clamp(-1, 1))
+        rows.append(torch.cat(row, 2))
+    return picture.pixels(torch.cat(rows, 1))
+
+
+@torch.no_grad()
+def faces(folder: Path, models: Models, seeds: Iterable[int], done: Callable[[int], None]) -> None:
+    """A picture SEED.png of each seed's face, and `faces.csv` with the columns seed and file, in a new folder.
+
+    Raises OutputUnwritable; a folder that is not whole does not stay.
+    """
+    partial = folder.with_name(f".{folder.name}.part")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        lines = ["seed,file"]
+        for seed in seeds:
+            w = direction_training.samples(models.generator, 1, seed)
+            drawn = models.generator.synthesize(models.generator.broadcast(w), size=models.generator.sizes[0])
+            picture.write(partial / f"{seed}.png", resize(drawn, DRAWN)[0].clamp(-1, 1))
+            lines.append(f"{seed},{seed}.png")
+            done(1)
+        (partial / "faces.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        partial.rename(folder)
+    except OSError as error:
+        raise OutputUnwritable(f"cannot write {folder}: {error.strerror}", remedy="choose another -o") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

@@ -1,0 +1,302 @@
+"""The result of a job: the segments joined with the source's other streams, and the report beside the file."""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Iterable
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from vidinv import config as configs
+from vidinv import fileio
+from vidinv.backends import registry as backends
+from vidinv.backends.interface import Backend
+from vidinv.config import RunConfig
+from vidinv.editing.plan import ResolvedEdit
+from vidinv.errors import OutputUnwritable
+from vidinv.frames import Analysis
+from vidinv.jobs import quality_summary, sign_output, write_page
+from vidinv.jobs import request as requests
+from vidinv.jobs.job_folder import page_path, preview_path, sidecar_path
+from vidinv.jobs.journal import Journal
+from vidinv.jobs.quality_summary import MeasuredFaces
+from vidinv.jobs.render import RenderJob
+from vidinv.jobs.tuning import encoder as encoder_tuning
+from vidinv.jobs.tuning import generator as generator_tuning
+from vidinv.media import codecs, reader, remux, sequence, stills
+from vidinv.media.probe import VideoInfo
+from vidinv.provenance import manifest, payload
+from vidinv.report import sidecar
+from vidinv.report.gate import Gate
+from vidinv.stages import synthesize
+from vidinv.weights import catalog
+
+PACKAGES = ("vidinv", "torch", "av", "numpy", "opencv-python-headless")
+
+
+def finish(job: RenderJob, frames: int, timing: dict[str, Any], warnings: list[str]) -> dict[str, Any]:
+    """Assemble the output (and the preview), and write the report on it, with the `warnings` so far; returns that.
+
+    Where the gate is missed everything has a name that says so.
+    """
+    records = Journal(job.folder.path).finished()
+    if len(records) < len(job.segments):
+        raise OutputUnwritable(
+            f"segment {len(records)} in {job.folder.path} was damaged while the job ran", remedy="run it again"
+        )
+    measured = MeasuredFaces([face for record in records for face in record["faces"]], job.folder.evidence(records))
+    report = document(job, frames, measured)
+    if report["gate"] is not None and not report["gate"]["passed"]:
+        job = replace(job, request=job.request.below_gate())
+        report["output"] = _output(job)
+    request = job.request
+    warnings = [*warnings, *_losses(job), *_gaps(records)]
+    if request.at is None:
+        segments = _files(job, records, "segment-")
+        join = stills.assemble if sequence.is_folder(request.output) else remux.assemble
+        made = job.folder.place(request.output)
+
+        def write(path: Path) -> list[str]:
+            return join(segments, request.source, path, metadata=made_by(job))
+
+        warnings = warnings + sign_output.sealed(replace(request, output=made), job.folder, claim(job), write)
+        job.check_source()
+        job.folder.publish(made, request.output)
+    if request.preview:
+        files = _files(job, records, "preview-")
+        made = job.folder.place(preview_path(request.output))
+        warnings = warnings + remux.assemble(files, files[0], made, metadata={})
+        made.replace(preview_path(request.output))
+    write_report(job, report, timing, warnings)
+    if request.keep_job:
+        sidecar.write(job.folder.report, report)
+    if request.report:
+        write_page.write(page_path(request.output), report, write_page.strips(report, measured.evidence()))
+    return report
+
+
+def facts(source: Path, content: str, info: VideoInfo, analysis: Analysis) -> dict[str, Any]:
+    """What the report says of the video that was read, whose bytes have the sha256 `content`."""
+    return {
+        "path": source.name,
+        "sha256": content,
+        "frames": analysis.frame_count,
+        "width": info.width,
+        "height": info.height,
+        "duration_s": round(info.duration_s, 4),
+    }
+
+
+def how_often(config: RunConfig) -> dict[str, int]:
+    """On every how manyth frame of a segment each network looks."""
+    return {"arcface_every": config.identity.every, "witness_every": config.identity.witness_every}
+
+
+def made_by(job: RenderJob) -> dict[str, str]:
+    """What the output's own metadata say of how it was made."""
+    return {
+        "vidinv_version": installed().get("vidinv", "unknown"),
+        "vidinv_edits": " ".join(job.request.config.edits) or "none",
+        "vidinv_weights": " ".join(weights(job)),
+    }
+
+
+def watermark(job: RenderJob) -> str | None:
+    """The identity that the output's watermark says; None where it has none."""
+    if not job.request.watermark or job.models is None:
+        return None
+    return payload.identity(job.content, job.request.config.edits)
+
+
+def claim(job: RenderJob) -> manifest.Claim:
+    """What is signed where the output gets a C2PA manifest."""
+    request, version = job.request, installed().get("vidinv", "unknown")
+    return manifest.Claim(version, request.config.edits, weights(job), request.source, job.content, watermark(job))
+
+
+def write_report(job: RenderJob, report: dict[str, Any], timing: dict[str, Any], warnings: list[str]) -> dict[str, Any]:
+    """Write the report beside the output, with how long it took and what there is to say; returns it."""
+    report |= {"timing": timing, "warnings": warnings}
+    if job.request.at is None:
+        report["output"] |= {"sha256": fileio.content_sha256(job.request.output)}
+    sidecar.write(sidecar_path(job.request.output), report)
+    return report
+
+
+def document(
+    job: RenderJob, frames: int, measured: MeasuredFaces, edits: list[dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    """The report on `frames` edited frames and what was measured of them, but for how long it took and warnings.
+
+    `edits` are the job's moves unless others are given.
+    """
+    request, analysis = job.request, job.analysis
+    moved = [
+        _edit(move) | {"effect": quality_summary.effect(job.moves, k, measured.rows, analysis)}
+        for k, move in enumerate(job.moves)
+    ]
+    span = range(job.segments[0][0], job.segments[-1][1])
+    gate = request.gate if job.models is not None else Gate()  # what was not touched misses none
+    return {
+        "schema": sidecar.SCHEMA,
+        "input": facts(request.source, job.content, job.info, analysis),
+        "output": _output(job),
+        "frames": frames,
+        "faces": len(measured.rows),
+        "edits": moved if edits is None else edits,
+        "command": request.command,
+        "settings": {key: value for key, value in configs.plain(request.config).items() if key != "c2pa"},
+        "versions": installed(),
+        "weights": weights(job),
+        "parts": [*terms(_needs(job)), *_brought(job)],
+        "measured": how_often(request.config),
+        **({} if job.tuning is None else {"tuning": job.tuning}),
+        **quality_summary.verdict(analysis, job.people, span, job.moves, measured, gate),
+    }
+
+
+def _losses(job: RenderJob) -> list[str]:
+    """What the asked reader could not read, and what of the source's picture the output's codec cannot say."""
+    request = job.request
+    refused = reader.refusal(request.source, request.config.reader)
+    found = [refused] if refused else []
+    if request.at is None:
+        wish = requests.wish(request.config, request.output)
+        found += codecs.choose(wish, job.info, suffix=request.output.suffix.lower()).warnings
+    return found
+
+
+def _gaps(records: list[dict[str, Any]]) -> list[str]:
+    """The damaged places of the source, those that touch as one."""
+    joined: list[list[float]] = []
+    for begin, end in (gap for record in records for gap in record["gaps"]):
+        if joined and begin <= joined[-1][1]:
+            joined[-1][1] = end
+        else:
+            joined.append([begin, end])
+    said = "what decodes there was passed on, what does not is missing"
+    return [f"damaged from {begin:.3f} to {end:.3f} s: {said}" for begin, end in joined]
+
+
+def _files(job: RenderJob, records: list[dict[str, Any]], kind: str) -> list[Path]:
+    return [job.folder.path / name for record in records for name in record["files"] if name.startswith(kind)]
+
+
+def inverted(job: RenderJob, timing: dict[str, Any]) -> dict[str, Any]:
+    """The report on a job that made codes alone."""
+    request, analysis = job.request, job.analysis
+    return {
+        "input": {"path": request.source.name, "frames": analysis.frame_count},
+        "output": {"path": request.output.name, "quality": request.config.quality, "tune": request.config.tune},
+        "faces": sum(len(track.frames) for track in analysis.tracks),
+        "tracks": [{"id": track.id, "frames": len(track.frames)} for track in analysis.tracks],
+        **({} if job.tuning is None else {"tuning": job.tuning}),
+        "versions": installed(),
+        "weights": weights(job),
+        "timing": timing,
+    }
+
+
+def tuned(job: RenderJob, timing: dict[str, Any]) -> dict[str, Any]:
+    """Give what was tuned its name, and report on it."""
+    request, analysis = job.request, job.analysis
+    assert job.models is not None
+    made = job.folder.place(request.output)
+    if request.config.tune == "generator":
+        generator_tuning.keep(job.folder, made)
+    else:
+        encoder_tuning.keep(job.models, request.config, made)
+    job.folder.publish(made, request.output)
+    return {
+        "input": {"path": request.source.name, "frames": analysis.frame_count},
+        "output": {"path": request.output.name, "sha256": fileio.content_sha256(request.output)},
+        "faces": sum(len(track.frames) for track in analysis.tracks),
+        "tuning": job.tuning,
+        "versions": installed(),
+        "weights": weights(job),
+        "timing": timing,
+    }
+
+
+def installed() -> dict[str, str]:
+    """Versions of what made the output."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def weights(job: RenderJob) -> dict[str, str]:
+    """Part -> sha256 of the archive it came from; of what the user brought its file's."""
+    brought = {part.name: part.sha256 for part in _backend(job).brought}
+    return archives(_needs(job)) | brought | ({"encoder": job.encoder} if job.encoder else {})
+
+
+def archives(names: Iterable[str]) -> dict[str, str]:
+    """Part -> sha256 of the archive it came from."""
+    return {name: catalog.CATALOG[name].archive_sha256 for name in names}
+
+
+def terms(names: Iterable[str]) -> list[dict[str, str]]:
+    """Every part with its terms and where it is from, as the report has them."""
+    entries = [catalog.CATALOG[name] for name in names]
+    return [{"name": each.name, "licence": each.licence, "origin": each.origin} for each in entries]
+
+
+def _backend(job: RenderJob) -> Backend:
+    return backends.choose(job.request.config.backend)
+
+
+def _needs(job: RenderJob) -> tuple[str, ...]:
+    backend = _backend(job)
+    return backend.needs if job.request.only_codes or job.request.only_tuned else backend.all_needs
+
+
+def _brought(job: RenderJob) -> list[dict[str, str]]:
+    """The user's own parts with their terms and where they are from."""
+    return [{"name": each.name, "licence": each.licence, "origin": each.origin} for each in _backend(job).brought]
+
+
+def _output(job: RenderJob) -> dict[str, Any]:
+    request, touched = job.request, job.models is not None
+    paths: dict[str, Any] = {"path": request.output.name if request.at is None else None}
+    if request.preview:
+        paths["preview"] = preview_path(request.output).name
+    if request.codes is not None:
+        paths["codes"] = request.codes.name
+    config = request.config
+    how = {name: getattr(config, name) for name in ("codec", "crf", "quality", "tune", "blend")}
+    drawn = "none"
+    if job.models is not None:
+        drawn = synthesize.source(job.models.generator, job.models.proxy, config.crop)
+    paths |= {"watermark": watermark(job), "c2pa": request.c2pa and request.at is None}
+    return paths | how | ({} if touched else {"tune": "none"}) | {"synthesis": drawn}
+
+
+def _edit(move: ResolvedEdit) -> dict[str, Any]:
+    direction, edit = move.direction, move.edit
+    first, last = edit.span
+    return {
+        "name": direction.name,
+        "kind": direction.kind,
+        "strength": edit.strength,
+        "target": edit.target,
+        "reached": edit.reached,
+        "track": edit.track,
+        "layers": list(direction.layers),
+        "region": edit.region or direction.region,
+        "from_s": first,
+        "to_s": None if math.isinf(last) else last,
+        "space": direction.space,
+        "blend": direction.blend,
+        "calibration": direction.calibration,
+        "origin": direction.origin,
+        "licence": direction.licence,
+        "sha256": direction.digest,
+    }

@@ -1,0 +1,271 @@
+"""Render, the second pass: decode -> align -> encode -> edit -> synthesize -> blend -> measure -> reencode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from vidinv.backends import registry as backends
+from vidinv.backends.interface import Models
+from vidinv.config import RunConfig
+from vidinv.editing.plan import ResolvedEdits
+from vidinv.engines.runner import Runner
+from vidinv.frames import Analysis, FrameBatch, Track, Work
+from vidinv.jobs import request as requests
+from vidinv.jobs.job_folder import JobFolder
+from vidinv.jobs.journal import Journal
+from vidinv.jobs.request import Request, edits_faces
+from vidinv.media import read_timeout, reader
+from vidinv.media.codecs import EncoderOptions
+from vidinv.media.probe import VideoInfo
+from vidinv.media.writer import SegmentWriter
+from vidinv.process import threads_kept, use_threads
+from vidinv.provenance import payload
+from vidinv.stages import (
+    align,
+    blend,
+    decode,
+    edit,
+    encode,
+    fade_confidence,
+    graph,
+    mask,
+    measure_identity,
+    reencode,
+    synthesize,
+    watermark,
+)
+from vidinv.stages import codes as stored_codes
+
+PARTED = "mask"  # where a lane begins: what is drawn is judged, while the next frames are drawn,
+PARTED_REFINED = "edit"  # or, beside a refinement, drawn too
+
+
+@dataclass(frozen=True)
+class RenderJob:
+    """A job after its first pass.
+
+    `models` is None where no face is touched, `encoder` the digest of the user's own (empty: the shipped one),
+    `content` the source's; `segments` are [(first, end), ...]; `people` are the whole tracks of those whom the job is
+    about; `check_source` raises where the source is no longer what it was; `tuning` is what the report says of that.
+    """
+
+    request: Request
+    info: VideoInfo
+    analysis: Analysis
+    moves: ResolvedEdits
+    models: Models | None
+    codes: stored_codes.Codes | None
+    encoder: str
+    folder: JobFolder
+    segments: list[tuple[int, int]]
+    content: str = ""
+    people: tuple[Track, ...] = ()
+    check_source: Callable[[], None] = lambda: None
+    tuning: dict[str, Any] | None = None
+
+
+def render(
+    job: RenderJob, phase: Callable[[str, int, int], None], done: Callable[[int], None]
+) -> dict[str, dict[str, float]]:
+    """Write every segment that is not finished; returns busy, wait and CPU seconds per stage.
+
+    `phase(name, frames, already)` and `done(frames)` hear how it goes.
+    """
+    finished = _finished(job, Journal(job.folder.path))
+    start, stop = job.segments[0][0], job.segments[-1][1]
+    resume = finished[-1]["last"] + 1 if finished else start
+    plan = [
+        span for span in decode.batches(job.segments, job.analysis.shots, job.request.config.batch) if span[0] >= resume
+    ]
+    phase("render", stop - start, resume - start)
+    if not plan:
+        return {}
+    made = flow(job, plan, done)
+    try:
+        begin = partial(use_threads, lane_threads(job, made.stages))
+        with threads_kept():
+            times = graph.run(made.stages, ("decode", made.source), ("reencode", made.recorder), _parted(job), begin)
+    except BaseException:
+        made.recorder.abandon()
+        raise
+    return {
+        name: {"busy_s": round(t.busy_s, 3), "wait_s": round(t.wait_s, 3), "cpu_s": round(t.cpu_s, 3)}
+        for name, t in times.items()
+    }
+
+
+def _parted(job: RenderJob) -> tuple[str, ...]:
+    """The stages at which another thread begins; none where the job has but one."""
+    if job.request.config.threads == 1:
+        return ()
+    return (PARTED_REFINED,) if _is_refined(job) else (PARTED,)
+
+
+def _is_refined(job: RenderJob) -> bool:
+    return stored_codes.is_due(job.codes) and not job.request.config.refine.is_off
+
+
+def lane_threads(job: RenderJob, stages: list[tuple[str, graph.Stage]]) -> int:
+    """How many of torch's threads each of the job's lanes has; where it refines, all, for that is nearly all of it."""
+    threads = job.request.config.threads
+    return threads if _is_refined(job) else threads_of_a_lane(threads, len(graph.lanes_of(stages, _parted(job))))
+
+
+def threads_of_a_lane(threads: int, lanes: int) -> int:
+    """How many of torch's threads each of some lanes has: one where there are no more of them than lanes, else all.
+
+    On two cores one each was measured to be quicker; with more cores nothing was.
+    """
+    return 1 if threads <= lanes else threads
+
+
+@dataclass(frozen=True)
+class RenderGraph:
+    """What a render is made of: where Works come from, what they go through, and what writes them."""
+
+    source: Iterator[Work]
+    stages: list[tuple[str, graph.Stage]]
+    recorder: reencode.Recorder
+
+
+def flow(job: RenderJob, plan: list[tuple[int, int]], done: Callable[[int], None]) -> RenderGraph:
+    """The flow of the frames of `plan`, ranges as `decode.batches` gives them, from the beginning of a segment on."""
+    request, config, resume = job.request, job.request.config, plan[0][0]
+
+    def open_segment(path: Path) -> SegmentWriter:
+        job.check_source()
+        return SegmentWriter(
+            path, job.info, requests.wish(config, request.output), suffix=request.output.suffix.lower()
+        )
+
+    def open_preview(path: Path) -> SegmentWriter:
+        return SegmentWriter(path, reencode.preview_info(job.info, config.preview_size), EncoderOptions("h264"))
+
+    recorder = reencode.Recorder(
+        Journal(job.folder.path),
+        job.segments,
+        open_segment if request.at is None and not request.only_codes else None,
+        open_preview if request.preview else None,
+        config.preview_size,
+        done,
+    )
+    frames: Iterator[FrameBatch] = reader.read(request.source, batch=1, first=resume)
+    frames = read_timeout.watched(frames, request.source, config.stall_seconds)
+    return RenderGraph(
+        decode.decode(frames, plan, job.analysis.shots, job.segments),
+        [] if job.models is None else face_stages(job, job.models, resume),
+        recorder,
+    )
+
+
+def _finished(job: RenderJob, journal: Journal) -> list[dict[str, Any]]:
+    """The journal's records that can be gone on from: what later frames need of them is known."""
+    finished = journal.finished()
+    if job.codes is not None and not job.codes.can_go_on():
+        finished.clear()
+    if job.models is not None and stored_codes.is_due(job.codes) and not job.request.config.refine.is_off:
+        traces, stop = encode.Traces(job.folder.path), job.segments[-1][1]
+        while finished and finished[-1]["last"] + 1 < stop and not traces.has(finished[-1]["last"] + 1):
+            finished.pop()
+    journal.keep(finished)
+    return finished
+
+
+def face_stages(job: RenderJob, models: Models, resume: int) -> list[tuple[str, graph.Stage]]:
+    """The stages between decode and reencode, from frame `resume` on."""
+    return [*inverting(job, models, resume), *editing(job, models)]
+
+
+def editing(job: RenderJob, models: Models) -> list[tuple[str, graph.Stage]]:
+    """What makes an edited frame of codes; nothing where no frame is asked for."""
+    edits = edits_faces(job.moves)
+    if job.request.only_codes or not (edits or job.request.preview):
+        return []
+    mode = "residual"  # of nothing: the source itself
+    if edits:
+        mode = blend.mode_of(job.request.config.blend, [move.direction for move in job.moves])
+    return [
+        ("edit", edit.build(models.generator, models.parse, job.moves, job.analysis)),
+        *drawing(job, models, mode),
+    ]
+
+
+def drawing(job: RenderJob, models: Models, mode: str) -> list[tuple[str, graph.Stage]]:
+    """What makes a frame, blended by `mode`, of codes and edited codes, and measures it."""
+    request, config = job.request, job.request.config
+    runner = runner_of(config)
+
+    def reads_inversion(work: Work, n: int) -> bool:
+        assert work.faces is not None
+        nth = work.nth(int(work.faces.frame[n]))
+        return measure_identity.reads_inversion(nth, config.identity) or mode == "residual" or job.request.preview
+
+    backend = backends.choose(config.backend)
+    witnesses = measure_identity.SecondaryEvaluators.of(backend, models.parse, [move.edit.name for move in job.moves])
+    return [
+        (
+            "synthesize",
+            synthesize.build(models.generator, models.proxy, config.crop, reads_inversion, runner, models.people),
+        ),
+        ("mask", mask.build(models.parse, models.occlusion, config.mask)),
+        ("fade", fade_confidence.build(job.analysis, config.trust.fade_seconds, _past(job))),
+        ("blend", blend.build(mode)),
+        *marking(job),
+        (
+            "measure",
+            measure_identity.build(models.identity, witnesses, config.identity, keep_strips=request.keeps_strips),
+        ),
+    ]
+
+
+def runner_of(config: RunConfig) -> Runner:
+    """The engine of a settled configuration."""
+    return Runner(config.engine, config.precision, config.threads)
+
+
+def _past(job: RenderJob) -> list[fade_confidence.Past]:
+    """What the last segments that are finished had of trust in the shot that the next frame goes on with."""
+    records = Journal(job.folder.path).finished()
+    if not records:
+        return []
+    analysis, following = job.analysis, records[-1]["last"] + 1
+    start = max((shot.start for shot in analysis.shots if shot.start < following), default=0)
+    begin = analysis.second(analysis.pts[following - 1]) - job.request.config.trust.fade_seconds
+    past = [
+        (row["track"], analysis.second(analysis.pts[row["frame"]]), row["trust"])
+        for record in records
+        for row in record["faces"]
+        if "trust" in row and row["frame"] >= start
+    ]
+    return [each for each in past if each[1] >= begin]
+
+
+def marking(job: RenderJob) -> list[tuple[str, graph.Stage]]:
+    """The stage of the watermark, where the output gets one."""
+    if not job.request.watermark:
+        return []
+    identity = payload.identity(job.content, job.request.config.edits)
+    return [("mark", watermark.build(identity, job.info, job.analysis))]
+
+
+def inverting(job: RenderJob, models: Models, resume: int) -> list[tuple[str, graph.Stage]]:
+    """What adds faces and their codes: the stored ones, or the encoder's, refined, and what keeps them."""
+    config, codes = job.request.config, job.codes
+    stages = [("align", align.build(job.analysis.tracks, config.crop))]
+    if codes is not None and codes.known is not None:
+        return [*stages, ("encode", stored_codes.replay(codes.known, models.device))]
+    refine = (
+        None if config.refine.is_off else backends.refiner(backends.choose(config.backend), models, config.precision)
+    )
+    traces = encode.Traces(job.folder.path)
+    traces.restore(resume, models.device)
+    stages.append(
+        ("encode", encode.build(models.encoder, refine, config.refine, traces, models.device, runner_of(config)))
+    )
+    if codes is not None:
+        stages.append(("keep", stored_codes.keep(codes, stored_codes.rows(job.analysis.tracks, config.crop))))
+    return stages

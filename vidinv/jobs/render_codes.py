@@ -1,0 +1,106 @@
+"""A stored inversion as pictures: the face, G(w) and G(w, F) side by side: a sheet of a few, or a video of all."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vidinv import fileio
+from vidinv.backends import registry as backends
+from vidinv.encoders.code_file import CodeReader
+from vidinv.errors import UsageError
+from vidinv.faces import crops
+from vidinv.frames import Code, FrameBatch
+from vidinv.generators import registry as generators
+from vidinv.generators.base import Generator
+from vidinv.generators.ops import resize
+from vidinv.jobs.job_folder import check_output
+from vidinv.media import picture, remux
+from vidinv.media.codecs import EncoderOptions
+from vidinv.media.probe import probe
+from vidinv.media.writer import SEGMENT_SUFFIX, SegmentWriter
+from vidinv.stages import reencode
+
+SHEET = 8  # faces on a sheet
+PANEL = 256  # pixels
+
+
+def check(render: Path | None, source: Path, codes: Path, overwrite: bool) -> None:
+    """Refuse a picture that cannot be written: UsageError for its kind, else as `check_output` does."""
+    if render is None:
+        return
+    if render.suffix.lower() not in (".png", ".mp4"):
+        raise UsageError(f"--render {render} is neither a .png nor a .mp4", remedy="give one of them")
+    if render.absolute() == codes.absolute():
+        raise UsageError(f"--render and -o are both {render}", remedy="choose another --render")
+    check_output(render, source, overwrite)
+
+
+def count(stored: CodeReader, render: Path) -> int:
+    """How many faces `write` will draw."""
+    return min(SHEET, len(stored)) if _is_sheet(render) else len(np.unique(stored.rows.frame))
+
+
+def write(source: Path, stored: CodeReader, render: Path, device: str, done: Callable[[int], None]) -> None:
+    """Draw the codes of `source` into `render`: a sheet of up to SHEET faces (.png) or a video of all (.mp4).
+
+    `done` hears how many faces were drawn.
+    """
+    generator = generators.load(backends.choose(stored.origin.settings["backend"]).generator, device)
+    if _is_sheet(render):
+        sheet = []
+        for _, face, code in faces(source, stored, spread(stored, SHEET)):
+            sheet.append(_panel(generator, code, face))
+            done(1)
+        picture.write(render, torch.cat(sheet, 1))
+        return
+    # One frame per face, at its frame's time; of several faces the track with the lowest number.
+    first = {int(frame): int(stored.rows.track[row]) for row, frame in reversed(list(enumerate(stored.rows.frame)))}
+    with tempfile.TemporaryDirectory(prefix=f".{render.stem[:40]}.", dir=render.parent) as folder:
+        partial = Path(folder) / f"film{SEGMENT_SUFFIX}"
+        writer = SegmentWriter(partial, reencode.preview_info(probe(source), PANEL), EncoderOptions("h264"))
+        try:
+            for batch, face, code in faces(source, stored, set(first.items())):
+                writer.write(reencode.yuv420(picture.pixels(_panel(generator, code, face))), batch.pts[0])
+                done(1)
+        finally:
+            writer.close()
+        remux.assemble([partial], partial, render, metadata={})
+
+
+def _is_sheet(render: Path) -> bool:
+    return render.suffix.lower() == ".png"
+
+
+def _panel(generator: Generator, code: Code, face: Tensor) -> Tensor:
+    """[3,P,3P] in [-1,1]: the face, G(w) and G(w, F)."""
+    size = generator.sizes[0]
+    alone, whole = (generator.picture(each, size) for each in (replace(code, feature=None, at=None), code))
+    return torch.cat([resize(image.cpu(), PANEL)[0] for image in (face, alone, whole)], 2).clamp(-1, 1)
+
+
+def open_stored(source: Path, codes: Path) -> CodeReader:
+    """The codes of a clip; UsageError where they are of another."""
+    stored = CodeReader(codes)
+    if stored.origin.source != fileio.content_sha256(source):
+        raise UsageError(f"the codes in {codes} are not of {source}", remedy="give the file that they were made from")
+    return stored
+
+
+def faces(source: Path, stored: CodeReader, wanted: set[tuple[int, int]]) -> Iterator[tuple[FrameBatch, Tensor, Code]]:
+    """Frame, aligned face [1,3,S,S] in [-1,1] and code of each wanted (frame, track), in order of frame."""
+    rows = {key: stored.rows.to_frame[stored.row_of[key]] for key in wanted}
+    for batch, key, face in crops.aligned_faces(source, rows, stored.rows.crop):
+        yield batch, face, stored.get(*key)
+
+
+def spread(stored: CodeReader, count: int) -> set[tuple[int, int]]:
+    """(frame, track) of up to `count` stored faces, evenly over the rows."""
+    rows = crops.evenly(count, len(stored))
+    return {(int(stored.rows.frame[row]), int(stored.rows.track[row])) for row in rows}

@@ -1,0 +1,167 @@
+"""What tunings to a clip share: its key faces, what tells one tuning from another, and where what was learned lies."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError
+
+from vidinv import fileio
+from vidinv.backends import registry as backends
+from vidinv.config import RunConfig
+from vidinv.errors import OutputUnwritable
+from vidinv.faces import crops, edit_confidence
+from vidinv.frames import Analysis, Track
+from vidinv.jobs.job_folder import JobFolder
+from vidinv.jobs.tuning import key_faces
+from vidinv.jobs.tuning.key_faces import Candidate
+from vidinv.stages.codes import encoder_digest
+from vidinv.weights import catalog, places
+
+if TYPE_CHECKING:
+    from vidinv.trainers.core.early_stopping import Tuned
+
+LOOKED_AT = 2  # times as many faces as are learned from, among which these are chosen
+KEPT = 4  # tunings in the cache; the one that was used longest ago goes
+NAME = "tuned.sealed"  # in the job folder: what was learned
+
+
+@dataclass(frozen=True)
+class PhaseProgress:
+    """A training's progress as a job's phase, counted in pictures."""
+
+    phase: Callable[[str, int, int], None]
+    done: Callable[[int], None]
+
+    def begin(self, images: int, seen: int) -> None:
+        self.phase("tune", images, seen)
+
+    def advance(self, images: int) -> None:
+        self.done(images)
+
+    def end(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class TuningClip:
+    """What is tuned to: the frames start <= i < stop of `span` of a source whose sha256 is `content`."""
+
+    source: Path
+    content: str
+    analysis: Analysis
+    span: tuple[int, int]
+
+    def wanted(self, count: int, size: int) -> crops.WantedCrops:
+        """The faces among which `count` key faces and held-out ones are chosen, as crops of `size` pixels."""
+        return spread(self.analysis.tracks, self.span, LOOKED_AT * count, size)
+
+
+Said = dict[str, Any]
+
+
+def fingerprint(clip: TuningClip, wanted: crops.WantedCrops, config: RunConfig, how: dict[str, Any]) -> str:
+    """sha256 of everything that decides a tuning: the source, its faces, `how` they are learned, and the networks."""
+    backend = backends.choose(config.backend)
+    said = {
+        "source": clip.content,
+        "faces": [[*key, *place.ravel().tolist()] for key, place in sorted(wanted.items())],
+        "encoder": encoder_digest(config),
+        "backend": [config.backend, backend.digest, *(each.sha256 for each in backend.brought)],
+        "weights": [catalog.CATALOG[name].archive_sha256 for name in backend.needs],
+        "shipped": [fileio.content_sha256(path) for path in backend.shipped],
+    } | how
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def learned(folder: JobFolder, mark: str, learn: Callable[[Path], bytes], *, cached: bool) -> tuple[bytes, Said]:
+    """A safetensors file of what was learned, and what it says under "tuning" of how.
+
+    From the job folder, so that a job that goes on has the same; else from the cache, where it lies by its `mark`; else
+    from `learn`, which is given a folder of its own. Raises OutputUnwritable where the disk is full.
+    """
+    path, origin, work = (folder.path / name for name in (NAME, "tuned.origin", "tuning"))
+    cache = places.root() / "tuned" / f"{mark}.sealed"
+    kept = fileio.read(path)
+    try:
+        if kept is None:
+            known = fileio.read(cache) if cached else None
+            kept = known or learn(work)
+            fileio.write(origin, b"here" if known is None else b"cache")
+            fileio.write(path, kept)
+        shutil.rmtree(work, ignore_errors=True)
+    except (SafetensorError, OSError) as error:
+        raise OutputUnwritable(f"cannot write {work}: {error}", remedy="make room, or --tune none") from error
+    if cached:
+        _remember(cache, kept)
+    return kept, facts(kept) | {"from_cache": fileio.read(origin) == b"cache"}
+
+
+def key_crops(clip: TuningClip, wanted: crops.WantedCrops, size: int) -> dict[tuple[int, int], torch.Tensor]:
+    """The wanted faces [1,3,size,size] of the clip, by (frame, track)."""
+    return {key: face for _, key, face in crops.aligned_faces(clip.source, wanted, size)}
+
+
+def chosen(
+    clip: TuningClip, crops: dict[tuple[int, int], torch.Tensor], faces: int, held: int
+) -> tuple[list[Candidate], list[Candidate]]:
+    """Key faces and held-out ones among these crops."""
+    return key_faces.choose([_looked_at(clip.analysis, key, crops[key]) for key in sorted(crops)], faces, held)
+
+
+def _looked_at(analysis: Analysis, key: tuple[int, int], face: torch.Tensor) -> Candidate:
+    """What the analysis says of a face, and how sharp its crop [1,3,S,S] is."""
+    (track,) = (track for track in analysis.tracks if track.id == key[1])
+    k = int((track.frames == key[0]).argmax())
+    yaw, pitch = edit_confidence.head_turn(track, k)
+    sharp = key_faces.sharpness((face[0].permute(1, 2, 0).numpy() + 1) / 2)  # CHW -> HWC
+    return Candidate(*key, analysis.second(analysis.pts[key[0]]), sharp, yaw, pitch)
+
+
+def curve(made: Tuned) -> list[dict[str, float]]:
+    """How the held-out faces saw a tuning come, for the report."""
+    return [{"step": check.step, "loss": round(check.loss, 4), "psnr": round(check.psnr, 2)} for check in made.curve]
+
+
+def facts(kept: bytes) -> Said:
+    """The facts in the header of a safetensors file: its length in 8 bytes, then JSON."""
+    header = json.loads(kept[8 : 8 + int.from_bytes(kept[:8], "little")])
+    return dict(json.loads(header["__metadata__"]["tuning"]))
+
+
+def _remember(path: Path, kept: bytes) -> None:
+    """Put what was learned into the cache, readable by its owner alone; a cache that cannot be written is none."""
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.chmod(0o700)
+        if path.exists():
+            path.touch()
+        else:
+            fileio.write(path, kept)
+        path.chmod(0o600)
+        others = sorted(path.parent.glob("*.sealed"), key=lambda each: each.stat().st_mtime)
+        for old in others[:-KEPT]:
+            old.unlink()
+
+
+def spread(tracks: tuple[Track, ...], span: tuple[int, int], count: int, size: int) -> crops.WantedCrops:
+    """About `count` of the faces on the frames start <= i < stop of `span`, evenly over each track.
+
+    A track has a share by its length, one at least. The transforms are for crops of `size` pixels.
+    """
+    start, stop = span
+    rows = [[k for k, frame in enumerate(track.frames) if start <= frame < stop] for track in tracks]
+    total = sum(map(len, rows))
+    wanted = {}
+    for track, here in zip(tracks, rows, strict=True):
+        for place in crops.evenly(max(1, round(count * len(here) / max(total, 1))), len(here)):
+            k = here[place]
+            wanted[int(track.frames[k]), track.id] = crops.rescale(track.to_frame[k], track.crop, size)
+    return wanted
