@@ -13,7 +13,7 @@ from vidinv.faces.crops import crop, rescale
 from vidinv.frames import FaceBatch, Track, Work
 
 
-def build(tracks: tuple[Track, ...], size: int) -> Stage:
+def build_align_stage(tracks: tuple[Track, ...], size: int) -> Stage:
     """A stage that adds `faces` ([N,3,size,size]) to each Work; frames without a face of `tracks` add none."""
     where = {track.id: {int(i): k for k, i in enumerate(track.frames)} for track in tracks}
 

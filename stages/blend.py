@@ -16,7 +16,7 @@ from vidinv.frames import Array, Colour, Planes, Rect, Work
 from vidinv.media import compose
 
 
-def build(mode: str) -> Stage:
+def build_blend_stage(mode: str) -> Stage:
     """A stage that adds `output` to each Work, and the measure `rect` to every face with masks.
 
     `mode` "residual" adds (edit - inversion) to the source, "replace" adds (edit - source crop): the paper's paste.

@@ -96,7 +96,7 @@ def check_faces(reader: CodeReader, wanted: CodeRows) -> None:
         raise UsageError(f"the codes in {reader.path} are of other faces", remedy="give another --codes")
 
 
-def keep(codes: Codes, rows_of: CodeRows) -> Stage:
+def build_store_stage(codes: Codes, rows_of: CodeRows) -> Stage:
     """A stage that stores the codes of each Work, and passes them on as they will be read back."""
 
     def store(works: Iterator[Work]) -> Iterator[Work]:
@@ -118,7 +118,7 @@ def keep(codes: Codes, rows_of: CodeRows) -> Stage:
     return store
 
 
-def replay(reader: CodeReader, device: str) -> Stage:
+def build_replay_stage(reader: CodeReader, device: str) -> Stage:
     """A stage that adds the stored `codes` to each Work with faces."""
 
     def read(works: Iterator[Work]) -> Iterator[Work]:

@@ -21,7 +21,7 @@ from vidinv.generators.base import Generator
 PARSED = 256  # pixels
 
 
-def build(generator: Generator, parse: Parse, moves: Sequence[ResolvedEdit], analysis: Analysis) -> Stage:
+def build_edit_stage(generator: Generator, parse: Parse, moves: Sequence[ResolvedEdit], analysis: Analysis) -> Stage:
     """A stage that adds the `layers` of the edit, as the moves have them at each face's time."""
 
     def edit(works: Iterator[Work]) -> Iterator[Work]:

@@ -50,19 +50,19 @@ class Traces:
             for track, last in self.last.items()
             for name, value in _flat(last).items()
         }
-        fileio.write(self._path(frame), save(tensors))
+        fileio.write_sealed(self._path(frame), save(tensors))
         written = sorted(self.folder.glob("traces-*.sealed"), key=lambda path: int(path.stem.split("-")[1]))
         for old in written[:-KEPT]:
             old.unlink()
 
     def has(self, frame: int) -> bool:
         """Whether the state before `frame` can be restored."""
-        return fileio.read(self._path(frame)) is not None
+        return fileio.read_sealed(self._path(frame)) is not None
 
     def restore(self, frame: int, device: str) -> None:
         """Read back the state before `frame` onto `device`; nothing where none was written."""
         self.last.clear()
-        kept = fileio.read(self._path(frame))
+        kept = fileio.read_sealed(self._path(frame))
         if kept is None:
             return
         tensors = {name: value.to(device) for name, value in load(kept).items()}
@@ -88,7 +88,7 @@ def _flat(last: LastRefined) -> dict[str, torch.Tensor]:
     return {**parts, "person": last.trace.person, "seconds": torch.tensor(last.seconds, dtype=torch.float64)}
 
 
-def build(
+def build_encode_stage(
     encoder: Encoder,
     refine: Refine | None,
     steps: RefineConfig,

@@ -15,7 +15,7 @@ from vidinv.frames import Analysis, Work
 Past = tuple[int, float, float]  # track, second, trust
 
 
-def build(analysis: Analysis, over: float, past: Iterable[Past] = ()) -> Stage:
+def build_fade_stage(analysis: Analysis, over: float, past: Iterable[Past] = ()) -> Stage:
     """A stage that adds `trust` to every face, and fades its `confidence` and `cover` by it in time.
 
     Trust is the confidence of the inversion, and no more than the analysis lets the face have; between 0 and 1 the

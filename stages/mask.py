@@ -25,7 +25,7 @@ NO_FACE, FACE_AREA = 0.03, 0.08  # of the crop: so little is no face; a whole on
 SMALLEST = 0.03  # radius of what is in front, in sides of the crop: less is a hole of the parser
 
 
-def build(parse: Parse, occlusion: Occlude, settings: MaskConfig) -> Stage:
+def build_mask_stage(parse: Parse, occlusion: Occlude, settings: MaskConfig) -> Stage:
     """A stage that adds `masks` and the measures `cover`, `occluded`, `residual`, `confidence` to each Work.
 
     The face is parsed every `settings.parse_every` frames of a segment, and where another layer begins to show; the

@@ -81,7 +81,7 @@ def reads_inversion(nth: int, settings: IdentityConfig) -> bool:
     return any(vars(due(nth, settings)).values())
 
 
-def build(
+def build_measure_stage(
     networks: dict[str, Embed], witnesses: SecondaryEvaluators, settings: IdentityConfig, *, keep_strips: bool
 ) -> Stage:
     """A stage that adds `measures` and `evidence` to the faces of every `settings.every`-th frame of a segment.

@@ -115,7 +115,7 @@ class Recorder:
         self.writers.clear()
         if self.evidence:
             path = self.journal.folder / identity_evidence.name(self.number)
-            identity_evidence.save(path, identity_evidence.thinned(self.evidence))
+            identity_evidence.save_evidence(path, identity_evidence.thinned(self.evidence))
             files[path.name] = fileio.synced_sha256(path)
         first, end = self.segments[self.number]
         record = {"segment": self.number, "first": first, "last": end - 1, "files": files, "faces": self.faces}

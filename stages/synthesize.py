@@ -26,7 +26,7 @@ Drawer = tuple[Generator, ImageDecoder]
 NOBODY: Mapping[int, Drawer] = MappingProxyType({})
 
 
-def build(
+def build_synthesize_stage(
     generator: Generator,
     proxy: ImageDecoder,
     size: int,

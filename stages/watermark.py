@@ -15,7 +15,7 @@ from vidinv.media.probe import VideoInfo
 from vidinv.provenance import payload, watermark_embed
 
 
-def build(identity: str, info: VideoInfo, analysis: Analysis) -> Stage:
+def build_watermark_stage(identity: str, info: VideoInfo, analysis: Analysis) -> Stage:
     """A stage that marks `output` with `identity` (8 hexadecimal digits), as strongly as each face's edit shows.
 
     One grid serves the whole clip: that of the smallest face's usual size.

@@ -26,7 +26,7 @@ def load(backend: str = "default", device: str = "auto", encoder: str | Path = "
 
     Raises WeightsUnavailable when the weights are not there, UsageError for a file that is no such encoder.
     """
-    return backends.choose(backend).models(requests.pick_device(device), str(encoder))
+    return backends.choose_backend(backend).models(requests.pick_device(device), str(encoder))
 
 
 def run(
@@ -40,7 +40,7 @@ def run(
     preview: bool = False,
 ) -> dict[str, Any]:
     """Edit the face of the video `source` into `output`; returns the report. `settings` are KEY=VALUE strings."""
-    resolved = configs.with_edits(configs.load(config, settings), edits)
+    resolved = configs.with_edits(configs.load_run_config(config, settings), edits)
     return video_job.run(requests.Request(Path(source), Path(output), resolved, overwrite=overwrite, preview=preview))
 
 
@@ -55,7 +55,7 @@ def edit(models: Models, code: Code, edits: list[str]) -> Tensor:
 
     Raises UsageError for one with a time, a person, a part of the face or a value: those take a picture or a clip.
     """
-    asked = requests.parse_moves(edits, models.backend)
+    asked = requests.resolve_edits(edits, models.backend)
     for text, entry in zip(edits, (move.edit for move in asked), strict=True):
         if replace(entry, name="", strength=0.0, layers=None) != Edit("", 0.0):
             raise UsageError(f"a code alone cannot be edited by {text!r}", remedy="give a strength and layers alone")
@@ -69,4 +69,4 @@ def autoencoder(folder: str | Path, device: str = "auto") -> Autoencoder:
 
     `vidinv.editing.style_mixing` mixes, varies, edits and interpolates its codes. Raises UsageError where there is none.
     """
-    return autoencoders.load(Path(folder), requests.pick_device(device))
+    return autoencoders.load_autoencoder(Path(folder), requests.pick_device(device))

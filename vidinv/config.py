@@ -181,7 +181,7 @@ class RunConfig:
     c2pa: C2paConfig = field(default_factory=C2paConfig)
 
 
-def load(
+def load_run_config(
     name_or_path: str = "balanced", overrides: list[str] | None = None, given: dict[str, Any] | None = None
 ) -> RunConfig:
     """Read a preset of a run by name (`fast`) or a YAML file, then take what is `given`, then `key=value` overrides.

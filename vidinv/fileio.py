@@ -13,7 +13,7 @@ from pathlib import Path
 DIGITS = 64  # of sha256, in hexadecimal
 
 
-def write(path: Path, data: bytes) -> None:
+def write_sealed(path: Path, data: bytes) -> None:
     """Put sealed `data` under `path` at once; it is on the disk when this returns. Raises OSError."""
     partial = path.with_name(f"{path.name}.part")
     with partial.open("wb") as stream:
@@ -24,7 +24,7 @@ def write(path: Path, data: bytes) -> None:
     partial.replace(path)
 
 
-def read(path: Path) -> bytes | None:
+def read_sealed(path: Path) -> bytes | None:
     """The data that were sealed under `path`; None where there are none, or not as they were."""
     try:
         with path.open("rb") as stream:
@@ -34,13 +34,13 @@ def read(path: Path) -> bytes | None:
     return data if digest == _digest(path.name.encode() + data) else None
 
 
-def line(text: str) -> bytes:
+def sealed_line(text: str) -> bytes:
     """One sealed line of `text`, which has no line break."""
     data = text.encode()
     return _digest(data) + b" " + data + b"\n"
 
 
-def lines(data: bytes) -> list[str]:
+def sealed_lines(data: bytes) -> list[str]:
     """The texts of sealed lines, up to the first that is not as it was."""
     found = []
     for each in data.split(b"\n"):

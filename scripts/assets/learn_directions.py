@@ -93,7 +93,7 @@ def lips() -> Score:
 
 def row_gradients(name: str, count: int, generator: Generator) -> dict[str, Tensor]:
     """`score` [N,D] of fresh samples as the proxy head draws them: what a scorer of SCORES feels of w in its rows."""
-    rows, paint = LESSONS[name].rows, proxies.load(generator, 256)
+    rows, paint = LESSONS[name].rows, proxies.load_proxy(generator, 256)
     assert rows is not None
     drawn = track(direction_training.samples(generator, count, seed=21), description=f"gradients of {name}")
     ws = (generator.broadcast(w[None])[0] for w in drawn)
@@ -108,7 +108,7 @@ def measured(count: int, studio: RenderContext) -> dict[str, Tensor]:
     with Progress() as progress:
         task = progress.add_task("measuring", total=count)
         drawn = direction_training.samples(studio.generator, count, seed=11)
-        found = direction_training.read(studio, drawn, lambda n: progress.advance(task, n))
+        found = direction_training.measure_samples(studio, drawn, lambda n: progress.advance(task, n))
     return {"w": found.w, "scores": torch.stack([found.scores[name] for name in UNITS], 1)}
 
 
@@ -150,14 +150,14 @@ def table(page: Path, models: Models, space: str) -> None:
     lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
     strips = []
     for name in directions.shipped(space):
-        entry = directions.load(name, space)
+        entry = directions.load_direction(name, space)
         ((unit, change),) = entry.calibration.items()
         kept = ", ".join(f"{entry.kept[s]:.2f}" for s in ("-2", "-1", "+1", "+2"))
         leak = sorted(entry.leak.items(), key=lambda item: -abs(item[1]))[:4]
         said = ", ".join(f"{of} {value:+.2f}" for of, value in leak)
         rows = f"{entry.layers[0]}-{entry.layers[1] - 1}"
         lines.append(f"| [`{name}`](#{name}) | {change:+.3g} {unit} | {rows} | {kept} | {said} |")
-        photo.write(
+        photo.write_photo(
             folder / f"{name}.jpg", photo.Photo(preview.draw(models, entry, 2, seed=5)), {"vidinv_direction": name}
         )
         strips.append(f"## {name}\n\n![{name} from -3 to +3](directions/{name}.jpg)\n")
@@ -180,9 +180,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=directions.FOLDER)
     parser.add_argument("--table", type=Path, metavar="PAGE", help="write the table and the strips as well")
     args = parser.parse_args()
-    backend = backends.choose("default")
+    backend = backends.choose_backend("default")
     models = backend.models("cpu", "")
-    studio = backends.studio(backend, models)
+    studio = backends.render_context(backend, models)
     generator = studio.generator
     read = stored(args.work / "readings.safetensors", f"{args.samples} samples", lambda: measured(args.samples, studio))
     readings = MeasuredSamples(read["w"], dict(zip(UNITS, read["scores"].T, strict=True)))
@@ -191,7 +191,7 @@ def main() -> None:
         entry = LESSONS[name]
         if args.again or name in BENT:
             direction = (
-                directions.load(name, generator.space)
+                directions.load_direction(name, generator.space)
                 if args.again
                 else bent(name, readings, *felt(args, name, generator), generator)
             )
@@ -202,7 +202,9 @@ def main() -> None:
             done = direction_training.learned(entry, LESSONS, readings, studio, fresh)
         done = replace(done, licence=LICENCE)
         leak = sorted(done.leak.items(), key=lambda item: -abs(item[1]))[:4]
-        print(directions.write(done, args.out).name, done.layers, done.calibration, done.kept, leak, flush=True)
+        print(
+            directions.write_direction(done, args.out).name, done.layers, done.calibration, done.kept, leak, flush=True
+        )
     if args.table is not None:
         table(args.table, models, generator.space)
 

@@ -74,7 +74,7 @@ def edited(
     source: Path, output: Path, quality: str, edit: str, codes: Path | None = None, *settings: str
 ) -> tuple[Array, dict[str, Any]]:
     """An edit of a clip, not compressed: its frames [T,H,W,3] and its report."""
-    config = configs.with_edits(configs.load(quality, ["codec=lossless", *settings]), [edit])
+    config = configs.with_edits(configs.load_run_config(quality, ["codec=lossless", *settings]), [edit])
     report = video_job.run(Request(source, output, config, codes=codes))
     return np.stack(frames(output, count=10**6)), report
 

@@ -48,10 +48,10 @@ class IntervalRow:
 
 def followed(clip: Path, locate: Locate, every: int, frames: int) -> tuple[list[Track], float]:
     """The tracks of the clip's first frames, and the CPU seconds that a frame took."""
-    config = configs.load("fast", [f"detect_every={every}", "batch=1"])
+    config = configs.load_run_config("fast", [f"detect_every={every}", "batch=1"])
     with tempfile.TemporaryDirectory() as folder:
         begun = time.process_time()
-        read = lambda first: islice(reader.read(clip, batch=1, first=first), frames)  # noqa: E731
+        read = lambda first: islice(reader.read_frames(clip, batch=1, first=first), frames)  # noqa: E731
         seen = first_pass.analyse(read, locate, Path(folder), config, 0, lambda done: None)
         spent = time.process_time() - begun
         return Tracker().link(seen.faces, seen.shots), spent / len(seen.pts)
@@ -104,7 +104,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     tune_process()
-    locate, rows = backends.choose("default").locator("2d106"), []
+    locate, rows = backends.choose_backend("default").locator("2d106"), []
     for clip in args.clips:
         exact, seconds = followed(clip, locate, 1, args.frames)
         for every in args.every:

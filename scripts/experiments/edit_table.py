@@ -31,7 +31,7 @@ from vidinv.faces.attribute_meter import load_meter
 from vidinv.frames import Code
 from vidinv.generators.ops import resize
 from vidinv.jobs import render_codes
-from vidinv.media.picture import write as write_picture
+from vidinv.media.picture import write_picture as write_picture
 from vidinv.process import tune_process
 
 SIZE = 512
@@ -47,8 +47,8 @@ def faces(args: argparse.Namespace, models: Models) -> Iterator[tuple[Path, Tens
         return
     finder = pictures.Finder(detector.load_detector(), landmarks.load_landmarks())
     effort, refine = (
-        configs.load("balanced").refine.first,
-        backends.refiner(backends.choose("default"), models, native_precision("cpu")),
+        configs.load_run_config("balanced").refine.first,
+        backends.refiner(backends.choose_backend("default"), models, native_precision("cpu")),
     )
     for path in pictures.files(args.paths):
         for crop in pictures.crops(path, args.frames, SIZE, finder):
@@ -67,7 +67,7 @@ def main() -> None:
     tune_process()
     models, meter = api.load(device="cpu"), load_meter()
     wanted = [grammar.parse(text) for text in args.edits]
-    moves = [(directions.load(edit.name, models.generator.space), edit.strength) for edit in wanted]
+    moves = [(directions.load_direction(edit.name, models.generator.space), edit.strength) for edit in wanted]
     moves.append((directions.random(moves[0][0], seed=5), 2.0))
     names = ["source", "inversion", *args.edits, "random+2"]
     found: dict[str, list[dict[str, Any]]] = {}

@@ -57,9 +57,9 @@ class EngineRow:
 
 def drawn_rows(engines: list[str]) -> list[EngineRow]:
     """Every graph of a job by every engine, in float32 and, but for ONNX Runtime, in bfloat16."""
-    generator = registry.load(GENERATOR)
-    encoder = encoders.load("feature-style-light")
-    head, at = proxy.load(generator, 256), encoder.at
+    generator = registry.load_generator(GENERATOR)
+    encoder = encoders.load_encoder("feature-style-light")
+    head, at = proxy.load_proxy(generator, 256), encoder.at
     ws = generator.broadcast(generator.sample(1, seed=1)).detach()
     with torch.no_grad():
         feature = generator.synthesize(ws, stop=at)
@@ -91,8 +91,8 @@ def drawn_rows(engines: list[str]) -> list[EngineRow]:
 
 def gradient_rows() -> list[EngineRow]:
     """Forth and back to w+ and F, as a refinement's step goes, by torch."""
-    generator = registry.load(GENERATOR)
-    head, at = proxy.load(generator, 256), generator.layer_at(16)
+    generator = registry.load_generator(GENERATOR)
+    head, at = proxy.load_proxy(generator, 256), generator.layer_at(16)
     ws = generator.broadcast(generator.sample(1, seed=1)).detach().requires_grad_()
     with torch.no_grad():
         feature = generator.synthesize(ws, stop=at)

@@ -30,7 +30,7 @@ from vidinv.faces.attribute_meter import load_meter
 from vidinv.frames import Code
 from vidinv.generators.ops import resize
 from vidinv.losses.lpips import LPIPS
-from vidinv.media.picture import write as write_picture
+from vidinv.media.picture import write_picture as write_picture
 from vidinv.metrics.image import psnr
 from vidinv.process import tune_process
 
@@ -54,11 +54,11 @@ def main() -> None:
     tune_process()
     models, meter, lpips = api.load(device="cpu"), load_meter(), LPIPS.load("alexnet")
     wanted = grammar.parse(args.edit)
-    move = (directions.load(wanted.name, models.generator.space), wanted.strength)
+    move = (directions.load_direction(wanted.name, models.generator.space), wanted.strength)
     finder = pictures.Finder(detector.load_detector(), landmarks.load_landmarks())
     effort, refine = (
-        configs.load("balanced").refine.first,
-        backends.refiner(backends.choose("default"), models, native_precision("cpu")),
+        configs.load_run_config("balanced").refine.first,
+        backends.refiner(backends.choose_backend("default"), models, native_precision("cpu")),
     )
     rows: dict[int, list[dict[str, float]]] = {side: [] for side in SIDES}
     sheet: list[Tensor] = []

@@ -59,7 +59,7 @@ def main() -> None:
 
     def edited(text: str) -> Callable[[Code], Code]:
         edit = grammar.parse(text)
-        moves = [(directions.load(edit.name, generator.space), edit.strength)]
+        moves = [(directions.load_direction(edit.name, generator.space), edit.strength)]
         return lambda code: feature_edit.edit(generator, code, moves)
 
     found = {"inversion": made(lambda code: code)} | {text: made(edited(text)) for text in args.edits}

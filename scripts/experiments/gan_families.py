@@ -42,7 +42,7 @@ def none(a: Tensor, b: Tensor) -> Tensor:
 
 def train(name: str, steps: int, perceptual: Distance) -> dict[str, Any]:
     """The whole picture's figures on 100 held-out samples, untrained and after so many steps of 4."""
-    generator = registry.load(name)
+    generator = registry.load_generator(name)
     recipe = GanRecipe(
         encoder="adaptive-tiny",
         generator=name,

@@ -39,7 +39,7 @@ from vidinv.generators import delta
 from vidinv.generators.base import Generator
 from vidinv.generators.ops import resize
 from vidinv.losses.lpips import LPIPS
-from vidinv.media.picture import write as write_picture
+from vidinv.media.picture import write_picture as write_picture
 from vidinv.metrics.distribution import Frechet
 from vidinv.metrics.mobilenet import load_mobilenet
 from vidinv.process import tune_process
@@ -75,7 +75,7 @@ FILTERS: dict[str, Callable[[Tensor], Tensor]] = {"none": lambda x: x, "sketch":
 
 def aligned(path: Path, size: int) -> Tensor:
     """An aligned picture [1,3,size,size] in [-1,1]."""
-    rgb = torch.from_numpy(pictures.read(path)).permute(2, 0, 1)[None]  # HWC -> 1CHW
+    rgb = torch.from_numpy(pictures.read_rgb(path)).permute(2, 0, 1)[None]  # HWC -> 1CHW
     return resize(rgb.float() / 127.5 - 1, size)
 
 
@@ -100,7 +100,7 @@ def moved(models: Models, tuned: Generator, code: Code, measure: attribute_meter
     """What each edit moves from -1 to +1, on pictures of `tuned`."""
     found = {}
     for name in EDITED:
-        direction = backends.choose(models.backend).direction(name)
+        direction = backends.choose_backend(models.backend).direction(name)
         ends = [feature_edit.edit(models.generator, code, [(direction, s)]) for s in (-1.0, 1.0)]
         below, above = measure.measure(torch.cat([drawn(tuned, end) for end in ends]))[name]
         found[name] = float(above - below)
@@ -111,7 +111,7 @@ class Ablation:
     """The networks that every row needs, and the reference set, gathered once."""
 
     def __init__(self, args: argparse.Namespace) -> None:
-        self.args, self.models = args, backends.choose("default").models("cpu", "")
+        self.args, self.models = args, backends.choose_backend("default").models("cpu", "")
         self.perceptual, self.measure = LPIPS.load("alexnet"), attribute_meter.load_meter(EDITED)
         self.reference: Frechet | None = None
         self.own = float("nan")
@@ -165,7 +165,7 @@ class Ablation:
 
     def draw(self, image: Tensor, code: Code, tuned: Generator, name: str) -> None:
         """The picture, both inversions, and the edits at +1 by the tuned generator, side by side."""
-        frozen, choose = self.models.generator, backends.choose("default")
+        frozen, choose = self.models.generator, backends.choose_backend("default")
         edits = [feature_edit.edit(frozen, code, [(choose.direction(edit), 1.0)]) for edit in EDITED]
         row = [resize(image, SIZE), drawn(frozen, code), drawn(tuned, code), *(drawn(tuned, edit) for edit in edits)]
         self.args.picture.mkdir(parents=True, exist_ok=True)

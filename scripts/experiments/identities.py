@@ -91,10 +91,15 @@ def _lefts(kind: str, k: int) -> list[tuple[str, float]]:
 
 def followed(clip: Path, places: Places, locate: Locate) -> tuple[int, int, int, int]:
     """Faces seen in tracks, faces there, switches, and tracks."""
-    config = configs.load("fast", ["batch=1"])
+    config = configs.load_run_config("fast", ["batch=1"])
     with tempfile.TemporaryDirectory() as folder:
         seen = first_pass.analyse(
-            lambda first: reader.read(clip, batch=1, first=first), locate, Path(folder), config, 0, lambda done: None
+            lambda first: reader.read_frames(clip, batch=1, first=first),
+            locate,
+            Path(folder),
+            config,
+            0,
+            lambda done: None,
         )
         tracks = Tracker().link(seen.faces, seen.shots)
     owners: dict[str, list[int]] = {"a": [], "b": []}
@@ -115,7 +120,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     tune_process()
-    locate, rows = backends.choose("default").locator("2d106"), []
+    locate, rows = backends.choose_backend("default").locator("2d106"), []
     for one, other in itertools.pairwise(args.clips):
         a, b = (composed.square(clip, 0, 80, SIDE) for clip in (one, other))
         for kind in KINDS:

@@ -58,7 +58,7 @@ def measured(*command: object, cache: Path) -> tuple[float, float]:
 def cut(clip: Path, part: Path, frames: int) -> None:
     """The first `frames` of a clip, without loss."""
     with SegmentWriter(part, probe(clip), EncoderOptions("lossless")) as writer:
-        for batch in itertools.islice(reader.read(clip, batch=1), frames):
+        for batch in itertools.islice(reader.read_frames(clip, batch=1), frames):
             writer.write(batch.native[0], batch.pts[0])
 
 

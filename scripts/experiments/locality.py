@@ -103,7 +103,7 @@ def _inside(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="+", help="directions, the first of which sets the effect")
-    parser.add_argument("--attribute", required=True, choices=backends.choose("default").measures)
+    parser.add_argument("--attribute", required=True, choices=backends.choose_backend("default").measures)
     parser.add_argument("--region", required=True, choices=[name for name in regions.REGIONS if regions.is_local(name)])
     parser.add_argument("--strength", type=float, default=1.0, help="of the first")
     parser.add_argument("--people", type=int, default=16, help="samples, where no faces are given")
@@ -111,9 +111,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     tune_process()
-    backend = backends.choose("default")
+    backend = backends.choose_backend("default")
     models, measure = backend.models("cpu", ""), backend.measure()
-    found = [directions.load(name, backend.space) for name in args.names]
+    found = [directions.load_direction(name, backend.space) for name in args.names]
     if args.faces is None:
         drawn = direction_training.samples(models.generator, args.people, seed=77)
         codes = [direction_training.code_of(models.generator, w) for w in drawn.split(1)]

@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1000)
     args = parser.parse_args()
     for folder in args.folders:
-        of = trained_autoencoder.load(folder)
+        of = trained_autoencoder.load_autoencoder(folder)
         corpus = open_corpus(args.data, of.generator.resolution)
         pictures = corpus.last(args.count).at(list(range(args.count)))
         print(folder, *(f"{what}: {error:.3f}" for what, error in errors(of, pictures).items()), sep="\n  ")

@@ -97,7 +97,7 @@ def over(shown: Sequence[Array], draw: composed.Draw, place: Array) -> list[tupl
 
 def face(rgb: Array) -> tuple[Array, Array]:
     """The upright crop [2,3] of a unit square around the largest face, and the colour [3] of its cheek."""
-    faces = backends.choose("default").locator("2d106")(rgb, 0, None)
+    faces = backends.choose_backend("default").locator("2d106")(rgb, 0, None)
     to_frame = alignment.to_frame(faces.landmarks[0], 1)
     side = similarity.scale(to_frame)
     middle = to_frame[:, 2]

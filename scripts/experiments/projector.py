@@ -109,7 +109,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="the curve; none without it")
     args = parser.parse_args()
     tune_process()
-    of = trained_autoencoder.load(args.folder)
+    of = trained_autoencoder.load_autoencoder(args.folder)
     perceptual = LPIPS.load("vgg16").requires_grad_(False)
     corpus = open_corpus(args.data, of.generator.resolution).last(max(args.count, args.shown))
     real = corpus.at(list(range(len(corpus))))

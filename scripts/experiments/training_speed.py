@@ -82,10 +82,10 @@ def make_inputs(folder: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (PICTURES, 3, SIDE, SIDE), np.uint8)
     np.save(folder / "corpus.npy", noise)
     (folder / "photos").mkdir()
-    generator = registry.load("mobile-stylegan-ffhq-1024")
-    faces = painted(generator, proxy.load(generator, 256), 4, 1, generator.resolution)
+    generator = registry.load_generator("mobile-stylegan-ffhq-1024")
+    faces = painted(generator, proxy.load_proxy(generator, 256), 4, 1, generator.resolution)
     for number, face in enumerate(faces):
-        picture.write(folder / "photos" / f"{number}.png", face)
+        picture.write_picture(folder / "photos" / f"{number}.png", face)
 
 
 def measure(training: Training, turns: int, changes: list[str], inputs: Path, folder: Path) -> dict[str, Any]:

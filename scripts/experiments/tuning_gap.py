@@ -51,9 +51,9 @@ Drawn = tuple[Generator, Code]
 
 def analysed(clip: Path, config: RunConfig, folder: JobFolder) -> Analysis:
     """What a run's first pass sees of the clip."""
-    backend = backends.choose(config.backend)
+    backend = backends.choose_backend(config.backend)
     seen = first_pass.analyse(
-        lambda first: reader.read(clip, batch=config.batch, first=first),
+        lambda first: reader.read_frames(clip, batch=config.batch, first=first),
         backend.locator(config.landmarks),
         folder.path,
         config,
@@ -102,7 +102,7 @@ def optimised(models: Models, guides: Guides, faces: Sequence[Tensor], effort: E
 @torch.no_grad()
 def aged(backend: str, drawn: Sequence[Drawn], measure: Any) -> dict[str, float]:
     """Years that age -2 to +2 moves, and what it moves beside, in standard deviations of each attribute."""
-    direction = backends.choose(backend).direction("age")
+    direction = backends.choose_backend(backend).direction("age")
     moved = []
     for generator, code in drawn:
         ends = [feature_edit.edit(generator, code, [(direction, strength)]) for strength in (-2.0, 2.0)]
@@ -120,8 +120,8 @@ def closed(before: float, after: float, best: float) -> float:
 
 def judge(clip: Path, args: argparse.Namespace, folder: JobFolder) -> dict[str, Any]:
     """Everything that is measured of one clip."""
-    config = configs.load(args.config, ["tuning.cache=false", *args.changes])
-    models, guides = backends.choose(config.backend).models("cpu", config.encoder), refine.load_guides()
+    config = configs.load_run_config(args.config, ["tuning.cache=false", *args.changes])
+    models, guides = backends.choose_backend(config.backend).models("cpu", config.encoder), refine.load_guides()
     analysis = analysed(clip, config, folder)
     about = tuning.TuningClip(clip, fileio.content_sha256(clip), analysis, (0, analysis.frame_count))
     told = tuning.PhaseProgress(lambda name, frames, already: None, lambda frames: None)
@@ -142,7 +142,7 @@ def judge(clip: Path, args: argparse.Namespace, folder: JobFolder) -> dict[str, 
     }
     rows = {name: figures(each, guides, faces) for name, each in drawn.items()}
     shares = {key: closed(*(rows[name][key] for name in ("encoder", "tuned", "optimised"))) for key in ("psnr", "id")}
-    measure = backends.choose(config.backend).measure(MEASURED)
+    measure = backends.choose_backend(config.backend).measure(MEASURED)
     moved = {name: aged(config.backend, each, measure) for name, each in drawn.items()}
     times = {"tune_wall_s": round(wall, 1), "tune_cpu_s": round(cpu, 1)}
     return {**rows, "closed": shares, "age": moved, **times, "tuning": said, "judged": keys}

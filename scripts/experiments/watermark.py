@@ -37,7 +37,7 @@ TRIALS = {
 
 def lumas(path: Path) -> Iterator[np.ndarray]:
     """The luma of every frame, [H,W] in 8-bit levels."""
-    for batch in reader.read(path, batch=1):
+    for batch in reader.read_frames(path, batch=1):
         yield watermark_embed.luma_of(batch.native[0], batch.colour)
 
 

@@ -95,7 +95,7 @@ def stocked(place: Path) -> Stock:
     clips = {}
     for suffix, codec in CLIPS.items():
         size = {"size": (64, 48), "frames": 10, "audio": suffix not in ("avi", "nut"), "rate": Fraction(25)}
-        clips[suffix] = make_clip(place / f"clip.{suffix}", codec=codec, **size).read_bytes()  # type: ignore[arg-type]
+        clips[suffix] = make_clip(place / f"clip.{suffix}", codec=codec, **size).read_bytes()
     source, left = make_clip(place / "in.mp4", frames=20, cut_at=9), place / "left"
     forked.load(source)
     whole = kill_and_resume.left_alone(source, place / "preview", "preview")
@@ -163,7 +163,7 @@ def reads(source: Path) -> int:
 
     try:
         probe.probe(source)
-        for _ in reader.read(source):
+        for _ in reader.read_frames(source):
             pass
     except VidinvError as error:
         print(f"error: {error}", file=sys.stderr)

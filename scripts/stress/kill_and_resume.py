@@ -176,7 +176,7 @@ def frames(path: Path) -> str:
     from vidinv.media import reader
 
     lines = []
-    for batch in reader.read(path):
+    for batch in reader.read_frames(path):
         for pts, planes in zip(batch.pts, batch.native, strict=True):
             samples = hashlib.sha256()
             for plane in planes.planes:

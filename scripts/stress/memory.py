@@ -34,7 +34,7 @@ from vidinv.jobs import quality_summary
 from vidinv.jobs.job_folder import JobFolder, sidecar_path
 from vidinv.jobs.journal import Journal
 from vidinv.jobs.quality_summary import MeasuredFaces
-from vidinv.jobs.request import parse_moves
+from vidinv.jobs.request import resolve_edits
 from vidinv.process import tune_process
 from vidinv.report import sidecar
 from vidinv.report.gate import Gate
@@ -158,7 +158,7 @@ class Bytes:
 
 def simulated(folder: Path, minutes: float, mark: float) -> dict[str, dict[str, float]]:
     """Run the passes over a clip of so many minutes; what each phase took, with the memory at `mark` minutes."""
-    count, config = round(minutes * 60 * RATE), configs.load("balanced", ["backend=tiny"])
+    count, config = round(minutes * 60 * RATE), configs.load_run_config("balanced", ["backend=tiny"])
     phases: dict[str, dict[str, float]] = {}
 
     def phase(name: str, work: Callable[[Phase], Any]) -> Any:
@@ -170,8 +170,8 @@ def simulated(folder: Path, minutes: float, mark: float) -> dict[str, dict[str, 
     with JobFolder(folder / "out.mp4") as job:
         look = lambda first: frames(count, first)  # noqa: E731
         seen = phase("analyse", lambda p: first_pass.analyse(look, locator(), job.path, config, 0, p.done))
-        moves = parse_moves(["age+3"], "tiny")
-        linked = lambda p: face_tracks.link(seen, config, backends.choose("tiny"), folder / "in.mp4", moves)  # noqa: E731
+        moves = resolve_edits(["age+3"], "tiny")
+        linked = lambda p: face_tracks.link(seen, config, backends.choose_backend("tiny"), folder / "in.mp4", moves)  # noqa: E731
         analysis, moves = phase("link", linked)
         segments = decode.segments(analysis.pts, analysis.time_base, config.segment_seconds, 0, count)
         plan = decode.batches(segments, analysis.shots, config.batch)
@@ -186,7 +186,7 @@ def simulated(folder: Path, minutes: float, mark: float) -> dict[str, dict[str, 
             records = journal.finished()
             known = MeasuredFaces([face for record in records for face in record["faces"]], job.evidence(records))
             made = quality_summary.verdict(analysis, analysis.tracks, range(count), moves, known, Gate())
-            sidecar.write(sidecar_path(job.output), made)
+            sidecar.write_report(sidecar_path(job.output), made)
 
         phase("render", render)
         phase("report", report)

@@ -66,7 +66,7 @@ def attributes(path: Path, every: int, where: list[Array | None], meter: Meter) 
 
 def every_frame(path: Path, every: int) -> Iterator[FrameBatch]:
     """Frames 0, every, 2 every ... of `path`, one at a time."""
-    return (batch for batch in reader.read(path, batch=1) if batch.index[0] % every == 0)
+    return (batch for batch in reader.read_frames(path, batch=1) if batch.index[0] % every == 0)
 
 
 def verify(source: Path, outputs: list[Path], every: int) -> dict[str, dict[str, Any]]:

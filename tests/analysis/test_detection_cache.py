@@ -49,7 +49,7 @@ class Locator:
 
 
 def looked(folder: Path, locate: Locator) -> Sightings:
-    config = configs.load("fast", ["detect_every=5"])
+    config = configs.load_run_config("fast", ["detect_every=5"])
     return first_pass.analyse(frames, locate, folder, config, 0, lambda done: None)
 
 
@@ -90,6 +90,6 @@ def test_one_shard_is_in_memory_at_a_time(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(detection_cache, "FRAMES", 7)
     faces = looked(tmp_path, Locator()).faces
     read: list[int] = []
-    plain = detection_cache.load
-    monkeypatch.setattr(detection_cache, "load", lambda folder, first: read.append(first) or plain(folder, first))
+    plain = detection_cache.load_shard
+    monkeypatch.setattr(detection_cache, "load_shard", lambda folder, first: read.append(first) or plain(folder, first))
     assert len(list(faces)) == COUNT and read == [0, 7, 14, 20, 27, 34, 41, 48, 55]

@@ -36,7 +36,7 @@ def test_it_reaches_to_where_the_upright_pictures_top_is(
         asked.append(known)
         return LocatedFaces(np.array([(36, 40, 84, 112)], np.float32), np.ones(1), POINTS, np.ones((1, 4)))
 
-    config = configs.load("fast", ["detect_every=3"])
+    config = configs.load_run_config("fast", ["detect_every=3"])
     first_pass.analyse(frames, locate, tmp_path, config, rotation, lambda done: None)
     assert asked[0] is None and asked[3] is None
     for known in asked[1:3]:

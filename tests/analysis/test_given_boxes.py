@@ -14,7 +14,7 @@ from vidinv.backends import non_face
 
 def written(path: Path, text: str) -> given_boxes.Boxes:
     path.write_text(text)
-    return given_boxes.read(path)
+    return given_boxes.read_boxes(path)
 
 
 def test_one_box_is_for_every_frame_and_others_for_theirs(tmp_path: Path) -> None:

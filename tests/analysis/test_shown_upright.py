@@ -43,8 +43,8 @@ def looked_at(source: Path, folder: Path) -> tuple[list[Array], first_pass.Sight
         points = np.repeat(centre(rgb)[None, None], 106, 1).astype(np.float32)
         return LocatedFaces(np.array([[0, 0, 9, 9.0]]), np.ones(1), points, np.ones((1, 1)))
 
-    config = configs.load("balanced", ["backend=tiny"])
-    frames = lambda first: reader.read(source, first=first)  # noqa: E731
+    config = configs.load_run_config("balanced", ["backend=tiny"])
+    frames = lambda first: reader.read_frames(source, first=first)  # noqa: E731
     sightings = first_pass.analyse(frames, locate, folder, config, info.rotation, lambda count: None)
     return seen, sightings, info.rotation
 

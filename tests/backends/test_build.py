@@ -20,7 +20,7 @@ CLIP = Path(__file__).parents[2] / "examples" / "synthetic.mp4"
 
 
 def test_the_default_backend_is_a_description_like_any_other() -> None:
-    chosen = backends.choose("default")
+    chosen = backends.choose_backend("default")
     assert (chosen.space, chosen.slots, chosen.dim) == ("mobile-stylegan-ffhq-w", 16, 512)
     assert [path.name for path in chosen.shipped] == ["feature_style_light.safetensors"]
     assert all(path.exists() for path in chosen.shipped) and not chosen.brought
@@ -30,7 +30,8 @@ def test_the_default_backend_is_a_description_like_any_other() -> None:
 def test_what_a_backend_fetches_follows_from_its_parts() -> None:
     def needs(**changes: str) -> set[str]:
         return {
-            name.split("/")[0] for name in build_backend.build("x", Description("stylegan2-tiny", **changes)).all_needs
+            name.split("/")[0]
+            for name in build_backend.build_backend("x", Description("stylegan2-tiny", **changes)).all_needs
         }
 
     assert needs() == {"identity", "detector", "landmarks", "parser", "lpips", "age", "gender"}
@@ -41,14 +42,16 @@ def test_what_a_backend_fetches_follows_from_its_parts() -> None:
 
 
 def test_face_networks_are_taken_by_name() -> None:
-    chosen = build_backend.build("x", Description("stylegan2-tiny", identity="iresnet-tiny", parser="bisenet-tiny"))
+    chosen = build_backend.build_backend(
+        "x", Description("stylegan2-tiny", identity="iresnet-tiny", parser="bisenet-tiny")
+    )
     assert "identity/arcface-mbf" in chosen.needs, "the tracker's"
     assert "parser/bisenet" not in chosen.needs
     labels = face_models.parser("cpu", "bisenet-tiny")(torch.zeros(1, 3, 64, 64), 32)
     assert labels.shape == (1, 32, 32)
     for wrong in ({"identity": "facenet"}, {"parser": "segnet"}):
         with pytest.raises(UsageError, match=r"unknown (identity|parser) network '(facenet|segnet)'"):
-            build_backend.build("x", Description("stylegan2-tiny", **wrong))
+            build_backend.build_backend("x", Description("stylegan2-tiny", **wrong))
 
 
 @pytest.mark.weights

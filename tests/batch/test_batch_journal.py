@@ -23,7 +23,7 @@ from vidinv.batch.summary import worst
 from vidinv.batch.task import BatchOptions, Outcome, Task, TaskOrder
 from vidinv.errors import OutputUnwritable, UsageError
 
-CONFIG = configs.load("fast", ["backend=tiny"])
+CONFIG = configs.load_run_config("fast", ["backend=tiny"])
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -230,11 +230,11 @@ def test_a_lease_of_a_killed_holder_ends_by_itself(tmp_path: Path) -> None:
 def test_a_holder_that_finds_another_name_stops(tmp_path: Path) -> None:
     with batch_lock.leased(str(tmp_path), seconds=0.6) as held:
         other = {"me": "another", "who": "somebody", "until": time.time() + 60}
-        storage.write(str(tmp_path / batch_lock.LEASE), json.dumps(other).encode())
+        storage.write_small(str(tmp_path / batch_lock.LEASE), json.dumps(other).encode())
         assert held.lost is not None and held.lost.wait(5)
         with pytest.raises(OutputUnwritable, match="taken the folder over"):
             held.check()
-    assert storage.read(str(tmp_path / batch_lock.LEASE)) is not None  # it is the other's
+    assert storage.read_small(str(tmp_path / batch_lock.LEASE)) is not None  # it is the other's
 
 
 def test_network_file_systems_are_told_by_their_mounts(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ def folder(place: Path) -> Path:
 
 
 def test_a_folder_means_its_videos_and_not_its_outputs(tmp_path: Path) -> None:
-    found = list(input_list.read(str(folder(tmp_path)), but=str(tmp_path / "out")))
+    found = list(input_list.read_rows(str(folder(tmp_path)), but=str(tmp_path / "out")))
     assert [(row.number, Path(row.source).name, row.folder) for row in found] == [
         (1, "a.MOV", ""),
         (2, "b.mp4", ""),
@@ -30,11 +30,11 @@ def test_a_folder_means_its_videos_and_not_its_outputs(tmp_path: Path) -> None:
 
 def test_a_pattern_means_what_it_matches_and_keeps_the_folders_below_it(tmp_path: Path) -> None:
     folder(tmp_path)
-    asked = [input_list.read(str(tmp_path), "**/*.mkv"), input_list.read(f"{tmp_path}/**/*.mkv")]
+    asked = [input_list.read_rows(str(tmp_path), "**/*.mkv"), input_list.read_rows(f"{tmp_path}/**/*.mkv")]
     for found in asked:
         assert [(Path(row.source).name, row.folder) for row in found] == [("c.mkv", "day 1")]
     with pytest.raises(InputUnreadable, match="no clip"):
-        list(input_list.read(str(tmp_path), "*.webm"))
+        list(input_list.read_rows(str(tmp_path), "*.webm"))
 
 
 def test_a_csv_list_has_edits_a_name_and_options_for_each_row(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_a_csv_list_has_edits_a_name_and_options_for_each_row(tmp_path: Path) ->
     listed.write_text(
         "source,edits,name,quality,mask.blur\nb.mp4,age+2; smile-1@0:03-0:07,old,,0.03\n*/*.mkv,,,fast,\n"
     )
-    first, second = input_list.read(str(listed))
+    first, second = input_list.read_rows(str(listed))
     assert first == InputRow(
         1, str(tmp_path / "b.mp4"), "", ("age+2", "smile-1@0:03-0:07"), "old", (("mask.blur", "0.03"),)
     )
@@ -55,7 +55,7 @@ def test_a_yaml_list_says_the_same(tmp_path: Path) -> None:
     listed.write_text(
         "- b.mp4\n- {source: s3://clips/c.mp4, edits: [age+2], mask: {blur: 0.03, parse_every: 2}}\n", encoding="utf-8"
     )
-    first, second = input_list.read(str(listed))
+    first, second = input_list.read_rows(str(listed))
     assert first == InputRow(1, str(tmp_path / "b.mp4"))
     assert second.source == "s3://clips/c.mp4" and second.edits == ("age+2",)
     assert second.options == (("mask.blur", "0.03"), ("mask.parse_every", "2"))
@@ -76,12 +76,12 @@ def test_a_yaml_list_says_the_same(tmp_path: Path) -> None:
 def test_a_list_that_cannot_be_read_says_where(tmp_path: Path, name: str, text: str, said: str) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(UsageError, match=said):
-        list(input_list.read(str(tmp_path / name)))
+        list(input_list.read_rows(str(tmp_path / name)))
 
 
 def test_a_list_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot read"):
-        list(input_list.read(str(tmp_path / "list.csv")))
+        list(input_list.read_rows(str(tmp_path / "list.csv")))
 
 
 ROW = InputRow(7, "/clips/day/talk.v2.mp4", "day", ("age+2", "smile+1@0:03-0:07"))

@@ -80,19 +80,19 @@ def test_a_file_is_put_whole_read_listed_and_removed(tmp_path: Path, place: str)
     folder = place.format(folder=tmp_path / "there")
     (tmp_path / "made").write_bytes(b"made")
     storage.put(tmp_path / "made", storage.join(folder, "below/a"))
-    storage.write(storage.join(folder, "below/b"), b"b")
+    storage.write_small(storage.join(folder, "below/b"), b"b")
     assert storage.names(storage.join(folder, "below")) == ["a", "b"]
-    assert storage.read(storage.join(folder, "below/a")) == b"made"
+    assert storage.read_small(storage.join(folder, "below/a")) == b"made"
     storage.fetch(storage.join(folder, "below/b"), tmp_path / "b")
     assert (tmp_path / "b").read_bytes() == b"b"
     assert len(list(storage.below(folder))) == 2 and storage.exists(storage.join(folder, "below/a"))
     storage.remove(folder)
-    assert storage.names(folder) == [] and storage.read(storage.join(folder, "below/a")) is None
+    assert storage.names(folder) == [] and storage.read_small(storage.join(folder, "below/a")) is None
 
 
 def test_a_kind_of_storage_that_is_not_known_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="nowhere"):
-        storage.read("nowhere://a/b")
+        storage.read_small("nowhere://a/b")
 
 
 def test_clips_from_s3_become_outputs_on_s3(bucket: str, clips: Path, tmp_path: Path) -> None:
@@ -106,11 +106,11 @@ def test_clips_from_s3_become_outputs_on_s3(bucket: str, clips: Path, tmp_path: 
         made = tmp_path / "made.mp4"
         storage.fetch(f"{bucket}/out/{name}.edited.mp4", made)
         assert same(made, alone(clips / f"{name}.mp4", tmp_path / f"{Path(name).name}.edited.mp4"))
-    before = {name: storage.read(f"{bucket}/out/{name}.json") for name in ("a.edited.mp4", "below/b.edited.mp4")}
+    before = {name: storage.read_small(f"{bucket}/out/{name}.json") for name in ("a.edited.mp4", "below/b.edited.mp4")}
     assert batch(f"{bucket}/in", f"{bucket}/out", "--split", 0.1) == 0
     storage.remove(f"{bucket}/out/batch.sqlite")  # as where a machine died before it could put its journal there
     assert batch(f"{bucket}/in", f"{bucket}/out", "--split", 0.1) == 0
-    assert before == {name: storage.read(f"{bucket}/out/{name}.json") for name in before}
+    assert before == {name: storage.read_small(f"{bucket}/out/{name}.json") for name in before}
 
 
 def test_two_workers_of_a_cluster_make_what_those_of_this_machine_make(clips: Path, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("faces")
     for place, image in enumerate(Blobs(16).draw(4, 1)):
-        picture.write(folder / f"{place}.png", image)
+        picture.write_picture(folder / f"{place}.png", image)
     return folder
 
 
@@ -49,7 +49,7 @@ def trained(request: pytest.FixtureRequest, corpus: Path, tmp_path_factory: pyte
 
 
 def test_a_training_leaves_two_files_that_fit_each_other(trained: Path) -> None:
-    of = trained_autoencoder.load(trained)
+    of = trained_autoencoder.load_autoencoder(trained)
     assert of.generator.name == f"{trained.name}-tried" and of.encoder.space == of.generator.space
     again = of.draw(of.encode(Blobs(16).draw(2, 0)))
     assert again.shape == (2, 3, 16, 16) and again.isfinite().all()

@@ -115,12 +115,12 @@ def test_every_family_runs_by_optimisation_and_is_edited_by_sefa(family: str, tm
 @pytest.mark.parametrize("family", ["stylegan1-tiny", "stylegan2-tiny", "pggan-tiny", "biggan-tiny"])
 def test_an_encoder_that_mirrors_the_generator_inverts_for_it(family: str, tmp_path: Path) -> None:
     source = make_clip(tmp_path / "shape.mkv", size=SIZE, frames=2, image=drawn, audio=False)
-    generator = registry.load(family)
+    generator = registry.load_generator(family)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        encoder = encoder_file.build("adaptive-tiny", generator, 16)
+        encoder = encoder_file.build_encoder("adaptive-tiny", generator, 16)
     facts = encoder_file.EncoderFacts("adaptive-tiny", generator.space, 16, feature_branch=False)
-    path = encoder_file.write(tmp_path / "mirror.safetensors", encoder.state_dict(), facts)
+    path = encoder_file.write_encoder(tmp_path / "mirror.safetensors", encoder.state_dict(), facts)
     shown = ["--label", 2] if family == "biggan-tiny" else []
     create("own", family, "--encoder", path, "--alignment", "center", *shown, *PLAIN)
     assert main(["backend", "check", "own"]) == 0
@@ -134,14 +134,14 @@ def test_directions_are_found_in_every_family(family: str, own_cache: Path) -> N
     create("own", family, "--alignment", "center", *PLAIN)
     for method in ("sefa", "ganspace"):
         assert main(["directions", "find", "--backend", "own", "--method", method, "--count", "2"]) == 0
-    space = registry.load(family).space
-    found = [directions.load(name, space) for name in ("sefa.1", "sefa.2", "ganspace.1", "ganspace.2")]
+    space = registry.load_generator(family).space
+    found = [directions.load_direction(name, space) for name in ("sefa.1", "sefa.2", "ganspace.1", "ganspace.2")]
     assert all(each.deviation > 0 and abs(float(each.vector.norm()) - 1) < 1e-4 for each in found)
     assert main(["directions", "show", "ganspace.1", "--backend", "own", "-o", str(own_cache / "strip.png")]) == 0
 
 
 def test_an_imported_pair_of_generator_and_encoder_edits_a_clip(clip: Path, boxes: Path, tmp_path: Path) -> None:
-    published = registry.load("stylegan2-tiny")
+    published = registry.load_generator("stylegan2-tiny")
     torch.save({"g_ema": published.state_dict(), "latent_avg": published.w_avg}, tmp_path / "cars.pt")
     torch.save(layouts.feature_style(), tmp_path / "fse.pt")
     assert main(["weights", "import", str(tmp_path / "cars.pt"), "--as", "cars"]) == 0
@@ -166,14 +166,14 @@ def test_a_file_with_encoder_and_generator_is_all_that_a_backend_needs(clip: Pat
 
 
 def test_an_encoder_and_directions_are_taken_from_files(clip: Path, tmp_path: Path) -> None:
-    generator = registry.load("stylegan2-tiny")
+    generator = registry.load_generator("stylegan2-tiny")
     with torch.random.fork_rng():
-        encoder = encoder_file.build("light", generator, 16)
-    encoder_file.write(
+        encoder = encoder_file.build_encoder("light", generator, 16)
+    encoder_file.write_encoder(
         tmp_path / "own.safetensors", encoder.state_dict(), encoder_file.EncoderFacts("light", generator.space, 16)
     )
     vector = torch.nn.functional.normalize(torch.ones(generator.w_dim), dim=0)
-    made = directions.write(Direction("wider", vector, 1.0, (0, 4), generator.space), tmp_path)
+    made = directions.write_direction(Direction("wider", vector, 1.0, (0, 4), generator.space), tmp_path)
     description = {"generator": "stylegan2-tiny", "encoder": "own.safetensors", "directions": [str(made)]}
     description |= {"alignment": "none", "detection": "full", "mask": "ellipse", "identity": "none"}
     description |= {"guides": "pixels", "measures": "none"}
@@ -196,10 +196,10 @@ def test_codes_pictures_and_lessons_work_with_it(clip: Path, boxes: Path, tmp_pa
     picture = tmp_path / "picture.png"
     from vidinv.media import photo
 
-    photo.write(picture, photo.Photo(drawn(0)), {})
+    photo.write_photo(picture, photo.Photo(drawn(0)), {})
     output = tmp_path / "edited.png"
     assert main(["edit", str(picture), "--edit", "sefa.2-3", "-o", str(output), *tiny, *SHOWN]) == 0
-    difference = (photo.read(output).rgb != photo.read(picture).rgb).any(2)
+    difference = (photo.read_photo(output).rgb != photo.read_photo(picture).rgb).any(2)
     assert difference.any() and not difference[:, 65:].any()
     assert main(["mix", str(picture), str(picture), "-o", str(tmp_path / "mixed.png"), *tiny]) == 0
     module = tmp_path / "red_scorer.py"
@@ -219,7 +219,7 @@ def test_codes_pictures_and_lessons_work_with_it(clip: Path, boxes: Path, tmp_pa
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(tmp_path))
         assert main(["directions", "learn", "--backend", "car", *asked]) == 0
-    learned = directions.load("red", "stylegan2-tiny-w")
+    learned = directions.load_direction("red", "stylegan2-tiny-w")
     assert learned.calibration["score"] > 0 and learned.kept == {}, "nobody was there to recognise"
 
 

@@ -63,12 +63,12 @@ def test_parts_of_other_generators_are_refused(
     line = refused(capsys, 2, *make, "--direction", file)
     assert "'stylegan1-tiny-w'" in line and "'stylegan2-tiny-w'" in line
     facts = encoder_file.EncoderFacts("light", "stylegan1-tiny-w", 16)
-    encoder_file.write(tmp_path / "own.safetensors", {"x": torch.zeros(1)}, facts)
+    encoder_file.write_encoder(tmp_path / "own.safetensors", {"x": torch.zeros(1)}, facts)
     assert "encoder of the space 'stylegan1-tiny-w'" in refused(
         capsys, 2, *make, "--encoder", tmp_path / "own.safetensors"
     )
     own = encoder_file.EncoderFacts("light", "stylegan2-tiny-w", 16)
-    encoder_file.write(tmp_path / "few.safetensors", {"style.base.weight": torch.zeros(1)}, own)
+    encoder_file.write_encoder(tmp_path / "few.safetensors", {"style.base.weight": torch.zeros(1)}, own)
     create("few", "stylegan2-tiny", "--encoder", tmp_path / "few.safetensors", "--alignment", "none", *PLAIN)
     capsys.readouterr()
     assert "of stylegan2-tiny (" in refused(capsys, 2, "backend", "check", "few")
@@ -83,7 +83,7 @@ def test_parts_of_other_generators_are_refused(
 
 
 def test_a_class_is_one_of_the_generators(capsys: pytest.CaptureFixture[str]) -> None:
-    generator = registry.load("biggan-tiny")
+    generator = registry.load_generator("biggan-tiny")
     for label, family, words in ((3, "biggan-tiny", "its classes are 0 to 2"), (0, "pggan-tiny", "has no classes")):
         create(f"of{label}", family, "--label", label, "--alignment", "none", *PLAIN)
         capsys.readouterr()
@@ -92,8 +92,8 @@ def test_a_class_is_one_of_the_generators(capsys: pytest.CaptureFixture[str]) ->
     assert torch.equal(begun[generator.z_dim :], generator.embeddings.weight[:, 1])
     picture = torch.zeros(1, 3, 32, 32)
     with pytest.raises(UsageError, match="label, 0 to 2"):
-        class_conditional.bound(encoder_file.build("adaptive-tiny", generator, 16), generator, None)
-    encoder = encoder_file.build("adaptive-tiny", generator, 16).eval()
+        class_conditional.bound(encoder_file.build_encoder("adaptive-tiny", generator, 16), generator, None)
+    encoder = encoder_file.build_encoder("adaptive-tiny", generator, 16).eval()
     one, two = (class_conditional.bound(encoder, generator, label)(picture).ws for label in (0, 1))
     assert not torch.equal(one, two)
     torch.testing.assert_close(one, encoder(picture, torch.tensor([[1.0, 0, 0]])).ws)

@@ -61,7 +61,7 @@ def test_the_pictures_agree_and_an_edit_that_is_left_out_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip = make_clip(tmp_path / "in.mp4", frames=3, size=(128, 128))
-    shared = compare.setup(clip, configs.load("fast", [*CHANGES, "edits=[age+3]"]))
+    shared = compare.setup(clip, configs.load_run_config("fast", [*CHANGES, "edits=[age+3]"]))
     found = compare.agreement(shared)
     assert found > 30  # the tiny generator draws noise, which 4:2:0 blurs; a face is above 50
     monkeypatch.setattr(serial, "_blend", lambda flow, *_: (flow.folder / "frames").rename(flow.folder / "blended"))
@@ -85,7 +85,7 @@ def test_the_device_is_recorded_and_a_gpu_named_and_waited_for(
 
 def test_the_operations_of_the_networks_are_counted(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "in.mp4", frames=4, size=(128, 128))
-    config = configs.load("fast", [*CHANGES, "edits=[age+3]"])
+    config = configs.load_run_config("fast", [*CHANGES, "edits=[age+3]"])
     one = end_to_end.counted(clip, config)[1]
     two = end_to_end.counted(clip, configs.with_edits(config, ["smile+1@region=mouth"]))[1]  # another picture to draw
     assert two > 1.05 * one > 0
@@ -100,17 +100,17 @@ def test_the_fit_gives_back_a_start_and_a_frame_and_how_far_off_a_run_is() -> No
 
 def test_a_longer_clip_and_more_faces_are_made_and_run(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "in.mp4", frames=4, size=(160, 96))
-    config = configs.load("fast", [*CHANGES, "edits=[age+2]"])
+    config = configs.load_run_config("fast", [*CHANGES, "edits=[age+2]"])
     longer = scaling.run(source, tmp_path, config, 0.4, 64, 1)
     assert longer.frames == 10 and longer.cpu_s > 0
-    scaling.write(tmp_path / "four.mp4", source, 3, 64, 4)
+    scaling.write_clip(tmp_path / "four.mp4", source, 3, 64, 4)
     info = probe(tmp_path / "four.mp4")
     assert (info.width, info.height) == (128, 128)
 
 
 def test_every_stage_alone_makes_what_the_job_makes(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "in.mp4", frames=FRAMES, size=(128, 128))
-    config = configs.load("fast", [*CHANGES, "edits=[age+3]", "codec=lossless"])
+    config = configs.load_run_config("fast", [*CHANGES, "edits=[age+3]", "codec=lossless"])
     made: list[Any] = []
     found = isolated_stages.run(
         clip, config, lambda job: made.extend(frames_of(job.folder.path / "segment-00000.segment"))

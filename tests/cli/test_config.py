@@ -13,23 +13,23 @@ from vidinv.errors import UsageError
 
 @pytest.mark.parametrize("name", configs.presets())
 def test_every_preset_loads_and_survives_saving(name: str, tmp_path: Path) -> None:
-    config = configs.load(name)
+    config = configs.load_run_config(name)
     saved = tmp_path / "saved.yaml"
     saved.write_text(configs.to_yaml(config))
-    assert config.quality == name and configs.load(str(saved)) == config
+    assert config.quality == name and configs.load_run_config(str(saved)) == config
 
 
 def test_an_unknown_key_names_the_near_ones() -> None:
     with pytest.raises(UsageError, match="segment_seconds"):
-        configs.load("fast", ["segment_secconds=3"])
+        configs.load_run_config("fast", ["segment_secconds=3"])
     with pytest.raises(UsageError, match=r"refine\.first\.latent"):
-        configs.load("fast", ["refine.first.latents=3"])
+        configs.load_run_config("fast", ["refine.first.latents=3"])
 
 
 @pytest.mark.parametrize("change", ["batch=0", "crf=good", "quality=superb", "mask=3"])
 def test_a_wrong_value_is_a_usage_error(change: str) -> None:
     with pytest.raises(UsageError):
-        configs.load("fast", [change])
+        configs.load_run_config("fast", [change])
 
 
 def test_the_fingerprint_follows_config_and_source(tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_the_fingerprint_follows_config_and_source(tmp_path: Path) -> None:
     source.write_bytes(b"1")
 
     def of(*changes: str) -> str:
-        return configs.fingerprint(configs.load("fast", list(changes)), fileio.content_sha256(source))
+        return configs.fingerprint(configs.load_run_config("fast", list(changes)), fileio.content_sha256(source))
 
     first = of()
     assert first == of() and first != of("crf=1")

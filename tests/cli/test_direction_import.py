@@ -37,7 +37,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def taken(name: str = "taken", space: str = tiny.SPACE) -> Direction:
-    return directions.read(directions.own() / space / f"{name}.safetensors")
+    return directions.read_direction(directions.own() / space / f"{name}.safetensors")
 
 
 # what a file is made of, what is given with it, and what its strength 1 adds to w+ [8,32] by its publisher's rule
@@ -67,7 +67,7 @@ def test_a_file_edits_as_its_publisher_says_and_strength_one_is_ours(case: str, 
     found = taken()
     facts = found.imported
     assert facts is not None and facts.format == case.split("-")[0] and facts.is_measured
-    generator = backends.choose("tiny").models("cpu", "").generator
+    generator = backends.choose_backend("tiny").models("cpu", "").generator
     own = facts.native / found.deviation  # the file's own strength 1, as a strength of ours
     torch.testing.assert_close(found.offset(own, tiny.SLOTS).double(), torch.from_numpy(step), rtol=0, atol=1e-5)
     # ours moves w+ along the step by one standard deviation of the samples' w+ along it
@@ -79,7 +79,7 @@ def test_a_file_edits_as_its_publisher_says_and_strength_one_is_ours(case: str, 
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_direction_of_ours_comes_back_from_every_format_as_the_same_edit(case: str, tmp_path: Path) -> None:
-    generator = backends.choose("tiny").models("cpu", "").generator
+    generator = backends.choose_backend("tiny").models("cpu", "").generator
     layers = (2, 6)
     ours = directions.of_vector("ours", torch.from_numpy(UNIT).float(), layers, generator, origin="")
     given = ["--rows", "2-5"] + [part for part in CASES[case][1] if part not in ("--rows", "2-5")]
@@ -98,9 +98,9 @@ def test_a_shipped_direction_comes_back_from_every_format_as_the_same_picture(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()  # the weights lie in the real cache
-    chosen = backends.choose("default")
-    ours = directions.load("smile", chosen.space)
-    generator = registry.load(chosen.generator)
+    chosen = backends.choose_backend("default")
+    ours = directions.load_direction("smile", chosen.space)
+    generator = registry.load_generator(chosen.generator)
     vector, (first, last) = ours.vector.double().numpy(), ours.layers
     held = np.zeros((16, 512))
     held[first:last] = vector
@@ -119,7 +119,7 @@ def test_a_shipped_direction_comes_back_from_every_format_as_the_same_picture(
     }
     for name, (path, given) in made.items():
         assert main(["directions", "import", str(path), "--as", name, "--out", str(tmp_path), "--offline", *given]) == 0
-        found = directions.read(tmp_path / chosen.space / f"{name}.safetensors")
+        found = directions.read_direction(tmp_path / chosen.space / f"{name}.safetensors")
         picture = generator.picture(feature_edit.edit(generator, code, [(found, 1.0)]), 512)
         torch.testing.assert_close(picture, wanted, rtol=0, atol=1e-3)
 
@@ -256,5 +256,5 @@ def test_rows_of_stylegan2_are_laid_where_the_default_reads_them() -> None:
 def test_a_space_is_said_to_be_as_its_generator_has_it(space: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()  # the weights lie in the real cache
     said = spaces.SPACES[space]
-    generator = registry.load(said.generator)
+    generator = registry.load_generator(said.generator)
     assert (generator.space, generator.num_ws, generator.w_dim) == (said.name, said.rows, said.dim)

@@ -68,7 +68,7 @@ def test_a_scorer_of_ones_own_becomes_a_direction_that_edits(
 def test_a_strip_shows_seven_strengths_of_every_person(tmp_path: Path) -> None:
     path = tmp_path / "age.png"
     assert main(["directions", "show", "age", "-o", str(path), "--people", "2", "--backend", "tiny"]) == 0
-    drawn = photo.read(path).rgb
+    drawn = photo.read_photo(path).rgb
     assert drawn.shape == (2 * 160, 7 * 160, 3)
     panels = [drawn[:160, 160 * k : 160 * (k + 1)].astype(int) for k in range(7)]
     moved = [abs(panel - panels[3]).mean() for panel in panels]
@@ -108,14 +108,14 @@ def test_faces_are_drawn_by_seed_and_their_scores_teach(tmp_path: Path) -> None:
     assert main(["directions", "faces", "-o", str(folder), "--count", "60", "--backend", "tiny"]) == 0
     lines = (folder / "faces.csv").read_text().split()
     assert lines[0] == "seed,file" and len(lines) == 61
-    red = [float(photo.read(folder / line.split(",")[1]).rgb[..., 0].mean()) for line in lines[1:]]
+    red = [float(photo.read_photo(folder / line.split(",")[1]).rgb[..., 0].mean()) for line in lines[1:]]
     table = [f"{lines[0]},red", *(f"{line},{score}" for line, score in zip(lines[1:], red, strict=True))]
     (folder / "faces.csv").write_text("\n".join(table))
     given = ["--attribute", "red", "--scores", str(folder / "faces.csv"), "--method", "ridge", "--trials", "2"]
     assert main([*LEARN, *given]) == 0
-    made = directions.load("red", tiny.SPACE)
+    made = directions.load_direction("red", tiny.SPACE)
     assert made.calibration == {} and "age" in made.leak and "faces.csv" in made.origin
-    generator = backends.choose("tiny").models("cpu", "").generator
+    generator = backends.choose_backend("tiny").models("cpu", "").generator
     w = direction_training.samples(generator, 8, seed=900)
     low, high = (
         generator.synthesize(generator.broadcast(w) + made.offset(strength, tiny.SLOTS)) for strength in (-1.0, 1.0)
@@ -129,24 +129,26 @@ def painted(folder: Path, count: int) -> list[float]:
     for seed in range(count):
         picture = np.random.default_rng(seed).integers(40, 120, (64, 64, 3), np.uint8)
         picture[..., 2] += seed * 3
-        photo.write(folder / f"{seed:02}.png", photo.Photo(picture), {})
+        photo.write_photo(folder / f"{seed:02}.png", photo.Photo(picture), {})
     return [float(seed) for seed in range(count)]
 
 
 def test_photos_teach_by_the_encoders_own_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     how_blue = painted(tmp_path / "photos", 24)
     (tmp_path / "photos" / "broken.png").write_bytes(b"no picture")
-    photo.write(tmp_path / "photos" / "dark.png", photo.Photo(np.zeros((64, 64, 3), np.uint8)), {})  # without a face
+    photo.write_photo(
+        tmp_path / "photos" / "dark.png", photo.Photo(np.zeros((64, 64, 3), np.uint8)), {}
+    )  # without a face
     given = ["--photos", str(tmp_path / "photos"), "--trials", "2", "--rows", "2-5"]
     learn = [*LEARN[:-1], "json", *given]
     assert main([*learn, "--attribute", "warmth", "--scorer", "tests.cli.test_directions_commands:warmth"]) == 0
     assert "2 of 26 pictures left out" in capsys.readouterr().err
-    made = directions.load("warmth", tiny.SPACE)
+    made = directions.load_direction("warmth", tiny.SPACE)
     assert made.vector.shape == (8, 32) and made.calibration["score"] > 0 and "codes of 24 pictures" in made.origin
     table = tmp_path / "scores.csv"
     table.write_text("file,blueness\n" + "".join(f"{k:02}.png,{score}\n" for k, score in enumerate(how_blue)))
     assert main([*LEARN, *given, "--attribute", "blueness", "--scores", str(table), "--method", "ridge"]) == 0
-    assert float((directions.load("blueness", tiny.SPACE).vector * made.vector).sum()) < -0.3
+    assert float((directions.load_direction("blueness", tiny.SPACE).vector * made.vector).sum()) < -0.3
     clip = make_clip(tmp_path / "in.mp4", frames=4)
     assert main(["run", str(clip), "--edit", "blueness+1", "-o", str(tmp_path / "out.mp4"), *TINY]) == 0
 
@@ -194,18 +196,18 @@ def test_a_scorer_beside_the_user_is_found_by_the_console_script(tmp_path: Path)
         env={**os.environ, "PYTHONPATH": root},
         check=False,
     )
-    assert done.returncode == 0 and directions.load("blue", tiny.SPACE).origin.endswith("scored by mine:blue")
+    assert done.returncode == 0 and directions.load_direction("blue", tiny.SPACE).origin.endswith("scored by mine:blue")
 
 
 def test_style_channels_are_learned_shown_and_edit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     learn = ["--attribute", "age", "--as", "redness", "--style", "--channels", "3", "--samples", "60", "--trials", "2"]
     assert main([*LEARN, *learn]) == 0
-    made = directions.load("redness", tiny.SPACE)
+    made = directions.load_direction("redness", tiny.SPACE)
     assert made.kind == "style" and 1 <= len(made.channels) <= 3 and made.calibration["years"] > 0
     assert made.name == "redness"
     strip = tmp_path / "redness.png"
     assert main(["directions", "show", "redness", "-o", str(strip), "--people", "1", "--backend", "tiny"]) == 0
-    drawn = photo.read(strip).rgb.astype(int)
+    drawn = photo.read_photo(strip).rgb.astype(int)
     assert abs(drawn[:, :160] - drawn[:, 480:640]).mean() > 0.5  # -3 against 0
     clip, output = make_clip(tmp_path / "in.mp4", frames=4), tmp_path / "out.mp4"
     assert main(["run", str(clip), "--edit", "redness+3@region=mouth", "-o", str(output), *TINY]) == 0
@@ -252,12 +254,12 @@ def test_a_few_pictures_make_a_direction(tmp_path: Path) -> None:
         (tmp_path / folder).mkdir()
         for seed in range(3):
             picture = np.random.default_rng(seed).integers(low, low + 100, (64, 64, 3), np.uint8)
-            photo.write(tmp_path / folder / f"{seed}.png", photo.Photo(picture), {})
+            photo.write_photo(tmp_path / folder / f"{seed}.png", photo.Photo(picture), {})
     given = ["--with", str(tmp_path / "bright"), "--without", str(tmp_path / "dark"), "--backend", "tiny"]
     assert main(["directions", "from-pictures", "bright", *given, "--rows", "0-3"]) == 0
-    made = directions.load("bright", tiny.SPACE)
+    made = directions.load_direction("bright", tiny.SPACE)
     assert made.layers == (0, 4) and "3 and 3 pictures" in made.origin and made.deviation > 0
-    encoder = backends.choose("tiny").models("cpu", "").encoder
+    encoder = backends.choose_backend("tiny").models("cpu", "").encoder
     with torch.no_grad():
         bright, dark = (encoder(torch.full((1, 3, 64, 64), value)).ws.mean((0, 1)) for value in (0.4, -0.6))
     assert float((bright - dark) @ made.vector) > 0

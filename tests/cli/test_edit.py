@@ -32,7 +32,7 @@ def portrait(tmp_path: Path) -> Path:
 def test_the_face_changes_and_no_pixel_outside_the_masks_rectangle(portrait: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.png"
     assert edit(portrait, "--edit", "age+3", "-o", output, "--preview", *TINY, *SHOWN) == 0
-    before, after = photo.read(portrait).rgb, photo.read(output).rgb
+    before, after = photo.read_photo(portrait).rgb, photo.read_photo(output).rgb
     report = json.loads((tmp_path / "out.png.json").read_text())
     x0, y0, x1, y1 = face_rows(report["identity"]["tracks"][0])[0]["rect"]
     inside = np.zeros(before.shape, bool)
@@ -41,13 +41,13 @@ def test_the_face_changes_and_no_pixel_outside_the_masks_rectangle(portrait: Pat
     assert np.array_equal(before[~inside], after[~inside]) and (before[inside] != after[inside]).any()
     assert report["frames"] == report["faces"] == 1 and report["edits"][0]["strength"] == 3
     assert Image.open(output).info["vidinv_edits"] == "age+3"
-    assert photo.read(tmp_path / "out.png.preview.png").rgb.shape == (64, 3 * 64, 3)
+    assert photo.read_photo(tmp_path / "out.png.preview.png").rgb.shape == (64, 3 * 64, 3)
     assert not left_behind(tmp_path, but={"in.png", "out.png", "out.png.json", "out.png.preview.png"})
 
 
 def test_strength_0_is_the_picture_itself(portrait: Path, tmp_path: Path) -> None:
     assert edit(portrait, "--edit", "age+0", "-o", tmp_path / "out.png", *TINY, *SHOWN) == 0
-    assert np.array_equal(photo.read(tmp_path / "out.png").rgb, photo.read(portrait).rgb)
+    assert np.array_equal(photo.read_photo(tmp_path / "out.png").rgb, photo.read_photo(portrait).rgb)
 
 
 def test_a_value_is_sought(portrait: Path, tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_edits_compose_in_any_order(portrait: Path, tmp_path: Path) -> None:
     one, two = ["--edit", "age+1"], ["--edit", "smile-1"]
     assert edit(portrait, *one, *two, "-o", tmp_path / "a.png", *TINY, *SHOWN) == 0
     assert edit(portrait, *two, *one, "-o", tmp_path / "b.png", *TINY, *SHOWN) == 0
-    assert np.array_equal(photo.read(tmp_path / "a.png").rgb, photo.read(tmp_path / "b.png").rgb)
+    assert np.array_equal(photo.read_photo(tmp_path / "a.png").rgb, photo.read_photo(tmp_path / "b.png").rgb)
 
 
 @pytest.mark.parametrize(
@@ -113,10 +113,10 @@ def test_an_edit_of_a_part_changes_that_part_alone(portrait: Path, tmp_path: Pat
     whole, part = tmp_path / "whole.png", tmp_path / "part.png"
     assert edit(portrait, "--edit", "age+3", "-o", whole, *TINY, *SHOWN) == 0
     assert edit(portrait, "--edit", "age+3@region=mouth", "-o", part, *TINY, *SHOWN) == 0
-    before = photo.read(portrait).rgb
+    before = photo.read_photo(portrait).rgb
     areas = []
     for path in (whole, part):
-        changed = (photo.read(path).rgb != before).any(2)
+        changed = (photo.read_photo(path).rgb != before).any(2)
         rows, columns = np.nonzero(changed)
         report = json.loads(path.with_name(path.name + ".json").read_text())
         x0, y0, x1, y1 = face_rows(report["identity"]["tracks"][0])[0]["rect"]
@@ -137,7 +137,7 @@ def test_what_cannot_be_measured_changes_nothing(
     assert edit(portrait, *wanted, *TINY, *SHOWN) == 0
     report = json.loads((tmp_path / "out.png.json").read_text())
     assert "cannot be measured" in report["warnings"][0] and report["edits"][0]["reached"] is None
-    assert np.array_equal(photo.read(tmp_path / "out.png").rgb, photo.read(portrait).rgb)
+    assert np.array_equal(photo.read_photo(tmp_path / "out.png").rgb, photo.read_photo(portrait).rgb)
 
 
 def test_an_edit_of_strength_0_hides_no_value(portrait: Path, tmp_path: Path) -> None:

@@ -33,11 +33,11 @@ def test_an_unknown_method_exits_2(tmp_path: Path, capsys: pytest.CaptureFixture
 
 def write_face(path: Path) -> None:
     """An aligned face of a person who does not exist."""
-    generator = registry.load("mobile-stylegan-ffhq-1024")
+    generator = registry.load_generator("mobile-stylegan-ffhq-1024")
     with torch.no_grad():
         w = generator.w_avg.lerp(generator.sample(1, seed=4), 0.7)
         face = generator.synthesize(generator.broadcast(w), size=512)[0].clamp(-1, 1)
-    picture.write(path, face)
+    picture.write_picture(path, face)
 
 
 @pytest.mark.weights
@@ -57,7 +57,7 @@ def test_codes_and_what_they_are_of_go_together(arguments: tuple[str, ...], caps
 
 
 def test_an_encoder_of_another_generator_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = encoder_file.write(tmp_path / "e.safetensors", {}, encoder_file.EncoderFacts("light", "other-w", 16))
+    path = encoder_file.write_encoder(tmp_path / "e.safetensors", {}, encoder_file.EncoderFacts("light", "other-w", 16))
     assert main(["evaluate", "inversion", "--data", "a.mp4", "--method", "encoder", "--encoder", str(path)]) == 2
     assert "other-w" in capsys.readouterr().err
 

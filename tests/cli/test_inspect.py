@@ -112,7 +112,7 @@ def test_the_watermark_is_read_when_all_else_is_lost(clip: Path) -> None:
 
 
 def test_a_picture_is_marked_as_well(tmp_path: Path) -> None:
-    photo.write(tmp_path / "in.png", photo.Photo(smooth(0)), {})
+    photo.write_photo(tmp_path / "in.png", photo.Photo(smooth(0)), {})
     output = tmp_path / "out.jpg"
     shown = ["--set", "mask.residual_good=1", "--set", "mask.residual_bad=2"]
     command = ["edit", str(tmp_path / "in.png"), "--edit", "age+3", "-o", str(output), "--watermark", *TINY, *shown]
@@ -158,7 +158,7 @@ def test_a_signed_file_that_is_changed_is_invalid(clip: Path, signer: Signer) ->
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
 def test_a_picture_is_signed_as_well(tmp_path: Path, signer: Signer, suffix: str) -> None:
-    photo.write(tmp_path / "in.png", photo.Photo(smooth(0)), {})
+    photo.write_photo(tmp_path / "in.png", photo.Photo(smooth(0)), {})
     output = tmp_path / f"out{suffix}"
     command = ["edit", str(tmp_path / "in.png"), "--edit", "age+1", "-o", str(output), *TINY, *signer.options]
     assert main(command) == 0
@@ -169,7 +169,7 @@ def test_a_picture_is_signed_as_well(tmp_path: Path, signer: Signer, suffix: str
 
 def test_no_picture_of_the_source_is_put_into_the_manifest(tmp_path: Path, signer: Signer) -> None:
     c2pa = pytest.importorskip("c2pa", reason=certificates.WHY)
-    photo.write(tmp_path / "in.jpg", photo.Photo(smooth(0)), {})
+    photo.write_photo(tmp_path / "in.jpg", photo.Photo(smooth(0)), {})
     output = tmp_path / "out.jpg"
     assert main(["edit", str(tmp_path / "in.jpg"), "--edit", "age+1", "-o", str(output), *TINY, *signer.options]) == 0
     with c2pa.Reader("image/jpeg", output.open("rb")) as reader:

@@ -152,13 +152,13 @@ def test_codes_go_to_another_disk_whole_and_private(tmp_path: Path, monkeypatch:
         return plain(path, target)
 
     monkeypatch.setattr(Path, "replace", across)
-    video_job.hand_over(made, wanted)
+    video_job.move_into_place(made, wanted)
     assert wanted.read_bytes() == b"codes" and wanted.stat().st_mode & 0o777 == 0o600
     assert left_behind(tmp_path, but={"made", "wanted"}) == set()
     monkeypatch.setattr(Path, "replace", lambda path, target: across(made, target))
     (tmp_path / "full").mkdir()
     with pytest.raises(OutputUnwritable, match="the codes lie in"):
-        video_job.hand_over(made, tmp_path / "none" / "wanted")
+        video_job.move_into_place(made, tmp_path / "none" / "wanted")
 
 
 def test_a_job_whose_codes_are_gone_begins_anew(clip: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_part_of_a_clip_leaves_no_codes(clip: Path) -> None:
 def test_an_interrupted_inversion_resumes_to_the_same_codes(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "in.mp4", frames=20)
     changes = ["backend=tiny", "crop=64", *(key for key in STEPS if key != "--set"), "segment_seconds=0.2"]
-    settings = configs.load("balanced", changes)
+    settings = configs.load_run_config("balanced", changes)
     whole, killed = tmp_path / "whole.safetensors", tmp_path / "killed.safetensors"
     video_job.run(Request(source, whole, settings, codes=whole, only_codes=True))
     seen: list[int] = []
@@ -221,7 +221,9 @@ def test_a_tuned_encoder_gives_other_codes_and_says_so(clip: Path, capsys: pytes
 def test_a_job_stopped_while_it_tunes_or_after_goes_on_to_the_same_codes(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "in.mp4", frames=20)
     changes = ["backend=tiny", "crop=64", *(key for key in STEPS if key != "--set"), "segment_seconds=0.2"]
-    settings = configs.load("balanced", [*changes, "tune=encoder", *TUNE[3::2], "tuning.held=0"])  # to the end
+    settings = configs.load_run_config(
+        "balanced", [*changes, "tune=encoder", *TUNE[3::2], "tuning.held=0"]
+    )  # to the end
     whole = tmp_path / "whole.safetensors"
     video_job.run(Request(source, whole, settings, codes=whole, only_codes=True))
     for after in (20 + 20, 20 + 32 + 11):  # frames analysed, faces tuned on, frames inverted
@@ -242,8 +244,8 @@ def test_a_job_stopped_while_it_tunes_or_after_goes_on_to_the_same_codes(tmp_pat
 def own_encoder(path: Path, seed: int) -> Path:
     tiny = mobile_stylegan.tiny()
     torch.manual_seed(seed)
-    state = encoder_file.build("light", tiny, 16).state_dict()
-    return encoder_file.write(path, state, encoder_file.EncoderFacts("light", tiny.space, 16))
+    state = encoder_file.build_encoder("light", tiny, 16).state_dict()
+    return encoder_file.write_encoder(path, state, encoder_file.EncoderFacts("light", tiny.space, 16))
 
 
 def test_codes_are_of_one_encoder(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,7 +28,7 @@ def pair(tmp_path: Path) -> tuple[Path, Path]:
 def test_a_mix_changes_the_face_of_the_first_alone(pair: tuple[Path, Path], tmp_path: Path) -> None:
     output = tmp_path / "out.png"
     assert main(["mix", *map(str, pair), "-o", str(output), "--region", "face", "--preview", *TINY, *SHOWN]) == 0
-    before, after = photo.read(pair[0]).rgb, photo.read(output).rgb
+    before, after = photo.read_photo(pair[0]).rgb, photo.read_photo(output).rgb
     report = json.loads((tmp_path / "out.png.json").read_text())
     x0, y0, x1, y1 = face_rows(report["identity"]["tracks"][0])[0]["rect"]
     inside = np.zeros(before.shape, bool)

@@ -15,7 +15,7 @@ from tests.helpers.runs import TINY, edited, frames_of, rects, report_of
 from vidinv.cli.main import main
 from vidinv.media import formats, probe
 from vidinv.media.colour import to_rgb
-from vidinv.media.reader import read as frames
+from vidinv.media.reader import read_frames as frames
 
 ONE = 1 << 16
 # Every way to turn and mirror: the first two rows of FFmpeg's display matrix.

@@ -99,7 +99,7 @@ def test_a_turned_head_is_left_alone_softly_with_and_without_a_preview(
 def test_what_was_measured_survives_a_kill(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     several = [*EDIT, "--set", "segment_seconds=0.3", "--set", "identity.witness_every=3", "--report"]
     assert run(clip, "-o", tmp_path / "whole.mp4", *several) == 0
-    build, seen = measure_identity.build, 0
+    build, seen = measure_identity.build_measure_stage, 0
 
     def dying(*args: object, **kwargs: object) -> object:
         stage = build(*args, **kwargs)  # type: ignore[arg-type]
@@ -115,7 +115,7 @@ def test_what_was_measured_survives_a_kill(clip: Path, tmp_path: Path, monkeypat
         return measured
 
     with monkeypatch.context() as patched:
-        patched.setattr(measure_identity, "build", dying)
+        patched.setattr(measure_identity, "build_measure_stage", dying)
         assert run(clip, "-o", tmp_path / "out.mp4", *several) == 130
         seen = 4  # past the one that dies
         assert run(clip, "-o", tmp_path / "out.mp4", *several) == 0

@@ -137,7 +137,7 @@ def test_a_finished_run_says_what_it_made(clip: Path, capsys: pytest.CaptureFixt
 def test_an_interrupted_job_resumes_to_the_same_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = make_clip(tmp_path / "in.mp4", frames=20)
     changes = ["backend=tiny", "crop=64", *(key for key in STEPS if key != "--set")]
-    settings = configs.load("balanced", [*changes, "segment_seconds=0.2", "codec=lossless"])
+    settings = configs.load_run_config("balanced", [*changes, "segment_seconds=0.2", "codec=lossless"])
     settings = configs.with_edits(settings, ["age+3"])
     whole, killed = tmp_path / "whole.mp4", tmp_path / "killed.mp4"
     video_job.run(Request(source, whole, settings))
@@ -206,8 +206,8 @@ def test_an_analysis_by_decord_gives_the_same_output(clip: Path) -> None:
 def test_a_run_with_an_encoder_of_ones_own_uses_it_and_says_so(clip: Path) -> None:
     tiny = mobile_stylegan.tiny()
     torch.manual_seed(3)
-    state = encoder_file.build("light", tiny, 16).state_dict()
-    own = encoder_file.write(
+    state = encoder_file.build_encoder("light", tiny, 16).state_dict()
+    own = encoder_file.write_encoder(
         clip.parent / "encoder.safetensors", state, encoder_file.EncoderFacts("light", tiny.space, 16)
     )
     shown = ["--set", "mask.residual_good=1", "--set", "mask.residual_bad=2"]
@@ -220,7 +220,7 @@ def test_a_run_with_an_encoder_of_ones_own_uses_it_and_says_so(clip: Path) -> No
 
 
 def test_an_encoder_of_another_generator_exits_2(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    other = encoder_file.write(
+    other = encoder_file.write_encoder(
         clip.parent / "e.safetensors", {"a": torch.zeros(1)}, encoder_file.EncoderFacts("light", "other-w", 16)
     )
     assert run(clip, "--edit", "age+2", "-o", clip.parent / "out.mp4", *TINY, "--encoder", other) == 2

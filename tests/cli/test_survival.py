@@ -103,14 +103,14 @@ FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 @pytest.mark.parametrize(
     ("place", "name", "nth"),
     [
-        (fileio, "write", 1),  # the job's own record
-        (fileio, "write", 2),  # what the first pass saw
-        (fileio, "write", 4),  # the state of a refinement
+        (fileio, "write_sealed", 1),  # the job's own record
+        (fileio, "write_sealed", 2),  # what the first pass saw
+        (fileio, "write_sealed", 4),  # the state of a refinement
         (Journal, "append", 2),
         (writer.SegmentWriter, "close", 2),
-        (identity_evidence, "save", 1),
+        (identity_evidence, "save_evidence", 1),
         (JobFolder, "publish", 1),
-        (sidecar, "write", 1),
+        (sidecar, "write_report", 1),
     ],
     ids=["job", "shard", "trace", "journal", "segment", "evidence", "output", "report"],
 )
@@ -160,7 +160,7 @@ def test_a_source_that_changes_in_the_middle_is_noticed_and_nothing_is_put_in_pl
 ) -> None:
     output, whole = clip.with_name("out.mp4"), clip.read_bytes()
     place, name, nth = {
-        "analyse": (fileio, "write", 2),
+        "analyse": (fileio, "write_sealed", 2),
         "render": (Journal, "append", 2),
         "assemble": (JobFolder, "place", 1),
     }[when]
@@ -236,7 +236,7 @@ def test_a_killed_assembly_leaves_nothing_beside_the_output(clip: Path) -> None:
 def test_a_run_that_is_killed_when_its_output_is_in_place_is_repeated_without_overwrite(clip: Path) -> None:
     output = clip.with_name("out.mp4")
     killing = "import os, signal, sys; from vidinv.report import sidecar; from vidinv.cli.main import main\n"
-    killing += "sidecar.write = lambda *given: os.kill(os.getpid(), signal.SIGKILL)\nmain(sys.argv[1:])"
+    killing += "sidecar.write_report = lambda *given: os.kill(os.getpid(), signal.SIGKILL)\nmain(sys.argv[1:])"
     assert subprocess.run([sys.executable, "-c", killing, *command(clip, output)]).returncode == -signal.SIGKILL
     assert left_behind(clip.parent, but={"in.mp4"}) == {"out.mp4.vidinv", "out.mp4"}
     assert main(command(clip, output)) == 0

@@ -62,7 +62,9 @@ def test_a_training_goes_on_where_it_stopped_and_not_with_another_recipe(
     assert main([*TRAIN, "-o", str(folder), *changes]) == 0
     assert (folder / "encoder.safetensors").stat().st_size > 30e6 and (folder / "checkpoint").is_dir()
     space = "mobile-stylegan-ffhq-w"
-    assert encoder_file.check(folder / "encoder.safetensors", space) == encoder_file.EncoderFacts("light", space, 16)
+    assert encoder_file.check_encoder(folder / "encoder.safetensors", space) == encoder_file.EncoderFacts(
+        "light", space, 16
+    )
     assert main([*TRAIN, "-o", str(folder), *changes]) == 2
     assert f"--resume {folder}" in capsys.readouterr().err
     assert main([*TRAIN, "--resume", str(folder), *changes]) == 0
@@ -87,7 +89,7 @@ def test_two_processes_share_a_training(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.split().count(str(folder / "encoder.safetensors")) == 1
     assert json.loads((folder / "checkpoint" / "state.json").read_text())["turn"] == 2
-    assert encoder_file.check(folder / "encoder.safetensors", "mobile-stylegan-ffhq-w").family == "light"
+    assert encoder_file.check_encoder(folder / "encoder.safetensors", "mobile-stylegan-ffhq-w").family == "light"
 
 
 @pytest.mark.parametrize("variables", [{"WORLD_SIZE": "2"}, {}])

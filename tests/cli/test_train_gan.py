@@ -43,7 +43,7 @@ def test_a_training_is_judged_continued_and_tuned_from(tmp_path: Path, capsys: p
     assert "held-out" in capsys.readouterr().out
     made = json.loads((folder / "evaluation.json").read_text())["held-out"]
     assert set(made) == {"whole", "at1", "at2"} and made["whole"]["n"] == 4
-    facts = encoder_file.check(folder / "encoder.safetensors", "mobile-stylegan-tiny-w")
+    facts = encoder_file.check_encoder(folder / "encoder.safetensors", "mobile-stylegan-tiny-w")
     assert facts == encoder_file.EncoderFacts("adaptive-tiny", "mobile-stylegan-tiny-w", 16, feature_branch=False)
     assert main([*TRAIN, "-o", str(folder), *TINY]) == 2
     assert f"--resume {folder}" in capsys.readouterr().err
@@ -53,7 +53,7 @@ def test_a_training_is_judged_continued_and_tuned_from(tmp_path: Path, capsys: p
     faces.mkdir()
     torch.manual_seed(0)
     for name in "ab":
-        picture.write(faces / f"{name}.png", torch.rand(3, 64, 64) * 2 - 1)
+        picture.write_picture(faces / f"{name}.png", torch.rand(3, 64, 64) * 2 - 1)
     tune = ["--config", "light-fine", "--set", f"photos={faces}", "--set", f"start={folder / 'encoder.safetensors'}"]
     shape = ["--set", "size=64", "--set", "steps=2", "--set", "generator=mobile-stylegan-tiny"]
     table = tmp_path / "fine.json"

@@ -25,7 +25,7 @@ def faces(tmp_path: Path) -> Path:
     folder.mkdir()
     for name, level in (("a", 40), ("b", 200)):
         rgb = np.full((64, 64, 3), level, np.uint8)
-        photo.write(folder / f"{name}.png", photo.Photo(rgb), {})
+        photo.write_photo(folder / f"{name}.png", photo.Photo(rgb), {})
     return folder
 
 
@@ -37,7 +37,7 @@ def test_each_photo_has_a_generator_that_draws_it_better(
     assert main([*command, "--json", str(table)]) == 0, capsys.readouterr().err
     rows = json.loads(table.read_text())
     assert sorted(rows) == ["a", "b"] and all(row["mse"] < row["mse_before"] for row in rows.values())
-    people, facts = delta.read(made / "a" / "generator.safetensors", mobile_stylegan.tiny())
+    people, facts = delta.read_deltas(made / "a" / "generator.safetensors", mobile_stylegan.tiny())
     assert list(people) == [0] and facts.recipe["steps"] == 4 and "photos" not in facts.recipe
     assert main(command) == 2 and "holds a training already" in capsys.readouterr().err
     assert main(["train", "near-perfect", "--resume", str(made), *TINY, "--json", str(table)]) == 0

@@ -20,9 +20,9 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("VIDINV_CACHE", str(tmp_path / "cache"))
     network = mobile_stylegan.tiny()
     torch.manual_seed(0)
-    state = encoder_file.build("adaptive-tiny", network, 16).state_dict()
+    state = encoder_file.build_encoder("adaptive-tiny", network, 16).state_dict()
     facts = encoder_file.EncoderFacts("adaptive-tiny", network.space, 16, feature_branch=False)
-    return encoder_file.write(tmp_path / "start.safetensors", state, facts)
+    return encoder_file.write_encoder(tmp_path / "start.safetensors", state, facts)
 
 
 def test_a_clips_encoder_is_kept_and_run(tmp_path: Path, start: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -34,7 +34,7 @@ def test_a_clips_encoder_is_kept_and_run(tmp_path: Path, start: Path, capsys: py
     said = json.loads(table.read_text())["tuning"]
     assert len(said["key_faces"]) == 9 and len(said["held_out"]) == 3 and said["validation"][0]["step"] == 0
     space = mobile_stylegan.tiny().space
-    assert encoder_file.check(made, space) == encoder_file.check(start, space)
+    assert encoder_file.check_encoder(made, space) == encoder_file.check_encoder(start, space)
     assert made.read_bytes() != start.read_bytes() and not made.with_name(made.name + ".vidinv").exists()
     assert main([*command]) == 7 and "exists" in capsys.readouterr().err
     out = tmp_path / "out.mp4"

@@ -104,11 +104,11 @@ def test_a_mix_chooses_of_the_first_picture_alone(clip: Path, tmp_path: Path) ->
     rgb = np.random.default_rng(1).integers(60, 200, (64, 128, 3), np.uint8)
     for name, corner in (("two", 250), ("one", 5)):
         rgb[:6, -6:] = corner
-        photo.write(tmp_path / f"{name}.png", photo.Photo(rgb.copy()), {})
+        photo.write_photo(tmp_path / f"{name}.png", photo.Photo(rgb.copy()), {})
     pictures = [str(tmp_path / f"{name}.png") for name in ("two", "one")]
     shown = ["-o", str(tmp_path / "mixed.png"), "--faces", "1", *TINY, *SHOWN[2:]]
     assert main(["mix", *pictures, *shown, "--region", "face"]) == 0
-    changed = (photo.read(tmp_path / "mixed.png").rgb != photo.read(tmp_path / "two.png").rgb).any((0, 2))
+    changed = (photo.read_photo(tmp_path / "mixed.png").rgb != photo.read_photo(tmp_path / "two.png").rgb).any((0, 2))
     assert not changed[:66].any() and changed[66:].any()
 
 

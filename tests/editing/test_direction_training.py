@@ -43,12 +43,12 @@ STUDIO = RenderContext(TINY, paint, measure, embed)
 
 @pytest.fixture(scope="module")
 def readings() -> MeasuredSamples:
-    return direction_training.read(STUDIO, direction_training.samples(TINY, 1200, seed=3))
+    return direction_training.measure_samples(STUDIO, direction_training.samples(TINY, 1200, seed=3))
 
 
 def test_every_sample_is_read_and_counted() -> None:
     told: list[int] = []
-    found = direction_training.read(STUDIO, direction_training.samples(TINY, 10, seed=0), told.append)
+    found = direction_training.measure_samples(STUDIO, direction_training.samples(TINY, 10, seed=0), told.append)
     assert sum(told) == 10 and found.scores["age"].shape == (10,) and found.w.shape == (10, TINY.w_dim)
 
 

@@ -33,21 +33,21 @@ def made(name: str) -> Direction:
 def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(directions, "FOLDER", tmp_path)
     for name in ("age", "smile", "yaw"):
-        directions.write(made(name), tmp_path)
+        directions.write_direction(made(name), tmp_path)
     return tmp_path
 
 
 def test_an_unknown_direction_lists_the_near_names(shelf: Path) -> None:
     with pytest.raises(UsageError, match=r"'aeg'.*did you mean age") as caught:
-        directions.load("aeg", SPACE)
+        directions.load_direction("aeg", SPACE)
     assert caught.value.exit_code == 2
     with pytest.raises(UsageError, match="known: age, smile, yaw"):
-        directions.load("qqqqq", SPACE)
+        directions.load_direction("qqqqq", SPACE)
 
 
 def test_a_written_direction_reads_back_the_same(shelf: Path) -> None:
     assert directions.names(SPACE) == ["age", "smile", "yaw"]
-    again, first = directions.load("age", SPACE), made("age")
+    again, first = directions.load_direction("age", SPACE), made("age")
     assert torch.equal(again.vector, first.vector)
     for field in ("name", "deviation", "layers", "space", "blend", "kind", "calibration", "origin", "licence"):
         assert getattr(again, field) == getattr(first, field), field

@@ -20,7 +20,7 @@ def embed(image: Tensor) -> Tensor:
 
 
 def test_both_are_the_derivatives_of_the_picture() -> None:
-    generator = registry.load("mobile-stylegan-tiny").requires_grad_(False).double()
+    generator = registry.load_generator("mobile-stylegan-tiny").requires_grad_(False).double()
     random = torch.Generator().manual_seed(2)
     w, along = torch.randn(2, 2, generator.w_dim, dtype=torch.float64, generator=random)  # [2,D] each
     found = gradients.measure(generator, w, score, embed, size=generator.resolution, seed=7)
@@ -43,7 +43,7 @@ def test_both_are_the_derivatives_of_the_picture() -> None:
 
 
 def test_a_gradient_along_some_rows_leaves_the_others_out() -> None:
-    generator = registry.load("mobile-stylegan-tiny").requires_grad_(False).double()
+    generator = registry.load_generator("mobile-stylegan-tiny").requires_grad_(False).double()
     random = torch.Generator().manual_seed(4)
     w, along = torch.randn(2, generator.w_dim, dtype=torch.float64, generator=random)
     ws, step = generator.broadcast(w[None])[0], torch.zeros(generator.num_ws, 1, dtype=torch.float64)

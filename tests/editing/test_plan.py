@@ -92,13 +92,13 @@ def test_a_track_keeps_the_frames_on_which_it_is_edited() -> None:
 
 def test_a_value_takes_a_measure_that_rises_along_the_direction() -> None:
     measured = replace(AGE, calibration={"years": 6.0})
-    assert plan.move(measured, Edit("age", 0, target=60.0), SLOTS, ["age"]).edit.target == 60
+    assert plan.resolve_edit(measured, Edit("age", 0, target=60.0), SLOTS, ["age"]).edit.target == 60
     for direction, names in ((measured, ()), (AGE, ["age"]), (replace(AGE, calibration={"years": -1.0}), ["age"])):
         with pytest.raises(UsageError, match="nothing here measures age"):
-            plan.move(direction, Edit("age", 0, target=0.0), SLOTS, names)
+            plan.resolve_edit(direction, Edit("age", 0, target=0.0), SLOTS, names)
 
 
 def test_rows_that_are_not_there_are_refused() -> None:
-    assert plan.move(AGE, Edit("age", 1, layers=(2, 6)), SLOTS).direction.layers == (2, 6)
+    assert plan.resolve_edit(AGE, Edit("age", 1, layers=(2, 6)), SLOTS).direction.layers == (2, 6)
     with pytest.raises(UsageError, match="layers=2-6: w\\+ has 6 rows"):
-        plan.move(AGE, Edit("age", 1, layers=(2, 7)), SLOTS)
+        plan.resolve_edit(AGE, Edit("age", 1, layers=(2, 7)), SLOTS)

@@ -13,7 +13,7 @@ from vidinv.errors import UsageError
 def test_seeds_come_before_files_and_a_spreadsheets_mark_is_no_letter(tmp_path: Path) -> None:
     path = tmp_path / "faces.csv"
     path.write_bytes(b"\xef\xbb\xbfseed,file,tan\r\n7,7.png,0.5\r\n12,12.png,-1e-1\r\n")
-    found = scores.read(path, "tan")
+    found = scores.read_scores(path, "tan")
     assert found.seeds == (7, 12) and found.files == () and found.values.tolist() == pytest.approx([0.5, -0.1])
 
 
@@ -22,9 +22,9 @@ def test_files_lie_in_the_folder_or_beside_the_table(tmp_path: Path) -> None:
     (tmp_path / "photos" / "a, b.jpg").touch()
     path = tmp_path / "s.csv"
     path.write_text('tan, file\n1, "a, b.jpg"\n')
-    assert scores.read(path, "tan", tmp_path / "photos").files == (tmp_path / "photos" / "a, b.jpg",)
+    assert scores.read_scores(path, "tan", tmp_path / "photos").files == (tmp_path / "photos" / "a, b.jpg",)
     path.rename(tmp_path / "photos" / "s.csv")
-    assert scores.read(tmp_path / "photos" / "s.csv", "tan").files == (tmp_path / "photos" / "a, b.jpg",)
+    assert scores.read_scores(tmp_path / "photos" / "s.csv", "tan").files == (tmp_path / "photos" / "a, b.jpg",)
 
 
 BAD = {
@@ -50,12 +50,12 @@ def test_a_bad_line_is_named(text: str, tmp_path: Path) -> None:
     path = tmp_path / "s.csv"
     path.write_text(text)
     with pytest.raises(UsageError, match=BAD[text]):
-        scores.read(path, "tan")
+        scores.read_scores(path, "tan")
 
 
 def test_a_table_that_is_none_is_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot read"):
-        scores.read(tmp_path / "none.csv", "tan")
+        scores.read_scores(tmp_path / "none.csv", "tan")
     (tmp_path / "s.csv").write_bytes(b"seed,tan\n\xff\xfe\x00")
     with pytest.raises(UsageError, match="is no CSV"):
-        scores.read(tmp_path / "s.csv", "tan")
+        scores.read_scores(tmp_path / "s.csv", "tan")

@@ -13,11 +13,14 @@ from vidinv.generators.base import Generator
 
 @pytest.fixture(scope="module", params=["automodulator-tiny", "stylegan2-tiny", "mobile-stylegan-tiny"])
 def generator(request: pytest.FixtureRequest) -> Generator:
-    return registry.load(request.param)
+    return registry.load_generator(request.param)
 
 
 def test_a_scale_has_the_rows_that_layers_of_its_sides_read() -> None:
-    modulator, gan = registry.load("automodulator-tiny"), registry.load("stylegan2-tiny")  # to 32 and 64 pixels
+    modulator, gan = (
+        registry.load_generator("automodulator-tiny"),
+        registry.load_generator("stylegan2-tiny"),
+    )  # to 32 and 64 pixels
     assert [style_mixing.rows(modulator, scale) for scale in ("coarse", "medium", "8-16", "all")] == [
         *((0, 4), (4, 8), (2, 6), (0, 8))
     ]

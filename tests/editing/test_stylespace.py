@@ -19,7 +19,7 @@ from vidinv.generators import mobile_stylegan
 from vidinv.generators import proxy as proxies
 
 TINY = mobile_stylegan.tiny()
-PROXY = proxies.load(TINY, 128)
+PROXY = proxies.load_proxy(TINY, 128)
 AT, SLOTS = 2, TINY.num_ws
 WIDTH = sum(row.shape[1] for row in TINY.styles(TINY.broadcast(TINY.sample(1))))
 # Two channels that go together in the samples: the first is glow alone, the second is glow and age.
@@ -56,7 +56,7 @@ STUDIO = RenderContext(TINY, paint, measure, embed)
 
 @pytest.fixture(scope="module")
 def readings() -> MeasuredSamples:
-    return direction_training.read(STUDIO, direction_training.samples(TINY, 600, seed=3))
+    return direction_training.measure_samples(STUDIO, direction_training.samples(TINY, 600, seed=3))
 
 
 def direction(seed: int, count: int = 6) -> Direction:
@@ -183,10 +183,10 @@ def test_offsets_are_each_faces_own() -> None:
 def test_it_is_stored_with_its_kind_and_has_no_rows(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIDINV_CACHE", str(tmp_path))
     made = direction(0)
-    again = directions.read(directions.write(made, directions.own()))
+    again = directions.read_direction(directions.write_direction(made, directions.own()))
     assert again.kind == "style" and torch.equal(again.vector, made.vector) and again.channels == made.channels
     assert directions.facts(again)["channels"] == made.channels and len(made.channels) == 6
     with pytest.raises(UsageError, match="style channels, which are no rows"):
-        plan.move(again, Edit("d0", 1.0, layers=(0, 4)), SLOTS)
+        plan.resolve_edit(again, Edit("d0", 1.0, layers=(0, 4)), SLOTS)
     with pytest.raises(ValueError, match="not w"):
         again.offset(1.0, SLOTS)

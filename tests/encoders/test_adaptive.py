@@ -61,7 +61,7 @@ def test_the_default_generators_encoder_is_as_the_papers_at_512() -> None:
 
 
 def shown(name: str, count: int = 2) -> tuple[Generator, Tensor, Tensor | None]:
-    generator = generators.load(name)
+    generator = generators.load_generator(name)
     z, c = generator.latents(count, seed=3)
     return generator, generator.synthesize(generator.broadcast(generator.map(z, c))), c
 
@@ -69,7 +69,7 @@ def shown(name: str, count: int = 2) -> tuple[Generator, Tensor, Tensor | None]:
 @pytest.mark.parametrize(("encoder", "generator"), FAMILIES.items())
 def test_every_family_says_what_its_generator_takes(encoder: str, generator: str) -> None:
     network, image, c = shown(generator)
-    code = encoders.load(encoder)(image, c)
+    code = encoders.load_encoder(encoder)(image, c)
     assert code.space == network.space
     assert code.ws.shape == (2, network.num_ws, network.w_dim)
     if network.constant is not None:
@@ -105,7 +105,7 @@ def test_a_generator_without_a_constant_says_so() -> None:
 
 def test_an_untrained_encoder_begins_at_the_mean_face() -> None:
     network, image, _ = shown("mobile-stylegan-tiny")
-    code = encoders.load("adaptive-tiny")(image)
+    code = encoders.load_encoder("adaptive-tiny")(image)
     assert code.const is not None and network.constant is not None
     assert torch.equal(code.const, network.constant.expand_as(code.const))
     spread = network.sample(256, seed=1).std(0).mean()
@@ -114,7 +114,7 @@ def test_an_untrained_encoder_begins_at_the_mean_face() -> None:
 
 def test_noise_is_drawn_while_it_learns_and_not_afterwards() -> None:
     _, image, _ = shown("mobile-stylegan-tiny")
-    encoder = encoders.load("adaptive-tiny")
+    encoder = encoders.load_encoder("adaptive-tiny")
     for name, parameter in encoder.named_parameters():
         if name.endswith("noise"):
             parameter.fill_(0.5)
@@ -125,7 +125,7 @@ def test_noise_is_drawn_while_it_learns_and_not_afterwards() -> None:
 
 def test_class_statistics_are_learned() -> None:
     _, image, c = shown("biggan-tiny", 8)
-    encoder = encoders.load("adaptive-biggan-tiny").train()
+    encoder = encoders.load_encoder("adaptive-biggan-tiny").train()
     before = {key: value.clone() for key, value in encoder.state_dict().items() if "running_mean" in key}
     encoder(image, c)
     assert before and all(not torch.equal(encoder.state_dict()[key], value) for key, value in before.items())
@@ -142,19 +142,19 @@ def test_layer_statistics_are_mean_and_deviation() -> None:
 
 
 def test_rows_that_a_smaller_encoder_lacks_are_read_from_the_picture() -> None:
-    network = generators.load("stylegan2-tiny")  # 10 rows at 64 pixels
+    network = generators.load_generator("stylegan2-tiny")  # 10 rows at 64 pixels
     encoder = adaptive.for_generator(network, 16, 8)
     assert encoder(torch.zeros(1, 3, 64, 64)).ws.shape == (1, 10, 32)
 
 
 def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(ValueError, match="no adaptive encoder"):
-        adaptive.for_generator(generators.load("stylegan3-t-tiny"))
+        adaptive.for_generator(generators.load_generator("stylegan3-t-tiny"))
     with pytest.raises(ValueError, match="has classes"):
-        adaptive.for_generator(generators.load("pggan-classes-tiny"))
+        adaptive.for_generator(generators.load_generator("pggan-classes-tiny"))
     with pytest.raises(ValueError, match="power of two"):
         adaptive.widths(48)
-    encoder = encoders.load("adaptive-biggan-tiny")
+    encoder = encoders.load_encoder("adaptive-biggan-tiny")
     with pytest.raises(ValueError, match=r"c must be \[1,3\], got None"):
         encoder(torch.zeros(1, 3, 32, 32))
 
@@ -164,13 +164,13 @@ def test_a_file_of_one_draws_its_constant_into_the_feature(tmp_path: object) -> 
 
     network, image, _ = shown("mobile-stylegan-tiny")
     torch.manual_seed(1)
-    encoder = encoder_file.build("adaptive-tiny", network, 16).eval()
+    encoder = encoder_file.build_encoder("adaptive-tiny", network, 16).eval()
     for name, parameter in encoder.named_parameters():
         if name == "scale":
             parameter.data.fill_(0.5)
     facts = encoder_file.EncoderFacts("adaptive-tiny", network.space, 16, feature_branch=False)
-    path = encoder_file.write(Path(str(tmp_path)) / "e.safetensors", encoder.state_dict(), facts)
-    loaded = encoder_file.read(path, network)
+    path = encoder_file.write_encoder(Path(str(tmp_path)) / "e.safetensors", encoder.state_dict(), facts)
+    loaded = encoder_file.read_encoder(path, network)
     code = loaded(image)
     assert code.feature is not None and code.at == network.layer_at(16) and code.const is not None
     meant = network.synthesize(code.ws, canvas=code.const)

@@ -17,12 +17,12 @@ OF = {"ae-w-tiny": "stylegan2-tiny", "ae-w-plus-tiny": "stylegan2-tiny", "automo
 
 @pytest.fixture(scope="module", params=OF)
 def encoder(request: pytest.FixtureRequest) -> Encoder:
-    return registry.load(request.param)
+    return registry.load_encoder(request.param)
 
 
 def test_an_images_code_fits_its_generator_and_depends_on_nothing_else(encoder: Encoder) -> None:
     name = next(name for name, other in registry.ENCODERS.items() if name in OF and other().space == encoder.space)
-    generator = generators.load(OF[name])
+    generator = generators.load_generator(OF[name])
     image = torch.rand(3, 3, 96, 96, generator=torch.Generator().manual_seed(0)) * 2 - 1  # any size is taken
     code = encoder(image)
     assert code.ws.shape == (3, generator.num_ws, generator.w_dim) and code.space == generator.space
@@ -38,14 +38,14 @@ def test_an_images_code_fits_its_generator_and_depends_on_nothing_else(encoder: 
 
 def test_in_w_all_rows_are_one_and_in_w_plus_they_are_not() -> None:
     image = torch.rand(1, 3, 64, 64)
-    rows = registry.load("ae-w-tiny")(image).ws[0]
+    rows = registry.load_encoder("ae-w-tiny")(image).ws[0]
     assert (rows == rows[0]).all()
-    rows = registry.load("ae-w-plus-tiny")(image).ws[0]
+    rows = registry.load_encoder("ae-w-plus-tiny")(image).ws[0]
     assert not torch.allclose(rows[0], rows[1])
 
 
 def test_an_automodulators_code_lies_on_the_sphere() -> None:
-    code = registry.load("automodulator-tiny")(torch.rand(4, 3, 32, 32) * 2 - 1)
+    code = registry.load_encoder("automodulator-tiny")(torch.rand(4, 3, 32, 32) * 2 - 1)
     torch.testing.assert_close(code.ws.norm(dim=2), torch.ones(4, code.ws.shape[1]))
     assert code.z is not None and torch.equal(code.z, code.ws[:, 0])
 
@@ -67,18 +67,18 @@ def test_the_papers_automodulator_has_its_widths() -> None:
 
 def test_an_automodulators_encoder_is_for_an_automodulator() -> None:
     with pytest.raises(UsageError, match="stylegan2-tiny is no automodulator"):
-        encoder_file.build("automodulator", generators.load("stylegan2-tiny"), 16)
+        encoder_file.build_encoder("automodulator", generators.load_generator("stylegan2-tiny"), 16)
 
 
 def test_a_picture_of_less_contrast_has_another_code() -> None:
-    encoder, image = registry.load("automodulator-tiny"), torch.rand(2, 3, 32, 32) * 2 - 1
+    encoder, image = registry.load_encoder("automodulator-tiny"), torch.rand(2, 3, 32, 32) * 2 - 1
     assert (encoder(image).ws - encoder(0.3 * image).ws).abs().max() > 1e-3
 
 
 def test_deep_layers_pass_the_picture_on_and_not_their_biases() -> None:
     """Codes of different pictures differ from the start, which 14 layers of spectral norm 1 with biases prevent."""
     torch.manual_seed(0)
-    encoder = automodulator.for_generator(generators.load("automodulator-tiny")).eval()
+    encoder = automodulator.for_generator(generators.load_generator("automodulator-tiny")).eval()
     codes = encoder(torch.rand(64, 3, 32, 32) * 2 - 1).ws[:, 0]
     assert all(name.split(".")[0] == "from_rgb" for name, _ in encoder.named_parameters() if name.endswith("bias"))
     assert codes.std(0).norm() > 0.02

@@ -27,7 +27,7 @@ def pictures(count: int, side: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("side", [64, 128, 200, 256])
 def test_a_picture_of_any_side_becomes_a_code(side: int) -> None:
-    code = registry.load("feature-style-tiny")(pictures(2, side))
+    code = registry.load_encoder("feature-style-tiny")(pictures(2, side))
     assert code.ws.shape == (2, 8, 32) and code.ws.dtype == torch.float32
     assert code.feature is not None and code.feature.shape == (2, 32, 16, 16) and code.at == 2
     assert code.space == mobile_stylegan.tiny().space
@@ -54,7 +54,7 @@ def test_a_block_that_is_added_changes_nothing_at_first() -> None:
 
 
 def test_it_starts_at_the_mean_face() -> None:
-    generator, encoder = mobile_stylegan.tiny(), registry.load("feature-style-tiny")
+    generator, encoder = mobile_stylegan.tiny(), registry.load_encoder("feature-style-tiny")
     faces = generator.synthesize(generator.broadcast(generator.sample(16, seed=2)))
     code = encoder(faces)
     assert (code.ws.mean((0, 1)) - generator.w_avg).norm() < 0.3 * generator.w_avg.norm()
@@ -66,7 +66,7 @@ def test_storing_it_as_fp16_keeps_its_codes(full_size: FeatureStyleLight, tmp_pa
     path = tmp_path / "encoder.safetensors"
     state = full_size.state_dict()
     save_file({k: v.half() if v.is_floating_point() else v for k, v in state.items()}, path)
-    again = feature_style_light.load(path, space=full_size.space, at=full_size.at)
+    again = feature_style_light.load_shipped(path, space=full_size.space, at=full_size.at)
     image = pictures(1, 128)
     before, after = full_size(image), again(image)
     assert before.feature is not None and after.feature is not None

@@ -47,9 +47,11 @@ def away(monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_crops_go_to_the_networks_device_and_pictures_come_back(away: str, tmp_path: Path) -> None:
-    generator = generators.load("mobile-stylegan-tiny", away)
-    encode_stage = encode.build(encoders.load("feature-style-tiny", away), None, OFF, encode.Traces(tmp_path), away)
-    draw = synthesize.build(generator, proxy.load(generator, 128), 64, lambda work, n: True)
+    generator = generators.load_generator("mobile-stylegan-tiny", away)
+    encode_stage = encode.build_encode_stage(
+        encoders.load_encoder("feature-style-tiny", away), None, OFF, encode.Traces(tmp_path), away
+    )
+    draw = synthesize.build_synthesize_stage(generator, proxy.load_proxy(generator, 128), 64, lambda work, n: True)
     (encoded,) = encode_stage(iter([faces_on_the_cpu()]))
     assert encoded.codes is not None and encoded.codes.ws.device.type == away
     smile = tiny.direction("smile")
@@ -60,11 +62,11 @@ def test_crops_go_to_the_networks_device_and_pictures_come_back(away: str, tmp_p
 
 
 def test_refinement_stays_on_its_device(away: str) -> None:
-    generator = generators.load("mobile-stylegan-tiny", away)
+    generator = generators.load_generator("mobile-stylegan-tiny", away)
     ws = generator.broadcast(generator.w_avg[None])
     code = Code(ws, generator.synthesize(ws, stop=2), 2, space=generator.space)
     target, settings = torch.zeros(1, 3, 64, 64, device=away), refine.Settings(size=128)
-    quick, trace = proxy.load(generator, 128), None
+    quick, trace = proxy.load_proxy(generator, 128), None
     for _ in range(2):
         found, trace = refine.refine(generator, code, target, trace, Effort(2, 2), guides(), settings, quick)
         assert found.ws.device.type == trace.feature.mean.device.type == trace.person.device.type == away
@@ -88,13 +90,13 @@ def test_a_run_records_the_threads_and_the_device_it_took_and_resumes_with_them(
 ) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    settled = requests.settle(configs.load("fast"), tmp_path / "none")
+    settled = requests.settle(configs.load_run_config("fast"), tmp_path / "none")
     assert (settled.threads, settled.device) == (3, "cpu")
-    assert requests.settle(configs.load("fast", ["threads=1"]), tmp_path / "none").threads == 1
+    assert requests.settle(configs.load_run_config("fast", ["threads=1"]), tmp_path / "none").threads == 1
     (tmp_path / "config.yaml").write_text(configs.to_yaml(settled))
     monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert requests.settle(configs.load("fast"), tmp_path / "config.yaml") == settled
+    assert requests.settle(configs.load_run_config("fast"), tmp_path / "config.yaml") == settled
 
 
 @pytest.mark.parametrize("quality", ["fast", "balanced"])

@@ -65,8 +65,8 @@ def test_a_run_repeated_is_the_same_and_leaves_no_memory_behind(tmp_path: Path) 
 def test_refinement_comes_as_near_as_on_the_cpu(half: bool) -> None:
     reached = {}
     for device in ("cpu", DEVICE):
-        generator = registry.load("mobile-stylegan-tiny", device)
-        quick, settings = proxy.load(generator, 128), refine.Settings(size=128)
+        generator = registry.load_generator("mobile-stylegan-tiny", device)
+        quick, settings = proxy.load_proxy(generator, 128), refine.Settings(size=128)
         ws = generator.broadcast(generator.w_avg[None])
         code = Code(ws, generator.synthesize(ws, stop=2), 2, space=generator.space)
         target = generator.synthesize(generator.broadcast(generator.sample(1, seed=4))).clamp(-1, 1).detach()
@@ -89,10 +89,10 @@ def test_a_training_takes_its_turns(training: str, tmp_path: Path) -> None:
 
 @pytest.mark.weights
 def test_bfloat16_keeps_a_face_to_45_db_of_float32() -> None:
-    generator = registry.load("mobile-stylegan-ffhq-1024", DEVICE)
+    generator = registry.load_generator("mobile-stylegan-ffhq-1024", DEVICE)
     at = generator.layer_at(16)
     ws = generator.broadcast(generator.truncate(generator.sample(1, seed=3), 0.7)).contiguous()
     code = ws, generator.synthesize(ws, stop=at)
-    for graph in (SketchModule(proxy.load(generator, 256), at), PictureModule(generator, at, 512)):
+    for graph in (SketchModule(proxy.load_proxy(generator, 256), at), PictureModule(generator, at, 512)):
         (ours,), (wanted,) = Runner("eager", "bfloat16")(graph, *code), Runner()(graph, *code)
         assert 10 * float(torch.log10(4 / (ours - wanted).square().mean())) > TOLERANCE_DB

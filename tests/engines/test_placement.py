@@ -110,7 +110,7 @@ def test_what_a_gpu_forgives_passes_and_values_are_those_of_the_cpu() -> None:
 
 @pytest.mark.parametrize("name", TINY_GENERATORS)
 def test_a_generator_draws_on_its_device_what_it_draws_on_the_cpu(name: str) -> None:
-    network, own = generators.load(name, DEVICE), generators.load(name)
+    network, own = generators.load_generator(name, DEVICE), generators.load_generator(name)
     middle = len(network.layers) // 2
     ws = network.broadcast(network.sample(2, seed=1)).detach().requires_grad_()
     put = network.synthesize(ws, stop=middle).detach().requires_grad_()
@@ -128,25 +128,25 @@ def test_a_generator_draws_on_its_device_what_it_draws_on_the_cpu(name: str) -> 
 
 @pytest.mark.parametrize("name", TINY_ENCODERS)
 def test_an_encoder_gives_its_code_where_its_picture_is(name: str) -> None:
-    network, image = encoders.load(name, DEVICE), picture()
+    network, image = encoders.load_encoder(name, DEVICE), picture()
     code = network(image, torch.eye(3, device=DEVICE)[:2]) if "biggan" in name else network(image)
     taught(code.ws.square().mean() + (0 if code.feature is None else code.feature.square().mean()), image)
 
 
 def test_what_stands_for_an_encoder_and_what_is_told_of_classes_lie_with_the_generator() -> None:
-    generator = generators.load("stylegan2-classes-tiny", DEVICE)
+    generator = generators.load_generator("stylegan2-classes-tiny", DEVICE)
     code = mean_latent.for_generator(generator, label=1)(picture(32))
     assert code.ws.device.type == DEVICE and code.feature is not None and code.feature.device.type == DEVICE
     told = class_conditional.bound(
-        encoders.load("adaptive-biggan-tiny", DEVICE), generators.load("biggan-tiny", DEVICE), 1
+        encoders.load_encoder("adaptive-biggan-tiny", DEVICE), generators.load_generator("biggan-tiny", DEVICE), 1
     )
     assert told(picture()).ws.device.type == DEVICE
 
 
 @pytest.mark.parametrize("size", [64, 128])
 def test_a_proxy_head_draws_with_and_without_gradients(size: int) -> None:
-    generator = generators.load("mobile-stylegan-tiny", DEVICE)
-    painter = proxy.load(generator, size)
+    generator = generators.load_generator("mobile-stylegan-tiny", DEVICE)
+    painter = proxy.load_proxy(generator, size)
     ws = generator.broadcast(generator.sample(1)).detach().requires_grad_()
     taught(painter(ws).square().mean(), ws)
     put = generator.synthesize(ws, stop=2).detach()
@@ -157,7 +157,7 @@ def test_a_proxy_head_draws_with_and_without_gradients(size: int) -> None:
 
 
 def test_a_generators_difference_is_added_where_it_lies() -> None:
-    generator = generators.load("mobile-stylegan-tiny", DEVICE)
+    generator = generators.load_generator("mobile-stylegan-tiny", DEVICE)
     state = {name: value + 0.1 for name, value in list(generator.named_parameters())[:3]}
     other = delta.added(generator, delta.between(generator, state))
     assert other.synthesize(other.broadcast(other.sample(1))).device.type == DEVICE

@@ -27,8 +27,8 @@ OTHERS = [name for name, package in runner.PACKAGES.items() if runner.find_spec(
 
 def graphs() -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]]:
     """Every graph of the tiny networks, with inputs."""
-    generator, encoder = mobile_stylegan.tiny(), encoders.load("feature-style-tiny")
-    head, at = proxy.load(generator, 128), encoder.at
+    generator, encoder = mobile_stylegan.tiny(), encoders.load_encoder("feature-style-tiny")
+    head, at = proxy.load_proxy(generator, 128), encoder.at
     assert at is not None
     with torch.no_grad():
         ws = generator.broadcast(generator.sample(1)).contiguous()
@@ -73,11 +73,11 @@ def test_a_gpu_draws_what_the_processor_draws(precision: str) -> None:
 def test_half_precision_keeps_a_face_to_45_db() -> None:
     from vidinv.generators import registry
 
-    generator = registry.load("mobile-stylegan-ffhq-1024")
+    generator = registry.load_generator("mobile-stylegan-ffhq-1024")
     at = generator.layer_at(16)
     ws = generator.broadcast(generator.truncate(generator.sample(1, seed=3), 0.7)).contiguous()
     code = ws, generator.synthesize(ws, stop=at)
-    for graph in (SketchModule(proxy.load(generator, 256), at), PictureModule(generator, at, 512)):
+    for graph in (SketchModule(proxy.load_proxy(generator, 256), at), PictureModule(generator, at, 512)):
         (ours,), (wanted,) = Runner("eager", "bfloat16")(graph, *code), Runner()(graph, *code)
         assert 10 * float(torch.log10(4 / (ours - wanted).square().mean())) > 45
 
@@ -137,8 +137,10 @@ def test_the_probe_times_torch_beside_what_can_draw_the_picture() -> None:
 def test_a_resumed_job_takes_the_recorded_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_autotune, "engine", lambda *_: pytest.fail("measured again"))
     recorded = tmp_path / "config.yaml"
-    recorded.write_text(configs.to_yaml(configs.load("fast", ["engine=openvino", "precision=bfloat16", "threads=1"])))
-    settled = requests.settle(configs.load("fast", ["engine=auto"]), recorded)
+    recorded.write_text(
+        configs.to_yaml(configs.load_run_config("fast", ["engine=openvino", "precision=bfloat16", "threads=1"]))
+    )
+    settled = requests.settle(configs.load_run_config("fast", ["engine=auto"]), recorded)
     assert (settled.engine, settled.precision) == ("openvino", "bfloat16")
 
 

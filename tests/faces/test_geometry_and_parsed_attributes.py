@@ -53,7 +53,7 @@ def test_a_gradient_of_the_landmarks_opens_the_mouth() -> None:
     from vidinv.generators import registry
 
     generator, points, box = (
-        registry.load("mobile-stylegan-ffhq-1024"),
+        registry.load_generator("mobile-stylegan-ffhq-1024"),
         load_landmarks(),
         np.array([112, 143, 399, 440.0]),
     )

@@ -83,8 +83,8 @@ def test_both_see_the_same_faces_alike() -> None:
     from vidinv.faces.attribute_meter import load_meter
     from vidinv.generators import proxy, registry
 
-    generator = registry.load("mobile-stylegan-ffhq-1024")
-    draw = proxy.load(generator, 256)
+    generator = registry.load_generator("mobile-stylegan-ffhq-1024")
+    draw = proxy.load_proxy(generator, 256)
     with torch.inference_mode():
         crops = draw(generator.broadcast(direction_training.samples(generator, 16, seed=99))).clamp(-1, 1)
     first, second = load_meter().measure(crops), independent_attributes.load_witness().measure(crops)

@@ -63,9 +63,9 @@ def face() -> Array:
     """An aligned face [256,256,3] in [0,1] of the synthetic clip."""
     from vidinv.backends import registry as backends
 
-    batch = next(iter(reader.read(EXAMPLE, batch=1)))
+    batch = next(iter(reader.read_frames(EXAMPLE, batch=1)))
     rgb = pictures.picture(batch)
-    (points,) = backends.choose("default").locator("2d106")(rgb, 0, None).landmarks
+    (points,) = backends.choose_backend("default").locator("2d106")(rgb, 0, None).landmarks
     return warp_cpu(rgb.astype(np.float32) / 255, alignment.to_frame(points, 256), 256)
 
 

@@ -28,8 +28,8 @@ def test_what_was_changed_comes_back_and_nothing_else(tmp_path: Path) -> None:
     base, made = mobile_stylegan.tiny(), changes()
     tuned = delta.added(base, made)
     assert delta.between(base, {name: dict(tuned.named_parameters())[name] for name in NAMES}).keys() == made.keys()
-    delta.write(tmp_path / "d.safetensors", delta.packed({3: made, 5: changes(0.2)}, facts()))
-    people, said = delta.read(tmp_path / "d.safetensors", base)
+    delta.write_deltas(tmp_path / "d.safetensors", delta.packed({3: made, 5: changes(0.2)}, facts()))
+    people, said = delta.read_deltas(tmp_path / "d.safetensors", base)
     assert sorted(people) == [3, 5] and said == facts()
     again = delta.added(base, people[3])
     ws = base.broadcast(base.sample(2, seed=1))
@@ -61,11 +61,11 @@ def test_a_delta_of_low_rank_comes_back_whole_and_is_smaller() -> None:
 
 def test_another_base_refuses_it_with_exit_code_5(tmp_path: Path) -> None:
     path = tmp_path / "d.safetensors"
-    delta.write(path, delta.packed({0: changes()}, facts()))
+    delta.write_deltas(path, delta.packed({0: changes()}, facts()))
     other = delta.added(mobile_stylegan.tiny(), {NAMES[0]: torch.full((1,), 1e-3)})
     for base in (other, stylegan2.tiny()):
         with pytest.raises(WeightsUnavailable, match="tuned from another") as refused:
-            delta.read(path, base)
+            delta.read_deltas(path, base)
         assert refused.value.exit_code == 5 and "\n" not in str(refused.value)
 
 
@@ -74,9 +74,9 @@ def test_a_damaged_one_is_refused(tmp_path: Path, spoil: object) -> None:
     path = tmp_path / "d.safetensors"
     path.write_bytes(spoil(delta.packed({0: changes()}, facts())))  # type: ignore[operator]
     with pytest.raises(WeightsUnavailable, match="no tuned generator"):
-        delta.read(path, mobile_stylegan.tiny())
+        delta.read_deltas(path, mobile_stylegan.tiny())
     with pytest.raises(WeightsUnavailable, match="cannot be read"):
-        delta.read(tmp_path / "absent", mobile_stylegan.tiny())
+        delta.read_deltas(tmp_path / "absent", mobile_stylegan.tiny())
 
 
 def test_weights_that_are_not_there_are_no_delta() -> None:

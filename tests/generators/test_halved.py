@@ -75,8 +75,8 @@ def test_a_feature_of_another_size_is_refused_with_its_shape() -> None:
 
 @pytest.mark.weights
 def test_the_default_generators_picture_of_256_pixels_is_kept_to_35_db_on_its_manifold_and_off_it() -> None:
-    generator = registry.load("mobile-stylegan-ffhq-1024")
-    stand_in, at = proxy.load(generator, 256), generator.layer_at(16)
+    generator = registry.load_generator("mobile-stylegan-ffhq-1024")
+    stand_in, at = proxy.load_proxy(generator, 256), generator.layer_at(16)
     shard = {key: value[:8] for key, value in draw_shard(generator, at, 3, 256).items()}
     with torch.no_grad():
         found = stand_in(shard["ws"].float(), shard["feature"].float(), at).clamp(-1, 1)

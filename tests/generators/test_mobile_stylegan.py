@@ -150,7 +150,7 @@ def test_parity_with_the_published_graph() -> None:
         return core.compile_model(core.read_model(xml, weights), "CPU", exact)
 
     mapping, synthesis = graph("MappingNetwork"), graph("SynthesisNetwork")
-    network = registry.load("mobile-stylegan-ffhq-1024")
+    network = registry.load_generator("mobile-stylegan-ffhq-1024")
     for seed in range(2):
         z = torch.randn(1, 512, generator=torch.Generator().manual_seed(seed))
         style = torch.from_numpy(mapping([z.numpy()])[0].copy())
@@ -164,7 +164,7 @@ def test_parity_with_the_published_graph() -> None:
 
 @pytest.mark.weights
 def test_the_average_latent_is_the_published_networks() -> None:
-    network = registry.load("mobile-stylegan-ffhq-1024")
+    network = registry.load_generator("mobile-stylegan-ffhq-1024")
     assert float(network.w_avg.norm()) == pytest.approx(4.12, abs=0.05)
     drawn = network.sample(4000, seed=5).mean(0)
     assert (drawn - network.w_avg).norm() < 0.1 * network.w_avg.norm()

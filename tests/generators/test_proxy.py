@@ -16,7 +16,7 @@ from vidinv.generators.ops import resize
 
 def test_it_draws_128_pixels_from_the_generators_own_feature_or_from_an_injected_one() -> None:
     generator = mobile_stylegan.tiny()
-    stand_in = proxy.load(generator, 128)
+    stand_in = proxy.load_proxy(generator, 128)
     ws = generator.broadcast(generator.sample(2, seed=3))
     feature = generator.synthesize(ws, stop=2)
     assert stand_in(ws).shape == (2, 3, 128, 128)
@@ -26,7 +26,7 @@ def test_it_draws_128_pixels_from_the_generators_own_feature_or_from_an_injected
 
 def test_the_heads_and_the_whole_image_share_their_lower_layers_and_nothing_else_changes() -> None:
     generator = mobile_stylegan.tiny()
-    stand_in = proxy.load(generator, 128)
+    stand_in = proxy.load_proxy(generator, 128)
     ws = generator.broadcast(generator.sample(1, seed=3))
     feature = generator.synthesize(ws, stop=2) + 0.3
     for f, at in ((None, None), (feature, 2)):
@@ -37,7 +37,7 @@ def test_the_heads_and_the_whole_image_share_their_lower_layers_and_nothing_else
 
 def test_a_feature_at_the_heads_own_layer_is_what_it_draws_and_a_later_one_is_refused() -> None:
     generator = mobile_stylegan.tiny()
-    stand_in = proxy.load(generator, 128)
+    stand_in = proxy.load_proxy(generator, 128)
     ws = generator.broadcast(generator.sample(1, seed=3))
     own = generator.synthesize(ws, stop=stand_in.layer)
     assert torch.equal(stand_in(ws, own, stand_in.layer), stand_in(ws))
@@ -47,7 +47,7 @@ def test_a_feature_at_the_heads_own_layer_is_what_it_draws_and_a_later_one_is_re
 
 
 def test_a_feature_of_another_size_is_refused_with_its_shape() -> None:
-    head = proxy.load(mobile_stylegan.tiny(), 128).head
+    head = proxy.load_proxy(mobile_stylegan.tiny(), 128).head
     with pytest.raises(ValueError, match=r"16, 16"):
         head(torch.zeros(1, 16, 16, 16), torch.zeros(1, 8, 32))
 
@@ -55,13 +55,13 @@ def test_a_feature_of_another_size_is_refused_with_its_shape() -> None:
 def test_a_generator_without_a_head_is_named() -> None:
     generator = mobile_stylegan.tiny("nobody")
     with pytest.raises(UsageError, match="nobody"):
-        proxy.load(generator, 128)
+        proxy.load_proxy(generator, 128)
 
 
 @pytest.mark.weights
 def test_the_shipped_head_is_as_close_to_the_true_image_as_its_file_says() -> None:
-    generator = registry.load("mobile-stylegan-ffhq-1024")
-    stand_in = proxy.load(generator, 128)
+    generator = registry.load_generator("mobile-stylegan-ffhq-1024")
+    stand_in = proxy.load_proxy(generator, 128)
     with safe_open(str(proxy.ASSETS / "proxy_head_128.safetensors"), framework="pt") as file:
         promised = float(file.metadata()["fidelity"])
     with torch.no_grad():
@@ -73,7 +73,7 @@ def test_the_shipped_head_is_as_close_to_the_true_image_as_its_file_says() -> No
 
 
 def test_where_no_head_was_distilled_the_generator_draws_itself() -> None:
-    generator = registry.load("stylegan2-tiny")
+    generator = registry.load_generator("stylegan2-tiny")
     stand_in = proxy.painter(generator, 16)
     ws = generator.broadcast(generator.sample(2, seed=3))
     feature = generator.synthesize(ws, stop=5) + 0.3
@@ -92,17 +92,17 @@ def test_a_head_of_ones_own_is_read_for_its_generator_alone(tmp_path: Path) -> N
     head = proxy.ProxyHead(spec)
     path = tmp_path / "head.safetensors"
     save_file(head.state_dict(), path, metadata=proxy.told(generator, spec))
-    found = proxy.read(path, generator)
+    found = proxy.read_proxy(path, generator)
     ws = generator.broadcast(generator.sample(1, seed=3))
     torch.testing.assert_close(found(ws), proxy.Proxy(generator, head.eval())(ws))
     with pytest.raises(UsageError, match="of 'mobile-stylegan-tiny', not of 'stylegan2-tiny'"):
-        proxy.read(path, registry.load("stylegan2-tiny"))
+        proxy.read_proxy(path, registry.load_generator("stylegan2-tiny"))
 
 
 def test_a_heads_shape_follows_from_the_generator() -> None:
     default = mobile_stylegan.MobileStyleGAN("any", "any-w")
     assert {size: proxy.spec_for(default, size) for size in proxy.FFHQ_HEADS} == proxy.FFHQ_HEADS
-    generator = registry.load("stylegan2-tiny")
+    generator = registry.load_generator("stylegan2-tiny")
     spec = proxy.spec_for(generator, 128)
     assert (spec.side, spec.channels, spec.w_dim, spec.slots) == (32, 32, 32, 3), "rows 0-6 are read up to 32 pixels"
     drawn = proxy.Proxy(generator, proxy.ProxyHead(spec))(generator.broadcast(generator.sample(1)))

@@ -16,7 +16,7 @@ CUTS = ("first", "middle", "last")
 
 @pytest.fixture(scope="module", params=NAMES)
 def network(request: pytest.FixtureRequest) -> Generator:
-    return registry.load(request.param)
+    return registry.load_generator(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_fixed_noise_gives_the_same_image_every_time_and_unknown_noise_is_refuse
     network: Generator, ws: Tensor
 ) -> None:
     assert torch.equal(network.synthesize(ws), network.synthesize(ws))
-    again = registry.load(network.name)
+    again = registry.load_generator(network.name)
     assert torch.equal(again.synthesize(ws), network.synthesize(ws))
     with pytest.raises(ValueError, match="loud"):
         network.synthesize(ws, noise="loud")
@@ -127,7 +127,7 @@ def test_truncation_moves_w_towards_the_average(network: Generator) -> None:
 
 
 def test_first_and_second_derivatives_are_those_of_finite_differences(network: Generator, ws: Tensor) -> None:
-    exact = registry.load(network.name).double()
+    exact = registry.load_generator(network.name).double()
     random = torch.Generator().manual_seed(7)
     point = ws[:1].double()
     at = layer(exact, "middle")
@@ -150,7 +150,7 @@ def test_first_and_second_derivatives_are_those_of_finite_differences(network: G
 
 def test_parameters_get_gradients_of_a_gradient(network: Generator, ws: Tensor) -> None:
     """What path length regularisation needs: the derivative by the weights of |d(image . y) / dw|."""
-    trained = registry.load(network.name).requires_grad_(True)
+    trained = registry.load_generator(network.name).requires_grad_(True)
     point = ws.clone().requires_grad_(True)
     image = trained.synthesize(point)
     (gradient,) = torch.autograd.grad((image * torch.ones_like(image)).sum(), point, create_graph=True)

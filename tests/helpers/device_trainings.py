@@ -65,7 +65,7 @@ def _two_turns(setup: Any, draw: loop.Draw, folder: Path) -> State:
 def gan(strategy: str) -> Callable[[str, Path], State]:
     def train(device: str, folder: Path) -> State:
         recipe = replace(TINY_GAN, samples=12, held_out=4, strategy=strategy)
-        generator = generators.load(recipe.generator, device)
+        generator = generators.load_generator(recipe.generator, device)
         setup = gan_encoder.set_up(gan_encoder.studio(recipe, generator, gan_encoder.GanEvaluators(MeanDifference())))
         return gan_encoder.pretrain(setup, folder, Quiet())
 
@@ -75,11 +75,11 @@ def gan(strategy: str) -> Callable[[str, Path], State]:
 def near_perfect(device: str, folder: Path) -> State:
     """With movement, discriminator and proxy gaps; the steps of all of them."""
     recipe = replace(SMALL, steps=4, look=2, movement_every=2, cohesion_every=2, guard=0.0)
-    return tuned(generators.load("mobile-stylegan-tiny", device), recipe, folder, shown=Quiet()).state
+    return tuned(generators.load_generator("mobile-stylegan-tiny", device), recipe, folder, shown=Quiet()).state
 
 
 def tuned_encoder(device: str, folder: Path) -> State:
-    network = generators.load("mobile-stylegan-tiny", device)
+    network = generators.load_generator("mobile-stylegan-tiny", device)
     with torch.no_grad():
         faces = network.synthesize(network.broadcast(network.sample(6, seed=9))).clamp(-1, 1)
 
@@ -88,7 +88,7 @@ def tuned_encoder(device: str, folder: Path) -> State:
 
     drawing, encoder = (
         RenderNetworks(network, paint, 2, torch.ones(1, device=device)),
-        encoders.load("feature-style-tiny"),
+        encoders.load_encoder("feature-style-tiny"),
     )
     tuning = replace(TUNING, steps=3)
     made = fit_to_clip.tune(encoder.to(device), drawing, JUDGES, faces[:4], tuning, folder, Quiet(), held=faces[4:])
@@ -97,7 +97,7 @@ def tuned_encoder(device: str, folder: Path) -> State:
 
 def feature_style_encoder(device: str, folder: Path) -> State:
     """Fresh samples, a pool of true pictures, and everything that spoils a picture."""
-    generator = generators.load("mobile-stylegan-tiny", device)
+    generator = generators.load_generator("mobile-stylegan-tiny", device)
     recipe = FeatureStyleRecipe(images=8, batch=4, size=128, occlude=True, jitter=True, compress=True)
     generated_samples.draw_pool(generator, 2, folder / "pool", 8, 128)
     with mock.patch.object(feature_style, "begin", lambda generator, recipe: for_generator(generator, **TINY_SIZES)):

@@ -42,13 +42,13 @@ def rects(output: Path) -> list[tuple[int, int, int, int]]:
 def frames_of(path: Path) -> list[tuple[int, list[np.ndarray]]]:
     return [
         (batch.pts[i], [plane.copy() for plane in batch.native[i].planes])
-        for batch in reader.read(path, batch=4)
+        for batch in reader.read_frames(path, batch=4)
         for i in range(len(batch))
     ]
 
 
 def seconds(path: Path) -> list[float]:
-    return [float(batch.pts[i] * batch.time_base) for batch in reader.read(path) for i in range(len(batch))]
+    return [float(batch.pts[i] * batch.time_base) for batch in reader.read_frames(path) for i in range(len(batch))]
 
 
 def left_behind(folder: Path, *, but: set[str]) -> set[str]:

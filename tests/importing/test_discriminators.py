@@ -47,7 +47,7 @@ def test_it_is_kept_beside_its_generator_and_judges_as_it_did(
     assert (told["kind"], told["name"], told["generator"], told["licence"]) == ("discriminator", "car", "car", "MIT")
     assert told["missing"] == told["unused"] == [] and "d" not in generator["unused"]
     assert imported.verify("discriminator", "car").name == "car.safetensors"
-    made, images = discriminator_file.load("car"), torch.randn(4, 3, 32, 32)
+    made, images = discriminator_file.load_discriminator("car"), torch.randn(4, 3, 32, 32)
     assert made is not None and torch.equal(made(images), judge()(images))
     assert all(weight.requires_grad for weight in made.parameters())
     assert main(["weights", "import", str(path), "--as", "other"]) == 0
@@ -76,7 +76,7 @@ def test_that_of_a_pickled_stylegan2_ada_judges_as_the_same_weights_do(
     monkeypatch.setenv("VIDINV_CACHE", str(tmp_path / "cache"))
     _, facts = bring(tmp_path / "ada.pkl")
     assert facts.format == "NVIDIA StyleGAN2-ADA discriminator" and facts.missing == facts.unused == ()
-    made, images = discriminator_file.load("ada"), torch.randn(4, 3, 16, 16)
+    made, images = discriminator_file.load_discriminator("ada"), torch.randn(4, 3, 16, 16)
     plain = Discriminator(16, channel_multiplier=8 * 16 / 16384, channel_max=16)
     plain.load_state_dict(state)
     assert made is not None and torch.equal(made(images), plain(images))
@@ -102,14 +102,14 @@ def test_one_that_does_not_fit_is_passed_over_and_named(
     assert main(["weights", "import", str(path)]) == 0
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 2 and lines[1].startswith("not used: g, d (") and said in lines[1]
-    assert registry.load("car").resolution == 64
+    assert registry.load_generator("car").resolution == 64
     assert discriminator_file.known("car") is None and imported.names("discriminator") == []
 
 
 def test_one_of_another_file_is_not_the_generators(tmp_path: Path) -> None:
     bring(checkpoint(tmp_path / "car.pt"))
-    assert discriminator_file.load("stylegan2-tiny") is None
+    assert discriminator_file.load_discriminator("stylegan2-tiny") is None
     (facts,) = bring(checkpoint(tmp_path / "bare.pt", lambda held: held.pop("d")), "bare")
-    assert "d" not in facts.unused and discriminator_file.load("bare") is None
+    assert "d" not in facts.unused and discriminator_file.load_discriminator("bare") is None
     bring(tmp_path / "bare.pt", "car", ImportOptions(replace=True))
-    assert imported.names("discriminator") == ["car"] and discriminator_file.load("car") is None
+    assert imported.names("discriminator") == ["car"] and discriminator_file.load_discriminator("car") is None

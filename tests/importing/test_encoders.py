@@ -37,12 +37,12 @@ def psp_file(path: Path, opts: object, **beside: Any) -> Path:
 
 @pytest.mark.parametrize(("at", "side"), [(None, 16), (4, 16), (7, 32)])
 def test_a_feature_style_encoder_gives_what_its_equations_say(tmp_path: Path, at: int | None, side: int) -> None:
-    state, generator = layouts.feature_style(), generators.load(GENERATOR)
+    state, generator = layouts.feature_style(), generators.load_generator(GENERATOR)
     asked = {} if at is None else {"at": str(at)}
     (facts,) = bring(saved(tmp_path / "fse.pt", state), generator=GENERATOR, asked=asked)
     assert (facts.kind, facts.architecture, facts.missing, facts.unused) == ("encoder", "feature-style", (), ())
     assert facts.latent_average == f"that of {GENERATOR}" and facts.sizes["rows"] == layouts.SLOTS
-    encoder = registry.load("fse")
+    encoder = registry.load_encoder("fse")
     code = encoder(PICTURE)
     ws, feature = equations.feature_style(state, PICTURE, generator.w_avg, stride=32 // side)
     assert (
@@ -62,7 +62,7 @@ def test_a_feature_style_encoder_is_found_in_a_training_and_behind_a_prefix(tmp_
     else:
         state = {"n_epoch": 12, wrap: state, "opt_state_dict": {"state": {}}}
     (facts,) = bring(saved(tmp_path / "fse.pt", state), generator=GENERATOR)
-    assert facts.missing == () and registry.load("fse").at == 5
+    assert facts.missing == () and registry.load_encoder("fse").at == 5
 
 
 def test_options_that_were_saved_as_arguments_are_read(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_psp_and_e4e_give_an_encoder_and_its_generator_under_one_name(tmp_path: 
     first, second = bring(path)
     assert (first.part, second.part) == ("generator/faces", "encoder/faces")
     assert first.unused == () and (first.missing, second.missing, second.unused) == ((), (), ())
-    encoder, generator = registry.load("faces"), generators.load("faces")
+    encoder, generator = registry.load_encoder("faces"), generators.load_generator("faces")
     code = encoder(PICTURE)
     average = torch.full((test_stylegan2.W,), 0.5)
     expected = equations.map2style(layouts.map2style(8, test_stylegan2.W), PICTURE, average, progressive)
@@ -95,7 +95,7 @@ def test_the_average_latent_is_left_out_where_the_training_did(tmp_path: Path) -
     assert facts.latent_average == "none is added"
     state = layouts.map2style(8, test_stylegan2.W)
     expected = equations.map2style(state, PICTURE, torch.zeros(test_stylegan2.W), False)
-    assert reference_generators.relative_error(registry.load("faces")(PICTURE).ws, expected) < 1e-4
+    assert reference_generators.relative_error(registry.load_encoder("faces")(PICTURE).ws, expected) < 1e-4
 
 
 def test_what_the_options_do_not_say_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -119,7 +119,7 @@ def test_an_encoder_alone_is_told_its_generator(tmp_path: Path) -> None:
         bring(path)
     (facts,) = bring(path, generator=GENERATOR)
     assert facts.generator == GENERATOR and facts.space == "stylegan2-tiny-w"
-    assert torch.equal(registry.load("psp").get_buffer("w_avg"), generators.load(GENERATOR).w_avg)
+    assert torch.equal(registry.load_encoder("psp").get_buffer("w_avg"), generators.load_generator(GENERATOR).w_avg)
 
 
 @pytest.mark.parametrize(

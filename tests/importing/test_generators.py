@@ -60,7 +60,7 @@ def test_a_rosinality_checkpoint_is_imported_and_loaded_by_its_name(tmp_path: Pa
     )
     assert told["latent_average"] == "from the file" and told["sizes"]["num_ws"] == 8
     assert told["missing"] == [] and told["unused"] == ["d"]
-    network = registry.load("cars-512")
+    network = registry.load_generator("cars-512")
     assert network.space == "cars-512-w" and torch.equal(network.w_avg, torch.full((test_stylegan2.W,), 0.5))
     assert all(torch.equal(network.state_dict()[key], value) for key, value in test_stylegan2.published_state().items())
 
@@ -77,7 +77,7 @@ def test_half_precision_safetensors_and_a_prefix_are_taken(tmp_path: Path) -> No
     save_file(state, tmp_path / "x.safetensors")
     (facts,) = bring(tmp_path / "x.safetensors")
     assert facts.latent_average == "estimated from 10000 samples" and facts.unused == ()
-    network = registry.load("x")
+    network = registry.load_generator("x")
     drawn = network.sample(4000, seed=9).mean(0)
     assert (drawn - network.w_avg).norm() < 0.1 * network.sample(100).std(0).norm()
 
@@ -182,7 +182,7 @@ def test_a_pickled_stylegan2_ada_draws_what_the_same_weights_draw(
     plain = StyleGAN2("t", "t-w", 32, channel_multiplier=12 * 32 / 16384, channel_max=24, w_dim=test_stylegan2.W)
     plain.load_state_dict(state)
     ws = torch.randn(1, 8, test_stylegan2.W, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(registry.load("ada").synthesize(ws), plain.synthesize(ws))
+    assert torch.equal(registry.load_generator("ada").synthesize(ws), plain.synthesize(ws))
 
 
 def test_genforces_stylegan2_draws_what_the_same_weights_draw(tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ def test_genforces_stylegan2_draws_what_the_same_weights_draw(tmp_path: Path) ->
     assert (facts.format, facts.missing, facts.latent_average) == ("genforce StyleGAN2", (), "from the file")
     bring(stylegan2_file(tmp_path / "plain.pt"))
     ws = torch.randn(1, 8, test_stylegan2.W, generator=torch.Generator().manual_seed(0))
-    made, plain = registry.load("ffhq"), registry.load("plain")
+    made, plain = registry.load_generator("ffhq"), registry.load_generator("plain")
     assert torch.allclose(made.synthesize(ws), plain.synthesize(ws), atol=1e-4)
     assert torch.equal(made.w_avg, plain.w_avg)
 
@@ -205,7 +205,7 @@ def test_a_pickled_stylegan3_is_imported(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("VIDINV_CACHE", str(tmp_path / "cache"))
     (facts,) = bring(tmp_path / "three.pkl")
     assert facts.format == "NVIDIA StyleGAN3" and facts.settings["config"] == ("r" if radial else "t")
-    network = registry.load("three")
+    network = registry.load_generator("three")
     assert isinstance(network, StyleGAN3)
     assert all(torch.equal(network.state_dict()[key], value) for key, value in state.items())
 
@@ -223,11 +223,11 @@ def test_stylegan1_in_its_parts_and_pggan_are_imported(tmp_path: Path) -> None:
     torch.save(parts, tmp_path / "one.pth")
     (facts,) = bring(tmp_path / "one.pth")
     assert (facts.format, facts.unused) == ("StyleGAN1 PyTorch", ())
-    assert torch.equal(registry.load("one").w_avg, torch.ones(test_stylegan1.W))
+    assert torch.equal(registry.load_generator("one").w_avg, torch.ones(test_stylegan1.W))
     torch.save({"generator_smooth": test_pggan.published_state()}, tmp_path / "grown.pth")
     (facts,) = bring(tmp_path / "grown.pth")
     assert facts.format == "PGGAN PyTorch" and facts.space == "grown-z"
-    assert registry.load("grown").resolution == 32
+    assert registry.load_generator("grown").resolution == 32
 
 
 def test_a_pggan_that_is_still_growing_is_refused(tmp_path: Path) -> None:
@@ -256,7 +256,7 @@ def test_a_biggan_is_imported_with_its_spectral_norm_folded(tmp_path: Path) -> N
     torch.save(state, tmp_path / "big.pt")
     (facts,) = bring(tmp_path / "big.pt")
     assert facts.settings["resolution"] == 128 and facts.format == "BigGAN-deep PyTorch"
-    made = registry.load("big").state_dict()
+    made = registry.load_generator("big").state_dict()
     assert all(torch.equal(made[key], value) for key, value in spectral.folded(state).items())
     assert float(torch.linalg.svdvals(made["generator.gen_z.weight"])[0]) == pytest.approx(1, abs=1e-5)
 
@@ -357,7 +357,7 @@ def test_a_partial_import_says_what_it_left(tmp_path: Path, capsys: pytest.Captu
     path = stylegan2_file(tmp_path / "part.pt", without("convs.4.conv.modulation.weight"))
     assert main(["weights", "import", str(path), "--partial"]) == 0
     assert "not filled: convs.4.conv.modulation.weight" in capsys.readouterr().err
-    assert registry.load("part").resolution == 32
+    assert registry.load_generator("part").resolution == 32
 
 
 def test_names_that_are_taken_or_cannot_be_are_refused(tmp_path: Path) -> None:
@@ -376,6 +376,6 @@ def test_a_damaged_import_is_named(tmp_path: Path) -> None:
     path = imported.path("generator", facts.name)
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(WeightsUnavailable, match=r"again\.safetensors"):
-        registry.load("again")
+        registry.load_generator("again")
     with pytest.raises(UsageError, match="again"):
-        registry.load("never")
+        registry.load_generator("never")

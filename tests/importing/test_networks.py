@@ -70,7 +70,7 @@ def test_lpips_gives_what_its_equation_says(tmp_path: Path, backbone: str, whole
     assert (facts.kind, facts.missing, facts.unused) == ("perceptual", (), ())
     a, b = picture(64, 2), picture(64, 2)
     expected = equations.lpips(backbone, heads, trunk, a, b)
-    assert reference_generators.relative_error(lpips.load("lpips")(a, b), expected) < 1e-4
+    assert reference_generators.relative_error(lpips.load_lpips("lpips")(a, b), expected) < 1e-4
 
 
 def test_the_heads_of_lpips_alone_are_told_what_they_lack(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_the_published_sizes() -> None:
 
 
 @pytest.mark.parametrize(
-    "load", [faces.identity, faces.parsing, faces.landmarks, lpips.load], ids=lambda load: load.__name__
+    "load", [faces.identity, faces.parsing, faces.landmarks, lpips.load_lpips], ids=lambda load: load.__name__
 )
 def test_an_unknown_name_lists_the_known(load: Callable[[str], object]) -> None:
     with pytest.raises(UsageError, match=r"'nobody'.*tiny"):
@@ -176,7 +176,7 @@ def test_every_network_has_a_tiny_one(name: str) -> None:
         assert faces.landmarks(name).network(picture(256)).shape == (1, 68, 64, 64)
     else:
         image = picture(64)
-        assert lpips.load(name)(image, image) == 0 and lpips.load(name)(image, -image) > 0
+        assert lpips.load_lpips(name)(image, image) == 0 and lpips.load_lpips(name)(image, -image) > 0
 
 
 def test_one_name_may_be_taken_once_in_each_kind(tmp_path: Path) -> None:

@@ -46,15 +46,15 @@ class Perfect(Autoencoder):
 
 
 def test_a_perfect_autoencoder_is_at_no_distance_and_an_untrained_one_is() -> None:
-    generator = generators.load("stylegan2-tiny")
+    generator = generators.load_generator("stylegan2-tiny")
     real = Blobs(32).draw(24, 0)
-    perfect = Perfect(generator, encoders.load("ae-w-tiny"))
+    perfect = Perfect(generator, encoders.load_encoder("ae-w-tiny"))
     object.__setattr__(perfect, "known", real)
     found = autoencoder_evaluation.evaluate(perfect, real, JUDGES)
     assert found["mse"] == 0 and found["lpips"] == pytest.approx(0, abs=1e-6) and found["n"] == 24
     for name in ("samples", "reconstructions", "sample_reconstructions"):
         assert found[f"frechet_{name}"] == pytest.approx(0, abs=1e-4)
-    plain = Autoencoder(generator, encoders.load("ae-w-tiny"))
+    plain = Autoencoder(generator, encoders.load_encoder("ae-w-tiny"))
     worse = autoencoder_evaluation.evaluate(plain, Blobs(64).draw(24, 0), JUDGES)
     assert worse["mse"] > 0.1 and worse["frechet_samples"] > 10 * abs(found["frechet_samples"]) + 1e-4
     assert worse["ppl_full"] > 0 and worse["ppl_end"] > 0 and worse["lpips_diversity"] > 0
@@ -62,7 +62,7 @@ def test_a_perfect_autoencoder_is_at_no_distance_and_an_untrained_one_is() -> No
 
 @pytest.mark.parametrize("name", ["automodulator-tiny"])
 def test_an_automodulator_is_measured_on_its_sphere(name: str) -> None:
-    of = Autoencoder(generators.load(name), encoders.load(name))
+    of = Autoencoder(generators.load_generator(name), encoders.load_encoder(name))
     seen: list[Tensor] = []
     drawn = of.generator.synthesize
     of.generator.synthesize = lambda ws, **more: (seen.append(ws), drawn(ws, **more))[1]

@@ -16,7 +16,13 @@ pytestmark = pytest.mark.weights
 
 def test_the_clip_moves_and_speaks(tmp_path: Path) -> None:
     heard: list[int] = []
-    demo.write(tmp_path / "a.mp4", registry.load("mobile-stylegan-ffhq-1024"), seconds=0.2, size=128, done=heard.append)
+    demo.write_demo(
+        tmp_path / "a.mp4",
+        registry.load_generator("mobile-stylegan-ffhq-1024"),
+        seconds=0.2,
+        size=128,
+        done=heard.append,
+    )
     with av.open(str(tmp_path / "a.mp4")) as container:
         pictures = [frame.to_ndarray(format="gray").astype(float) for frame in container.decode(video=0)]
     with av.open(str(tmp_path / "a.mp4")) as container:
@@ -28,6 +34,6 @@ def test_the_clip_moves_and_speaks(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    generator = registry.load("mobile-stylegan-ffhq-1024")
+    generator = registry.load_generator("mobile-stylegan-ffhq-1024")
     with pytest.raises(OutputUnwritable, match=r"a\.mp4"):
-        demo.write(tmp_path / "none" / "a.mp4", generator, seconds=0.2, size=128, done=lambda count: None)
+        demo.write_demo(tmp_path / "none" / "a.mp4", generator, seconds=0.2, size=128, done=lambda count: None)

@@ -14,7 +14,7 @@ FOLDER = Path(__file__).parents[2] / "examples" / "autoencoders"
 
 @pytest.mark.parametrize("folder", sorted(FOLDER.iterdir()), ids=lambda folder: folder.name)
 def test_each_has_its_card_and_a_recipe_without_paths(folder: Path) -> None:
-    of = trained_autoencoder.load(folder)
+    of = trained_autoencoder.load_autoencoder(folder)
     card = (folder / "card.md").read_text(encoding="utf-8")
     assert of.generator.name == folder.name and f"# Model card: {folder.name}" in card and "non-commercial" in card
     assert "data: corpus.npy\n" in (folder / "recipe.yaml").read_text(encoding="utf-8")
@@ -23,7 +23,7 @@ def test_each_has_its_card_and_a_recipe_without_paths(folder: Path) -> None:
 @pytest.mark.weights
 @pytest.mark.parametrize("folder", sorted(FOLDER.iterdir()), ids=lambda folder: folder.name)
 def test_it_draws_samples_of_another_seed_nearer_than_their_mean(folder: Path) -> None:
-    of = trained_autoencoder.load(folder)
+    of = trained_autoencoder.load_autoencoder(folder)
     faces = open_pictures("", of.generator.resolution).draw(24, 123_456_789)
     again = of.draw(of.encode(faces))
     error = (again - faces).square().mean()

@@ -42,8 +42,8 @@ def run(clip: Path, edit: str, output: Path, *more: str) -> dict[str, Any]:
 def age(video: Path) -> float:
     """What the tiny backend measures of its face's crop; mean over the frames."""
     found = []
-    for batch in reader.read(video, batch=1):
-        (points,) = backends.choose("tiny").locator("")(pictures.picture(batch), 0, None).landmarks
+    for batch in reader.read_frames(video, batch=1):
+        (points,) = backends.choose_backend("tiny").locator("")(pictures.picture(batch), 0, None).landmarks
         rgb = crops.crop(batch.native[0], batch.colour, alignment.to_frame(points, 64), 64)
         found.append(tiny.measure(torch.from_numpy(rgb).permute(2, 0, 1)[None] * 2 - 1)["age"][0])
     return float(sum(found) / len(found))

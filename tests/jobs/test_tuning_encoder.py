@@ -73,16 +73,16 @@ def noted(seen: dict[str, Any]) -> Any:
 
 
 def test_it_learns_from_the_crops_that_the_run_will_invert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source, models = make_clip(tmp_path / "in.mp4", frames=12), backends.choose("tiny").models("cpu", "")
+    source, models = make_clip(tmp_path / "in.mp4", frames=12), backends.choose_backend("tiny").models("cpu", "")
     size = models.proxy.size
     plan = [(0, 12)]
-    frames = reader.read(source, batch=1)
-    (work,) = align.build(TRACKS, size)(decode.decode(frames, plan, (Shot(0, 12),), plan))
+    frames = reader.read_frames(source, batch=1)
+    (work,) = align.build_align_stage(TRACKS, size)(decode.decode(frames, plan, (Shot(0, 12),), plan))
     assert work.faces is not None
     places = list(zip(work.faces.frame.tolist(), work.faces.track.tolist(), strict=True))
     seen: dict[str, Any] = {}
     monkeypatch.setattr(fit_to_clip, "tune", noted(seen))
-    clip, config = clip_of(source, TRACKS, 12), configs.load("best", ["backend=tiny"])
+    clip, config = clip_of(source, TRACKS, 12), configs.load_run_config("best", ["backend=tiny"])
     with JobFolder(tmp_path / "out.mp4") as folder:
         after, said = encoder_tuning.tuned(models, clip, config, folder, TOLD)
         again, later = encoder_tuning.tuned(models, clip, config, folder, TOLD)  # taken from the folder
@@ -99,13 +99,13 @@ def test_it_learns_from_the_crops_that_the_run_will_invert(tmp_path: Path, monke
 def test_a_head_that_draws_the_output_teaches_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_cache: Path
 ) -> None:
-    source, models = make_clip(tmp_path / "in.mp4", frames=4), backends.choose("tiny").models("cpu", "")
+    source, models = make_clip(tmp_path / "in.mp4", frames=4), backends.choose_backend("tiny").models("cpu", "")
     clip = clip_of(source, (track(0, range(0, 4), 10.0),), 4)
     whole, head = models.generator.sizes[0], models.proxy.size
     for crop, corrected in ((whole, True), (96, False)):
         seen: dict[str, Any] = {}
         monkeypatch.setattr(fit_to_clip, "tune", noted(seen))
-        config = configs.load("best", ["backend=tiny", f"crop={crop}"])
+        config = configs.load_run_config("best", ["backend=tiny", f"crop={crop}"])
         with JobFolder(tmp_path / f"{crop}.mp4") as folder:
             encoder_tuning.tuned(models, clip, config, folder, TOLD)
         assert seen["times"] == 1 and (seen["whole"] is not None) == corrected
@@ -119,16 +119,20 @@ def test_a_head_that_draws_the_output_teaches_alone(
 def test_another_edit_of_the_clip_does_not_tune_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_cache: Path
 ) -> None:
-    source, models = make_clip(tmp_path / "in.mp4", frames=12), backends.choose("tiny").models("cpu", "")
+    source, models = make_clip(tmp_path / "in.mp4", frames=12), backends.choose_backend("tiny").models("cpu", "")
     seen: dict[str, Any] = {}
     monkeypatch.setattr(fit_to_clip, "tune", noted(seen))
-    config = configs.load("best", ["backend=tiny"])
+    config = configs.load_run_config("best", ["backend=tiny"])
     others = {
-        "same": (clip_of(source, TRACKS, 12), configs.load("best", ["backend=tiny", "refine.gap=0.2"]), 1),
+        "same": (clip_of(source, TRACKS, 12), configs.load_run_config("best", ["backend=tiny", "refine.gap=0.2"]), 1),
         "another clip": (clip_of(source, TRACKS, 12, "another"), config, 2),
         "other faces": (clip_of(source, TRACKS[:1], 12), config, 3),
-        "longer": (clip_of(source, TRACKS, 12), configs.load("best", ["backend=tiny", "tuning.steps=7"]), 4),
-        "not kept": (clip_of(source, TRACKS, 12), configs.load("best", ["backend=tiny", "tuning.cache=false"]), 5),
+        "longer": (clip_of(source, TRACKS, 12), configs.load_run_config("best", ["backend=tiny", "tuning.steps=7"]), 4),
+        "not kept": (
+            clip_of(source, TRACKS, 12),
+            configs.load_run_config("best", ["backend=tiny", "tuning.cache=false"]),
+            5,
+        ),
     }
     with JobFolder(tmp_path / "first.mp4") as folder:
         _, said = encoder_tuning.tuned(models, clip_of(source, TRACKS, 12), config, folder, TOLD)
@@ -146,23 +150,23 @@ def test_another_edit_of_the_clip_does_not_tune_again(
 
 
 def test_a_damaged_cache_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_cache: Path) -> None:
-    source, models = make_clip(tmp_path / "in.mp4", frames=4), backends.choose("tiny").models("cpu", "")
+    source, models = make_clip(tmp_path / "in.mp4", frames=4), backends.choose_backend("tiny").models("cpu", "")
     seen: dict[str, Any] = {}
     monkeypatch.setattr(fit_to_clip, "tune", noted(seen))
     clip = clip_of(source, (track(0, range(0, 4), 10.0),), 4)
     for times in (1, 2):
         with JobFolder(tmp_path / f"{times}.mp4") as folder:
-            encoder_tuning.tuned(models, clip, configs.load("best", ["backend=tiny"]), folder, TOLD)
+            encoder_tuning.tuned(models, clip, configs.load_run_config("best", ["backend=tiny"]), folder, TOLD)
         assert seen["times"] == times
         (kept,) = own_cache.iterdir()
         kept.write_bytes(kept.read_bytes()[:-3])
 
 
 def test_a_clip_without_faces_changes_nothing(tmp_path: Path) -> None:
-    models = backends.choose("tiny").models("cpu", "")
+    models = backends.choose_backend("tiny").models("cpu", "")
     with JobFolder(tmp_path / "out.mp4") as folder:
         assert encoder_tuning.tuned(
-            models, clip_of(tmp_path, (), 4), configs.load("best", ["backend=tiny"]), folder, TOLD
+            models, clip_of(tmp_path, (), 4), configs.load_run_config("best", ["backend=tiny"]), folder, TOLD
         ) == (
             models,
             None,
@@ -173,11 +177,11 @@ def test_a_clip_without_faces_changes_nothing(tmp_path: Path) -> None:
 def test_an_encoder_of_ones_own_is_tuned_with_what_it_has(tmp_path: Path, branch: bool) -> None:
     clip, network = make_clip(tmp_path / "in.mp4", frames=4), mobile_stylegan.tiny()
     torch.manual_seed(3)
-    state = encoder_file.build("light", network, 16).state_dict()
+    state = encoder_file.build_encoder("light", network, 16).state_dict()
     facts = encoder_file.EncoderFacts("light", network.space, 16, feature_branch=branch)
-    own = encoder_file.write(tmp_path / "own.safetensors", state, facts)
-    models = backends.choose("tiny").models("cpu", str(own))
-    settings = configs.load("best", ["backend=tiny", "tuning.steps=2", "tuning.batch=2"])
+    own = encoder_file.write_encoder(tmp_path / "own.safetensors", state, facts)
+    models = backends.choose_backend("tiny").models("cpu", str(own))
+    settings = configs.load_run_config("best", ["backend=tiny", "tuning.steps=2", "tuning.batch=2"])
     with JobFolder(tmp_path / "out.mp4") as folder:
         after, _ = encoder_tuning.tuned(
             models, clip_of(clip, (track(0, range(0, 4), 10.0),), 4), settings, folder, TOLD
@@ -200,12 +204,12 @@ def test_a_tuning_that_fails_says_how_to_do_without(
         raise raised
 
     monkeypatch.setattr(fit_to_clip, "tune", fail)
-    clip, models = make_clip(tmp_path / "in.mp4", frames=4), backends.choose("tiny").models("cpu", "")
+    clip, models = make_clip(tmp_path / "in.mp4", frames=4), backends.choose_backend("tiny").models("cpu", "")
     with JobFolder(tmp_path / "out.mp4") as folder, pytest.raises(expected, match="--tune none"):
         encoder_tuning.tuned(
             models,
             clip_of(clip, (track(0, range(0, 4), 10.0),), 4),
-            configs.load("best", ["backend=tiny"]),
+            configs.load_run_config("best", ["backend=tiny"]),
             folder,
             TOLD,
         )

@@ -29,7 +29,7 @@ __all__ = ["own_cache"]
 def settings(tmp_path: Path, *changes: str) -> RunConfig:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("{steps: 4, look: 4, layers: 0, levels: 3, widest: 8, started: 2, rate: 2e-3, target: 0}\n")
-    return configs.load(
+    return configs.load_run_config(
         "fast", ["backend=tiny", "crop=64", "tune=generator", f"generator_tuning.recipe={recipe}", *changes]
     )
 
@@ -45,7 +45,7 @@ def pictures(models: Models, person: int) -> torch.Tensor:
 
 
 def test_every_person_has_a_generator_of_their_own(tmp_path: Path, source: Path) -> None:
-    models, config = backends.choose("tiny").models("cpu", ""), settings(tmp_path)
+    models, config = backends.choose_backend("tiny").models("cpu", ""), settings(tmp_path)
     with JobFolder(tmp_path / "out.mp4") as folder:
         after, said = generator_tuning.tuned(models, clip_of(source, TRACKS, 12), config, folder, TOLD)
         again, later = generator_tuning.tuned(models, clip_of(source, TRACKS, 12), config, folder, TOLD)
@@ -61,7 +61,7 @@ def test_every_person_has_a_generator_of_their_own(tmp_path: Path, source: Path)
 def test_another_edit_of_the_clip_does_not_tune_again_and_another_recipe_does(
     tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    models, clip, times = backends.choose("tiny").models("cpu", ""), clip_of(source, TRACKS[:1], 12), [0]
+    models, clip, times = backends.choose_backend("tiny").models("cpu", ""), clip_of(source, TRACKS[:1], 12), [0]
     real = tuning_training.tune
 
     def counted(*arguments: object, **options: object) -> object:
@@ -83,7 +83,11 @@ def test_another_edit_of_the_clip_does_not_tune_again_and_another_recipe_does(
 def test_a_discriminator_that_came_with_the_generator_makes_another_tuning(
     tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    models, clip, marks = backends.choose("tiny").models("cpu", ""), clip_of(source, TRACKS[:1], 12), list[str]()
+    models, clip, marks = (
+        backends.choose_backend("tiny").models("cpu", ""),
+        clip_of(source, TRACKS[:1], 12),
+        list[str](),
+    )
 
     def stopped(folder: JobFolder, mark: str, *rest: object, **options: object) -> object:
         marks.append(mark)
@@ -102,7 +106,7 @@ def test_a_discriminator_that_came_with_the_generator_makes_another_tuning(
 
 
 def test_a_file_serves_its_clip_by_person_and_another_clip_by_its_only_one(tmp_path: Path, source: Path) -> None:
-    models, config = backends.choose("tiny").models("cpu", ""), settings(tmp_path)
+    models, config = backends.choose_backend("tiny").models("cpu", ""), settings(tmp_path)
     both, only = clip_of(source, TRACKS, 12), clip_of(source, TRACKS[:1], 12)
     for name, clip in (("both", both), ("only", only)):
         with JobFolder(tmp_path / f"{name}.mp4") as folder:
@@ -123,7 +127,7 @@ def test_a_file_serves_its_clip_by_person_and_another_clip_by_its_only_one(tmp_p
 
 
 def test_a_clip_without_faces_changes_nothing(tmp_path: Path) -> None:
-    models = backends.choose("tiny").models("cpu", "")
+    models = backends.choose_backend("tiny").models("cpu", "")
     with JobFolder(tmp_path / "out.mp4") as folder:
         assert generator_tuning.tuned(models, clip_of(tmp_path, (), 4), settings(tmp_path), folder, TOLD) == (
             models,
@@ -134,11 +138,11 @@ def test_a_clip_without_faces_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_what_the_report_says_lies_in_the_file(tmp_path: Path, source: Path) -> None:
-    models = backends.choose("tiny").models("cpu", "")
+    models = backends.choose_backend("tiny").models("cpu", "")
     with JobFolder(tmp_path / "out.mp4") as folder:
         _, said = generator_tuning.tuned(models, clip_of(source, TRACKS, 12), settings(tmp_path), folder, TOLD)
         generator_tuning.keep(folder, tmp_path / "file.safetensors")
-    people, facts = delta.read(tmp_path / "file.safetensors", models.generator)
+    people, facts = delta.read_deltas(tmp_path / "file.safetensors", models.generator)
     told = tuning.facts((tmp_path / "file.safetensors").read_bytes())
     assert said is not None and told["people"] == json.loads(json.dumps(said["people"]))
     assert facts.recipe["steps"] == 4 and facts.source == "its content" and sorted(people) == [0, 3]

@@ -46,7 +46,7 @@ def test_the_real_parser_tells_another_face_from_the_same_one() -> None:
     from vidinv.faces.parser import load_parser
     from vidinv.generators import registry
 
-    generator, parser = registry.load("mobile-stylegan-ffhq-1024"), load_parser()
+    generator, parser = registry.load_generator("mobile-stylegan-ffhq-1024"), load_parser()
     with torch.no_grad():
         ws = generator.broadcast(generator.w_avg.lerp(generator.sample(2, seed=6), 0.8))
         a, b = (generator.synthesize(row[None], size=512).clamp(-1, 1) for row in ws)

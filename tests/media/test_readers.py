@@ -27,7 +27,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 def single(source: Path, name: str, **options: int) -> list[FrameBatch]:
-    return list(reader.read(source, reader=name, batch=1, **options))
+    return list(reader.read_frames(source, reader=name, batch=1, **options))
 
 
 CLIPS = {
@@ -89,7 +89,7 @@ def test_a_start_in_the_middle_keeps_the_numbers(tmp_path: Path, name: str) -> N
 @pytest.mark.parametrize("size", [1, 3, 8, 50])
 def test_batches_hold_every_frame_once(tmp_path: Path, name: str, size: int) -> None:
     source = make_clip(tmp_path / "in.mp4", frames=10)
-    batches = list(reader.read(source, reader=name, batch=size))
+    batches = list(reader.read_frames(source, reader=name, batch=size))
     assert [index for batch in batches for index in batch.index] == list(range(10))
     assert all(len(batch) == size for batch in batches[:-1])
 
@@ -140,4 +140,4 @@ def test_two_frames_at_one_time_become_one_and_the_place_is_named(tmp_path: Path
 
 def test_an_unknown_reader_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="decord"):
-        reader.read(tmp_path / "in.mp4", reader="ffms2")
+        reader.read_frames(tmp_path / "in.mp4", reader="ffms2")

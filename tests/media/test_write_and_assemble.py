@@ -18,7 +18,7 @@ from vidinv.errors import InputUnreadable, OutputUnwritable, UsageError
 from vidinv.media.codecs import EncoderOptions, check_container
 from vidinv.media.colour import to_rgb
 from vidinv.media.probe import probe
-from vidinv.media.reader import read
+from vidinv.media.reader import read_frames
 from vidinv.media.remux import assemble
 from vidinv.media.writer import SegmentWriter
 
@@ -26,7 +26,7 @@ from vidinv.media.writer import SegmentWriter
 def through(source: Path, output: Path, codec: str = "auto", every: int = 10) -> list[str]:
     """The whole way in segments of `every` frames."""
     info, segments = probe(source), []
-    for batch in read(source, batch=every):
+    for batch in read_frames(source, batch=every):
         segments.append(output.parent / f"{batch.index[0]}.segment")
         with SegmentWriter(segments[-1], info, EncoderOptions(codec), suffix=output.suffix) as writer:
             for planes, pts in zip(batch.native, batch.pts, strict=True):
@@ -86,7 +86,7 @@ def test_colour_tags_and_ten_bits_are_kept(tmp_path: Path, colour: str, full_ran
 def test_lossless_is_bit_exact_plane_by_plane(tmp_path: Path, pix_fmt: str, suffix: str) -> None:
     source = make_clip(tmp_path / "in.mp4", size=(90, 62), pix_fmt=pix_fmt, frames=12)
     through(source, tmp_path / f"out{suffix}", "lossless", every=5)
-    pairs = zip(read(source, batch=1), read(tmp_path / f"out{suffix}", batch=1), strict=True)
+    pairs = zip(read_frames(source, batch=1), read_frames(tmp_path / f"out{suffix}", batch=1), strict=True)
     for before, after in pairs:
         for old, new in zip(before.native[0].planes, after.native[0].planes, strict=True):
             assert np.array_equal(old, new)
@@ -94,8 +94,10 @@ def test_lossless_is_bit_exact_plane_by_plane(tmp_path: Path, pix_fmt: str, suff
 
 def test_reading_from_a_frame_keeps_index_and_pts(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "in.mp4")
-    whole = [pair for batch in read(source) for pair in zip(batch.index, batch.pts, strict=True)]
-    rest = [pair for batch in read(source, first=13, batch=4) for pair in zip(batch.index, batch.pts, strict=True)]
+    whole = [pair for batch in read_frames(source) for pair in zip(batch.index, batch.pts, strict=True)]
+    rest = [
+        pair for batch in read_frames(source, first=13, batch=4) for pair in zip(batch.index, batch.pts, strict=True)
+    ]
     assert len(whole) == 24 and rest == whole[13:]
 
 
@@ -120,7 +122,7 @@ def test_a_truncated_file_yields_its_good_frames_first(tmp_path: Path) -> None:
     (tmp_path / "cut.mp4").write_bytes(data[: len(data) * 6 // 10])
     seen = 0
     with pytest.raises(InputUnreadable, match="good frames"):
-        for batch in read(tmp_path / "cut.mp4"):
+        for batch in read_frames(tmp_path / "cut.mp4"):
             seen += len(batch)
     assert seen > 20
 
@@ -128,7 +130,7 @@ def test_a_truncated_file_yields_its_good_frames_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".bmp", ".tiff"])
 def test_a_picture_is_a_clip_of_one_frame(tmp_path: Path, suffix: str) -> None:
     assert cv2.imwrite(str(tmp_path / f"in{suffix}"), np.full((32, 48, 3), 90, np.uint8))
-    (batch,) = read(tmp_path / f"in{suffix}")
+    (batch,) = read_frames(tmp_path / f"in{suffix}")
     assert len(batch) == 1 and abs(to_rgb(batch.native[0], batch.colour) * 255 - 90).max() < 4
 
 

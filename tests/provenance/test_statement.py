@@ -30,9 +30,9 @@ def test_a_videos_metadata_are_read(tmp_path: Path, suffix: str) -> None:
 def test_a_pictures_metadata_are_read(tmp_path: Path, suffix: str) -> None:
     output = tmp_path / f"out{suffix}"
     known = photo.Photo(np.full((16, 16, 3), 90, np.uint8))
-    photo.write(output, known, MADE)
+    photo.write_photo(output, known, MADE)
     assert statement.metadata(output) == SAID
-    photo.write(output, known, {})
+    photo.write_photo(output, known, {})
     assert statement.metadata(output) == {}
 
 

@@ -120,7 +120,7 @@ def test_the_mark_survives_encoding_and_scaling(tmp_path: Path, crf: int, share:
             frame = av.VideoFrame.from_ndarray(rows, "yuv420p").reformat(stream.width, stream.height)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    lumas = [watermark_embed.luma_of(batch.native[0], batch.colour) for batch in reader.read(path, batch=1)]
+    lumas = [watermark_embed.luma_of(batch.native[0], batch.colour) for batch in reader.read_frames(path, batch=1)]
     assert len(lumas) == 16 and read(lumas) == NAME
 
 

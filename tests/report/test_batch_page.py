@@ -40,10 +40,10 @@ def found(names: tuple[str, ...] = ("b.mp4", "a.mp4", "c.mp4")) -> dict[str, Any
 
 
 def test_an_odd_name_is_only_text_and_its_links_are_quoted() -> None:
-    plain, odd = (Contents(batch_page.build(found(names))) for names in (("b", "a", "c"), (EVIL, "a", "c")))
+    plain, odd = (Contents(batch_page.build_batch_page(found(names))) for names in (("b", "a", "c"), (EVIL, "a", "c")))
     assert shape(plain) == shape(odd)
     assert "no video (exit code 3)" in odd.text
-    assert 'href="a%20b.mp4.json"' in batch_page.build(found(("a b.mp4", "c", "d")))
+    assert 'href="a%20b.mp4.json"' in batch_page.build_batch_page(found(("a b.mp4", "c", "d")))
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
 
 
 def test_a_press_on_a_head_sorts_and_a_second_one_turns_it(tab: Page, tmp_path: Path) -> None:
-    (tmp_path / "batch.html").write_text(batch_page.build(found()), encoding="utf-8")
+    (tmp_path / "batch.html").write_text(batch_page.build_batch_page(found()), encoding="utf-8")
     tab.open(tmp_path / "batch.html")
     tab.value(PRESS.format(1))
     assert tab.value(COLUMN.format(1)) == ["a.mp4", "b.mp4", "c.mp4"]

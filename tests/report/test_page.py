@@ -51,7 +51,7 @@ def made() -> dict[str, Any]:
 def test_what_these_tests_build_on_is_valid_and_makes_a_page(kind: dict[str, Any]) -> None:
     made = simulated_reports.report(**{"frames": 60} | kind)
     simulated_reports.check(made)
-    assert unpacked(page.build(made, simulated_reports.strips(made)))
+    assert unpacked(page.build_report_page(made, simulated_reports.strips(made)))
 
 
 def test_text_of_the_report_is_text_in_the_page(made: dict[str, Any]) -> None:
@@ -65,29 +65,31 @@ def test_text_of_the_report_is_text_in_the_page(made: dict[str, Any]) -> None:
         for picture in ("source", "edit"):
             track["per_frame"][f"{EVIL}_{picture}"] = track["per_frame"][f"age_{picture}"]
     simulated_reports.check(evil)
-    html = page.build(evil, simulated_reports.strips(made, every=50))
-    assert shape(Contents(html)) == shape(Contents(page.build(benign, simulated_reports.strips(made, every=50))))
+    html = page.build_report_page(evil, simulated_reports.strips(made, every=50))
+    assert shape(Contents(html)) == shape(
+        Contents(page.build_report_page(benign, simulated_reports.strips(made, every=50)))
+    )
     assert Contents(html).text.count(EVIL) >= 8
     assert "<script>hacked" not in html and "<img src=x" not in html
 
 
 def test_equal_reports_give_equal_bytes_and_an_old_page_serves_again(made: dict[str, Any]) -> None:
     strips = simulated_reports.strips(made, every=2)
-    html = page.build(made, strips)
-    assert page.build(copy.deepcopy(made), strips) == html
-    assert page.build(made, unpacked(html)) == html
+    html = page.build_report_page(made, strips)
+    assert page.build_report_page(copy.deepcopy(made), strips) == html
+    assert page.build_report_page(made, unpacked(html)) == html
 
 
 def test_ten_minutes_stay_small() -> None:
     made = simulated_reports.report(frames=15000)
-    html = page.build(made, simulated_reports.strips(made, every=25))
+    html = page.build_report_page(made, simulated_reports.strips(made, every=25))
     assert len(html.encode()) < 10_000_000
     figure = charts.of_track(made, made["identity"]["tracks"][0])
     assert max(len(trace.x) for trace in figure.data) <= 2010
 
 
 def test_the_answer_comes_first_in_plain_words(made: dict[str, Any]) -> None:
-    text = Contents(page.build(made, [])).text
+    text = Contents(page.build_report_page(made, [])).text
     order = [
         "Is it still the same person?",
         "Not all the way through",
@@ -103,16 +105,16 @@ def test_the_answer_comes_first_in_plain_words(made: dict[str, Any]) -> None:
 
 
 def test_the_page_says_whether_it_holds_pictures(made: dict[str, Any]) -> None:
-    without = Contents(page.build(made, []))
+    without = Contents(page.build_report_page(made, []))
     assert "holds no pictures" in without.text and not any("data-frame" in found for _, found in without.tags)
-    html = page.build(made, simulated_reports.strips(made, every=10))
+    html = page.build_report_page(made, simulated_reports.strips(made, every=10))
     held = len(unpacked(html))
     assert f"{held} pictures of faces" in Contents(html).text and "biometric data" in html
 
 
 def test_a_comparison_of_two_files_speaks_of_no_inversion() -> None:
     made = simulated_reports.report(inversion=False)
-    text = Contents(page.build(made, simulated_reports.strips(made, every=10))).text
+    text = Contents(page.build_report_page(made, simulated_reports.strips(made, every=10))).text
     assert "source | edit" in text and "nversion" not in text
 
 
@@ -122,9 +124,9 @@ def test_a_report_in_which_nothing_was_measured_makes_a_page(made: dict[str, Any
     identity = {"arcface": network, "lightcnn": network, "tracks": []}
     empty = made | {"identity": identity, "gate": None, "flags": [], "edits": [], "parts": [], "cuts_s": []}
     simulated_reports.check(empty)
-    assert "Not measured" in page.build(empty, [])
+    assert "Not measured" in page.build_report_page(empty, [])
     track = {"id": 0, "frames": 0, "arcface": network, "lightcnn": network, "per_frame": {"frame": [], "time_s": []}}
-    assert "track-0" in page.build(empty | {"identity": identity | {"tracks": [track]}}, [])
+    assert "track-0" in page.build_report_page(empty | {"identity": identity | {"tracks": [track]}}, [])
 
 
 def test_boxes_hold_the_frames_quartiles(made: dict[str, Any]) -> None:

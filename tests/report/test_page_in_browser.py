@@ -32,7 +32,7 @@ def made() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def html(made: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "report.html"
-    path.write_text(page.build(made, simulated_reports.strips(made)), encoding="utf-8")
+    path.write_text(page.build_report_page(made, simulated_reports.strips(made)), encoding="utf-8")
     return path
 
 
@@ -68,7 +68,7 @@ def test_the_page_loads_in_silence_and_asks_for_nothing(tab: Page, html: Path, d
 def test_a_comparison_loads_in_silence_too(tab: Page, tmp_path: Path) -> None:
     html = tmp_path / "compared.html"
     reports = [("ours", simulated_reports.report(tracks=2)), (EVIL, simulated_reports.report(inversion=False))]
-    html.write_text(compare_page.build(reports), encoding="utf-8")
+    html.write_text(compare_page.build_compare_page(reports), encoding="utf-8")
     fresh(tab, html)
     silent(tab, html)
     assert tab.value("typeof hacked") == "undefined"
@@ -96,7 +96,7 @@ def test_a_name_that_is_a_program_does_nothing(tab: Page, made: dict[str, Any], 
     html = tmp_path / "evil.html"
     flags = [flag | {"text": EVIL} for flag in made["flags"]]
     evil = made | {"input": made["input"] | {"path": EVIL}, "flags": flags, "warnings": [EVIL]}
-    html.write_text(page.build(evil, []), encoding="utf-8")
+    html.write_text(page.build_report_page(evil, []), encoding="utf-8")
     fresh(tab, html)
     assert not tab.complaints and tab.value("typeof hacked") == "undefined"
     assert tab.value("document.title") == f"Identity report: {EVIL}"
@@ -167,7 +167,7 @@ def test_it_prints_with_its_charts_within_the_paper(tab: Page, html: Path) -> No
 def test_ten_minutes_answer_to_keys(tab: Page, tmp_path: Path) -> None:
     made = simulated_reports.report(frames=15000)
     html = tmp_path / "long.html"
-    html.write_text(page.build(made, simulated_reports.strips(made, every=250)), encoding="utf-8")
+    html.write_text(page.build_report_page(made, simulated_reports.strips(made, every=250)), encoding="utf-8")
     fresh(tab, html)
     tab.value("document.querySelector('.viewer input').focus()")
     tab.press("End")

@@ -12,7 +12,7 @@ from vidinv.jobs.autoencoder.trained import Autoencoder
 from vidinv.losses import lpips
 
 PERCEPTUAL = lpips.tiny("vgg16").requires_grad_(False)
-OF = Autoencoder(generators.load("stylegan2-tiny"), encoders.load("ae-w-tiny"))
+OF = Autoencoder(generators.load_generator("stylegan2-tiny"), encoders.load_encoder("ae-w-tiny"))
 
 
 def test_it_comes_nearer_with_every_step_and_a_picture_knows_nothing_of_its_neighbour() -> None:

@@ -75,8 +75,8 @@ STEPS = RefineConfig(first=Effort(9, 8), following=Effort(2, 1), gap=0.1)
 
 
 def test_the_first_frame_gets_the_long_refinement_and_keys_the_short_one(tmp_path: Path) -> None:
-    refine, encoder = Counting(), encoders.load("feature-style-tiny")
-    done = list(encode.build(encoder, refine, STEPS, encode.Traces(tmp_path), "cpu")(iter(works(2))))
+    refine, encoder = Counting(), encoders.load_encoder("feature-style-tiny")
+    done = list(encode.build_encode_stage(encoder, refine, STEPS, encode.Traces(tmp_path), "cpu")(iter(works(2))))
     first, short = Effort(9, 8), Effort(2, 1)
     assert refine.calls == [(True, first), (False, short), (False, short), (False, short), (False, short)]
     plain = encoder(torch.zeros(1, 3, 64, 64))
@@ -86,16 +86,18 @@ def test_the_first_frame_gets_the_long_refinement_and_keys_the_short_one(tmp_pat
 
 
 def test_nothing_crosses_a_cut(tmp_path: Path) -> None:
-    refine, encoder = Counting(), encoders.load("feature-style-tiny")
-    list(encode.build(encoder, refine, STEPS, encode.Traces(tmp_path), "cpu")(iter(works(2, cut_at=1))))
+    refine, encoder = Counting(), encoders.load_encoder("feature-style-tiny")
+    list(encode.build_encode_stage(encoder, refine, STEPS, encode.Traces(tmp_path), "cpu")(iter(works(2, cut_at=1))))
     assert [anew for anew, _ in refine.calls] == [True, False, False, True, False, False]
 
 
 @pytest.mark.parametrize("away", [{2, 3}, {4, 5}, {5, 6, 7}, {6}])
 def test_a_face_that_was_away_begins_anew(tmp_path: Path, away: set[int]) -> None:
-    refine, encoder = Counting(), encoders.load("feature-style-tiny")
+    refine, encoder = Counting(), encoders.load_encoder("feature-style-tiny")
     done = list(
-        encode.build(encoder, refine, STEPS, encode.Traces(tmp_path), "cpu")(iter(works(2, away=frozenset(away))))
+        encode.build_encode_stage(encoder, refine, STEPS, encode.Traces(tmp_path), "cpu")(
+            iter(works(2, away=frozenset(away)))
+        )
     )
     assert [anew for anew, _ in refine.calls].count(True) == 2
     assert sum(len(work.codes) for work in done if work.codes is not None) == 12 - len(away)
@@ -110,10 +112,10 @@ def test_only_the_last_states_stay_on_the_disk(tmp_path: Path) -> None:
 
 
 def test_a_restored_state_gives_the_same_codes(tmp_path: Path) -> None:
-    encoder = encoders.load("feature-style-tiny")
-    whole = list(encode.build(encoder, Counting(), STEPS, encode.Traces(tmp_path), "cpu")(iter(works(2))))
+    encoder = encoders.load_encoder("feature-style-tiny")
+    whole = list(encode.build_encode_stage(encoder, Counting(), STEPS, encode.Traces(tmp_path), "cpu")(iter(works(2))))
     traces = encode.Traces(tmp_path)
-    first = list(encode.build(encoder, refine := Counting(), STEPS, traces, "cpu")(iter(works(1))))
+    first = list(encode.build_encode_stage(encoder, refine := Counting(), STEPS, traces, "cpu")(iter(works(1))))
     traces.save(6)
     again = encode.Traces(tmp_path)
     again.restore(6, "cpu")
@@ -122,7 +124,7 @@ def test_a_restored_state_gives_the_same_codes(tmp_path: Path) -> None:
     assert restored.trace.person.unique().tolist() == [1.0]  # the track's first frame's
     again_refine = Counting()
     again_refine.calls = list(refine.calls)
-    second = list(encode.build(encoder, again_refine, STEPS, again, "cpu")(iter(works(2)[1:])))
+    second = list(encode.build_encode_stage(encoder, again_refine, STEPS, again, "cpu")(iter(works(2)[1:])))
     for expected, got in zip(whole, first + second, strict=True):
         assert expected.codes is not None and got.codes is not None
         torch.testing.assert_close(got.codes.ws, expected.codes.ws)

@@ -49,7 +49,7 @@ def confidences(made: Sequence[Work]) -> list[float]:
 @pytest.mark.parametrize("size", [1, 3, 6, 40])
 def test_it_is_the_whole_clips_curve_whatever_the_batches(size: int) -> None:
     spans = [(k, min(k + size, FRAMES)) for k in range(0, FRAMES, size)]
-    done = list(fade_confidence.build(analysis(), OVER)(iter(works(spans))))
+    done = list(fade_confidence.build_fade_stage(analysis(), OVER)(iter(works(spans))))
     expected = edit_confidence.faded(np.arange(FRAMES) / 25, VALUES, OVER)
     assert np.allclose(confidences(done), expected) and (expected < VALUES).any()
     assert [row["cover"] for work in done for row in work.measures] == confidences(done)
@@ -59,7 +59,7 @@ def test_it_is_the_whole_clips_curve_whatever_the_batches(size: int) -> None:
 def test_nothing_fades_across_a_cut() -> None:
     cut = 18
     spans = [(k, min(k + 6, cut if k < cut else FRAMES)) for k in (*range(0, cut, 6), *range(cut, FRAMES, 6))]
-    done = confidences(list(fade_confidence.build(analysis(cut), OVER)(iter(works(spans, cut)))))
+    done = confidences(list(fade_confidence.build_fade_stage(analysis(cut), OVER)(iter(works(spans, cut)))))
     halves = [edit_confidence.faded(np.arange(len(part)) / 25, part, OVER) for part in (VALUES[:cut], VALUES[cut:])]
     assert np.allclose(done, np.concatenate(halves))
 
@@ -68,12 +68,12 @@ def test_a_job_that_goes_on_fades_as_one_that_was_never_stopped() -> None:
     resume = 20
     past = [(3, k / 25, float(VALUES[k])) for k in range(resume)]
     spans = [(k, min(k + 6, FRAMES)) for k in range(resume, FRAMES, 6)]
-    done = confidences(list(fade_confidence.build(analysis(), OVER, past)(iter(works(spans)))))
+    done = confidences(list(fade_confidence.build_fade_stage(analysis(), OVER, past)(iter(works(spans)))))
     assert np.allclose(done, edit_confidence.faded(np.arange(FRAMES) / 25, VALUES, OVER)[resume:])
 
 
 def test_a_face_is_trusted_no_more_than_the_analysis_says() -> None:
     limit = np.linspace(1, 0, FRAMES)
-    done = list(fade_confidence.build(analysis(limit=limit), OVER)(iter(works([(0, FRAMES)]))))
+    done = list(fade_confidence.build_fade_stage(analysis(limit=limit), OVER)(iter(works([(0, FRAMES)]))))
     assert (np.array(confidences(done)) <= limit + 1e-9).all()
     assert done[0].measures[-1]["trust"] == 0

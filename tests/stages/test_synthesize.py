@@ -28,14 +28,14 @@ def work() -> Work:
         track=torch.zeros(3, dtype=torch.int64),
         to_frame=torch.eye(2, 3).double().repeat(3, 1, 1),
     )
-    codes = encoders.load("feature-style-tiny")(faces.image)
+    codes = encoders.load_encoder("feature-style-tiny")(faces.image)
     moved = Code(codes.ws + 0.3, codes.feature, codes.at, space=codes.space)
     return Work(frames=frames, faces=faces, codes=codes, layers=(EditLayer("face", moved, (1.0,) * 3),))
 
 
 def test_only_the_inversions_that_are_read_are_drawn_whole(work: Work) -> None:
     generator = mobile_stylegan.tiny()
-    stage = synthesize.build(generator, proxy.load(generator, 128), 64, lambda w, n: n == 1)
+    stage = synthesize.build_synthesize_stage(generator, proxy.load_proxy(generator, 128), 64, lambda w, n: n == 1)
     (done,) = stage(iter([work]))
     assert work.codes is not None
     (layer,) = work.layers
@@ -50,7 +50,9 @@ def test_only_the_inversions_that_are_read_are_drawn_whole(work: Work) -> None:
 def test_a_work_without_an_edit_passes_as_it_came(work: Work) -> None:
     generator = mobile_stylegan.tiny()
     plain = Work(frames=work.frames, faces=work.faces)
-    (done,) = synthesize.build(generator, proxy.load(generator, 128), 64, lambda w, n: True)(iter([plain]))
+    (done,) = synthesize.build_synthesize_stage(generator, proxy.load_proxy(generator, 128), 64, lambda w, n: True)(
+        iter([plain])
+    )
     assert done is plain
 
 
@@ -59,7 +61,9 @@ def test_eq_1_with_strength_zero_draws_the_inversion(work: Work) -> None:
     assert work.codes is not None
     same = EditLayer("face", feature_edit.edit(generator, work.codes, []), (1.0,) * 3)
     still = Work(frames=work.frames, faces=work.faces, codes=work.codes, layers=(same,))
-    (done,) = synthesize.build(generator, proxy.load(generator, 128), 64, lambda w, n: True)(iter([still]))
+    (done,) = synthesize.build_synthesize_stage(generator, proxy.load_proxy(generator, 128), 64, lambda w, n: True)(
+        iter([still])
+    )
     assert done.inversion is not None and done.edit is not None
     assert torch.equal(done.inversion, done.edit)
 
@@ -71,7 +75,7 @@ def test_a_face_on_which_a_layer_does_not_show_has_the_picture_below(work: Work)
     high = EditLayer(
         "mouth", Code(low.codes.ws + 0.5, low.codes.feature, low.codes.at, space=low.codes.space), (0, 1.0, 0)
     )
-    stage = synthesize.build(generator, proxy.load(generator, 128), 64, lambda w, n: True)
+    stage = synthesize.build_synthesize_stage(generator, proxy.load_proxy(generator, 128), 64, lambda w, n: True)
     (done,) = stage(iter([Work(frames=work.frames, faces=work.faces, codes=work.codes, layers=(low, high))]))
     below, above = (layer.picture for layer in done.layers)
     assert below is not None and above is not None and done.edit is not None
@@ -81,12 +85,12 @@ def test_a_face_on_which_a_layer_does_not_show_has_the_picture_below(work: Work)
 
 def test_a_generator_of_ones_own_draws_that_person_alone(work: Work) -> None:
     generator = mobile_stylegan.tiny()
-    head = proxy.load(generator, 128)
+    head = proxy.load_proxy(generator, 128)
     own = delta.added(generator, {"to_image.bias": torch.full((1,), 0.3)})
     assert work.faces is not None
     two = replace(work, faces=replace(work.faces, track=torch.tensor([0, 1, 0])))
     plain, tuned = (
-        next(synthesize.build(generator, head, 64, lambda w, n: True, people=people)(iter([two])))
+        next(synthesize.build_synthesize_stage(generator, head, 64, lambda w, n: True, people=people)(iter([two])))
         for people in ({}, {1: (own, proxy.over(head, own))})
     )
     for name in ("inversion", "edit"):
@@ -96,7 +100,7 @@ def test_a_generator_of_ones_own_draws_that_person_alone(work: Work) -> None:
 
 def test_a_tuned_person_is_not_shown_by_the_head_that_was_not_tuned() -> None:
     generator = mobile_stylegan.tiny()
-    head = proxy.load(generator, 128)
+    head = proxy.load_proxy(generator, 128)
     assert synthesize.is_drawn_by_proxy(generator, head, 48)
     assert not synthesize.is_drawn_by_proxy(generator, proxy.over(head, generator), 48)
 
@@ -113,7 +117,9 @@ def test_two_faces_at_once_are_what_one_after_the_other_is(work: Work) -> None:
                 met.wait()  # both are in work
             return n == 1
 
-        stage = synthesize.build(generator, proxy.load(generator, 128), 64, reads, Runner(threads=threads))
+        stage = synthesize.build_synthesize_stage(
+            generator, proxy.load_proxy(generator, 128), 64, reads, Runner(threads=threads)
+        )
         (done,) = stage(iter([work]))
         return done
 
@@ -129,8 +135,8 @@ def test_the_error_of_one_painter_ends_both(work: Work) -> None:
     def fail(_: Work, n: int) -> bool:
         raise RuntimeError(f"face {n}")
 
-    stage = synthesize.build(
-        mobile_stylegan.tiny(), proxy.load(mobile_stylegan.tiny(), 128), 64, fail, Runner(threads=2)
+    stage = synthesize.build_synthesize_stage(
+        mobile_stylegan.tiny(), proxy.load_proxy(mobile_stylegan.tiny(), 128), 64, fail, Runner(threads=2)
     )
     with pytest.raises(RuntimeError, match="face 0"):
         list(stage(iter([work])))

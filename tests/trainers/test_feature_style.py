@@ -240,9 +240,9 @@ def test_a_pool_of_another_layer_or_size_is_refused_before_more_is_drawn(proxy: 
 
 
 def test_a_training_can_begin_with_the_weights_of_another(proxy: Proxy, tmp_path: Path) -> None:
-    other = encoder_file.build("light", proxy.generator, 16).half().float()  # as stored
+    other = encoder_file.build_encoder("light", proxy.generator, 16).half().float()  # as stored
     facts = encoder_file.EncoderFacts("light", proxy.generator.space, 16)
-    path = encoder_file.write(tmp_path / "e.safetensors", other.state_dict(), facts)
+    path = encoder_file.write_encoder(tmp_path / "e.safetensors", other.state_dict(), facts)
     begun = feature_style.begin(proxy.generator, FeatureStyleRecipe(start=str(path)))
     assert same(begun.state_dict(), other.state_dict())
     assert begun.training and all(weight.requires_grad for weight in begun.parameters())
@@ -260,6 +260,6 @@ def test_a_file_says_whether_the_feature_branch_was_trained() -> None:
 
 def test_a_training_can_begin_with_the_shipped_weights(monkeypatch: pytest.MonkeyPatch, proxy: Proxy) -> None:
     shipped = tiny_encoder(proxy).eval().requires_grad_(False)
-    monkeypatch.setattr(feature_style.encoders, "load", lambda name: {"feature-style-light": shipped}[name])
+    monkeypatch.setattr(feature_style.encoders, "load_encoder", lambda name: {"feature-style-light": shipped}[name])
     begun = feature_style.begin(proxy.generator, FeatureStyleRecipe(start="shipped"))
     assert begun is shipped and begun.training and next(begun.parameters()).requires_grad

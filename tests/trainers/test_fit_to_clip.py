@@ -52,7 +52,7 @@ def inverted(
 
 
 def test_a_tuned_encoder_inverts_its_faces_better(drawing: RenderNetworks, faces: Tensor, tmp_path: Path) -> None:
-    encoder = encoders.load("feature-style-tiny")
+    encoder = encoders.load_encoder("feature-style-tiny")
     before = {key: value.clone() for key, value in encoder.state_dict().items()}
     state = tune(encoder, drawing, JUDGES, faces, TUNING, tmp_path).state
     _, was = inverted(encoder, before, drawing, faces)
@@ -65,7 +65,7 @@ def test_a_tuned_encoder_inverts_its_faces_better(drawing: RenderNetworks, faces
 
 
 def test_w_stays_where_it_was_when_it_is_kept(drawing: RenderNetworks, faces: Tensor, tmp_path: Path) -> None:
-    encoder = encoders.load("feature-style-tiny")
+    encoder = encoders.load_encoder("feature-style-tiny")
     moved = {}
     first, _ = inverted(encoder, encoder.state_dict(), drawing, faces)
     for keep in (0.0, 100.0):
@@ -75,7 +75,7 @@ def test_w_stays_where_it_was_when_it_is_kept(drawing: RenderNetworks, faces: Te
 
 
 def test_f_stays_near_what_w_draws_when_it_is_pulled(drawing: RenderNetworks, faces: Tensor, tmp_path: Path) -> None:
-    encoder, away = encoders.load("feature-style-tiny"), {}
+    encoder, away = encoders.load_encoder("feature-style-tiny"), {}
     for near in (0.0, 20.0):
         state = tune(encoder, drawing, JUDGES, faces, replace(TUNING, feature_reg=near), tmp_path / str(near)).state
         other = deepcopy(encoder)
@@ -90,7 +90,7 @@ def test_f_stays_near_what_w_draws_when_it_is_pulled(drawing: RenderNetworks, fa
 def test_an_interrupted_tuning_goes_on_as_if_it_had_not_been(
     drawing: RenderNetworks, faces: Tensor, tmp_path: Path
 ) -> None:
-    encoder = encoders.load("feature-style-tiny")
+    encoder = encoders.load_encoder("feature-style-tiny")
     whole = tune(encoder, drawing, JUDGES, faces, TUNING, tmp_path / "whole").state
     with pytest.raises(KeyboardInterrupt):
         tune(encoder, drawing, JUDGES, faces, TUNING, tmp_path / "stopped", Stopped(60))
@@ -102,11 +102,11 @@ def test_an_interrupted_tuning_goes_on_as_if_it_had_not_been(
 
 def test_nothing_to_tune_to_is_refused(drawing: RenderNetworks, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="tuned to faces"):
-        tune(encoders.load("feature-style-tiny"), drawing, JUDGES, torch.zeros(0, 3, 64, 64), TUNING, tmp_path)
+        tune(encoders.load_encoder("feature-style-tiny"), drawing, JUDGES, torch.zeros(0, 3, 64, 64), TUNING, tmp_path)
 
 
 def test_held_out_faces_choose_the_weights(drawing: RenderNetworks, faces: Tensor, tmp_path: Path) -> None:
-    encoder = encoders.load("feature-style-tiny")
+    encoder = encoders.load_encoder("feature-style-tiny")
     made = tune(encoder, drawing, JUDGES, faces[:4], TUNING, tmp_path, held=faces[4:])
     assert [check.step for check in made.curve] == [0, 4, 8, 12, 16, 20, 24]
     assert made.best is not None and made.best.step > 0 and made.best.loss < made.curve[0].loss
@@ -115,7 +115,7 @@ def test_held_out_faces_choose_the_weights(drawing: RenderNetworks, faces: Tenso
 
 
 def test_it_stops_when_the_held_out_faces_gain_nothing(drawing: RenderNetworks, faces: Tensor, tmp_path: Path) -> None:
-    encoder = encoders.load("feature-style-tiny")
+    encoder = encoders.load_encoder("feature-style-tiny")
     told = Stopped(10_000)
     made = tune(encoder, drawing, JUDGES, faces, replace(TUNING, rate=1e-12), tmp_path, told, held=faces)
     assert [check.step for check in made.curve] == [0, 4, 8] and told.left == 10_000 - 32
@@ -125,7 +125,7 @@ def test_it_stops_when_the_held_out_faces_gain_nothing(drawing: RenderNetworks, 
 def test_one_that_is_judged_goes_on_as_if_it_had_not_been_interrupted(
     drawing: RenderNetworks, faces: Tensor, tmp_path: Path
 ) -> None:
-    encoder = encoders.load("feature-style-tiny")
+    encoder = encoders.load_encoder("feature-style-tiny")
     whole = tune(encoder, drawing, JUDGES, faces[:4], TUNING, tmp_path / "whole", held=faces[4:])
     with pytest.raises(KeyboardInterrupt):
         tune(encoder, drawing, JUDGES, faces[:4], TUNING, tmp_path / "stopped", Stopped(60), held=faces[4:])

@@ -35,7 +35,7 @@ TINY = GanRecipe(
 
 
 def set_up(recipe: GanRecipe) -> GanEncoderSetup:
-    generator = generators.load(recipe.generator)
+    generator = generators.load_generator(recipe.generator)
     return gan_encoder.set_up(gan_encoder.studio(recipe, generator, GanEvaluators(MeanDifference())))
 
 
@@ -137,7 +137,7 @@ def test_an_interrupted_training_goes_on_as_if_it_had_not_been(tmp_path: Path) -
 def test_fine_tuning_brings_a_picture_nearer_and_begins_anew_for_each(tmp_path: Path) -> None:
     start = set_up(TINY)
     facts = encoder_file.EncoderFacts("adaptive-tiny", start.room.generator.space, 16, feature_branch=False)
-    path = encoder_file.write(tmp_path / "e.safetensors", start.encoder.state_dict(), facts)
+    path = encoder_file.write_encoder(tmp_path / "e.safetensors", start.encoder.state_dict(), facts)
     recipe = replace(TINY, start=str(path), photos="given", steps=20, batch=1, rate=0.003, latent=0.01, ema=0.8)
     faces = gan_encoder.draw(start.room, range(2)).image
     apart = []
@@ -180,7 +180,7 @@ class Bright(torch.nn.Module):
 def test_heat_maps_teach_where_regions_are_not_aligned() -> None:
     recipe = replace(TINY, regions="heat", mse=1.0, cos=0.0, perceptual=0.0, ssim=0.0)
     judges = GanEvaluators(MeanDifference(), Bright())
-    setup = gan_encoder.set_up(gan_encoder.studio(recipe, generators.load(recipe.generator), judges))
+    setup = gan_encoder.set_up(gan_encoder.studio(recipe, generators.load_generator(recipe.generator), judges))
     loss, parts = gan_encoder.losses(setup.networks["encoder"], setup.room, gan_encoder.draw(setup.room, range(4)))
     assert set(parts) == {"mse", "cos", "mse1", "cos1", "mse2", "cos2"} and parts["mse1"] > 0
     (slope,) = torch.autograd.grad(parts["mse1"], setup.encoder.trunk.from_rgb.weight, retain_graph=True)

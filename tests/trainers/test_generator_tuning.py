@@ -218,7 +218,7 @@ def test_cohesion_is_what_keeps_other_samples(generator: Generator, tmp_path: Pa
 
 
 def test_the_head_draws_where_only_layers_below_it_are_trained(generator: Generator) -> None:
-    head = proxy.load(generator, 64)
+    head = proxy.load_proxy(generator, 64)
     few, all_of_them = replace(SMALL, layers=1), SMALL
     assert not room(generator, head, None, few, AT).is_whole and room(generator, head, None, all_of_them, AT).is_whole
     exact = room(generator, head, None, all_of_them, AT)

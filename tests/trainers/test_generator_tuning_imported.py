@@ -53,7 +53,7 @@ def test_it_begins_with_the_imported_weights_and_trains_a_copy(tmp_path: Path, t
     bring(checkpoint(tmp_path / "own.pt"))
     path = imported.path("discriminator", "own")
     before = path.read_bytes()
-    tuned(registry.load("own"), BRIEF, tmp_path / "near", count=1)
+    tuned(registry.load_generator("own"), BRIEF, tmp_path / "near", count=1)
     ((names, state, networks),) = trainings
     assert names == TUNING and same(state, judge().state_dict())
     assert not same(networks["discriminator"].state_dict(), state) and path.read_bytes() == before
@@ -62,8 +62,8 @@ def test_it_begins_with_the_imported_weights_and_trains_a_copy(tmp_path: Path, t
 def test_a_recipe_declines_it_and_a_file_without_one_has_none(tmp_path: Path, trainings: Trained) -> None:
     bring(checkpoint(tmp_path / "own.pt"))
     bring(checkpoint(tmp_path / "bare.pt", lambda held: held.pop("d")))
-    tuned(registry.load("own"), replace(BRIEF, brought=False), tmp_path / "declined", count=1)
-    tuned(registry.load("bare"), BRIEF, tmp_path / "none", count=1)
+    tuned(registry.load_generator("own"), replace(BRIEF, brought=False), tmp_path / "declined", count=1)
+    tuned(registry.load_generator("bare"), BRIEF, tmp_path / "none", count=1)
     assert [names for names, _, _ in trainings] == [WARM_UP, TUNING, WARM_UP, TUNING]
     assert not any(same(state, judge().state_dict()) for _, state, _ in trainings)
 

@@ -60,7 +60,7 @@ def test_what_is_held_out_is_never_drawn(stored: Path) -> None:
 
 def test_a_corpus_of_samples_depends_on_their_numbers_alone(tmp_path: Path) -> None:
     generator = mobile_stylegan.tiny()
-    paint = proxy.load(generator, 64)
+    paint = proxy.load_proxy(generator, 64)
     corpus.draw_corpus(generator, paint, tmp_path / "a.npy", 20, 32)
     made = corpus.open_corpus(tmp_path / "a.npy", 32)
     assert len(made) == 20 and [path.name for path in tmp_path.iterdir()] == ["a.npy"]

@@ -220,4 +220,4 @@ def test_a_step_that_shares_an_optimiser_moves_the_weights_with_its_moments(tmp_
     assert not same(weights(nets), weights(own))
     for owner in ("nobody", "judge"):
         with pytest.raises(UsageError, match="shares the optimiser"):
-            loop.check(nets, [MAKER, JUDGE, loop.Step("pull", ("maker",), adam, make, shares=owner)], plan(16))
+            loop.check_plan(nets, [MAKER, JUDGE, loop.Step("pull", ("maker",), adam, make, shares=owner)], plan(16))

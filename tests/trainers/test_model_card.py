@@ -16,9 +16,9 @@ def test_a_corpus_says_whose_samples_it_holds_and_under_whose_terms(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     generator, name = mobile_stylegan.tiny(), "mobile-stylegan-ffhq-1024"
-    monkeypatch.setattr(corpus.registry, "load", lambda name: generator)
-    paint = proxy.load(generator, 64)
-    monkeypatch.setattr(corpus.proxy, "load", lambda generator, size: paint)
+    monkeypatch.setattr(corpus.registry, "load_generator", lambda name: generator)
+    paint = proxy.load_proxy(generator, 64)
+    monkeypatch.setattr(corpus.proxy, "load_proxy", lambda generator, size: paint)
     path = tmp_path / "faces.npy"
     monkeypatch.setattr(sys, "argv", ["corpus", "-o", str(path), "--count", "4", "--size", "16"])
     corpus.main()

@@ -92,7 +92,7 @@ def test_damping_bounds_how_far_a_step_goes_where_no_sample_looks() -> None:
 @pytest.mark.weights
 def test_other_samples_stay_though_a_picture_is_reached(tmp_path: Path) -> None:
     """On the default generator, whose samples leave most directions alone; a random network's leave none."""
-    models = backends.choose("default").models("cpu", "")
+    models = backends.choose_backend("default").models("cpu", "")
     network = models.generator
     with torch.no_grad():
         image = network.picture(Code(network.broadcast(network.truncate(network.sample(1, 21), 0.7))), network.sizes[0])

@@ -44,7 +44,7 @@ def faces() -> Tensor:
 
 
 def tuned(faces: Tensor, folder: Path, shown: Stopped | None = None, *, corrected: bool = True, held: int = 0) -> Tuned:
-    encoder = encoders.load("feature-style-tiny")
+    encoder = encoders.load_encoder("feature-style-tiny")
     apart = faces[6 - held :] if held else None
     known = whole if corrected else None
     return tune(encoder, DRAWING, JUDGES, faces[: 6 - held], TUNING, folder, shown, held=apart, whole=known)
@@ -53,14 +53,14 @@ def tuned(faces: Tensor, folder: Path, shown: Stopped | None = None, *, correcte
 @torch.no_grad()
 def error(made: Tuned, faces: Tensor) -> float:
     """Squared error of the whole generator's pictures."""
-    encoder = encoders.load("feature-style-tiny")
+    encoder = encoders.load_encoder("feature-style-tiny")
     encoder.load_state_dict(made.state)
     code = encoder(faces)
     return float((whole(code.ws, code.feature, code.at) - faces).square().mean())
 
 
 def test_the_gap_is_what_the_quick_picture_lacks(faces: Tensor) -> None:
-    gap = measured(quick, whole, encoders.load("feature-style-tiny"), faces)
+    gap = measured(quick, whole, encoders.load_encoder("feature-style-tiny"), faces)
     torch.testing.assert_close(gap.float(), -RED.expand_as(faces), atol=0.05, rtol=0)  # bfloat16 in the picture
 
 

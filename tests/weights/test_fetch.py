@@ -43,7 +43,7 @@ find-links = /some/folder
 
 def test_a_configuration_file_is_read(bare_pip):
     bare_pip(CONF)
-    config = pip_config.read()
+    config = pip_config.read_pip_config()
     assert config.index_url == "https://someone:secret@index.example/simple"
     assert {"https://a.example/simple", "https://b.example/simple"} <= set(config.extra_index_urls)
     assert config.find_links == ("/some/folder",)
@@ -58,7 +58,7 @@ def test_the_environment_wins_over_files(bare_pip, monkeypatch):
     monkeypatch.setenv("PIP_DEFAULT_TIMEOUT", "7")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_PROXY", "http://proxy.example:3128")
-    config = pip_config.read()
+    config = pip_config.read_pip_config()
     assert config.index_url == "https://env.example/simple"
     assert config.find_links == ("/one", "/two")
     assert (config.timeout, config.no_index, config.proxy) == (7, True, "http://proxy.example:3128")
@@ -67,9 +67,9 @@ def test_the_environment_wins_over_files(bare_pip, monkeypatch):
 def test_without_pip_the_same_is_read_from_the_files(bare_pip, monkeypatch):
     bare_pip(CONF)
     monkeypatch.setenv("PIP_RETRIES", "2")
-    with_pip = pip_config.read()
+    with_pip = pip_config.read_pip_config()
     monkeypatch.setattr(pip_config.sys, "executable", os.devnull)
-    assert pip_config.read() == with_pip
+    assert pip_config.read_pip_config() == with_pip
 
 
 def test_pull_through_a_find_links_folder_deletes_the_archives_afterwards(shelf, bare_pip, monkeypatch):

@@ -58,7 +58,7 @@ class AeStyleganSetup:
     encoder: TrunkEncoder
 
 
-def build(recipe: AeRecipe) -> StyleGAN2:
+def build_ae_generator(recipe: AeRecipe) -> StyleGAN2:
     """The recipe's untrained generator, F and G in one."""
     return StyleGAN2(
         recipe.name,
@@ -87,7 +87,7 @@ def set_up(recipe: AeRecipe, phi: Features | None, device: str = "cpu") -> AeSty
     here = launch.place()
     recipe.check(here.count)
     torch.manual_seed(recipe.seed)
-    generator = build(recipe)
+    generator = build_ae_generator(recipe)
     encoder = stylegan_ae.for_generator(generator, tied=recipe.space == "w")
     mapping = generator.style
     generator.style = nn.Sequential()  # F is a network of its own: E's step trains G without it
@@ -275,7 +275,7 @@ def train(
 def finished(setup: AeStyleganSetup, average: Mapping[str, Tensor]) -> tuple[StyleGAN2, TrunkEncoder]:
     """Generator and encoder with the averaged weights, F put back in, w's average estimated; frozen, in eval mode."""
     mapping = {f"style.{key}": value for key, value in _of(average, "F.").items()}
-    generator = build(setup.recipe)
+    generator = build_ae_generator(setup.recipe)
     generator.load_state_dict(_of(average, "G.generator.") | mapping)
     generator.eval().requires_grad_(False)
     generator_file.set_average(generator, None)

@@ -70,7 +70,7 @@ class AutomodulatorSetup:
     encoder: AutomodulatorEncoder
 
 
-def build(recipe: AutomodulatorRecipe, side: int, *, grows: bool = False) -> Automodulator:
+def build_decoder(recipe: AutomodulatorRecipe, side: int, *, grows: bool = False) -> Automodulator:
     """The recipe's untrained decoder at a side in pixels."""
     return Automodulator(recipe.name, f"{recipe.name}-z", growing=grows, **settings(recipe, side))
 
@@ -88,7 +88,7 @@ def set_up(
     here = launch.place()
     recipe.check(here.count)
     torch.manual_seed(recipe.seed + stage.side)
-    generator = build(recipe, stage.side, grows=before is not None)
+    generator = build_decoder(recipe, stage.side, grows=before is not None)
     encoder = encoders.for_generator(generator, growing=before is not None)
     robust = RobustLoss(stage.side)
     if before is not None:
@@ -210,7 +210,7 @@ def faded(image: Tensor, share: float) -> Tensor:
 
 def finished(setup: AutomodulatorSetup, average: Mapping[str, Tensor]) -> tuple[Automodulator, AutomodulatorEncoder]:
     """Decoder and encoder with the averaged weights, grown up; frozen, in eval mode."""
-    generator = build(setup.recipe, setup.stage.side)
+    generator = build_decoder(setup.recipe, setup.stage.side)
     encoder = encoders.for_generator(generator)
     for network, prefix in ((generator, "G.generator."), (encoder, "E.encoder.")):
         own = {key.removeprefix(prefix): value for key, value in average.items() if key.startswith(prefix)}

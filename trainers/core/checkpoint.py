@@ -26,7 +26,7 @@ def turns(folder: Path) -> int:
     return 0 if path is None else int(json.loads((path / "state.json").read_text(encoding="utf-8"))["turn"])
 
 
-def save(
+def save_checkpoint(
     folder: Path,
     turn: int,
     networks: Mapping[str, nn.Module],
@@ -51,7 +51,7 @@ def save(
     shutil.rmtree(old, ignore_errors=True)
 
 
-def load(
+def load_checkpoint(
     folder: Path,
     networks: Mapping[str, nn.Module],
     optimisers: Mapping[str, torch.optim.Optimizer],

@@ -80,4 +80,4 @@ class Log:
         if not self.enabled:
             return
         self.board.add_image("samples", (image.cpu().clamp(-1, 1) + 1) / 2, seen)
-        picture.write(self.folder / f"samples-{seen:08d}.png", image)
+        picture.write_picture(self.folder / f"samples-{seen:08d}.png", image)

@@ -101,7 +101,7 @@ def train(
 
     Raises UsageError for a plan that cannot be, VidinvError when a loss is not finite (the last checkpoint stays).
     """
-    check(networks, steps, plan)
+    check_plan(networks, steps, plan)
     fabric = Fabric(
         accelerator=plan.accelerator,
         devices=plan.devices // plan.machines,
@@ -125,7 +125,7 @@ def train(
     rates = {name: [group["lr"] for group in of.param_groups] for name, of in optimisers.items()}
     state = State(average=_weights(networks, trained))
     if checkpoint.exists(folder):
-        state.turn, state.average = checkpoint.load(folder, networks, optimisers, state.average)
+        state.turn, state.average = checkpoint.load_checkpoint(folder, networks, optimisers, state.average)
     _check_together(fabric, state.turn, folder)
     share = plan.batch // fabric.world_size
     rows = slice(fabric.global_rank * share, (fabric.global_rank + 1) * share)
@@ -147,7 +147,7 @@ def train(
             if samples is not None and fabric.is_global_zero and _due(seen, plan.batch, plan.sample_every):
                 log.picture(seen, _with_average(networks, state.average, samples))
             if fabric.is_global_zero and (_due(seen, plan.batch, plan.save_every) or seen >= plan.images):
-                checkpoint.save(folder, state.turn, networks, optimisers, state.average)
+                checkpoint.save_checkpoint(folder, state.turn, networks, optimisers, state.average)
             pace.was("keep")
     fabric.barrier()
     return state.average
@@ -166,7 +166,7 @@ def _check_together(fabric: Fabric, turn: int, folder: Path) -> None:
         )
 
 
-def check(networks: Networks, steps: Sequence[Step], plan: Plan) -> None:
+def check_plan(networks: Networks, steps: Sequence[Step], plan: Plan) -> None:
     """UsageError for a step that names no network, a network or an optimiser that is missing, or an empty plan.
 
     And for a batch that the processes cannot share.

@@ -37,7 +37,7 @@ LABELS = {
 }
 
 
-def write(folder: Path, generator: Generator, figures: Mapping[str, Any], measured_on: str) -> Path:
+def write_card(folder: Path, generator: Generator, figures: Mapping[str, Any], measured_on: str) -> Path:
     """Write `folder`/card.md from the training in it and the figures that `vidinv.jobs.autoencoder.evaluation` found; returns it."""
     path = folder / NAME
     path.write_text(text(folder, generator, figures, measured_on), encoding="utf-8")

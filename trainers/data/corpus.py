@@ -131,8 +131,8 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=64, help="of the pictures, in pixels; at most 128")
     parser.add_argument("--generator", default="mobile-stylegan-ffhq-1024", help="one with a proxy head of 128 pixels")
     args = parser.parse_args()
-    generator = registry.load(args.generator)
-    draw_corpus(generator, proxy.load(generator, 128), args.output, args.count, args.size)
+    generator = registry.load_generator(args.generator)
+    draw_corpus(generator, proxy.load_proxy(generator, 128), args.output, args.count, args.size)
     said = asdict(_of_samples(args.generator, args.count, args.size))
     args.output.with_suffix(".json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
 

@@ -142,7 +142,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256, help="of the images, in pixels")
     parser.add_argument("--generator", default="mobile-stylegan-ffhq-1024", help="registered, or imported")
     args = parser.parse_args()
-    generator = registry.load(args.generator)
+    generator = registry.load_generator(args.generator)
     draw_pool(generator, generator.layer_at(16), args.output, args.count, args.size)
 
 

@@ -48,8 +48,8 @@ def open_pictures(data: str, size: int, held_out: int = 0) -> ImageSource:
     The last `held_out` of a corpus are never drawn. Raises InputUnreadable where there are none.
     """
     if not data:
-        generator = registry.load(GENERATOR)
-        return GeneratedImages(generator, proxy.load(generator, HEAD), size)
+        generator = registry.load_generator(GENERATOR)
+        return GeneratedImages(generator, proxy.load_proxy(generator, HEAD), size)
     path = Path(data)
     if path.suffix == ".npy":
         return open_corpus(path, size).without_last(held_out)

@@ -27,7 +27,7 @@ class Photos:
 
     files: list[Path]
     size: int
-    read: Callable[[Path], Array] = pictures.read
+    read: Callable[[Path], Array] = pictures.read_rgb
     bad: set[Path] = field(default_factory=set)
 
     def draw(self, count: int, seed: int) -> Tensor:

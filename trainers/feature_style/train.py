@@ -82,7 +82,7 @@ def set_up(
         ema=recipe.ema,
         save_every=recipe.save_every,
     )
-    loop.check({"encoder": encoder}, [], plan)
+    loop.check_plan({"encoder": encoder}, [], plan)
     photos = open_photos(Path(recipe.photos), recipe.size) if recipe.photos else None
     step = loop.Step("encoder", ("encoder",), optimiser, loss)
     return FeatureStyleSetup(TensorCodes(encoder), step, plan, drawing, recipe, photos)
@@ -91,10 +91,10 @@ def set_up(
 def begin(generator: Generator, recipe: FeatureStyleRecipe) -> Encoder:
     """The recipe's encoder before the first turn: untrained, or with the weights to start from."""
     if not recipe.start:
-        return encoder_file.build(recipe.encoder, generator, recipe.feature_side)
+        return encoder_file.build_encoder(recipe.encoder, generator, recipe.feature_side)
     check_start(generator.space, recipe)
     if recipe.start == "shipped":
-        return encoders.load("feature-style-light").train().requires_grad_(True)
+        return encoders.load_encoder("feature-style-light").train().requires_grad_(True)
     return encoder_file.trained(Path(recipe.start), generator)
 
 
@@ -102,7 +102,7 @@ def check_start(space: str, recipe: FeatureStyleRecipe) -> None:
     """Raise UsageError where the recipe begins with an encoder's file that is of another kind than its own."""
     if recipe.start in ("", "shipped"):
         return
-    known, asked = encoder_file.check(Path(recipe.start), space), facts(space, recipe)
+    known, asked = encoder_file.check_encoder(Path(recipe.start), space), facts(space, recipe)
     if known != asked:
         raise UsageError(
             f"{recipe.start} is of another kind: {known}, the recipe's is {asked}",
@@ -118,7 +118,7 @@ def facts(space: str, recipe: FeatureStyleRecipe) -> encoder_file.EncoderFacts:
 def painter(generator: Generator, size: int) -> Painter:
     """What draws codes at `size` pixels: the generator where it can, else its proxy head; UsageError if neither."""
     if size not in generator.sizes:
-        return proxy.load(generator, size)
+        return proxy.load_proxy(generator, size)
 
     def paint(ws: Tensor, feature: Tensor | None = None, at: int | None = None) -> Tensor:
         return generator.synthesize(ws, feature=feature, at=at, size=size)
@@ -159,7 +159,7 @@ def train(setup: FeatureStyleSetup, pool: SamplePool | None, folder: Path) -> Pa
     average = loop.train(setup.networks, [setup.step], draw_rows, setup.plan, folder, samples)
     path = folder / "encoder.safetensors"
     if launch.place().is_first:
-        encoder_file.write(
+        encoder_file.write_encoder(
             path, feature_style_losses.encoder_state(average), facts(drawing.generator.space, setup.recipe)
         )
     return path

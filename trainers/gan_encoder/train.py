@@ -232,7 +232,7 @@ def begin(recipe: GanRecipe, generator: Generator) -> Encoder:
     """The recipe's encoder: untrained, or from the file that it starts with."""
     if recipe.start:
         return encoder_file.trained(Path(recipe.start), generator)
-    return encoder_file.build(recipe.encoder, generator, 16)
+    return encoder_file.build_encoder(recipe.encoder, generator, 16)
 
 
 def pretrain(setup: GanEncoderSetup, folder: Path, shown: Shown | None = None) -> dict[str, Tensor]:
@@ -284,7 +284,7 @@ def facts(room: GanRenderContext) -> encoder_file.EncoderFacts:
     """What the file of an encoder of this recipe says of it: it has no feature branch of its own."""
     family = room.recipe.encoder
     if room.recipe.start:
-        family = encoder_file.check(Path(room.recipe.start), room.generator.space).family
+        family = encoder_file.check_encoder(Path(room.recipe.start), room.generator.space).family
     return encoder_file.EncoderFacts(family, room.generator.space, 16, feature_branch=False)
 
 

@@ -134,7 +134,7 @@ def brought(generator: Generator, recipe: GeneratorTuningRecipe) -> Discriminato
     """The discriminator that was imported with the generator, where there is one and the recipe takes it."""
     if not (recipe.has_discriminator and recipe.brought):
         return None
-    return discriminator_file.load(generator.name, generator.w_avg.device.type)
+    return discriminator_file.load_discriminator(generator.name, generator.w_avg.device.type)
 
 
 def started(here: TuningContext, weights: Mapping[str, nn.Parameter], folder: Path) -> Discriminator:

@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("--generator", default="mobile-stylegan-ffhq-1024", help="registered, or imported")
     parser.add_argument("--seconds", type=float, default=240)
     args = parser.parse_args()
-    generator = registry.load(args.generator)
+    generator = registry.load_generator(args.generator)
     spec = spec_for(generator, args.size)
     head, fidelity = distil(generator, load_pool(args.pool), generator.layer_at(16), spec, args.seconds)
     print(f"held-out PSNR {fidelity:.2f} dB")

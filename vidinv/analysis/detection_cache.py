@@ -36,7 +36,7 @@ class Shards:
         self.changes: list[Array] = []  # [n,3] of each shard, as `cuts.Change` has them
         self.time_base, self.to_coded = Fraction(1), np.eye(2, 3)
         self.last: LocatedFaces | None = None  # the faces of the frame before the next one
-        while (shard := load(folder, self.next_frame)) is not None:
+        while (shard := load_shard(folder, self.next_frame)) is not None:
             self._note(shard)
             self.last = of_frame(shard, self.starts[-1], self.next_frame - 1)
         self._begin()
@@ -72,7 +72,7 @@ class Shards:
         shard |= {name: np.concatenate([getattr(f, name) for f in self.found]) for name in _FACES if self.found}
         data = BytesIO()
         np.savez(data, **shard)  # type: ignore[arg-type]
-        fileio.write(_path(self.folder, self.next_frame), data.getvalue())
+        fileio.write_sealed(_path(self.folder, self.next_frame), data.getvalue())
         self._note(shard)
         self._begin()
 
@@ -118,16 +118,16 @@ class Faces(Sequence[LocatedFaces | None]):
             raise IndexError(frame)
         number = bisect_right(self.starts, frame) - 1
         if number != self.number:
-            shard = load(self.folder, self.starts[number])
+            shard = load_shard(self.folder, self.starts[number])
             if shard is None:
                 raise OSError(f"the analysis in {self.folder} was damaged while the job ran")
             self.number, self.shard = number, shard
         return of_frame(self.shard, self.starts[number], frame)
 
 
-def load(folder: Path, first: int) -> dict[str, Array] | None:
+def load_shard(folder: Path, first: int) -> dict[str, Array] | None:
     """The shard that begins at frame `first`; None where there is none, or it is damaged."""
-    data = fileio.read(_path(folder, first))
+    data = fileio.read_sealed(_path(folder, first))
     if data is None:
         return None
     with np.load(BytesIO(data)) as shard:

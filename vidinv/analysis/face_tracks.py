@@ -127,7 +127,7 @@ def _recognising(backend: Backend, config: RunConfig) -> Locate:
 
 
 def _reference(path: Path, locate: Locate) -> Array:
-    found = locate(pictures.read(path), 0, None)
+    found = locate(pictures.read_rgb(path), 0, None)
     if not len(found.scores):
         raise NoFaceFound(f"no face in {path}", remedy="give a picture that shows the person's face")
     return np.asarray(found.embeddings[0])

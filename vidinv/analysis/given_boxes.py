@@ -57,10 +57,10 @@ def of(config: RunConfig, backend: Backend) -> Boxes | None:
         raise UsageError(
             f"the backend {config.backend} edits what lies in boxes, and none are given", remedy="give --boxes FILE"
         )
-    return None if path is None else read(path)
+    return None if path is None else read_boxes(path)
 
 
-def read(path: Path) -> Boxes:
+def read_boxes(path: Path) -> Boxes:
     """The boxes in a file. Raises UsageError for one that is none, InputUnreadable for one that cannot be read."""
     try:
         text = path.read_bytes()

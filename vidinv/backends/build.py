@@ -36,7 +36,7 @@ PROXY = 256  # pixels, side of what is drawn quickly
 FETCHED = {"mobile-stylegan-ffhq-1024": "generator/mobile-stylegan-ffhq"}  # registered generator -> catalogue
 
 
-def build(name: str, description: Description) -> Backend:
+def build_backend(name: str, description: Description) -> Backend:
     """The backend of a description, called `name`.
 
     Raises UsageError naming what does not fit the generator: an encoder or a direction of another space, a file that
@@ -47,7 +47,7 @@ def build(name: str, description: Description) -> Backend:
     told = json.dumps([asdict(description), [part.sha256 for part in brought]], sort_keys=True)
 
     def models(device: str, encoder: str) -> Models:
-        generator, seen = generators.load(description.generator, device), judges(device)
+        generator, seen = generators.load_generator(description.generator, device), judges(device)
         return Models(
             generator=generator,
             proxy=_proxy(description, generator),
@@ -98,7 +98,7 @@ def _space(generator: str) -> Space:
     if generator in generator_file.names():
         facts = imported.facts(generator_file.KIND, generator)
         return Space(facts.space, int(facts.sizes["num_ws"]), int(facts.sizes["w_dim"]), generator)
-    network = generators.load(generator)  # a tiny one; UsageError for one that is nowhere
+    network = generators.load_generator(generator)  # a tiny one; UsageError for one that is nowhere
     return Space(network.space, network.num_ws, network.w_dim, generator)
 
 
@@ -112,12 +112,12 @@ def _direction(wanted: str, description: Description, space: str) -> Direction:
         return _component(wanted, description.generator)
     if wanted not in at_hand:
         raise directions.unknown(wanted, [*listed, *at_hand, *unsupervised.EXAMPLES], space)
-    return directions.load(wanted, space)
+    return directions.load_direction(wanted, space)
 
 
 @functools.cache
 def _component(name: str, generator: str) -> Direction:
-    return unsupervised.component(name, generators.load(generator))
+    return unsupervised.component(name, generators.load_generator(generator))
 
 
 def _encoder(description: Description, generator: Generator, own: str, backend: str, latent: Space) -> Encoder:
@@ -127,17 +127,17 @@ def _encoder(description: Description, generator: Generator, own: str, backend: 
     """
     named, label = description.encoder, None if description.label < 0 else description.label
     if own or backend_spec.is_file(named):
-        return class_conditional.bound(encoder_file.read(Path(own or named), generator), generator, label)
+        return class_conditional.bound(encoder_file.read_encoder(Path(own or named), generator), generator, label)
     if named == "none":
         return mean_latent.for_generator(generator, label)
-    found = encoders.load(named, generator.w_avg.device.type)
+    found = encoders.load_encoder(named, generator.w_avg.device.type)
     validate.check_space(backend, named, found.space, latent)
     return class_conditional.bound(encoder_file.with_feature(found, generator), generator, label)
 
 
 def _proxy(description: Description, generator: Generator) -> proxies.ImageDecoder:
     if description.proxy:
-        return proxies.read(Path(description.proxy), generator)
+        return proxies.read_proxy(Path(description.proxy), generator)
     return proxies.painter(generator, PROXY)
 
 

@@ -25,12 +25,12 @@ from vidinv.generators.proxy import Proxy
 
 GENERATOR, SPACE = "mobile-stylegan-ffhq-1024", "mobile-stylegan-ffhq-w"  # of the default backend
 BACKENDS = {
-    "default": build_backend.build("default", Description(generator=GENERATOR, encoder="feature-style-light")),
+    "default": build_backend.build_backend("default", Description(generator=GENERATOR, encoder="feature-style-light")),
     "tiny": tiny.BACKEND,
 }
 
 
-def choose(name: str) -> Backend:
+def choose_backend(name: str) -> Backend:
     """The named backend: one of vidinv's own, one of the user's, or that of a file.
 
     Raises UsageError for an unknown one and for one whose parts do not fit each other, WeightsUnavailable for a
@@ -38,7 +38,7 @@ def choose(name: str) -> Backend:
     """
     if name in BACKENDS:
         return BACKENDS[name]
-    return build_backend.build(name, backend_spec.read(name, list(BACKENDS)))
+    return build_backend.build_backend(name, backend_spec.read_description(name, list(BACKENDS)))
 
 
 def stay_loaded() -> None:
@@ -76,7 +76,7 @@ def refiner(backend: Backend, models: Models, precision: str) -> Refine:
     return refine_one
 
 
-def studio(backend: Backend, models: Models, measure: Measure | None = None) -> RenderContext:
+def render_context(backend: Backend, models: Models, measure: Measure | None = None) -> RenderContext:
     """What directions are learned and looked at through: faces drawn by the backend's proxy head.
 
     `measure` is the backend's own unless another is given.

@@ -67,7 +67,7 @@ def path_of(name: str) -> Path:
     return Path(name) if name.endswith((".yaml", ".yml")) or "/" in name else folder() / f"{name}.yaml"
 
 
-def read(name: str, built_in: Collection[str] = ()) -> Description:
+def read_description(name: str, built_in: Collection[str] = ()) -> Description:
     """The description of that name or at that path, its paths absolute.
 
     Raises UsageError where there is none, and for what cannot be read or is not one of the CHOICES.
@@ -79,11 +79,11 @@ def read(name: str, built_in: Collection[str] = ()) -> Description:
             f"unknown backend {name!r}", remedy=f"choose one of {known}, or make it: vidinv backend create"
         )
     found = configs.resolve(Description, "backend", str(path.absolute()))
-    check(found, str(path))
+    check_description(found, str(path))
     return _absolute(found, path.absolute().parent)
 
 
-def write(name: str, description: Description, *, overwrite: bool = False) -> Path:
+def write_description(name: str, description: Description, *, overwrite: bool = False) -> Path:
     """Keep a description under a name (or at a path), whole or not at all; returns where.
 
     Raises UsageError for a name that cannot be, OutputUnwritable.
@@ -99,7 +99,7 @@ def write(name: str, description: Description, *, overwrite: bool = False) -> Pa
     return path
 
 
-def check(description: Description, where: str) -> None:
+def check_description(description: Description, where: str) -> None:
     """Raise UsageError for what cannot be, whatever the parts are."""
     if not description.generator:
         raise UsageError(f"{where}: no generator", remedy="name one: vidinv weights import FILE --as NAME")

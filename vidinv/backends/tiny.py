@@ -52,10 +52,10 @@ def direction(name: str) -> Direction:
     """Any of DIRECTIONS, drawn from a seed, or one that was learned. Raises UsageError for another name."""
     learned = directions.names(SPACE)
     if name in learned and name not in DIRECTIONS:
-        return directions.load(name, SPACE)
+        return directions.load_direction(name, SPACE)
     if name not in DIRECTIONS:
         raise directions.unknown(name, [*DIRECTIONS, *learned], SPACE)
-    generator = generators.load(GENERATOR)
+    generator = generators.load_generator(GENERATOR)
     vector = torch.randn(generator.w_dim, generator=torch.Generator().manual_seed(DIRECTIONS.index(name)))
     years = {"years": 2.6} if name == "age" else {}  # as `measure` has it
     return Direction(name, vector / vector.norm(), 1.0, (0, SLOTS), SPACE, blend="residual", calibration=years)
@@ -113,11 +113,13 @@ def judges(device: str) -> FaceEvaluators:
 
 def models(device: str, encoder: str) -> Models:
     """The registered tiny networks; the encoder of a file where one is given."""
-    generator, looking = generators.load(GENERATOR, device), judges(device)
+    generator, looking = generators.load_generator(GENERATOR, device), judges(device)
     return Models(
         generator=generator,
-        proxy=proxies.load(generator, 128),
-        encoder=encoder_file.read(Path(encoder), generator) if encoder else encoders.load("feature-style-tiny", device),
+        proxy=proxies.load_proxy(generator, 128),
+        encoder=encoder_file.read_encoder(Path(encoder), generator)
+        if encoder
+        else encoders.load_encoder("feature-style-tiny", device),
         parse=looking.parse,
         occlusion=occlusion,
         identity=looking.identity,

@@ -49,7 +49,11 @@ def brought(name: str, description: Description, latent: Space) -> tuple[UserPar
 
 def listed(entry: str, space: str) -> Direction:
     """A direction that a description names, or whose file it gives."""
-    return directions.read(Path(entry)) if backend_spec.is_file(entry) else directions.load(entry, space)
+    return (
+        directions.read_direction(Path(entry))
+        if backend_spec.is_file(entry)
+        else directions.load_direction(entry, space)
+    )
 
 
 def check_space(backend: str, encoder: str, its: str, latent: Space) -> None:
@@ -64,7 +68,7 @@ def check_space(backend: str, encoder: str, its: str, latent: Space) -> None:
 
 def _encoder(backend: str, encoder: str, latent: Space) -> list[UserPart]:
     if backend_spec.is_file(encoder):
-        encoder_file.check(Path(encoder), latent.name)
+        encoder_file.check_encoder(Path(encoder), latent.name)
         return [_of_file("encoder", Path(encoder))]
     if encoder in published.names():
         facts = imported.facts(published.KIND, encoder)

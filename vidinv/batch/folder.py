@@ -62,7 +62,7 @@ def opened(folder: str) -> Iterator[BatchFolder]:
 
 def _shared(folder: str, held: HeldFolder, scratch: Path) -> Iterator[BatchFolder]:
     for name in (journal.NAME, LOG):
-        data = storage.read(storage.join(folder, name))
+        data = storage.read_small(storage.join(folder, name))
         if data is not None:
             (scratch / name).write_bytes(data)
     known = BatchJournal(scratch / journal.NAME)
@@ -73,7 +73,7 @@ def _shared(folder: str, held: HeldFolder, scratch: Path) -> Iterator[BatchFolde
         nonlocal put
         held.check()
         if now or time.monotonic() - put > PUT:
-            storage.write(storage.join(folder, journal.NAME), known.copy())
+            storage.write_small(storage.join(folder, journal.NAME), known.copy())
             put = time.monotonic()
 
     try:

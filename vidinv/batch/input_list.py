@@ -37,7 +37,7 @@ class InputRow:
     options: tuple[tuple[str, str], ...] = ()
 
 
-def read(given: str, pattern: str | None = None, but: str = "") -> Iterator[InputRow]:
+def read_rows(given: str, pattern: str | None = None, but: str = "") -> Iterator[InputRow]:
     """The rows of a folder, a glob pattern, or a list (LISTS), in their order, one at a time.
 
     Of a folder every file that matches `pattern`, or has a video's suffix where none is given, and does not lie in the

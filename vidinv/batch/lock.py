@@ -127,7 +127,7 @@ def _renew(place: str, me: str, seconds: float, lost: threading.Event, done: thr
 
 def _sign(place: str, me: str, seconds: float) -> None:
     who = f"process {os.getpid()} on {socket.gethostname()}"
-    storage.write(place, json.dumps({"me": me, "who": who, "until": time.time() + seconds}).encode())
+    storage.write_small(place, json.dumps({"me": me, "who": who, "until": time.time() + seconds}).encode())
 
 
 def _is_mine(place: str, me: str) -> bool:
@@ -136,5 +136,5 @@ def _is_mine(place: str, me: str) -> bool:
 
 
 def _holder(place: str) -> dict[str, Any] | None:
-    data = storage.read(place)
+    data = storage.read_small(place)
     return None if data is None else json.loads(data)

@@ -14,7 +14,7 @@ DEFAULT = "{folder}/{stem}.edited{suffix}"
 FIELDS = ("stem", "suffix", "name", "parent", "folder", "row", "edits")
 
 
-def check(template: str) -> None:
+def check_template(template: str) -> None:
     """Raise UsageError for a template that names what is not in FIELDS, or cannot be read."""
     try:
         asked = [field for _, field, _, _ in Formatter().parse(template) if field is not None]
@@ -28,7 +28,7 @@ def check(template: str) -> None:
 
 def of(row: InputRow, template: str) -> str:
     """The output's path below the batch's folder, as "/"-parted text. Raises UsageError for one that leaves it."""
-    check(template)
+    check_template(template)
     source = PurePosixPath(row.source)
     fields = {
         "stem": source.stem,

@@ -88,7 +88,7 @@ def fetch(place: str, target: Path) -> None:
         files.get_file(path, str(target))
 
 
-def read(place: str) -> bytes | None:
+def read_small(place: str) -> bytes | None:
     """The bytes of a small file; None where there is none."""
     with _reading(place) as (files, path):
         files.invalidate_cache()
@@ -123,7 +123,7 @@ def put(made: Path, place: str) -> None:
                 files.rm_file(partial)
 
 
-def write(place: str, data: bytes) -> None:
+def write_small(place: str, data: bytes) -> None:
     """Put some bytes under a path or URL, whole or not at all. Raises OutputUnwritable."""
     with _writing(place) as (files, path):
         if _protocol(files) in OBJECTS:

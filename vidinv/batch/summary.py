@@ -48,7 +48,7 @@ def write_page(found: dict[str, Any], folder: str) -> str:
     place = storage.join(folder, PAGE)
     with TemporaryDirectory(prefix="vidinv-") as scratch:
         made = Path(scratch) / PAGE
-        made.write_text(batch_page.build(found), encoding="utf-8")
+        made.write_text(batch_page.build_batch_page(found), encoding="utf-8")
         storage.put(made, place)
     return place
 

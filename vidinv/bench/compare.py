@@ -31,8 +31,8 @@ def setup(source: Path, config: RunConfig) -> SerialSetup:
     """The networks, loaded once for both flows. From here on this process loads no network twice."""
     backends.stay_loaded()
     config = requests.settle(config)
-    moves, info = requests.check(Request(source, source.with_name(f".{source.stem}.bench.mkv"), config))
-    backend = backends.choose(config.backend)
+    moves, info = requests.check_request(Request(source, source.with_name(f".{source.stem}.bench.mkv"), config))
+    backend = backends.choose_backend(config.backend)
     models, locate = backend.models(config.device, config.encoder), backend.locator(config.landmarks)
     torch.set_num_threads(config.threads)
     return SerialSetup(source, info, config, moves, backend, models, locate)
@@ -125,7 +125,7 @@ def _ratio(ours: MeasuredRun, theirs: MeasuredRun, key: str) -> float:
 
 def _places(shared: SerialSetup, frames: int) -> list[Array]:
     """Where the face is on the first frames, for crops of COMPARED pixels."""
-    batch = next(reader.read(shared.source, batch=frames))
+    batch = next(reader.read_frames(shared.source, batch=frames))
     pictures = [serial.as_bytes(colours.to_rgb(planes, batch.colour)) for planes in batch.native]
     analysis, _ = serial.linked(shared, pictures, list(batch.pts))
     return [serial.place(analysis, index, COMPARED) for index in range(frames)]
@@ -133,6 +133,6 @@ def _places(shared: SerialSetup, frames: int) -> list[Array]:
 
 def _crops(video: Path, colour: Colour, places: list[Array]) -> list[Tensor]:
     """The crops [1,3,s,s] in [-1,1] of a video's first frames."""
-    batch = next(reader.read(video, batch=len(places)))
+    batch = next(reader.read_frames(video, batch=len(places)))
     found = [crop(planes, colour, at, COMPARED) for planes, at in zip(batch.native, places, strict=True)]
     return [torch.from_numpy(each).permute(2, 0, 1)[None] * 2 - 1 for each in found]  # HWC -> 1CHW

@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from vidinv.config import RunConfig
 from vidinv.jobs import video_job
-from vidinv.jobs.request import Request, wish
+from vidinv.jobs.request import Request, encoder_options
 from vidinv.jobs.timing import Clock
 from vidinv.media import reader
 from vidinv.media.probe import probe
@@ -74,13 +74,13 @@ def counted(source: Path, config: RunConfig) -> tuple[MeasuredRun, float]:
 def media_alone(source: Path, config: RunConfig) -> dict[str, float]:
     """Frames a second of the reader and of the writer, each with nothing beside it."""
     reading = Clock.now()
-    batches = list(reader.read(source, batch=config.batch, reader=config.reader))
+    batches = list(reader.read_frames(source, batch=config.batch, reader=config.reader))
     read = reading.busy()["busy_s"]
     frames = sum(map(len, batches))
     info = probe(source)
     with tempfile.TemporaryDirectory() as folder:
         path, writing = Path(folder) / "out.segment", Clock.now()
-        with SegmentWriter(path, info, wish(config, source), suffix=source.suffix.lower()) as writer:
+        with SegmentWriter(path, info, encoder_options(config, source), suffix=source.suffix.lower()) as writer:
             for batch in batches:
                 for planes, pts in zip(batch.native, batch.pts, strict=True):
                     writer.write(planes, pts)

@@ -64,8 +64,8 @@ def run(source: Path, config: RunConfig, finish: Callable[[RenderJob], None] = l
     spent = _Spent()
     with tempfile.TemporaryDirectory() as folder:
         request = Request(source, Path(folder) / f"out{source.suffix}", config)
-        with video_job.begun(request) as begun:
-            prepared = video_job.prepare(begun, Listener()).prepared
+        with video_job.open_job(request) as begun:
+            prepared = video_job.analyze_job(begun, Listener()).prepared
             _first_pass(begun, Path(folder), spent)
             _second_pass(prepared, spent)
             finish(prepared)
@@ -78,9 +78,9 @@ def _first_pass(begun: OpenJob, folder: Path, spent: _Spent) -> None:
     shards.mkdir()
 
     def frames(first: int) -> Iterator[Any]:
-        return reader.read(source, batch=config.batch, first=first, reader=config.reader)
+        return reader.read_frames(source, batch=config.batch, first=first, reader=config.reader)
 
-    locate = backends.choose(config.backend).locator(config.landmarks)
+    locate = backends.choose_backend(config.backend).locator(config.landmarks)
     before = spent.total
     with spent.by("analyse"):
         first_pass.analyse(frames, locate, shards, config, begun.info.rotation, lambda count: None, given=begun.given)

@@ -82,14 +82,14 @@ def linear(counts: Sequence[int], cpu_s: Sequence[float]) -> dict[str, float]:
 def run(source: Path, folder: Path, config: RunConfig, seconds: float, side: int, faces: int) -> RunCost:
     """The cost of a clip of `seconds`, with `faces` faces, each on a square of `side` pixels."""
     clip = folder / f"{seconds:g}s-{side}-{faces}.mp4"
-    write(clip, source, round(seconds * RATE), side, faces)
+    write_clip(clip, source, round(seconds * RATE), side, faces)
     end_to_end.forget_peak()
     measured = end_to_end.run(clip, replace(config, faces="all" if faces > 1 else config.faces))
     clip.unlink()
     return RunCost(measured.frames, measured.cpu_s, measured.wall_s, end_to_end.peak_memory_mb())
 
 
-def write(path: Path, source: Path, count: int, side: int, faces: int) -> None:
+def write_clip(path: Path, source: Path, count: int, side: int, faces: int) -> None:
     """A clip of `count` frames: the source's, to and fro, `faces` of them side by side, two in a row."""
     columns = min(faces, 2)
     with av.open(str(path), "w") as container:

@@ -33,7 +33,7 @@ from vidinv.errors import InputUnreadable
 from vidinv.faces import alignment
 from vidinv.faces.crops import rescale
 from vidinv.frames import Analysis, Array, Code, EditLayer, Planes, Shot
-from vidinv.jobs.request import wish
+from vidinv.jobs.request import encoder_options
 from vidinv.jobs.timing import Clock
 from vidinv.media import colour as colours
 from vidinv.media import reader
@@ -132,7 +132,7 @@ def run(setup: SerialSetup, folder: Path, frames: int, *, lossless: bool = False
 def _extract(flow: SerialClip) -> list[int]:
     """The frames as pictures; returns their pts."""
     pictures, pts = flow.pictures("frames"), []
-    for batch in islice(reader.read(flow.setup.source, batch=1), flow.frames):
+    for batch in islice(reader.read_frames(flow.setup.source, batch=1), flow.frames):
         pictures.write(batch.index[0], as_bytes(colours.to_rgb(batch.native[0], batch.colour)))
         pts.append(batch.pts[0])
     if len(pts) < flow.frames:
@@ -210,7 +210,7 @@ def _blend(flow: SerialClip, analysis: Analysis, moves: ResolvedEdits, region: s
 def _encode(flow: SerialClip, pts: list[int]) -> None:
     """The pictures as a video by the encoder that our job takes."""
     setup, blended = flow.setup, flow.pictures("blended")
-    with SegmentWriter(flow.video, setup.info, wish(setup.config, flow.video)) as writer:
+    with SegmentWriter(flow.video, setup.info, encoder_options(setup.config, flow.video)) as writer:
         for index, when in enumerate(pts):
             writer.write(_planes(blended.read(index), setup.info), when)
 

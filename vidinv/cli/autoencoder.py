@@ -29,10 +29,10 @@ def reconstruct(folder: Folder, pictures: Pictures, output: Output, overwrite: o
     """
     from vidinv.jobs.autoencoder import trained as trained_autoencoder
 
-    of = trained_autoencoder.load(folder)
+    of = trained_autoencoder.load_autoencoder(folder)
     _write(
         output,
-        trained_autoencoder.reconstructions(of, trained_autoencoder.read(pictures, of.generator.resolution)),
+        trained_autoencoder.reconstructions(of, trained_autoencoder.read_pictures(pictures, of.generator.resolution)),
         overwrite,
     )
 
@@ -51,7 +51,7 @@ def sample(
     """
     from vidinv.jobs.autoencoder import trained as trained_autoencoder
 
-    _write(output, trained_autoencoder.samples(trained_autoencoder.load(folder), count, seed), overwrite)
+    _write(output, trained_autoencoder.samples(trained_autoencoder.load_autoencoder(folder), count, seed), overwrite)
 
 
 @app.command("mix")
@@ -69,10 +69,10 @@ def mix(
     """
     from vidinv.jobs.autoencoder import trained as trained_autoencoder
 
-    of = trained_autoencoder.load(folder)
+    of = trained_autoencoder.load_autoencoder(folder)
     size = of.generator.resolution
     made = trained_autoencoder.mixtures(
-        of, trained_autoencoder.read(pictures, size), trained_autoencoder.read(other, size), scale
+        of, trained_autoencoder.read_pictures(pictures, size), trained_autoencoder.read_pictures(other, size), scale
     )
     _write(output, made, overwrite)
 
@@ -93,8 +93,8 @@ def vary(
     """
     from vidinv.jobs.autoencoder import trained as trained_autoencoder
 
-    of = trained_autoencoder.load(folder)
-    image = trained_autoencoder.read(pictures, of.generator.resolution)
+    of = trained_autoencoder.load_autoencoder(folder)
+    image = trained_autoencoder.read_pictures(pictures, of.generator.resolution)
     _write(output, trained_autoencoder.variations(of, image, scale, count, seed), overwrite)
 
 
@@ -117,9 +117,9 @@ def edit(
     """
     from vidinv.jobs.autoencoder import trained as trained_autoencoder
 
-    of = trained_autoencoder.load(folder)
+    of = trained_autoencoder.load_autoencoder(folder)
     size = of.generator.resolution
-    image, yes, no = (trained_autoencoder.read(paths, size) for paths in (pictures, [having], [lacking]))
+    image, yes, no = (trained_autoencoder.read_pictures(paths, size) for paths in (pictures, [having], [lacking]))
     _write(output, trained_autoencoder.edits(of, image, yes, no, scale, strength or [0.5, 1.0, 1.5]), overwrite)
 
 
@@ -137,8 +137,8 @@ def interpolate(
     """
     from vidinv.jobs.autoencoder import trained as trained_autoencoder
 
-    of = trained_autoencoder.load(folder)
-    corners = trained_autoencoder.read(pictures, of.generator.resolution)
+    of = trained_autoencoder.load_autoencoder(folder)
+    corners = trained_autoencoder.read_pictures(pictures, of.generator.resolution)
     if len(corners) != 4:
         raise UsageError(f"four pictures are the corners, got {len(corners)}", remedy="give four")
     _write(output, trained_autoencoder.interpolations(of, corners, steps), overwrite)
@@ -159,8 +159,8 @@ def transfer(
     """
     from vidinv.jobs.autoencoder import trained as trained_autoencoder
 
-    of = trained_autoencoder.load(folder)
-    image, other = (trained_autoencoder.read([path], of.generator.resolution) for path in (content, style))
+    of = trained_autoencoder.load_autoencoder(folder)
+    image, other = (trained_autoencoder.read_pictures([path], of.generator.resolution) for path in (content, style))
     _write(output, trained_autoencoder.transfer(of, image, other, scale), overwrite)
 
 
@@ -169,5 +169,5 @@ def _write(path: Path, image: Tensor, overwrite: bool) -> None:
 
     if path.exists() and not overwrite:
         raise OutputUnwritable(f"{path} exists", remedy="give another name, or --overwrite")
-    picture.write(path, image)
+    picture.write_picture(path, image)
     typer.echo(f"made {path}")

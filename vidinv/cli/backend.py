@@ -90,9 +90,9 @@ def create(
     if backend_spec.is_file(generator):
         given["generator"] = generator_file.adopt(Path(generator), replace=overwrite)
     made = Description(**{**usual, **{key: value for key, value in given.items() if value is not None}})
-    backend_spec.check(made, f"backend {name}")
-    build_backend.build(name, made)
-    typer.echo(f"made {backend_spec.write(name, made, overwrite=overwrite)}")
+    backend_spec.check_description(made, f"backend {name}")
+    build_backend.build_backend(name, made)
+    typer.echo(f"made {backend_spec.write_description(name, made, overwrite=overwrite)}")
 
 
 @app.command("list")
@@ -104,7 +104,7 @@ def list_backends(json_to: options.JsonTo = None) -> None:
     from vidinv.backends import registry as backends
     from vidinv.backends import spec as backend_spec
 
-    own = {name: backend_spec.read(name) for name in backend_spec.names()}
+    own = {name: backend_spec.read_description(name) for name in backend_spec.names()}
     if json_to is not None:
         built_in = [{"name": name, "generator": each.generator} for name, each in backends.BACKENDS.items()]
         options.write_json([*built_in, *({"name": name, **asdict(each)} for name, each in own.items())], json_to)
@@ -123,7 +123,7 @@ def show(name: Name, json_to: options.JsonTo = None, debug: options.Debug = Fals
     """
     from vidinv.backends import registry as backends
 
-    facts = _facts(name) | {"needs": list(backends.choose(name).all_needs)}
+    facts = _facts(name) | {"needs": list(backends.choose_backend(name).all_needs)}
     if json_to is not None:
         options.write_json(facts, json_to)
         return
@@ -149,7 +149,7 @@ def check(
     from vidinv.jobs import request as requests
     from vidinv.weights import cache
 
-    chosen = backends.choose(name)
+    chosen = backends.choose_backend(name)
     cache.need(chosen.needs, offline=offline, accept=accept_licences)
     models = chosen.models(requests.pick_device(device or "auto"), "")
     wrong = build_backend.misfits(models)
@@ -170,9 +170,9 @@ def _facts(name: str) -> dict[str, Any]:
     from vidinv.backends import spec as backend_spec
 
     if name in backends.BACKENDS:
-        chosen = backends.choose(name)
+        chosen = backends.choose_backend(name)
         return {"name": name, "generator": chosen.generator, "space": chosen.space, "slots": chosen.slots}
-    chosen, found = backends.choose(name), asdict(backend_spec.read(name))
+    chosen, found = backends.choose_backend(name), asdict(backend_spec.read_description(name))
     told = {key: list(value) if isinstance(value, tuple) else value for key, value in found.items()}
     return {"name": name, "space": chosen.space, "slots": chosen.slots, **told}
 

@@ -74,7 +74,7 @@ def batch(
     from vidinv.batch.task import BatchOptions
 
     if name is not None:
-        output_names.check(name)
+        output_names.check_template(name)
     gate = options.gate(min_identity, min_ic)
     asked = BatchOptions(
         preview=preview,
@@ -147,11 +147,11 @@ def ordered(
         config = configs.with_edits(resolve(replace(mine, changes=changes)), [*edits, *wanted])
         request = Request(Path(), Path(), config, preview=asked.preview)
         requests.check_networks(config)
-        if requests.touches_faces(request, requests.parse_moves(config.edits, config.backend)):
-            needs.update(backends.choose(config.backend).all_needs)
+        if requests.touches_faces(request, requests.resolve_edits(config.edits, config.backend)):
+            needs.update(backends.choose_backend(config.backend).all_needs)
         return config
 
-    for row in input_list.read(given, pattern, but=output):
+    for row in input_list.read_rows(given, pattern, but=output):
         try:
             config = settled(row.options, row.edits)
             yield TaskOrder(

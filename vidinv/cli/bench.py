@@ -41,7 +41,7 @@ def bench(
     from vidinv.weights import cache
 
     config = configs.with_edits(resolve(common), edit or ["age+2"])
-    backend = backends.choose(config.backend)
+    backend = backends.choose_backend(config.backend)
     cache.need(backend.all_needs, offline=common.offline, accept=common.accept_licences)
     with tempfile.TemporaryDirectory() as folder:
         source = clip or _made(Path(folder) / "synthetic.mp4", backend.generator)
@@ -60,7 +60,7 @@ def _made(path: Path, generator: str) -> Path:
     from vidinv.generators import registry
     from vidinv.jobs import demo
 
-    demo.write(path, registry.load(generator), seconds=SECONDS, done=lambda frames: None)
+    demo.write_demo(path, registry.load_generator(generator), seconds=SECONDS, done=lambda frames: None)
     return path
 
 

@@ -30,23 +30,25 @@ def demo(
 
     Example: vidinv demo out/ --edit smile+1
     """
-    from vidinv.backends.registry import choose
+    from vidinv.backends.registry import choose_backend
     from vidinv.generators import registry
     from vidinv.jobs import demo as clips
-    from vidinv.jobs.request import Request, parse_moves
+    from vidinv.jobs.request import Request, resolve_edits
     from vidinv.weights import cache
 
-    config = configs.with_edits(configs.load(quality), edit or ["age+2"])
-    parse_moves(config.edits, config.backend)  # a wrong edit is refused before the clip is made
+    config = configs.with_edits(configs.load_run_config(quality), edit or ["age+2"])
+    resolve_edits(config.edits, config.backend)  # a wrong edit is refused before the clip is made
     source, output = folder / "synthetic.mp4", folder / "synthetic.edited.mp4"
     for path in (source, output):
         if path.exists() and not overwrite:
             raise OutputUnwritable(f"{path} exists", remedy="give --overwrite or another folder")
     folder.mkdir(parents=True, exist_ok=True)
-    cache.pull(choose("default").all_needs, offline=offline, accept=accept_licences)
+    cache.pull(choose_backend("default").all_needs, offline=offline, accept=accept_licences)
     with progress.show(show) as shown:
         shown.phase("demo clip", round(seconds * clips.FRAME_RATE))
-        clips.write(source, registry.load("mobile-stylegan-ffhq-1024"), seconds=seconds, seed=seed, done=shown.done)
+        clips.write_demo(
+            source, registry.load_generator("mobile-stylegan-ffhq-1024"), seconds=seconds, seed=seed, done=shown.done
+        )
     if only_clip:
         return
     perform(Request(source, output, config, overwrite=overwrite), show, offline=offline, accept=accept_licences)

@@ -52,11 +52,11 @@ def import_direction(
     from vidinv.generators import generator_file, registry
     from vidinv.jobs import request as requests
 
-    chosen = backends.choose(common.backend)
+    chosen = backends.choose_backend(common.backend)
     if region not in REGIONS:
         raise UsageError(f"--region {region!r} is not known", remedy=f"choose one of {', '.join(REGIONS)}")
     named = name or _name_of(path, component)
-    file = published.read(path)
+    file = published.read_arrays(path)
     found = published.format_of(file, kind)
     step = published.step(file, found, component)
     own = spaces.Space(chosen.space, chosen.slots, chosen.dim, chosen.generator)
@@ -84,8 +84,8 @@ def import_direction(
         with progress.show(progress_as) as shown:
             made = _measured(made, chosen, where, attribute, shown)
     elif of.generator in generator_file.names():
-        made = directions.rescaled(made, registry.load(of.generator))
-    directions.save(made, target)
+        made = directions.rescaled(made, registry.load_generator(of.generator))
+    directions.save_direction(made, target)
     if json_to is not None:
         options.write_json(directions.facts(made), json_to)
     if json_to != "-":
@@ -124,11 +124,13 @@ def _measured(
     from vidinv.generators import registry
 
     if attribute is None:
-        return directions.rescaled(direction, registry.load(backend.generator))
-    studio = backends.studio(backend, backend.models(device, ""))
+        return directions.rescaled(direction, registry.load_generator(backend.generator))
+    studio = backends.render_context(backend, backend.models(device, ""))
     direction = directions.rescaled(direction, studio.generator)
     shown.phase("faces", SAMPLES)
-    readings = direction_training.read(studio, direction_training.samples(studio.generator, SAMPLES, SEED), shown.done)
+    readings = direction_training.measure_samples(
+        studio, direction_training.samples(studio.generator, SAMPLES, SEED), shown.done
+    )
     shown.phase("calibration", 0)
     fresh, spreads = (
         direction_training.samples(studio.generator, TRIALS, SEED + 1),

@@ -30,8 +30,8 @@ def list_directions(json_to: options.JsonTo = None, backend: options.Name = "def
     from vidinv.backends import registry as backends
     from vidinv.editing import directions
 
-    space = backends.choose(backend).space
-    found = [directions.load(name, space) for name in directions.names(space)]
+    space = backends.choose_backend(backend).space
+    found = [directions.load_direction(name, space) for name in directions.names(space)]
     if json_to is not None:
         options.write_json([directions.facts(entry) for entry in found], json_to)
         return
@@ -71,11 +71,11 @@ def show(
 
     photo.check_suffix(output)
     check_output(output, output.parent, overwrite)
-    chosen = backends.choose(backend)
+    chosen = backends.choose_backend(backend)
     direction = chosen.direction(name)
     cache.need(chosen.needs, offline=offline, accept=accept_licences)
     models = chosen.models(requests.pick_device(device or "auto"), "")
-    photo.write(output, photo.Photo(preview.draw(models, direction, people, seed)), {"vidinv_direction": name})
+    photo.write_photo(output, photo.Photo(preview.draw(models, direction, people, seed)), {"vidinv_direction": name})
     typer.echo(f"made {output}: {name} at {', '.join(f'{s:+g}' for s in preview.STRENGTHS)}")
 
 
@@ -102,7 +102,7 @@ def faces(
 
     if output.exists():
         raise OutputUnwritable(f"{output} exists", remedy="choose a new folder")
-    chosen = backends.choose(backend)
+    chosen = backends.choose_backend(backend)
     where = requests.pick_device(device or "auto")
     cache.need(chosen.needs, offline=offline, accept=accept_licences)
     with progress.show(show_as) as shown:
@@ -132,18 +132,18 @@ def find(
 
     if method not in ("sefa", "ganspace"):
         raise UsageError(f"--method {method!r} is not known", remedy="choose one of sefa, ganspace")
-    chosen = backends.choose(common.backend)
+    chosen = backends.choose_backend(common.backend)
     where = options.rows(rows, "--rows", chosen.slots) or (0, chosen.slots)
     names = [f"{method}.{number}" for number in range(1, count + 1)]
     paths = [directions.place(name, chosen.space, common.out, overwrite=common.overwrite) for name in names]
     common.have(chosen.needs)
-    generator = registry.load(chosen.generator)
+    generator = registry.load_generator(chosen.generator)
     by_rows = method == "sefa"
     found = unsupervised.sefa(generator, where, count) if by_rows else unsupervised.ganspace(generator, count)
     for path, vector in zip(paths, found, strict=True):
         number = path.stem.rpartition(".")[2]
         made = directions.of_vector(path.stem, vector, where, generator, origin=f"{method}, component {number}")
-        typer.echo(f"made {directions.save(replace(made, licence=options.LICENCE), path)}")
+        typer.echo(f"made {directions.save_direction(replace(made, licence=options.LICENCE), path)}")
 
 
 @app.command("from-pictures")
@@ -166,7 +166,7 @@ def from_pictures(
     from vidinv.jobs import request as requests
     from vidinv.jobs.directions import example_codes
 
-    chosen = backends.choose(common.backend)
+    chosen = backends.choose_backend(common.backend)
     path = directions.place(name, chosen.space, common.out, overwrite=common.overwrite)
     where = options.rows(rows, "--rows", chosen.slots) or (0, chosen.slots)
     listed = [example_codes.files(paths) for paths in (having, lacking)]
@@ -177,4 +177,4 @@ def from_pictures(
     vector = unsupervised.exemplars(*codes)
     told = f"mean difference of {len(codes[0])} and {len(codes[1])} pictures"
     made = directions.of_vector(name, vector, where, models.generator, origin=told)
-    typer.echo(f"made {directions.save(replace(made, licence=options.LICENCE), path)}: {told}")
+    typer.echo(f"made {directions.save_direction(replace(made, licence=options.LICENCE), path)}: {told}")

@@ -43,8 +43,10 @@ def edit(
         raise UsageError("nothing to edit", remedy="say what, as in --edit age+2")
     target = output or source.with_name(f"{source.stem}.edited{source.suffix}")
     request = Request(source, target, resolved, overwrite=overwrite, preview=preview, c2pa=c2pa, watermark=watermark)
-    image_job.check(request)
-    cache.need(backends.choose(resolved.backend).all_needs, offline=common.offline, accept=common.accept_licences)
+    image_job.check_picture(request)
+    cache.need(
+        backends.choose_backend(resolved.backend).all_needs, offline=common.offline, accept=common.accept_licences
+    )
     with progress.show(common.show) as shown:
         shown.phase("edit", 1)
         report = image_job.edit(request)

@@ -87,9 +87,9 @@ def inversion(
 
     own = of_faces(backend)
     chosen = methods or ["stored" if codes else "refined", "encoder", *([] if codes else ["optimised"])]
-    check(chosen, data, codes)
+    check_methods(chosen, data, codes)
     if encoder is not None:
-        encoder_file.check(Path(encoder), own.space)
+        encoder_file.check_encoder(Path(encoder), own.space)
     pictures.files(data)  # what cannot be measured is said before anything is fetched
     asked = InversionEvaluation(
         data, chosen, codes, frames, aligned, baseline, frechet, picture, encoder or "", backend
@@ -105,7 +105,7 @@ def inversion(
             typer.echo(" ".join([f"{method:>10}", *cells]))
 
 
-def check(methods: list[str], data: list[Path], codes: Path | None) -> None:
+def check_methods(methods: list[str], data: list[Path], codes: Path | None) -> None:
     """Raise UsageError for an unknown method, and for codes that do not go with the rest."""
     from vidinv.report import inversions
 
@@ -124,7 +124,7 @@ def measure(asked: InversionEvaluation, *, offline: bool, accept: bool) -> dict[
     from vidinv import config as configs
     from vidinv.report import inversions
 
-    models, networks = load(asked, offline=offline, accept=accept)
+    models, networks = load_evaluation(asked, offline=offline, accept=accept)
     grid = EvaluationGrid(asked.picture)
     table = inversions.evaluate(
         networks,
@@ -132,7 +132,7 @@ def measure(asked: InversionEvaluation, *, offline: bool, accept: bool) -> dict[
         if asked.codes is None
         else stored_faces(asked.data[0], asked.codes, asked.frames),
         asked.methods,
-        configs.load("balanced").refine.first,
+        configs.load_run_config("balanced").refine.first,
         asked.baseline,
         grid.add,
     )
@@ -163,14 +163,14 @@ class EvaluationGrid:
         from vidinv.media import picture
 
         if self.path is not None:
-            picture.write(self.path, torch.cat(self.rows, 2)[0])
+            picture.write_picture(self.path, torch.cat(self.rows, 2)[0])
 
 
 def of_faces(name: str) -> Backend:
     """The backend of that name. Raises UsageError where it is for something else than faces."""
     from vidinv.backends import registry as backends
 
-    found = backends.choose(name)
+    found = backends.choose_backend(name)
     if not (found.recognises and found.measures):
         raise UsageError(
             f"what is evaluated is faces, which the backend {name} has no networks for",
@@ -179,7 +179,7 @@ def of_faces(name: str) -> Backend:
     return found
 
 
-def load(
+def load_evaluation(
     asked: InversionEvaluation, *, offline: bool, accept: bool, measuring: bool = False
 ) -> tuple[Models, Networks]:
     """Have the weights, and load what inverts and judges; `measuring`: those of the attributes are needed as well."""
@@ -281,7 +281,7 @@ def edits(
             known = ", ".join(own.measures)
             raise UsageError(f"nothing here measures {direction.name!r}", remedy=f"known are {known}")
     if encoder is not None:
-        encoder_file.check(Path(encoder), own.space)
+        encoder_file.check_encoder(Path(encoder), own.space)
     pictures.files(data)
     asked = InversionEvaluation(data, [how], codes, frames, aligned, 0, frechet, picture, encoder or "", backend)
     table = measure_edits(asked, chosen, offline=offline, accept=accept_licences)
@@ -301,7 +301,7 @@ def measure_edits(
     from vidinv.report import edits as reports
     from vidinv.report import published_baselines
 
-    models, networks = load(asked, offline=offline, accept=accept, measuring=True)
+    models, networks = load_evaluation(asked, offline=offline, accept=accept, measuring=True)
     (method,), grid = asked.methods, EvaluationGrid(asked.picture)
     tallies = published_baselines.tallies(networks.guides.perceptual, networks.features)
     table = reports.evaluate(
@@ -345,7 +345,7 @@ def coded_faces(asked: InversionEvaluation, method: str, networks: Networks, siz
     from vidinv.faces import pictures
     from vidinv.report import inversions
 
-    first = configs.load("balanced").refine.first
+    first = configs.load_run_config("balanced").refine.first
     if asked.codes is None:
         faces = found_faces(asked.data, asked.frames, asked.aligned, size)
     else:

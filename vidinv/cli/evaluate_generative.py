@@ -47,7 +47,7 @@ def generative(
 
     if features not in FEATURES:
         raise UsageError(f"--features {features!r} is not known", remedy=f"choose one of {', '.join(FEATURES)}")
-    of = trained_autoencoder.load(folder)
+    of = trained_autoencoder.load_autoencoder(folder)
     real = _pictures(data, count, of.generator.resolution)
     cache.pull([*{"lpips/vgg16", FEATURES[features]}], offline=offline, accept=accept_licences)
     perceptual = LPIPS.load("vgg16")
@@ -56,7 +56,7 @@ def generative(
     )
     found = {"features": features} | autoencoder_evaluation.evaluate(of, real, judges, seed=seed)
     if card:
-        model_card.write(folder, of.generator, found, f"pictures of {data.name}")
+        model_card.write_card(folder, of.generator, found, f"pictures of {data.name}")
     if json_to is not None:
         options.write_json(found, json_to)
     if json_to != "-":
@@ -70,7 +70,7 @@ def _pictures(data: Path, count: int, size: int) -> Tensor:
     from vidinv.trainers.data import corpus
 
     if data.suffix != ".npy":
-        return trained_autoencoder.read([data], size)[:count]
+        return trained_autoencoder.read_pictures([data], size)[:count]
     found = corpus.open_corpus(data, size)
     last = found.last(min(count, len(found)))
     return last.at(list(range(len(last))))

@@ -31,14 +31,14 @@ def invert(
     from vidinv.jobs.request import Request, pick_device
 
     resolved = resolve(common)
-    render_codes.check(render, source, output, overwrite)
+    render_codes.check_render(render, source, output, overwrite)
     request = Request(source, output, resolved, overwrite=overwrite, codes=output, only_codes=True)
     report = perform(request, common.show, offline=common.offline, accept=common.accept_licences)
     if render is not None:
         stored = render_codes.open_stored(source, output)
         with progress.show(common.show) as shown:
             shown.phase("draw", render_codes.count(stored, render))
-            render_codes.write(source, stored, render, pick_device(resolved.device), shown.done)
+            render_codes.write_render(source, stored, render, pick_device(resolved.device), shown.done)
         shown.say(f"made {render}")
     if common.json_to is not None:
         options.write_json(report, common.json_to)

@@ -77,7 +77,7 @@ def learn(
     from vidinv.faces.regions import REGIONS
     from vidinv.jobs import request as requests
 
-    chosen = backends.choose(common.backend)
+    chosen = backends.choose_backend(common.backend)
     if method not in METHODS:
         raise UsageError(f"--method {method!r} is not known", remedy=f"choose one of {', '.join(METHODS)}")
     own = None if scorer is None else _function(scorer)
@@ -98,13 +98,13 @@ def learn(
         options.rows(rows, "--rows", chosen.slots),
         region,
     )
-    table = None if scores is None else tables.read(scores, attribute, photos)
+    table = None if scores is None else tables.read_scores(scores, attribute, photos)
     source = LearningSource(attribute, table, photos, samples, seed)
     source.check()
     where = requests.pick_device(device or "auto")
     common.have(chosen.needs + chosen.measuring)
     models = chosen.models(where, "")
-    studio = backends.studio(chosen, models, _measure(chosen, attribute, own))
+    studio = backends.render_context(chosen, models, _measure(chosen, attribute, own))
     with progress.show(progress_as) as shown:
         found = source.material(chosen, models, studio, shown)
         wanted = _possible(wanted, found.readings)
@@ -120,7 +120,7 @@ def learn(
         _check_rises(direction)
         told = f"{found.told}, {how}" + "".join(f", scored by {by}" for by in (scorer, scores and scores.name) if by)
         direction = replace(direction, name=name or attribute, origin=told, licence=options.LICENCE)
-        directions.save(direction, path)
+        directions.save_direction(direction, path)
         shown.say(f"made {path}: {_told(direction)}")
 
 

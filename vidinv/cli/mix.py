@@ -43,10 +43,12 @@ def mix(
     if region not in REGIONS:
         raise UsageError(f"--region {region!r} is not known", remedy=f"choose one of {', '.join(REGIONS)}")
     request = Request(source, output, resolve(common), overwrite=overwrite, preview=preview)
-    rows = options.rows(layers, "--layers", backends.choose(request.config.backend).slots)
+    rows = options.rows(layers, "--layers", backends.choose_backend(request.config.backend).slots)
     for each in (request, replace(request, source=other)):
-        image_job.check(each)
-    cache.need(backends.choose(request.config.backend).all_needs, offline=common.offline, accept=common.accept_licences)
+        image_job.check_picture(each)
+    cache.need(
+        backends.choose_backend(request.config.backend).all_needs, offline=common.offline, accept=common.accept_licences
+    )
     with progress.show(common.show) as shown:
         shown.phase("mix", 1)
         report = mixes.mix(request, other, rows, share, region)
@@ -80,11 +82,11 @@ def interpolate(
     if output.suffix.lower() not in (".mp4", ".mkv", ".mov"):
         raise UsageError(f"{output.name} is no film's name", remedy="end it with .mp4, .mkv or .mov")
     for path in (source, other):
-        photo.read(path)
+        photo.read_photo(path)
         check_output(output, path, overwrite)
     config = resolve(common)
     check_networks(config)
-    cache.need(backends.choose(config.backend).needs, offline=common.offline, accept=common.accept_licences)
+    cache.need(backends.choose_backend(config.backend).needs, offline=common.offline, accept=common.accept_licences)
     with progress.show(common.show) as shown:
         shown.phase("interpolate", mixes.frames(seconds))
         mixes.interpolate(Request(source, output, config, overwrite=overwrite), other, seconds, shown.done)

@@ -68,7 +68,7 @@ def _again(path: Path, common: ReportOptions) -> None:
     from vidinv.report.strips import Strip, unpacked
 
     is_job, strips = path.is_dir() and path.suffix == ".vidinv", list[Strip]()
-    known = read(path / "report.json" if is_job else path)
+    known = read_report(path / "report.json" if is_job else path)
     made = path.with_name(known["output"]["path"] or path.stem)
     old = page_path(made)
     if is_job:
@@ -77,7 +77,7 @@ def _again(path: Path, common: ReportOptions) -> None:
         strips = unpacked(old.read_text(encoding="utf-8", errors="replace"))
     target = common.output or old
     _may_write(target, made, overwrite=common.overwrite or common.output is None)
-    write_page.write(target, known, [] if common.no_thumbnails else strips)
+    write_page.write_page(target, known, [] if common.no_thumbnails else strips)
     _done(target, known, common)
 
 
@@ -89,8 +89,8 @@ def _compare(paths: list[Path], common: ReportOptions) -> None:
         raise UsageError("nothing to compare", remedy="give two outputs or more, as in compare a.mp4 b.mp4")
     target = common.output or Path("comparison.html")
     _may_write(target, paths[0], overwrite=common.overwrite)
-    reports = [(str(path), read(path)) for path in paths]
-    write_page.write_html(target, compare_page.build(reports))
+    reports = [(str(path), read_report(path)) for path in paths]
+    write_page.write_html(target, compare_page.build_compare_page(reports))
     _done(target, {name: _headline(known) for name, known in reports}, common)
 
 
@@ -104,7 +104,9 @@ def _measure(source: Path, edited: Path, common: ReportOptions) -> None:
     from vidinv.weights import cache
 
     given = {key: getattr(common, key) for key in ("faces", "backend", "boxes", "device")}
-    config = configs.load("balanced", common.changes, {key: value for key, value in given.items() if value is not None})
+    config = configs.load_run_config(
+        "balanced", common.changes, {key: value for key, value in given.items() if value is not None}
+    )
     pair = pairs.Pair(
         source,
         edited,
@@ -113,16 +115,16 @@ def _measure(source: Path, edited: Path, common: ReportOptions) -> None:
         options.gate(common.min_identity, common.min_ic),
         thumbnails=not common.no_thumbnails,
     )
-    pairs.check(pair)
+    pairs.check_pair(pair)
     _may_write(pair.page, edited, overwrite=common.overwrite)
-    cache.need(backends.choose(config.backend).watching, offline=common.offline, accept=common.accept_licences)
+    cache.need(backends.choose_backend(config.backend).watching, offline=common.offline, accept=common.accept_licences)
     with progress.show(common.show) as shown:
         found = pairs.run(pair, Listener(say=shown.say, phase=shown.phase, done=shown.done))
     _done(pair.page, found, common)
     check_gate(found["gate"], f"see {pair.page}")
 
 
-def read(made: Path) -> dict[str, Any]:
+def read_report(made: Path) -> dict[str, Any]:
     """The report on an output, or in a report's own file. Raises InputUnreadable where there is none."""
     from vidinv.jobs.job_folder import sidecar_path
     from vidinv.report import sidecar

@@ -122,7 +122,7 @@ def resolve(common: options.Job, **own: str | int | None) -> RunConfig:
         raise UsageError("--quality and --config both choose a configuration", remedy="give one of them")
     asked = {key: getattr(common, key) for key in OPTIONS} | own
     given = {key: value for key, value in asked.items() if value is not None}
-    return configs.load(config or quality or "balanced", common.changes, given)
+    return configs.load_run_config(config or quality or "balanced", common.changes, given)
 
 
 def perform(request: Request, show: str | None, *, offline: bool, accept: bool) -> dict[str, Any]:
@@ -132,9 +132,9 @@ def perform(request: Request, show: str | None, *, offline: bool, accept: bool) 
     from vidinv.jobs import video_job
     from vidinv.weights import cache
 
-    moves, _ = requests.check(request)
+    moves, _ = requests.check_request(request)
     if requests.touches_faces(request, moves):
-        backend = backends.choose(request.config.backend)
+        backend = backends.choose_backend(request.config.backend)
         needs = backend.needs if request.only_codes or request.only_tuned else backend.all_needs
         cache.need(needs, offline=offline, accept=accept)
     files, below = request.writes(), request.below_gate().writes()

@@ -83,10 +83,10 @@ def feature_style(
     if not begun:
         trainer.check_start(backends.SPACE, recipe)
     alone = here.count == 1  # several would fetch the same files and ask the same question
-    cache.pull(backends.choose("default").needs, offline=offline or not alone, accept=accept_licences)
+    cache.pull(backends.choose_backend("default").needs, offline=offline or not alone, accept=accept_licences)
     if due:
         raise typer.Exit(launch.launch(devices, nodes, meet, sys.argv[1:]))
-    generator = registry.load("mobile-stylegan-ffhq-1024", used)
+    generator = registry.load_generator("mobile-stylegan-ffhq-1024", used)
     setup = trainer.set_up(generator, replace(recipe, start="") if begun else recipe)
     if dry_run:
         if here.is_first:

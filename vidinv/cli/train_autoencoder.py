@@ -143,6 +143,6 @@ def _write(
     from vidinv.encoders import encoder_file
     from vidinv.generators import generator_file
 
-    typer.echo(generator_file.write(folder / "generator.safetensors", generator, architecture, settings))
+    typer.echo(generator_file.write_generator(folder / "generator.safetensors", generator, architecture, settings))
     facts = encoder_file.EncoderFacts(family, generator.space, 16, feature_branch=False)
-    typer.echo(encoder_file.write(folder / "encoder.safetensors", encoder.state_dict(), facts))
+    typer.echo(encoder_file.write_encoder(folder / "encoder.safetensors", encoder.state_dict(), facts))

@@ -63,7 +63,7 @@ def gan_encoder(
     if not dry_run:
         recipes.claim(folder, recipe, GROUP, again=resume is not None)
     cache.pull(_needs(recipe, classifier), offline=offline, accept=accept_licences)
-    generator = registry.load(recipe.generator, pick_device(device))
+    generator = registry.load_generator(recipe.generator, pick_device(device))
     room = gan_encoder.studio(recipe, generator, _judges(recipe, classifier, str(generator.w_avg.device)))
     if dry_run:
         setup = gan_encoder.set_up(room)
@@ -114,7 +114,7 @@ def _pretrained(setup: GanEncoderSetup, folder: Path) -> dict[str, Figures]:
 
     room = setup.room
     state = gan_encoder.pretrain(setup, folder)
-    encoder_file.write(folder / "encoder.safetensors", state, gan_encoder.facts(room))
+    encoder_file.write_encoder(folder / "encoder.safetensors", state, gan_encoder.facts(room))
     setup.encoder.load_state_dict(state)
     held = gan_encoder.folds(room.recipe)[1][: room.recipe.judged]
     return {"held-out": gan_evaluate.judge(setup.encoder, room, gan_evaluate.batches(room, held))} if held else {}
@@ -147,7 +147,7 @@ def _tuned(room: GanRenderContext, groups: Mapping[str, Tensor], folder: Path) -
         setup = gan_encoder.set_up(room)
         before.append(_of_faces(setup.encoder, room, faces))
         state = gan_encoder.fine_tune(setup, faces, folder / name)
-        encoder_file.write(folder / name / "encoder.safetensors", state, gan_encoder.facts(room))
+        encoder_file.write_encoder(folder / name / "encoder.safetensors", state, gan_encoder.facts(room))
         setup.encoder.load_state_dict(state)
         after[name] = _of_faces(setup.encoder, room, faces)
     return {"before": gan_evaluate.mean(before), "mean": gan_evaluate.mean(list(after.values())), **after}

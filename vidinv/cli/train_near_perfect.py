@@ -48,7 +48,7 @@ def near_perfect(
     if dry_run:
         typer.echo(recipes.text(recipe))
         return
-    chosen = backends.choose(backend)
+    chosen = backends.choose_backend(backend)
     cache.need(chosen.needs, offline=offline, accept=accept_licences)
     models = chosen.models(pick_device(device), "")
     groups = _photos(models, recipe)
@@ -97,10 +97,10 @@ def _tuned(models: Models, pivots: PivotFaces, recipe: GeneratorTuningRecipe, fo
 
     base = models.generator
     recipe = recipe.within(base.sizes[0])
-    perceptual = backends.choose(models.backend).guides(models.device).perceptual
+    perceptual = backends.choose_backend(models.backend).guides(models.device).perceptual
     made = trainer.tune(base, models.proxy, pivots, perceptual, recipe, folder)
     facts = delta.DeltaFacts(base.name, base.space, delta.fingerprint(base), recipe=recipe.told())
-    delta.write(
+    delta.write_deltas(
         folder / "generator.safetensors", delta.packed({0: delta.between(base, made.state)}, facts, recipe.rank)
     )
     return _reached(made)

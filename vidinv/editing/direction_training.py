@@ -87,7 +87,7 @@ def code_of(generator: Generator, w: Tensor) -> Code:
     return Code(w if w.ndim == 3 else generator.broadcast(w), space=generator.space)
 
 
-def read(
+def measure_samples(
     studio: RenderContext, w: Tensor, done: Callable[[int], None] = lambda count: None, batch: int = 4
 ) -> MeasuredSamples:
     """Measure G(w) of every sample; `done` hears how many were."""

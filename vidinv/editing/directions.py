@@ -176,12 +176,12 @@ def shipped(space: str) -> list[str]:
     return sorted(path.stem for path in (FOLDER / space).glob("*.safetensors"))
 
 
-def load(name: str, space: str) -> Direction:
+def load_direction(name: str, space: str) -> Direction:
     """The named direction of `space`; UsageError lists the near names when there is none."""
     known = _files(space)
     if name not in known:
         raise unknown(name, list(known), space)
-    return read(known[name])
+    return read_direction(known[name])
 
 
 def _files(space: str) -> dict[str, Path]:
@@ -210,7 +210,7 @@ def unknown(name: str, known: list[str], space: str) -> UsageError:
     return UsageError(f"unknown direction {name!r}", remedy=f"{hint} (vidinv directions list)")
 
 
-def read(path: Path) -> Direction:
+def read_direction(path: Path) -> Direction:
     """A direction from its safetensors file; UsageError for a file that is none."""
     try:
         with safe_open(str(path), framework="pt") as file:
@@ -245,12 +245,12 @@ def place(name: str, space: str, out: Path | None, *, overwrite: bool) -> Path:
     return path
 
 
-def write(direction: Direction, folder: Path) -> Path:
+def write_direction(direction: Direction, folder: Path) -> Path:
     """Save a direction as `folder/<space>/<name>.safetensors`. Raises OutputUnwritable."""
-    return save(direction, folder / direction.space / f"{direction.name}.safetensors")
+    return save_direction(direction, folder / direction.space / f"{direction.name}.safetensors")
 
 
-def save(direction: Direction, path: Path) -> Path:
+def save_direction(direction: Direction, path: Path) -> Path:
     """Save a direction, whole or not at all. Raises OutputUnwritable."""
     partial = path.with_name(f".{path.name}.part")
     try:

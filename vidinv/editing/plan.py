@@ -35,7 +35,7 @@ def region(entry: ResolvedEdit) -> str:
     return entry.edit.region or entry.direction.region
 
 
-def move(direction: Direction, edit: Edit, slots: int, measured: Collection[str] = ()) -> ResolvedEdit:
+def resolve_edit(direction: Direction, edit: Edit, slots: int, measured: Collection[str] = ()) -> ResolvedEdit:
     """`edit` by its direction, for w+ of `slots` rows, where the attributes `measured` can be aimed at.
 
     Raises UsageError for rows or a value that cannot be.

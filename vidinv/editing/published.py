@@ -58,7 +58,7 @@ class DirectionFormat:
     is_many: bool = False
 
 
-def read(path: Path) -> File:
+def read_arrays(path: Path) -> File:
     """The arrays of a numpy or torch file; nothing that the file holds is run.
 
     Raises InputUnreadable where there is none, WeightsUnavailable for one that is damaged, or holds more than numbers.
@@ -70,7 +70,7 @@ def read(path: Path) -> File:
     if content.startswith(NUMPY):
         arrays = {BARE: _numpy(path)}
     elif content.startswith((ZIP, PICKLE)):
-        loaded = state_dict.load(content, str(path))
+        loaded = state_dict.load_tensors(content, str(path))
         held = loaded if isinstance(loaded, dict) else {BARE: loaded}
         arrays = {str(key): value.detach().double() for key, value in held.items() if _is_real(value)}
     else:

@@ -26,7 +26,7 @@ class Scores:
     files: tuple[Path, ...] = ()
 
 
-def read(path: Path, attribute: str, folder: Path | None = None) -> Scores:
+def read_scores(path: Path, attribute: str, folder: Path | None = None) -> Scores:
     """The column `attribute` of a CSV, by the column `seed`, else `file` (in `folder`, or beside the CSV).
 
     Raises UsageError that names the line: of a column that is not there, a picture that is not there, or what is no

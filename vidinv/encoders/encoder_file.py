@@ -38,7 +38,7 @@ FAMILIES: dict[str, Callable[[Generator, int], Encoder]] = {
 }
 
 
-def build(family: str, generator: Generator, feature_side: int) -> Encoder:
+def build_encoder(family: str, generator: Generator, feature_side: int) -> Encoder:
     """An untrained encoder of a family for a generator; its F replaces the layer of `feature_side` pixels."""
     return FAMILIES[family](generator, feature_side)
 
@@ -83,7 +83,7 @@ def with_feature(encoder: Encoder, generator: Generator) -> Encoder:
     return encoder if encoder.gives_feature else GeneratorFeature(encoder, generator)
 
 
-def write(path: Path, state: dict[str, Tensor], facts: EncoderFacts) -> Path:
+def write_encoder(path: Path, state: dict[str, Tensor], facts: EncoderFacts) -> Path:
     """Store an encoder's `state` as fp16, whole or not at all. Raises OutputUnwritable."""
     half = {key: (value.half() if value.is_floating_point() else value).contiguous() for key, value in state.items()}
     partial = path.with_name(f".{path.name}")
@@ -95,7 +95,7 @@ def write(path: Path, state: dict[str, Tensor], facts: EncoderFacts) -> Path:
         raise OutputUnwritable(f"cannot write {path}: {error}", remedy="make room, or choose another folder") from error
 
 
-def check(path: Path, space: str) -> EncoderFacts:
+def check_encoder(path: Path, space: str) -> EncoderFacts:
     """What the header of `path` says of its encoder.
 
     Raises UsageError for a file that is no encoder, and for one of another latent space.
@@ -123,21 +123,21 @@ def check(path: Path, space: str) -> EncoderFacts:
     return facts
 
 
-def read(path: Path, generator: Generator) -> Encoder:
+def read_encoder(path: Path, generator: Generator) -> Encoder:
     """The encoder in `path`, frozen, in eval mode, on the generator's device. Raises UsageError as `check` does."""
-    facts = check(path, generator.space)
+    facts = check_encoder(path, generator.space)
     encoder = _filled(path, facts, generator).to(generator.w_avg.device).eval().requires_grad_(False)
     return encoder if facts.feature_branch else GeneratorFeature(encoder, generator)
 
 
 def trained(path: Path, generator: Generator) -> Encoder:
     """The network in `path` as a training left it, to go on with, on the CPU. Raises UsageError as `check` does."""
-    return _filled(path, check(path, generator.space), generator)
+    return _filled(path, check_encoder(path, generator.space), generator)
 
 
 def _filled(path: Path, facts: EncoderFacts, generator: Generator) -> Encoder:
     with torch.random.fork_rng():
-        encoder = build(facts.family, generator, facts.feature_side)
+        encoder = build_encoder(facts.family, generator, facts.feature_side)
     try:
         encoder.load_state_dict(load_file(path))
     except RuntimeError as error:

@@ -185,7 +185,7 @@ def for_generator(generator: Generator, **sizes: Unpack[Sizes]) -> FeatureStyleL
     return encoder
 
 
-def load(path: Path, space: str, at: int) -> FeatureStyleLight:
+def load_shipped(path: Path, space: str, at: int) -> FeatureStyleLight:
     """The shipped encoder from its safetensors file (stored as fp16), frozen, in eval mode."""
     encoder = FeatureStyleLight(space, at=at)
     with safe_open(str(path), framework="pt") as file:

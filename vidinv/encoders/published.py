@@ -1,4 +1,4 @@
-"""Imported encoders: what a file's facts are built as. `registry.load(name)` finds them by the name they were given.
+"""Imported encoders: what a file's facts are built as. `registry.load_encoder(name)` finds them by the name they were given.
 
 An encoder gives codes of one generator: its latent space, and the layer that the feature code replaces, are the
 generator's, and so is the average latent that is added to the codes where the encoder's file has none.
@@ -31,7 +31,7 @@ def names() -> list[str]:
     return imported.names(KIND)
 
 
-def build(facts: ImportedFacts) -> Encoder:
+def build_published(facts: ImportedFacts) -> Encoder:
     """An untrained network of the family, its average latent zero."""
     settings = dict(facts.settings)
     w_dim = settings.pop("w_dim")

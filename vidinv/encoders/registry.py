@@ -36,19 +36,19 @@ def _published_tiny(build: Callable[..., Encoder], **settings: bool) -> Encoder:
 def _adaptive_tiny(generator: str) -> Encoder:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        encoder = adaptive.for_generator(generators.load(generator), first=8)
+        encoder = adaptive.for_generator(generators.load_generator(generator), first=8)
     return encoder.eval().requires_grad_(False)
 
 
 def _of_family(family: str, generator: str) -> Encoder:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        encoder = encoder_file.build(family, generators.load(generator), 16)
+        encoder = encoder_file.build_encoder(family, generators.load_generator(generator), 16)
     return encoder.eval().requires_grad_(False)
 
 
 ENCODERS: dict[str, Callable[[], Encoder]] = {
-    "feature-style-light": lambda: feature_style_light.load(SHIPPED, space="mobile-stylegan-ffhq-w", at=2),
+    "feature-style-light": lambda: feature_style_light.load_shipped(SHIPPED, space="mobile-stylegan-ffhq-w", at=2),
     "feature-style-tiny": _tiny,
     "feature-style-published-tiny": lambda: _published_tiny(feature_style.for_generator),
     "psp-tiny": lambda: _published_tiny(map2style.for_generator),
@@ -64,6 +64,6 @@ ENCODERS: dict[str, Callable[[], Encoder]] = {
 }
 
 
-def load(name: str, device: str = "cpu") -> Encoder:
+def load_encoder(name: str, device: str = "cpu") -> Encoder:
     """The named encoder, registered or imported, frozen, in eval mode, on `device`."""
-    return network_file.load(published.KIND, name, ENCODERS, published.build, device)
+    return network_file.load_network(published.KIND, name, ENCODERS, published.build_published, device)

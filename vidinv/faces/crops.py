@@ -22,7 +22,7 @@ def aligned_faces(source: Path, wanted: WantedCrops, size: int) -> Iterator[tupl
     here: dict[int, list[tuple[int, int]]] = {}
     for key in sorted(wanted):
         here.setdefault(key[0], []).append(key)
-    for batch in reader.read(source, batch=1):
+    for batch in reader.read_frames(source, batch=1):
         for key in here.pop(batch.index[0], []):
             face = torch.from_numpy(crop(batch.native[0], batch.colour, wanted[key], size))
             yield batch, key, face.permute(2, 0, 1)[None] * 2 - 1  # HWC -> 1CHW

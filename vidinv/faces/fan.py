@@ -147,7 +147,7 @@ def _to_frame(box: Array, rotation: int) -> Array:
     return around(box, (width + height) * REACH, SIZE, rotation, rise=RISE * tall)
 
 
-def build(facts: ImportedFacts) -> FAN:
+def build_fan(facts: ImportedFacts) -> FAN:
     """An untrained network of an import's facts."""
     return FAN(**facts.settings)
 

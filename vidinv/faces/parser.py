@@ -196,7 +196,7 @@ def load_parser(path: str | Path | None = None) -> BiSeNet:
     return network.eval()
 
 
-def build(facts: ImportedFacts) -> BiSeNet:
+def build_parser(facts: ImportedFacts) -> BiSeNet:
     """An untrained network of an import's facts."""
     return BiSeNet(**facts.settings)
 

@@ -49,7 +49,7 @@ def is_clip(path: Path) -> bool:
     return path.suffix.lower() in CLIPS
 
 
-def read(path: Path) -> Array:
+def read_rgb(path: Path) -> Array:
     """A picture as RGB uint8 [H,W,3]; InputUnreadable where it is none."""
     found = cv2.imread(str(path))
     if found is None:
@@ -60,11 +60,11 @@ def read(path: Path) -> Array:
 def frames(path: Path, count: int) -> Iterator[Array]:
     """RGB uint8 [H,W,3]: the picture itself, or `count` frames spread evenly over the clip."""
     if not is_clip(path):
-        yield read(path)
+        yield read_rgb(path)
         return
     total = probe.probe(path).frame_count
     wanted = {int((k + 0.5) * total / count) for k in range(count)}
-    for batch in reader.read(path, batch=1):
+    for batch in reader.read_frames(path, batch=1):
         if batch.index[0] in wanted:
             yield picture(batch)
 

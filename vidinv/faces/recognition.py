@@ -71,7 +71,7 @@ class WeighedResNet(IdentityNetwork):
 FAMILIES: dict[str, Callable[..., IdentityNetwork]] = {"iresnet": IResNet, "ir-se": WeighedResNet}
 
 
-def build(facts: ImportedFacts) -> IdentityNetwork:
+def build_recognition(facts: ImportedFacts) -> IdentityNetwork:
     """An untrained network of an import's facts."""
     stages = tuple((width, blocks) for width, blocks in facts.settings["stages"])  # lists, out of a JSON
     return FAMILIES[facts.architecture](stages, facts.settings["dim"])

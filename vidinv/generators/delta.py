@@ -115,7 +115,7 @@ def unpacked(data: bytes, base: Generator, what: str) -> tuple[dict[int, Delta],
     return people, facts
 
 
-def write(path: Path, data: bytes) -> None:
+def write_deltas(path: Path, data: bytes) -> None:
     """Put the bytes of a file there, whole or not at all. Raises OutputUnwritable."""
     partial = path.with_name(f".{path.name}")
     try:
@@ -126,7 +126,7 @@ def write(path: Path, data: bytes) -> None:
         raise OutputUnwritable(f"cannot write {path}: {error}", remedy="make room, or choose another folder") from error
 
 
-def read(path: Path, base: Generator) -> tuple[dict[int, Delta], DeltaFacts]:
+def read_deltas(path: Path, base: Generator) -> tuple[dict[int, Delta], DeltaFacts]:
     """The deltas by person in a file, and its facts; raises WeightsUnavailable as `unpacked` does."""
     try:
         return unpacked(path.read_bytes(), base, str(path))

@@ -10,7 +10,7 @@ from vidinv.weights.imported import ImportedFacts
 KIND = "discriminator"
 
 
-def build(facts: ImportedFacts) -> Discriminator:
+def build_discriminator(facts: ImportedFacts) -> Discriminator:
     """An untrained network of these sizes."""
     return Discriminator(**facts.settings)
 
@@ -27,11 +27,11 @@ def known(generator: str) -> ImportedFacts | None:
     return own if own.source_sha256 == of.source_sha256 else None
 
 
-def load(generator: str, device: str = "cpu") -> Discriminator | None:
+def load_discriminator(generator: str, device: str = "cpu") -> Discriminator | None:
     """The discriminator that came with the generator of this name, a copy to train; None without one.
 
     Raises WeightsUnavailable for a damaged one.
     """
     if known(generator) is None:
         return None
-    return network_file.read(KIND, generator, build).requires_grad_(True).train().to(device)
+    return network_file.read_network(KIND, generator, build_discriminator).requires_grad_(True).train().to(device)

@@ -1,6 +1,6 @@
 """Generators in files: what an import's facts are built as, and the file of one that a training made.
 
-`registry.load(name)` finds imports by the name they were given. How they are kept is `vidinv.weights.network_file`'s
+`registry.load_generator(name)` finds imports by the name they were given. How they are kept is `vidinv.weights.network_file`'s
 matter, how they come in `vidinv.importing`'s. A training's own file says what is in it; `adopt` makes it an import.
 """
 
@@ -43,7 +43,7 @@ def names() -> list[str]:
     return imported.names(KIND)
 
 
-def build(facts: ImportedFacts) -> Generator:
+def build_generator(facts: ImportedFacts) -> Generator:
     """An untrained network of the family."""
     return FAMILIES[facts.architecture](facts.name, facts.space, **facts.settings)
 
@@ -71,7 +71,7 @@ class Made:
     settings: dict[str, Any]
 
 
-def write(path: Path, network: Generator, architecture: str, settings: dict[str, Any]) -> Path:
+def write_generator(path: Path, network: Generator, architecture: str, settings: dict[str, Any]) -> Path:
     """Store a trained generator, whole or not at all. Raises OutputUnwritable."""
     made = Made(network.name, network.space, architecture, settings)
     state = {key: value.contiguous() for key, value in network.state_dict().items()}
@@ -80,9 +80,9 @@ def write(path: Path, network: Generator, architecture: str, settings: dict[str,
     return path
 
 
-def read(path: Path, device: str = "cpu") -> Generator:
+def read_generator(path: Path, device: str = "cpu") -> Generator:
     """The generator in a training's file, frozen, in eval mode. Raises UsageError for another file."""
-    made = check(path)
+    made = check_generator(path)
     try:
         network = FAMILIES[made.architecture](made.name, made.space, **made.settings)
         state = load_file(path)
@@ -93,7 +93,7 @@ def read(path: Path, device: str = "cpu") -> Generator:
     return network.eval().requires_grad_(False).to(device)
 
 
-def check(path: Path) -> Made:
+def check_generator(path: Path) -> Made:
     """What the header of a training's file says. Raises UsageError for another file."""
     try:
         with safe_open(str(path), framework="pt") as file:
@@ -109,7 +109,7 @@ def adopt(path: Path, *, replace: bool = False) -> str:
 
     One that is the same is left as it is. Raises UsageError where another import has the name, unless that is to go.
     """
-    made, network = check(path), read(path)
+    made, network = check_generator(path), read_generator(path)
     digest = sha256_of(path)
     if made.name in names() and not replace:
         if imported.facts(KIND, made.name).source_sha256 == digest:
@@ -121,5 +121,7 @@ def adopt(path: Path, *, replace: bool = False) -> str:
     sizes = {"resolution": network.resolution, "num_ws": network.num_ws, "w_dim": network.w_dim, "layers": layers}
     sizes["parameters"] = sum(parameter.numel() for parameter in network.parameters())
     facts = ImportedFacts(made.name, KIND, made.architecture, made.settings, "vidinv's own", path.name, digest, TRAINED)
-    network_file.write(network, dataclass_replace(facts, space=made.space, sizes=sizes, latent_average="from the file"))
+    network_file.write_network(
+        network, dataclass_replace(facts, space=made.space, sizes=sizes, latent_average="from the file")
+    )
     return made.name

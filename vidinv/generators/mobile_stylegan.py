@@ -192,7 +192,7 @@ class MobileStyleGAN(Chain):
         return self.to_image(x, rows[-1], bands=3) * 0.5
 
 
-def load(path: Path, name: str = "mobile-stylegan-ffhq-1024") -> MobileStyleGAN:
+def load_ffhq(path: Path, name: str = "mobile-stylegan-ffhq-1024") -> MobileStyleGAN:
     """The converted FFHQ network from its safetensors file, frozen and in eval mode."""
     network = MobileStyleGAN(name, space="mobile-stylegan-ffhq-w")
     with safe_open(str(path), framework="pt") as file:

@@ -201,10 +201,10 @@ def _frozen(generator: Generator, head: Head) -> Proxy:
 
 def painter(generator: Generator, size: int) -> ImageDecoder:
     """The proxy of `size` pixels where the generator has one, else what stands for it."""
-    return load(generator, size) if (generator.name, size) in HEADS else WholeSynthesis(generator, size)
+    return load_proxy(generator, size) if (generator.name, size) in HEADS else WholeSynthesis(generator, size)
 
 
-def load(generator: Generator, size: int) -> Proxy:
+def load_proxy(generator: Generator, size: int) -> Proxy:
     """The proxy of a registered generator that draws `size` pixels, frozen, on its device."""
     if (generator.name, size) not in HEADS:
         raise UsageError(
@@ -219,7 +219,7 @@ def told(generator: Generator, spec: HeadSpec) -> dict[str, str]:
     return {"generator": generator.name, "spec": json.dumps(asdict(spec))}
 
 
-def read(path: Path, generator: Generator) -> Proxy:
+def read_proxy(path: Path, generator: Generator) -> Proxy:
     """The proxy of a user's own head, whose file says what it reads and draws, on the generator's device.
 
     Raises UsageError for a file that does not say so, and for a head of another generator.

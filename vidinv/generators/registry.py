@@ -18,7 +18,7 @@ from vidinv.generators.base import Generator
 from vidinv.weights import cache, network_file
 
 GENERATORS: dict[str, Callable[[], Generator]] = {
-    "mobile-stylegan-ffhq-1024": lambda: mobile_stylegan.load(cache.path("generator/mobile-stylegan-ffhq")),
+    "mobile-stylegan-ffhq-1024": lambda: mobile_stylegan.load_ffhq(cache.path("generator/mobile-stylegan-ffhq")),
     "mobile-stylegan-tiny": mobile_stylegan.tiny,
     "automodulator-tiny": automodulator.tiny,
     "automodulator-extra-tiny": lambda: automodulator.tiny("automodulator-extra-tiny", extra=True),
@@ -33,6 +33,6 @@ GENERATORS: dict[str, Callable[[], Generator]] = {
 }
 
 
-def load(name: str, device: str = "cpu") -> Generator:
+def load_generator(name: str, device: str = "cpu") -> Generator:
     """The named generator, registered or imported, frozen, in eval mode, on `device`."""
-    return network_file.load(generator_file.KIND, name, GENERATORS, generator_file.build, device)
+    return network_file.load_network(generator_file.KIND, name, GENERATORS, generator_file.build_generator, device)

@@ -69,7 +69,7 @@ def bring(
     name = name or re.sub(r"[^a-z0-9._-]+", "-", source.stem.lower()).strip("-.")
     if not NAME.fullmatch(name):
         raise UsageError(f"nothing can be called {name!r}", remedy="give --as NAME: small letters, digits, . _ -")
-    found = checkpoint.read(source, trunk)
+    found = checkpoint.read_checkpoint(source, trunk)
     for each in (*found.networks, *([found.discriminator] if found.discriminator else ())):
         _check_free(each.format.kind, name, terms.replace)
     _check_asked(found, asked, generator)
@@ -89,7 +89,7 @@ def _kept(drafts: list[Draft], left: tuple[str, ...]) -> Iterator[ImportedFacts]
     """Write every draft; what is `left` of the file is listed with the first."""
     for draft in drafts:
         missing, unused = (*draft.fit.missing, *draft.fit.wrong), (*draft.fit.unused, *left)
-        network_file.write(draft.network, replace(draft.facts, missing=missing, unused=unused))
+        network_file.write_network(draft.network, replace(draft.facts, missing=missing, unused=unused))
         left = ()
         yield imported.facts(draft.facts.kind, draft.facts.name)
 
@@ -97,7 +97,7 @@ def _kept(drafts: list[Draft], left: tuple[str, ...]) -> Iterator[ImportedFacts]
 def _drafts(found: CheckpointNetworks, told: ImportedFacts, generator: str, asked: Mapping[str, str]) -> list[Draft]:
     """Every network of the file, filled; an encoder is bound to the file's own generator, or to the one named."""
     drafts: list[Draft] = []
-    of = generators.load(generator) if generator else None
+    of = generators.load_generator(generator) if generator else None
     for each in found.networks:
         facts = _facts(each, found, told, asked)
         if facts.kind == generator_file.KIND:
@@ -146,7 +146,7 @@ def _draft(facts: ImportedFacts, found: Checkpoint) -> Draft:
 
 def _generator(facts: ImportedFacts, found: Checkpoint) -> Draft:
     facts = replace(facts, space=f"{facts.name}-{'z' if facts.architecture in ('pggan', 'biggan') else 'w'}")
-    network = network_file.blank(generator_file.build, facts)
+    network = network_file.blank(generator_file.build_generator, facts)
     fit = filled(network, found)
     average = generator_file.set_average(network, _average(found, network.w_dim))
     layers = [[spec.name, spec.channels, spec.resolution] for spec in network.layers]
@@ -166,7 +166,7 @@ def _encoder(facts: ImportedFacts, found: Checkpoint, of: Generator | None) -> D
     settings = published.bound(facts.settings, of)
     averaged = settings.pop("average", True)
     facts = replace(facts, settings=settings, space=of.space, generator=of.name)
-    network = network_file.blank(published.build, facts)
+    network = network_file.blank(published.build_published, facts)
     fit = filled(network, found)
     given = _average(found, of.w_dim)
     if averaged:

@@ -27,11 +27,11 @@ class Kind:
 
 
 KINDS = {
-    generator_file.KIND: Kind(generator_file.build, generators.GENERATORS),
-    discriminator_file.KIND: Kind(discriminator_file.build, ()),
-    published.KIND: Kind(published.build, encoders.ENCODERS),
-    recognition.KIND: Kind(recognition.build, faces.IDENTITIES),
-    parser.KIND: Kind(parser.build, faces.PARSERS),
-    lpips.KIND: Kind(lpips.build, lpips.REGISTERED),
-    fan.KIND: Kind(fan.build, {*faces.FANS, *LANDMARKS}),
+    generator_file.KIND: Kind(generator_file.build_generator, generators.GENERATORS),
+    discriminator_file.KIND: Kind(discriminator_file.build_discriminator, ()),
+    published.KIND: Kind(published.build_published, encoders.ENCODERS),
+    recognition.KIND: Kind(recognition.build_recognition, faces.IDENTITIES),
+    parser.KIND: Kind(parser.build_parser, faces.PARSERS),
+    lpips.KIND: Kind(lpips.build_lpips, lpips.REGISTERED),
+    fan.KIND: Kind(fan.build_fan, {*faces.FANS, *LANDMARKS}),
 }

@@ -48,7 +48,7 @@ class Pair:
     thumbnails: bool = True
 
 
-def check(pair: Pair) -> tuple[VideoInfo, VideoInfo]:
+def check_pair(pair: Pair) -> tuple[VideoInfo, VideoInfo]:
     """What the two files are. Raises InputUnreadable, or UsageError where one cannot be of the other."""
     one, two = probe(pair.source), probe(pair.edited)
     (width, height), (other_width, other_height) = _shown(one), _shown(two)
@@ -71,14 +71,14 @@ def run(pair: Pair, listener: Listener) -> dict[str, Any]:
     Faces are found and tracked in the source, and cut from both by the source's smoothed transforms. Frames belong
     together by their number where the files have equally many, else by their times.
     """
-    clock, (info, other), config = Clock.now(), check(pair), pair.config
-    backend = backends.choose(config.backend)
+    clock, (info, other), config = Clock.now(), check_pair(pair), pair.config
+    backend = backends.choose_backend(config.backend)
     with JobFolder(pair.page) as folder:
         folder.empty()
         try:
             listener.phase("analyse", info.frame_count, 0)
             sightings = first_pass.analyse(
-                lambda first: reader.read(pair.source, batch=config.batch, first=first, reader=config.reader),
+                lambda first: reader.read_frames(pair.source, batch=config.batch, first=first, reader=config.reader),
                 backend.locator(config.landmarks),
                 folder.path,
                 config,
@@ -91,8 +91,8 @@ def run(pair: Pair, listener: Listener) -> dict[str, Any]:
             listener.phase("measure", analysis.frame_count, 0)
             measured = _measured(pair, analysis, (info, other), backend, folder, listener)
             report = _document(pair, info, analysis, measured) | {"timing": clock.spent(), "warnings": []}
-            sidecar.write(pair.page.with_suffix(".json"), report)
-            write_page.write(pair.page, report, write_page.strips(report, measured.evidence()))
+            sidecar.write_report(pair.page.with_suffix(".json"), report)
+            write_page.write_page(pair.page, report, write_page.strips(report, measured.evidence()))
             return report
         finally:
             folder.delete()
@@ -104,7 +104,7 @@ def follow(source: Iterator[Work], pair: Pair, to_other: Array, by_number: bool)
     `to_other` [2,3] maps the source's pixels to the other's. Of the other the frame of the same number or, where they
     do not go by number, the one nearest in time.
     """
-    frames = reader.read(pair.edited, batch=1)
+    frames = reader.read_frames(pair.edited, batch=1)
     here = next(frames)
     begin, following = here.pts[0], next(frames, None)
     first: int | None = None
@@ -147,12 +147,17 @@ def _measured(
     config, judges = pair.config, backend.judges(pair.config.device)
     segments = decode.segments(analysis.pts, analysis.time_base, config.segment_seconds, 0, analysis.frame_count)
     plan = decode.batches(segments, analysis.shots, config.batch)
-    works = decode.decode(reader.read(pair.source, batch=1), plan, analysis.shots, segments)
+    works = decode.decode(reader.read_frames(pair.source, batch=1), plan, analysis.shots, segments)
     witnesses = measure_identity.SecondaryEvaluators.of(backend, judges.parse, [])
     stages = [
-        ("align", align.build(analysis.tracks, config.crop)),
+        ("align", align.build_align_stage(analysis.tracks, config.crop)),
         ("follow", lambda source: follow(source, pair, _between(*infos), _count(pair.edited) == analysis.frame_count)),
-        ("measure", measure_identity.build(judges.identity, witnesses, config.identity, keep_strips=pair.thumbnails)),
+        (
+            "measure",
+            measure_identity.build_measure_stage(
+                judges.identity, witnesses, config.identity, keep_strips=pair.thumbnails
+            ),
+        ),
     ]
     journal = Journal(folder.path)
     graph.run(
@@ -165,7 +170,7 @@ def _measured(
 
 
 def _document(pair: Pair, info: VideoInfo, analysis: Analysis, measured: MeasuredFaces) -> dict[str, Any]:
-    config, names = pair.config, backends.choose(pair.config.backend).watching
+    config, names = pair.config, backends.choose_backend(pair.config.backend).watching
     return {
         "schema": sidecar.SCHEMA,
         "input": finalize.facts(pair.source, fileio.content_sha256(pair.source), info, analysis),

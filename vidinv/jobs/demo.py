@@ -36,7 +36,7 @@ def voice(seconds: Array) -> Array:
 
 def frames(generator: Generator, count: int, size: int, seed: int) -> Iterator[Array]:
     """`count` pictures [size,size,3] uint8 RGB of one synthetic person, one at a time."""
-    yaw, smile = (directions.load(name, generator.space) for name in ("yaw", "smile"))
+    yaw, smile = (directions.load_direction(name, generator.space) for name in ("yaw", "smile"))
     person = generator.w_avg + 0.7 * (generator.sample(1, seed=seed) - generator.w_avg)
     turn, mouth = motion(np.arange(count) / FRAME_RATE)
     for index in range(count):
@@ -55,7 +55,7 @@ def sound(seconds: float) -> Array:
     return np.asarray(0.12 * voice(time) * tone, np.float32)
 
 
-def write(
+def write_demo(
     path: Path,
     generator: Generator,
     *,

@@ -65,7 +65,7 @@ def measured(backend: str, size: int, precision: str, threads: int, rivals: list
 
 def _graph(backend: str, size: int) -> tuple[torch.nn.Module, tuple[Tensor, ...]]:
     """What draws an edit of this size, and a code for it."""
-    models = backends.choose(backend).models("cpu", "")
+    models = backends.choose_backend(backend).models("cpu", "")
     generator = models.generator
     with torch.no_grad():
         ws = generator.broadcast(generator.sample(1)).contiguous()
@@ -77,7 +77,15 @@ def _graph(backend: str, size: int) -> tuple[torch.nn.Module, tuple[Tensor, ...]
 
 
 def _key(backend: str, size: int, precision: str, threads: int) -> str:
-    machine = [platform.machine(), _processor(), threads, backend, backends.choose(backend).digest, size, precision]
+    machine = [
+        platform.machine(),
+        _processor(),
+        threads,
+        backend,
+        backends.choose_backend(backend).digest,
+        size,
+        precision,
+    ]
     versions = {name: version(name) for name in ("torch", *PACKAGES.values()) if find_spec(name) is not None}
     return hashlib.sha256(json.dumps([machine, versions]).encode()).hexdigest()
 

@@ -72,9 +72,9 @@ def finish(job: RenderJob, frames: int, timing: dict[str, Any], warnings: list[s
         made.replace(preview_path(request.output))
     write_report(job, report, timing, warnings)
     if request.keep_job:
-        sidecar.write(job.folder.report, report)
+        sidecar.write_report(job.folder.report, report)
     if request.report:
-        write_page.write(page_path(request.output), report, write_page.strips(report, measured.evidence()))
+        write_page.write_page(page_path(request.output), report, write_page.strips(report, measured.evidence()))
     return report
 
 
@@ -122,7 +122,7 @@ def write_report(job: RenderJob, report: dict[str, Any], timing: dict[str, Any],
     report |= {"timing": timing, "warnings": warnings}
     if job.request.at is None:
         report["output"] |= {"sha256": fileio.content_sha256(job.request.output)}
-    sidecar.write(sidecar_path(job.request.output), report)
+    sidecar.write_report(sidecar_path(job.request.output), report)
     return report
 
 
@@ -164,7 +164,7 @@ def _losses(job: RenderJob) -> list[str]:
     refused = reader.refusal(request.source, request.config.reader)
     found = [refused] if refused else []
     if request.at is None:
-        wish = requests.wish(request.config, request.output)
+        wish = requests.encoder_options(request.config, request.output)
         found += codecs.choose(wish, job.info, suffix=request.output.suffix.lower()).warnings
     return found
 
@@ -250,7 +250,7 @@ def terms(names: Iterable[str]) -> list[dict[str, str]]:
 
 
 def _backend(job: RenderJob) -> Backend:
-    return backends.choose(job.request.config.backend)
+    return backends.choose_backend(job.request.config.backend)
 
 
 def _needs(job: RenderJob) -> tuple[str, ...]:

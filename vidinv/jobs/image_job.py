@@ -44,17 +44,17 @@ class OpenPicture:
     work: Work
 
 
-def check(request: Request) -> ResolvedEdits:
+def check_picture(request: Request) -> ResolvedEdits:
     """Everything that can be refused before work begins; returns the edits.
 
     Raises UsageError, InputUnreadable or OutputUnwritable; nothing is fetched or written.
     """
-    moves = requests.parse_moves(request.config.edits, request.config.backend)
+    moves = requests.resolve_edits(request.config.edits, request.config.backend)
     for move in moves:
         if move.edit.span != Edit.span:
             raise UsageError(f"a picture has no time for {move.edit.name} to come and go", remedy="leave the time out")
     photo.check_suffix(request.output)
-    photo.read(request.source)
+    photo.read_photo(request.source)
     check_output(request.output, request.source, request.overwrite)
     requests.check_networks(request.config)
     requests.check_signing(request)
@@ -68,7 +68,7 @@ def edit(request: Request) -> dict[str, Any]:
     `preview` a row for every face shows source, inversion and edit. Raises VidinvError children as the design's exit
     codes say.
     """
-    clock, moves = Clock.now(), check(request)
+    clock, moves = Clock.now(), check_picture(request)
     with JobFolder(request.output) as folder:
         folder.empty()
         try:
@@ -77,29 +77,29 @@ def edit(request: Request) -> dict[str, Any]:
             job = replace(opened.job, moves=moves)
             assert job.models is not None
             work = through(render.editing(job, job.models), opened.work)
-            write(job, opened.photo, work, finalize.made_by(job))
+            write_edited(job, opened.photo, work, finalize.made_by(job))
             report = finalize.document(job, 1, measured(work))
             return finalize.write_report(job, report, clock.spent(), warnings)
         finally:
             folder.delete()
 
 
-def write(job: render.RenderJob, known: Photo, work: Work, made: dict[str, str]) -> None:
+def write_edited(job: render.RenderJob, known: Photo, work: Work, made: dict[str, str]) -> None:
     """Write the edited picture, signed where that is asked for, and its preview likewise. Raises OutputUnwritable."""
     request, folder = job.request, job.folder
     if request.preview and work.edit is not None:
         partial = folder.path / "preview.png"
-        picture.write(partial, sheet(work))
+        picture.write_picture(partial, sheet(work))
         partial.replace(preview_path(request.output))
     edited = replace(known, rgb=rgb_of(work))
-    sign_output.sealed(request, folder, finalize.claim(job), lambda path: photo.write(path, edited, made))
+    sign_output.sealed(request, folder, finalize.claim(job), lambda path: photo.write_photo(path, edited, made))
 
 
 def open_picture(request: Request, moves: ResolvedEdits, folder: JobFolder) -> OpenPicture:
     """Find and invert the faces of `request.source`. Raises NoFaceFound where there is none."""
     config = replace(requests.settle(request.config, folder.config), tune="none")  # one face is too few to tune on
     torch.set_num_threads(config.threads)
-    known, backend = photo.read(request.source), backends.choose(config.backend)
+    known, backend = photo.read_photo(request.source), backends.choose_backend(config.backend)
     found = first_pass.seen(backend.locator(config.landmarks), given_boxes.of(config, backend), 0, known.rgb, 0)
     seen = Sightings((0,), BASE, (Shot(0, 1),), (found,))
     analysis, moves = face_tracks.link(seen, config, backend, request.source, moves)
@@ -154,7 +154,9 @@ def _aimed(opened: OpenPicture) -> tuple[ResolvedEdits, list[str]]:
         target_strength.AimedFace(person, work.faces.image[n : n + 1], codes[n : n + 1])
         for n, person in enumerate(work.faces.track.tolist())
     ]
-    return target_strength.aimed(job.moves, samples, target_strength.judge(job.models, job.moves, job.request.config))
+    return target_strength.aimed(
+        job.moves, samples, target_strength.attribute_measure(job.models, job.moves, job.request.config)
+    )
 
 
 def measured(work: Work) -> MeasuredFaces:

@@ -84,9 +84,9 @@ class JobFolder:
         if not self.is_begun:
             self.empty()
             self.config.write_text(config, encoding="utf-8")
-            fileio.write(self._record, json.dumps({"fingerprint": fingerprint}).encode())
+            fileio.write_sealed(self._record, json.dumps({"fingerprint": fingerprint}).encode())
             return
-        known = fileio.read(self._record)
+        known = fileio.read_sealed(self._record)
         if known is None or json.loads(known)["fingerprint"] != fingerprint:
             what = "a damaged job" if known is None else "an unfinished job"
             raise UsageError(
@@ -117,7 +117,7 @@ class JobFolder:
         Raises OutputUnwritable.
         """
         try:
-            fileio.write(self.path / PUBLISHED, _identity(made))
+            fileio.write_sealed(self.path / PUBLISHED, _identity(made))
             if output.is_dir():
                 shutil.rmtree(output)  # this job's own: nobody else's gets so far
             made.replace(output)
@@ -167,7 +167,7 @@ def check_output(output: Path, source: Path, overwrite: bool, job: Path | None =
 
 
 def _is_own(output: Path, job: Path) -> bool:
-    published = fileio.read(JobFolder(job).path / PUBLISHED)
+    published = fileio.read_sealed(JobFolder(job).path / PUBLISHED)
     return published is not None and output.exists() and published == _identity(output)
 
 

@@ -22,7 +22,7 @@ class Journal:
         if not self.path.exists():
             return []
         records: list[dict[str, Any]] = []
-        for line in fileio.lines(self.path.read_bytes()):
+        for line in fileio.sealed_lines(self.path.read_bytes()):
             record = json.loads(line)
             files = record["files"].items()
             if record["segment"] != len(records) or not all(
@@ -35,12 +35,12 @@ class Journal:
     def keep(self, records: list[dict[str, Any]]) -> None:
         """Rewrite the journal to hold `records` alone."""
         partial = self.path.with_suffix(".tmp")
-        partial.write_bytes(b"".join(fileio.line(json.dumps(record)) for record in records))
+        partial.write_bytes(b"".join(fileio.sealed_line(json.dumps(record)) for record in records))
         partial.replace(self.path)
 
     def append(self, record: dict[str, Any]) -> None:
         """Add one record and wait until it is on the disk."""
         with self.path.open("ab") as stream:
-            stream.write(fileio.line(json.dumps(record)))
+            stream.write(fileio.sealed_line(json.dumps(record)))
             stream.flush()
             os.fsync(stream.fileno())

@@ -46,7 +46,7 @@ def mix(request: Request, other: Path, rows: Rows | None, share: float, region: 
             work = image_job.through(render.drawing(one.job, models, "replace"), work)
             how = f"rows {taken[0]}-{taken[1] - 1} of w+ by {share:g} from {other.name}"
             made = finalize.made_by(one.job) | {"vidinv_edits": f"mix: {how}"}
-            image_job.write(one.job, one.photo, work, made)
+            image_job.write_edited(one.job, one.photo, work, made)
             edits = [{"name": "mix", "from": other.name, "layers": list(taken), "strength": share, "region": region}]
             report = finalize.document(one.job, 1, image_job.measured(work), edits)
             return finalize.write_report(one.job, report, clock.spent(), [])

@@ -139,7 +139,7 @@ def flow(job: RenderJob, plan: list[tuple[int, int]], done: Callable[[int], None
     def open_segment(path: Path) -> SegmentWriter:
         job.check_source()
         return SegmentWriter(
-            path, job.info, requests.wish(config, request.output), suffix=request.output.suffix.lower()
+            path, job.info, requests.encoder_options(config, request.output), suffix=request.output.suffix.lower()
         )
 
     def open_preview(path: Path) -> SegmentWriter:
@@ -153,7 +153,7 @@ def flow(job: RenderJob, plan: list[tuple[int, int]], done: Callable[[int], None
         config.preview_size,
         done,
     )
-    frames: Iterator[FrameBatch] = reader.read(request.source, batch=1, first=resume)
+    frames: Iterator[FrameBatch] = reader.read_frames(request.source, batch=1, first=resume)
     frames = read_timeout.watched(frames, request.source, config.stall_seconds)
     return RenderGraph(
         decode.decode(frames, plan, job.analysis.shots, job.segments),
@@ -189,7 +189,7 @@ def editing(job: RenderJob, models: Models) -> list[tuple[str, graph.Stage]]:
     if edits:
         mode = blend.mode_of(job.request.config.blend, [move.direction for move in job.moves])
     return [
-        ("edit", edit.build(models.generator, models.parse, job.moves, job.analysis)),
+        ("edit", edit.build_edit_stage(models.generator, models.parse, job.moves, job.analysis)),
         *drawing(job, models, mode),
     ]
 
@@ -204,20 +204,24 @@ def drawing(job: RenderJob, models: Models, mode: str) -> list[tuple[str, graph.
         nth = work.nth(int(work.faces.frame[n]))
         return measure_identity.reads_inversion(nth, config.identity) or mode == "residual" or job.request.preview
 
-    backend = backends.choose(config.backend)
+    backend = backends.choose_backend(config.backend)
     witnesses = measure_identity.SecondaryEvaluators.of(backend, models.parse, [move.edit.name for move in job.moves])
     return [
         (
             "synthesize",
-            synthesize.build(models.generator, models.proxy, config.crop, reads_inversion, runner, models.people),
+            synthesize.build_synthesize_stage(
+                models.generator, models.proxy, config.crop, reads_inversion, runner, models.people
+            ),
         ),
-        ("mask", mask.build(models.parse, models.occlusion, config.mask)),
-        ("fade", fade_confidence.build(job.analysis, config.trust.fade_seconds, _past(job))),
-        ("blend", blend.build(mode)),
+        ("mask", mask.build_mask_stage(models.parse, models.occlusion, config.mask)),
+        ("fade", fade_confidence.build_fade_stage(job.analysis, config.trust.fade_seconds, _past(job))),
+        ("blend", blend.build_blend_stage(mode)),
         *marking(job),
         (
             "measure",
-            measure_identity.build(models.identity, witnesses, config.identity, keep_strips=request.keeps_strips),
+            measure_identity.build_measure_stage(
+                models.identity, witnesses, config.identity, keep_strips=request.keeps_strips
+            ),
         ),
     ]
 
@@ -249,23 +253,30 @@ def marking(job: RenderJob) -> list[tuple[str, graph.Stage]]:
     if not job.request.watermark:
         return []
     identity = payload.identity(job.content, job.request.config.edits)
-    return [("mark", watermark.build(identity, job.info, job.analysis))]
+    return [("mark", watermark.build_watermark_stage(identity, job.info, job.analysis))]
 
 
 def inverting(job: RenderJob, models: Models, resume: int) -> list[tuple[str, graph.Stage]]:
     """What adds faces and their codes: the stored ones, or the encoder's, refined, and what keeps them."""
     config, codes = job.request.config, job.codes
-    stages = [("align", align.build(job.analysis.tracks, config.crop))]
+    stages = [("align", align.build_align_stage(job.analysis.tracks, config.crop))]
     if codes is not None and codes.known is not None:
-        return [*stages, ("encode", stored_codes.replay(codes.known, models.device))]
+        return [*stages, ("encode", stored_codes.build_replay_stage(codes.known, models.device))]
     refine = (
-        None if config.refine.is_off else backends.refiner(backends.choose(config.backend), models, config.precision)
+        None
+        if config.refine.is_off
+        else backends.refiner(backends.choose_backend(config.backend), models, config.precision)
     )
     traces = encode.Traces(job.folder.path)
     traces.restore(resume, models.device)
     stages.append(
-        ("encode", encode.build(models.encoder, refine, config.refine, traces, models.device, runner_of(config)))
+        (
+            "encode",
+            encode.build_encode_stage(models.encoder, refine, config.refine, traces, models.device, runner_of(config)),
+        )
     )
     if codes is not None:
-        stages.append(("keep", stored_codes.keep(codes, stored_codes.rows(job.analysis.tracks, config.crop))))
+        stages.append(
+            ("keep", stored_codes.build_store_stage(codes, stored_codes.rows(job.analysis.tracks, config.crop)))
+        )
     return stages

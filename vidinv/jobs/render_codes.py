@@ -31,7 +31,7 @@ SHEET = 8  # faces on a sheet
 PANEL = 256  # pixels
 
 
-def check(render: Path | None, source: Path, codes: Path, overwrite: bool) -> None:
+def check_render(render: Path | None, source: Path, codes: Path, overwrite: bool) -> None:
     """Refuse a picture that cannot be written: UsageError for its kind, else as `check_output` does."""
     if render is None:
         return
@@ -47,18 +47,18 @@ def count(stored: CodeReader, render: Path) -> int:
     return min(SHEET, len(stored)) if _is_sheet(render) else len(np.unique(stored.rows.frame))
 
 
-def write(source: Path, stored: CodeReader, render: Path, device: str, done: Callable[[int], None]) -> None:
+def write_render(source: Path, stored: CodeReader, render: Path, device: str, done: Callable[[int], None]) -> None:
     """Draw the codes of `source` into `render`: a sheet of up to SHEET faces (.png) or a video of all (.mp4).
 
     `done` hears how many faces were drawn.
     """
-    generator = generators.load(backends.choose(stored.origin.settings["backend"]).generator, device)
+    generator = generators.load_generator(backends.choose_backend(stored.origin.settings["backend"]).generator, device)
     if _is_sheet(render):
         sheet = []
         for _, face, code in faces(source, stored, spread(stored, SHEET)):
             sheet.append(_panel(generator, code, face))
             done(1)
-        picture.write(render, torch.cat(sheet, 1))
+        picture.write_picture(render, torch.cat(sheet, 1))
         return
     # One frame per face, at its frame's time; of several faces the track with the lowest number.
     first = {int(frame): int(stored.rows.track[row]) for row, frame in reversed(list(enumerate(stored.rows.frame)))}

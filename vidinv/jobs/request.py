@@ -75,12 +75,12 @@ class Request:
         return files + ([self.codes] if self.codes is not None and not self.codes_are_there else [])
 
 
-def check(request: Request) -> tuple[ResolvedEdits, VideoInfo]:
+def check_request(request: Request) -> tuple[ResolvedEdits, VideoInfo]:
     """Everything that can be refused before work begins; returns the edits and the facts of the clip.
 
     Raises UsageError, InputUnreadable or OutputUnwritable; nothing is fetched or written.
     """
-    moves = parse_moves(request.config.edits, request.config.backend)
+    moves = resolve_edits(request.config.edits, request.config.backend)
     _check_options(request)
     check_signing(request)
     check_networks(request.config)
@@ -93,14 +93,14 @@ def check(request: Request) -> tuple[ResolvedEdits, VideoInfo]:
     if not (request.only_codes or request.only_tuned):
         if request.codes is not None and not request.codes_are_there:
             check_output(request.codes, request.source, overwrite=False)
-        wished = wish(request.config, request.output)
+        wished = encoder_options(request.config, request.output)
         if not sequence.is_folder(request.output):
             codecs.check_container(wished, info, request.output)
-        writer.check(info, wished, request.output.suffix.lower())
+        writer.check_encodable(info, wished, request.output.suffix.lower())
     return moves, info
 
 
-def wish(config: RunConfig, output: Path) -> codecs.EncoderOptions:
+def encoder_options(config: RunConfig, output: Path) -> codecs.EncoderOptions:
     """What the configuration asks of the video encoder; for a folder of pictures, that nothing is lost on the way."""
     if sequence.is_folder(output) and config.codec not in ("auto", "lossless"):
         raise UsageError(
@@ -111,11 +111,11 @@ def wish(config: RunConfig, output: Path) -> codecs.EncoderOptions:
     return codecs.EncoderOptions(codec, config.crf, config.preset, config.pixel_format)
 
 
-def parse_moves(edits: Sequence[str], backend: str) -> ResolvedEdits:
+def resolve_edits(edits: Sequence[str], backend: str) -> ResolvedEdits:
     """What edits such as "age+2" ask for; UsageError for bad syntax, an unknown direction, rows that are not there."""
-    chosen = backends.choose(backend)
+    chosen = backends.choose_backend(backend)
     wanted = map(grammar.parse, edits)
-    moves = [plan.move(chosen.direction(entry.name), entry, chosen.slots, chosen.measures) for entry in wanted]
+    moves = [plan.resolve_edit(chosen.direction(entry.name), entry, chosen.slots, chosen.measures) for entry in wanted]
     for move in moves:
         if not chosen.parses and regions.is_local(plan.region(move)):
             raise UsageError(
@@ -165,11 +165,11 @@ def check_networks(config: RunConfig) -> None:
     pick_device(config.device)
     if config.engine != "auto":
         runner.require(config.engine)
-    backend = backends.choose(config.backend)
+    backend = backends.choose_backend(config.backend)
     if config.generator and not Path(config.generator).is_file():
         raise UsageError(f"the generator {config.generator} does not exist", remedy="check the path")
     if config.encoder:
-        encoder_file.check(Path(config.encoder), backend.space)
+        encoder_file.check_encoder(Path(config.encoder), backend.space)
     elif not backend.encodes and (config.refine.is_off or config.tune != "none"):
         asked = "no refinement" if config.refine.is_off else f"--tune {config.tune}"
         raise UsageError(
@@ -180,7 +180,7 @@ def check_networks(config: RunConfig) -> None:
 
 def _check_backend(request: Request, moves: ResolvedEdits) -> None:
     """Raise UsageError for what the backend's parts cannot do."""
-    backend = backends.choose(request.config.backend)
+    backend = backends.choose_backend(request.config.backend)
     if request.gate.is_set and not backend.recognises:
         raise UsageError(
             f"the backend {request.config.backend} has no identity network that a gate could judge by",
@@ -193,12 +193,12 @@ def _check_backend(request: Request, moves: ResolvedEdits) -> None:
 def check_signing(request: Request) -> None:
     """Raise UsageError where the output is to be signed and could not be."""
     if request.c2pa:
-        manifest.check(request.config.c2pa, request.output)
+        manifest.check_signer(request.config.c2pa, request.output)
 
 
 def settle(config: RunConfig, recorded: Path | None = None) -> RunConfig:
     """`config` with what 0 threads and "auto" mean: what a job to be resumed `recorded`, else what is here."""
-    known = configs.load(str(recorded)) if recorded is not None and recorded.exists() else None
+    known = configs.load_run_config(str(recorded)) if recorded is not None and recorded.exists() else None
     threads = known.threads if known else torch.get_num_threads()
     device = pick_device(known.device if known and config.device == "auto" else config.device)
     precision = known.precision if known and config.precision == "auto" else config.precision

@@ -35,8 +35,8 @@ def plan(request: Request, listener: Listener, seconds: float) -> list[Part]:
     """
     if request.codes is not None:
         raise UsageError("codes are kept in one file, and cannot be made in parts", remedy="leave --codes out")
-    with video_job.begun(request) as begun:
-        prepared = video_job.prepare(begun, listener).prepared
+    with video_job.open_job(request) as begun:
+        prepared = video_job.analyze_job(begun, listener).prepared
         return parts(prepared.segments, prepared.analysis, seconds)
 
 
@@ -64,8 +64,8 @@ def made_files(folder: Path) -> list[Path]:
 
 def render_part(request: Request, part: Part, listener: Listener) -> Path:
     """Render the segments of one part of a planned job, whose files lie in this request's job folder; returns that."""
-    with video_job.begun(request) as begun:
-        prepared = video_job.prepare(begun, listener).prepared
+    with video_job.open_job(request) as begun:
+        prepared = video_job.analyze_job(begun, listener).prepared
         render(replace(prepared, segments=prepared.segments[slice(*part)]), listener.phase, listener.done)
         begun.source.check()
         return begun.folder.path
@@ -73,7 +73,7 @@ def render_part(request: Request, part: Part, listener: Listener) -> Path:
 
 def gather(request: Request, made: Iterable[tuple[Part, Path]], listener: Listener) -> dict[str, Any]:
     """Put the parts, each with the folder that holds what was made of it, together; returns the report of the job."""
-    with video_job.begun(request) as begun:
+    with video_job.open_job(request) as begun:
         records = []
         for (first, end), folder in sorted(made):
             found = Journal(folder).finished()

@@ -82,9 +82,9 @@ class Judge:
         return (sample.image + 2 * torch.from_numpy(delta).permute(2, 0, 1)).clamp(-1, 1)
 
 
-def judge(models: Models, moves: Sequence[ResolvedEdit], config: RunConfig) -> Judge:
+def attribute_measure(models: Models, moves: Sequence[ResolvedEdit], config: RunConfig) -> Judge:
     """The judge of a job with these moves."""
-    measure = backends.choose(config.backend).measure()
+    measure = backends.choose_backend(config.backend).measure()
     return Judge(models, measure, blend.mode_of(config.blend, [move.direction for move in moves]), config.mask)
 
 
@@ -184,7 +184,9 @@ def wanted(analysis: Analysis, moves: Sequence[ResolvedEdit], size: int) -> dict
 
 def _inverter(models: Models, config: RunConfig) -> Callable[[Tensor, int], Code]:
     refine = (
-        None if config.refine.is_off else backends.refiner(backends.choose(config.backend), models, config.precision)
+        None
+        if config.refine.is_off
+        else backends.refiner(backends.choose_backend(config.backend), models, config.precision)
     )
 
     def invert(image: Tensor, person: int) -> Code:
@@ -201,7 +203,7 @@ def remembered(
     path: Path, moves: Sequence[ResolvedEdit], find: Callable[[], tuple[list[ResolvedEdit], list[str]]]
 ) -> tuple[list[ResolvedEdit], list[str]]:
     """What `find` returns, kept at `path`, so that a job that goes on has the same strengths."""
-    kept = fileio.read(path)
+    kept = fileio.read_sealed(path)
     if kept is not None:
         known = json.loads(kept)
         pairs = zip(moves, known["found"], strict=True)
@@ -209,5 +211,5 @@ def remembered(
     found, warnings = find()
     named = ("strength", "reached", "is_lost")
     strengths = [{name: getattr(move.edit, name) for name in named} for move in found]
-    fileio.write(path, json.dumps({"found": strengths, "warnings": warnings}).encode())
+    fileio.write_sealed(path, json.dumps({"found": strengths, "warnings": warnings}).encode())
     return found, warnings

@@ -81,8 +81,8 @@ def run(request: Request, listener: Listener | None = None) -> dict[str, Any]:
     the same request; a request that cannot succeed leaves nothing.
     """
     listener = listener or Listener()
-    with begun(request) as job:
-        report = _finished(job, prepare(job, listener), listener)
+    with open_job(request) as job:
+        report = _finished(job, analyze_job(job, listener), listener)
         if request.codes is not None and job.folder.codes.exists():
             _keep_codes(request, job.folder)
         if not request.keep_job:
@@ -91,9 +91,9 @@ def run(request: Request, listener: Listener | None = None) -> dict[str, Any]:
 
 
 @contextmanager
-def begun(request: Request) -> Iterator[OpenJob]:
+def open_job(request: Request) -> Iterator[OpenJob]:
     """The job begun, or taken up where it was left; an error that leaves nothing to go on from removes its folder."""
-    moves, info = requests.check(request)
+    moves, info = requests.check_request(request)
     with JobFolder(request.output) as folder:
         config = request.config
         if not requests.touches_faces(request, moves):
@@ -103,7 +103,7 @@ def begun(request: Request) -> Iterator[OpenJob]:
         mark = f"{request.preview}{request.at}{request.codes}{request.only_codes}{request.keeps_strips}"
         mark += f"{request.watermark}{request.only_tuned}"
         mark += "".join(move.direction.digest for move in moves)
-        backend = backends.choose(request.config.backend)
+        backend = backends.choose_backend(request.config.backend)
         given = given_boxes.of(request.config, backend) if requests.touches_faces(request, moves) else None
         mark += backend.digest + (given.digest if given else "")
         # What is in the encoder's file counts, wherever it lies; how long is waited for a frame does not.
@@ -132,10 +132,10 @@ def _keep_codes(request: Request, folder: JobFolder) -> None:
     if request.only_codes:
         folder.publish(folder.codes, request.output)
     else:
-        hand_over(folder.codes, request.codes)
+        move_into_place(folder.codes, request.codes)
 
 
-def hand_over(made: Path, wanted: Path) -> None:
+def move_into_place(made: Path, wanted: Path) -> None:
     """Move a file to its final name, whole or not at all and readable by its owner alone, also to another disk."""
     partial = wanted.with_name(f".{wanted.name}.{os.getpid()}")
     try:
@@ -155,17 +155,17 @@ def hand_over(made: Path, wanted: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
-def prepare(job: OpenJob, listener: Listener) -> AnalyzedJob:
+def analyze_job(job: OpenJob, listener: Listener) -> AnalyzedJob:
     """The first pass, and what else must be known before a frame is rendered."""
     request, config, moves, folder = job.request, job.request.config, job.moves, job.folder
     codes = _codes(request, job.source.content, job.encoder, folder)
-    backend = backends.choose(config.backend)
+    backend = backends.choose_backend(config.backend)
     works_on_faces = requests.touches_faces(request, moves)
     listener.phase("analyse", job.info.frame_count, 0)
     only = None if request.at is None else (request.at, request.at + config.preview_seconds)
     sightings = first_pass.analyse(
         lambda first: read_timeout.watched(
-            reader.read(request.source, batch=config.batch, first=first, reader=config.reader),
+            reader.read_frames(request.source, batch=config.batch, first=first, reader=config.reader),
             request.source,
             config.stall_seconds,
         ),
@@ -260,7 +260,7 @@ def _aimed(
 ) -> tuple[ResolvedEdits, list[str]]:
     """The moves with a strength where one named a value, and what could not be reached."""
     config = request.config
-    judge = target_strength.judge(models, moves, config)
+    judge = target_strength.attribute_measure(models, moves, config)
 
     def find() -> tuple[ResolvedEdits, list[str]]:
         samples = []
@@ -277,7 +277,7 @@ def _codes(request: Request, content: str, encoder: str, folder: JobFolder) -> s
     """The job's inversion, if it keeps one: taken from where it lies, unless this job began to make it."""
     if request.codes is None:
         return None
-    made = stored_codes.origin(request.config, backends.choose(request.config.backend), content, encoder)
+    made = stored_codes.origin(request.config, backends.choose_backend(request.config.backend), content, encoder)
     taken = request.codes_are_there and not folder.codes.exists()
     return stored_codes.Codes(folder.codes, made, stored_codes.open_codes(request.codes, made) if taken else None)
 

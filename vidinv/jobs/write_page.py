@@ -26,11 +26,11 @@ def strips(report: dict[str, Any], evidence: Iterable[Evidence]) -> list[Strip]:
     return [Strip(e.track, e.frame, times[e.track, e.frame], e.strip) for e in evidence if e.strip]
 
 
-def write(path: Path, report: dict[str, Any], pictures: Sequence[Strip]) -> None:
+def write_page(path: Path, report: dict[str, Any], pictures: Sequence[Strip]) -> None:
     """Write the page of a report, whole or not at all and readable by its owner alone. Raises OutputUnwritable."""
     from vidinv.report import page  # plotting takes a second to load, and few runs need it
 
-    write_html(path, page.build(report, pictures))
+    write_html(path, page.build_report_page(report, pictures))
 
 
 def write_html(path: Path, text: str) -> None:

@@ -143,7 +143,7 @@ def tapped(backbone: str) -> list[int]:
     return found
 
 
-def build(facts: ImportedFacts) -> LPIPS:
+def build_lpips(facts: ImportedFacts) -> LPIPS:
     """An untrained network of an import's facts."""
     return blank(facts.settings["backbone"], facts.settings["widths"])
 
@@ -166,6 +166,6 @@ REGISTERED: dict[str, Callable[[], LPIPS]] = {
 }
 
 
-def load(name: str, device: str = "cpu") -> LPIPS:
+def load_lpips(name: str, device: str = "cpu") -> LPIPS:
     """The named network, registered or imported, frozen, in eval mode, on `device`."""
-    return network_file.load(KIND, name, REGISTERED, build, device)
+    return network_file.load_network(KIND, name, REGISTERED, build_lpips, device)

@@ -50,7 +50,7 @@ def check_suffix(path: Path) -> None:
         raise UsageError(f"{path.name} is no kind of picture", remedy=f"end its name with {', '.join(SUFFIXES)}")
 
 
-def read(path: Path) -> Photo:
+def read_photo(path: Path) -> Photo:
     """The photo, turned upright as its EXIF says, 8 bits a sample. Raises InputUnreadable for what is none.
 
     A profile of other than RGB samples is dropped, since RGB is what is written; so is EXIF that cannot be parsed.
@@ -72,7 +72,7 @@ def read(path: Path) -> Photo:
         raise InputUnreadable(f"{path} is not a readable picture", remedy="give a .jpg, .png or .webp") from error
 
 
-def write(path: Path, photo: Photo, made: dict[str, str]) -> None:
+def write_photo(path: Path, photo: Photo, made: dict[str, str]) -> None:
     """Write the photo as its name says, whole or not at all, with how it was `made` in its metadata.
 
     PNG is lossless; JPEG and WebP are written at quality 95. Raises OutputUnwritable.

@@ -18,7 +18,7 @@ def pixels(image: Tensor) -> Array:
     return np.ascontiguousarray(rounded.permute(1, 2, 0).cpu().numpy())  # CHW -> HWC
 
 
-def write(path: Path, image: Tensor) -> None:
+def write_picture(path: Path, image: Tensor) -> None:
     """Write [3,H,W] in [-1,1] as the kind of file that the name says. Raises OutputUnwritable."""
     if image.ndim != 3 or image.shape[0] != 3:
         raise ValueError(f"a picture is [3,H,W], got {tuple(image.shape)}")

@@ -14,7 +14,7 @@ from vidinv.media.readers.base import CannotRead, Decoded
 DEFAULT = "pyav"
 
 
-def read(
+def read_frames(
     path: Path | str, *, batch: int = 8, start_pts: int | None = None, reader: str = DEFAULT, first: int = 0
 ) -> Iterator[FrameBatch]:
     """Yield the frames of `path` (a file, or a folder of pictures) in presentation order, `batch` at a time.

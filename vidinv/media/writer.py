@@ -109,7 +109,7 @@ class SegmentWriter:
             return
 
 
-def check(info: VideoInfo, wish: EncoderOptions, suffix: str) -> None:
+def check_encodable(info: VideoInfo, wish: EncoderOptions, suffix: str) -> None:
     """Raise UsageError where the encoder does not take the source's size or format, or the preset wished for."""
     choice = codecs.choose(wish, info, suffix=suffix)
     with _open_segment(BytesIO(), choice, info) as container:

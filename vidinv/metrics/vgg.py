@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vidinv.metrics.mobilenet import DEVIATION, MEAN, SIDE
-from vidinv.weights.importers.state_dict import read
+from vidinv.weights.importers.state_dict import read_state_dict
 
 WIDTHS = (64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512, 0)  # 0 is a pool
 SPATIAL, HIDDEN, CLASSES = 7, 4096, 1000
@@ -55,5 +55,5 @@ def load_vgg16(path: Path) -> VGG16:
     Raises WeightsUnavailable for a file that is damaged or holds more than tensors, RuntimeError for other tensors.
     """
     network = VGG16()
-    network.load_state_dict(read({path.name: path.read_bytes()}))
+    network.load_state_dict(read_state_dict({path.name: path.read_bytes()}))
     return network.eval().requires_grad_(False)

@@ -74,7 +74,7 @@ def inspect(
 
 def _manifest(path: Path, roots: Path | None, notes: list[str]) -> manifest.ReadManifest | None:
     try:
-        return manifest.read(path, roots)
+        return manifest.read_manifest(path, roots)
     except InputUnreadable as error:
         notes.append(str(error))
     except UsageError as error:
@@ -87,7 +87,7 @@ def _manifest(path: Path, roots: Path | None, notes: list[str]) -> manifest.Read
 
 
 def _picture_mark(path: Path) -> Message | None:
-    votes, rgb = Votes(), photo.read(path).rgb
+    votes, rgb = Votes(), photo.read_photo(path).rgb
     planes = Planes((rgb[:, :, 1], rgb[:, :, 2], rgb[:, :, 0]), "gbrp", 0, 0, 8)
     votes.add(watermark_embed.luma_of(planes, Colour("bt709", True)))
     return votes.read()
@@ -119,7 +119,7 @@ def _video_mark(
 def _frames(path: Path, notes: list[str]) -> Iterator[FrameBatch]:
     """The frames one by one; ends, with a note, where the file is damaged."""
     try:
-        yield from reader.read(path, batch=1)
+        yield from reader.read_frames(path, batch=1)
     except InputUnreadable as error:
         notes.append(f"the search for a watermark ended early: {error.what}")
 

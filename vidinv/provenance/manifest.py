@@ -76,7 +76,7 @@ class ReadManifest:
 UNREAD = ReadManifest("Unread", "", "", (), (), None)  # there is one, and no c2pa-python
 
 
-def check(config: C2paConfig, output: Path) -> None:
+def check_signer(config: C2paConfig, output: Path) -> None:
     """Raise UsageError where `output` could not be signed: its kind, no c2pa-python, a wrong certificate or key."""
     if output.suffix.lower() not in FORMATS:
         raise UsageError(f"{output.name} cannot hold a C2PA manifest", remedy=f"end its name in {', '.join(FORMATS)}")
@@ -132,7 +132,7 @@ def sign(unsigned: Path, output: Path, claim: Claim, given: Credentials) -> None
         partial.unlink(missing_ok=True)
 
 
-def read(path: Path, roots: Path | None = None) -> ReadManifest | None:
+def read_manifest(path: Path, roots: Path | None = None) -> ReadManifest | None:
     """The active manifest of a file, checked; None where there is none. `roots` are certificates to trust (PEM).
 
     Raises UsageError without c2pa-python or for roots that cannot be read, InputUnreadable for a broken manifest.

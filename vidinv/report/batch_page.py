@@ -19,7 +19,7 @@ FIGURES = {
 HEADS = ("Row", "Clip", "Edits", "State", "Frames", *FIGURES.values(), "Flags", "Warnings", "Tries", "Seconds")
 
 
-def build(found: dict[str, Any]) -> str:
+def build_batch_page(found: dict[str, Any]) -> str:
     """The HTML of a batch (`vidinv/batch/summary.py` has its form) as one file that fetches nothing; no picture is in it."""
     return document.render(
         "report_batch.html.j2",

@@ -14,7 +14,7 @@ NETWORKS = {"arcface": "ArcFace", "lightcnn": "LightCNN"}
 SIMILARITIES = {"inversion": "arcface_inversion", "edit": "arcface_edit"}
 
 
-def build(reports: Sequence[tuple[str, dict[str, Any]]]) -> str:
+def build_compare_page(reports: Sequence[tuple[str, dict[str, Any]]]) -> str:
     """The HTML of a comparison of named reports (vidinv/assets/report.schema.json), which fetches nothing.
 
     In the box plots the tracks of reports of one name, as of one encoder on several clips, lie in one box. There are no

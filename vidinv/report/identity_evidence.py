@@ -41,7 +41,7 @@ def thinned(found: Sequence[Evidence]) -> list[Evidence]:
     ]
 
 
-def save(path: Path, found: Sequence[Evidence]) -> None:
+def save_evidence(path: Path, found: Sequence[Evidence]) -> None:
     """Write the evidence of one segment, some at least; embeddings as float16."""
     columns: dict[str, Array] = {
         "pictures": np.array(found[0].pictures),
@@ -57,7 +57,7 @@ def save(path: Path, found: Sequence[Evidence]) -> None:
     np.savez(path, **columns)  # type: ignore[arg-type]
 
 
-def load(path: Path) -> list[Evidence]:
+def load_evidence(path: Path) -> list[Evidence]:
     """The evidence of one segment, embeddings of unit length in float32."""
     with np.load(path) as columns:
         ends = np.cumsum(columns["strip_bytes"])
@@ -76,7 +76,7 @@ def load(path: Path) -> list[Evidence]:
 def every(paths: Iterable[Path]) -> Iterator[Evidence]:
     """The evidence of all segments in order, one segment in memory at a time."""
     for path in paths:
-        yield from load(path)
+        yield from load_evidence(path)
 
 
 def strip(pictures: Sequence[Array]) -> bytes:

@@ -12,7 +12,7 @@ from vidinv.report import text as report_text
 from vidinv.report.strips import Strip, chosen, packed
 
 
-def build(report: dict[str, Any], strips: Sequence[Strip]) -> str:
+def build_report_page(report: dict[str, Any], strips: Sequence[Strip]) -> str:
     """The HTML of a report (vidinv/assets/report.schema.json) as one self-contained file that fetches nothing.
 
     Some of `strips` are held in it (see `strips.chosen`), from which `strips.unpacked` takes them out again; without

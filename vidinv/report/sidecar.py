@@ -36,7 +36,7 @@ def by_track(rows: Rows) -> dict[int, Rows]:
     return {number: [row for row in rows if row["track"] == number] for number in sorted({r["track"] for r in rows})}
 
 
-def write(path: Path, report: dict[str, Any]) -> None:
+def write_report(path: Path, report: dict[str, Any]) -> None:
     """Write the report, whole or not at all: indented, a list of numbers on one line."""
     text = json.dumps(report, indent=1, ensure_ascii=False)
     text = re.sub(r'\[\n[^\[\]{}"]*\]', lambda found: " ".join(found[0].split()), text)

@@ -24,7 +24,7 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def check(path: Path, sha256: str) -> None:
+def check_archive(path: Path, sha256: str) -> None:
     """Raises WeightsUnavailable, naming the file, unless its sha256 (hex) is the pinned one."""
     found = sha256_of(path)
     if found != sha256:

@@ -128,7 +128,9 @@ def _bring(
                 file = index.download(first, console)
             members = archive.read_members(file, [member for entry in entries for member in entry.members])
             for entry in entries:
-                written = converted.write(entry, {member.path: members[member.path] for member in entry.members})
+                written = converted.write_converted(
+                    entry, {member.path: members[member.path] for member in entry.members}
+                )
                 _trusted[written] = _stamp(written)
             if source is None and not keep_archives:
                 file.unlink(missing_ok=True)

@@ -33,7 +33,7 @@ class Record:
     origin: str
 
 
-def write(entry: Entry, members: dict[str, bytes]) -> Path:
+def write_converted(entry: Entry, members: dict[str, bytes]) -> Path:
     """Converts the members' bytes and writes the safetensors file and its record, each atomically.
 
     Raises OutputUnwritable when the cache cannot be written.

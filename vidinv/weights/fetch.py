@@ -41,7 +41,7 @@ def from_folder(entry: Entry, folder: Path) -> Path:
             f"{entry.archive_file} is not in {folder}",
             remedy="put it there, or run: vidinv weights pull (with a network)",
         )
-    archive_reader.check(path, entry.archive_sha256)
+    archive_reader.check_archive(path, entry.archive_sha256)
     return path
 
 
@@ -59,7 +59,7 @@ class Index:
 
     def __init__(self, config: PipConfig | None = None) -> None:
         """`config` defaults to what the user's pip is configured for."""
-        self.config = config if config is not None else pip_config.read()
+        self.config = config if config is not None else pip_config.read_pip_config()
         self._sources = _sources(self.config)
         self._client = _client(self.config, [url for url, is_index in self._sources if is_index])
 

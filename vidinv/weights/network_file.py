@@ -35,7 +35,7 @@ def blank(build: Callable[[ImportedFacts], Network], facts: ImportedFacts) -> Ne
         raise WeightsUnavailable(f"no {facts.architecture} can have these sizes: {error}") from error
 
 
-def write(network: nn.Module, facts: ImportedFacts) -> Path:
+def write_network(network: nn.Module, facts: ImportedFacts) -> Path:
     """Store a network and its JSON in the cache under its name, each whole or not at all. Raises OutputUnwritable."""
     state = {key: value.contiguous() for key, value in network.state_dict().items()}
     average = average_apart(network)
@@ -49,7 +49,7 @@ def write(network: nn.Module, facts: ImportedFacts) -> Path:
     return target
 
 
-def read(kind: str, name: str, build: Callable[[ImportedFacts], Network]) -> Network:
+def read_network(kind: str, name: str, build: Callable[[ImportedFacts], Network]) -> Network:
     """The import of this name, frozen, in eval mode, as `build` makes it of its facts.
 
     Raises WeightsUnavailable for a damaged one.
@@ -67,7 +67,7 @@ def read(kind: str, name: str, build: Callable[[ImportedFacts], Network]) -> Net
     return network.eval().requires_grad_(False)
 
 
-def load(
+def load_network(
     kind: str,
     name: str,
     registered: Mapping[str, Callable[[], Network]],
@@ -83,4 +83,4 @@ def load(
     here = imported.names(kind)
     if name not in here:
         raise UsageError(f"unknown {kind} {name!r}", remedy=f"known: {', '.join([*registered, *here])}")
-    return read(kind, name, build).to(device)
+    return read_network(kind, name, build).to(device)

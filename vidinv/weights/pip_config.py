@@ -36,7 +36,7 @@ class PipConfig:
     no_input: bool = False
 
 
-def read() -> PipConfig:
+def read_pip_config() -> PipConfig:
     """The configuration of the pip that belongs to this interpreter, or of its files where there is no pip."""
     command = [sys.executable, "-m", "pip", "config", "list"]
     try:

@@ -42,21 +42,21 @@ class Autoencoder:
         return self.generator.broadcast(self.generator.sample(count, seed=seed))
 
 
-def load(folder: Path, device: str = "cpu") -> Autoencoder:
+def load_autoencoder(folder: Path, device: str = "cpu") -> Autoencoder:
     """The autoencoder that a training left in `folder`. Raises UsageError where there is none."""
     path = folder / "generator.safetensors"
     if not path.exists():
         raise UsageError(f"{folder} holds no trained autoencoder", remedy="give the DIR of vidinv train ae-stylegan")
-    generator = generator_file.read(path, device)
-    encoder = encoder_file.read(folder / "encoder.safetensors", generator)
+    generator = generator_file.read_generator(path, device)
+    encoder = encoder_file.read_encoder(folder / "encoder.safetensors", generator)
     return Autoencoder(generator, encoder.encoder if isinstance(encoder, encoder_file.GeneratorFeature) else encoder)
 
 
-def read(paths: list[Path], size: int) -> Tensor:
+def read_pictures(paths: list[Path], size: int) -> Tensor:
     """Aligned, square pictures [N,3,size,size] in [-1,1], of files and folders. Raises InputUnreadable."""
     found = []
     for path in pictures.files(paths):
-        rgb = pictures.read(path)
+        rgb = pictures.read_rgb(path)
         if rgb.shape[0] != rgb.shape[1]:
             raise InputUnreadable(f"{path} is {rgb.shape[1]}x{rgb.shape[0]}, not square", remedy="align it first")
         found.append(resize(torch.from_numpy(rgb).permute(2, 0, 1)[None].float() / 127.5 - 1, size))

@@ -43,7 +43,7 @@ def locator(backend: Backend) -> Locate:
 
 def aligned(path: Path, locate: Locate, framing: Framing) -> Tensor:
     """The largest face of a picture, [1,3,CROP,CROP] in [-1,1]. Raises InputUnreadable, NoFaceFound."""
-    rgb = pictures.read(path)
+    rgb = pictures.read_rgb(path)
     faces = locate(rgb, 0, None)
     if not len(faces.scores):
         raise NoFaceFound(f"no face in {path}", remedy="take it out, or give a clearer picture")

@@ -48,7 +48,7 @@ def faces(folder: Path, models: Models, seeds: Iterable[int], done: Callable[[in
         for seed in seeds:
             w = direction_training.samples(models.generator, 1, seed)
             drawn = models.generator.synthesize(models.generator.broadcast(w), size=models.generator.sizes[0])
-            picture.write(partial / f"{seed}.png", resize(drawn, DRAWN)[0].clamp(-1, 1))
+            picture.write_picture(partial / f"{seed}.png", resize(drawn, DRAWN)[0].clamp(-1, 1))
             lines.append(f"{seed},{seed}.png")
             done(1)
         (partial / "faces.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -31,14 +31,16 @@ class Material:
 
 def of_samples(studio: RenderContext, count: int, seed: int, done: Done) -> Material:
     """`count` of the generator's faces, measured."""
-    readings = direction_training.read(studio, direction_training.samples(studio.generator, count, seed), done)
+    readings = direction_training.measure_samples(
+        studio, direction_training.samples(studio.generator, count, seed), done
+    )
     return Material(readings, f"{count} samples of {studio.generator.name}, seed {seed}")
 
 
 def of_seeds(studio: RenderContext, attribute: str, scores: Scores, done: Done) -> Material:
     """The generator's faces of these seeds with their scores of the attribute; all else is measured."""
     w = torch.cat([direction_training.samples(studio.generator, 1, seed) for seed in scores.seeds])
-    readings = direction_training.read(studio, w, done)
+    readings = direction_training.measure_samples(studio, w, done)
     known = {**readings.scores, attribute: scores.values}
     return Material(MeasuredSamples(readings.w, known), f"scores of {len(w)} samples of {studio.generator.name}")
 

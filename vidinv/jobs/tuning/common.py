@@ -69,7 +69,7 @@ Said = dict[str, Any]
 
 def fingerprint(clip: TuningClip, wanted: crops.WantedCrops, config: RunConfig, how: dict[str, Any]) -> str:
     """sha256 of everything that decides a tuning: the source, its faces, `how` they are learned, and the networks."""
-    backend = backends.choose(config.backend)
+    backend = backends.choose_backend(config.backend)
     said = {
         "source": clip.content,
         "faces": [[*key, *place.ravel().tolist()] for key, place in sorted(wanted.items())],
@@ -89,19 +89,19 @@ def learned(folder: JobFolder, mark: str, learn: Callable[[Path], bytes], *, cac
     """
     path, origin, work = (folder.path / name for name in (NAME, "tuned.origin", "tuning"))
     cache = places.root() / "tuned" / f"{mark}.sealed"
-    kept = fileio.read(path)
+    kept = fileio.read_sealed(path)
     try:
         if kept is None:
-            known = fileio.read(cache) if cached else None
+            known = fileio.read_sealed(cache) if cached else None
             kept = known or learn(work)
-            fileio.write(origin, b"here" if known is None else b"cache")
-            fileio.write(path, kept)
+            fileio.write_sealed(origin, b"here" if known is None else b"cache")
+            fileio.write_sealed(path, kept)
         shutil.rmtree(work, ignore_errors=True)
     except (SafetensorError, OSError) as error:
         raise OutputUnwritable(f"cannot write {work}: {error}", remedy="make room, or --tune none") from error
     if cached:
         _remember(cache, kept)
-    return kept, facts(kept) | {"from_cache": fileio.read(origin) == b"cache"}
+    return kept, facts(kept) | {"from_cache": fileio.read_sealed(origin) == b"cache"}
 
 
 def key_crops(clip: TuningClip, wanted: crops.WantedCrops, size: int) -> dict[tuple[int, int], torch.Tensor]:
@@ -144,7 +144,7 @@ def _remember(path: Path, kept: bytes) -> None:
         if path.exists():
             path.touch()
         else:
-            fileio.write(path, kept)
+            fileio.write_sealed(path, kept)
         path.chmod(0o600)
         others = sorted(path.parent.glob("*.sealed"), key=lambda each: each.stat().st_mtime)
         for old in others[:-KEPT]:

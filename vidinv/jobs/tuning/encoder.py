@@ -91,7 +91,7 @@ def _learn(
     from vidinv.trainers.feature_style.losses import Evaluators, RenderNetworks
 
     assert models.encoder.at is not None
-    guides = backends.choose(config.backend).guides(models.device)
+    guides = backends.choose_backend(config.backend).guides(models.device)
     drawing = RenderNetworks(models.generator, models.proxy, models.encoder.at, faces.new_ones(1))
     judges = Evaluators(guides.identity, guides.perceptual, None)
     encoder = models.encoder
@@ -133,7 +133,9 @@ def whole(models: Models) -> Callable[..., torch.Tensor]:
 def keep(models: Models, config: RunConfig, path: Path) -> None:
     """Write the encoder of `models`, one of a file or the default's, for `--encoder FILE`. Raises OutputUnwritable."""
     space = models.generator.space
-    facts = encoder_file.check(Path(config.encoder), space) if config.encoder else EncoderFacts("light", space, 16)
+    facts = (
+        encoder_file.check_encoder(Path(config.encoder), space) if config.encoder else EncoderFacts("light", space, 16)
+    )
     encoder = models.encoder
     inner = encoder.encoder if isinstance(encoder, GeneratorFeature) else encoder
-    encoder_file.write(path, inner.state_dict(), facts)
+    encoder_file.write_encoder(path, inner.state_dict(), facts)

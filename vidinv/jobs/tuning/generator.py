@@ -79,7 +79,7 @@ def from_file(models: Models, clip: TuningClip, config: RunConfig) -> Models:
     Of the clip that it was tuned to everybody has their own; on another everybody has the only one. Raises UsageError
     for a file of several people of another clip, WeightsUnavailable for one of another generator.
     """
-    people, facts = delta.read(Path(config.generator), models.generator)
+    people, facts = delta.read_deltas(Path(config.generator), models.generator)
     if facts.source != clip.content:
         if len(people) != 1:
             raise UsageError(
@@ -93,10 +93,10 @@ def from_file(models: Models, clip: TuningClip, config: RunConfig) -> Models:
 
 def keep(folder: JobFolder, path: Path) -> None:
     """Write what was learned in the job to `path`, for `--generator FILE`. Raises OutputUnwritable."""
-    learned = fileio.read(folder.path / tuning.NAME)
+    learned = fileio.read_sealed(folder.path / tuning.NAME)
     if learned is None:
         raise OutputUnwritable(f"no face was there to tune to, so {path.name} is not written")
-    delta.write(path, learned)
+    delta.write_deltas(path, learned)
 
 
 def _learned(
@@ -115,7 +115,7 @@ def _learned(
 
     seen = tuning.key_crops(clip, wanted, config.crop)
     keys, held = tuning.chosen(clip, seen, config.generator_tuning.faces, config.generator_tuning.held)
-    perceptual = backends.choose(config.backend).guides(models.device).perceptual
+    perceptual = backends.choose_backend(config.backend).guides(models.device).perceptual
     found: dict[int, Delta] = {}
     people: list[Said] = []
     for person in sorted({face.track for face in keys}):

@@ -49,7 +49,7 @@ class CheckpointNetworks:
     discriminator: Checkpoint | None = None
 
 
-def read(path: Path, trunk: Path | None = None) -> CheckpointNetworks:
+def read_checkpoint(path: Path, trunk: Path | None = None) -> CheckpointNetworks:
     """The networks in a file: safetensors, a file of torch.save or torch.jit.save, or a pickle, none of which is run.
 
     `trunk`: a second file, whose tensors are taken with those of the first. Raises WeightsUnavailable for a file that
@@ -109,7 +109,7 @@ def _is_plain(value: Tensor) -> bool:
 def _loaded(path: Path) -> dict[Any, Any]:
     if path.suffix == ".safetensors":
         return dict(_safetensors(path))
-    loaded = script.load(path) if script.is_archive(path) else restricted.load(path)
+    loaded = script.load_script(path) if script.is_archive(path) else restricted.load_restricted(path)
     return loaded if isinstance(loaded, dict) else {"": loaded}
 
 

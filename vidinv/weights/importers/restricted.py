@@ -149,7 +149,7 @@ def guarded(unpickler: Unpickler, name: str) -> Any:
         raise unreadable(name, error) from error
 
 
-def load(path: Path) -> Any:
+def load_restricted(path: Path) -> Any:
     """What a file of torch.save, an old or new one, or a pickle holds, on the CPU.
 
     Raises WeightsUnavailable, naming the file, for what is cut off, is no such file, or asks for anything but tensors

@@ -79,7 +79,7 @@ def is_archive(path: Path) -> bool:
         return False
 
 
-def load(path: Path) -> dict[str, dict[str, Tensor]]:
+def load_script(path: Path) -> dict[str, dict[str, Tensor]]:
     """The state of the network in an archive, under the one name "".
 
     Raises WeightsUnavailable, naming the file, for what is damaged or asks for anything but tensors and modules.

@@ -12,17 +12,17 @@ from torch import Tensor
 from vidinv.errors import WeightsUnavailable
 
 
-def read(members: dict[str, bytes]) -> dict[str, Tensor]:
+def read_state_dict(members: dict[str, bytes]) -> dict[str, Tensor]:
     """The state dict of the one member, on the CPU; a "state_dict" level and a "module." prefix are taken off."""
     if len(members) != 1:
         raise WeightsUnavailable(f"expected one checkpoint member, got {sorted(members)}")
     name, content = next(iter(members.items()))
-    loaded = load(content, name)
+    loaded = load_tensors(content, name)
     state = loaded.get("state_dict", loaded)
     return {key.removeprefix("module."): value.contiguous() for key, value in state.items()}
 
 
-def load(content: bytes, name: str) -> Any:
+def load_tensors(content: bytes, name: str) -> Any:
     """What torch saved, on the CPU: tensors, and containers of them.
 
     Raises WeightsUnavailable for bytes that are damaged, or would have to be run to be read.
