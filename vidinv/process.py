@@ -6,7 +6,8 @@ import ctypes
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # glibc's malloc.h
 
@@ -45,3 +46,24 @@ def threads_kept() -> Iterator[int]:
         yield count
     finally:
         use_threads(count)
+
+
+@contextmanager
+def without_real_time_threads() -> Iterator[None]:
+    """Give back the caller's scheduling to every thread of this process that a library made a real-time one inside.
+
+    SVT-AV1 raises its own threads and the calling one to SCHED_FIFO 99 when root runs it (as in a container). Such a
+    thread, and every process that it starts, holds its core against all others until it sleeps.
+    """
+    threads = Path("/proc/self/task")
+    if not hasattr(os, "sched_setscheduler") or not threads.is_dir():
+        yield
+        return
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        for thread in (int(entry.name) for entry in threads.iterdir()):
+            with suppress(ProcessLookupError, PermissionError):  # a thread that has ended meanwhile
+                if os.sched_getscheduler(thread) in (os.SCHED_FIFO, os.SCHED_RR):
+                    os.sched_setscheduler(thread, policy, parameters)

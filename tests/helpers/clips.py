@@ -10,6 +10,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from vidinv.process import without_real_time_threads
+
 TAGS = {
     "bt709": (1, 1, 1),
     "bt601": (6, 6, 6),
@@ -94,6 +96,8 @@ def make_clip(
             container.set_chapters(
                 [{"id": 1, "start": 0, "end": 400, "time_base": Fraction(1, 1000), "metadata": {"title": "one"}}]
             )
+        with without_real_time_threads():
+            container.start_encoding()
         pts, lasts = start, dict[int, int]()
         for index, step in enumerate(steps):
             frame = _picture(index, size, cut_at, image, pix_fmt, colourspace, full_range, alpha)

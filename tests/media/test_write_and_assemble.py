@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -149,3 +150,14 @@ def test_a_container_that_cannot_hold_the_codec_is_refused_with_a_name(tmp_path:
     with pytest.raises(UsageError):
         through(source, tmp_path / "out.webm", "h264")
     assert not [path for path in tmp_path.iterdir() if path.suffix == ".webm"]
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="this system has no scheduling policies to look at")
+def test_an_av1_encoder_leaves_no_thread_with_real_time_scheduling(tmp_path: Path) -> None:
+    """SVT-AV1 raises itself and its caller to real time where root runs it."""
+    source = make_clip(tmp_path / "in.mp4", frames=3)
+    with SegmentWriter(tmp_path / "out.mkv", probe(source), EncoderOptions("av1"), suffix=".mkv") as writer:
+        for batch in read_frames(source, batch=1):
+            writer.write(batch.native[0], batch.pts[0])
+            policies = {os.sched_getscheduler(int(entry.name)) for entry in Path("/proc/self/task").iterdir()}
+            assert not policies & {os.SCHED_FIFO, os.SCHED_RR}

@@ -17,6 +17,7 @@ from vidinv.frames import Colour, Planes
 from vidinv.media import codecs, formats
 from vidinv.media.codecs import Choice, EncoderOptions
 from vidinv.media.probe import VideoInfo
+from vidinv.process import without_real_time_threads
 
 _FORMATS = {"prores_ks": "mov"}  # that hold the encoder's video and keep any time base and start time exactly
 _FORMAT = "nut"  # of all others; Matroska rounds to 1 ms
@@ -138,7 +139,8 @@ def _open_encoder(container: OutputContainer, choice: Choice, info: VideoInfo, t
         context.gop_size = max(1, min(300, round(info.rate * 10)))
     stream.time_base = info.time_base
     try:
-        container.start_encoding()
+        with without_real_time_threads():
+            container.start_encoding()
     except (av.FFmpegError, OSError) as error:
         if isinstance(error, OSError):
             raise unwritable(Path(container.name), error) from error
