@@ -17,10 +17,10 @@ from vidinv.media import compose
 
 
 def build_blend_stage(mode: str) -> Stage:
-    """A stage that adds `output` to each Work, and the measure `rect` to every face with masks.
+    """A stage that adds `output` to each Work, and `rect` to the metrics of every face with masks.
 
     `mode` "residual" adds (edit - inversion) to the source, "replace" adds (edit - source crop): the paper's paste.
-    Every layer shows as far as its mask, its presence and the face's `confidence` let it.
+    A layer's blend weight is its mask times its presence times the face's `faded_confidence`.
     """
 
     def blend(works: Iterator[Work]) -> Iterator[Work]:
@@ -28,21 +28,24 @@ def build_blend_stage(mode: str) -> Stage:
             if work.faces is None or work.inversion is None or work.edit is None:
                 yield replace(work, output=work.frames.native)
                 continue
-            output, measures = list(work.frames.native), [dict(row) for row in work.measures]
+            output, metrics = list(work.frames.native), list(work.metrics)
             for n, mine in enumerate(work.masks):
-                if not mine:
+                known = metrics[n]
+                if not mine or known is None:
                     continue
+                assert known.faded_confidence is not None, "blend needs the fade stage before it"
                 shown = [
                     (layer.drawn[n], mine[layer.region].alpha * layer.presence[n])
                     for layer in work.layers
                     if layer.region in mine
                 ]
-                delta, where = layered(work.faces.image[n], work.inversion[n], shown, mode, measures[n]["confidence"])
+                delta, where = layered(work.faces.image[n], work.inversion[n], shown, mode, known.faded_confidence)
                 position = int(work.faces.frame[n])
-                output[position], measures[n]["rect"] = add(
+                output[position], rect = add(
                     output[position], work.frames.colour, work.faces.to_frame[n].numpy(), delta, where
                 )
-            yield replace(work, output=tuple(output), measures=tuple(measures))
+                metrics[n] = replace(known, rect=rect)
+            yield replace(work, output=tuple(output), metrics=tuple(metrics))
 
     return blend
 

@@ -1,4 +1,4 @@
-"""Fade: an inversion that is poor for a moment lets the edit go before it and come back after, and not spring."""
+"""Fade: fade the edit out before frames with low inversion confidence, and in again after them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Past = tuple[int, float, float]  # track, second, trust
 
 
 def build_fade_stage(analysis: Analysis, over: float, past: Iterable[Past] = ()) -> Stage:
-    """A stage that adds `trust` to every face, and fades its `confidence` and `cover` by it in time.
+    """A stage that adds `trust` and `faded_confidence` to the metrics of every face.
 
-    Trust is the confidence of the inversion, and no more than the analysis lets the face have; between 0 and 1 the
-    edit takes `over` seconds, inside a shot. Works are held back until all that can bear on them is known; `past` is
-    what a job that goes on had measured before.
+    `trust` is the confidence of the inversion, limited by what the analysis says of the face. `faded_confidence` is the
+    largest curve below it that takes `over` seconds from 0 to 1; no fade crosses a cut. Works are held back until every
+    frame that can affect them is known; `past` is the trust of the frames that a resumed job measured before.
     """
     limits = {
         (track.id, int(frame)): float(limit)
@@ -54,30 +54,34 @@ def _second(work: Work, position: int, analysis: Analysis) -> float:
 
 
 def _trusted(work: Work, limits: dict[tuple[int, int], float]) -> Work:
-    measures = [dict(row) for row in work.measures]
-    for n, row in enumerate(measures):
-        if row and work.faces is not None:
+    metrics = list(work.metrics)
+    for n, known in enumerate(metrics):
+        if known is not None and known.confidence is not None and work.faces is not None:
             frame = work.frames.index[int(work.faces.frame[n])]
-            row["trust"] = min(row["confidence"], limits.get((int(work.faces.track[n]), frame), 1.0))
-    return replace(work, measures=tuple(measures))
+            limit = limits.get((int(work.faces.track[n]), frame), 1.0)
+            metrics[n] = replace(known, trust=min(known.confidence, limit))
+    return replace(work, metrics=tuple(metrics))
 
 
 def _known(work: Work, analysis: Analysis) -> list[Past]:
     if work.faces is None:
         return []
-    faces = zip(work.faces.track.tolist(), work.faces.frame.tolist(), work.measures, strict=False)
-    return [(track, _second(work, position, analysis), row["trust"]) for track, position, row in faces if row]
+    faces = zip(work.faces.track.tolist(), work.faces.frame.tolist(), work.metrics, strict=False)
+    return [
+        (track, _second(work, position, analysis), metrics.trust)
+        for track, position, metrics in faces
+        if metrics is not None and metrics.trust is not None
+    ]
 
 
 def _faded(work: Work, known: list[Past], analysis: Analysis, over: float) -> Work:
-    measures = [dict(row) for row in work.measures]
+    metrics = list(work.metrics)
     curves: dict[int, dict[float, float]] = {}
     for track in {track for track, _, _ in _known(work, analysis)}:
         seconds, values = np.array(sorted({(second, value) for other, second, value in known if other == track})).T
         curves[track] = dict(zip(seconds.tolist(), edit_confidence.faded(seconds, values, over).tolist(), strict=True))
-    for n, row in enumerate(measures):
-        if row and work.faces is not None:
+    for n, each in enumerate(metrics):
+        if each is not None and each.trust is not None and work.faces is not None:
             second = _second(work, int(work.faces.frame[n]), analysis)
-            row["confidence"] = curves[int(work.faces.track[n])][second]
-            row["cover"] *= row["confidence"]
-    return replace(work, measures=tuple(measures))
+            metrics[n] = replace(each, faded_confidence=curves[int(work.faces.track[n])][second])
+    return replace(work, metrics=tuple(metrics))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import cv2
 import numpy as np
@@ -16,7 +15,7 @@ from vidinv.config import MaskConfig
 from vidinv.faces import regions
 from vidinv.faces.occlusion import refined
 from vidinv.faces.parser import FACE, SKIN
-from vidinv.frames import Array, Mask, Work
+from vidinv.frames import Array, FaceMetrics, Mask, Work
 from vidinv.generators.ops import resize
 
 COMPARED = 128
@@ -26,11 +25,11 @@ SMALLEST = 0.03  # radius of what is in front, in sides of the crop: less is a h
 
 
 def build_mask_stage(parse: Parse, occlusion: Occlude, settings: MaskConfig) -> Stage:
-    """A stage that adds `masks` and the measures `cover`, `occluded`, `residual`, `confidence` to each Work.
+    """A stage that adds `masks`, and `skin_cover`, `occluded`, `residual`, `confidence` of the metrics, to each Work.
 
     The face is parsed every `settings.parse_every` frames of a segment, and where another layer begins to show; the
-    masks are carried in crop space between. What lies before the face is looked for on every frame, and stays out of
-    them. A face of which nothing shows is left alone, and not measured.
+    masks are carried in crop space between. What is in front of the face is detected on every frame and removed from
+    them. A face of which no edit shows has no masks, and None as its metrics.
     """
     carried: dict[tuple[int, str], Mask] = {}
 
@@ -42,18 +41,24 @@ def build_mask_stage(parse: Parse, occlusion: Occlude, settings: MaskConfig) -> 
                 yield work
                 continue
             masks = clear(_masks(work, parse, settings, carried), work.faces.image, occlusion, settings)
-            measures: list[dict[str, Any]] = []
+            metrics: list[FaceMetrics | None] = []
             for n, mine in enumerate(masks):
                 if not mine:
-                    measures.append({})
+                    metrics.append(None)
                     continue
                 region, first = next(iter(mine.items()))
                 residual, confidence = trust(work.faces.image[n], work.check[n], first, settings)
                 if not regions.is_local(region):
                     confidence = min(confidence, parsed(first))
-                row = {"cover": first.skin_cover, "occluded": first.occluded, "residual": residual}
-                measures.append(row | {"confidence": confidence})
-            yield replace(work, masks=tuple(masks), measures=tuple(measures))
+                metrics.append(
+                    FaceMetrics(
+                        skin_cover=first.skin_cover,
+                        occluded=first.occluded,
+                        residual=residual,
+                        confidence=confidence,
+                    )
+                )
+            yield replace(work, masks=tuple(masks), metrics=tuple(metrics))
 
     return mask
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from math import isfinite
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,7 +18,7 @@ from vidinv.config import IdentityConfig
 from vidinv.editing.direction_training import Measure
 from vidinv.faces import parsed_attributes
 from vidinv.faces.crops import crop
-from vidinv.frames import Array, Evidence, Work
+from vidinv.frames import Array, Evidence, FaceMetrics, IdentitySimilarity, PictureValues, Work
 from vidinv.generators.ops import resize
 from vidinv.metrics import image
 from vidinv.metrics.flicker import flicker
@@ -84,41 +86,43 @@ def reads_inversion(nth: int, settings: IdentityConfig) -> bool:
 def build_measure_stage(
     networks: dict[str, Embed], witnesses: SecondaryEvaluators, settings: IdentityConfig, *, keep_strips: bool
 ) -> Stage:
-    """A stage that adds `measures` and `evidence` to the faces of every `settings.every`-th frame of a segment.
+    """A stage that completes `metrics` and adds `evidence`, for faces on every `settings.every`-th frame of a segment.
 
-    On each: `NETWORK_inversion`, `NETWORK_edit` (cosine to the source) of the main network, `sharpness`; on every
-    `settings.witness_every`-th, of the other networks too, `ATTRIBUTE_PICTURE`, `hidden`, and `mask_area`, `psnr`,
-    `ssim`, `lpips` of the inversion inside the mask; on the frame after such a one `flicker_inversion`, `flicker_edit`
-    between the two. The evidence has pictures where `keep_strips` says so.
+    On each: `similarity` by the main network, and `sharpness`. On every `settings.witness_every`-th: `similarity` by
+    the other networks too, `attributes`, `hidden`, and `mask_area`, `psnr`, `ssim`, `lpips` of the inversion inside the
+    mask. On the frame after such a one: `flicker_inversion` and `flicker_edit` between the two. A face whose metrics
+    are None is not measured. The evidence has pictures if `keep_strips`.
     """
 
     def measure(works: Iterator[Work]) -> Iterator[Work]:
         before: dict[int, MeasuredCrops] = {}  # by track: what the next frame's flicker is measured against
         for work in works:
-            if work.faces is None or work.edit is None or not work.measures:
+            if work.faces is None or work.edit is None or not work.metrics:
                 yield work
                 continue
             if work.new_shot or work.nth(0) == 0:
                 before.clear()
-            measures, found = [dict(row) for row in work.measures], []
+            metrics, found = list(work.metrics), []
             for n in range(len(work.faces)):
                 now = due(work.nth(int(work.faces.frame[n])), settings)
-                if not measures[n] or not any(vars(now).values()):
+                known = metrics[n]
+                if known is None or not any(vars(now).values()):
                     continue
                 seen, track = _crops(work, n), int(work.faces.track[n])
                 if now.identity:
                     asked = {name: embed for name, embed in networks.items() if now.witness or name == MAIN}
                     embeddings = {name: np.asarray(embed(seen.images)) for name, embed in asked.items()}
-                    measures[n] |= _kept(seen, embeddings) | {"sharpness": _sharpness(seen)}
+                    known = replace(known, similarity=_similarity(seen, embeddings), sharpness=_sharpness(seen))
                     strip = _strip(seen) if keep_strips else b""
                     found.append(Evidence(seen.frame, track, seen.pictures, embeddings, strip))
                 if now.witness:
-                    measures[n] |= _witnessed(seen, witnesses)
-                    measures[n] |= _faithful(seen, witnesses)
+                    known = _with_attributes(known, seen, witnesses)
+                    known = _with_fidelity(known, seen, witnesses)
                 if now.flicker and track in before and before[track].frame == seen.frame - 1:
-                    measures[n] |= _flicker(before[track], seen)
+                    known = _with_flicker(known, before[track], seen)
+                metrics[n] = known
                 before[track] = seen
-            yield replace(work, measures=tuple(measures), evidence=tuple(found))
+            yield replace(work, metrics=tuple(metrics), evidence=tuple(found))
 
     return measure
 
@@ -141,13 +145,13 @@ def _crops(work: Work, n: int) -> MeasuredCrops:
     return MeasuredCrops(work.frames.index[position], (*shown, "edit"), images, small, inside)
 
 
-def _kept(seen: MeasuredCrops, embeddings: dict[str, Array]) -> dict[str, float]:
-    """Cosines of inversion and edit to the source."""
-    return {
-        f"{name}_{picture}": float(rows[0] @ row)
-        for name, rows in embeddings.items()
-        for picture, row in list(zip(seen.pictures, rows, strict=True))[1:]
-    }
+def _similarity(seen: MeasuredCrops, embeddings: dict[str, Array]) -> dict[str, IdentitySimilarity]:
+    """By network, the cosines of inversion and edit to the source."""
+    found = {}
+    for network, rows in embeddings.items():
+        of = {picture: float(rows[0] @ row) for picture, row in zip(seen.pictures, rows, strict=True)}
+        found[network] = IdentitySimilarity(of.get("inversion"), of["edit"])
+    return found
 
 
 def _sharpness(seen: MeasuredCrops) -> float:
@@ -156,33 +160,33 @@ def _sharpness(seen: MeasuredCrops) -> float:
     return float(cv2.Laplacian(grey, cv2.CV_32F).var())
 
 
-def _witnessed(seen: MeasuredCrops, witnesses: SecondaryEvaluators) -> dict[str, float]:
-    """Attributes of every picture, and how much of the source's face is hidden."""
+def _with_attributes(known: FaceMetrics, seen: MeasuredCrops, witnesses: SecondaryEvaluators) -> FaceMetrics:
+    """Add the attributes of every picture, and how much of the source's face is hidden."""
     readings = witnesses.attributes(seen.small)
-    found = {
-        f"{name}_{picture}": float(value)
-        for name in witnesses.watched
-        for picture, value in zip(seen.pictures, readings[name], strict=True)
-    }
+    found = {}
+    for name in witnesses.watched:
+        of = {picture: _finite(value) for picture, value in zip(seen.pictures, readings[name], strict=True)}
+        if any(value is not None for value in of.values()):
+            found[name] = PictureValues(**of)
+    hidden = None
     if witnesses.parse is not None:
         labels = torch.from_numpy(witnesses.parse(seen.small[:1], seen.small.shape[-1]))
-        found["hidden"] = float(parsed_attributes.hidden(labels)[0])
-    return _known(found)
+        hidden = _finite(parsed_attributes.hidden(labels)[0])
+    return replace(known, attributes=found, hidden=hidden)
 
 
-def _faithful(seen: MeasuredCrops, witnesses: SecondaryEvaluators) -> dict[str, float]:
-    """The inversion against the source inside the mask; nothing where there is none."""
+def _with_fidelity(known: FaceMetrics, seen: MeasuredCrops, witnesses: SecondaryEvaluators) -> FaceMetrics:
+    """Add how close the inversion is to the source inside the mask; nothing where there is no mask."""
     if seen.inside is None:
-        return {}
+        return known
     source, inversion = _masked(seen)[:2, None]  # [1,3,s,s] each
-    found = {
-        "mask_area": float(seen.inside.mean()),
-        "psnr": float(image.psnr_inside(inversion, source, seen.inside[None])),
-        "ssim": float(image.ssim_inside(inversion, source, seen.inside[None])),
-    }
-    if witnesses.perceptual is not None:
-        found["lpips"] = float(witnesses.perceptual(inversion, source))
-    return _known(found)
+    return replace(
+        known,
+        mask_area=_finite(seen.inside.mean()),
+        psnr=_finite(image.psnr_inside(inversion, source, seen.inside[None])),
+        ssim=_finite(image.ssim_inside(inversion, source, seen.inside[None])),
+        lpips=None if witnesses.perceptual is None else _finite(witnesses.perceptual(inversion, source)),
+    )
 
 
 def _masked(seen: MeasuredCrops) -> Tensor:
@@ -190,15 +194,18 @@ def _masked(seen: MeasuredCrops) -> Tensor:
     return seen.small if seen.inside is None else seen.small[:1] + seen.inside * (seen.small - seen.small[:1])
 
 
-def _known(found: dict[str, float]) -> dict[str, float]:
-    return {key: value for key, value in found.items() if np.isfinite(value)}
+def _finite(value: Any) -> float | None:
+    """A number as a float; None for NaN and infinity, which say that it could not be measured."""
+    number = float(value)
+    return number if isfinite(number) else None
 
 
-def _flicker(before: MeasuredCrops, now: MeasuredCrops) -> dict[str, float]:
-    """Of every picture but the source, in shares of the full range."""
+def _with_flicker(known: FaceMetrics, before: MeasuredCrops, now: MeasuredCrops) -> FaceMetrics:
+    """Add the flicker of inversion and edit between two consecutive frames, in shares of the full range."""
     pairs = zip(_masked(before), _masked(now), strict=True)
     both = [np.stack([_hwc(first), _hwc(second)]) for first, second in pairs]  # [2,s,s,3] each
-    return {f"flicker_{name}": flicker(both[0], made) for name, made in list(zip(now.pictures, both, strict=True))[1:]}
+    of = {name: flicker(both[0], made) for name, made in list(zip(now.pictures, both, strict=True))[1:]}
+    return replace(known, flicker_inversion=of.get("inversion"), flicker_edit=of["edit"])
 
 
 def _strip(seen: MeasuredCrops) -> bytes:

@@ -1,10 +1,10 @@
-"""Reencode: segments of closed GOPs, each listed in the journal only when it is whole and on the disk."""
+"""Reencode: write segments of closed GOPs, each listed in the journal only when it is whole and on the disk."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ from vidinv.frames import Array, Display, Evidence, Planes, Work
 from vidinv.media.mastering import Mastering
 from vidinv.media.writer import SEGMENT_SUFFIX
 from vidinv.report import identity_evidence
+from vidinv.report.face_rows import FaceRow
 
 
 class Writer(Protocol):
@@ -27,12 +28,24 @@ class Writer(Protocol):
     def close(self) -> None: ...
 
 
+@dataclass(frozen=True)
+class SegmentRecord:
+    """A finished segment: what the journal keeps of it."""
+
+    segment: int  # its number, counted from 0
+    first: int  # frame index of its first frame
+    last: int  # frame index of its last frame, inclusive
+    files: Mapping[str, str]  # file name in the job folder -> sha256
+    faces: tuple[FaceRow, ...]  # of the faces that were measured, in order of frame
+    gaps: tuple[tuple[float, float], ...] = ()  # damaged spans of the source, in seconds
+
+
 class SegmentJournal(Protocol):
-    """What `vidinv.jobs.journal.Journal` offers: where the segments lie, and how a finished one is listed."""
+    """What `vidinv.jobs.journal.Journal` offers: the folder of the segments, and a way to list a finished one."""
 
     folder: Path
 
-    def append(self, record: dict[str, Any]) -> None: ...
+    def append(self, record: SegmentRecord) -> None: ...
 
 
 class Recorder:
@@ -59,7 +72,7 @@ class Recorder:
         self.done = done
         self.number = -1
         self.writers: dict[str, tuple[Path, Writer]] = {}
-        self.faces: list[dict[str, Any]] = []
+        self.faces: list[FaceRow] = []
         self.evidence: list[Evidence] = []
         self.gaps: list[tuple[float, float]] = []
 
@@ -92,7 +105,7 @@ class Recorder:
             if "preview" in self.writers:
                 panels = side_by_side(work, position, self.panel)
                 self.writers["preview"][1].write(panels, pts)
-            self.faces += _records(work, position, index)
+            self.faces += face_rows(work, position)
             self.evidence += [each for each in work.evidence if each.frame == index]
             self.gaps += [(begin, end) for beside, begin, end in work.frames.gaps if beside == index]
             if index == self.segments[self.number][1] - 1:
@@ -118,8 +131,7 @@ class Recorder:
             identity_evidence.save_evidence(path, identity_evidence.thinned(self.evidence))
             files[path.name] = fileio.synced_sha256(path)
         first, end = self.segments[self.number]
-        record = {"segment": self.number, "first": first, "last": end - 1, "files": files, "faces": self.faces}
-        self.journal.append(record | {"gaps": self.gaps})
+        self.journal.append(SegmentRecord(self.number, first, end - 1, files, tuple(self.faces), tuple(self.gaps)))
 
 
 def side_by_side(work: Work, position: int, panel: int) -> Planes:
@@ -155,11 +167,12 @@ def preview_info(info: Any, panel: int) -> Any:
     return replace(info, pix_fmt="yuv420p", depth=8, sub_x=1, sub_y=1, colour=colour)
 
 
-def _records(work: Work, position: int, index: int) -> list[dict[str, Any]]:
-    if work.faces is None or not work.measures:
+def face_rows(work: Work, position: int) -> list[FaceRow]:
+    """The measured faces of the frame at `position` of the Work."""
+    if work.faces is None:
         return []
+    faces = zip(work.faces.frame.tolist(), work.faces.track.tolist(), work.metrics, strict=False)
+    index = work.frames.index[position]
     return [
-        {"frame": index, "track": int(work.faces.track[n]), **work.measures[n]}
-        for n in range(len(work.faces))
-        if int(work.faces.frame[n]) == position and work.measures[n]
+        FaceRow(index, track, metrics) for frame, track, metrics in faces if frame == position and metrics is not None
     ]

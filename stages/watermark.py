@@ -46,9 +46,10 @@ def _side(analysis: Analysis) -> float:
 def _weights(work: Work) -> list[Array | None]:
     """Per face how much of its edit shows, [S,S] in [0,1]; None where nothing was blended in."""
     found: list[Array | None] = []
-    for n, (masks, measures) in enumerate(zip(work.masks, work.measures, strict=False)):
+    for n, (masks, metrics) in enumerate(zip(work.masks, work.metrics, strict=False)):
         shown = [masks[layer.region].alpha * layer.presence[n] for layer in work.layers if layer.region in masks]
-        found.append(np.max(shown, axis=0) * measures["confidence"] if shown else None)
+        confidence = None if metrics is None else metrics.faded_confidence
+        found.append(np.max(shown, axis=0) * confidence if shown and confidence is not None else None)
     return found
 
 

@@ -7,6 +7,7 @@ RGB, NCHW, float32 in [-1, 1]. Time is a pts with its time base; an index is nev
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
@@ -247,6 +248,63 @@ class EditLayer:
 
 
 @dataclass(frozen=True)
+class IdentitySimilarity:
+    """Cosine in [-1,1] of one network's embeddings: a picture of a face against the source's face on the same frame."""
+
+    inversion: float | None = None  # None where there is no inversion: two finished videos are compared
+    edit: float | None = None
+
+
+@dataclass(frozen=True)
+class PictureValues:
+    """One quantity measured on each picture of a face; None where it was not measured."""
+
+    source: float | None = None
+    inversion: float | None = None
+    edit: float | None = None
+
+
+@dataclass(frozen=True)
+class FaceMetrics:
+    """What was measured of one face on one frame; None or an empty mapping: not measured.
+
+    Each field is written once, by the stage named above it. `faded_confidence` decides how far the edit is blended in;
+    `confidence` is the mask stage's own judgement of this frame alone.
+    """
+
+    # compare_videos
+    face_px: float | None = None  # side of the aligned crop, in pixels of the frame
+    # mask
+    skin_cover: float | None = None  # [0,1]: share of the parsed skin area that the mask covers
+    occluded: float | None = None  # [0,1]: share of the mask that was removed because something is in front of the face
+    residual: float | None = None  # [0,1]: mean |source - inversion| inside the mask, as a share of the full range
+    confidence: float | None = None  # [0,1]: how well the inversion matches the source
+    # fade
+    trust: float | None = None  # [0,1]: `confidence`, limited by how well the analysis sees the face
+    faded_confidence: float | None = None  # [0,1]: `trust` faded over time; the blend weight of the edit
+    # blend
+    rect: Rect | None = None  # outside of it no sample changed; None where nothing was blended into the frame
+    # measure
+    similarity: Mapping[str, IdentitySimilarity] = field(default_factory=dict)  # by identity network
+    sharpness: float | None = None  # >= 0: variance of the source's Laplacian, of grey levels in [0,255]
+    attributes: Mapping[str, PictureValues] = field(default_factory=dict)  # by attribute, in that attribute's unit
+    hidden: float | None = None  # [0,1]: share of the source's face that is hidden
+    mask_area: float | None = None  # [0,1]: mean of the mask over the crop
+    psnr: float | None = None  # dB, inversion against source inside the mask
+    ssim: float | None = None  # [-1,1], the same
+    lpips: float | None = None  # >= 0, the same
+    flicker_inversion: float | None = None  # [0,1]: change against the frame before, as a share of the full range
+    flicker_edit: float | None = None  # the same of the edit
+
+    @property
+    def shown_cover(self) -> float | None:
+        """Share [0,1] of the skin area over which the edit shows: the mask's cover times the faded confidence."""
+        if self.skin_cover is None or self.faded_confidence is None:
+            return None
+        return self.skin_cover * self.faded_confidence
+
+
+@dataclass(frozen=True)
 class Evidence:
     """What identity is judged by, of one face on one frame: its `pictures`, in this order.
 
@@ -273,7 +331,7 @@ class Work:
     edit: Tensor | None = None  # [N,3,S,S] G(w~, F~): the picture of the highest layer
     masks: tuple[dict[str, Mask], ...] = ()  # per face, of every layer that shows, by its region
     output: tuple[Planes, ...] = ()  # blended frames, before the video encoder
-    measures: tuple[dict[str, Any], ...] = ()  # per face: the mask's rect, cover, confidence, identity similarities
+    metrics: tuple[FaceMetrics | None, ...] = ()  # per face; None for a face of which no edit shows
     evidence: tuple[Evidence, ...] = ()  # of the faces whose identity was measured
     new_shot: bool = False  # the first frame of this batch starts a shot
     segment: int = 0  # index of the first frame of the segment that this batch lies in

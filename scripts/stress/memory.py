@@ -29,7 +29,18 @@ from vidinv import config as configs
 from vidinv.analysis import face_tracks, first_pass
 from vidinv.backends import registry as backends
 from vidinv.backends.interface import Locate, LocatedFaces
-from vidinv.frames import Array, Colour, Evidence, FaceBatch, FrameBatch, Planes, Work
+from vidinv.frames import (
+    Array,
+    Colour,
+    Evidence,
+    FaceBatch,
+    FaceMetrics,
+    FrameBatch,
+    IdentitySimilarity,
+    PictureValues,
+    Planes,
+    Work,
+)
 from vidinv.jobs import quality_summary
 from vidinv.jobs.job_folder import JobFolder, sidecar_path
 from vidinv.jobs.journal import Journal
@@ -41,8 +52,8 @@ from vidinv.report.gate import Gate
 
 RATE = 30
 PAGE = 4096
-ROW = ("confidence", "trust", "residual", "cover", "sharpness", "face_px", "arcface_inversion", "arcface_edit")
-WITNESSED = ("psnr", "ssim", "lpips", "mask_area", "hidden", "age_source", "age_inversion", "age_edit", "lightcnn_edit")
+MEASURED = ("confidence", "trust", "faded_confidence", "residual", "skin_cover", "sharpness", "face_px")
+WITNESSED = ("psnr", "ssim", "lpips", "mask_area", "hidden")
 PICTURES = ("source", "inversion", "edit")
 
 
@@ -127,14 +138,15 @@ def measured(works: Iterator[Work]) -> Iterator[Work]:
         rows, found = [], []
         for position in range(count):
             is_seen = work.nth(position) % 5 == 0
-            row: dict[str, Any] = {
-                name: 0.8 + 0.1 * chance.random() for name in (*ROW, *(WITNESSED if is_seen else ()))
-            }
-            rows.append(row | {"rect": [4, 4, 28, 28], "hidden": 0.1})
+            names = (*MEASURED, *(WITNESSED if is_seen else ()))
+            numbers: dict[str, Any] = {name: 0.8 + 0.1 * chance.random() for name in names}
             networks = {"arcface": 512, "lightcnn": 256} if is_seen else {"arcface": 512}
+            similarity = {name: IdentitySimilarity(*(0.8 + 0.1 * chance.random(2)).tolist()) for name in networks}
+            attributes = {"age": PictureValues(*(30 + chance.random(3)).tolist())} if is_seen else {}
+            rows.append(FaceMetrics(**numbers, rect=(4, 4, 28, 28), similarity=similarity, attributes=attributes))
             vectors = {name: like(size, chance) for name, size in networks.items()}
             found.append(Evidence(work.frames.index[position], 0, PICTURES, vectors))
-        yield replace(work, faces=faces, measures=tuple(rows), evidence=tuple(found))
+        yield replace(work, faces=faces, metrics=tuple(rows), evidence=tuple(found))
 
 
 def like(size: int, chance: np.random.Generator) -> Array:
@@ -184,7 +196,7 @@ def simulated(folder: Path, minutes: float, mark: float) -> dict[str, dict[str, 
 
         def report(p: Phase) -> None:
             records = journal.finished()
-            known = MeasuredFaces([face for record in records for face in record["faces"]], job.evidence(records))
+            known = MeasuredFaces([face for record in records for face in record.faces], job.evidence(records))
             made = quality_summary.verdict(analysis, analysis.tracks, range(count), moves, known, Gate())
             sidecar.write_report(sidecar_path(job.output), made)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from vidinv.stages.reencode import SegmentRecord
 
 from tests.helpers.clips import make_clip
 from tests.helpers.runs import TINY, frames_of, left_behind
@@ -211,9 +212,9 @@ def test_a_segment_that_is_damaged_while_the_job_runs_is_not_left_out(
 ) -> None:
     output, plain = clip.with_name("out.mp4"), Journal.append
 
-    def damage(journal: Journal, record: dict[str, Any]) -> None:
+    def damage(journal: Journal, record: SegmentRecord) -> None:
         plain(journal, record)
-        if record["segment"] == 2:
+        if record.segment == 2:
             (journal.folder / "segment-00001.segment").write_bytes(b"noise")
 
     monkeypatch.setattr(Journal, "append", damage)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from vidinv.stages.reencode import SegmentRecord
 
+from vidinv import fileio
+from vidinv.frames import FaceMetrics
 from vidinv.jobs.journal import Journal
+from vidinv.report.face_rows import FaceRow
 
 
 def journal(folder: Path) -> Journal:
@@ -18,7 +23,8 @@ def journal(folder: Path) -> Journal:
         path = folder / f"segment-{number:05d}.segment"
         path.write_bytes(b"frames" * number)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        made.append({"segment": number, "files": {path.name: digest}, "faces": [{"frame": number, "track": 0}]})
+        face = FaceRow(number, 0, FaceMetrics(confidence=0.75, faded_confidence=0.5, rect=(2, 4, 10, 12)))
+        made.append(SegmentRecord(number, number, number, {path.name: digest}, (face,), ((0.5, 1.25),)))
     return made
 
 
@@ -43,14 +49,33 @@ def test_what_follows_a_damaged_line_is_made_again(
     tmp_path: Path, change: Callable[[list[bytes]], list[bytes]]
 ) -> None:
     made = journal(tmp_path)
-    assert [record["segment"] for record in made.finished()] == [0, 1, 2, 3]
+    assert [record.segment for record in made.finished()] == [0, 1, 2, 3]
     made.path.write_bytes(b"".join(change(made.path.read_bytes().splitlines(keepends=True))))
-    assert [record["segment"] for record in made.finished()] == [0]
+    assert [record.segment for record in made.finished()] == [0]
 
 
 def test_a_file_that_is_not_what_was_written_ends_what_is_trusted(tmp_path: Path) -> None:
     made = journal(tmp_path)
     (tmp_path / "segment-00002.segment").write_bytes(b"framed" * 2)
-    assert [record["segment"] for record in made.finished()] == [0, 1]
+    assert [record.segment for record in made.finished()] == [0, 1]
     made.keep(made.finished())
     assert made.path.read_bytes().count(b"\n") == 2
+
+
+def test_a_record_is_read_as_it_was_written_and_kept(tmp_path: Path) -> None:
+    made = journal(tmp_path)
+    records = made.finished()
+    assert records[2].faces[0].metrics == FaceMetrics(confidence=0.75, faded_confidence=0.5, rect=(2, 4, 10, 12))
+    assert records[2].gaps == ((0.5, 1.25),) and (records[2].first, records[2].last) == (2, 2)
+    made.keep(records)
+    assert made.finished() == records
+
+
+def test_a_journal_of_an_earlier_form_is_not_read(tmp_path: Path) -> None:
+    """Earlier lines name no format; their `confidence` was the faded one."""
+    made = journal(tmp_path)
+    (first,) = made.finished()[:1]
+    face = {"frame": 0, "track": 0, "cover": 0.5, "confidence": 0.5, "trust": 0.5, "rect": None}
+    earlier = {"segment": 0, "first": 0, "last": 0, "files": dict(first.files), "faces": [face], "gaps": []}
+    made.path.write_bytes(fileio.sealed_line(json.dumps(earlier)))
+    assert made.finished() == []

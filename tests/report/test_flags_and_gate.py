@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
 
+from vidinv.frames import FaceMetrics, IdentitySimilarity, PictureValues
 from vidinv.report import flags, frame_spans, gate
+from vidinv.report.face_rows import FaceRow, FaceView, IdentityOverTime
 from vidinv.report.gate import Gate
 
 
@@ -12,12 +14,13 @@ def second(frame: int) -> float:
     return frame / 10
 
 
-def rows(**columns: list[float | None]) -> list[dict[str, Any]]:
-    count = len(next(iter(columns.values())))
-    return [
-        {"frame": k, "track": 0} | {name: values[k] for name, values in columns.items() if values[k] is not None}
-        for k in range(count)
-    ]
+def rows(metrics: Callable[[float], FaceMetrics], values: Sequence[float]) -> list[FaceRow]:
+    """One track with a face on each frame, and on each one measured value."""
+    return [FaceRow(frame, 0, metrics(value)) for frame, value in enumerate(values)]
+
+
+def similar(value: float) -> FaceMetrics:
+    return FaceMetrics(similarity={"arcface": IdentitySimilarity(edit=value)})
 
 
 def test_frames_near_one_another_are_one_span() -> None:
@@ -26,7 +29,7 @@ def test_frames_near_one_another_are_one_span() -> None:
 
 
 def test_another_person_is_flagged_from_the_first_frame_to_the_last() -> None:
-    measured = rows(arcface_edit=[0.9] * 5 + [0.1, 0.05, 0.2] + [0.9] * 4)
+    measured = rows(similar, [0.9] * 5 + [0.1, 0.05, 0.2] + [0.9] * 4)
     found = flags.find({0: measured}, {}, range(12), [], second)
     assert [(flag["kind"], flag["from_s"], flag["to_s"], flag["worst"]) for flag in found] == [
         ("low_similarity", 0.5, 0.7, 0.05)
@@ -34,13 +37,19 @@ def test_another_person_is_flagged_from_the_first_frame_to_the_last() -> None:
 
 
 def test_each_kind_of_trouble_is_named() -> None:
-    measured = rows(
-        arcface_medoid_source=[0.9, 0.1, 0.9, 0.9],
-        confidence=[1.0, 1.0, 0.2, 1.0],
-        hidden=[0.0, None, None, 0.5],
-        sharpness=[100.0, 90.0, 10.0, 110.0],
-    )
-    looks = rows(head_yaw=[3.0, -55.0, 2.0, 1.0], face_px=[90.0, 90.0, 90.0, 20.0])
+    confidence, sharpness = (1.0, 1.0, 0.2, 1.0), (100.0, 90.0, 10.0, 110.0)
+    hidden, medoid = (0.0, None, None, 0.5), (0.9, 0.1, 0.9, 0.9)
+    measured = [
+        FaceRow(
+            k,
+            0,
+            FaceMetrics(confidence=1.0, faded_confidence=confidence[k], hidden=hidden[k], sharpness=sharpness[k]),
+            over_time={"arcface": IdentityOverTime(medoid=PictureValues(source=medoid[k]))},
+        )
+        for k in range(4)
+    ]
+    yaws, sides = (3.0, -55.0, 2.0, 1.0), (90.0, 90.0, 90.0, 20.0)
+    looks = [FaceView(k, sides[k], yaws[k]) for k in range(4)]
     found = flags.find({0: measured}, {0: looks}, range(6), [2], second)
     assert {flag["kind"] for flag in found} == {
         *("another_person", "low_confidence", "profile", "tiny", "hidden", "blur", "no_face", "cut")
@@ -53,11 +62,11 @@ def test_each_kind_of_trouble_is_named() -> None:
 
 
 def test_a_gate_that_is_not_set_says_nothing() -> None:
-    assert gate.judge(Gate(), {0: rows(arcface_edit=[0.0])}, second) is None
+    assert gate.judge(Gate(), {0: rows(similar, [0.0])}, second) is None
 
 
 def test_a_single_face_below_the_gate_misses_it_and_its_time_is_said() -> None:
-    tracks = {0: rows(arcface_edit=[0.8, 0.8, 0.65, 0.8]), 1: rows(arcface_edit=[0.9, 0.9, 0.9, 0.9])}
+    tracks = {0: rows(similar, [0.8, 0.8, 0.65, 0.8]), 1: rows(similar, [0.9, 0.9, 0.9, 0.9])}
     verdict = gate.judge(Gate(identity=0.7), tracks, second)
     assert verdict is not None and not verdict["passed"]
     assert verdict["misses"] == [{"track": 0, "what": "identity", "from_s": 0.2, "to_s": 0.2, "worst": 0.65}]
@@ -67,28 +76,30 @@ def test_a_single_face_below_the_gate_misses_it_and_its_time_is_said() -> None:
 
 
 def test_consistency_is_gated_by_its_mean_over_a_track() -> None:
-    tracks = {0: rows(arcface_edit=[1.0] * 4, arcface_ic_edit=[None, 0.9, 0.8, 0.7])}
+    consistency = (None, 0.9, 0.8, 0.7)
+    over_time = [{"arcface": IdentityOverTime(ic=PictureValues(edit=value))} for value in consistency]
+    tracks = {0: [FaceRow(k, 0, similar(1.0), over_time=over_time[k]) for k in range(4)]}
     verdict = gate.judge(Gate(ic=0.85), tracks, second)
     assert verdict is not None and [miss["worst"] for miss in verdict["misses"]] == [0.8]
     assert gate.judge(Gate(ic=0.79), tracks, second)["passed"]  # type: ignore[index]
 
 
 def test_a_gate_over_nothing_is_not_passed() -> None:
-    verdict = gate.judge(Gate(identity=0.1), {0: rows(cover=[1.0])}, second)
+    verdict = gate.judge(Gate(identity=0.1), {0: [FaceRow(0, 0, FaceMetrics(skin_cover=1.0))]}, second)
     assert verdict is not None and not verdict["passed"] and gate.words(verdict) == "too little was measured"
 
 
 def test_each_limit_wants_its_own_measure() -> None:
-    single = {0: rows(arcface_edit=[0.9])}
+    single = {0: rows(similar, [0.9])}
     for asked, passed in ((Gate(identity=0.5), True), (Gate(identity=0.5, ic=0.5), False), (Gate(ic=0.5), False)):
         verdict = gate.judge(asked, single, second)
         assert verdict is not None and verdict["passed"] is passed
 
 
 def test_what_is_no_number_is_not_passed() -> None:
-    verdict = gate.judge(Gate(identity=0.5), {0: rows(arcface_edit=[0.9, float("nan")])}, second)
+    verdict = gate.judge(Gate(identity=0.5), {0: rows(similar, [0.9, float("nan")])}, second)
     assert verdict is not None and not verdict["passed"]
 
 
 def test_rounding_misses_no_gate() -> None:
-    assert gate.judge(Gate(identity=1.0), {0: rows(arcface_edit=[0.99999])}, second)["passed"]  # type: ignore[index]
+    assert gate.judge(Gate(identity=1.0), {0: rows(similar, [0.99999])}, second)["passed"]  # type: ignore[index]

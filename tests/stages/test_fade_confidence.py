@@ -11,7 +11,7 @@ import torch
 from vidinv.stages import fade_confidence
 
 from vidinv.faces import edit_confidence
-from vidinv.frames import Analysis, Array, Colour, FaceBatch, FrameBatch, Planes, Shot, Track, Work
+from vidinv.frames import Analysis, Array, Colour, FaceBatch, FaceMetrics, FrameBatch, Planes, Shot, Track, Work
 
 FRAMES, OVER = 40, 0.2
 BASE = Fraction(1, 25)
@@ -37,13 +37,17 @@ def works(spans: Sequence[tuple[int, int]], cut: int = FRAMES) -> list[Work]:
         )
         index = tuple(range(first, stop))
         frames = FrameBatch((plane,) * count, Colour("bt709", False), index, BASE, index)
-        rows = tuple({"cover": 1.0, "confidence": float(VALUES[k])} for k in index)
-        made.append(Work(frames, faces, measures=rows, new_shot=first in (0, cut)))
+        metrics = tuple(FaceMetrics(skin_cover=0.5, confidence=float(VALUES[k])) for k in index)
+        made.append(Work(frames, faces, metrics=metrics, new_shot=first in (0, cut)))
     return made
 
 
-def confidences(made: Sequence[Work]) -> list[float]:
-    return [row["confidence"] for work in made for row in work.measures]
+def metrics_of(made: Sequence[Work]) -> list[FaceMetrics]:
+    return [metrics for work in made for metrics in work.metrics if metrics is not None]
+
+
+def confidences(made: Sequence[Work]) -> list[float | None]:
+    return [metrics.faded_confidence for metrics in metrics_of(made)]
 
 
 @pytest.mark.parametrize("size", [1, 3, 6, 40])
@@ -51,8 +55,9 @@ def test_it_is_the_whole_clips_curve_whatever_the_batches(size: int) -> None:
     spans = [(k, min(k + size, FRAMES)) for k in range(0, FRAMES, size)]
     done = list(fade_confidence.build_fade_stage(analysis(), OVER)(iter(works(spans))))
     expected = edit_confidence.faded(np.arange(FRAMES) / 25, VALUES, OVER)
-    assert np.allclose(confidences(done), expected) and (expected < VALUES).any()
-    assert [row["cover"] for work in done for row in work.measures] == confidences(done)
+    assert np.allclose(np.array(confidences(done), float), expected) and (expected < VALUES).any()
+    assert [metrics.confidence for metrics in metrics_of(done)] == VALUES.tolist()  # the mask's judgement stays
+    assert np.allclose([metrics.shown_cover for metrics in metrics_of(done)], 0.5 * expected)
     assert [index for work in done for index in work.frames.index] == list(range(FRAMES))
 
 
@@ -61,7 +66,7 @@ def test_nothing_fades_across_a_cut() -> None:
     spans = [(k, min(k + 6, cut if k < cut else FRAMES)) for k in (*range(0, cut, 6), *range(cut, FRAMES, 6))]
     done = confidences(list(fade_confidence.build_fade_stage(analysis(cut), OVER)(iter(works(spans, cut)))))
     halves = [edit_confidence.faded(np.arange(len(part)) / 25, part, OVER) for part in (VALUES[:cut], VALUES[cut:])]
-    assert np.allclose(done, np.concatenate(halves))
+    assert np.allclose(np.array(done, float), np.concatenate(halves))
 
 
 def test_a_job_that_goes_on_fades_as_one_that_was_never_stopped() -> None:
@@ -69,11 +74,12 @@ def test_a_job_that_goes_on_fades_as_one_that_was_never_stopped() -> None:
     past = [(3, k / 25, float(VALUES[k])) for k in range(resume)]
     spans = [(k, min(k + 6, FRAMES)) for k in range(resume, FRAMES, 6)]
     done = confidences(list(fade_confidence.build_fade_stage(analysis(), OVER, past)(iter(works(spans)))))
-    assert np.allclose(done, edit_confidence.faded(np.arange(FRAMES) / 25, VALUES, OVER)[resume:])
+    expected = edit_confidence.faded(np.arange(FRAMES) / 25, VALUES, OVER)[resume:]
+    assert np.allclose(np.array(done, float), expected)
 
 
 def test_a_face_is_trusted_no_more_than_the_analysis_says() -> None:
     limit = np.linspace(1, 0, FRAMES)
     done = list(fade_confidence.build_fade_stage(analysis(limit=limit), OVER)(iter(works([(0, FRAMES)]))))
-    assert (np.array(confidences(done)) <= limit + 1e-9).all()
-    assert done[0].measures[-1]["trust"] == 0
+    assert (np.array(confidences(done), float) <= limit + 1e-9).all()
+    assert metrics_of(done)[-1].trust == 0

@@ -18,7 +18,7 @@ from vidinv.backends.interface import Backend
 from vidinv.config import RunConfig
 from vidinv.errors import UsageError
 from vidinv.faces import crops, similarity
-from vidinv.frames import Analysis, Array, FrameBatch, Work
+from vidinv.frames import Analysis, Array, FaceMetrics, FrameBatch, Work
 from vidinv.jobs import finalize, quality_summary, write_page
 from vidinv.jobs.job_folder import JobFolder
 from vidinv.jobs.journal import Journal
@@ -127,13 +127,13 @@ def follow(source: Iterator[Work], pair: Pair, to_other: Array, by_number: bool)
 
 def _joined(work: Work, partners: Sequence[FrameBatch], to_other: Array) -> Work:
     assert work.faces is not None
-    size, cut, measures = work.faces.image.shape[-1], [], []
+    size, cut, metrics = work.faces.image.shape[-1], [], []
     for position, to_frame in zip(work.faces.frame.tolist(), work.faces.to_frame.numpy(), strict=True):
         partner = partners[position]
         cut.append(crops.crop(partner.native[0], partner.colour, similarity.compose(to_other, to_frame), size))
-        measures.append({"face_px": round(similarity.scale(to_frame) * size, 1)})
+        metrics.append(FaceMetrics(face_px=round(similarity.scale(to_frame) * size, 1)))
     edit = torch.from_numpy(np.stack(cut)).permute(0, 3, 1, 2) * 2 - 1  # NHWC -> NCHW
-    return replace(work, edit=edit, measures=tuple(measures))
+    return replace(work, edit=edit, metrics=tuple(metrics))
 
 
 def _measured(
@@ -166,7 +166,7 @@ def _measured(
         ("keep", reencode.Recorder(journal, segments, None, None, config.preview_size, listener.done)),
     )
     records = journal.finished()
-    return MeasuredFaces([face for record in records for face in record["faces"]], folder.evidence(records))
+    return MeasuredFaces([face for record in records for face in record.faces], folder.evidence(records))
 
 
 def _document(pair: Pair, info: VideoInfo, analysis: Analysis, measured: MeasuredFaces) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from vidinv.provenance import manifest, payload
 from vidinv.report import sidecar
 from vidinv.report.gate import Gate
 from vidinv.stages import synthesize
+from vidinv.stages.reencode import SegmentRecord
 from vidinv.weights import catalog
 
 PACKAGES = ("vidinv", "torch", "av", "numpy", "opencv-python-headless")
@@ -47,7 +48,7 @@ def finish(job: RenderJob, frames: int, timing: dict[str, Any], warnings: list[s
         raise OutputUnwritable(
             f"segment {len(records)} in {job.folder.path} was damaged while the job ran", remedy="run it again"
         )
-    measured = MeasuredFaces([face for record in records for face in record["faces"]], job.folder.evidence(records))
+    measured = MeasuredFaces([face for record in records for face in record.faces], job.folder.evidence(records))
     report = document(job, frames, measured)
     if report["gate"] is not None and not report["gate"]["passed"]:
         job = replace(job, request=job.request.below_gate())
@@ -169,10 +170,10 @@ def _losses(job: RenderJob) -> list[str]:
     return found
 
 
-def _gaps(records: list[dict[str, Any]]) -> list[str]:
+def _gaps(records: list[SegmentRecord]) -> list[str]:
     """The damaged places of the source, those that touch as one."""
     joined: list[list[float]] = []
-    for begin, end in (gap for record in records for gap in record["gaps"]):
+    for begin, end in (gap for record in records for gap in record.gaps):
         if joined and begin <= joined[-1][1]:
             joined[-1][1] = end
         else:
@@ -181,8 +182,8 @@ def _gaps(records: list[dict[str, Any]]) -> list[str]:
     return [f"damaged from {begin:.3f} to {end:.3f} s: {said}" for begin, end in joined]
 
 
-def _files(job: RenderJob, records: list[dict[str, Any]], kind: str) -> list[Path]:
-    return [job.folder.path / name for record in records for name in record["files"] if name.startswith(kind)]
+def _files(job: RenderJob, records: list[SegmentRecord], kind: str) -> list[Path]:
+    return [job.folder.path / name for record in records for name in record.files if name.startswith(kind)]
 
 
 def inverted(job: RenderJob, timing: dict[str, Any]) -> dict[str, Any]:

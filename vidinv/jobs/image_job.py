@@ -30,6 +30,7 @@ from vidinv.media import photo, picture
 from vidinv.media.photo import Photo
 from vidinv.media.probe import VideoInfo
 from vidinv.stages import codes as stored_codes
+from vidinv.stages import reencode
 from vidinv.stages.graph import Stage
 
 BASE = Fraction(1, 25)  # of a picture's only time, which is 0
@@ -162,10 +163,7 @@ def _aimed(opened: OpenPicture) -> tuple[ResolvedEdits, list[str]]:
 def measured(work: Work) -> MeasuredFaces:
     """What was measured of every face that was edited."""
     assert work.faces is not None
-    persons = work.faces.track.tolist()
-    measures = work.measures or ({},) * len(persons)  # none: nothing was edited
-    rows = [{"frame": 0, "track": n, **row} for n, row in zip(persons, measures, strict=True) if row]
-    return MeasuredFaces(rows, lambda: work.evidence)
+    return MeasuredFaces(reencode.face_rows(work, 0), lambda: work.evidence)
 
 
 def _planes(known: Photo) -> Planes:

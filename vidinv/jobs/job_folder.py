@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from vidinv import fileio
 from vidinv.errors import OutputUnwritable, UsageError
@@ -17,6 +17,7 @@ from vidinv.frames import Evidence
 from vidinv.media import photo
 from vidinv.media.writer import unwritable
 from vidinv.report import identity_evidence
+from vidinv.stages.reencode import SegmentRecord
 
 LOCK, PUBLISHED = "lock", "published"
 
@@ -124,9 +125,9 @@ class JobFolder:
         except OSError as error:
             raise unwritable(output, error) from error
 
-    def evidence(self, records: Sequence[dict[str, Any]]) -> Callable[[], Iterator[Evidence]]:
-        """What begins anew with the evidence of the journal's `records` whenever it is called."""
-        paths = [self.path / name for record in records for name in record["files"] if name.startswith("evidence-")]
+    def evidence(self, records: Sequence[SegmentRecord]) -> Callable[[], Iterator[Evidence]]:
+        """A function that iterates over the evidence of the journal's `records` from the start on every call."""
+        paths = [self.path / name for record in records for name in record.files if name.startswith("evidence-")]
         return lambda: identity_evidence.every(paths)
 
     def delete(self) -> None:

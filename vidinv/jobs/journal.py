@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from vidinv import fileio
+from vidinv.report.face_rows import from_row, to_row
+from vidinv.stages.reencode import SegmentRecord
+
+FORMAT = 2  # of a line; raised whenever its form changes: segments listed in another form are rendered again
 
 
 class Journal:
@@ -17,30 +21,43 @@ class Journal:
         self.folder = folder
         self.path = folder / "journal.jsonl"
 
-    def finished(self) -> list[dict[str, Any]]:
-        """The records whose files are there and have the sha256 that was written; stops at the first that has not."""
+    def finished(self) -> list[SegmentRecord]:
+        """The records of FORMAT whose files are there with the sha256 that was written; stops at the first other."""
         if not self.path.exists():
             return []
-        records: list[dict[str, Any]] = []
+        records: list[SegmentRecord] = []
         for line in fileio.sealed_lines(self.path.read_bytes()):
-            record = json.loads(line)
-            files = record["files"].items()
-            if record["segment"] != len(records) or not all(
-                fileio.has_sha256(self.folder / name, sha) for name, sha in files
-            ):
+            record = _read_record(line)
+            if record is None or record.segment != len(records):
+                break
+            if not all(fileio.has_sha256(self.folder / name, sha) for name, sha in record.files.items()):
                 break
             records.append(record)
         return records
 
-    def keep(self, records: list[dict[str, Any]]) -> None:
+    def keep(self, records: Sequence[SegmentRecord]) -> None:
         """Rewrite the journal to hold `records` alone."""
         partial = self.path.with_suffix(".tmp")
-        partial.write_bytes(b"".join(fileio.sealed_line(json.dumps(record)) for record in records))
+        partial.write_bytes(b"".join(fileio.sealed_line(_record_line(record)) for record in records))
         partial.replace(self.path)
 
-    def append(self, record: dict[str, Any]) -> None:
+    def append(self, record: SegmentRecord) -> None:
         """Add one record and wait until it is on the disk."""
         with self.path.open("ab") as stream:
-            stream.write(fileio.sealed_line(json.dumps(record)))
+            stream.write(fileio.sealed_line(_record_line(record)))
             stream.flush()
             os.fsync(stream.fileno())
+
+
+def _record_line(record: SegmentRecord) -> str:
+    return json.dumps({"format": FORMAT, **vars(record), "faces": [to_row(face) for face in record.faces]})
+
+
+def _read_record(line: str) -> SegmentRecord | None:
+    """The record of a line; None for one that another version of vidinv wrote in another form."""
+    values = json.loads(line)
+    if values.pop("format", None) != FORMAT:
+        return None
+    faces = tuple(map(from_row, values.pop("faces")))
+    gaps = tuple((begin, end) for begin, end in values.pop("gaps"))
+    return SegmentRecord(**values, faces=faces, gaps=gaps)

@@ -1,17 +1,18 @@
-"""The verdict on a job: of its rows and its evidence, what the report says of identity, flags, edits and the gate."""
+"""The quality summary of a job: identity, flags, edit effects and the gate, from its face rows and its evidence."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vidinv.editing import plan
 from vidinv.editing.plan import ResolvedEdits
 from vidinv.faces import edit_confidence
 from vidinv.faces.attribute_meter import UNITS
-from vidinv.frames import Analysis, Track
+from vidinv.frames import Analysis, PictureValues, Track
 from vidinv.report import flags, gate, identity, sidecar
+from vidinv.report.face_rows import FaceRow, FaceView
 from vidinv.report.gate import Gate
 
 
@@ -19,7 +20,7 @@ from vidinv.report.gate import Gate
 class MeasuredFaces:
     """What was measured of a clip: the journal's rows, and the evidence behind them."""
 
-    rows: list[dict[str, Any]]
+    rows: Sequence[FaceRow]
     evidence: identity.Found
 
 
@@ -32,7 +33,7 @@ def verdict(
     """
     whole = {track.id: track for track in (*analysis.tracks, *people)}
     seen = {number: looks(track, span) for number, track in whole.items()}
-    yaws = {(look["frame"], number): look.get("head_yaw") for number, found in seen.items() for look in found}
+    yaws = {(look.frame, number): look.head_yaw for number, found in seen.items() for look in found}
     rows, medoids = identity.compared(turned(measured.rows, yaws), measured.evidence)
     tracks = sidecar.by_track(rows)
 
@@ -49,39 +50,35 @@ def verdict(
     }
 
 
-def turned(rows: Iterable[dict[str, Any]], yaws: Mapping[tuple[int, int], float | None]) -> Iterator[dict[str, Any]]:
-    """The rows with the `head_yaw` of their frame and track, where there is one."""
+def turned(rows: Iterable[FaceRow], yaws: Mapping[tuple[int, int], float | None]) -> Iterator[FaceRow]:
+    """The rows with the head yaw of their (frame, track), where there is one."""
     for row in rows:
-        yaw = yaws[row["frame"], row["track"]]
-        yield row if yaw is None else {**row, "head_yaw": yaw}
+        yield replace(row, head_yaw=yaws[row.frame, row.track])
 
 
-def looks(person: Track, span: range) -> list[dict[str, Any]]:
-    """How a person is seen on every frame of `span` that shows the face, edited or not: `head_yaw`, `face_px`.
-
-    The yaw is in degrees, positive to the picture's right.
-    """
+def looks(person: Track, span: range) -> list[FaceView]:
+    """How a person is seen on every frame of `span` that shows the face, edited or not."""
     return [
-        {"frame": frame, **edit_confidence.pose(person, k), "face_px": edit_confidence.side(person, k)}
+        FaceView(frame, edit_confidence.side(person, k), edit_confidence.pose(person, k).get("head_yaw"))
         for k, frame in enumerate(person.frames.tolist())  # numpy's numbers would be looked for one by one in a range
         if frame in span
     ]
 
 
-def effect(moves: ResolvedEdits, k: int, rows: Sequence[dict[str, Any]], analysis: Analysis) -> dict[str, Any] | None:
+def effect(moves: ResolvedEdits, k: int, rows: Sequence[FaceRow], analysis: Analysis) -> dict[str, Any] | None:
     """What move `k` was to do by its direction's calibration, and what was measured while it was wholly there.
 
     None where the direction is not calibrated in something that was measured.
     """
     move = moves[k]
     name, edit, calibration = move.edit.name, move.edit, move.direction.calibration
-    there = [
-        row[f"{name}_edit"] - row[f"{name}_source"]
-        for row in rows
-        if f"{name}_edit" in row
-        and f"{name}_source" in row
-        and plan.share(edit, analysis.second(analysis.pts[row["frame"]]), row["track"]) == 1
-    ]
+    there = []
+    for row in rows:
+        read = row.metrics.attributes.get(name, PictureValues())
+        if read.edit is None or read.source is None:
+            continue
+        if plan.share(edit, analysis.second(analysis.pts[row.frame]), row.track) == 1:
+            there.append(read.edit - read.source)
     if not calibration or not there:
         return None
     ((unit, slope),) = calibration.items()

@@ -77,7 +77,7 @@ def render(
     """
     finished = _finished(job, Journal(job.folder.path))
     start, stop = job.segments[0][0], job.segments[-1][1]
-    resume = finished[-1]["last"] + 1 if finished else start
+    resume = finished[-1].last + 1 if finished else start
     plan = [
         span for span in decode.batches(job.segments, job.analysis.shots, job.request.config.batch) if span[0] >= resume
     ]
@@ -162,14 +162,14 @@ def flow(job: RenderJob, plan: list[tuple[int, int]], done: Callable[[int], None
     )
 
 
-def _finished(job: RenderJob, journal: Journal) -> list[dict[str, Any]]:
-    """The journal's records that can be gone on from: what later frames need of them is known."""
+def _finished(job: RenderJob, journal: Journal) -> list[reencode.SegmentRecord]:
+    """The resumable journal records: everything that later frames need of them is stored."""
     finished = journal.finished()
     if job.codes is not None and not job.codes.can_go_on():
         finished.clear()
     if job.models is not None and stored_codes.is_due(job.codes) and not job.request.config.refine.is_off:
         traces, stop = encode.Traces(job.folder.path), job.segments[-1][1]
-        while finished and finished[-1]["last"] + 1 < stop and not traces.has(finished[-1]["last"] + 1):
+        while finished and finished[-1].last + 1 < stop and not traces.has(finished[-1].last + 1):
             finished.pop()
     journal.keep(finished)
     return finished
@@ -236,14 +236,14 @@ def _past(job: RenderJob) -> list[fade_confidence.Past]:
     records = Journal(job.folder.path).finished()
     if not records:
         return []
-    analysis, following = job.analysis, records[-1]["last"] + 1
+    analysis, following = job.analysis, records[-1].last + 1
     start = max((shot.start for shot in analysis.shots if shot.start < following), default=0)
     begin = analysis.second(analysis.pts[following - 1]) - job.request.config.trust.fade_seconds
     past = [
-        (row["track"], analysis.second(analysis.pts[row["frame"]]), row["trust"])
+        (face.track, analysis.second(analysis.pts[face.frame]), face.metrics.trust)
         for record in records
-        for row in record["faces"]
-        if "trust" in row and row["frame"] >= start
+        for face in record.faces
+        if face.metrics.trust is not None and face.frame >= start
     ]
     return [each for each in past if each[1] >= begin]
 

@@ -23,6 +23,7 @@ from vidinv.jobs.render import render
 from vidinv.jobs.request import Request
 from vidinv.jobs.video_job import Listener
 from vidinv.stages import decode
+from vidinv.stages.reencode import SegmentRecord
 
 BEGUN = ("job.json", "config.yaml", "analysis-*.sealed", "aim.json", "tuned.*")  # of a job folder
 Part = tuple[int, int]  # numbers of its segments, first <= n < end
@@ -58,7 +59,7 @@ def begun_files(folder: Path) -> list[Path]:
 
 def made_files(folder: Path) -> list[Path]:
     """The files of a rendered part's folder that `gather` needs: its segments, and the journal that lists them."""
-    made = [folder / name for record in Journal(folder).finished() for name in record["files"]]
+    made = [folder / name for record in Journal(folder).finished() for name in record.files]
     return [*made, Journal(folder).path]
 
 
@@ -84,11 +85,11 @@ def gather(request: Request, made: Iterable[tuple[Part, Path]], listener: Listen
     return video_job.run(request, listener)
 
 
-def _moved(record: dict[str, Any], by: int, folder: Path, target: Path) -> dict[str, Any]:
+def _moved(record: SegmentRecord, by: int, folder: Path, target: Path) -> SegmentRecord:
     """A part's record as it is in the whole job's journal, its files copied there."""
-    number, files = record["segment"] + by, {}
-    for name, digest in record["files"].items():
+    number, files = record.segment + by, {}
+    for name, digest in record.files.items():
         renamed = re.sub(r"-\d{5}\.", f"-{number:05d}.", name)
         shutil.copyfile(folder / name, target / renamed)
         files[renamed] = digest
-    return record | {"segment": number, "files": files}
+    return replace(record, segment=number, files=files)

@@ -6,21 +6,23 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from vidinv.report import frame_spans
+from vidinv.report.face_rows import FaceRow, FaceView
 
 Seconds = Callable[[int], float]  # of a frame
-Rows = Sequence[dict[str, Any]]
+Seen = TypeVar("Seen", FaceRow, FaceView)
 SAME_PERSON = 0.35  # ArcFace's cosine from which two pictures are usually of one person
 
 
 @dataclass(frozen=True)
-class Rule:
-    """Flags the rows whose `column` is `below` a limit or `above` it; `text` says what that means."""
+class Rule(Generic[Seen]):
+    """Flags the faces whose `value` is `below` a limit or `above` it; `text` says what that means."""
 
     kind: str
-    column: str
+    column: str  # of the report's `per_frame`, in which the value is published
+    value: Callable[[Seen], float | None]  # None: not measured
     text: str
     below: float = -float("inf")
     above: float = float("inf")
@@ -30,20 +32,49 @@ class Rule:
 
 
 RULES = (
-    Rule("low_similarity", "arcface_edit", "the edited face is hardly the source's", below=SAME_PERSON),
-    Rule("another_person", "arcface_medoid_source", "the source itself shows hardly the same person", below=0.25),
-    Rule("low_confidence", "confidence", "the inversion is poor; the source shows through", below=0.5),
-    Rule("hidden", "hidden", "part of the face is hidden", above=0.25),
+    Rule[FaceRow](
+        "low_similarity",
+        "arcface_edit",
+        lambda row: row.similarity("arcface").edit,
+        "the edited face is hardly the source's",
+        below=SAME_PERSON,
+    ),
+    Rule[FaceRow](
+        "another_person",
+        "arcface_medoid_source",
+        lambda row: row.compared("arcface").medoid.source,
+        "the source itself shows hardly the same person",
+        below=0.25,
+    ),
+    Rule[FaceRow](
+        "low_confidence",
+        "confidence",
+        lambda row: row.metrics.faded_confidence,
+        "the inversion is poor; the source shows through",
+        below=0.5,
+    ),
+    Rule[FaceRow]("hidden", "hidden", lambda row: row.metrics.hidden, "part of the face is hidden", above=0.25),
 )
 LOOKS = (  # of every frame of a person, also of those that are left alone
-    Rule("profile", "head_yaw", "the head is turned far to the side (from 65 degrees it is not edited)", -40, 40),
-    Rule("tiny", "face_px", "the face is too small to be edited well", below=32),
+    Rule[FaceView](
+        "profile",
+        "head_yaw",
+        lambda look: look.head_yaw,
+        "the head is turned far to the side (from 65 degrees it is not edited)",
+        -40,
+        40,
+    ),
+    Rule[FaceView]("tiny", "face_px", lambda look: look.face_px, "the face is too small to be edited well", below=32),
 )
 SHARP = 0.3  # of the track's median sharpness, below which a frame is called blurred
 
 
 def find(
-    tracks: dict[int, Rows], looks: dict[int, Rows], span: range, cuts: Iterable[int], second: Seconds
+    tracks: dict[int, Sequence[FaceRow]],
+    looks: dict[int, Sequence[FaceView]],
+    span: range,
+    cuts: Iterable[int],
+    second: Seconds,
 ) -> list[dict[str, Any]]:
     """Flags in order of time, as the report has them.
 
@@ -53,12 +84,12 @@ def find(
     found = [
         _flag("cut", None, frame_spans.Span(cut, cut, 1, 0.0), "a new shot begins", second, worst=None) for cut in cuts
     ]
-    shown = {row["frame"] for rows in looks.values() for row in rows}
+    shown = {look.frame for seen in looks.values() for look in seen}
     away = ((frame, 0.0) for frame in span if frame not in shown) if looks else ()
     for gone in frame_spans.join(away, gap=1):
         found.append(_flag("no_face", None, gone, "nobody is seen whose face is edited", second, worst=None))
-    for track, rows in looks.items():
-        found += _found(track, rows, LOOKS, second)
+    for track, seen in looks.items():
+        found += _found(track, seen, LOOKS, second)
     for track, rows in tracks.items():
         found += _found(track, rows, (*RULES, *_blur(rows)), second)
     return sorted(found, key=lambda flag: (flag["from_s"], flag["kind"], flag["track"] or 0))
@@ -71,10 +102,10 @@ def looked_for(tracks: Iterable[dict[str, Any]]) -> set[str]:
     return {"cut", "no_face"} | {kind for kind, is_measured in by_rule.items() if is_measured}
 
 
-def _found(track: int, rows: Rows, rules: Iterable[Rule], second: Seconds) -> list[dict[str, Any]]:
+def _found(track: int, seen: Sequence[Seen], rules: Iterable[Rule[Seen]], second: Seconds) -> list[dict[str, Any]]:
     found = []
     for rule in rules:
-        measured = [(row["frame"], row[rule.column]) for row in rows if rule.column in row]
+        measured = [(face.frame, value) for face in seen if (value := rule.value(face)) is not None]
         frames = [frame for frame, _ in measured]
         gap = 2 * frame_spans.apart(frames)
         for span in frame_spans.join((each for each in measured if rule.holds(each[1])), gap=gap):
@@ -85,10 +116,13 @@ def _found(track: int, rows: Rows, rules: Iterable[Rule], second: Seconds) -> li
     return found
 
 
-def _blur(rows: Rows) -> list[Rule]:
+def _blur(rows: Sequence[FaceRow]) -> list[Rule[FaceRow]]:
     """The rule that calls a track's frames blurred, by its own sharpness."""
-    known = [row["sharpness"] for row in rows if "sharpness" in row]
-    return [Rule("blur", "sharpness", "the source is blurred here", below=SHARP * median(known))] if known else []
+    known = [row.metrics.sharpness for row in rows if row.metrics.sharpness is not None]
+    if not known:
+        return []
+    text = "the source is blurred here"
+    return [Rule[FaceRow]("blur", "sharpness", lambda row: row.metrics.sharpness, text, below=SHARP * median(known))]
 
 
 def _flag(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vidinv.report import frame_spans
+from vidinv.report.face_rows import FaceRow
 from vidinv.report.flags import Seconds
 
 NETWORK = "arcface"
@@ -25,18 +26,19 @@ class Gate:
         return self.identity is not None or self.ic is not None
 
 
-def judge(gate: Gate, tracks: dict[int, Sequence[dict[str, Any]]], second: Seconds) -> dict[str, Any] | None:
+def judge(gate: Gate, tracks: dict[int, Sequence[FaceRow]], second: Seconds) -> dict[str, Any] | None:
     """The report's `gate`: whether it was passed, and every span in which it was missed; None where none is set.
 
-    `tracks` hold each track's rows in order of frame, with the columns of `identity.compared`. What was not measured
+    `tracks` hold each track's rows in order of frame, as `identity.compared` returns them. What was not measured
     misses nothing, but a gate over what was not measured at all is not passed.
     """
     if not gate.is_set:
         return None
     misses = [miss for track, rows in tracks.items() for miss in _misses(gate, track, rows, second)]
-    wanted = {f"{NETWORK}_edit": gate.identity, f"{NETWORK}_ic_edit": gate.ic}
-    asked = [column for column, limit in wanted.items() if limit is not None]
-    measured = all(any(column in row for rows in tracks.values() for row in rows) for column in asked)
+    wanted = ((_similarity, gate.identity), (_consistency, gate.ic))
+    asked = [value for value, limit in wanted if limit is not None]
+    every = [row for rows in tracks.values() for row in rows]
+    measured = all(any(value(row) is not None for row in every) for value in asked)
     return {"min_identity": gate.identity, "min_ic": gate.ic, "passed": measured and not misses, "misses": misses}
 
 
@@ -53,16 +55,24 @@ def words(verdict: dict[str, Any]) -> str:
     return ", ".join(parts) + (f" and {more} more" if more > 0 else "")
 
 
-def _misses(gate: Gate, track: int, rows: Sequence[dict[str, Any]], second: Seconds) -> list[dict[str, Any]]:
+def _similarity(row: FaceRow) -> float | None:
+    return row.similarity(NETWORK).edit
+
+
+def _consistency(row: FaceRow) -> float | None:
+    return row.compared(NETWORK).ic.edit
+
+
+def _misses(gate: Gate, track: int, rows: Sequence[FaceRow], second: Seconds) -> list[dict[str, Any]]:
     found = []
     if gate.identity is not None:
-        known = [(row["frame"], row[f"{NETWORK}_edit"]) for row in rows if f"{NETWORK}_edit" in row]
+        known = [(row.frame, value) for row in rows if (value := _similarity(row)) is not None]
         low = [each for each in known if not each[1] >= gate.identity - SLACK]
         for span in frame_spans.join(low, gap=frame_spans.apart([frame for frame, _ in known])):
             found.append(_miss(track, "identity", second(span.first), second(span.last), span.worst))
-    alike = [row[f"{NETWORK}_ic_edit"] for row in rows if f"{NETWORK}_ic_edit" in row]
+    alike = [value for row in rows if (value := _consistency(row)) is not None]
     if gate.ic is not None and alike and not sum(alike) / len(alike) >= gate.ic - SLACK:
-        ends = second(rows[0]["frame"]), second(rows[-1]["frame"])
+        ends = second(rows[0].frame), second(rows[-1].frame)
         found.append(_miss(track, "ic", *ends, sum(alike) / len(alike)))
     return found
 

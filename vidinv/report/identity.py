@@ -6,20 +6,20 @@ Eq. 9 of the Feature-Style encoder paper, IC = mean over i >= 1 of <R(x_i), R(x_
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from sys import intern
-from typing import Any
+from dataclasses import replace
 
-from vidinv.frames import Array, Evidence
+from vidinv.frames import Array, Evidence, PictureValues
+from vidinv.report.face_rows import FaceRow, IdentityOverTime
 
 Key = tuple[int, str]  # track, network
 Found = Callable[[], Iterable[Evidence]]  # the evidence from its beginning, in order of frame
 
 
-def compared(rows: Iterable[dict[str, Any]], evidence: Found) -> tuple[list[dict[str, Any]], dict[int, int]]:
-    """The rows of faces with `NETWORK_ic_PICTURE` and `NETWORK_medoid_PICTURE`, and by track its medoid's frame.
+def compared(rows: Iterable[FaceRow], evidence: Found) -> tuple[list[FaceRow], dict[int, int]]:
+    """The rows of faces with `over_time`, and by track its medoid's frame.
 
-    The first is the cosine to the picture's own first face (not given of that one itself), the second that to the
-    source's medoid: of unit vectors, the one nearest to their mean is the one whose cosines to all others sum highest.
+    `ic` is the cosine to the picture's own first face (not given of that one itself), `medoid` that to the source's
+    medoid: of unit vectors, the one nearest to their mean is the one whose cosines to all others sum highest.
     The medoid's frame is that of the first network. The evidence is gone through three times; none of it is kept.
     """
     first: dict[Key, tuple[int, Array]] = {}  # frame, embeddings [P,D]
@@ -35,10 +35,12 @@ def compared(rows: Iterable[dict[str, Any]], evidence: Found) -> tuple[list[dict
             key, likeness = (each.track, network), float(embeddings[0] @ total[each.track, network])
             if key not in best or likeness > best[key][0]:
                 best[key] = (likeness, each.frame, embeddings[0])
-    found = [dict(row) for row in rows]
-    row_of = {(row["frame"], row["track"]): row for row in found}
+    found = list(rows)
+    place = {(row.frame, row.track): k for k, row in enumerate(found)}
     for each in evidence():
-        row_of.get((each.frame, each.track), {}).update(_against(each, first, best))
+        k = place.get((each.frame, each.track))
+        if k is not None:
+            found[k] = replace(found[k], over_time=_against(each, first, best))
     medoids: dict[int, int] = {}
     for (track, _), (_, frame, _) in best.items():
         medoids.setdefault(track, frame)
@@ -47,12 +49,14 @@ def compared(rows: Iterable[dict[str, Any]], evidence: Found) -> tuple[list[dict
 
 def _against(
     each: Evidence, first: dict[Key, tuple[int, Array]], best: dict[Key, tuple[float, int, Array]]
-) -> dict[str, float]:
+) -> dict[str, IdentityOverTime]:
     found = {}
     for network, embeddings in each.embeddings.items():
         (begun, start), medoid = first[each.track, network], best[each.track, network][2]
-        for picture, own, at_first in zip(each.pictures, embeddings, start, strict=True):
-            found[intern(f"{network}_medoid_{picture}")] = float(own @ medoid)
-            if each.frame != begun:
-                found[intern(f"{network}_ic_{picture}")] = float(own @ at_first)
+        to_medoid = {name: float(own @ medoid) for name, own in zip(each.pictures, embeddings, strict=True)}
+        to_first = {}
+        if each.frame != begun:
+            pairs = zip(each.pictures, embeddings, start, strict=True)
+            to_first = {name: float(own @ at_first) for name, own, at_first in pairs}
+        found[network] = IdentityOverTime(PictureValues(**to_first), PictureValues(**to_medoid))
     return found

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from vidinv.frames import PictureValues
+from vidinv.report.face_rows import PICTURES, FaceRow, to_columns
+
 SCHEMA = "vidinv-report/2"
 NETWORKS = ("arcface", "lightcnn")
-PICTURES = ("source", "inversion", "edit")
-Rows = Sequence[dict[str, Any]]
+Rows = Sequence[FaceRow]
 
 
 def identity(
@@ -33,7 +35,7 @@ def identity(
 
 def by_track(rows: Rows) -> dict[int, Rows]:
     """The rows of each track, in the order in which they came."""
-    return {number: [row for row in rows if row["track"] == number] for number in sorted({r["track"] for r in rows})}
+    return {number: [row for row in rows if row.track == number] for number in sorted({row.track for row in rows})}
 
 
 def write_report(path: Path, report: dict[str, Any]) -> None:
@@ -47,53 +49,72 @@ def write_report(path: Path, report: dict[str, Any]) -> None:
 
 def _network(rows: Rows, network: str) -> dict[str, Any]:
     """Means over rows; IC is taken over all of them but each track's first."""
-    edits = [row[f"{network}_edit"] for row in rows if f"{network}_edit" in row]
+    alike, over_time = [row.similarity(network) for row in rows], [row.compared(network) for row in rows]
+    edits = [each.edit for each in alike if each.edit is not None]
     return {
-        "inversion_mean": _mean(rows, f"{network}_inversion"),
-        "edit_mean": _mean(rows, f"{network}_edit"),
+        "inversion_mean": _mean(each.inversion for each in alike),
+        "edit_mean": _mean(edits),
         "edit_min": round(min(edits), 4) if edits else None,
-        "ic": {picture: _mean(rows, f"{network}_ic_{picture}") for picture in PICTURES},
-        "medoid": {picture: _mean(rows, f"{network}_medoid_{picture}") for picture in PICTURES},
+        "ic": _means(each.ic for each in over_time),
+        "medoid": _means(each.medoid for each in over_time),
     }
 
 
 def _track(
     number: int, rows: Rows, medoid: int | None, second: Callable[[int], float], units: dict[str, str]
 ) -> dict[str, Any]:
-    flicker = {picture: _mean(rows, f"flicker_{picture}", 6) for picture in PICTURES[1:]}
-    inversion, edit = flicker.values()
+    metrics = [row.metrics for row in rows]
+    inversion = _mean((each.flicker_inversion for each in metrics), 6)
+    edit = _mean((each.flicker_edit for each in metrics), 6)
+    covers = [cover for each in metrics if (cover := each.shown_cover) is not None]
+    readings = {name: [each.attributes[name] for each in metrics if name in each.attributes] for name in units}
     return {
         "id": number,
         "frames": len(rows),
-        "from_s": round(second(rows[0]["frame"]), 4),
-        "to_s": round(second(rows[-1]["frame"]), 4),
+        "from_s": round(second(rows[0].frame), 4),
+        "to_s": round(second(rows[-1].frame), 4),
         "medoid_s": None if medoid is None else round(second(medoid), 4),
         **{network: _network(rows, network) for network in NETWORKS},
-        "inversion": {name: _mean(rows, name) for name in ("psnr", "ssim", "lpips")},
-        "flicker": flicker | {"ratio": round(edit / inversion, 4) if edit and inversion else None},
-        "attributes": {
-            name: {"unit": unit} | {picture: _mean(rows, f"{name}_{picture}") for picture in PICTURES}
-            for name, unit in units.items()
-            if any(f"{name}_source" in row for row in rows)
+        "inversion": {name: _mean(getattr(each, name) for each in metrics) for name in ("psnr", "ssim", "lpips")},
+        "flicker": {
+            "inversion": inversion,
+            "edit": edit,
+            "ratio": round(edit / inversion, 4) if edit and inversion else None,
         },
-        "mask_cover_mean": _mean(rows, "cover"),
-        "mask_cover_min": _short(min((row["cover"] for row in rows if "cover" in row), default=None)),
-        "residual_mean": _mean(rows, "residual"),
-        "confidence_mean": _mean(rows, "confidence"),
+        "attributes": {
+            name: {"unit": unit} | _means(readings[name])
+            for name, unit in units.items()
+            if any(each.source is not None for each in readings[name])
+        },
+        "mask_cover_mean": _mean(covers),
+        "mask_cover_min": _short(min(covers, default=None)),
+        "residual_mean": _mean(each.residual for each in metrics),
+        "confidence_mean": _mean(each.faded_confidence for each in metrics),
         "per_frame": _columns(rows, second),
     }
 
 
 def _columns(rows: Rows, second: Callable[[int], float]) -> dict[str, list[Any]]:
     """One list for each thing that was measured, with an entry for every row."""
-    names = dict.fromkeys(key for row in rows for key in row if key not in ("frame", "track"))
-    times = {"frame": [row["frame"] for row in rows], "time_s": [round(second(row["frame"]), 4) for row in rows]}
-    return times | {name: [_short(row.get(name)) for row in rows] for name in names}
+    entries = [to_columns(row) for row in rows]
+    names = dict.fromkeys(name for entry in entries for name in entry)
+    return {
+        "frame": [row.frame for row in rows],
+        "time_s": [round(second(row.frame), 4) for row in rows],
+        **{name: [_short(entry.get(name)) for entry in entries] for name in names},
+    }
 
 
-def _mean(rows: Rows, key: str, digits: int = 4) -> float | None:
-    values = [row[key] for row in rows if key in row]
-    return round(fmean(values), digits) if values else None
+def _mean(values: Iterable[float | None], digits: int = 4) -> float | None:
+    """Mean of what was measured; None where nothing was."""
+    known = [value for value in values if value is not None]
+    return round(fmean(known), digits) if known else None
+
+
+def _means(values: Iterable[PictureValues]) -> dict[str, float | None]:
+    """Means by picture."""
+    every = list(values)
+    return {picture: _mean(getattr(each, picture) for each in every) for picture in PICTURES}
 
 
 def _short(value: Any) -> Any:
