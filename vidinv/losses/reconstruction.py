@@ -6,14 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from kornia.metrics import ssim
 from torch import Tensor
 from torch.nn import functional
 
 from vidinv.losses.regions import Attention
+from vidinv.losses.ssim import ssim_map
 
 Distance = Callable[[Tensor, Tensor], Tensor]  # [N,3,S,S] twice -> [N]
-WINDOW, PEAK = 11, 2.0  # of SSIM: pixels of its Gaussian window, range of the pictures
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ def likeness(
     if weights.perceptual:
         found["lpips"] = weights.perceptual * perceptual(made, wanted).mean()
     if weights.ssim:
-        found["ssim"] = weights.ssim * (1 - ssim(seen, wanted, WINDOW, PEAK).mean())
+        found["ssim"] = weights.ssim * (1 - ssim_map(seen, wanted).mean())
     return found
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torchmetrics.functional.image import structural_similarity_index_measure
 
-PEAK = 2.0  # of images in [-1,1]
+from vidinv.losses.ssim import PEAK, ssim_map
 
 
 def mse(a: Tensor, b: Tensor) -> Tensor:
@@ -23,9 +22,7 @@ def psnr(a: Tensor, b: Tensor) -> Tensor:
 def ssim(a: Tensor, b: Tensor) -> Tensor:
     """Structural similarity [N] (Wang et al., 11x11 Gaussian window, sigma 1.5) of [N,C,H,W] in [-1,1]."""
     _check(a, b)
-    found = structural_similarity_index_measure(a, b, data_range=PEAK, reduction="none")
-    assert isinstance(found, Tensor)
-    return found.reshape(len(a))
+    return ssim_map(a, b).mean((1, 2, 3))
 
 
 def psnr_inside(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
@@ -38,11 +35,8 @@ def psnr_inside(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
 def ssim_inside(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
     """SSIM [N], its map averaged over what `weight` [N,1,H,W] in [0,1] counts; NaN of none."""
     _check(a, b)
-    _, found = structural_similarity_index_measure(
-        a, b, data_range=PEAK, reduction="none", return_full_image=True
-    )  # map [N,C,H,W]
-    assert isinstance(found, Tensor)
-    return (found.mean(1, keepdim=True) * weight).sum((1, 2, 3)) / weight.sum((1, 2, 3))
+    found = ssim_map(a, b).mean(1, keepdim=True)  # [N,1,H,W]
+    return (found * weight).sum((1, 2, 3)) / weight.sum((1, 2, 3))
 
 
 def _check(a: Tensor, b: Tensor) -> None:
