@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 
 from vidinv.frames import Array
+from vidinv.media import picture
+from vidinv.media.image_grid import image_grid
 
 
 def pick(path: Path, wanted: Sequence[int]) -> list[Array]:
@@ -31,10 +33,10 @@ def main() -> None:
     parser.add_argument("--frames", type=int, nargs="+", required=True)
     parser.add_argument("--height", type=int, default=300, help="of one row, in pixels")
     args = parser.parse_args()
-    rows = [np.concatenate(pick(path, args.frames), 1) for path in (args.source, args.edited)]
-    scale = args.height / rows[0].shape[0]
-    sheet = cv2.resize(np.concatenate(rows), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    cv2.imwrite(str(args.picture), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+    rows = [picture.from_pixels(np.stack(pick(path, args.frames))) for path in (args.source, args.edited)]
+    scale = args.height / rows[0].shape[2]
+    sheet = cv2.resize(picture.pixels(image_grid(rows)), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    picture.write_picture(args.picture, picture.from_pixels(sheet))
 
 
 if __name__ == "__main__":

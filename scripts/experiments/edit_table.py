@@ -31,7 +31,8 @@ from vidinv.faces.attribute_meter import load_meter
 from vidinv.frames import Code
 from vidinv.generators.ops import resize
 from vidinv.jobs import render_codes
-from vidinv.media.picture import write_picture as write_picture
+from vidinv.media.image_grid import image_grid
+from vidinv.media.picture import write_picture
 from vidinv.process import tune_process
 
 SIZE = 512
@@ -80,14 +81,14 @@ def main() -> None:
         measured |= {network: embed(images) @ embed(crop)[0] for network, embed in models.identity.items()}
         row = {key: {n: round(float(v), 3) for n, v in zip(names, of, strict=True)} for key, of in measured.items()}
         found.setdefault(str(path), []).append(row)
-        sheet.append(torch.cat(list(resize(images, 256)), 2))  # [3,256,256*K]
+        sheet.append(resize(images, 256))  # [K,3,256,256]
     for name, rows in found.items():
         print(name)
         for key in rows[0]:
             means = {n: round(sum(row[key][n] for row in rows) / len(rows), 3) for n in names}
             print("  " + key.ljust(12) + "  ".join(f"{n} {value}" for n, value in means.items()))
     if args.picture:
-        write_picture(args.picture, torch.cat(sheet, 1))
+        write_picture(args.picture, image_grid(sheet, column_labels=names))
     if args.json:
         text = json.dumps(found, indent=1)
         print(text) if args.json == "-" else Path(args.json).write_text(text + "\n")

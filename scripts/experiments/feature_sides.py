@@ -30,7 +30,8 @@ from vidinv.faces.attribute_meter import load_meter
 from vidinv.frames import Code
 from vidinv.generators.ops import resize
 from vidinv.losses.lpips import LPIPS
-from vidinv.media.picture import write_picture as write_picture
+from vidinv.media.image_grid import image_grid
+from vidinv.media.picture import write_picture
 from vidinv.metrics.image import psnr
 from vidinv.process import tune_process
 
@@ -61,7 +62,7 @@ def main() -> None:
         backends.refiner(backends.choose_backend("default"), models, native_precision("cpu")),
     )
     rows: dict[int, list[dict[str, float]]] = {side: [] for side in SIDES}
-    sheet: list[Tensor] = []
+    sheet: list[list[Tensor]] = []
     for path in pictures.files(args.paths):
         for crop in pictures.crops(path, 1, SIZE, finder):
             panels, code = [crop], api.invert(models, crop)
@@ -78,14 +79,14 @@ def main() -> None:
                     row |= {network: float(likeness[0]), f"{network} edited": float(likeness[1])}
                 rows[side].append(row)
                 panels += made
-            sheet.append(torch.cat([resize(image, 256)[0] for image in panels], 2))  # [3,256,256*K]
+            sheet.append([resize(image, 256)[0] for image in panels])  # K of [3,256,256]
     means = {side: {key: sum(row[key] for row in of) / len(of) for key in of[0]} for side, of in rows.items()}
     table = Table("F", *means[SIDES[0]], title=f"{len(sheet)} faces, {args.edit}")
     for side, row in means.items():
         table.add_row(f"{side}x{side}", *(f"{value:.3f}" for value in row.values()))
     Console(width=120).print(table)
     if args.picture:
-        write_picture(args.picture, torch.cat(sheet, 1))
+        write_picture(args.picture, image_grid(sheet))
     if args.json:
         args.json.write_text(json.dumps({"mean": means, "each": rows}, indent=1) + "\n")
 

@@ -39,7 +39,8 @@ from vidinv.generators import delta
 from vidinv.generators.base import Generator
 from vidinv.generators.ops import resize
 from vidinv.losses.lpips import LPIPS
-from vidinv.media.picture import write_picture as write_picture
+from vidinv.media.image_grid import image_grid
+from vidinv.media.picture import write_picture
 from vidinv.metrics.distribution import Frechet
 from vidinv.metrics.mobilenet import load_mobilenet
 from vidinv.process import tune_process
@@ -169,7 +170,7 @@ class Ablation:
         edits = [feature_edit.edit(frozen, code, [(choose.direction(edit), 1.0)]) for edit in EDITED]
         row = [resize(image, SIZE), drawn(frozen, code), drawn(tuned, code), *(drawn(tuned, edit) for edit in edits)]
         self.args.picture.mkdir(parents=True, exist_ok=True)
-        write_picture(self.args.picture / f"{name}.png", torch.cat(row, 3)[0])
+        write_picture(self.args.picture / f"{name}.png", image_grid([torch.cat(row)]))
 
 
 def summed(rows: list[dict[str, Any]]) -> dict[str, Any]:

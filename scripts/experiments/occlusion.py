@@ -23,6 +23,8 @@ from vidinv.backends import registry as backends
 from vidinv.faces import alignment, similarity
 from vidinv.faces.landmarks import five_points
 from vidinv.frames import Array
+from vidinv.media import picture
+from vidinv.media.image_grid import image_grid
 from vidinv.process import tune_process
 
 LEVELS, INSIDE = 3, 0.9
@@ -118,11 +120,13 @@ def _edited(path: Path, shown: Sequence[Array], quality: str, edit: str) -> tupl
 
 
 def sheet(path: Path, *rows: Array) -> None:
+    """Write six frames of each of `rows` [T,H,W,3], one row under the other, at most 2000 pixels wide."""
     path.parent.mkdir(parents=True, exist_ok=True)
     picked = np.linspace(0, len(rows[0]) - 1, 6).astype(int)
-    sheet = np.concatenate([np.concatenate(list(row[picked]), 1) for row in rows])
+    sheet = picture.pixels(image_grid([picture.from_pixels(row[picked]) for row in rows]))
     scale = min(1.0, 2000 / sheet.shape[1])
-    cv2.imwrite(str(path), cv2.resize(sheet, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)[..., ::-1])
+    small = cv2.resize(sheet, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    picture.write_picture(path, picture.from_pixels(small))
 
 
 if __name__ == "__main__":

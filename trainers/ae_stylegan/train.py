@@ -28,6 +28,7 @@ from vidinv.generators.stylegan2_discriminator import Discriminator, deviations
 from vidinv.losses import adversarial
 from vidinv.losses.balance import PathLength, adaptive_weight, path_lengths
 from vidinv.losses.lpips import LPIPS
+from vidinv.media.image_grid import image_grid
 
 Parts = dict[str, Tensor]
 Judged = Callable[[loop.Networks, Tensor, str], tuple[Tensor, Parts]]  # networks, real pictures, who judges
@@ -297,6 +298,6 @@ def _grid(setup: AeStyleganSetup, pictures: ImageSource) -> loop.Samples:
         z = torch.randn(SHOWN, setup.recipe.w_dim, generator=torch.Generator().manual_seed(7)).to(device)
         prior = networks["G"](setup.generator.broadcast(networks["F"](z).float()))
         again = networks["G"](networks["E"](image, _no_class(image))[0].float())
-        return torch.cat(list(torch.cat([image, again, prior], 2)), 2)
+        return image_grid([image, again, prior])
 
     return samples

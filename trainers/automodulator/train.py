@@ -26,6 +26,7 @@ from vidinv.encoders.automodulator import AutomodulatorEncoder
 from vidinv.generators.automodulator import Automodulator
 from vidinv.generators.ops import resize
 from vidinv.losses.robust import RobustLoss
+from vidinv.media.image_grid import image_grid
 
 SHOWN = 8  # pictures of a sample grid
 BETAS, EPS = (0.0, 0.99), 1e-8
@@ -190,7 +191,7 @@ def _train(
         z = torch.randn(SHOWN, setup.recipe.w_dim, generator=torch.Generator().manual_seed(7)).to(device)
         again = networks["G"](rows(networks["E"](image, share), setup.generator.num_ws), share)
         prior = networks["G"](rows(setup.generator.map(z), setup.generator.num_ws), share)
-        return torch.cat(list(torch.cat([image, again, prior], 2)), 2)
+        return image_grid([image, again, prior])
 
     return loop.train(setup.networks, setup.steps, draw, setup.plan, folder, samples, shown)
 

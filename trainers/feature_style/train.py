@@ -29,6 +29,7 @@ from vidinv.encoders.base import Encoder
 from vidinv.errors import UsageError
 from vidinv.generators import proxy
 from vidinv.generators.base import Generator
+from vidinv.media.image_grid import image_grid
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ def train(setup: FeatureStyleSetup, pool: SamplePool | None, folder: Path) -> Pa
         rows = [shown.seen, drawing.paint(ws)]
         if setup.recipe.feature_branch:
             rows.append(drawing.paint(ws, feature, drawing.at))
-        return torch.cat(list(torch.cat(rows, 2)), 2)
+        return image_grid(rows)
 
     average = loop.train(setup.networks, [setup.step], draw_rows, setup.plan, folder, samples)
     path = folder / "encoder.safetensors"

@@ -29,6 +29,7 @@ from vidinv.generators.ops import resize
 from vidinv.losses import regions
 from vidinv.losses.reconstruction import Distance, image_loss, latent_loss
 from vidinv.losses.regions import Attention, Classifier
+from vidinv.media.image_grid import image_grid
 
 GRIDS = 20  # sample grids of a training
 
@@ -294,6 +295,6 @@ def _grid(room: GanRenderContext, some: Callable[[], LatentBatch]) -> loop.Sampl
     def samples(networks: loop.Networks) -> Tensor:
         batch = some().to(room.generator.w_avg.device)
         made = room.picture(*networks["encoder"](batch.image, batch.c))
-        return torch.cat(list(torch.cat([batch.image, made], 2)), 2)
+        return image_grid([batch.image, made])
 
     return samples

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -125,7 +125,7 @@ def measure(asked: InversionEvaluation, *, offline: bool, accept: bool) -> dict[
     from vidinv.report import inversions
 
     models, networks = load_evaluation(asked, offline=offline, accept=accept)
-    grid = EvaluationGrid(asked.picture)
+    grid = EvaluationGrid(asked.picture, ("face", *asked.methods))
     table = inversions.evaluate(
         networks,
         found_faces(asked.data, asked.frames, asked.aligned, models.generator.sizes[0])
@@ -147,23 +147,22 @@ class EvaluationGrid:
     """A picture of one row a face, gathered only where there is a `path` for it: it holds every face."""
 
     path: Path | None
-    rows: list[Tensor] = field(default_factory=list)
+    columns: Sequence[str]  # what the pictures of a row show
+    rows: list[tuple[str, list[Tensor]]] = field(default_factory=list)
 
     def add(self, name: str, shown: list[Tensor]) -> None:
-        """A row of pictures [1,3,S,S]."""
-        import torch
-
+        """A row of pictures [1,3,S,S], labelled with the file that the face is from."""
         if self.path is not None:
-            self.rows.append(torch.cat(shown, 3))
+            self.rows.append((Path(name).name, [picture[0] for picture in shown]))
 
     def write(self) -> None:
         """Raises OutputUnwritable."""
-        import torch
-
         from vidinv.media import picture
+        from vidinv.media.image_grid import image_grid
 
         if self.path is not None:
-            picture.write_picture(self.path, torch.cat(self.rows, 2)[0])
+            names, pictures = [name for name, _ in self.rows], [shown for _, shown in self.rows]
+            picture.write_picture(self.path, image_grid(pictures, row_labels=names, column_labels=self.columns))
 
 
 def of_faces(name: str) -> Backend:
@@ -302,7 +301,10 @@ def measure_edits(
     from vidinv.report import published_baselines
 
     models, networks = load_evaluation(asked, offline=offline, accept=accept, measuring=True)
-    (method,), grid = asked.methods, EvaluationGrid(asked.picture)
+    (method,) = asked.methods
+    ends = reports.STRENGTHS[0], reports.STRENGTHS[-1]
+    edited = [f"{direction.name}{strength:+g}" for direction in chosen for strength in ends]
+    grid = EvaluationGrid(asked.picture, ("face", "inversion", *edited))
     tallies = published_baselines.tallies(networks.guides.perceptual, networks.features)
     table = reports.evaluate(
         judges(models, method),

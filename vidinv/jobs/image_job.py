@@ -27,6 +27,7 @@ from vidinv.jobs.quality_summary import MeasuredFaces
 from vidinv.jobs.request import Request
 from vidinv.jobs.timing import Clock
 from vidinv.media import photo, picture
+from vidinv.media.image_grid import image_grid
 from vidinv.media.photo import Photo
 from vidinv.media.probe import VideoInfo
 from vidinv.stages import codes as stored_codes
@@ -134,8 +135,8 @@ def sheet(work: Work) -> Tensor:
     """[3,H,W] in [-1,1]: of every face a row of source, inversion and edit, as drawn before blending."""
     assert work.faces is not None and work.inversion is not None and work.edit is not None
     size = work.faces.image.shape[-1]
-    rows = [torch.cat([resize(x, size) for x in (work.faces.image, work.inversion, work.edit)], 3)]
-    return torch.cat(list(torch.cat(rows)), 1)
+    columns = [resize(images, size) for images in (work.faces.image, work.inversion, work.edit)]  # [N,3,S,S] each
+    return image_grid(list(zip(*columns, strict=True)))
 
 
 def codes_of(work: Work) -> Code:

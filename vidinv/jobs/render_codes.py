@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from vidinv import fileio
@@ -23,6 +22,7 @@ from vidinv.generators.ops import resize
 from vidinv.jobs.job_folder import check_output
 from vidinv.media import picture, remux
 from vidinv.media.codecs import EncoderOptions
+from vidinv.media.image_grid import image_grid
 from vidinv.media.probe import probe
 from vidinv.media.writer import SEGMENT_SUFFIX, SegmentWriter
 from vidinv.stages import reencode
@@ -56,9 +56,9 @@ def write_render(source: Path, stored: CodeReader, render: Path, device: str, do
     if _is_sheet(render):
         sheet = []
         for _, face, code in faces(source, stored, spread(stored, SHEET)):
-            sheet.append(_panel(generator, code, face))
+            sheet.append(_panels(generator, code, face))
             done(1)
-        picture.write_picture(render, torch.cat(sheet, 1))
+        picture.write_picture(render, image_grid(sheet))
         return
     # One frame per face, at its frame's time; of several faces the track with the lowest number.
     first = {int(frame): int(stored.rows.track[row]) for row, frame in reversed(list(enumerate(stored.rows.frame)))}
@@ -67,7 +67,9 @@ def write_render(source: Path, stored: CodeReader, render: Path, device: str, do
         writer = SegmentWriter(partial, reencode.preview_info(probe(source), PANEL), EncoderOptions("h264"))
         try:
             for batch, face, code in faces(source, stored, set(first.items())):
-                writer.write(reencode.yuv420(picture.pixels(_panel(generator, code, face))), batch.pts[0])
+                writer.write(
+                    reencode.yuv420(picture.pixels(image_grid([_panels(generator, code, face)]))), batch.pts[0]
+                )
                 done(1)
         finally:
             writer.close()
@@ -78,11 +80,11 @@ def _is_sheet(render: Path) -> bool:
     return render.suffix.lower() == ".png"
 
 
-def _panel(generator: Generator, code: Code, face: Tensor) -> Tensor:
-    """[3,P,3P] in [-1,1]: the face, G(w) and G(w, F)."""
+def _panels(generator: Generator, code: Code, face: Tensor) -> list[Tensor]:
+    """[3,P,P] in [-1,1] each: the face, G(w) and G(w, F)."""
     size = generator.sizes[0]
     alone, whole = (generator.picture(each, size) for each in (replace(code, feature=None, at=None), code))
-    return torch.cat([resize(image.cpu(), PANEL)[0] for image in (face, alone, whole)], 2).clamp(-1, 1)
+    return [resize(image.cpu(), PANEL)[0].clamp(-1, 1) for image in (face, alone, whole)]
 
 
 def open_stored(source: Path, codes: Path) -> CodeReader:

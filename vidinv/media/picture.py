@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from torch import Tensor
 
 from vidinv.errors import OutputUnwritable
@@ -16,6 +17,11 @@ def pixels(image: Tensor) -> Array:
     """[3,H,W] in [-1,1] -> RGB uint8 [H,W,3]."""
     rounded = ((image.detach().clamp(-1, 1) + 1) * 127.5).round().byte()
     return np.ascontiguousarray(rounded.permute(1, 2, 0).cpu().numpy())  # CHW -> HWC
+
+
+def from_pixels(rgb: Array) -> Tensor:
+    """RGB uint8 [...,H,W,3] -> [...,3,H,W] float32 in [-1,1]; `pixels` gives the same samples back."""
+    return torch.from_numpy(rgb).movedim(-1, -3).float().div(127.5).sub(1)
 
 
 def write_picture(path: Path, image: Tensor) -> None:

@@ -16,6 +16,8 @@ from vidinv.faces import pictures
 from vidinv.generators import generator_file
 from vidinv.generators.base import Generator
 from vidinv.generators.ops import resize
+from vidinv.media.image_grid import image_grid
+from vidinv.media.picture import from_pixels
 
 BATCH = 16
 
@@ -59,19 +61,19 @@ def read_pictures(paths: list[Path], size: int) -> Tensor:
         rgb = pictures.read_rgb(path)
         if rgb.shape[0] != rgb.shape[1]:
             raise InputUnreadable(f"{path} is {rgb.shape[1]}x{rgb.shape[0]}, not square", remedy="align it first")
-        found.append(resize(torch.from_numpy(rgb).permute(2, 0, 1)[None].float() / 127.5 - 1, size))
+        found.append(resize(from_pixels(rgb)[None], size))
     return torch.cat(found)
 
 
 def reconstructions(of: Autoencoder, image: Tensor) -> Tensor:
     """Two rows: pictures, and what the autoencoder makes of them."""
-    return grid([image, of.draw(of.encode(image))])
+    return image_grid([image, of.draw(of.encode(image))])
 
 
 def samples(of: Autoencoder, count: int, seed: int) -> Tensor:
     """Samples of the prior, in rows that make a square."""
     side = max(1, round(count**0.5))
-    return grid(list(of.draw(of.sample(count - count % side or count, seed)).split(side)))
+    return image_grid(list(of.draw(of.sample(count - count % side or count, seed)).split(side)))
 
 
 def mixtures(of: Autoencoder, a: Tensor, b: Tensor, scale: str) -> Tensor:
@@ -81,7 +83,7 @@ def mixtures(of: Autoencoder, a: Tensor, b: Tensor, scale: str) -> Tensor:
     for image, ws in zip(a, first, strict=True):
         mixed = style_mixing.mix(ws[None].repeat(len(second), 1, 1), second, taken)
         rows.append(torch.cat([image[None], of.draw(mixed)]))
-    return grid(rows)
+    return image_grid(rows)
 
 
 def variations(of: Autoencoder, image: Tensor, scale: str, count: int, seed: int) -> Tensor:
@@ -93,7 +95,7 @@ def variations(of: Autoencoder, image: Tensor, scale: str, count: int, seed: int
         own = codes[place : place + 1]
         drawn = of.draw(torch.cat([own, style_mixing.vary(of.generator, own, kept, count, seed + place)]))
         rows.append(torch.cat([image[place : place + 1], drawn]))
-    return grid(rows)
+    return image_grid(rows)
 
 
 def edits(
@@ -103,13 +105,13 @@ def edits(
     along = style_mixing.attribute(of.encode(having), of.encode(lacking))
     codes, moved = of.encode(image), style_mixing.rows(of.generator, scale)
     columns = [style_mixing.shift(of.generator, codes, along, strength, moved) for strength in [0.0, *strengths]]
-    return grid([torch.stack(row) for row in zip(image, *map(of.draw, columns), strict=True)])
+    return image_grid([torch.stack(row) for row in zip(image, *map(of.draw, columns), strict=True)])
 
 
 def interpolations(of: Autoencoder, corners: Tensor, steps: int) -> Tensor:
     """A square of `steps` by `steps` between four pictures in its corners."""
     drawn = of.draw(style_mixing.between_four(of.generator, of.encode(corners), steps))
-    return grid(list(drawn.split(steps)))
+    return image_grid(list(drawn.split(steps)))
 
 
 def transfer(of: Autoencoder, content: Tensor, style: Tensor, scale: str) -> Tensor:
@@ -118,9 +120,4 @@ def transfer(of: Autoencoder, content: Tensor, style: Tensor, scale: str) -> Ten
     last = style_mixing.rows(of.generator, scale)[1]
     if last >= of.generator.num_ws:
         raise UsageError(f"nothing is finer than {scale!r}", remedy="keep a coarser scale")
-    return grid([torch.cat([content, style, of.draw(style_mixing.mix(own, other, (last, of.generator.num_ws)))])])
-
-
-def grid(rows: list[Tensor]) -> Tensor:
-    """Rows of pictures [N,3,S,S] as one [3,H,W]."""
-    return torch.cat([torch.cat(list(row), 2) for row in rows], 1)
+    return image_grid([torch.cat([content, style, of.draw(style_mixing.mix(own, other, (last, of.generator.num_ws)))])])

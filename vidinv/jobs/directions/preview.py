@@ -15,6 +15,7 @@ from vidinv.errors import OutputUnwritable
 from vidinv.frames import Array
 from vidinv.generators.ops import resize
 from vidinv.media import picture
+from vidinv.media.image_grid import image_grid
 
 STRENGTHS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
 PANEL = 160  # pixels
@@ -30,8 +31,8 @@ def draw(models: Models, direction: Direction, people: int, seed: int) -> Array:
         for strength in STRENGTHS:
             moved = feature_edit.edit(generator, direction_training.code_of(generator, w), [(direction, strength)])
             row.append(resize(generator.picture(moved, generator.sizes[0]), PANEL)[0].clamp(-1, 1))
-        rows.append(torch.cat(row, 2))
-    return picture.pixels(torch.cat(rows, 1))
+        rows.append(row)
+    return picture.pixels(image_grid(rows))
 
 
 @torch.no_grad()
