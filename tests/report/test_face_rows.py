@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from vidinv.frames import FaceMetrics, IdentitySimilarity, PictureValues
+from vidinv.report import sidecar
 from vidinv.report.face_rows import PICTURES, FaceRow, IdentityOverTime, from_row, to_columns, to_row
 
 METRICS = FaceMetrics(
@@ -58,3 +59,15 @@ def test_columns_have_their_published_names() -> None:
         *("lightcnn_edit", "smile_source"),
     }
     assert found["arcface_ic_edit"] == 0.8 and found["arcface_medoid_source"] == 0.7 and found["head_yaw"] == -3.0
+
+
+def test_a_tracks_columns_have_an_entry_for_every_face() -> None:
+    metrics = [FaceMetrics(confidence=1.0, faded_confidence=1.0), METRICS, FaceMetrics(sharpness=3.0)]
+    rows = [FaceRow(10 + k, 0, each) for k, each in enumerate(metrics)]
+    (track,) = sidecar.identity({0: rows}, {}, lambda frame: frame / 10, {"age": "years"})["tracks"]
+    columns = track["per_frame"]
+    assert {len(column) for column in columns.values()} == {3}
+    assert columns["frame"] == [10, 11, 12] and columns["time_s"] == [1.0, 1.1, 1.2]
+    assert columns["confidence"] == [1.0, 0.5, None] and columns["sharpness"] == [None, 250.0, 3.0]
+    assert columns["rect"] == [None, [10, 20, 110, 140], None]
+    assert track["confidence_mean"] == 0.75 and track["attributes"]["age"]["edit"] == 40.0

@@ -96,12 +96,17 @@ def _track(
 
 def _columns(rows: Rows, second: Callable[[int], float]) -> dict[str, list[Any]]:
     """One list for each thing that was measured, with an entry for every row."""
-    entries = [to_columns(row) for row in rows]
-    names = dict.fromkeys(name for entry in entries for name in entry)
+    columns: dict[str, list[Any]] = {}
+    for k, row in enumerate(rows):  # one row's entries in memory at a time: there may be 100,000
+        for name, value in to_columns(row).items():
+            columns.setdefault(name, [None] * k).append(_short(value))
+        for column in columns.values():
+            if len(column) == k:
+                column.append(None)
     return {
         "frame": [row.frame for row in rows],
         "time_s": [round(second(row.frame), 4) for row in rows],
-        **{name: [_short(entry.get(name)) for entry in entries] for name in names},
+        **columns,
     }
 
 
