@@ -5,6 +5,7 @@ from setuptools import find_packages, setup
 CORE = [
     "av>=17,<19",
     "defusedxml>=0.7",
+    "filelock>=3.30",
     "fsspec>=2025.3",
     "httpx2>=2,<3",
     "jinja2>=3.1",
@@ -26,6 +27,7 @@ CORE = [
     "torch>=2.5.1,<2.14",
     "torchmetrics>=1.6",
     "typer>=0.15",
+    "universal-pathlib>=0.3",
     "unearth>=0.19",
 ]
 DEV = [

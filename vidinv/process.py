@@ -1,10 +1,17 @@
-"""Allocator and thread settings of a process that runs networks; made where one begins, and never on import."""
+"""What this process asks of the operating system: allocator, threads, cores, time, memory and file locks.
+
+Settings are made where a process starts, never on import. Every call that only POSIX has goes through this module.
+"""
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import platform
+import sys
+import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,8 +24,7 @@ def tune_process() -> None:
 
     Large activations are otherwise mapped and page-faulted on every call, which costs several times the arithmetic.
     """
-    cores = str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-    os.environ.setdefault("OMP_NUM_THREADS", cores)
+    os.environ.setdefault("OMP_NUM_THREADS", str(cores()))
     os.environ.setdefault("SVT_LOG", "1")  # of the AV1 encoder: errors alone
     if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
         return
@@ -26,6 +32,42 @@ def tune_process() -> None:
     libc.mallopt(M_MMAP_MAX, 0)
     libc.mallopt(M_TRIM_THRESHOLD, -1)
     libc.mallopt(M_TOP_PAD, 64 << 20)
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def cpu_seconds() -> float:
+    """The time that all threads of this process have spent on the cores, in seconds."""
+    return time.process_time()
+
+
+def peak_memory_mb() -> int:
+    """The most memory that this process has held, in MiB; 0 where the system does not say (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / (1 << 20))
+
+
+def lock_descriptor(descriptor: int) -> bool:
+    """Lock an open file until the last process that has the descriptor open ends; False where another holds the lock.
+
+    A system or a disk without such locks lets every process have it, with a warning.
+    """
+    import filelock  # not at the top: settings are made before anything that takes time is imported
+
+    try:
+        return filelock.lock_descriptor(descriptor, blocking=False)
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK):
+            raise
+        warnings.warn("files cannot be locked here: do not start two runs on one output", stacklevel=2)
+        return True
 
 
 def use_threads(count: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 from pathlib import Path
 
@@ -18,7 +17,6 @@ from vidinv import config as configs
 from vidinv.cli.main import main
 from vidinv.encoders import encoder_file
 from vidinv.encoders.code_file import CodeReader
-from vidinv.errors import OutputUnwritable
 from vidinv.generators import mobile_stylegan
 from vidinv.jobs import render_codes, video_job
 from vidinv.jobs.request import Request
@@ -139,26 +137,6 @@ def test_files_that_would_be_written_twice_over_are_refused(clip: Path) -> None:
     assert vidinv("invert", clip, "-o", clip.with_name("x.png"), "--render", clip.with_name("x.png")) == 2
     assert vidinv("invert", clip, "-o", clip.with_name("c"), "--render", clip, "--overwrite") == 2
     assert not left_behind(clip.parent, but={"in.mp4"}) and len(frames_of(clip)) == 12
-
-
-def test_codes_go_to_another_disk_whole_and_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made, wanted = tmp_path / "made", tmp_path / "wanted"
-    made.write_bytes(b"codes")
-    plain = Path.replace
-
-    def across(path: Path, target: Path) -> Path:
-        if path == made:
-            raise OSError(errno.EXDEV, "another disk")
-        return plain(path, target)
-
-    monkeypatch.setattr(Path, "replace", across)
-    video_job.move_into_place(made, wanted)
-    assert wanted.read_bytes() == b"codes" and wanted.stat().st_mode & 0o777 == 0o600
-    assert left_behind(tmp_path, but={"made", "wanted"}) == set()
-    monkeypatch.setattr(Path, "replace", lambda path, target: across(made, target))
-    (tmp_path / "full").mkdir()
-    with pytest.raises(OutputUnwritable, match="the codes lie in"):
-        video_job.move_into_place(made, tmp_path / "none" / "wanted")
 
 
 def test_a_job_whose_codes_are_gone_begins_anew(clip: Path) -> None:

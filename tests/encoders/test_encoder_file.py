@@ -67,7 +67,7 @@ def test_one_of_an_unknown_family_or_feature_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(OutputUnwritable, match="cannot write"):
+    with pytest.raises(OutputUnwritable, match="cannot be written"):
         encoder_file.write_encoder(tmp_path / "none" / "e.safetensors", {}, EncoderFacts("light", "any-w", 16))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from vidinv import fileio
 from vidinv.errors import OutputUnwritable, UsageError
 from vidinv.jobs.job_folder import JobFolder, check_output
 
@@ -99,3 +100,32 @@ def test_what_somebody_else_put_there_is_not(tmp_path: Path) -> None:
     (tmp_path / "other").rename(output)
     with pytest.raises(OutputUnwritable, match="exists"):
         check_output(output, source, overwrite=False)
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_came_to_have_the_name_while_the_job_ran_is_kept_unless_it_is_to_be_overwritten(
+    tmp_path: Path, kind: str
+) -> None:
+    output = tmp_path / "out"
+    folder = claimed(output)
+    made = folder.place(output)
+    if kind == "folder":
+        made.mkdir()
+    (made / "1.png" if kind == "folder" else made).write_text("made")
+    output.write_text("somebody's")
+    with pytest.raises(OutputUnwritable, match="out exists"):
+        folder.publish(made, output)
+    assert output.read_text() == "somebody's" and made.exists()
+    if kind == "file":
+        folder.publish(made, output, overwrite=True)
+        assert output.read_text() == "made"
+
+
+def test_what_killed_runs_left_beside_the_output_goes_with_the_folder(tmp_path: Path) -> None:
+    folder = claimed(tmp_path / "out.mp4")
+    with fileio.replacing(tmp_path / "out.mp4.json") as draft:
+        draft.write_text("whole")
+    draft.write_text("half")  # as a run that is killed leaves it
+    (tmp_path / ".mine.part").write_text("mine")
+    folder.delete()
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == [".mine.part"]

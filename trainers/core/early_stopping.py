@@ -8,9 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 from vidinv.trainers.core.logging import Shown
+
+from vidinv import fileio
 
 PATIENCE = 2  # checks in a row without a gain that end a tuning
 GAIN = 0.002  # share of the loss that counts as one
@@ -62,10 +64,8 @@ def stopped_early(
         curve.append(check(state, step))
         folder.mkdir(parents=True, exist_ok=True)
         if curve[-1] == Tuned(state, tuple(curve)).best:
-            save_file({key: value.cpu().contiguous() for key, value in state.items()}, best)
-        partial = record.with_suffix(".part")
-        partial.write_text(json.dumps([asdict(check) for check in curve]), encoding="utf-8")
-        partial.replace(record)
+            fileio.write_tensors(best, state)
+        fileio.write_atomically(record, json.dumps([asdict(check) for check in curve]))
     return Tuned(load_file(best), tuple(curve))
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import distributed
 
+from vidinv import process
 from vidinv.errors import UsageError
 
 TORCHRUN = (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0))  # its variables, and what they are without it
@@ -82,6 +83,6 @@ def launch(devices: int, nodes: int, meet: str | None, arguments: Sequence[str])
     where = ["--standalone"] if meet is None else ["--rdzv-backend", "c10d", "--rdzv-endpoint", meet]
     shape = ["--nnodes", str(nodes), "--nproc-per-node", str(devices)]
     command = [sys.executable, "-m", "torch.distributed.run", *where, *shape, "-m", "vidinv", *arguments]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = process.cores()
     environment = {"OMP_NUM_THREADS": str(max(1, cores // devices))} | os.environ
     return subprocess.run(command, env=environment).returncode

@@ -14,7 +14,7 @@ from vidinv.trainers.core import checkpoint
 from vidinv.trainers.data import corpus
 from vidinv.trainers.data.image_sources import GENERATOR
 
-from vidinv import config
+from vidinv import config, fileio
 from vidinv.generators.automodulator import Automodulator
 from vidinv.generators.base import Generator
 
@@ -40,7 +40,7 @@ LABELS = {
 def write_card(folder: Path, generator: Generator, figures: Mapping[str, Any], measured_on: str) -> Path:
     """Write `folder`/card.md from the training in it and the figures that `vidinv.jobs.autoencoder.evaluation` found; returns it."""
     path = folder / NAME
-    path.write_text(text(folder, generator, figures, measured_on), encoding="utf-8")
+    fileio.write_atomically(path, text(folder, generator, figures, measured_on))
     return path
 
 

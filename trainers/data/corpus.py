@@ -19,6 +19,7 @@ from torch import Tensor
 from vidinv.trainers.data.face_batches import Painter
 from vidinv.trainers.data.generated_samples import sample_ws
 
+from vidinv import fileio
 from vidinv.errors import InputUnreadable, UsageError
 from vidinv.frames import Array
 from vidinv.generators import proxy, registry
@@ -114,14 +115,13 @@ def _of_samples(generator: str, count: int = 0, size: int = 0) -> DataOrigin:
 
 def draw_corpus(generator: Generator, paint: Painter, path: Path, count: int, size: int) -> None:
     """Write a corpus of `count` samples, whole or not at all."""
-    partial = path.with_name(f".{path.name}")
-    stored = open_memmap(partial, mode="w+", dtype=np.uint8, shape=(count, 3, size, size))
-    for start in track(range(0, count, BATCH), description=f"drawing {count} samples"):
-        some = min(BATCH, count - start)
-        image = painted(generator, paint, some, 2_000_000 + start // BATCH, size)
-        stored[start : start + some] = ((image + 1) * 127.5).round().byte().cpu().numpy()
-    stored.flush()
-    partial.replace(path)
+    with fileio.replacing(path) as draft:
+        stored = open_memmap(draft, mode="w+", dtype=np.uint8, shape=(count, 3, size, size))
+        for start in track(range(0, count, BATCH), description=f"drawing {count} samples"):
+            some = min(BATCH, count - start)
+            image = painted(generator, paint, some, 2_000_000 + start // BATCH, size)
+            stored[start : start + some] = ((image + 1) * 127.5).round().byte().cpu().numpy()
+        stored.flush()
 
 
 def main() -> None:
@@ -134,7 +134,7 @@ def main() -> None:
     generator = registry.load_generator(args.generator)
     draw_corpus(generator, proxy.load_proxy(generator, 128), args.output, args.count, args.size)
     said = asdict(_of_samples(args.generator, args.count, args.size))
-    args.output.with_suffix(".json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+    fileio.write_atomically(args.output.with_suffix(".json"), json.dumps(said, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -6,16 +6,16 @@ Run as `python -m vidinv.trainers.data.generated_samples -o pool --count 4000` t
 from __future__ import annotations
 
 import argparse
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from rich.progress import track
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
+from vidinv import fileio
 from vidinv.errors import UsageError
 from vidinv.generators import registry
 from vidinv.generators.base import Generator
@@ -91,8 +91,7 @@ def draw_pool(generator: Generator, at: int, folder: Path, count: int, size: int
     for seed in track(range(-(-count // SHARD)), description=f"drawing {count} samples"):
         path = folder / f"{seed:05d}.safetensors"
         if not path.exists():
-            save_file(draw_shard(generator, at, seed, size), path.with_suffix(".new"))
-            os.replace(path.with_suffix(".new"), path)
+            fileio.write_tensors(path, draw_shard(generator, at, seed, size))
 
 
 def check_pool(folder: Path, generator: Generator, at: int, size: int) -> None:

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 from vidinv.trainers.augment import degradations, occluders
 from vidinv.trainers.data.generated_samples import load_pool
 
+from vidinv import fileio
 from vidinv.faces.occlusion import SIZE, OcclusionNetwork, load_network
 
 HELD_OUT = 64
@@ -130,7 +130,7 @@ def main() -> None:
     network = train(network, whole[HELD_OUT:], pasted[HELD_OUT:], args.seconds, args.batch, args.seed)
     print(judged(network, whole[:HELD_OUT], pasted[:HELD_OUT]))
     state = {key: value for key, value in network.state_dict().items() if not key.endswith("num_batches_tracked")}
-    save_file({key: value.half().contiguous() for key, value in state.items()}, args.output)
+    fileio.write_tensors(args.output, {key: value.half() for key, value in state.items()})
 
 
 if __name__ == "__main__":

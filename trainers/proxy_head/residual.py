@@ -7,10 +7,10 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from vidinv.trainers.data.face_batches import Painter
 
+from vidinv import fileio
 from vidinv.encoders.base import Encoder
 
 AT_ONCE = 2  # the whole generator's layers at 512 pixels take half a gigabyte a picture
@@ -35,8 +35,6 @@ def kept(path: Path, step: int, measure: Callable[[], Tensor]) -> Tensor:
             if (file.metadata() or {}).get("step") == str(step):
                 return file.get_tensor("gap")
     gap = measure()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".part")
-    save_file({"gap": gap.cpu().contiguous()}, fresh, metadata={"step": str(step)})
-    fresh.replace(path)
+    fileio.remove_drafts(path)  # a killed training's: the file is large
+    fileio.write_tensors(path, {"gap": gap}, {"step": str(step)}, parents=True)
     return gap

@@ -10,11 +10,11 @@ import time
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 from vidinv.trainers.data.generated_samples import SamplePool, load_pool
 
+from vidinv import fileio
 from vidinv.generators import registry
 from vidinv.generators.base import Generator
 from vidinv.generators.proxy import FFHQ_HEADS, HeadSpec, ProxyHead, spec_for, told
@@ -78,8 +78,8 @@ def main() -> None:
     spec = spec_for(generator, args.size)
     head, fidelity = distil(generator, load_pool(args.pool), generator.layer_at(16), spec, args.seconds)
     print(f"held-out PSNR {fidelity:.2f} dB")
-    state = {key: value.half().contiguous() for key, value in head.state_dict().items()}
-    save_file(state, args.output, metadata={"fidelity": f"{fidelity:.2f}", **told(generator, spec)})
+    state = {key: value.half() for key, value in head.state_dict().items()}
+    fileio.write_tensors(args.output, state, {"fidelity": f"{fidelity:.2f}", **told(generator, spec)})
 
 
 if __name__ == "__main__":

@@ -8,13 +8,13 @@ shows it: x from its left edge, y from its top, x1 and y1 behind the last.
 from __future__ import annotations
 
 import csv
-import hashlib
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from vidinv import fileio
 from vidinv.backends.interface import Backend, LocatedFaces
 from vidinv.config import RunConfig
 from vidinv.errors import InputUnreadable, UsageError
@@ -87,7 +87,7 @@ def read_boxes(path: Path) -> Boxes:
         frame: (np.array([edges for edges, _ in entries]), np.array([subjects.index(each) for _, each in entries]))
         for frame, entries in lines.items()
     }
-    return Boxes(found, len(subjects), hashlib.sha256(text).hexdigest())
+    return Boxes(found, len(subjects), fileio.sha256_of_bytes(text))
 
 
 def turned_back(boxes: Array, size: tuple[int, int], rotation: int) -> Array:

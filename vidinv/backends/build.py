@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 from collections.abc import Collection
 from dataclasses import asdict
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from vidinv import fileio
 from vidinv.backends import face_models, non_face, validate
 from vidinv.backends import spec as backend_spec
 from vidinv.backends.interface import Backend, Embed, FaceEvaluators, Locate, Models, Occlude, Parse
@@ -86,7 +86,7 @@ def build_backend(name: str, description: Description) -> Backend:
         perceives=description.guides != "pixels",
         encodes=description.encoder != "none",
         subject="face" if description.detection == "faces" else "box",
-        digest=hashlib.sha256(told.encode()).hexdigest(),
+        digest=fileio.sha256_of_bytes(told),
     )
 
 

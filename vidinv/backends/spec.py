@@ -14,6 +14,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from vidinv import config as configs
+from vidinv import fileio
 from vidinv.errors import UsageError
 from vidinv.faces import framing
 from vidinv.weights import places
@@ -94,8 +95,7 @@ def write_description(name: str, description: Description, *, overwrite: bool = 
     if path.exists() and not overwrite:
         raise UsageError(f"there is a backend {path}", remedy="give another name, or --overwrite")
     values = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(description).items()}
-    with places.replacing(path) as draft:
-        draft.write_text(OmegaConf.to_yaml(OmegaConf.create(values)), encoding="utf-8")
+    fileio.write_atomically(path, OmegaConf.to_yaml(OmegaConf.create(values)), parents=True)
     return path
 
 

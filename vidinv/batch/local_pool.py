@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Protocol
 
+from vidinv import process
 from vidinv.batch.task import Outcome, Task
 from vidinv.batch.worker import WorkerOptions
 
@@ -37,11 +38,6 @@ class WorkerPool(Protocol):
     def close(self) -> None: ...
 
 
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 @dataclass
 class _LocalWorker:
     process: subprocess.Popen[bytes]
@@ -58,7 +54,7 @@ class LocalPool:
 
     def __init__(self, count: int, terms: WorkerOptions, log: Path, held: Iterable[int] = ()) -> None:
         self.terms, self.log, self.held = terms, log, tuple(held)
-        self.threads = max(1, cores() // count)
+        self.threads = max(1, process.cores() // count)
         self._workers: list[_LocalWorker] = []
         self._room = count
 

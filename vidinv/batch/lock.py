@@ -10,7 +10,6 @@ stops; what both made meanwhile is put whole under one name, and is equal, so th
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import socket
@@ -23,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vidinv import process
 from vidinv.batch import storage
 from vidinv.errors import OutputUnwritable
 
@@ -59,15 +59,13 @@ def locked(folder: Path, patience: float = 10.0) -> Iterator[HeldFolder]:
 def _lock(lock: int, folder: Path, patience: float) -> None:
     until = time.monotonic() + patience
     while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if process.lock_descriptor(lock):
             return
-        except OSError as error:
-            who = (folder / LOCK).read_text(encoding="utf-8").strip()
-            if _is_alive(who) or time.monotonic() > until:
-                raise OutputUnwritable(
-                    f"{folder} is being worked on by another batch ({who})", remedy="wait for it, or choose another -o"
-                ) from error
+        who = (folder / LOCK).read_text(encoding="utf-8").strip()
+        if _is_alive(who) or time.monotonic() > until:
+            raise OutputUnwritable(
+                f"{folder} is being worked on by another batch ({who})", remedy="wait for it, or choose another -o"
+            )
         time.sleep(0.1)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vidinv import process
 from vidinv.backends import registry as backends
 from vidinv.bench import end_to_end, isolated_stages, roofline, serial
 from vidinv.bench.end_to_end import MeasuredRun
@@ -48,7 +49,7 @@ def bench(source: Path, config: RunConfig, *, repeats: int, serial_frames: int) 
     _, flops = end_to_end.counted(source, shared.config)
     end_to_end.forget_peak()
     end_to_end.run(source, shared.config)  # compiles what an engine has to: none of that is timed below
-    peak = end_to_end.peak_memory_mb()
+    peak = process.peak_memory_mb()
     if serial_frames:
         _serial(shared, 1)
     ours: list[MeasuredRun] = []

@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
-import os
 import platform
-import resource
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 
 from torch.utils.flop_counter import FlopCounterMode
 
+from vidinv import process
 from vidinv.config import RunConfig
 from vidinv.jobs import video_job
 from vidinv.jobs.request import Request, encoder_options
@@ -36,7 +35,7 @@ class MeasuredRun:
     @property
     def utilisation(self) -> float:
         """Share of the time of the cores that the process may use in which they worked."""
-        return self.cpu_s / self.wall_s / cores()
+        return self.cpu_s / self.wall_s / process.cores()
 
     def by_stage(self) -> dict[str, dict[str, float]]:
         """Milliseconds a frame, of the wall and of the stage's own thread, and the share of the wall it was busy."""
@@ -88,11 +87,6 @@ def media_alone(source: Path, config: RunConfig) -> dict[str, float]:
     return {"reader_frames_per_s": round(frames / read, 1), "writer_frames_per_s": round(frames / written, 1)}
 
 
-def cores() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def forget_peak() -> None:
     """Give back what is free and let the peak begin anew; on other systems than Linux with glibc it stays as it was."""
     gc.collect()
@@ -100,11 +94,6 @@ def forget_peak() -> None:
         ctypes.CDLL(None).malloc_trim(0)
         with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w") as marks:
             marks.write("5")  # proc(5): the peak of the resident set
-
-
-def peak_memory_mb() -> int:
-    """The most that this process has held since it began or `forget_peak`."""
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 def spread(values: list[float]) -> dict[str, float]:

@@ -14,6 +14,7 @@ import av
 import cv2
 import numpy as np
 
+from vidinv import process
 from vidinv.backends import registry as backends
 from vidinv.bench import end_to_end
 from vidinv.config import RunConfig
@@ -86,7 +87,7 @@ def run(source: Path, folder: Path, config: RunConfig, seconds: float, side: int
     end_to_end.forget_peak()
     measured = end_to_end.run(clip, replace(config, faces="all" if faces > 1 else config.faces))
     clip.unlink()
-    return RunCost(measured.frames, measured.cpu_s, measured.wall_s, end_to_end.peak_memory_mb())
+    return RunCost(measured.frames, measured.cpu_s, measured.wall_s, process.peak_memory_mb())
 
 
 def write_clip(path: Path, source: Path, count: int, side: int, faces: int) -> None:

@@ -177,7 +177,7 @@ def pooled(
 
         return RayPool(cluster, workers, terms, Needs(*needs))
     from vidinv.batch.local_pool import LocalPool
-    from vidinv.batch.local_pool import cores as here
+    from vidinv.process import cores as here
 
     held = () if place.held.lock is None else (place.held.lock,)
     return LocalPool(workers or max(1, here() // 2), terms, place.log, held)
@@ -208,7 +208,7 @@ def estimated(orders: Iterable[TaskOrder], output: str, common: options.Job) -> 
     from dataclasses import asdict
 
     from vidinv.batch import estimate, journal, storage, summary
-    from vidinv.batch.local_pool import cores
+    from vidinv.process import cores
 
     known = None if storage.is_url(output) else Path(output) / journal.NAME
     draft = journal.BatchJournal.draft(known)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from vidinv.errors import OutputUnwritable, UsageError
+from vidinv import fileio
+from vidinv.errors import UsageError
 
 if TYPE_CHECKING:
     from vidinv.report.gate import Gate
@@ -173,7 +174,9 @@ def write_json(value: Any, target: str) -> None:
     if target == "-":
         typer.echo(text)
         return
-    try:
-        Path(target).write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputUnwritable(f"cannot write {target}: {error.strerror}", remedy="choose another file") from error
+    path = Path(target).resolve()  # what a link points to is replaced, and not the link
+    if path.exists() and not path.is_file():  # a pipe or a device, such as /dev/stderr
+        with fileio.writing(path):
+            path.write_text(text + "\n", encoding="utf-8")
+        return
+    fileio.write_atomically(path, text + "\n")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from vidinv import config as configs
+from vidinv import fileio
 from vidinv.errors import UsageError
 
 if TYPE_CHECKING:
@@ -60,10 +61,7 @@ def claim(folder: Path, recipe: Any, group: str, *, again: bool) -> None:
 
 def keep(folder: Path, recipe: Any) -> None:
     """Write the recipe, whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f".{RECIPE}"
-    partial.write_text(text(recipe) + "\n", encoding="utf-8")
-    partial.replace(folder / RECIPE)
+    fileio.write_atomically(folder / RECIPE, text(recipe) + "\n", parents=True)
 
 
 def text(recipe: Any) -> str:

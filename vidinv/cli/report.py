@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from vidinv import config as configs
+from vidinv import fileio
 from vidinv.cli import options, progress
 from vidinv.errors import InputUnreadable, UsageError
 
@@ -82,7 +83,6 @@ def _again(path: Path, common: ReportOptions) -> None:
 
 
 def _compare(paths: list[Path], common: ReportOptions) -> None:
-    from vidinv.jobs import write_page
     from vidinv.report import compare_page
 
     if len(paths) < 2:
@@ -90,7 +90,7 @@ def _compare(paths: list[Path], common: ReportOptions) -> None:
     target = common.output or Path("comparison.html")
     _may_write(target, paths[0], overwrite=common.overwrite)
     reports = [(str(path), read_report(path)) for path in paths]
-    write_page.write_html(target, compare_page.build_compare_page(reports))
+    fileio.write_atomically(target, compare_page.build_compare_page(reports), private=True)
     _done(target, {name: _headline(known) for name, known in reports}, common)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass, field, replace
@@ -12,9 +11,9 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
+from vidinv import fileio
 from vidinv.editing.spaces import known as known_spaces
 from vidinv.errors import OutputUnwritable, UsageError
 from vidinv.generators.base import Generator
@@ -73,7 +72,7 @@ class Direction:
     def digest(self) -> str:
         """sha256 of all that decides what it does."""
         facts = f"{self.space} {self.layers} {self.deviation!r} {self.blend} {self.region}"
-        return hashlib.sha256(facts.encode() + self.vector.float().cpu().numpy().tobytes()).hexdigest()
+        return fileio.sha256_of_bytes(facts.encode() + self.vector.float().cpu().numpy().tobytes())
 
     @property
     def is_style(self) -> bool:
@@ -236,12 +235,8 @@ def place(name: str, space: str, out: Path | None, *, overwrite: bool) -> Path:
     path = (out or own()) / space / f"{name}.safetensors"
     if path.exists() and not overwrite:
         raise OutputUnwritable(f"{path} exists", remedy="give --overwrite, or choose another name")
-    try:
+    with fileio.writing(path.parent, remedy="choose another --out"):
         path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputUnwritable(
-            f"cannot write {path.parent}: {error.strerror}", remedy="choose another --out"
-        ) from error
     return path
 
 
@@ -252,12 +247,6 @@ def write_direction(direction: Direction, folder: Path) -> Path:
 
 def save_direction(direction: Direction, path: Path) -> Path:
     """Save a direction, whole or not at all. Raises OutputUnwritable."""
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        told = {"direction": json.dumps(_stored(direction))}
-        save_file({"vector": direction.vector.contiguous()}, partial, metadata=told)
-        return partial.replace(path)
-    except (SafetensorError, OSError) as error:
-        partial.unlink(missing_ok=True)
-        raise OutputUnwritable(f"cannot write {path}: {error}", remedy="choose another --out") from error
+    told = {"direction": json.dumps(_stored(direction))}
+    fileio.write_tensors(path, {"vector": direction.vector}, told, parents=True, remedy="choose another --out")
+    return path

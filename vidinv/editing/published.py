@@ -5,7 +5,6 @@ Each comes down to a step: what the file's own strength 1 adds to w+ (the rules 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vidinv import fileio
 from vidinv.editing import spaces
 from vidinv.errors import InputUnreadable, UsageError, WeightsUnavailable
 from vidinv.weights.importers import state_dict
@@ -77,7 +77,7 @@ def read_arrays(path: Path) -> File:
         raise WeightsUnavailable(f"{path} is neither a .npy nor a torch file", remedy="give one of them")
     if not arrays or not all(array.isfinite().all() for array in arrays.values()):
         raise WeightsUnavailable(f"{path} holds no array of finite numbers", remedy="get the file again")
-    return File(path.name, arrays, not content.startswith(NUMPY), hashlib.sha256(content).hexdigest())
+    return File(path.name, arrays, not content.startswith(NUMPY), fileio.sha256_of_bytes(content))
 
 
 def format_of(file: File, asked: str | None) -> str:

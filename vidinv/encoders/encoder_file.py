@@ -15,12 +15,13 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
+from vidinv import fileio
 from vidinv.encoders import adaptive, automodulator, feature_style, feature_style_light, stylegan_ae
 from vidinv.encoders.base import Encoder
-from vidinv.errors import OutputUnwritable, UsageError
+from vidinv.errors import UsageError
 from vidinv.frames import Code
 from vidinv.generators.base import Generator
 
@@ -85,14 +86,9 @@ def with_feature(encoder: Encoder, generator: Generator) -> Encoder:
 
 def write_encoder(path: Path, state: dict[str, Tensor], facts: EncoderFacts) -> Path:
     """Store an encoder's `state` as fp16, whole or not at all. Raises OutputUnwritable."""
-    half = {key: (value.half() if value.is_floating_point() else value).contiguous() for key, value in state.items()}
-    partial = path.with_name(f".{path.name}")
-    try:
-        save_file(half, partial, metadata={KEY: json.dumps(asdict(facts))})
-        return partial.replace(path)
-    except (SafetensorError, OSError) as error:
-        partial.unlink(missing_ok=True)
-        raise OutputUnwritable(f"cannot write {path}: {error}", remedy="make room, or choose another folder") from error
+    half = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
+    fileio.write_tensors(path, half, {KEY: json.dumps(asdict(facts))})
+    return path
 
 
 def check_encoder(path: Path, space: str) -> EncoderFacts:

@@ -6,9 +6,8 @@ base generator's own weights are asked for by their fingerprint, and no other ta
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,7 +18,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from vidinv.errors import OutputUnwritable, WeightsUnavailable
+from vidinv import fileio
+from vidinv.errors import WeightsUnavailable
 from vidinv.generators.base import Generator
 
 KEY = "generator_delta"  # of the metadata
@@ -41,11 +41,13 @@ class DeltaFacts:
 
 def fingerprint(generator: Generator) -> str:
     """sha256 over the names and values of all weights."""
-    digest = hashlib.sha256()
-    for name, value in sorted(generator.state_dict().items()):
-        digest.update(f"{name} {tuple(value.shape)}\0".encode())
-        digest.update(value.detach().float().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+
+    def blocks() -> Iterator[bytes]:
+        for name, value in sorted(generator.state_dict().items()):
+            yield f"{name} {tuple(value.shape)}\0".encode()
+            yield value.detach().float().cpu().contiguous().numpy().tobytes()
+
+    return fileio.sha256_of_blocks(blocks())
 
 
 def between(base: Generator, tuned: Mapping[str, Tensor]) -> Delta:
@@ -117,13 +119,7 @@ def unpacked(data: bytes, base: Generator, what: str) -> tuple[dict[int, Delta],
 
 def write_deltas(path: Path, data: bytes) -> None:
     """Put the bytes of a file there, whole or not at all. Raises OutputUnwritable."""
-    partial = path.with_name(f".{path.name}")
-    try:
-        partial.write_bytes(data)
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise OutputUnwritable(f"cannot write {path}: {error}", remedy="make room, or choose another folder") from error
+    fileio.write_atomically(path, data)
 
 
 def read_deltas(path: Path, base: Generator) -> tuple[dict[int, Delta], DeltaFacts]:

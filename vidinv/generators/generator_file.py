@@ -15,14 +15,14 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
+from vidinv import fileio
 from vidinv.errors import UsageError
 from vidinv.generators import automodulator, biggan, pggan, stylegan1, stylegan2, stylegan3
 from vidinv.generators.base import Generator
-from vidinv.weights import imported, network_file, places
-from vidinv.weights.archive import sha256_of
+from vidinv.weights import imported, network_file
 from vidinv.weights.imported import ImportedFacts
 
 KIND = "generator"
@@ -74,9 +74,8 @@ class Made:
 def write_generator(path: Path, network: Generator, architecture: str, settings: dict[str, Any]) -> Path:
     """Store a trained generator, whole or not at all. Raises OutputUnwritable."""
     made = Made(network.name, network.space, architecture, settings)
-    state = {key: value.contiguous() for key, value in network.state_dict().items()}
-    with places.replacing(path) as draft:
-        save_file(state | {network_file.AVERAGE: network.w_avg.contiguous()}, draft, {KEY: json.dumps(asdict(made))})
+    state = network.state_dict() | {network_file.AVERAGE: network.w_avg}
+    fileio.write_tensors(path, state, {KEY: json.dumps(asdict(made))}, parents=True)
     return path
 
 
@@ -110,7 +109,7 @@ def adopt(path: Path, *, replace: bool = False) -> str:
     One that is the same is left as it is. Raises UsageError where another import has the name, unless that is to go.
     """
     made, network = check_generator(path), read_generator(path)
-    digest = sha256_of(path)
+    digest = fileio.sha256(path)
     if made.name in names() and not replace:
         if imported.facts(KIND, made.name).source_sha256 == digest:
             return made.name

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vidinv import fileio
 from vidinv.encoders import published
 from vidinv.errors import UsageError, WeightsUnavailable
 from vidinv.generators import generator_file
@@ -19,7 +20,6 @@ from vidinv.generators.base import Generator
 from vidinv.importing.kinds import KINDS
 from vidinv.importing.match_state_dict import Fit, filled, shape
 from vidinv.weights import imported, network_file
-from vidinv.weights.archive import sha256_of
 from vidinv.weights.catalog import CATALOG
 from vidinv.weights.imported import ImportedFacts
 from vidinv.weights.importers import checkpoint
@@ -73,7 +73,7 @@ def bring(
     for each in (*found.networks, *([found.discriminator] if found.discriminator else ())):
         _check_free(each.format.kind, name, terms.replace)
     _check_asked(found, asked, generator)
-    told = ImportedFacts(name, "", "", {}, "", source.name, sha256_of(source), terms.licence or UNSTATED)
+    told = ImportedFacts(name, "", "", {}, "", source.name, fileio.sha256(source), terms.licence or UNSTATED)
     drafts = _drafts(found, told, generator, asked)
     fit = sum((draft.fit for draft in drafts), Fit((), found.others, ()))
     if not fit.whole and not terms.partial:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -11,10 +10,10 @@ import av
 import numpy as np
 import torch
 
+from vidinv import fileio
 from vidinv.editing import directions
 from vidinv.frames import Array
 from vidinv.generators.base import Generator
-from vidinv.media.writer import unwritable
 
 SAMPLE_RATE = 44100
 FRAME_RATE = 25
@@ -66,28 +65,24 @@ def write_demo(
 ) -> None:
     """Write the clip as H.264 and AAC in mp4; `done(n)` hears of every n frames. Raises OutputUnwritable."""
     count = round(seconds * FRAME_RATE)
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        with av.open(str(partial), "w", format="mp4") as container:
-            video = container.add_stream("libx264", rate=FRAME_RATE, options={"crf": "20", "preset": "slow"})
-            video.width = video.height = size
-            video.pix_fmt, video.codec_context.time_base = "yuv420p", Fraction(1, FRAME_RATE)
-            context = video.codec_context
-            context.colorspace, context.color_primaries, context.color_trc, context.color_range = 1, 1, 1, 1
-            audio = container.add_stream("aac", rate=SAMPLE_RATE, layout="mono")
-            for index, picture in enumerate(frames(generator, count, size, seed)):
-                frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-                frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
-                frame.pts = index
-                container.mux(video.encode(frame))
-                done(1)
-            container.mux(video.encode(None))
-            _write_sound(container, audio, sound(seconds))
-        os.replace(partial, path)
-    except (av.FFmpegError, OSError) as error:
-        raise unwritable(path, error) from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with (
+        fileio.replacing(path, failures=(av.FFmpegError,)) as draft,
+        av.open(str(draft), "w", format="mp4") as container,
+    ):
+        video = container.add_stream("libx264", rate=FRAME_RATE, options={"crf": "20", "preset": "slow"})
+        video.width = video.height = size
+        video.pix_fmt, video.codec_context.time_base = "yuv420p", Fraction(1, FRAME_RATE)
+        context = video.codec_context
+        context.colorspace, context.color_primaries, context.color_trc, context.color_range = 1, 1, 1, 1
+        audio = container.add_stream("aac", rate=SAMPLE_RATE, layout="mono")
+        for index, picture in enumerate(frames(generator, count, size, seed)):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
+            frame.pts = index
+            container.mux(video.encode(frame))
+            done(1)
+        container.mux(video.encode(None))
+        _write_sound(container, audio, sound(seconds))
 
 
 def _write_sound(container: av.container.OutputContainer, stream: av.AudioStream, samples: Array) -> None:

@@ -7,7 +7,6 @@ the weights, by machine and versions; a job records it, and goes on with it wher
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from vidinv import fileio
 from vidinv.backends import registry as backends
 from vidinv.engines.export_modules import PictureModule, SketchModule
 from vidinv.engines.runner import PACKAGES, Runner
@@ -39,8 +39,8 @@ def engine(backend: str, size: int, precision: str, threads: int, device: str) -
     known = _known()
     if key not in known:
         known[key] = measured(backend, size, precision, threads, rivals)
-        with suppress(OutputUnwritable), places.replacing(_path()) as draft:  # else it is measured again next time
-            draft.write_text(json.dumps(known, indent=1))
+        with suppress(OutputUnwritable):  # else it is measured again next time
+            places.write_cached(_path(), json.dumps(known, indent=1))
     return min(known[key], key=lambda name: known[key][name] * (1 if name == "eager" else 1 / WORTH))
 
 
@@ -87,7 +87,7 @@ def _key(backend: str, size: int, precision: str, threads: int) -> str:
         precision,
     ]
     versions = {name: version(name) for name in ("torch", *PACKAGES.values()) if find_spec(name) is not None}
-    return hashlib.sha256(json.dumps([machine, versions]).encode()).hexdigest()
+    return fileio.sha256_of_bytes(json.dumps([machine, versions]))
 
 
 def _processor() -> str:

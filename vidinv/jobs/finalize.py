@@ -65,7 +65,7 @@ def finish(job: RenderJob, frames: int, timing: dict[str, Any], warnings: list[s
 
         warnings = warnings + sign_output.sealed(replace(request, output=made), job.folder, claim(job), write)
         job.check_source()
-        job.folder.publish(made, request.output)
+        job.folder.publish(made, request.output, overwrite=request.overwrite)
     if request.preview:
         files = _files(job, records, "preview-")
         made = job.folder.place(preview_path(request.output))
@@ -210,7 +210,7 @@ def tuned(job: RenderJob, timing: dict[str, Any]) -> dict[str, Any]:
         generator_tuning.keep(job.folder, made)
     else:
         encoder_tuning.keep(job.models, request.config, made)
-    job.folder.publish(made, request.output)
+    job.folder.publish(made, request.output, overwrite=request.overwrite)
     return {
         "input": {"path": request.source.name, "frames": analysis.frame_count},
         "output": {"path": request.output.name, "sha256": fileio.content_sha256(request.output)},

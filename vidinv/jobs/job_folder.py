@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import shutil
@@ -11,11 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-from vidinv import fileio
+from vidinv import fileio, process
 from vidinv.errors import OutputUnwritable, UsageError
 from vidinv.frames import Evidence
 from vidinv.media import photo
-from vidinv.media.writer import unwritable
 from vidinv.report import identity_evidence
 from vidinv.stages.reencode import SegmentRecord
 
@@ -58,13 +56,11 @@ class JobFolder:
             raise OutputUnwritable(
                 f"{self.output.parent} cannot be written ({error.strerror})", remedy="choose a folder you may write to"
             ) from error
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        if not process.lock_descriptor(lock.fileno()):
             lock.close()
             raise BeingWritten(
                 f"{self.output} is being written by another run", remedy="wait for it, or choose another -o"
-            ) from error
+            )
         with contextlib.suppress(FileNotFoundError):  # a run that ended now took its folder along
             if os.path.samestat(os.fstat(lock.fileno()), os.stat(self.path / LOCK)):
                 return lock
@@ -112,18 +108,26 @@ class JobFolder:
         place.mkdir()
         return place / output.name
 
-    def publish(self, made: Path, output: Path) -> None:
-        """Give what was `made` in this folder its name at last. Killed from here on, a repeated run knows it by sight.
+    def publish(self, made: Path, output: Path, *, overwrite: bool = False) -> None:
+        """Rename what was `made` in this folder to `output`; a run that is repeated from here on recognises it.
 
-        Raises OutputUnwritable.
+        Raises OutputUnwritable, also where something that is not this job's came to have the name while the job ran,
+        unless that is to be overwritten.
         """
-        try:
+        with fileio.writing(output):
+            may_replace = overwrite or _is_own(output, self.output)
             fileio.write_sealed(self.path / PUBLISHED, _identity(made))
-            if output.is_dir():
-                shutil.rmtree(output)  # this job's own: nobody else's gets so far
-            made.replace(output)
-        except OSError as error:
-            raise unwritable(output, error) from error
+            if may_replace and output.is_dir():
+                shutil.rmtree(output)
+            if may_replace:
+                made.replace(output)
+                return
+            try:
+                fileio.publish_exclusively(made, output)
+            except FileExistsError:
+                (self.path / PUBLISHED).unlink()
+                _check_free(output, overwrite=False)
+                raise
 
     def evidence(self, records: Sequence[SegmentRecord]) -> Callable[[], Iterator[Evidence]]:
         """A function that iterates over the evidence of the journal's `records` from the start on every call."""
@@ -131,7 +135,13 @@ class JobFolder:
         return lambda: identity_evidence.every(paths)
 
     def delete(self) -> None:
-        """Remove the folder and everything in it: last what says that the output is its own."""
+        """Remove the folder and everything in it: last what says that the output is its own.
+
+        The drafts that killed runs left beside the output go too: whoever holds this folder is the only writer of them.
+        """
+        for output in (self.output, missed_path(self.output)):
+            for path in (output, sidecar_path(output), page_path(output), preview_path(output)):
+                fileio.remove_drafts(path)
         for entry in sorted(self.path.iterdir(), key=lambda entry: (LOCK, PUBLISHED).count(entry.name)):
             with contextlib.suppress(OSError):
                 _remove(entry)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,16 +36,12 @@ class Journal:
 
     def keep(self, records: Sequence[SegmentRecord]) -> None:
         """Rewrite the journal to hold `records` alone."""
-        partial = self.path.with_suffix(".tmp")
-        partial.write_bytes(b"".join(fileio.sealed_line(_record_line(record)) for record in records))
-        partial.replace(self.path)
+        lines = b"".join(fileio.sealed_line(_record_line(record)) for record in records)
+        fileio.write_atomically(self.path, lines, synced=True)
 
     def append(self, record: SegmentRecord) -> None:
         """Add one record and wait until it is on the disk."""
-        with self.path.open("ab") as stream:
-            stream.write(fileio.sealed_line(_record_line(record)))
-            stream.flush()
-            os.fsync(stream.fileno())
+        fileio.append_sealed_line(self.path, _record_line(record))
 
 
 def _record_line(record: SegmentRecord) -> str:

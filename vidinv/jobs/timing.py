@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from dataclasses import dataclass
+
+from vidinv.process import cpu_seconds
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class Clock:
 
     @classmethod
     def now(cls) -> Clock:
-        return cls(time.perf_counter(), _cpu_seconds())
+        return cls(time.perf_counter(), cpu_seconds())
 
     def spent(self) -> dict[str, float]:
         """What a whole job took, as its report has it."""
@@ -25,10 +26,5 @@ class Clock:
 
     def busy(self) -> dict[str, float]:
         """What has been spent since, as the report has it for every stage."""
-        wall, cpu = time.perf_counter() - self.wall, _cpu_seconds() - self.cpu
+        wall, cpu = time.perf_counter() - self.wall, cpu_seconds() - self.cpu
         return {"busy_s": round(wall, 3), "wait_s": 0.0, "cpu_s": round(cpu, 3)}
-
-
-def _cpu_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime

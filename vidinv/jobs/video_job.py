@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -34,7 +31,6 @@ from vidinv.jobs.tuning.common import PhaseProgress, TuningClip
 from vidinv.media import read_timeout, reader
 from vidinv.media.probe import VideoInfo
 from vidinv.media.read_timeout import Stalled
-from vidinv.media.writer import unwritable
 from vidinv.stages import codes as stored_codes
 from vidinv.stages import decode
 
@@ -118,7 +114,7 @@ def open_job(request: Request) -> Iterator[OpenJob]:
                 folder.delete()
             raise
         except OSError as error:  # the source's own are InputUnreadable where it is read
-            raise unwritable(folder.path, error) from error
+            raise fileio.unwritable(folder.path, error) from error
 
 
 def _is_worth_keeping(folder: JobFolder, error: VidinvError) -> bool:
@@ -130,29 +126,10 @@ def _is_worth_keeping(folder: JobFolder, error: VidinvError) -> bool:
 def _keep_codes(request: Request, folder: JobFolder) -> None:
     assert request.codes is not None
     if request.only_codes:
-        folder.publish(folder.codes, request.output)
+        folder.publish(folder.codes, request.output, overwrite=request.overwrite)
     else:
-        move_into_place(folder.codes, request.codes)
-
-
-def move_into_place(made: Path, wanted: Path) -> None:
-    """Move a file to its final name, whole or not at all and readable by its owner alone, also to another disk."""
-    partial = wanted.with_name(f".{wanted.name}.{os.getpid()}")
-    try:
-        try:
-            made.replace(wanted)
-        except OSError as error:
-            if error.errno != errno.EXDEV:
-                raise
-            with made.open("rb") as source, os.fdopen(os.open(partial, os.O_CREAT | os.O_WRONLY, 0o600), "wb") as copy:
-                shutil.copyfileobj(source, copy, 1 << 20)
-            partial.replace(wanted)
-    except OSError as error:
-        raise OutputUnwritable(
-            f"cannot write {wanted} ({error.strerror}); the codes lie in {made}", remedy="move them by hand"
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
+        remedy = f"move them by hand: the codes are in {folder.codes}"
+        fileio.move_into_place(folder.codes, request.codes, remedy)
 
 
 def analyze_job(job: OpenJob, listener: Listener) -> AnalyzedJob:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidinv.errors import OutputUnwritable
+from vidinv import fileio
 from vidinv.frames import Evidence
 
 if TYPE_CHECKING:
@@ -30,17 +29,4 @@ def write_page(path: Path, report: dict[str, Any], pictures: Sequence[Strip]) ->
     """Write the page of a report, whole or not at all and readable by its owner alone. Raises OutputUnwritable."""
     from vidinv.report import page  # plotting takes a second to load, and few runs need it
 
-    write_html(path, page.build_report_page(report, pictures))
-
-
-def write_html(path: Path, text: str) -> None:
-    """Write a page, whole or not at all and readable by its owner alone. Raises OutputUnwritable."""
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        with os.fdopen(os.open(partial, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
-        partial.replace(path)
-    except OSError as error:
-        raise OutputUnwritable(f"cannot write {path} ({error.strerror})", remedy="choose another folder") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    fileio.write_atomically(path, page.build_report_page(report, pictures), private=True)

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, PngImagePlugin
 
-from vidinv.errors import InputUnreadable, OutputUnwritable, UsageError
+from vidinv import fileio
+from vidinv.errors import InputUnreadable, UsageError
 from vidinv.frames import Array
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -95,16 +96,9 @@ def write_photo(path: Path, photo: Photo, made: dict[str, str]) -> None:
         options |= {"quality": QUALITY, "subsampling": 0}
     else:
         options["quality"] = QUALITY
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        image.save(partial, format=kind, **options)
-        partial.replace(path)
-    except (OSError, ValueError) as error:  # ValueError: too large, or too much metadata, for that kind of file
-        raise OutputUnwritable(
-            f"cannot write {path}: {error}", remedy="make room, or write a .png elsewhere"
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
+    failures = (ValueError,)  # the picture is too large, or has too much metadata, for that kind of file
+    with fileio.replacing(path, remedy="make room, or write a .png elsewhere", failures=failures) as draft:
+        image.save(draft, format=kind, **options)
 
 
 def _orientation(file: Image.Image) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vidinv import fileio
 from vidinv.errors import OutputUnwritable
 from vidinv.frames import Array
 
@@ -29,8 +30,8 @@ def write_picture(path: Path, image: Tensor) -> None:
     if image.ndim != 3 or image.shape[0] != 3:
         raise ValueError(f"a picture is [3,H,W], got {tuple(image.shape)}")
     try:
-        done = cv2.imwrite(str(path), cv2.cvtColor(pixels(image), cv2.COLOR_RGB2BGR))
-    except cv2.error:  # a name that says no kind of picture
-        done = False
-    if not done:
-        raise OutputUnwritable(f"cannot write the picture {path}", remedy="give a .png in a folder that is there")
+        _, data = cv2.imencode(path.suffix, cv2.cvtColor(pixels(image), cv2.COLOR_RGB2BGR))
+    except cv2.error as error:
+        reason = f"{path} cannot be written ({path.suffix or 'no suffix'} is not a kind of picture)"
+        raise OutputUnwritable(reason, remedy="give a name that ends in .png") from error
+    fileio.write_atomically(path, data.tobytes())

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import heapq
 import math
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,12 +15,12 @@ from typing import Any
 import av
 from av.container import InputContainer, OutputContainer
 
+from vidinv import fileio
 from vidinv.errors import InputUnreadable, OutputUnwritable, UsageError
 from vidinv.media import formats
 from vidinv.media.codecs import written
 from vidinv.media.probe import colour_of, display_matrix
 from vidinv.media.source import first_frame, open_video, packets, video_stream
-from vidinv.media.writer import unwritable
 
 _FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 _ISO = ("mp4", "mov")
@@ -61,26 +59,8 @@ def assemble(segments: list[Path], source: Path, output: Path, *, metadata: dict
     source, output = Path(source), Path(output)
     if not is_written(output):
         raise UsageError(f"{output.name}: unknown kind of file", remedy=f"end the name in {', '.join(_FORMATS)}")
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{output.stem[:40]}.", suffix=output.suffix, dir=output.parent)
-        os.fchmod(handle, 0o666 & ~_umask())
-        os.close(handle)
-    except OSError as error:
-        raise unwritable(output, error) from error
-    try:
-        warnings = _write(segments, source, Path(name), output, metadata)
-        os.replace(name, output)
-    except OSError as error:
-        raise unwritable(output, error) from error
-    finally:
-        Path(name).unlink(missing_ok=True)
-    return warnings
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    with fileio.replacing(output) as draft:
+        return _write(segments, source, draft, output, metadata)
 
 
 def _write(segments: list[Path], source: Path, name: Path, output: Path, metadata: dict[str, str]) -> list[str]:
@@ -111,7 +91,7 @@ def _write(segments: list[Path], source: Path, name: Path, output: Path, metadat
         except DAMAGED as error:
             raise _uncopied(source) from error
         except (av.FFmpegError, OSError) as error:
-            raise unwritable(output, error) from error
+            raise fileio.unwritable(output, error) from error
     if lost:
         if _count(name) < sum(map(_count, segments)):
             raise _uncopied(source)

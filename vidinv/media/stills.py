@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,13 +10,14 @@ from typing import Any
 import av
 import numpy as np
 
+from vidinv import fileio
 from vidinv.errors import InputUnreadable
 from vidinv.frames import Array, Colour, Display
 from vidinv.media import formats, sequence
 from vidinv.media.probe import probe
 from vidinv.media.remux import name_of
 from vidinv.media.source import open_video, video_stream
-from vidinv.media.writer import SWSCALE, unwritable
+from vidinv.media.writer import SWSCALE
 
 _NAMES = {"gray": ("gray", "gray16be"), "rgb": ("rgb24", "rgb48be"), "rgba": ("rgba", "rgba64be")}  # 8 bits, 16
 
@@ -30,23 +29,13 @@ def assemble(segments: list[Path], source: Path, output: Path, *, metadata: dict
     hold is named in the returned warnings. Raises OutputUnwritable; nothing is left behind on failure.
     """
     info = probe(source)
-    try:
-        place = Path(tempfile.mkdtemp(prefix=f".{output.name[:40]}.", dir=output.parent))
-    except OSError as error:
-        raise unwritable(output, error) from error
-    try:
+    with fileio.creating_folder(output) as draft:
         seconds = []
         for number, (time, frame) in enumerate(_frames(segments), start=1):
-            (place / f"{number:06d}.png").write_bytes(_png(frame, info.colour, info.display))
+            (draft / f"{number:06d}.png").write_bytes(_png(frame, info.colour, info.display))
             seconds.append(time)
         facts = {"rate": str(info.rate), "seconds": seconds, "made": metadata}
-        (place / sequence.TIMES).write_text(json.dumps(facts, indent=1), encoding="utf-8")
-        place.chmod(0o755)
-        place.rename(output)
-    except OSError as error:
-        raise unwritable(output, error) from error
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
+        (draft / sequence.TIMES).write_text(json.dumps(facts, indent=1), encoding="utf-8")
     return _lost(source, info.pix_fmt, info.display)
 
 

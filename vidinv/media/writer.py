@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from io import BytesIO
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +11,8 @@ import av
 import numpy as np
 from av.container import OutputContainer
 
-from vidinv.errors import OutputUnwritable, UsageError, VidinvError
+from vidinv.errors import UsageError
+from vidinv.fileio import unwritable
 from vidinv.frames import Colour, Planes
 from vidinv.media import codecs, formats
 from vidinv.media.codecs import Choice, EncoderOptions
@@ -25,24 +25,6 @@ _AS_SOURCE = EncoderOptions()
 SWSCALE = {"bt601": 5, "bt709": 1, "bt2020": 9, "smpte240m": 7}
 INTRA_ONLY = ("ffv1", "prores_ks")
 SEGMENT_SUFFIX = ".segment"
-_REMEDIES = {
-    errno.ENOSPC: "free some space and run the same command again",
-    errno.EFBIG: "allow larger files and run the same command again",
-    errno.EDQUOT: "free some space and run the same command again",
-    errno.EACCES: "choose a folder you may write to",
-    errno.EPERM: "choose a folder you may write to",
-    errno.EROFS: "choose a folder you may write to",
-    errno.ENOENT: "create the folder first",
-}
-
-
-def unwritable(path: Path, error: Exception) -> VidinvError:
-    """The error to show when writing `path` failed with `error`."""
-    number = getattr(error, "errno", None)
-    reason = getattr(error, "strerror", None) or str(error)
-    return OutputUnwritable(
-        f"{path} cannot be written ({reason})", remedy=_REMEDIES.get(number or 0, "choose another output")
-    )
 
 
 class SegmentWriter:

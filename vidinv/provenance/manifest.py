@@ -16,8 +16,9 @@ from typing import Any
 
 from PIL import Image
 
+from vidinv import fileio
 from vidinv.config import C2paConfig
-from vidinv.errors import InputUnreadable, OutputUnwritable, UsageError
+from vidinv.errors import InputUnreadable, UsageError
 
 INSTALL = "pip install 'vidinv[c2pa]' (or: pip install c2pa-python)"
 FORMATS = {
@@ -119,17 +120,9 @@ def sign(unsigned: Path, output: Path, claim: Claim, given: Credentials) -> None
 
     Raises UsageError for a certificate that does not fit, OutputUnwritable.
     """
-    kind, partial = FORMATS[output.suffix.lower()], output.with_name(f".{output.name[:40]}.{os.getpid()}.part")
-    try:
-        with unsigned.open("rb") as source, partial.open("w+b") as target:
-            _sign(_definition(output, kind, claim), given, kind, source, target, claim)
-        partial.replace(output)
-    except OSError as error:
-        raise OutputUnwritable(
-            f"cannot write {output} ({error.strerror})", remedy="make room, or choose another -o"
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
+    kind = FORMATS[output.suffix.lower()]
+    with fileio.replacing(output) as draft, unsigned.open("rb") as source, draft.open("w+b") as target:
+        _sign(_definition(output, kind, claim), given, kind, source, target, claim)
 
 
 def read_manifest(path: Path, roots: Path | None = None) -> ReadManifest | None:

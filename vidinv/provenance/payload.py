@@ -9,12 +9,12 @@ common divisor, every place of every group has a chip.
 from __future__ import annotations
 
 import binascii
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from vidinv import fileio
 from vidinv.frames import Array
 
 VERSION = 1
@@ -38,7 +38,7 @@ class Message:
 
 def identity(source_sha256: str, edits: Sequence[str]) -> str:
     """The first 32 bits of sha256 over the source's own sha256 and the edits, one a line; 8 hexadecimal digits."""
-    return hashlib.sha256("\n".join([source_sha256, *edits]).encode()).hexdigest()[:8]
+    return fileio.sha256_of_bytes("\n".join([source_sha256, *edits]))[:8]
 
 
 def encode(name: str) -> Array:

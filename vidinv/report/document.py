@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 from collections.abc import Sequence
 from importlib import resources
@@ -14,6 +13,7 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from vidinv import fileio
 from vidinv.report import text as report_text
 
 ASSETS = resources.files("vidinv") / "assets"
@@ -53,7 +53,7 @@ def _asset(name: str) -> str:
 
 
 def _policy(scripts: list[str]) -> str:
-    sums = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    sums = [base64.b64encode(bytes.fromhex(fileio.sha256_of_bytes(script))).decode() for script in scripts]
     allowed = " ".join(f"'sha256-{each}'" for each in sums) or "'none'"
     sources = f"script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:"
     return f"default-src 'none'; {sources}; base-uri 'none'; form-action 'none'"

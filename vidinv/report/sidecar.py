@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from vidinv import fileio
 from vidinv.frames import PictureValues
 from vidinv.report.face_rows import PICTURES, FaceRow, to_columns
 
@@ -39,12 +40,10 @@ def by_track(rows: Rows) -> dict[int, Rows]:
 
 
 def write_report(path: Path, report: dict[str, Any]) -> None:
-    """Write the report, whole or not at all: indented, a list of numbers on one line."""
+    """Write the report, whole or not at all: indented, a list of numbers on one line. Raises OutputUnwritable."""
     text = json.dumps(report, indent=1, ensure_ascii=False)
     text = re.sub(r'\[\n[^\[\]{}"]*\]', lambda found: " ".join(found[0].split()), text)
-    partial = path.with_name(f".{path.name}.part")
-    partial.write_text(text + "\n", encoding="utf-8")
-    partial.replace(path)
+    fileio.write_atomically(path, text + "\n")
 
 
 def _network(rows: Rows, network: str) -> dict[str, Any]:

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from vidinv import fileio
 from vidinv.errors import WeightsUnavailable
 from vidinv.weights.catalog import Member
 
 REMEDY = "delete it and run: vidinv weights pull"
 
 
-def sha256_of(path: Path) -> str:
-    """The sha256 of a file, as hex. Raises OSError when it cannot be read."""
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def check_archive(path: Path, sha256: str) -> None:
     """Raises WeightsUnavailable, naming the file, unless its sha256 (hex) is the pinned one."""
-    found = sha256_of(path)
+    found = fileio.sha256(path)
     if found != sha256:
         raise WeightsUnavailable(
             f"the archive {path} is corrupted or not the pinned one: sha256 is {found}, expected {sha256}",
@@ -50,7 +41,7 @@ def read_members(path: Path, members: Iterable[Member]) -> dict[str, bytes]:
     for name, member in wanted.items():
         if name not in found:
             raise WeightsUnavailable(f"the archive {path} holds no {name} of {member.bytes} bytes", remedy=REMEDY)
-        if hashlib.sha256(found[name]).hexdigest() != member.sha256:
+        if fileio.sha256_of_bytes(found[name]) != member.sha256:
             raise WeightsUnavailable(f"{name} in {path} is not the pinned file (sha256 differs)", remedy=REMEDY)
     return found
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from vidinv import fileio
 from vidinv.errors import WeightsUnavailable
 from vidinv.weights import importers, places
-from vidinv.weights.archive import sha256_of
 from vidinv.weights.catalog import Entry, Member
 
 State = Literal["present", "missing", "outdated", "damaged"]
@@ -46,7 +45,7 @@ def write_converted(entry: Entry, members: dict[str, bytes]) -> Path:
     content = _reproducible(save(plain, {**told, **metadata}))
     record = Record(
         name=entry.name,
-        sha256=hashlib.sha256(content).hexdigest(),
+        sha256=fileio.sha256_of_bytes(content),
         bytes=len(content),
         importer=entry.importer,
         importer_version=importers.version(entry.importer),
@@ -58,10 +57,8 @@ def write_converted(entry: Entry, members: dict[str, bytes]) -> Path:
         origin=entry.origin,
     )
     path = places.converted(entry.name)
-    with places.replacing(path) as draft:
-        draft.write_bytes(content)
-    with places.replacing(places.record(entry.name)) as draft:
-        draft.write_text(json.dumps(asdict(record), indent=2, ensure_ascii=False), encoding="utf-8")
+    places.write_cached(path, content)
+    places.write_cached(places.record(entry.name), json.dumps(asdict(record), indent=2, ensure_ascii=False))
     return path
 
 
@@ -84,7 +81,7 @@ def check_hash(entry: Entry) -> None:
     """Raises WeightsUnavailable, naming the file, unless its sha256 is the recorded one. Reads the whole file."""
     path = places.converted(entry.name)
     record = read_record(entry.name)
-    if record is None or sha256_of(path) != record.sha256:
+    if record is None or fileio.sha256(path) != record.sha256:
         raise damaged(path)
 
 

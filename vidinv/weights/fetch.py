@@ -23,6 +23,7 @@ from unearth import Link, PackageFinder
 from unearth.auth import MultiDomainBasicAuth
 from unearth.fetchers import Fetcher, PyPIClient
 
+from vidinv import fileio
 from vidinv.errors import WeightsUnavailable
 from vidinv.weights import archive as archive_reader
 from vidinv.weights import pip_config, places
@@ -48,7 +49,7 @@ def from_folder(entry: Entry, folder: Path) -> Path:
 def from_cache(entry: Entry) -> Path | None:
     """The entry's archive kept from an earlier pull, or None; a damaged one is dropped."""
     path = places.archives() / entry.archive_file
-    if path.is_file() and archive_reader.sha256_of(path) == entry.archive_sha256:
+    if path.is_file() and fileio.sha256(path) == entry.archive_sha256:
         return path
     path.unlink(missing_ok=True)
     return None
@@ -109,14 +110,14 @@ class Index:
         """Streams a link to `target` by way of a temporary file; raises httpx2.HTTPError, WeightsUnavailable."""
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
         bar = Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal)
-        with places.replacing(target) as draft:
+        with fileio.replacing(target, parents=True, remedy=places.REMEDY) as draft:
             with bar, self._client.get_stream(link.url_without_fragment) as response, draft.open("wb") as file:
                 response.raise_for_status()
                 task = bar.add_task(entry.archive_file, total=entry.archive_bytes)
                 for block in response.iter_bytes(1 << 18):
                     file.write(block)
                     bar.advance(task, len(block))
-            found = archive_reader.sha256_of(draft)
+            found = fileio.sha256(draft)
             if found != entry.archive_sha256:
                 raise WeightsUnavailable(
                     f"{entry.archive_file} from {link.redacted} is not the pinned file: "

@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from vidinv import fileio
 from vidinv.errors import UsageError, WeightsUnavailable
 from vidinv.weights import places
-from vidinv.weights.archive import sha256_of
 
 FOLDER = "imported"  # in the cache
 KINDS = ("generator", "discriminator", "encoder", "identity", "parser", "perceptual", "landmarks")
@@ -72,8 +72,8 @@ def facts(kind: str, name: str) -> ImportedFacts:
 
 def record(told: ImportedFacts) -> None:
     """Write the JSON of an import, whole or not at all. Raises OutputUnwritable."""
-    with places.replacing(path(told.kind, told.name).with_suffix(".json")) as draft:
-        draft.write_text(json.dumps(asdict(told), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps(asdict(told), indent=2, ensure_ascii=False)
+    places.write_cached(path(told.kind, told.name).with_suffix(".json"), text + "\n")
 
 
 def damaged(kind: str, name: str) -> WeightsUnavailable:
@@ -95,7 +95,7 @@ def state(kind: str, name: str) -> Literal["present", "damaged"]:
 def verify(kind: str, name: str) -> Path:
     """Hash the file; returns its path. Raises WeightsUnavailable unless its sha256 is the recorded one."""
     file = path(kind, name)
-    if sha256_of(file) != facts(kind, name).sha256:
+    if fileio.sha256(file) != facts(kind, name).sha256:
         raise damaged(kind, name)
     return file
 

@@ -40,8 +40,7 @@ def require_accepted(entries: Sequence[Entry], *, accept: bool, console: Console
         )
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     remembered.update({entry.name: {"terms": entry.licence, "accepted": now} for entry in asked})
-    with places.replacing(places.acceptances()) as draft:
-        draft.write_text(json.dumps(remembered, indent=2, ensure_ascii=False), encoding="utf-8")
+    places.write_cached(places.acceptances(), json.dumps(remembered, indent=2, ensure_ascii=False))
 
 
 def _answered_yes(console: Console) -> bool:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from vidinv import fileio
 from vidinv.errors import UsageError, WeightsUnavailable
 from vidinv.weights import imported, places
-from vidinv.weights.archive import sha256_of
 from vidinv.weights.imported import ImportedFacts
 
 AVERAGE = "latent_avg"  # what the `w_avg` of a network whose state is without it is called in the file
@@ -37,15 +37,14 @@ def blank(build: Callable[[ImportedFacts], Network], facts: ImportedFacts) -> Ne
 
 def write_network(network: nn.Module, facts: ImportedFacts) -> Path:
     """Store a network and its JSON in the cache under its name, each whole or not at all. Raises OutputUnwritable."""
-    state = {key: value.contiguous() for key, value in network.state_dict().items()}
+    state = dict(network.state_dict())
     average = average_apart(network)
     if average is not None:
-        state[AVERAGE] = average.contiguous()
+        state[AVERAGE] = average
     target = imported.path(facts.kind, facts.name)
-    with places.replacing(target) as draft:
-        save_file(state, draft, metadata={"architecture": facts.architecture, "licence": facts.licence})
-        digest, size = sha256_of(draft), draft.stat().st_size
-    imported.record(replace(facts, sha256=digest, bytes=size))
+    told = {"architecture": facts.architecture, "licence": facts.licence}
+    fileio.write_tensors(target, state, told, parents=True, remedy=places.REMEDY)
+    imported.record(replace(facts, sha256=fileio.sha256(target), bytes=target.stat().st_size))
     return target
 
 

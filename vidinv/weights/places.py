@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from vidinv.errors import OutputUnwritable
+from vidinv import fileio
 
 HOW_TO_GET = "run: vidinv weights pull (with a network) or vidinv weights pull --from DIR"
+REMEDY = "free some space there or set VIDINV_CACHE to a folder that can be written"
 
 
 def root() -> Path:
@@ -40,22 +39,6 @@ def acceptances() -> Path:
     return root() / "accepted-licences.json"
 
 
-@contextmanager
-def replacing(target: Path) -> Iterator[Path]:
-    """A temporary path beside `target` that becomes `target` when the block ends well and vanishes when it does not.
-
-    Raises OutputUnwritable when the cache cannot be written (permission, disk full).
-    """
-    draft = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        yield draft
-        os.replace(draft, target)
-    except OSError as error:
-        raise OutputUnwritable(
-            f"cannot write {target}: {error.strerror or error}",
-            remedy="free some space there or set VIDINV_CACHE to a folder that can be written",
-        ) from error
-    finally:
-        with suppress(OSError):
-            draft.unlink()
+def write_cached(path: Path, data: bytes | str) -> None:
+    """Write a file of the cache, whole or not at all. Raises OutputUnwritable."""
+    fileio.write_atomically(path, data, parents=True, remedy=REMEDY)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
 
+from vidinv import fileio
 from vidinv.backends.interface import Models
 from vidinv.editing import direction_training, feature_edit
 from vidinv.editing.directions import Direction
-from vidinv.errors import OutputUnwritable
 from vidinv.frames import Array
 from vidinv.generators.ops import resize
 from vidinv.media import picture
@@ -41,20 +40,12 @@ def faces(folder: Path, models: Models, seeds: Iterable[int], done: Callable[[in
 
     Raises OutputUnwritable; a folder that is not whole does not stay.
     """
-    partial = folder.with_name(f".{folder.name}.part")
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+    with fileio.creating_folder(folder, parents=True) as draft:
         lines = ["seed,file"]
         for seed in seeds:
             w = direction_training.samples(models.generator, 1, seed)
             drawn = models.generator.synthesize(models.generator.broadcast(w), size=models.generator.sizes[0])
-            picture.write_picture(partial / f"{seed}.png", resize(drawn, DRAWN)[0].clamp(-1, 1))
+            picture.write_picture(draft / f"{seed}.png", resize(drawn, DRAWN)[0].clamp(-1, 1))
             lines.append(f"{seed},{seed}.png")
             done(1)
-        (partial / "faces.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        partial.rename(folder)
-    except OSError as error:
-        raise OutputUnwritable(f"cannot write {folder}: {error.strerror}", remedy="choose another -o") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        (draft / "faces.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")

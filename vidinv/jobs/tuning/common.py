@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -78,7 +77,7 @@ def fingerprint(clip: TuningClip, wanted: crops.WantedCrops, config: RunConfig, 
         "weights": [catalog.CATALOG[name].archive_sha256 for name in backend.needs],
         "shipped": [fileio.content_sha256(path) for path in backend.shipped],
     } | how
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    return fileio.sha256_of_bytes(json.dumps(said, sort_keys=True))
 
 
 def learned(folder: JobFolder, mark: str, learn: Callable[[Path], bytes], *, cached: bool) -> tuple[bytes, Said]:
@@ -138,7 +137,7 @@ def facts(kept: bytes) -> Said:
 
 def _remember(path: Path, kept: bytes) -> None:
     """Put what was learned into the cache, readable by its owner alone; a cache that cannot be written is none."""
-    with suppress(OSError):
+    with suppress(OSError, OutputUnwritable):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.parent.chmod(0o700)
         if path.exists():

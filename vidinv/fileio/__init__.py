@@ -1,0 +1,47 @@
+"""The one place that writes atomically, creates exclusively, takes SHA-256 digests and keeps checksummed records."""
+
+from vidinv.fileio.atomic_write import (
+    creating_folder,
+    move_into_place,
+    publish_exclusively,
+    remove_drafts,
+    replacing,
+    sync,
+    unwritable,
+    write_atomically,
+    writing,
+)
+from vidinv.fileio.digests import (
+    content_sha256,
+    has_sha256,
+    sha256,
+    sha256_of_blocks,
+    sha256_of_bytes,
+    synced_sha256,
+)
+from vidinv.fileio.sealed_records import append_sealed_line, read_sealed, sealed_line, sealed_lines, write_sealed
+from vidinv.fileio.tensor_file import write_tensors
+
+__all__ = [
+    "append_sealed_line",
+    "content_sha256",
+    "creating_folder",
+    "has_sha256",
+    "move_into_place",
+    "publish_exclusively",
+    "read_sealed",
+    "remove_drafts",
+    "replacing",
+    "sealed_line",
+    "sealed_lines",
+    "sha256",
+    "sha256_of_blocks",
+    "sha256_of_bytes",
+    "sync",
+    "synced_sha256",
+    "unwritable",
+    "write_atomically",
+    "write_sealed",
+    "write_tensors",
+    "writing",
+]
