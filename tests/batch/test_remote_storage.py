@@ -23,7 +23,7 @@ from tests.helpers.clips import make_clip
 from tests.helpers.runs import TINY
 from vidinv.batch import storage
 from vidinv.cli.main import main
-from vidinv.errors import UsageError
+from vidinv.errors import OutputUnwritable, UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
 EDIT = ["--edit", "age+3", "--set", "segment_seconds=0.2", "--progress", "none"]
@@ -85,9 +85,26 @@ def test_a_file_is_put_whole_read_listed_and_removed(tmp_path: Path, place: str)
     assert storage.read_small(storage.join(folder, "below/a")) == b"made"
     storage.fetch(storage.join(folder, "below/b"), tmp_path / "b")
     assert (tmp_path / "b").read_bytes() == b"b"
-    assert len(list(storage.below(folder))) == 2 and storage.exists(storage.join(folder, "below/a"))
+    both = [storage.join(folder, "below/a"), storage.join(folder, "below/b")]
+    assert list(storage.below(folder)) == both and storage.exists(both[0]) and storage.is_folder(folder)
+    assert list(storage.matching(storage.join(folder, "**/[a-b]"))) == both
     storage.remove(folder)
     assert storage.names(folder) == [] and storage.read_small(storage.join(folder, "below/a")) is None
+
+
+def test_storage_that_shows_half_a_file_gets_it_under_another_name_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "OBJECTS", ())  # memory:// stands for such a storage
+    (tmp_path / "made").write_bytes(b"made")
+    storage.put(tmp_path / "made", "memory://drafts/below/a")
+    storage.write_small("memory://drafts/below/b", b"b")
+    assert storage.names("memory://drafts/below") == ["a", "b"]
+    assert storage.read_small("memory://drafts/below/a") == b"made"
+    with pytest.raises(OutputUnwritable, match="drafts/below/c"):
+        storage.put(tmp_path / "none", "memory://drafts/below/c")
+    assert storage.names("memory://drafts/below") == ["a", "b"]
+    storage.remove("memory://drafts")
 
 
 def test_a_kind_of_storage_that_is_not_known_is_a_usage_error() -> None:

@@ -16,7 +16,6 @@ from vidinv.errors import InputUnreadable, UsageError
 
 VIDEOS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".mxf", ".wmv")
 LISTS = (".csv", ".yaml", ".yml")
-MAGIC = re.compile(r"[*?\[]")
 _GIVEN = ("source", "edits", "name")
 
 
@@ -45,7 +44,7 @@ def read_rows(given: str, pattern: str | None = None, but: str = "") -> Iterator
     Raises InputUnreadable where there are none, UsageError for a list that cannot be read.
     """
     suffix = PurePosixPath(given).suffix.lower()
-    if suffix in LISTS and not MAGIC.search(given):
+    if suffix in LISTS and not storage.MAGIC.search(given):
         if pattern is not None:
             raise UsageError(
                 "--pattern chooses among the files of a folder", remedy=f"write it into {given} as a source"
@@ -67,10 +66,10 @@ def read_rows(given: str, pattern: str | None = None, but: str = "") -> Iterator
 
 def _expanded(row: InputRow) -> Iterator[InputRow]:
     """The row once for every file that its source means."""
-    if not MAGIC.search(row.source) or storage.exists(row.source):
+    if not storage.MAGIC.search(row.source) or storage.exists(row.source):
         yield row
         return
-    root = MAGIC.split(row.source)[0].rpartition("/")[0]
+    root = storage.MAGIC.split(row.source)[0].rpartition("/")[0]
     for path in storage.matching(row.source):
         yield replace(row, source=path, folder=_below(path, root))
 

@@ -1,21 +1,28 @@
-"""Files here and elsewhere: a path, or a URL that fsspec reads (`s3://bucket/clips`, `file:///mnt/shared/clips`)."""
+"""Files of this machine and of other storage: a path, or a URL such as `s3://bucket/clips` or `file:///mnt/clips`.
+
+Both are `upath.UPath`s here, so that one set of operations serves all kinds of storage.
+"""
 
 from __future__ import annotations
 
 import glob
 import os
+import re
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import fsspec
+from upath import UPath
 
+from vidinv import fileio
 from vidinv.errors import InputUnreadable, OutputUnwritable, UsageError, VidinvError
 
+LOCAL = ("", "file", "local")
 OBJECTS = ("s3", "s3a", "gs", "gcs", "abfs", "az", "memory")  # what is put there appears whole or not at all
 NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "lustre", "glusterfs", "ceph", "beegfs", "fuse.sshfs")
+MAGIC = re.compile(r"[*?\[]")  # of a pattern
 
 
 def is_url(text: str) -> bool:
@@ -41,25 +48,22 @@ def is_network(path: Path, mounts: str = "/proc/self/mounts") -> bool:
 
 def exists(place: str) -> bool:
     """Whether there is anything under this path or URL."""
-    if not is_url(place):
-        return os.path.exists(place)
-    with _reading(place) as (files, path):
-        return bool(files.exists(path))
+    with _reading(place) as path:
+        return path.exists()
 
 
 def is_folder(place: str) -> bool:
     """Whether this is a folder that is there."""
-    if not is_url(place):
-        return os.path.isdir(place)
-    with _reading(place) as (files, path):
-        return bool(files.isdir(path))
+    with _reading(place) as path:
+        return path.is_dir()
 
 
 def below(folder: str) -> Iterator[str]:
     """Every file in a folder and the folders in it, in order of name."""
     if is_url(folder):
-        with _reading(folder) as (files, path):
-            yield from (files.unstrip_protocol(each) for each in sorted(files.find(path)))
+        with _reading(folder) as path:
+            found = sorted(path.fs.find(path.path))  # one listing, where a walk would ask for every folder
+            yield from (str(path / each.removeprefix(path.path).lstrip("/")) for each in found)
         return
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.endswith(".vidinv"))
@@ -71,8 +75,9 @@ def matching(pattern: str) -> Iterator[str]:
     if not is_url(pattern):
         yield from sorted(path for path in glob.iglob(pattern, recursive=True) if os.path.isfile(path))
         return
-    with _reading(pattern) as (files, path):
-        yield from (files.unstrip_protocol(each) for each in sorted(files.glob(path)))
+    root = MAGIC.split(pattern)[0].rpartition("/")[0]
+    with _reading(root) as path:
+        yield from sorted(str(each) for each in path.glob(pattern[len(root) + 1 :]) if each.is_file())
 
 
 def is_inside(place: str, folder: str) -> bool:
@@ -83,56 +88,41 @@ def is_inside(place: str, folder: str) -> bool:
 
 
 def fetch(place: str, target: Path) -> None:
-    """Copy what lies at a URL to a local file. Raises InputUnreadable."""
-    with _reading(place) as (files, path):
-        files.get_file(path, str(target))
+    """Copy the file at a path or URL to a local file. Raises InputUnreadable."""
+    with _reading(place) as path:
+        path.fs.get_file(path.path, str(target))
 
 
 def read_small(place: str) -> bytes | None:
     """The bytes of a small file; None where there is none."""
-    with _reading(place) as (files, path):
-        files.invalidate_cache()
+    with _reading(place) as path:
+        path.fs.invalidate_cache()
         try:
-            return bytes(files.cat_file(path))
+            return path.read_bytes()
         except FileNotFoundError:
             return None
 
 
 def names(folder: str) -> list[str]:
     """The names of the files in a folder; none where there is no such folder."""
-    with _reading(folder) as (files, path):
-        files.invalidate_cache()
-        if not files.exists(path):
-            return []
-        return sorted(str(each).rstrip("/").rpartition("/")[2] for each in files.ls(path, detail=False))
+    with _reading(folder) as path:
+        path.fs.invalidate_cache()
+        return sorted(each.name for each in path.iterdir()) if path.is_dir() else []
 
 
 def put(made: Path, place: str) -> None:
     """Put a local file under a path or URL, whole or not at all. Raises OutputUnwritable."""
-    with _writing(place) as (files, path):
-        if _protocol(files) in OBJECTS:
-            files.put_file(str(made), path)
-            return
-        files.makedirs(files._parent(path), exist_ok=True)
-        partial = f"{path}.{uuid.uuid4().hex[:8]}.part"
-        try:
-            files.put_file(str(made), partial)
-            _rename(files, partial, path)
-        finally:
-            if files.exists(partial):
-                files.rm_file(partial)
+    with _writing(place) as path, _whole(path) as draft:
+        if isinstance(draft, UPath):
+            draft.fs.put_file(str(made), draft.path)
+        else:
+            shutil.copyfile(made, draft)
 
 
 def write_small(place: str, data: bytes) -> None:
     """Put some bytes under a path or URL, whole or not at all. Raises OutputUnwritable."""
-    with _writing(place) as (files, path):
-        if _protocol(files) in OBJECTS:
-            files.pipe_file(path, data)
-            return
-        files.makedirs(files._parent(path), exist_ok=True)
-        partial = f"{path}.{uuid.uuid4().hex[:8]}.part"
-        files.pipe_file(partial, data)
-        _rename(files, partial, path)
+    with _writing(place) as path, _whole(path) as draft:
+        draft.write_bytes(data)
 
 
 def private(folder: str) -> None:
@@ -144,40 +134,49 @@ def private(folder: str) -> None:
 
 def remove(place: str) -> None:
     """Remove a file or a folder and all in it, where it is there."""
-    with _writing(place) as (files, path):
-        files.invalidate_cache()
-        if files.exists(path):
-            files.rm(path, recursive=True)
-
-
-def _rename(files: Any, partial: str, path: str) -> None:
-    if _protocol(files) == "file":
-        os.replace(partial, path)
-    else:
-        files.mv(partial, path)
-
-
-def _protocol(files: Any) -> str:
-    return files.protocol if isinstance(files.protocol, str) else str(files.protocol[0])
+    with _writing(place) as path:
+        path.fs.invalidate_cache()
+        if path.exists():
+            path.fs.rm(path.path, recursive=True)
 
 
 @contextmanager
-def _reading(place: str) -> Iterator[tuple[Any, str]]:
-    with _at(place, InputUnreadable, "read") as opened:
-        yield opened
-
-
-@contextmanager
-def _writing(place: str) -> Iterator[tuple[Any, str]]:
-    with _at(place, OutputUnwritable, "written") as opened:
-        yield opened
-
-
-@contextmanager
-def _at(place: str, refused: type[VidinvError], what: str) -> Iterator[tuple[Any, str]]:
-    """The file system of a URL and the path in it; what goes wrong there becomes `refused`."""
+def _whole(path: UPath) -> Iterator[Path | UPath]:
+    """Where to write what appears at `path` when the block ends well, and not at all when it does not."""
+    if path.protocol in LOCAL:
+        with fileio.replacing(Path(path.path), parents=True) as local:
+            yield local
+        return
+    if path.protocol in OBJECTS:
+        yield path
+        return
+    draft = path.with_name(f"{path.name}.{uuid.uuid4().hex[:12]}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        yield fsspec.core.url_to_fs(place)
+        yield draft
+        path.fs.mv(draft.path, path.path)
+    finally:
+        if draft.exists():
+            draft.unlink()
+
+
+@contextmanager
+def _reading(place: str) -> Iterator[UPath]:
+    with _at(place, InputUnreadable, "read") as path:
+        yield path
+
+
+@contextmanager
+def _writing(place: str) -> Iterator[UPath]:
+    with _at(place, OutputUnwritable, "written") as path:
+        yield path
+
+
+@contextmanager
+def _at(place: str, refused: type[VidinvError], what: str) -> Iterator[UPath]:
+    """The path or URL as a UPath; an error of its storage becomes `refused`."""
+    try:
+        yield UPath(place if is_url(place) else Path(place))
     except (ImportError, ValueError) as error:
         raise UsageError(
             f"{place}: {error}", remedy="install what fsspec needs for it (s3: pip install s3fs)"
