@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 from vidinv.trainers.generator_tuning.config import GeneratorTuningRecipe
 from vidinv.trainers.generator_tuning.context import PivotFaces, TuningContext
-from vidinv.trainers.generator_tuning.train import HiddenProgress, tune
+from vidinv.trainers.generator_tuning.train import tune
 
 from vidinv import config as configs
 from vidinv.backends import registry as backends
@@ -44,6 +44,7 @@ from vidinv.media.picture import write_picture
 from vidinv.metrics.distribution import Frechet
 from vidinv.metrics.mobilenet import load_mobilenet
 from vidinv.process import tune_process
+from vidinv.progress import SilentProgress
 
 RECIPES = ("full", "no-recon", "no-local", "no-global", "pti-ball")
 EDITED = ("age", "smile", "yaw")
@@ -137,7 +138,7 @@ class Ablation:
         began = time.process_time()
         with tempfile.TemporaryDirectory() as folder:
             pivots = PivotFaces(image, code)
-            made = tune(models.generator, models.proxy, pivots, self.perceptual, recipe, Path(folder), HiddenProgress())
+            made = tune(models.generator, models.proxy, pivots, self.perceptual, recipe, Path(folder), SilentProgress())
         spent = time.process_time() - began
         tuned = delta.added(models.generator, delta.between(models.generator, made.state))
         found: dict[str, Any] = {"step": made.best.step if made.best else recipe.steps, "cpu_s": round(spent)}

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
+from vidinv.trainers.core.early_stopping import SharedPhase
 
-from vidinv.cli import progress
+from vidinv import progress
+from vidinv.cli.progress import show
 from vidinv.report import summary
 
 
@@ -17,7 +20,7 @@ def test_a_bar_knows_the_time_left_also_when_a_batch_takes_minutes() -> None:
         bar.phase("render", 100)
         for _ in range(3):
             now[0] += 200.0
-            bar.done(10)
+            bar.advance(10)
         left = bar.bars.tasks[0].time_remaining
         assert left == pytest.approx(70 * 20.0)
 
@@ -26,9 +29,9 @@ def test_json_lines_give_the_time_left(capsys: pytest.CaptureFixture[str], monke
     now = [0.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     lines = progress.JsonLines()
-    lines.phase("render", 140, already=100)  # a resumed job: what was done before says nothing of the rate
+    lines.phase("render", 140, done_before=100)  # a resumed job: what was done before says nothing of the rate
     now[0] = 5.0
-    lines.done(10)
+    lines.advance(10)
     last = json.loads(capsys.readouterr().err.splitlines()[-1])
     assert last["frame"] == 110 and last["fps"] == 2.0 and last["left_s"] == 15.0
 
@@ -42,10 +45,10 @@ def test_a_bar_says_a_path_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_failure_is_said_whatever_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     for kind in ("none", "bar", None):
-        with progress.show(kind) as shown:
+        with show(kind) as shown:
             shown.fail("failed: row 1, talk.mp4")
         assert "failed: row 1, talk.mp4" in capsys.readouterr().err
-    with progress.show("json") as shown:
+    with show("json") as shown:
         shown.fail("failed: row 1")
     assert json.loads(capsys.readouterr().err) == {"event": "failure", "text": "failed: row 1"}
 
@@ -67,3 +70,34 @@ def test_a_run_that_touched_no_face_names_its_file_alone() -> None:
     report = {"identity": {"arcface": nothing, "lightcnn": nothing}}
     assert summary.lines(report, [Path("out/copy.mp4")]) == ["made out/copy.mp4"]
     assert summary.lines({}, [Path("codes")]) == ["made codes"]
+
+
+def test_a_bar_outside_a_with_starts_with_its_phase_and_ends_when_it_is_closed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bar = progress.ProgressBar(unit="images")
+    bar.phase("training", 40, 10)
+    bar.advance(30)
+    bar.close()
+    shown = capsys.readouterr().err
+    assert "training" in shown and "40/40" in shown and "images" in shown
+
+
+def test_a_training_in_several_parts_is_one_phase() -> None:
+    class Heard(progress.SilentProgress):
+        phases: ClassVar[list[tuple[str, int, int]]] = []
+        count = 0
+
+        def phase(self, name: str, total: int, done_before: int = 0) -> None:
+            self.phases.append((name, total, done_before))
+
+        def advance(self, count: int) -> None:
+            self.count += count
+
+    heard = Heard()
+    whole = SharedPhase(heard, 30)
+    for part in range(3):
+        whole.phase("training", 10 * part + 10, 10 * part)
+        whole.advance(10)
+    whole.close()
+    assert heard.phases == [("training", 30, 0)] and heard.count == 30

@@ -9,12 +9,12 @@ class Stopped:
     def __init__(self, after: int) -> None:
         self.left, self.begun_at = after, 0
 
-    def begin(self, images: int, seen: int) -> None:
-        self.begun_at = seen
+    def say(self, line: str) -> None: ...
 
-    def advance(self, images: int) -> None:
-        self.left -= images
+    def phase(self, name: str, total: int, done_before: int = 0) -> None:
+        self.begun_at = done_before
+
+    def advance(self, count: int) -> None:
+        self.left -= count
         if self.left <= 0:
             raise KeyboardInterrupt
-
-    def end(self) -> None: ...

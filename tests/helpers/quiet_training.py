@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
+from vidinv.progress import SilentProgress
 
-class Quiet:
+
+class Quiet(SilentProgress):
     """Instead of a bar."""
-
-    def begin(self, images: int, seen: int) -> None: ...
-
-    def advance(self, images: int) -> None: ...
-
-    def end(self) -> None: ...

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 from vidinv.trainers.generator_tuning.config import GeneratorTuningRecipe
 from vidinv.trainers.generator_tuning.context import PivotFaces
-from vidinv.trainers.generator_tuning.train import HiddenProgress, tune
+from vidinv.trainers.generator_tuning.train import tune
 from vidinv.trainers.optim import preconditioned_adam
 from vidinv.trainers.optim.preconditioned_adam import GuardedAdam, Preconditioner
 
 from vidinv.backends import registry as backends
 from vidinv.frames import Code
 from vidinv.generators import delta
+from vidinv.progress import SilentProgress
 
 
 def a_guard(*sides: int) -> Preconditioner:
@@ -102,7 +103,7 @@ def test_other_samples_stay_though_a_picture_is_reached(tmp_path: Path) -> None:
     moved, left = {}, {}
     plain = GeneratorTuningRecipe(steps=30, perceptual=0.0, local=0.0, cohesion=0.0, anchor=0.0, guard=0.0, rate=1.5e-3)
     for name, recipe in {"plain": plain, "guarded": replace(plain, guard=0.01, rate=9e-6)}.items():
-        made = tune(network, models.proxy, PivotFaces(image, code), None, recipe, tmp_path / name, HiddenProgress())
+        made = tune(network, models.proxy, PivotFaces(image, code), None, recipe, tmp_path / name, SilentProgress())
         other = delta.added(network, delta.between(network, made.state))
         with torch.no_grad():
             moved[name] = float((other.synthesize(ws, size=512) - was).square().mean())

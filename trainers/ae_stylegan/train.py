@@ -16,7 +16,6 @@ from torch.nn import functional
 from vidinv.trainers.ae_stylegan.config import AeRecipe
 from vidinv.trainers.augment.adaptive import Augment
 from vidinv.trainers.core import distributed, launch, loop
-from vidinv.trainers.core.logging import Shown
 from vidinv.trainers.data.image_sources import ImageSource
 from vidinv.trainers.gan_encoder.train import TensorLatents
 
@@ -29,6 +28,7 @@ from vidinv.losses import adversarial
 from vidinv.losses.balance import PathLength, adaptive_weight, path_lengths
 from vidinv.losses.lpips import LPIPS
 from vidinv.media.image_grid import image_grid
+from vidinv.progress import Progress
 
 Parts = dict[str, Tensor]
 Judged = Callable[[loop.Networks, Tensor, str], tuple[Tensor, Parts]]  # networks, real pictures, who judges
@@ -261,7 +261,7 @@ def _no_class(image: Tensor) -> Tensor:
 
 
 def train(
-    setup: AeStyleganSetup, pictures: ImageSource, folder: Path, shown: Shown | None = None
+    setup: AeStyleganSetup, pictures: ImageSource, folder: Path, shown: Progress | None = None
 ) -> tuple[StyleGAN2, TrunkEncoder]:
     """Train to the plan's end, continuing what `folder` holds: the averaged generator (F and G) and encoder."""
     recipe = setup.recipe

@@ -18,7 +18,6 @@ from vidinv.trainers.automodulator import growing
 from vidinv.trainers.automodulator.config import AutomodulatorRecipe, Stage
 from vidinv.trainers.automodulator.losses import AutomodulatorLosses, GrowingBatch, rows
 from vidinv.trainers.core import checkpoint, launch, loop
-from vidinv.trainers.core.logging import Shown
 from vidinv.trainers.data.image_sources import ImageSource
 
 from vidinv.encoders import automodulator as encoders
@@ -27,6 +26,7 @@ from vidinv.generators.automodulator import Automodulator
 from vidinv.generators.ops import resize
 from vidinv.losses.robust import RobustLoss
 from vidinv.media.image_grid import image_grid
+from vidinv.progress import Progress
 
 SHOWN = 8  # pictures of a sample grid
 BETAS, EPS = (0.0, 0.99), 1e-8
@@ -135,7 +135,7 @@ def _in(recipe: AutomodulatorRecipe, loss: loop.Loss) -> loop.Loss:
 
 
 def train(
-    recipe: AutomodulatorRecipe, open_at: Open, folder: Path, device: str = "cpu", shown: Shown | None = None
+    recipe: AutomodulatorRecipe, open_at: Open, folder: Path, device: str = "cpu", shown: Progress | None = None
 ) -> tuple[Automodulator, AutomodulatorEncoder]:
     """Train every stage to its end, continuing what `folder` holds: the averaged decoder and encoder."""
     setup: AutomodulatorSetup | None = None
@@ -150,7 +150,7 @@ def train(
     return finished(setup, average)
 
 
-def settle(setup: AutomodulatorSetup, pictures: ImageSource, folder: Path, shown: Shown | None) -> None:
+def settle(setup: AutomodulatorSetup, pictures: ImageSource, folder: Path, shown: Progress | None) -> None:
     """Teach a stage's new parts, alone, to do what they come in for."""
     recipe, stage, plan = setup.recipe, setup.stage, setup.plan
     new = {id(value) for value in growing.newest(setup.generator, setup.encoder).parameters()}
@@ -176,7 +176,7 @@ def settle(setup: AutomodulatorSetup, pictures: ImageSource, folder: Path, shown
 
 
 def _train(
-    setup: AutomodulatorSetup, pictures: ImageSource, folder: Path, first: bool, shown: Shown | None
+    setup: AutomodulatorSetup, pictures: ImageSource, folder: Path, first: bool, shown: Progress | None
 ) -> dict[str, Tensor]:
     """The averaged weights after a stage; one that is done already is only read."""
     stage, seed = setup.stage, (setup.recipe.seed * 8191 + setup.stage.side) * 1_000_003

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from safetensors.torch import load_file
 from torch import Tensor
-from vidinv.trainers.core.logging import Shown
 
 from vidinv import fileio
+from vidinv.progress import Progress, ProgressBar, SilentProgress
 
 PATIENCE = 2  # checks in a row without a gain that end a tuning
 GAIN = 0.002  # share of the loss that counts as one
@@ -75,25 +75,27 @@ def _is_over(curve: Sequence[Check]) -> bool:
     return bool(before) and min(c.loss for c in after) > (1 - GAIN) * min(c.loss for c in before)
 
 
-@dataclass
-class SharedBar:
-    """One bar over a training in several parts: it begins once, and does not end with each."""
+class SharedPhase:
+    """One phase of `images` over a training in several parts; where `shown` is None it has a bar of its own."""
 
-    shown: Shown
-    images: int
-    has_begun: bool = field(default=False)
+    def __init__(self, shown: Progress | None, images: int) -> None:
+        self._bar = ProgressBar(unit="images") if shown is None else None
+        self._shown: Progress = self._bar or shown or SilentProgress()
+        self._images, self._has_begun = images, False
 
-    def begin(self, images: int, seen: int) -> None:
-        if not self.has_begun:
-            self.shown.begin(self.images, seen)
-        self.has_begun = True
+    def say(self, line: str) -> None:
+        self._shown.say(line)
 
-    def advance(self, images: int) -> None:
-        self.shown.advance(images)
+    def phase(self, name: str, total: int, done_before: int = 0) -> None:
+        """The first part starts the phase of the whole; `total` is that of a part."""
+        if not self._has_begun:
+            self._shown.phase(name, self._images, done_before)
+        self._has_begun = True
 
-    def end(self) -> None: ...
+    def advance(self, count: int) -> None:
+        self._shown.advance(count)
 
     def close(self) -> None:
         """The end of the last part."""
-        if self.has_begun:
-            self.shown.end()
+        if self._bar is not None:
+            self._bar.close()

@@ -5,60 +5,37 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Protocol
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from vidinv.trainers.core.throughput import Report
 
 from vidinv.media import picture
-
-
-class Shown(Protocol):
-    """How far a training is, for people to see."""
-
-    def begin(self, images: int, seen: int) -> None: ...
-
-    def advance(self, images: int) -> None: ...
-
-    def end(self) -> None: ...
-
-
-class TrainingBar:
-    """A bar of its own on the terminal."""
-
-    def begin(self, images: int, seen: int) -> None:
-        speed = TextColumn("{task.fields[speed]}")
-        self.bar = Progress(TextColumn("training"), BarColumn(), MofNCompleteColumn(), speed, TimeRemainingColumn())
-        self.task = self.bar.add_task("training", total=images, completed=seen, speed="")
-        self.bar.start()
-
-    def advance(self, images: int) -> None:
-        self.bar.advance(self.task, images)
-        rate = self.bar.tasks[self.task].speed
-        self.bar.update(self.task, speed="" if rate is None else f"{rate:.1f} images/s")
-
-    def end(self) -> None:
-        self.bar.stop()
+from vidinv.progress import Progress, ProgressBar, SilentProgress
 
 
 class Log:
-    """Context manager from `seen` images on; a process that is not `enabled` stays silent."""
+    """Context manager from `seen` images on; a process that is not `enabled` stays silent.
 
-    def __init__(self, folder: Path, images: int, seen: int, shown: Shown, *, enabled: bool) -> None:
-        self.folder, self.images, self.seen, self.shown, self.enabled = folder, images, seen, shown, enabled
+    Progress is `shown` in a bar of its own where it is None.
+    """
+
+    def __init__(self, folder: Path, images: int, seen: int, shown: Progress | None, *, enabled: bool) -> None:
+        self.folder, self.images, self.seen, self.enabled = folder, images, seen, enabled
+        self.bar = ProgressBar(unit="images") if shown is None and enabled else None
+        self.shown = shown or self.bar or SilentProgress()
 
     def __enter__(self) -> Log:
         if self.enabled:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.board = SummaryWriter(str(self.folder / "tensorboard"))
-            self.shown.begin(self.images, self.seen)
+            self.shown.phase("training", self.images, self.seen)
         return self
 
     def __exit__(self, *_: object) -> None:
         if self.enabled:
-            self.shown.end()
+            if self.bar is not None:
+                self.bar.close()
             self.board.close()
 
     def advance(self, images: int) -> None:

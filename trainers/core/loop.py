@@ -19,10 +19,11 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from vidinv.trainers.core import checkpoint, distributed, launch
-from vidinv.trainers.core.logging import Log, Shown, TrainingBar
+from vidinv.trainers.core.logging import Log
 from vidinv.trainers.core.throughput import Throughput
 
 from vidinv.errors import UsageError, VidinvError
+from vidinv.progress import Progress
 
 Networks = Mapping[str, nn.Module]
 Loss = Callable[[Networks, Any], tuple[Tensor, dict[str, Tensor]]]  # networks, batch -> what is minimised, its parts
@@ -93,7 +94,7 @@ def train(
     plan: Plan,
     folder: Path,
     samples: Samples | None = None,
-    shown: Shown | None = None,
+    shown: Progress | None = None,
 ) -> dict[str, Tensor]:
     """Train to `plan.images`, continuing what `folder` holds; returns the averaged weights, `NETWORK.KEY` -> tensor.
 
@@ -131,7 +132,7 @@ def train(
     rows = slice(fabric.global_rank * share, (fabric.global_rank + 1) * share)
     latest: dict[str, Tensor] = {}  # since the last line of the log: not every step runs on every turn
     seen = state.turn * plan.batch
-    with Log(folder, plan.images, seen, shown or TrainingBar(), enabled=fabric.is_global_zero) as log:
+    with Log(folder, plan.images, seen, shown, enabled=fabric.is_global_zero) as log:
         pace = Throughput()
         while state.turn * plan.batch < plan.images:
             latest |= _turn(fabric, ready, steps, optimisers, rates, draw, plan, state, rows, pace)

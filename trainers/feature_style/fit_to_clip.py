@@ -21,8 +21,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from vidinv.trainers.core import checkpoint, loop
-from vidinv.trainers.core.early_stopping import Check, SharedBar, Tuned, stopped_early
-from vidinv.trainers.core.logging import Shown, TrainingBar
+from vidinv.trainers.core.early_stopping import Check, SharedPhase, Tuned, stopped_early
 from vidinv.trainers.data.face_batches import FaceTrainingBatch, Painter
 from vidinv.trainers.feature_style import config as feature_style_config
 from vidinv.trainers.feature_style import losses as feature_style_losses
@@ -31,6 +30,7 @@ from vidinv.trainers.proxy_head.residual import AT_ONCE, kept, measured
 
 from vidinv.config import TuneConfig
 from vidinv.encoders.base import Encoder
+from vidinv.progress import Progress
 
 ENCODE_AT_ONCE = 8
 CHECKS = 6  # how often the held-out faces are looked at
@@ -55,7 +55,7 @@ def tune(
     faces: Tensor,
     tuning: TuneConfig,
     folder: Path,
-    shown: Shown | None = None,
+    shown: Progress | None = None,
     *,
     held: Tensor | None = None,
     feature_branch: bool = True,
@@ -101,7 +101,7 @@ def tune(
     )
     step = loop.Step("encoder", ("encoder",), optimiser, loss)
 
-    told = SharedBar(shown or TrainingBar(), asked.images)
+    told = SharedPhase(shown, asked.images)
 
     def trained(steps: int, gap: Tensor | None) -> dict[str, Tensor]:
         def rows(turn: int, which: slice) -> Corrected:

@@ -14,7 +14,6 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from vidinv.trainers.core import loop
-from vidinv.trainers.core.logging import Shown
 from vidinv.trainers.data.face_batches import Painter
 from vidinv.trainers.feature_style import train as feature_style
 from vidinv.trainers.gan_encoder.config import GanRecipe
@@ -30,6 +29,7 @@ from vidinv.losses import regions
 from vidinv.losses.reconstruction import Distance, image_loss, latent_loss
 from vidinv.losses.regions import Attention, Classifier
 from vidinv.media.image_grid import image_grid
+from vidinv.progress import Progress
 
 GRIDS = 20  # sample grids of a training
 
@@ -236,7 +236,7 @@ def begin(recipe: GanRecipe, generator: Generator) -> Encoder:
     return encoder_file.build_encoder(recipe.encoder, generator, 16)
 
 
-def pretrain(setup: GanEncoderSetup, folder: Path, shown: Shown | None = None) -> dict[str, Tensor]:
+def pretrain(setup: GanEncoderSetup, folder: Path, shown: Progress | None = None) -> dict[str, Tensor]:
     """Train on the generator's samples, continuing what `folder` holds; the averaged weights of the encoder."""
     room = setup.room
     seeds, held = folds(room.recipe)
@@ -250,7 +250,7 @@ def pretrain(setup: GanEncoderSetup, folder: Path, shown: Shown | None = None) -
     return encoder_state(average)
 
 
-def fine_tune(setup: GanEncoderSetup, faces: Tensor, folder: Path, shown: Shown | None = None) -> dict[str, Tensor]:
+def fine_tune(setup: GanEncoderSetup, faces: Tensor, folder: Path, shown: Progress | None = None) -> dict[str, Tensor]:
     """Train on `faces` [N,3,S,S], continuing what `folder` holds.
 
     The setup's encoder is as it was loaded and its optimiser is new. Returns the averaged weights.

@@ -16,8 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from vidinv.trainers.core import loop
-from vidinv.trainers.core.early_stopping import Check, SharedBar, Tuned, stopped_early
-from vidinv.trainers.core.logging import Shown, TrainingBar
+from vidinv.trainers.core.early_stopping import Check, SharedPhase, Tuned, stopped_early
 from vidinv.trainers.generator_tuning import losses as tuning_losses
 from vidinv.trainers.generator_tuning.config import GeneratorTuningRecipe
 from vidinv.trainers.generator_tuning.context import (
@@ -41,6 +40,7 @@ from vidinv.generators.proxy import ImageDecoder
 from vidinv.generators.stylegan2_discriminator import Discriminator
 from vidinv.losses import adversarial
 from vidinv.losses.reconstruction import Distance
+from vidinv.progress import Progress, SilentProgress
 
 Optimiser = Callable[[Sequence[nn.Parameter]], torch.optim.Optimizer]
 
@@ -52,7 +52,7 @@ def tune(
     perceptual: Distance | None,
     recipe: GeneratorTuningRecipe,
     folder: Path,
-    shown: Shown | None = None,
+    shown: Progress | None = None,
     held: PivotFaces | None = None,
 ) -> Tuned:
     """The trained weights by name, and how the held-out faces (the pivots, where there are none) saw it come.
@@ -75,7 +75,7 @@ def tune(
     if recipe.has_discriminator:
         networks["discriminator"] = own or started(here, layers.named(), folder / "discriminator")
     ordered = steps_of(here, guarded(here, layers))
-    gaps, whole = Gaps(here, pivots), SharedBar(shown or TrainingBar(), recipe.steps * recipe.batch)
+    gaps, whole = Gaps(here, pivots), SharedPhase(shown, recipe.steps * recipe.batch)
 
     def learn(steps: int) -> dict[str, Tensor]:
         plan = loop.Plan(
@@ -159,19 +159,9 @@ def started(here: TuningContext, weights: Mapping[str, nn.Parameter], folder: Pa
     plan = loop.Plan(recipe.started, 1, accelerator=device.type, seed=recipe.seed)
     step = loop.Step("discriminator", ("discriminator",), adam(recipe.rate_d, 0.0), loss)
     loop.train(
-        {"discriminator": network}, [step], lambda turn, rows: torch.zeros(1), plan, folder, shown=HiddenProgress()
+        {"discriminator": network}, [step], lambda turn, rows: torch.zeros(1), plan, folder, shown=SilentProgress()
     )
     return network
-
-
-class HiddenProgress:
-    """A part of a training that is not shown."""
-
-    def begin(self, images: int, seen: int) -> None: ...
-
-    def advance(self, images: int) -> None: ...
-
-    def end(self) -> None: ...
 
 
 @torch.no_grad()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from vidinv.batch.local_pool import WorkerPool
     from vidinv.batch.task import BatchOptions, TaskOrder
     from vidinv.batch.worker import WorkerOptions
+    from vidinv.progress import Display
 
 
 @options.grouped
@@ -183,17 +184,17 @@ def pooled(
     return LocalPool(workers or max(1, here() // 2), terms, place.log, held)
 
 
-def drive(place: BatchFolder, pool: WorkerPool, tries: int, split: float, shown: progress.Progress) -> None:
+def drive(place: BatchFolder, pool: WorkerPool, tries: int, split: float, shown: Display) -> None:
     """Work until no clip waits; a bar counts the clips that came to their end."""
     from vidinv.batch.driver import Driver
 
     counts = place.journal.counts()
     ended = counts["done"] + counts["failed"]
     shown.phase("batch", sum(counts.values()), ended)
-    Driver(place.journal, pool, place.folder, place.held, tries, split, place.note, shown.done, place.keep).run()
+    Driver(place.journal, pool, place.folder, place.held, tries, split, place.note, shown.advance, place.keep).run()
 
 
-def tell(found: dict[str, Any], page: str, place: BatchFolder, shown: progress.Progress) -> None:
+def tell(found: dict[str, Any], page: str, place: BatchFolder, shown: Display) -> None:
     """The last words: each failed clip with its error, and how many there are of all."""
     for clip in place.journal.clips("failed"):
         shown.fail(f"failed: row {clip.row}, {clip.source}: {clip.error} (exit code {clip.code})")

@@ -47,7 +47,7 @@ def demo(
     with progress.show(show) as shown:
         shown.phase("demo clip", round(seconds * clips.FRAME_RATE))
         clips.write_demo(
-            source, registry.load_generator("mobile-stylegan-ffhq-1024"), seconds=seconds, seed=seed, done=shown.done
+            source, registry.load_generator("mobile-stylegan-ffhq-1024"), seconds=seconds, seed=seed, done=shown.advance
         )
     if only_clip:
         return

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from vidinv.editing.directions import Direction
     from vidinv.editing.published import File
     from vidinv.editing.spaces import Space
+    from vidinv.progress import Display
 
 UNKNOWN_LICENCE = "not stated: the terms of the file's author and of its generator"
 SAMPLES, TRIALS, SEED = 60, 12, 11  # faces that a direction is measured on
@@ -114,9 +115,7 @@ def _space(file: File, shape: tuple[int, ...], asked: str | None, own: Space) ->
     return found
 
 
-def _measured(
-    direction: Direction, backend: Backend, device: str, attribute: str | None, shown: progress.Progress
-) -> Direction:
+def _measured(direction: Direction, backend: Backend, device: str, attribute: str | None, shown: Display) -> Direction:
     """The direction with our strength 1, and with what that does to `attribute` and to the rest."""
     from vidinv.backends import registry as backends
     from vidinv.editing import direction_training, directions
@@ -129,7 +128,7 @@ def _measured(
     direction = directions.rescaled(direction, studio.generator)
     shown.phase("faces", SAMPLES)
     readings = direction_training.measure_samples(
-        studio, direction_training.samples(studio.generator, SAMPLES, SEED), shown.done
+        studio, direction_training.samples(studio.generator, SAMPLES, SEED), shown.advance
     )
     shown.phase("calibration", 0)
     fresh, spreads = (

@@ -107,7 +107,7 @@ def faces(
     cache.need(chosen.needs, offline=offline, accept=accept_licences)
     with progress.show(show_as) as shown:
         shown.phase("faces", count)
-        preview.faces(output, chosen.models(where, ""), range(first, first + count), shown.done)
+        preview.faces(output, chosen.models(where, ""), range(first, first + count), shown.advance)
     typer.echo(f"made {output}: learn from its faces.csv with --scores, once it has a column of scores")
 
 

@@ -50,7 +50,7 @@ def edit(
     with progress.show(common.show) as shown:
         shown.phase("edit", 1)
         report = image_job.edit(request)
-        shown.done(1)
+        shown.advance(1)
     tell(report, request.writes(), shown)
     if common.json_to is not None:
         options.write_json(report, common.json_to)

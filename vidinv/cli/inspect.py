@@ -33,7 +33,7 @@ def inspect(
     from vidinv.provenance import inspection
 
     with progress.show(show) as shown:
-        found = inspection.inspect(file, trust, lambda frames: shown.phase("watermark", frames), shown.done)
+        found = inspection.inspect(file, trust, lambda frames: shown.phase("watermark", frames), shown.advance)
     if json_to is not None:
         options.write_json(found.document(), json_to)
     if json_to != "-":

@@ -38,7 +38,7 @@ def invert(
         stored = render_codes.open_stored(source, output)
         with progress.show(common.show) as shown:
             shown.phase("draw", render_codes.count(stored, render))
-            render_codes.write_render(source, stored, render, pick_device(resolved.device), shown.done)
+            render_codes.write_render(source, stored, render, pick_device(resolved.device), shown.advance)
         shown.say(f"made {render}")
     if common.json_to is not None:
         options.write_json(report, common.json_to)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vidinv.editing.directions import Direction
     from vidinv.editing.scores import Scores
     from vidinv.jobs.directions.training_set import Material
+    from vidinv.progress import Display
 
 METHODS = ("ridge", "boundary", "difference")
 CHANNELS = 10  # of the styles, where no number is given
@@ -112,7 +113,7 @@ def learn(
         if style:
             shown.phase("channels", (channels or CHANNELS) * stylespace.PROPOSED)
             count = channels or CHANNELS
-            direction = stylespace.learned(wanted, found.readings, studio, fresh, count, shown.done)
+            direction = stylespace.learned(wanted, found.readings, studio, fresh, count, shown.advance)
             how = direction.origin
         else:
             shown.phase("calibration", 0)
@@ -142,22 +143,22 @@ class LearningSource:
             raise UsageError("the scores are of seeds, not of --photos", remedy="leave one out, or give a column file")
         self._pictures()
 
-    def material(self, backend: Backend, models: Models, studio: RenderContext, shown: progress.Progress) -> Material:
+    def material(self, backend: Backend, models: Models, studio: RenderContext, shown: Display) -> Material:
         """The readings of the faces."""
         from vidinv.jobs.directions import training_set
 
         if files := self._pictures():
             known = None if self.table is None else {self.attribute: self.table.values}
             shown.phase("photos", len(files))
-            found = training_set.of_photos(files, backend, models, studio.measure, shown.done, known)
+            found = training_set.of_photos(files, backend, models, studio.measure, shown.advance, known)
             if found.left_out:
                 shown.say(f"{len(found.left_out)} of {len(files)} pictures left out, the first: {found.left_out[0]}")
             return found
         if self.table is not None:
             shown.phase("faces", len(self.table.seeds))
-            return training_set.of_seeds(studio, self.attribute, self.table, shown.done)
+            return training_set.of_seeds(studio, self.attribute, self.table, shown.advance)
         shown.phase("faces", self.samples or SAMPLES)
-        return training_set.of_samples(studio, self.samples or SAMPLES, self.seed, shown.done)
+        return training_set.of_samples(studio, self.samples or SAMPLES, self.seed, shown.advance)
 
     def _pictures(self) -> list[Path]:
         """The pictures to invert, in order; none where faces are drawn."""

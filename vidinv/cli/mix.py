@@ -52,7 +52,7 @@ def mix(
     with progress.show(common.show) as shown:
         shown.phase("mix", 1)
         report = mixes.mix(request, other, rows, share, region)
-        shown.done(1)
+        shown.advance(1)
     tell(report, request.writes(), shown)
     if common.json_to is not None:
         options.write_json(report, common.json_to)
@@ -89,7 +89,7 @@ def interpolate(
     cache.need(backends.choose_backend(config.backend).needs, offline=common.offline, accept=common.accept_licences)
     with progress.show(common.show) as shown:
         shown.phase("interpolate", mixes.frames(seconds))
-        mixes.interpolate(Request(source, output, config, overwrite=overwrite), other, seconds, shown.done)
+        mixes.interpolate(Request(source, output, config, overwrite=overwrite), other, seconds, shown.advance)
     shown.say(f"made {output}")
     if common.json_to is not None:
         facts = {"from": source.name, "to": other.name, "frames": mixes.frames(seconds), "quality": config.quality}

@@ -119,7 +119,7 @@ def _measure(source: Path, edited: Path, common: ReportOptions) -> None:
     _may_write(pair.page, edited, overwrite=common.overwrite)
     cache.need(backends.choose_backend(config.backend).watching, offline=common.offline, accept=common.accept_licences)
     with progress.show(common.show) as shown:
-        found = pairs.run(pair, Listener(say=shown.say, phase=shown.phase, done=shown.done))
+        found = pairs.run(pair, Listener(say=shown.say, phase=shown.phase, done=shown.advance))
     _done(pair.page, found, common)
     check_gate(found["gate"], f"see {pair.page}")
 

@@ -16,6 +16,7 @@ from vidinv.errors import QualityGateMissed, UsageError
 
 if TYPE_CHECKING:
     from vidinv.jobs.request import Request
+    from vidinv.progress import Display
 
 # Of a job, those that are keys of its settings.
 OPTIONS = ("faces", "backend", "boxes", "encoder", "generator", "tune", "device", "engine")
@@ -139,13 +140,13 @@ def perform(request: Request, show: str | None, *, offline: bool, accept: bool) 
         cache.need(needs, offline=offline, accept=accept)
     files, below = request.writes(), request.below_gate().writes()
     with progress.show(show) as shown:
-        report = video_job.run(request, video_job.Listener(say=shown.say, phase=shown.phase, done=shown.done))
+        report = video_job.run(request, video_job.Listener(say=shown.say, phase=shown.phase, done=shown.advance))
     verdict = report.get("gate")
     tell(report, files if verdict is None or verdict["passed"] else below, shown)
     return report
 
 
-def tell(report: dict[str, Any], files: list[Path], shown: progress.Progress) -> None:
+def tell(report: dict[str, Any], files: list[Path], shown: Display) -> None:
     """The last words of a job that made `files`, below its bars."""
     from vidinv.report import summary
 

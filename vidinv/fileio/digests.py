@@ -30,7 +30,7 @@ def sha256(path: Path) -> str:
 
 
 def content_sha256(source: Path) -> str:
-    """The SHA-256 of a file's bytes; of a folder, over the names, sizes and bytes of the files in it. Raises OSError."""
+    """The SHA-256 of a file's bytes; of a folder, over the names, sizes and bytes of its files. Raises OSError."""
     return sha256_of_blocks(_folder_blocks(source)) if source.is_dir() else sha256(source)
 
 

@@ -33,20 +33,19 @@ KEPT = 4  # tunings in the cache; the one that was used longest ago goes
 NAME = "tuned.sealed"  # in the job folder: what was learned
 
 
-@dataclass(frozen=True)
 class PhaseProgress:
-    """A training's progress as a job's phase, counted in pictures."""
+    """A training's progress as the phase "tune" of a job, counted in pictures."""
 
-    phase: Callable[[str, int, int], None]
-    done: Callable[[int], None]
+    def __init__(self, phase: Callable[[str, int, int], None], done: Callable[[int], None]) -> None:
+        self._phase, self._done = phase, done
 
-    def begin(self, images: int, seen: int) -> None:
-        self.phase("tune", images, seen)
+    def say(self, line: str) -> None: ...
 
-    def advance(self, images: int) -> None:
-        self.done(images)
+    def phase(self, name: str, total: int, done_before: int = 0) -> None:
+        self._phase("tune", total, done_before)
 
-    def end(self) -> None: ...
+    def advance(self, count: int) -> None:
+        self._done(count)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,140 @@
+"""The one interface for progress, and three ways to show it: a bar on a terminal, lines of JSON, or nothing."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+EVERY = 0.5  # seconds between JSON lines
+REMEMBERED = 3600.0  # seconds of work that a bar's time left is judged by; a batch alone can take minutes
+
+
+class Progress(Protocol):
+    """How far a job or a training is, for whoever shows it.
+
+    `say` is a line of text; `phase` starts a part of `total` steps (0: unknown), of which `done_before` were done by an
+    earlier run; `advance` counts steps that are done.
+    """
+
+    def say(self, line: str) -> None: ...
+
+    def phase(self, name: str, total: int, done_before: int = 0) -> None: ...
+
+    def advance(self, count: int) -> None: ...
+
+
+class Display(Progress, Protocol):
+    """Progress on a terminal. A failure is a line on standard error whatever else is shown."""
+
+    def fail(self, line: str) -> None: ...
+
+
+class SilentProgress:
+    """Shows failures alone."""
+
+    def say(self, line: str) -> None: ...
+
+    def fail(self, line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    def phase(self, name: str, total: int, done_before: int = 0) -> None: ...
+
+    def advance(self, count: int) -> None: ...
+
+
+class JsonLines:
+    """One JSON object a line on standard error: {"event": "say" | "failure" | "phase" | "progress", ...}."""
+
+    def __init__(self, unit: str = "frames") -> None:
+        self.unit = unit
+        self.name, self.total, self.frames, self.already, self.at, self.begun = "", 0, 0, 0, 0.0, 0.0
+
+    def say(self, line: str) -> None:
+        self._write({"event": "say", "text": line})
+
+    def fail(self, line: str) -> None:
+        self._write({"event": "failure", "text": line})
+
+    def phase(self, name: str, total: int, done_before: int = 0) -> None:
+        if self.name:
+            self._progress()
+        self.name, self.total, self.frames, self.already = name, total, done_before, done_before
+        self.at = self.begun = time.monotonic()
+        self._write({"event": "phase", "name": name, self.unit: total})
+
+    def advance(self, count: int) -> None:
+        self.frames += count
+        if time.monotonic() - self.at >= EVERY:
+            self._progress()
+
+    def _progress(self) -> None:
+        self.at = time.monotonic()
+        rate = (self.frames - self.already) / max(self.at - self.begun, 1e-6)
+        left = round((self.total - self.frames) / rate, 1) if self.total and rate else None
+        facts = {"phase": self.name, self.unit.removesuffix("s"): self.frames, "of": self.total, "left_s": left}
+        facts |= {"fps": round(rate, 2)} if self.unit == "frames" else {}
+        self._write({"event": "progress"} | facts)
+
+    def _write(self, event: dict[str, object]) -> None:
+        print(json.dumps(event), file=sys.stderr, flush=True)
+
+
+class ProgressBar:
+    """A bar with the rate and the time left on standard error; `clock` gives seconds.
+
+    A context manager; outside a `with` it starts with its first phase and ends with `close`.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, unit: str = "frames") -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichProgress
+
+        self.bars = RichProgress(
+            TextColumn("{task.description:>9}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            speed_estimate_period=REMEMBERED,
+            get_time=clock,
+        )
+        self.clock, self.unit = clock, unit
+        self.task: TaskID | None = None
+        self.begun = 0.0
+        self.frames = 0
+
+    def __enter__(self) -> ProgressBar:
+        self.bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Draw the bar for the last time and give the terminal back."""
+        self.bars.stop()
+
+    def say(self, line: str) -> None:
+        self.bars.console.print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+    def fail(self, line: str) -> None:
+        self.say(line)
+
+    def phase(self, name: str, total: int, done_before: int = 0) -> None:
+        self.bars.start()  # where no `with` has done so
+        self.task = self.bars.add_task(name, total=total or None, completed=done_before, rate="")
+        self.begun, self.frames = self.clock(), 0
+
+    def advance(self, count: int) -> None:
+        if self.task is None:
+            return
+        self.frames += count
+        rate = self.frames / max(self.clock() - self.begun, 1e-6)
+        each = f"{1 / max(rate, 1e-9):.1f} s/{self.unit.removesuffix('s')}"
+        shown = f"{rate:.1f} {self.unit}/s" if rate >= 1 or not self.frames else each
+        self.bars.update(self.task, advance=count, rate=shown)
