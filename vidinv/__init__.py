@@ -13,8 +13,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vidinv.api import Autoencoder, Code, Models, autoencoder, edit, invert, load, run
+    from vidinv.api import autoencoder, edit, invert, load, run
+    from vidinv.backends.interface import Models
     from vidinv.errors import VidinvError
+    from vidinv.frames import Code
+    from vidinv.jobs.autoencoder.trained import Autoencoder
 
 __all__ = ["Autoencoder", "Code", "Models", "VidinvError", "autoencoder", "edit", "invert", "load", "run"]
 
