@@ -243,7 +243,7 @@ def test_a_job_is_not_continued_with_another_encoder(clip: Path, monkeypatch: py
     out = clip.with_name("out.mp4")
     command = ("run", clip, "--edit", "age+2", "-o", out, "--encoder", encoder, "--set", "segment_seconds=0.2")
     with monkeypatch.context() as patched:
-        patched.setattr(video_job.result, "finish", interrupt)
+        patched.setattr(video_job.finalize, "finish", interrupt)
         assert vidinv(*command) == 130
     own_encoder(encoder, seed=4)
     assert vidinv(*command) == 2
