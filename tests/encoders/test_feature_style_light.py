@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 
 from vidinv.encoders import feature_style_light, registry
 from vidinv.encoders.feature_style_light import FeatureStyleLight
+from vidinv.errors import WeightsUnavailable
 from vidinv.generators import mobile_stylegan
 
 
@@ -73,6 +74,20 @@ def test_storing_it_as_fp16_keeps_its_codes(full_size: FeatureStyleLight, tmp_pa
     assert after.ws.dtype == torch.float32
     torch.testing.assert_close(after.ws, before.ws, rtol=0, atol=0.01 * float(before.ws.std()))
     torch.testing.assert_close(after.feature, before.feature, rtol=0, atol=0.02 * float(before.feature.std()))
+
+
+def test_the_shipped_file_takes_a_byte_per_weight_and_starts_near_the_mean_face() -> None:
+    assert registry.SHIPPED.stat().st_size < 26e6
+    code = registry.load_encoder("feature-style-light")(torch.zeros(1, 3, 256, 256))
+    assert code.ws.isfinite().all() and code.feature is not None and code.feature.isfinite().all()
+
+
+def test_a_file_of_another_network_is_refused_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "encoder.safetensors"
+    save_file({"w_avg": torch.zeros(512)}, path)
+    with pytest.raises(WeightsUnavailable, match="Missing key") as refused:
+        feature_style_light.load_shipped(path, space="mobile-stylegan-ffhq-w", at=2)
+    assert "\n" not in str(refused.value)
 
 
 def test_what_is_not_a_picture_is_named(full_size: FeatureStyleLight) -> None:

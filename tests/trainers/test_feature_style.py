@@ -258,6 +258,22 @@ def test_a_file_says_whether_the_feature_branch_was_trained() -> None:
         assert said == encoder_file.EncoderFacts("light", "some-w", 16, branch)
 
 
+def test_a_training_from_the_shipped_file_learns(proxy: Proxy) -> None:
+    begun = feature_style.begin(proxy.generator, FeatureStyleRecipe(start="shipped")).eval()
+    image = torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    with torch.no_grad():
+        aim = begun(image).ws + 0.1
+    losses = []
+    optimiser = torch.optim.SGD(begun.parameters(), lr=1e-3)
+    for _ in range(2):
+        loss = (begun(image).ws - aim).square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss))
+    assert losses[1] < losses[0] and losses[0] == pytest.approx(0.01)
+
+
 def test_a_training_can_begin_with_the_shipped_weights(monkeypatch: pytest.MonkeyPatch, proxy: Proxy) -> None:
     shipped = tiny_encoder(proxy).eval().requires_grad_(False)
     monkeypatch.setattr(feature_style.encoders, "load_encoder", lambda name: {"feature-style-light": shipped}[name])

@@ -15,15 +15,15 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
 from torch import Tensor
 
 from vidinv import fileio
 from vidinv.encoders import adaptive, automodulator, feature_style, feature_style_light, stylegan_ae
 from vidinv.encoders.base import Encoder
-from vidinv.errors import UsageError
+from vidinv.errors import UsageError, WeightsUnavailable
 from vidinv.frames import Code
 from vidinv.generators.base import Generator
+from vidinv.weights import quantized_file
 
 KEY = "encoder"  # of the metadata
 SIDES = (16, 32)  # pixels, of a feature code
@@ -135,8 +135,8 @@ def _filled(path: Path, facts: EncoderFacts, generator: Generator) -> Encoder:
     with torch.random.fork_rng():
         encoder = build_encoder(facts.family, generator, facts.feature_side)
     try:
-        encoder.load_state_dict(load_file(path))
-    except RuntimeError as error:
+        encoder.load_state_dict(quantized_file.read_state(path))
+    except (RuntimeError, WeightsUnavailable) as error:
         first = str(error).splitlines()[1:2] or [str(error)]
         raise UsageError(
             f"{path} does not hold the tensors of a {facts.family!r} encoder of {generator.name} ({first[0].strip()})",

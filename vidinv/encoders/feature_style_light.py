@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 import torch
-from safetensors import safe_open
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -19,6 +18,7 @@ from vidinv.encoders.base import Encoder
 from vidinv.frames import Code
 from vidinv.generators.base import Generator
 from vidinv.generators.ops import resize
+from vidinv.weights import quantized_file
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -186,8 +186,10 @@ def for_generator(generator: Generator, **sizes: Unpack[Sizes]) -> FeatureStyleL
 
 
 def load_shipped(path: Path, space: str, at: int) -> FeatureStyleLight:
-    """The shipped encoder from its safetensors file (stored as fp16), frozen, in eval mode."""
+    """The shipped encoder from its file (8 bits per channel, see `quantized_file`), as float32, frozen, in eval mode.
+
+    Raises WeightsUnavailable for a file that is damaged or holds other tensors.
+    """
     encoder = FeatureStyleLight(space, at=at)
-    with safe_open(str(path), framework="pt") as file:
-        encoder.load_state_dict({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
+    quantized_file.fill_network(encoder, path)
     return encoder.eval().requires_grad_(False)

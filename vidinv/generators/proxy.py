@@ -21,6 +21,7 @@ from vidinv.generators.base import Generator
 from vidinv.generators.halved import HalvedBlock
 from vidinv.generators.mobile_stylegan import MobileStyleGAN
 from vidinv.generators.ops import by_channel, by_pixel, is_exported, lies_channels_last, resize
+from vidinv.weights import quantized_file
 
 ASSETS = Path(__file__).parent.parent / "assets"
 
@@ -242,8 +243,7 @@ def read_proxy(path: Path, generator: Generator) -> Proxy:
 def load_head(path: Path, spec: HeadSpec) -> ProxyHead:
     """A distilled head from its safetensors file, frozen."""
     head = ProxyHead(spec)
-    with safe_open(str(path), framework="pt") as file:
-        head.load_state_dict({key: file.get_tensor(key).float() for key in file.keys()})  # noqa: SIM118
+    head.load_state_dict(quantized_file.read_state(path))
     return head.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
