@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import gzip
+import hashlib
 import re
 from html.parser import HTMLParser
 from statistics import fmean, quantiles
@@ -11,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.helpers import simulated_reports
-from vidinv.report import charts, page
+from vidinv.report import charts, document, page
 from vidinv.report.strips import unpacked
 
 EVIL = "<script>hacked = 1</script><img src=x onerror='hacked = 1'><b>&amp;</b>\"'"
@@ -80,10 +82,19 @@ def test_equal_reports_give_equal_bytes_and_an_old_page_serves_again(made: dict[
     assert page.build_report_page(made, unpacked(html)) == html
 
 
+def test_a_page_without_pictures_is_under_a_megabyte(made: dict[str, Any]) -> None:
+    assert len(page.build_report_page(made, []).encode()) < 1_000_000
+
+
+def test_the_library_of_the_charts_is_the_published_one() -> None:
+    plain = gzip.decompress((document.ASSETS / document.LIBRARY).read_bytes())
+    assert hashlib.sha256(plain).hexdigest() in (document.ASSETS / "plotly.md").read_text(encoding="utf-8")
+
+
 def test_ten_minutes_stay_small() -> None:
     made = simulated_reports.report(frames=15000)
     html = page.build_report_page(made, simulated_reports.strips(made, every=25))
-    assert len(html.encode()) < 10_000_000
+    assert len(html.encode()) < 6_000_000
     figure = charts.of_track(made, made["identity"]["tracks"][0])
     assert max(len(trace.x) for trace in figure.data) <= 2010
 
