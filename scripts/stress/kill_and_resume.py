@@ -39,7 +39,7 @@ KINDS: dict[str, list[str]] = {
     "codes": ["--codes", "{folder}/codes.safetensors"],
     "pictures": ["-o", "{folder}/out"],
 }
-CHANGES = ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.chmod", "shutil.rmtree", "open")
+CHANGES = ("os.rename", "os.link", "os.remove", "os.rmdir", "os.mkdir", "os.chmod", "shutil.rmtree", "open")
 
 
 @dataclass(frozen=True)
