@@ -228,7 +228,7 @@ def test_a_segment_that_is_damaged_while_the_job_runs_is_not_left_out(
 def test_a_killed_assembly_leaves_nothing_beside_the_output(clip: Path) -> None:
     output = clip.with_name("out.mp4")
     killing = "import os, signal, sys; from vidinv.jobs.job_folder import JobFolder; from vidinv.cli.main import main\n"
-    killing += "JobFolder.publish = lambda *given: os.kill(os.getpid(), signal.SIGKILL)\nmain(sys.argv[1:])"
+    killing += "JobFolder.publish = lambda *given, **options: os.kill(os.getpid(), signal.SIGKILL)\nmain(sys.argv[1:])"
     assert subprocess.run([sys.executable, "-c", killing, *command(clip, output)]).returncode == -signal.SIGKILL
     assert left_behind(clip.parent, but={"in.mp4"}) == {"out.mp4.vidinv"}
     assert main(command(clip, output)) == 0
