@@ -11,7 +11,7 @@ import numpy as np
 from vidinv.stages.graph import Stage
 from vidinv.trainers.feature_style import config as feature_style_config
 
-from vidinv import fileio
+from vidinv import fileio, fingerprint
 from vidinv.backends.interface import Backend
 from vidinv.config import RunConfig
 from vidinv.editing import refine
@@ -22,22 +22,18 @@ from vidinv.faces.crops import rescale
 from vidinv.frames import Track, Work, concatenate
 from vidinv.weights import catalog
 
-# What decides codes beside the source; the rest of the configuration may change between edits.
-DECIDING = ("tune", "backend", "reader", "landmarks", "faces", "crop", "batch", "segment_seconds", "detect_every")
-
 
 def origin(config: RunConfig, backend: Backend, source_digest: str, encoder: str) -> CodeOrigin:
-    """What the codes of this run are made from and how: its settings, the refinement's, and the networks.
+    """What the codes of this run are made from and how: the settings that decide codes, and the networks.
 
-    `encoder` is the digest of the user's own, empty with the shipped one.
+    The rest of the configuration may change between edits. `encoder` is the digest of the user's own, empty with the
+    backend's.
     """
-    settings: dict[str, Any] = {name: getattr(config, name) for name in (*DECIDING, "cut_threshold")}
-    groups = {"smooth": asdict(config.smooth), "refine": asdict(config.refine), "descent": asdict(refine.Settings())}
+    said = fingerprint.deciding(config, fingerprint.CODES) | {"descent": asdict(refine.Settings())}
+    tuning = said.pop("tuning")
     if config.tune == "encoder":
-        groups["tuning"] = {key: value for key, value in asdict(config.tuning).items() if key != "cache"}
-        groups["tuning.recipe"] = asdict(feature_style_config.for_clip(config.tuning, feature_branch=True))
-    for name, group in groups.items():
-        settings |= {f"{name}.{key}": value for key, value in _flat(group).items()}
+        said["tuning"] = tuning | {"recipe": asdict(feature_style_config.for_clip(config.tuning, feature_branch=True))}
+    settings = _flat(said)
     settings |= {f"weights.{name}": catalog.CATALOG[name].archive_sha256 for name in backend.needs}
     settings |= {"encoder": encoder} if encoder else {}
     settings |= {f"shipped.{path.stem}": fileio.content_sha256(path) for path in backend.shipped}

@@ -15,7 +15,6 @@ from vidinv import fileio
 from vidinv.config import RefineConfig
 from vidinv.editing.refine import Part, Refine, Trace, between
 from vidinv.encoders.base import Encoder
-from vidinv.encoders.feature_style_light import FeatureStyleLight
 from vidinv.engines.export_modules import EncodingModule
 from vidinv.engines.runner import Runner
 from vidinv.engines.transfer import to_device
@@ -105,14 +104,13 @@ def build_encode_stage(
     """
 
     run = runner if runner is not None and refine is None else Runner()
-    graph = EncodingModule(encoder) if isinstance(encoder, FeatureStyleLight) else None
+    graph = EncodingModule(encoder)
 
     def inverted(images: torch.Tensor) -> Code:
-        if graph is None:
-            with torch.no_grad():
-                return encoder(images)
-        ws, feature = run(graph, images)
-        return Code(ws, feature, encoder.at, space=encoder.space)
+        ws, *feature = run(graph, images)
+        if not feature:
+            return Code(ws, space=encoder.space)
+        return Code(ws, feature[0], encoder.at, space=encoder.space)
 
     def encode(works: Iterator[Work]) -> Iterator[Work]:
         for work in works:

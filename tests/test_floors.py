@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = (
-    ("vidinv.frames", "vidinv.errors", "vidinv.process", "vidinv.progress", "vidinv.fileio"),
+    ("vidinv.frames", "vidinv.errors", "vidinv.process", "vidinv.progress", "vidinv.fileio", "vidinv.fingerprint"),
     ("vidinv.media", "vidinv.weights", "vidinv.config", "vidinv.configs"),
     ("vidinv.faces", "vidinv.generators"),
     ("vidinv.encoders", "vidinv.losses"),

@@ -15,8 +15,8 @@ from vidinv.backends.interface import Models
 from vidinv.editing import feature_edit
 from vidinv.errors import UsageError
 from vidinv.frames import Code, Edit
+from vidinv.jobs import check, video_job
 from vidinv.jobs import request as requests
-from vidinv.jobs import video_job
 from vidinv.jobs.autoencoder import trained as autoencoders
 from vidinv.jobs.autoencoder.trained import Autoencoder
 
@@ -55,7 +55,7 @@ def edit(models: Models, code: Code, edits: list[str]) -> Tensor:
 
     Raises UsageError for one with a time, a person, a part of the face or a value: those take a picture or a clip.
     """
-    asked = requests.resolve_edits(edits, models.backend)
+    asked = check.resolve_edits(edits, models.backend)
     for text, entry in zip(edits, (move.edit for move in asked), strict=True):
         if replace(entry, name="", strength=0.0, layers=None) != Edit("", 0.0):
             raise UsageError(f"a code alone cannot be edited by {text!r}", remedy="give a strength and layers alone")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
-import json
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -14,11 +12,13 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vidinv.errors import UsageError
+from vidinv.fingerprint import JOB, decides
 
 if TYPE_CHECKING:
     from importlib.abc import Traversable
 
 Kind = TypeVar("Kind")
+OUTPUT, NEITHER = decides(JOB), decides()  # fields that decide the output but no stored codes; that decide neither
 CHOICES = {
     "quality": ("fast", "balanced", "best"),
     "blend": ("auto", "residual", "replace"),
@@ -105,7 +105,9 @@ class TuneConfig:
     rate: float = 1e-4
     w_reg: float = 1.0  # pull of w+ to what the encoder said before
     feature_reg: float = 0.2  # pull of F to G^K(w), in units of its spread; far from it an edit of w says little
-    cache: bool = True  # keep what was learned beside the weights, for other edits of the same clip
+    cache: bool = field(
+        default=True, metadata=NEITHER
+    )  # keep the result beside the weights, for this clip's other edits
 
 
 @dataclass(frozen=True)
@@ -142,43 +144,47 @@ class C2paConfig:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Everything that decides what a run writes; equal config and source give an equal output."""
+    """Everything that decides what a run writes; equal config and source give an equal output.
 
-    quality: str = "balanced"
+    A field decides the output and stored codes unless it is marked OUTPUT or NEITHER (`vidinv/fingerprint.py`). What is
+    in an encoder's, a generator's or a boxes' file counts instead of its path.
+    """
+
+    quality: str = field(default="balanced", metadata=OUTPUT)
     backend: str = "default"  # or tiny, or one that `vidinv backend create` made, or a file of that form
-    engine: str = "eager"  # of what needs no gradient; auto: the quickest here, measured once
-    precision: str = "auto"  # of the same; auto: bfloat16 where the processor has it
-    device: str = "auto"
-    threads: int = 0  # 0: every core the process may use
+    engine: str = field(default="eager", metadata=OUTPUT)  # of what needs no gradient; auto: the quickest
+    precision: str = field(default="auto", metadata=OUTPUT)  # of the same; auto: bfloat16 if native
+    device: str = field(default="auto", metadata=OUTPUT)
+    threads: int = field(default=0, metadata=OUTPUT)  # 0: every core the process may use
     reader: str = "pyav"  # of the analysis; decord (extra [decord]) gives RGB only, so the render always takes pyav
-    stall_seconds: float = 60.0  # that the decoder may take over one frame before the run ends
-    encoder: str = ""  # a file that `vidinv train` wrote; the shipped encoder if empty
-    generator: str = ""  # a file that `vidinv tune --what generator` wrote; the generator as it is if empty
+    stall_seconds: float = field(default=60.0, metadata=NEITHER)  # that the decoder may take over one frame
+    encoder: str = field(default="", metadata=NEITHER)  # a file of `vidinv train`; the shipped one if empty
+    generator: str = field(default="", metadata=NEITHER)  # a file of `vidinv tune --what generator`, or none
     tune: str = "none"  # to the clip, before its faces are inverted: the encoder, or a generator to each person
     landmarks: str = "2d106"  # fan needs the extra [face-alignment] and its weights on this machine
-    boxes: str = ""  # a file of boxes round what is edited, where a detector is not to look for it
+    boxes: str = field(default="", metadata=NEITHER)  # a file of boxes round what is edited; no detector
     faces: str = "largest"
-    edits: tuple[str, ...] = ()
-    blend: str = "auto"
+    edits: tuple[str, ...] = field(default=(), metadata=OUTPUT)
+    blend: str = field(default="auto", metadata=OUTPUT)
     crop: int = 512  # pixels, side of the aligned face
     batch: int = 6  # frames per batch
     segment_seconds: float = 2.0
     detect_every: int = 1  # frames; between them the last box follows its landmarks
     cut_threshold: float = 1.6  # a cut changes so many times what any frame around it does, motion taken out
-    codec: str = "auto"
-    crf: int = 17  # x264's scale; other encoders are mapped to it
-    preset: str = ""  # of the encoder (medium, slow, 6, ...); empty: vidinv's own choice
-    pixel_format: str = "source"  # or FFmpeg's name of another, to which every frame is converted
-    preview_size: int = 256  # pixels, side of one panel
-    preview_seconds: float = 4.0  # length written for --at
+    codec: str = field(default="auto", metadata=OUTPUT)
+    crf: int = field(default=17, metadata=OUTPUT)  # x264's scale; other encoders are mapped to it
+    preset: str = field(default="", metadata=OUTPUT)  # of the codec; empty: vidinv's own choice
+    pixel_format: str = field(default="source", metadata=OUTPUT)  # or FFmpeg's name of another
+    preview_size: int = field(default=256, metadata=OUTPUT)  # pixels, side of one panel
+    preview_seconds: float = field(default=4.0, metadata=OUTPUT)  # length written for --at
     smooth: SmoothConfig = field(default_factory=SmoothConfig)
-    mask: MaskConfig = field(default_factory=MaskConfig)
-    trust: TrustConfig = field(default_factory=TrustConfig)
-    identity: IdentityConfig = field(default_factory=IdentityConfig)
+    mask: MaskConfig = field(default_factory=MaskConfig, metadata=OUTPUT)
+    trust: TrustConfig = field(default_factory=TrustConfig, metadata=OUTPUT)
+    identity: IdentityConfig = field(default_factory=IdentityConfig, metadata=OUTPUT)
     refine: RefineConfig = field(default_factory=RefineConfig)
     tuning: TuneConfig = field(default_factory=TuneConfig)
-    generator_tuning: GeneratorTuningConfig = field(default_factory=GeneratorTuningConfig)
-    c2pa: C2paConfig = field(default_factory=C2paConfig)
+    generator_tuning: GeneratorTuningConfig = field(default_factory=GeneratorTuningConfig, metadata=OUTPUT)
+    c2pa: C2paConfig = field(default_factory=C2paConfig, metadata=NEITHER)
 
 
 def load_run_config(
@@ -232,11 +238,6 @@ def presets(group: str = "run") -> list[str]:
 def to_yaml(config: RunConfig) -> str:
     """The resolved configuration, as saved with every run."""
     return OmegaConf.to_yaml(OmegaConf.create(plain(config)))
-
-
-def fingerprint(config: RunConfig, source_content: str) -> str:
-    """sha256 over the resolved configuration and the source's `content`: what must be equal to resume a job."""
-    return hashlib.sha256((json.dumps(plain(config), sort_keys=True) + source_content).encode()).hexdigest()
 
 
 def plain(config: RunConfig) -> dict[str, Any]:

@@ -182,7 +182,7 @@ def main() -> None:
     args = parser.parse_args()
     backend = backends.choose_backend("default")
     models = backend.models("cpu", "")
-    studio = backends.render_context(backend, models)
+    studio = backends.render_context(models)
     generator = studio.generator
     read = stored(args.work / "readings.safetensors", f"{args.samples} samples", lambda: measured(args.samples, studio))
     readings = MeasuredSamples(read["w"], dict(zip(UNITS, read["scores"].T, strict=True)))

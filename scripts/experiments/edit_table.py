@@ -49,7 +49,7 @@ def faces(args: argparse.Namespace, models: Models) -> Iterator[tuple[Path, Tens
     finder = pictures.Finder(detector.load_detector(), landmarks.load_landmarks())
     effort, refine = (
         configs.load_run_config("balanced").refine.first,
-        backends.refiner(backends.choose_backend("default"), models, native_precision("cpu")),
+        backends.refiner(models, native_precision("cpu")),
     )
     for path in pictures.files(args.paths):
         for crop in pictures.crops(path, args.frames, SIZE, finder):

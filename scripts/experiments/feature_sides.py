@@ -59,7 +59,7 @@ def main() -> None:
     finder = pictures.Finder(detector.load_detector(), landmarks.load_landmarks())
     effort, refine = (
         configs.load_run_config("balanced").refine.first,
-        backends.refiner(backends.choose_backend("default"), models, native_precision("cpu")),
+        backends.refiner(models, native_precision("cpu")),
     )
     rows: dict[int, list[dict[str, float]]] = {side: [] for side in SIDES}
     sheet: list[list[Tensor]] = []

@@ -102,7 +102,7 @@ def moved(models: Models, tuned: Generator, code: Code, measure: attribute_meter
     """What each edit moves from -1 to +1, on pictures of `tuned`."""
     found = {}
     for name in EDITED:
-        direction = backends.choose_backend(models.backend).direction(name)
+        direction = models.backend.direction(name)
         ends = [feature_edit.edit(models.generator, code, [(direction, s)]) for s in (-1.0, 1.0)]
         below, above = measure.measure(torch.cat([drawn(tuned, end) for end in ends]))[name]
         found[name] = float(above - below)

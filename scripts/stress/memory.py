@@ -42,10 +42,10 @@ from vidinv.frames import (
     Work,
 )
 from vidinv.jobs import quality_summary
+from vidinv.jobs.check import resolve_edits
 from vidinv.jobs.job_folder import JobFolder, sidecar_path
 from vidinv.jobs.journal import Journal
 from vidinv.jobs.quality_summary import MeasuredFaces
-from vidinv.jobs.request import resolve_edits
 from vidinv.process import tune_process
 from vidinv.report import sidecar
 from vidinv.report.gate import Gate
@@ -182,7 +182,7 @@ def simulated(folder: Path, minutes: float, mark: float) -> dict[str, dict[str, 
     with JobFolder(folder / "out.mp4") as job:
         look = lambda first: frames(count, first)  # noqa: E731
         seen = phase("analyse", lambda p: first_pass.analyse(look, locator(), job.path, config, 0, p.done))
-        moves = resolve_edits(["age+3"], "tiny")
+        moves = resolve_edits(["age+3"], backends.choose_backend("tiny"))
         linked = lambda p: face_tracks.link(seen, config, backends.choose_backend("tiny"), folder / "in.mp4", moves)  # noqa: E731
         analysis, moves = phase("link", linked)
         segments = decode.segments(analysis.pts, analysis.time_base, config.segment_seconds, 0, count)

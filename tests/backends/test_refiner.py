@@ -24,5 +24,5 @@ def test_the_head_is_stepped_through_only_where_the_generator_is_heavy(
     seen: list[Any] = []
     monkeypatch.setattr(refine, "refine", lambda *given, **named: seen.append(given[7]))
     code = Code(torch.zeros(1, 8, 32), None, None, space=tiny.SPACE)
-    backends.refiner(tiny.BACKEND, models, "float32")(code, torch.zeros(1, 3, 32, 32), None, Effort(1, 1))
+    backends.refiner(models, "float32")(code, torch.zeros(1, 3, 32, 32), None, Effort(1, 1))
     assert seen == [None if is_light else models.proxy]

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from vidinv import config as configs
-from vidinv import fileio
 from vidinv.errors import UsageError
 
 
@@ -30,16 +29,3 @@ def test_an_unknown_key_names_the_near_ones() -> None:
 def test_a_wrong_value_is_a_usage_error(change: str) -> None:
     with pytest.raises(UsageError):
         configs.load_run_config("fast", [change])
-
-
-def test_the_fingerprint_follows_config_and_source(tmp_path: Path) -> None:
-    source = tmp_path / "a"
-    source.write_bytes(b"1")
-
-    def of(*changes: str) -> str:
-        return configs.fingerprint(configs.load_run_config("fast", list(changes)), fileio.content_sha256(source))
-
-    first = of()
-    assert first == of() and first != of("crf=1")
-    source.write_bytes(b"2")
-    assert first != of()

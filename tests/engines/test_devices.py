@@ -90,13 +90,13 @@ def test_a_run_records_the_threads_and_the_device_it_took_and_resumes_with_them(
 ) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    settled = requests.settle(configs.load_run_config("fast"), tmp_path / "none")
+    settled = requests.settle(configs.load_run_config("fast"), tiny.BACKEND, tmp_path / "none")
     assert (settled.threads, settled.device) == (3, "cpu")
-    assert requests.settle(configs.load_run_config("fast", ["threads=1"]), tmp_path / "none").threads == 1
+    assert requests.settle(configs.load_run_config("fast", ["threads=1"]), tiny.BACKEND, tmp_path / "none").threads == 1
     (tmp_path / "config.yaml").write_text(configs.to_yaml(settled))
     monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert requests.settle(configs.load_run_config("fast"), tmp_path / "config.yaml") == settled
+    assert requests.settle(configs.load_run_config("fast"), tiny.BACKEND, tmp_path / "config.yaml") == settled
 
 
 @pytest.mark.parametrize("quality", ["fast", "balanced"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from tests.helpers.clips import make_clip
-from tests.helpers.runs import SHOWN, TINY, frames_of
+from tests.helpers.own_backend import PLAIN, create, refused, shape_clip
+from tests.helpers.runs import SHOWN, TINY, frames_of, report_of
 from vidinv import config as configs
+from vidinv.analysis import first_pass
+from vidinv.backends import registry as backends
+from vidinv.backends.interface import Backend
 from vidinv.cli.main import main
+from vidinv.config import Effort, RefineConfig, RunConfig
 from vidinv.encoders import registry as encoders
 from vidinv.engines import exported, runner
 from vidinv.engines.export_modules import EncodingModule, PictureModule, SketchAndPicture, SketchModule
@@ -21,7 +27,10 @@ from vidinv.errors import UsageError
 from vidinv.generators import haar, mobile_stylegan, proxy
 from vidinv.jobs import engine_autotune
 from vidinv.jobs import request as requests
+from vidinv.jobs.job_folder import JobFolder
 
+OFF = RefineConfig(Effort(0, 0), Effort(0, 0))
+SETTLED = RunConfig(crop=64, precision="float32", threads=1, device="cpu", engine="auto", refine=OFF)
 OTHERS = [name for name, package in runner.PACKAGES.items() if runner.find_spec(package) is not None]
 
 
@@ -110,15 +119,16 @@ def test_auto_measures_once_and_takes_the_quickest(tmp_path: Path, monkeypatch: 
     monkeypatch.setitem(runner.PACKAGES, "openvino", "torch")  # as if installed
     asked: list[str] = []
 
-    def measured(backend: str, *_: object) -> dict[str, float]:
-        asked.append(backend)
-        return {"eager": 1.0, "openvino": 0.5 if backend == "tiny" else 0.95}
+    def measured(config: RunConfig, backend: Backend, rivals: list[str]) -> dict[str, float]:
+        asked.append(backend.name)
+        return {"eager": 1.0, "openvino": 0.5 if backend.name == "tiny" else 0.95}
 
     monkeypatch.setattr(engine_autotune, "measured", measured)
-    assert [engine_autotune.engine("tiny", 64, "float32", 1, "cpu") for _ in range(3)] == ["openvino"] * 3
-    assert engine_autotune.engine("default", 256, "float32", 1, "cpu") == "eager"  # not worth it
+    tiny, default = map(backends.choose_backend, ("tiny", "default"))
+    assert [engine_autotune.quickest_engine(SETTLED, tiny) for _ in range(3)] == ["openvino"] * 3
+    assert engine_autotune.quickest_engine(SETTLED, default) == "eager"  # not worth it
     assert asked == ["tiny", "default"]
-    assert engine_autotune.engine("tiny", 64, "float32", 1, "cuda") == "eager"
+    assert engine_autotune.quickest_engine(replace(SETTLED, device="cuda"), tiny) == "eager"
 
 
 def test_a_cache_that_cannot_be_written_does_not_end_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,21 +136,23 @@ def test_a_cache_that_cannot_be_written_does_not_end_the_run(tmp_path: Path, mon
     monkeypatch.setenv("VIDINV_CACHE", str(tmp_path / "file"))
     monkeypatch.setitem(runner.PACKAGES, "openvino", "torch")
     monkeypatch.setattr(engine_autotune, "measured", lambda *_: {"eager": 1.0, "openvino": 0.5})
-    assert engine_autotune.engine("tiny", 64, "float32", 1, "cpu") == "openvino"
+    assert engine_autotune.quickest_engine(SETTLED, backends.choose_backend("tiny")) == "openvino"
 
 
 def test_the_probe_times_torch_beside_what_can_draw_the_picture() -> None:
-    took = engine_autotune.measured("tiny", 64, "float32", 1, OTHERS)
+    took = engine_autotune.measured(SETTLED, backends.choose_backend("tiny"), OTHERS)
     assert set(took) == {"eager", *OTHERS} and all(seconds > 0 for seconds in took.values())
 
 
 def test_a_resumed_job_takes_the_recorded_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_autotune, "engine", lambda *_: pytest.fail("measured again"))
+    monkeypatch.setattr(engine_autotune, "quickest_engine", lambda *_: pytest.fail("measured again"))
     recorded = tmp_path / "config.yaml"
     recorded.write_text(
         configs.to_yaml(configs.load_run_config("fast", ["engine=openvino", "precision=bfloat16", "threads=1"]))
     )
-    settled = requests.settle(configs.load_run_config("fast", ["engine=auto"]), recorded)
+    settled = requests.settle(
+        configs.load_run_config("fast", ["engine=auto"]), backends.choose_backend("tiny"), recorded
+    )
     assert (settled.engine, settled.precision) == ("openvino", "bfloat16")
 
 
@@ -169,3 +181,37 @@ def test_a_gpu_works_in_bfloat16_where_it_has_instructions_of_its_own(
 
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
     assert runner.native_precision("cuda") == precision and asked == [False]
+
+
+def unexportable_backend(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backend whose encoder no exporter takes: it is spectrally normalised."""
+    monkeypatch.setenv("VIDINV_CACHE", str(folder / "cache"))
+    options = ("--encoder", "automodulator-tiny", "--alignment", "none", *PLAIN)
+    create("normed", "automodulator-tiny", *options)
+
+
+FAST = ["--backend", "normed", "--quality", "fast", "--codec", "lossless", "--set", "crop=16", "--set", "threads=1"]
+
+
+@pytest.mark.parametrize("engine", OTHERS)
+def test_an_engine_that_cannot_run_the_encoder_is_refused_before_any_frame_is_read(
+    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unexportable_backend(tmp_path, monkeypatch)
+    clip, output = shape_clip(tmp_path), tmp_path / "out.mkv"
+    monkeypatch.setattr(first_pass, "analyse", lambda *_: pytest.fail("the clip was analysed"))
+    capsys.readouterr()
+    line = refused(capsys, 2, "run", clip, "--edit", "sefa.1+3", "-o", output, *FAST, "--engine", engine)
+    assert f"--engine {engine} cannot run EncodingModule" in line
+    assert not output.exists() and not JobFolder(output).path.exists()
+
+
+@pytest.mark.skipif(not OTHERS, reason="no other engine is installed")
+def test_auto_never_takes_an_engine_that_cannot_run_the_encoder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unexportable_backend(tmp_path, monkeypatch)
+    clip, output = shape_clip(tmp_path), tmp_path / "out.mkv"
+    command = ["run", clip, "--edit", "sefa.1+3", "-o", output, *FAST, "--engine", "auto"]
+    assert main(list(map(str, command))) == 0
+    assert report_of(output)["settings"]["engine"] == "eager"

@@ -11,8 +11,14 @@ from vidinv.stages import encode
 
 from vidinv.config import Effort, RefineConfig
 from vidinv.editing.refine import Part, Trace
+from vidinv.encoders import class_conditional, encoder_file
 from vidinv.encoders import registry as encoders
+from vidinv.encoders.base import Encoder
+from vidinv.engines import runner
+from vidinv.engines.runner import Runner
+from vidinv.errors import UsageError
 from vidinv.frames import Code, Colour, FaceBatch, FrameBatch, Work
+from vidinv.generators import registry as generators
 
 
 @pytest.mark.parametrize(
@@ -129,3 +135,43 @@ def test_a_restored_state_gives_the_same_codes(tmp_path: Path) -> None:
         assert expected.codes is not None and got.codes is not None
         torch.testing.assert_close(got.codes.ws, expected.codes.ws)
         torch.testing.assert_close(got.codes.feature, expected.codes.feature)
+
+
+OTHERS = [name for name, package in runner.PACKAGES.items() if runner.find_spec(package) is not None]
+# What an engine's exporter cannot take: spectral norms, and a pooling to a side that does not divide.
+NOT_EXPORTED = {
+    ("onnx", "automodulator-tiny"),
+    ("openvino", "automodulator-tiny"),
+    ("onnx", "feature-style-published-tiny"),
+}
+TINY = [name for name in encoders.ENCODERS if name.endswith("-tiny")]
+GENERATORS = [name for name in generators.GENERATORS if name.endswith("-tiny")]
+
+
+def of_a_job(name: str) -> Encoder:
+    """The registered encoder as a job has it: with a feature, and with a class where its generator has some."""
+    encoder = encoders.load_encoder(name)
+    generator = next(found for found in map(generators.load_generator, GENERATORS) if found.space == encoder.space)
+    label = 0 if generator.c_dim else None
+    return class_conditional.bound(encoder_file.with_feature(encoder, generator), generator, label)
+
+
+@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("engine", OTHERS)
+def test_every_encoder_goes_through_the_engine_or_is_refused(engine: str, name: str, tmp_path: Path) -> None:
+    encoder, run = of_a_job(name), Runner(engine, "float32", 1)
+    (work,) = works(1, size=2)
+    assert work.faces is not None
+    work.faces.image.copy_(torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1)) * 2 - 1)
+    stage = encode.build_encode_stage(encoder, None, STEPS, encode.Traces(tmp_path), "cpu", run)
+    if (engine, name) in NOT_EXPORTED:
+        with pytest.raises(UsageError, match=f"--engine {engine} cannot run EncodingModule"):
+            list(stage(iter([work])))
+        return
+    (done,) = stage(iter([work]))
+    with torch.no_grad():
+        wanted = encoder(work.faces.image)
+    assert len(run.prepared) == 1, "the engine ran it"
+    assert done.codes is not None and (done.codes.space, done.codes.at) == (encoder.space, encoder.at)
+    for ours, theirs in ((done.codes.ws, wanted.ws), (done.codes.feature, wanted.feature)):
+        assert ours is not None and theirs is not None and runner.likeness(ours, theirs) > runner.TOLERANCE_DB

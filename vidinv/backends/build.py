@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
-from vidinv import fileio
+from vidinv import fingerprint
 from vidinv.backends import face_models, non_face, validate
 from vidinv.backends import spec as backend_spec
 from vidinv.backends.interface import Backend, Embed, FaceEvaluators, Locate, Models, Occlude, Parse
@@ -44,7 +43,7 @@ def build_backend(name: str, description: Description) -> Backend:
     """
     latent = _space(description.generator)
     space, brought = latent.name, validate.brought(name, description, latent)
-    told = json.dumps([asdict(description), [part.sha256 for part in brought]], sort_keys=True)
+    digest = fingerprint.digest({"description": asdict(description), "brought": [part.sha256 for part in brought]})
 
     def models(device: str, encoder: str) -> Models:
         generator, seen = generators.load_generator(description.generator, device), judges(device)
@@ -56,13 +55,14 @@ def build_backend(name: str, description: Description) -> Backend:
             occlusion=_occlusion(description, device),
             identity=seen.identity,
             device=device,
-            backend=name,
+            backend=made,
         )
 
     def judges(device: str) -> FaceEvaluators:
         return FaceEvaluators(_parse(description, device), _identity(description, device))
 
-    return Backend(
+    made = Backend(
+        name=name,
         locator=lambda source: _locator(description, source),
         judges=judges,
         models=models,
@@ -86,8 +86,9 @@ def build_backend(name: str, description: Description) -> Backend:
         perceives=description.guides != "pixels",
         encodes=description.encoder != "none",
         subject="face" if description.detection == "faces" else "box",
-        digest=fileio.sha256_of_bytes(told),
+        digest=digest,
     )
+    return made
 
 
 def _space(generator: str) -> Space:

@@ -45,8 +45,8 @@ class FaceEvaluators:
 class Models:
     """What the second pass runs, on `device`; `parse`, `occlusion` and `identity` take pictures on the CPU.
 
-    `people` are generators that were tuned to a person each, by track, and what draws them quickly; they differ from
-    `generator` above F alone.
+    `backend` is the one whose networks these are. `people` are generators that were tuned to a person each, by track,
+    and what draws them quickly; they differ from `generator` above F alone.
     """
 
     generator: Generator
@@ -56,7 +56,7 @@ class Models:
     occlusion: Occlude
     identity: dict[str, Embed]
     device: str
-    backend: str
+    backend: Backend
     people: Mapping[int, tuple[Generator, ImageDecoder]] = field(default_factory=dict)
 
     def of(self, person: int) -> Models:
@@ -85,11 +85,15 @@ class UserPart:
 
 @dataclass(frozen=True)
 class Backend:
-    """One choice of networks; each part is loaded when it is called for.
+    """One choice of networks, called `name`; each part is loaded when it is called for.
+
+    A job resolves its backend once (`registry.choose_backend`) and hands it on: a description that changes afterwards
+    changes nothing of the job.
 
     `needs` are catalogue names, `shipped` the files of this package that decide codes, `brought` the user's own.
     """
 
+    name: str
     locator: Callable[[str], Locate]  # of a landmark source
     judges: Callable[[str], FaceEvaluators]  # on a device
     models: Callable[[str, str], Models]  # on a device, with the encoder in a file ("": the shipped one)

@@ -44,21 +44,32 @@ def choose_backend(name: str) -> Backend:
 def stay_loaded() -> None:
     """From here on this process loads each network once, for all its jobs: for a worker that does many of them."""
     for name, backend in list(BACKENDS.items()):
-        BACKENDS[name] = replace(
-            backend,
-            locator=cache(backend.locator),
-            judges=cache(backend.judges),
-            models=lru_cache(maxsize=2)(backend.models),  # several encoders may come by
-            guides=cache(backend.guides),
-        )
+        BACKENDS[name] = _loaded_once(backend)
 
 
-def refiner(backend: Backend, models: Models, precision: str) -> Refine:
-    """Refinement of one frame's code towards its picture, with the backend's guides; `precision` is settled.
+def _loaded_once(backend: Backend) -> Backend:
+    """The backend, whose parts are loaded by the first call and kept."""
 
-    Through the backend's proxy head only where the generator is not light enough to be stepped through itself.
+    @lru_cache(maxsize=2)  # several encoders may come by
+    def models(device: str, encoder: str) -> Models:
+        return replace(backend.models(device, encoder), backend=kept)
+
+    kept = replace(
+        backend,
+        locator=cache(backend.locator),
+        judges=cache(backend.judges),
+        models=models,
+        guides=cache(backend.guides),
+    )
+    return kept
+
+
+def refiner(models: Models, precision: str) -> Refine:
+    """Refinement of one frame's code towards its picture, with the guides of the models' backend.
+
+    `precision` is settled. The steps go through the proxy head only where the generator is too heavy for them.
     """
-    guides = backend.guides(models.device)
+    guides = models.backend.guides(models.device)
     settings = refine.Settings(size=min(refine.Settings.size, models.generator.sizes[0]))
     drawers = {person: models.of(person) for person in models.people}
 
@@ -76,12 +87,12 @@ def refiner(backend: Backend, models: Models, precision: str) -> Refine:
     return refine_one
 
 
-def render_context(backend: Backend, models: Models, measure: Measure | None = None) -> RenderContext:
-    """What directions are learned and looked at through: faces drawn by the backend's proxy head.
+def render_context(models: Models, measure: Measure | None = None) -> RenderContext:
+    """What directions are learned and looked at through: faces drawn by the models' proxy head.
 
-    `measure` is the backend's own unless another is given.
+    `measure` is that of the models' backend unless another is given.
     """
-    embed, seen = models.identity.get("arcface"), measure or backend.measure()
+    embed, seen = models.identity.get("arcface"), measure or models.backend.measure()
     return RenderContext(
         generator=models.generator,
         paint=lambda code: models.proxy(code.ws.to(models.device), styles=code.styles).cpu(),

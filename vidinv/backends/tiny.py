@@ -124,11 +124,12 @@ def models(device: str, encoder: str) -> Models:
         occlusion=occlusion,
         identity=looking.identity,
         device=device,
-        backend="tiny",
+        backend=BACKEND,
     )
 
 
 BACKEND = Backend(
+    name="tiny",
     locator=locator,
     judges=judges,
     models=models,

@@ -19,6 +19,7 @@ from vidinv.bench.serial import SerialSetup
 from vidinv.config import RunConfig, SmoothConfig
 from vidinv.faces.crops import crop
 from vidinv.frames import Array, Colour
+from vidinv.jobs import check
 from vidinv.jobs import request as requests
 from vidinv.jobs.request import Request
 from vidinv.media import colour as colours
@@ -31,12 +32,12 @@ COMPARED = 256  # pixels, side of the crops in which the two are held together
 def setup(source: Path, config: RunConfig) -> SerialSetup:
     """The networks, loaded once for both flows. From here on this process loads no network twice."""
     backends.stay_loaded()
-    config = requests.settle(config)
-    moves, info = requests.check_request(Request(source, source.with_name(f".{source.stem}.bench.mkv"), config))
     backend = backends.choose_backend(config.backend)
+    config = requests.settle(config, backend)
+    checked = check.check_request(Request(source, source.with_name(f".{source.stem}.bench.mkv"), config), backend)
     models, locate = backend.models(config.device, config.encoder), backend.locator(config.landmarks)
     torch.set_num_threads(config.threads)
-    return SerialSetup(source, info, config, moves, backend, models, locate)
+    return SerialSetup(source, checked.info, config, checked.moves, backend, models, locate)
 
 
 def bench(source: Path, config: RunConfig, *, repeats: int, serial_frames: int) -> dict[str, Any]:

@@ -19,14 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from vidinv.analysis import first_pass
-from vidinv.backends import registry as backends
 from vidinv.bench.end_to_end import MeasuredRun
 from vidinv.config import RunConfig
 from vidinv.frames import Work
 from vidinv.jobs import render, video_job
-from vidinv.jobs.render import RenderJob
+from vidinv.jobs.job import AnalyzedJob, OpenJob
 from vidinv.jobs.request import Request
-from vidinv.jobs.video_job import Listener, OpenJob
+from vidinv.jobs.video_job import Listener
 from vidinv.media import reader
 from vidinv.process import threads_kept, use_threads
 from vidinv.stages import decode
@@ -59,41 +58,43 @@ class _Spent:
         self.total += time.process_time() - every
 
 
-def run(source: Path, config: RunConfig, finish: Callable[[RenderJob], None] = lambda prepared: None) -> IsolatedCost:
+def run(source: Path, config: RunConfig, finish: Callable[[AnalyzedJob], None] = lambda job: None) -> IsolatedCost:
     """The job of a clip of at most some FRAMES stage by stage; `finish` sees it before its folder goes."""
     spent = _Spent()
     with tempfile.TemporaryDirectory() as folder:
         request = Request(source, Path(folder) / f"out{source.suffix}", config)
-        with video_job.open_job(request) as begun:
-            prepared = video_job.analyze_job(begun, Listener()).prepared
-            _first_pass(begun, Path(folder), spent)
-            _second_pass(prepared, spent)
-            finish(prepared)
-            begun.folder.delete()
-    return IsolatedCost(prepared.analysis.frame_count, spent.thread, spent.total)
+        with video_job.open_job(request) as opened:
+            job = video_job.analyze_job(opened, Listener())
+            _first_pass(opened, Path(folder), spent)
+            _second_pass(job, spent)
+            finish(job)
+            opened.folder.delete()
+    return IsolatedCost(job.analysis.frame_count, spent.thread, spent.total)
 
 
-def _first_pass(begun: OpenJob, folder: Path, spent: _Spent) -> None:
-    config, source, shards = begun.request.config, begun.request.source, folder / "alone"
+def _first_pass(job: OpenJob, folder: Path, spent: _Spent) -> None:
+    config, source, shards = job.config, job.request.source, folder / "alone"
     shards.mkdir()
 
     def frames(first: int) -> Iterator[Any]:
         return reader.read_frames(source, batch=config.batch, first=first, reader=config.reader)
 
-    locate = backends.choose_backend(config.backend).locator(config.landmarks)
+    locate = job.backend.locator(config.landmarks)
     before = spent.total
     with spent.by("analyse"):
-        first_pass.analyse(frames, locate, shards, config, begun.info.rotation, lambda count: None, given=begun.given)
+        first_pass.analyse(
+            frames, locate, shards, config, job.checked.info.rotation, lambda count: None, given=job.given
+        )
     spent.thread["analyse"] = spent.total - before
 
 
-def _second_pass(prepared: RenderJob, spent: _Spent) -> None:
-    plan = decode.batches(prepared.segments, prepared.analysis.shots, prepared.request.config.batch)
-    flow = render.flow(prepared, plan, lambda count: None)
+def _second_pass(job: AnalyzedJob, spent: _Spent) -> None:
+    plan = decode.batches(job.segments, job.analysis.shots, job.config.batch)
+    flow = render.flow(job, plan, lambda count: None)
     with spent.by("decode"):
         works = list(flow.source)
     with threads_kept():
-        use_threads(render.lane_threads(prepared, flow.stages))
+        use_threads(render.lane_threads(job, flow.stages))
         for name, stage in flow.stages:
             with spent.by(name):
                 works = list(stage(_each(works)))

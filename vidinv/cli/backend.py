@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vidinv.cli import options
 from vidinv.errors import UsageError
+
+if TYPE_CHECKING:
+    from vidinv.backends.interface import Backend
 
 app = typer.Typer(help="Your own generator and its parts: create, list, show, check.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(metavar="NAME|FILE", help="A backend's name, or its YAML file.")]
@@ -123,7 +126,8 @@ def show(name: Name, json_to: options.JsonTo = None, debug: options.Debug = Fals
     """
     from vidinv.backends import registry as backends
 
-    facts = _facts(name) | {"needs": list(backends.choose_backend(name).all_needs)}
+    chosen = backends.choose_backend(name)
+    facts = _facts(chosen) | {"needs": list(chosen.all_needs)}
     if json_to is not None:
         options.write_json(facts, json_to)
         return
@@ -164,17 +168,16 @@ def check(
     )
 
 
-def _facts(name: str) -> dict[str, Any]:
+def _facts(chosen: Backend) -> dict[str, Any]:
     """What a backend's description says, and of a built-in one what is known."""
     from vidinv.backends import registry as backends
     from vidinv.backends import spec as backend_spec
 
-    if name in backends.BACKENDS:
-        chosen = backends.choose_backend(name)
-        return {"name": name, "generator": chosen.generator, "space": chosen.space, "slots": chosen.slots}
-    chosen, found = backends.choose_backend(name), asdict(backend_spec.read_description(name))
-    told = {key: list(value) if isinstance(value, tuple) else value for key, value in found.items()}
-    return {"name": name, "space": chosen.space, "slots": chosen.slots, **told}
+    known = {"name": chosen.name, "space": chosen.space, "slots": chosen.slots}
+    if chosen.name in backends.BACKENDS:
+        return known | {"generator": chosen.generator}
+    found = asdict(backend_spec.read_description(chosen.name))
+    return known | {key: list(value) if isinstance(value, tuple) else value for key, value in found.items()}
 
 
 def _path(path: str | Path) -> str:

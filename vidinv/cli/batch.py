@@ -134,8 +134,8 @@ def ordered(
     from vidinv.backends import registry as backends
     from vidinv.batch import input_list, output_names, storage
     from vidinv.batch.task import TaskOrder
-    from vidinv.jobs import request as requests
-    from vidinv.jobs.request import Request
+    from vidinv.jobs import check
+    from vidinv.jobs.request import Request, touches_faces
 
     if not storage.is_url(given) and storage.is_folder(given) and Path(given).absolute() == Path(output).absolute():
         raise UsageError(f"the outputs would lie among the clips in {given}", remedy="choose another -o")
@@ -147,9 +147,10 @@ def ordered(
         changes = [*(common.changes or []), *(f"{key}={value}" for key, value in values.items())]
         config = configs.with_edits(resolve(replace(mine, changes=changes)), [*edits, *wanted])
         request = Request(Path(), Path(), config, preview=asked.preview)
-        requests.check_networks(config)
-        if requests.touches_faces(request, requests.resolve_edits(config.edits, config.backend)):
-            needs.update(backends.choose_backend(config.backend).all_needs)
+        backend = backends.choose_backend(config.backend)
+        check.check_networks(config, backend)
+        if touches_faces(request, check.resolve_edits(config.edits, backend)):
+            needs.update(backend.all_needs)
         return config
 
     for row in input_list.read_rows(given, pattern, but=output):

@@ -33,22 +33,25 @@ def demo(
     from vidinv.backends.registry import choose_backend
     from vidinv.generators import registry
     from vidinv.jobs import demo as clips
-    from vidinv.jobs.request import Request, resolve_edits
+    from vidinv.jobs.check import resolve_edits
+    from vidinv.jobs.request import Request
     from vidinv.weights import cache
 
     config = configs.with_edits(configs.load_run_config(quality), edit or ["age+2"])
-    resolve_edits(config.edits, config.backend)  # a wrong edit is refused before the clip is made
+    backend = choose_backend(config.backend)
+    resolve_edits(config.edits, backend)  # a wrong edit is refused before the clip is made
     source, output = folder / "synthetic.mp4", folder / "synthetic.edited.mp4"
     for path in (source, output):
         if path.exists() and not overwrite:
             raise OutputUnwritable(f"{path} exists", remedy="give --overwrite or another folder")
     folder.mkdir(parents=True, exist_ok=True)
-    cache.pull(choose_backend("default").all_needs, offline=offline, accept=accept_licences)
+    cache.pull(backend.all_needs, offline=offline, accept=accept_licences)
     with progress.show(show) as shown:
         shown.phase("demo clip", round(seconds * clips.FRAME_RATE))
         clips.write_demo(
-            source, registry.load_generator("mobile-stylegan-ffhq-1024"), seconds=seconds, seed=seed, done=shown.advance
+            source, registry.load_generator(backend.generator), seconds=seconds, seed=seed, done=shown.advance
         )
     if only_clip:
         return
-    perform(Request(source, output, config, overwrite=overwrite), show, offline=offline, accept=accept_licences)
+    request = Request(source, output, config, overwrite=overwrite)
+    perform(request, show, offline=offline, accept=accept_licences, backend=backend)

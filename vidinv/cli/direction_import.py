@@ -124,7 +124,7 @@ def _measured(direction: Direction, backend: Backend, device: str, attribute: st
 
     if attribute is None:
         return directions.rescaled(direction, registry.load_generator(backend.generator))
-    studio = backends.render_context(backend, backend.models(device, ""))
+    studio = backends.render_context(backend.models(device, ""))
     direction = directions.rescaled(direction, studio.generator)
     shown.phase("faces", SAMPLES)
     readings = direction_training.measure_samples(

@@ -31,7 +31,6 @@ def edit(
 
     Example: vidinv edit portrait.jpg --edit age=60 -o older.png
     """
-    from vidinv.backends import registry as backends
     from vidinv.editing import grammar
     from vidinv.jobs import image_job
     from vidinv.jobs.request import Request
@@ -43,13 +42,11 @@ def edit(
         raise UsageError("nothing to edit", remedy="say what, as in --edit age+2")
     target = output or source.with_name(f"{source.stem}.edited{source.suffix}")
     request = Request(source, target, resolved, overwrite=overwrite, preview=preview, c2pa=c2pa, watermark=watermark)
-    image_job.check_picture(request)
-    cache.need(
-        backends.choose_backend(resolved.backend).all_needs, offline=common.offline, accept=common.accept_licences
-    )
+    checked = image_job.check_picture(request)
+    cache.need(checked.needs, offline=common.offline, accept=common.accept_licences)
     with progress.show(common.show) as shown:
         shown.phase("edit", 1)
-        report = image_job.edit(request)
+        report = image_job.edit(checked)
         shown.advance(1)
     tell(report, request.writes(), shown)
     if common.json_to is not None:

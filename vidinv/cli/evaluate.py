@@ -333,7 +333,7 @@ def judges(models: Models, method: str) -> EditEvaluators:
     return EditEvaluators(
         models.generator,
         draw,
-        of_faces(models.backend).measure(),
+        models.backend.measure(),
         independent_attributes.load_witness().measure,
         tuple(independent_attributes.UNITS),
         SPREADS,

@@ -27,18 +27,20 @@ def invert(
 
     Example: vidinv invert talk.mp4 -o talk.codes.safetensors --render inversion.png
     """
+    from vidinv.backends import registry as backends
     from vidinv.jobs import render_codes
     from vidinv.jobs.request import Request, pick_device
 
     resolved = resolve(common)
     render_codes.check_render(render, source, output, overwrite)
     request = Request(source, output, resolved, overwrite=overwrite, codes=output, only_codes=True)
-    report = perform(request, common.show, offline=common.offline, accept=common.accept_licences)
+    backend = backends.choose_backend(resolved.backend)
+    report = perform(request, common.show, offline=common.offline, accept=common.accept_licences, backend=backend)
     if render is not None:
         stored = render_codes.open_stored(source, output)
         with progress.show(common.show) as shown:
             shown.phase("draw", render_codes.count(stored, render))
-            render_codes.write_render(source, stored, render, pick_device(resolved.device), shown.advance)
+            render_codes.write_render(source, stored, render, backend, pick_device(resolved.device), shown.advance)
         shown.say(f"made {render}")
     if common.json_to is not None:
         options.write_json(report, common.json_to)

@@ -105,7 +105,7 @@ def learn(
     where = requests.pick_device(device or "auto")
     common.have(chosen.needs + chosen.measuring)
     models = chosen.models(where, "")
-    studio = backends.render_context(chosen, models, _measure(chosen, attribute, own))
+    studio = backends.render_context(models, _measure(chosen, attribute, own))
     with progress.show(progress_as) as shown:
         found = source.material(chosen, models, studio, shown)
         wanted = _possible(wanted, found.readings)

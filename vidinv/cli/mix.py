@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -35,7 +34,6 @@ def mix(
     """
     from vidinv.backends import registry as backends
     from vidinv.faces.regions import REGIONS
-    from vidinv.jobs import image_job
     from vidinv.jobs import mix_faces as mixes
     from vidinv.jobs.request import Request
     from vidinv.weights import cache
@@ -43,15 +41,13 @@ def mix(
     if region not in REGIONS:
         raise UsageError(f"--region {region!r} is not known", remedy=f"choose one of {', '.join(REGIONS)}")
     request = Request(source, output, resolve(common), overwrite=overwrite, preview=preview)
-    rows = options.rows(layers, "--layers", backends.choose_backend(request.config.backend).slots)
-    for each in (request, replace(request, source=other)):
-        image_job.check_picture(each)
-    cache.need(
-        backends.choose_backend(request.config.backend).all_needs, offline=common.offline, accept=common.accept_licences
-    )
+    backend = backends.choose_backend(request.config.backend)
+    rows = options.rows(layers, "--layers", backend.slots)
+    pair = mixes.check_mix(request, other, backend)
+    cache.need(backend.all_needs, offline=common.offline, accept=common.accept_licences)
     with progress.show(common.show) as shown:
         shown.phase("mix", 1)
-        report = mixes.mix(request, other, rows, share, region)
+        report = mixes.mix(pair, rows, share, region)
         shown.advance(1)
     tell(report, request.writes(), shown)
     if common.json_to is not None:
@@ -74,22 +70,16 @@ def interpolate(
     """
     from vidinv.backends import registry as backends
     from vidinv.jobs import mix_faces as mixes
-    from vidinv.jobs.job_folder import check_output
-    from vidinv.jobs.request import Request, check_networks
-    from vidinv.media import photo
+    from vidinv.jobs.request import Request
     from vidinv.weights import cache
 
-    if output.suffix.lower() not in (".mp4", ".mkv", ".mov"):
-        raise UsageError(f"{output.name} is no film's name", remedy="end it with .mp4, .mkv or .mov")
-    for path in (source, other):
-        photo.read_photo(path)
-        check_output(output, path, overwrite)
     config = resolve(common)
-    check_networks(config)
-    cache.need(backends.choose_backend(config.backend).needs, offline=common.offline, accept=common.accept_licences)
+    backend = backends.choose_backend(config.backend)
+    pair = mixes.check_film(Request(source, output, config, overwrite=overwrite), other, backend)
+    cache.need(backend.needs, offline=common.offline, accept=common.accept_licences)
     with progress.show(common.show) as shown:
         shown.phase("interpolate", mixes.frames(seconds))
-        mixes.interpolate(Request(source, output, config, overwrite=overwrite), other, seconds, shown.advance)
+        mixes.interpolate(pair, seconds, shown.advance)
     shown.say(f"made {output}")
     if common.json_to is not None:
         facts = {"from": source.name, "to": other.name, "frames": mixes.frames(seconds), "quality": config.quality}

@@ -107,17 +107,19 @@ def _measure(source: Path, edited: Path, common: ReportOptions) -> None:
     config = configs.load_run_config(
         "balanced", common.changes, {key: value for key, value in given.items() if value is not None}
     )
+    backend = backends.choose_backend(config.backend)
     pair = pairs.Pair(
         source,
         edited,
         common.output or page_path(edited),
-        requests.settle(config),
+        requests.settle(config, backend),
+        backend,
         options.gate(common.min_identity, common.min_ic),
         thumbnails=not common.no_thumbnails,
+        overwrite=common.overwrite,
     )
     pairs.check_pair(pair)
-    _may_write(pair.page, edited, overwrite=common.overwrite)
-    cache.need(backends.choose_backend(config.backend).watching, offline=common.offline, accept=common.accept_licences)
+    cache.need(backend.watching, offline=common.offline, accept=common.accept_licences)
     with progress.show(common.show) as shown:
         found = pairs.run(pair, Listener(say=shown.say, phase=shown.phase, done=shown.advance))
     _done(pair.page, found, common)

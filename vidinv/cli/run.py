@@ -15,6 +15,7 @@ from vidinv.config import RunConfig
 from vidinv.errors import QualityGateMissed, UsageError
 
 if TYPE_CHECKING:
+    from vidinv.backends.interface import Backend
     from vidinv.jobs.request import Request
     from vidinv.progress import Display
 
@@ -126,21 +127,20 @@ def resolve(common: options.Job, **own: str | int | None) -> RunConfig:
     return configs.load_run_config(config or quality or "balanced", common.changes, given)
 
 
-def perform(request: Request, show: str | None, *, offline: bool, accept: bool) -> dict[str, Any]:
-    """Check the request, have the weights, run the job."""
-    from vidinv.backends import registry as backends
-    from vidinv.jobs import request as requests
-    from vidinv.jobs import video_job
+def perform(
+    request: Request, show: str | None, *, offline: bool, accept: bool, backend: Backend | None = None
+) -> dict[str, Any]:
+    """Check the request, have the weights, run the job; `backend` is the request's, where it is resolved already."""
+    from vidinv.jobs import check, video_job
     from vidinv.weights import cache
 
-    moves, _ = requests.check_request(request)
-    if requests.touches_faces(request, moves):
-        backend = backends.choose_backend(request.config.backend)
-        needs = backend.needs if request.only_codes or request.only_tuned else backend.all_needs
-        cache.need(needs, offline=offline, accept=accept)
+    checked = check.check_request(request, backend)
+    if checked.needs:
+        cache.need(checked.needs, offline=offline, accept=accept)
     files, below = request.writes(), request.below_gate().writes()
     with progress.show(show) as shown:
-        report = video_job.run(request, video_job.Listener(say=shown.say, phase=shown.phase, done=shown.advance))
+        listener = video_job.Listener(say=shown.say, phase=shown.phase, done=shown.advance)
+        report = video_job.run(request, listener, checked.backend)
     verdict = report.get("gate")
     tell(report, files if verdict is None or verdict["passed"] else below, shown)
     return report

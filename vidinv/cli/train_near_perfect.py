@@ -91,13 +91,12 @@ def _photos(models: Models, recipe: GeneratorTuningRecipe) -> dict[str, PivotFac
 
 def _tuned(models: Models, pivots: PivotFaces, recipe: GeneratorTuningRecipe, folder: Path) -> dict[str, float]:
     """Tune, write the generator beside the checkpoints, and say what was reached."""
-    from vidinv.backends import registry as backends
     from vidinv.generators import delta
     from vidinv.trainers.generator_tuning import train as trainer
 
     base = models.generator
     recipe = recipe.within(base.sizes[0])
-    perceptual = backends.choose_backend(models.backend).guides(models.device).perceptual
+    perceptual = models.backend.guides(models.device).perceptual
     made = trainer.tune(base, models.proxy, pivots, perceptual, recipe, folder)
     facts = delta.DeltaFacts(base.name, base.space, delta.fingerprint(base), recipe=recipe.told())
     delta.write_deltas(

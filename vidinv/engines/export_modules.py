@@ -13,16 +13,18 @@ from vidinv.generators.proxy import ImageDecoder
 
 
 class EncodingModule(nn.Module):
-    """image [N,3,S,S] -> ws, feature, of an encoder that gives a feature."""
+    """image [N,3,S,S] -> ws [N,L,D], and the feature [N,C,h,w] of an encoder that gives one.
+
+    Whatever else an encoder's code holds (z, a class, a constant input) is said by these and read by no stage.
+    """
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
         self.encoder = encoder
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         code = self.encoder(image)
-        assert code.feature is not None
-        return code.ws, code.feature
+        return (code.ws,) if code.feature is None else (code.ws, code.feature)
 
 
 class SketchModule(nn.Module):

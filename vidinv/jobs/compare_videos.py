@@ -13,13 +13,12 @@ import torch
 from vidinv import config as configs
 from vidinv import fileio
 from vidinv.analysis import face_tracks, first_pass, given_boxes
-from vidinv.backends import registry as backends
 from vidinv.backends.interface import Backend
 from vidinv.config import RunConfig
 from vidinv.errors import UsageError
 from vidinv.faces import crops, similarity
 from vidinv.frames import Analysis, Array, FaceMetrics, FrameBatch, Work
-from vidinv.jobs import finalize, quality_summary, write_page
+from vidinv.jobs import check, finalize, quality_summary, write_page
 from vidinv.jobs.job_folder import JobFolder
 from vidinv.jobs.journal import Journal
 from vidinv.jobs.quality_summary import MeasuredFaces
@@ -38,18 +37,25 @@ LENGTH = 0.5  # seconds
 
 @dataclass(frozen=True)
 class Pair:
-    """The two videos, and where the page on them goes."""
+    """The two videos, where the page on them goes, and the resolved backend whose networks measure them."""
 
     source: Path
     edited: Path
     page: Path
     config: RunConfig
+    backend: Backend
     gate: Gate
     thumbnails: bool = True
+    overwrite: bool = False
 
 
 def check_pair(pair: Pair) -> tuple[VideoInfo, VideoInfo]:
-    """What the two files are. Raises InputUnreadable, or UsageError where one cannot be of the other."""
+    """What the two files are. Raises InputUnreadable, or UsageError where one cannot be of the other.
+
+    Raises OutputUnwritable where the page exists or cannot be written.
+    """
+    check.check_networks(pair.config, pair.backend)
+    given_boxes.of(pair.config, pair.backend)
     one, two = probe(pair.source), probe(pair.edited)
     (width, height), (other_width, other_height) = _shown(one), _shown(two)
     if abs(width * other_height / (height * other_width) - 1) > SHAPE:
@@ -62,6 +68,7 @@ def check_pair(pair: Pair) -> tuple[VideoInfo, VideoInfo]:
             f"{pair.edited} lasts {two.duration_s:.1f} s, {pair.source} {one.duration_s:.1f} s: not the same clip",
             remedy="cut them to the same part",
         )
+    check.check_outputs([pair.page], pair.edited, pair.overwrite)
     return one, two
 
 
@@ -72,7 +79,7 @@ def run(pair: Pair, listener: Listener) -> dict[str, Any]:
     together by their number where the files have equally many, else by their times.
     """
     clock, (info, other), config = Clock.now(), check_pair(pair), pair.config
-    backend = backends.choose_backend(config.backend)
+    backend = pair.backend
     with JobFolder(pair.page) as folder:
         folder.empty()
         try:
@@ -89,7 +96,7 @@ def run(pair: Pair, listener: Listener) -> dict[str, Any]:
             )
             analysis, _ = face_tracks.link(sightings, config, backend, pair.source, [])
             listener.phase("measure", analysis.frame_count, 0)
-            measured = _measured(pair, analysis, (info, other), backend, folder, listener)
+            measured = _measured(pair, analysis, (info, other), folder, listener)
             report = _document(pair, info, analysis, measured) | {"timing": clock.spent(), "warnings": []}
             sidecar.write_report(pair.page.with_suffix(".json"), report)
             write_page.write_page(pair.page, report, write_page.strips(report, measured.evidence()))
@@ -140,15 +147,14 @@ def _measured(
     pair: Pair,
     analysis: Analysis,
     infos: tuple[VideoInfo, VideoInfo],
-    backend: Backend,
     folder: JobFolder,
     listener: Listener,
 ) -> MeasuredFaces:
-    config, judges = pair.config, backend.judges(pair.config.device)
+    config, judges = pair.config, pair.backend.judges(pair.config.device)
     segments = decode.segments(analysis.pts, analysis.time_base, config.segment_seconds, 0, analysis.frame_count)
     plan = decode.batches(segments, analysis.shots, config.batch)
     works = decode.decode(reader.read_frames(pair.source, batch=1), plan, analysis.shots, segments)
-    witnesses = measure_identity.SecondaryEvaluators.of(backend, judges.parse, [])
+    witnesses = measure_identity.SecondaryEvaluators.of(pair.backend, judges.parse, [])
     stages = [
         ("align", align.build_align_stage(analysis.tracks, config.crop)),
         ("follow", lambda source: follow(source, pair, _between(*infos), _count(pair.edited) == analysis.frame_count)),
@@ -170,7 +176,7 @@ def _measured(
 
 
 def _document(pair: Pair, info: VideoInfo, analysis: Analysis, measured: MeasuredFaces) -> dict[str, Any]:
-    config, names = pair.config, backends.choose_backend(pair.config.backend).watching
+    config, names = pair.config, pair.backend.watching
     return {
         "schema": sidecar.SCHEMA,
         "input": finalize.facts(pair.source, fileio.content_sha256(pair.source), info, analysis),

@@ -18,76 +18,104 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vidinv import fileio
-from vidinv.backends import registry as backends
-from vidinv.engines.export_modules import PictureModule, SketchModule
+from vidinv import fingerprint
+from vidinv.backends.interface import Backend
+from vidinv.config import RunConfig
+from vidinv.engines.export_modules import EncodingModule, PictureModule, SketchModule
 from vidinv.engines.runner import PACKAGES, Runner
 from vidinv.errors import OutputUnwritable, UsageError
 from vidinv.stages import synthesize
+from vidinv.stages.codes import encoder_digest
 from vidinv.weights import places
 
 REPEATS = 5
 WORTH = 0.9  # of torch's time: what another engine must come below
 
 
-def engine(backend: str, size: int, precision: str, threads: int, device: str) -> str:
-    """The quickest engine that draws this backend's pictures of `size` pixels as torch does; "eager" on a GPU."""
+def quickest_engine(config: RunConfig, backend: Backend) -> str:
+    """The quickest engine that runs this job's networks as torch does; "eager" on a GPU.
+
+    All of `config` but the engine is settled; `backend` is the one that it names.
+    """
     rivals = [name for name, package in PACKAGES.items() if find_spec(package) is not None]
-    if device != "cpu" or not rivals:
+    if config.device != "cpu" or not rivals:
         return "eager"
-    key = _key(backend, size, precision, threads)
+    key = _key(config, backend)
     known = _known()
     if key not in known:
-        known[key] = measured(backend, size, precision, threads, rivals)
+        known[key] = measured(config, backend, rivals)
         with suppress(OutputUnwritable):  # else it is measured again next time
             places.write_cached(_path(), json.dumps(known, indent=1))
     return min(known[key], key=lambda name: known[key][name] * (1 if name == "eager" else 1 / WORTH))
 
 
-def measured(backend: str, size: int, precision: str, threads: int, rivals: list[str]) -> dict[str, float]:
-    """Seconds of one picture by torch and by each of the rivals that can draw it; the shortest of some, in turn."""
-    torch.set_num_threads(threads)
-    graph, inputs = _graph(backend, size)
-    runners = {name: Runner(name, precision, threads) for name in ("eager", *rivals)}
+def measured(config: RunConfig, backend: Backend, rivals: list[str]) -> dict[str, float]:
+    """Seconds of one picture by torch and by each of the rivals that can run the job; the shortest of some, in turn."""
+    torch.set_num_threads(config.threads)
+    graphs = _graphs(config, backend)
+    runners = {name: Runner(name, config.precision, config.threads) for name in ("eager", *rivals)}
     for name in rivals:
         try:
-            runners[name](graph, *inputs)
+            for graph, inputs in graphs:
+                runners[name](graph, *inputs)
         except UsageError:
             del runners[name]
+    drawing, inputs = graphs[0]
     took: dict[str, list[float]] = {name: [] for name in runners}
     for _ in range(REPEATS):
         for name, runner in runners.items():
             start = time.perf_counter()
-            runner(graph, *inputs)
+            runner(drawing, *inputs)
             took[name].append(time.perf_counter() - start)
     return {name: min(each) for name, each in took.items()}
 
 
-def _graph(backend: str, size: int) -> tuple[torch.nn.Module, tuple[Tensor, ...]]:
-    """What draws an edit of this size, and a code for it."""
-    models = backends.choose_backend(backend).models("cpu", "")
-    generator = models.generator
+def check_engine(config: RunConfig, backend: Backend, *, inverts: bool = True) -> None:
+    """Raise UsageError where the engine that a settled `config` names cannot run the job's encoder or generator.
+
+    A job that takes stored codes does not `invert`. torch.compile runs whatever torch runs, and is not tried.
+    """
+    if config.engine not in PACKAGES:
+        return
+    runner = Runner(config.engine, config.precision, config.threads)
+    for graph, inputs in _graphs(config, backend, inverts=inverts):
+        runner(graph, *inputs)
+
+
+def _graphs(
+    config: RunConfig, backend: Backend, *, inverts: bool = True
+) -> list[tuple[torch.nn.Module, tuple[Tensor, ...]]]:
+    """What the job hands to its engine, each with inputs: what draws an edit, and the encoder where nothing refines."""
+    models = backend.models("cpu", config.encoder)
+    generator, encoder, size = models.generator, models.encoder, config.crop
     with torch.no_grad():
         ws = generator.broadcast(generator.sample(1)).contiguous()
-        at = models.encoder.at
+        at = encoder.at
         inputs = (ws,) if at is None else (ws, generator.synthesize(ws, stop=at))
     if synthesize.is_drawn_by_proxy(generator, models.proxy, size):
-        return SketchModule(models.proxy, at), inputs
-    return PictureModule(generator, at, synthesize.at_size(generator, size)), inputs
+        drawing: torch.nn.Module = SketchModule(models.proxy, at)
+    else:
+        drawing = PictureModule(generator, at, synthesize.at_size(generator, size))
+    if not (inverts and config.refine.is_off):
+        return [(drawing, inputs)]
+    return [(drawing, inputs), (EncodingModule(encoder), (torch.zeros(1, 3, size, size),))]
 
 
-def _key(backend: str, size: int, precision: str, threads: int) -> str:
-    machine = [
-        platform.machine(),
-        _processor(),
-        threads,
-        backend,
-        backends.choose_backend(backend).digest,
-        size,
-        precision,
-    ]
+def _key(config: RunConfig, backend: Backend) -> str:
+    """One digest of the machine, the versions, and all of the job that decides how quick an engine is."""
     versions = {name: version(name) for name in ("torch", *PACKAGES.values()) if find_spec(name) is not None}
-    return fileio.sha256_of_bytes(json.dumps([machine, versions]))
+    return fingerprint.digest(
+        {
+            "machine": [platform.machine(), _processor()],
+            "threads": config.threads,
+            "backend": [backend.name, backend.digest],
+            "encoder": encoder_digest(config),
+            "encodes": config.refine.is_off,
+            "size": config.crop,
+            "precision": config.precision,
+            "versions": versions,
+        }
+    )
 
 
 def _processor() -> str:

@@ -12,18 +12,16 @@ from typing import Any
 
 from vidinv import config as configs
 from vidinv import fileio
-from vidinv.backends import registry as backends
-from vidinv.backends.interface import Backend
 from vidinv.config import RunConfig
 from vidinv.editing.plan import ResolvedEdit
 from vidinv.errors import OutputUnwritable
 from vidinv.frames import Analysis
 from vidinv.jobs import quality_summary, sign_output, write_page
 from vidinv.jobs import request as requests
+from vidinv.jobs.job import AnalyzedJob
 from vidinv.jobs.job_folder import page_path, preview_path, sidecar_path
 from vidinv.jobs.journal import Journal
 from vidinv.jobs.quality_summary import MeasuredFaces
-from vidinv.jobs.render import RenderJob
 from vidinv.jobs.tuning import encoder as encoder_tuning
 from vidinv.jobs.tuning import generator as generator_tuning
 from vidinv.media import codecs, reader, remux, sequence, stills
@@ -38,8 +36,8 @@ from vidinv.weights import catalog
 PACKAGES = ("vidinv", "torch", "av", "numpy", "opencv-python-headless")
 
 
-def finish(job: RenderJob, frames: int, timing: dict[str, Any], warnings: list[str]) -> dict[str, Any]:
-    """Assemble the output (and the preview), and write the report on it, with the `warnings` so far; returns that.
+def finish(job: AnalyzedJob, frames: int, timing: dict[str, Any]) -> dict[str, Any]:
+    """Assemble the output (and the preview), and write the report on it, with the job's warnings; returns that.
 
     Where the gate is missed everything has a name that says so.
     """
@@ -51,10 +49,10 @@ def finish(job: RenderJob, frames: int, timing: dict[str, Any], warnings: list[s
     measured = MeasuredFaces([face for record in records for face in record.faces], job.folder.evidence(records))
     report = document(job, frames, measured)
     if report["gate"] is not None and not report["gate"]["passed"]:
-        job = replace(job, request=job.request.below_gate())
+        job = job.below_gate()
         report["output"] = _output(job)
     request = job.request
-    warnings = [*warnings, *_losses(job), *_gaps(records)]
+    warnings = [*job.warnings, *_losses(job), *_gaps(records)]
     if request.at is None:
         segments = _files(job, records, "segment-")
         join = stills.assemble if sequence.is_folder(request.output) else remux.assemble
@@ -64,7 +62,7 @@ def finish(job: RenderJob, frames: int, timing: dict[str, Any], warnings: list[s
             return join(segments, request.source, path, metadata=made_by(job))
 
         warnings = warnings + sign_output.sealed(replace(request, output=made), job.folder, claim(job), write)
-        job.check_source()
+        job.opened.source.check()
         job.folder.publish(made, request.output, overwrite=request.overwrite)
     if request.preview:
         files = _files(job, records, "preview-")
@@ -92,33 +90,37 @@ def facts(source: Path, content: str, info: VideoInfo, analysis: Analysis) -> di
 
 
 def how_often(config: RunConfig) -> dict[str, int]:
-    """On every how manyth frame of a segment each network looks."""
+    """Sampling interval of each metric network, in frames of a segment."""
     return {"arcface_every": config.identity.every, "witness_every": config.identity.witness_every}
 
 
-def made_by(job: RenderJob) -> dict[str, str]:
+def made_by(job: AnalyzedJob) -> dict[str, str]:
     """What the output's own metadata say of how it was made."""
     return {
         "vidinv_version": installed().get("vidinv", "unknown"),
-        "vidinv_edits": " ".join(job.request.config.edits) or "none",
+        "vidinv_edits": " ".join(job.config.edits) or "none",
         "vidinv_weights": " ".join(weights(job)),
     }
 
 
-def watermark(job: RenderJob) -> str | None:
+def watermark(job: AnalyzedJob) -> str | None:
     """The identity that the output's watermark says; None where it has none."""
     if not job.request.watermark or job.models is None:
         return None
-    return payload.identity(job.content, job.request.config.edits)
+    return payload.identity(job.opened.source.content, job.config.edits)
 
 
-def claim(job: RenderJob) -> manifest.Claim:
+def claim(job: AnalyzedJob) -> manifest.Claim:
     """What is signed where the output gets a C2PA manifest."""
     request, version = job.request, installed().get("vidinv", "unknown")
-    return manifest.Claim(version, request.config.edits, weights(job), request.source, job.content, watermark(job))
+    return manifest.Claim(
+        version, request.config.edits, weights(job), request.source, job.opened.source.content, watermark(job)
+    )
 
 
-def write_report(job: RenderJob, report: dict[str, Any], timing: dict[str, Any], warnings: list[str]) -> dict[str, Any]:
+def write_report(
+    job: AnalyzedJob, report: dict[str, Any], timing: dict[str, Any], warnings: list[str]
+) -> dict[str, Any]:
     """Write the report beside the output, with how long it took and what there is to say; returns it."""
     report |= {"timing": timing, "warnings": warnings}
     if job.request.at is None:
@@ -128,7 +130,7 @@ def write_report(job: RenderJob, report: dict[str, Any], timing: dict[str, Any],
 
 
 def document(
-    job: RenderJob, frames: int, measured: MeasuredFaces, edits: list[dict[str, Any]] | None = None
+    job: AnalyzedJob, frames: int, measured: MeasuredFaces, edits: list[dict[str, Any]] | None = None
 ) -> dict[str, Any]:
     """The report on `frames` edited frames and what was measured of them, but for how long it took and warnings.
 
@@ -143,7 +145,7 @@ def document(
     gate = request.gate if job.models is not None else Gate()  # what was not touched misses none
     return {
         "schema": sidecar.SCHEMA,
-        "input": facts(request.source, job.content, job.info, analysis),
+        "input": facts(request.source, job.opened.source.content, job.info, analysis),
         "output": _output(job),
         "frames": frames,
         "faces": len(measured.rows),
@@ -159,7 +161,7 @@ def document(
     }
 
 
-def _losses(job: RenderJob) -> list[str]:
+def _losses(job: AnalyzedJob) -> list[str]:
     """What the asked reader could not read, and what of the source's picture the output's codec cannot say."""
     request = job.request
     refused = reader.refusal(request.source, request.config.reader)
@@ -182,11 +184,11 @@ def _gaps(records: list[SegmentRecord]) -> list[str]:
     return [f"damaged from {begin:.3f} to {end:.3f} s: {said}" for begin, end in joined]
 
 
-def _files(job: RenderJob, records: list[SegmentRecord], kind: str) -> list[Path]:
+def _files(job: AnalyzedJob, records: list[SegmentRecord], kind: str) -> list[Path]:
     return [job.folder.path / name for record in records for name in record.files if name.startswith(kind)]
 
 
-def inverted(job: RenderJob, timing: dict[str, Any]) -> dict[str, Any]:
+def inverted(job: AnalyzedJob, timing: dict[str, Any]) -> dict[str, Any]:
     """The report on a job that made codes alone."""
     request, analysis = job.request, job.analysis
     return {
@@ -201,7 +203,7 @@ def inverted(job: RenderJob, timing: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def tuned(job: RenderJob, timing: dict[str, Any]) -> dict[str, Any]:
+def tuned(job: AnalyzedJob, timing: dict[str, Any]) -> dict[str, Any]:
     """Give what was tuned its name, and report on it."""
     request, analysis = job.request, job.analysis
     assert job.models is not None
@@ -233,10 +235,10 @@ def installed() -> dict[str, str]:
     return found
 
 
-def weights(job: RenderJob) -> dict[str, str]:
+def weights(job: AnalyzedJob) -> dict[str, str]:
     """Part -> sha256 of the archive it came from; of what the user brought its file's."""
-    brought = {part.name: part.sha256 for part in _backend(job).brought}
-    return archives(_needs(job)) | brought | ({"encoder": job.encoder} if job.encoder else {})
+    brought = {part.name: part.sha256 for part in job.backend.brought}
+    return archives(_needs(job)) | brought | ({"encoder": job.opened.encoder} if job.opened.encoder else {})
 
 
 def archives(names: Iterable[str]) -> dict[str, str]:
@@ -250,21 +252,17 @@ def terms(names: Iterable[str]) -> list[dict[str, str]]:
     return [{"name": each.name, "licence": each.licence, "origin": each.origin} for each in entries]
 
 
-def _backend(job: RenderJob) -> Backend:
-    return backends.choose_backend(job.request.config.backend)
-
-
-def _needs(job: RenderJob) -> tuple[str, ...]:
-    backend = _backend(job)
+def _needs(job: AnalyzedJob) -> tuple[str, ...]:
+    backend = job.backend
     return backend.needs if job.request.only_codes or job.request.only_tuned else backend.all_needs
 
 
-def _brought(job: RenderJob) -> list[dict[str, str]]:
+def _brought(job: AnalyzedJob) -> list[dict[str, str]]:
     """The user's own parts with their terms and where they are from."""
-    return [{"name": each.name, "licence": each.licence, "origin": each.origin} for each in _backend(job).brought]
+    return [{"name": each.name, "licence": each.licence, "origin": each.origin} for each in job.backend.brought]
 
 
-def _output(job: RenderJob) -> dict[str, Any]:
+def _output(job: AnalyzedJob) -> dict[str, Any]:
     request, touched = job.request, job.models is not None
     paths: dict[str, Any] = {"path": request.output.name if request.at is None else None}
     if request.preview:

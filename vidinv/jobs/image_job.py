@@ -12,25 +12,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidinv import fileio
 from vidinv.analysis import face_tracks, first_pass, given_boxes
 from vidinv.analysis.first_pass import Sightings
-from vidinv.backends import registry as backends
+from vidinv.backends.interface import Backend
 from vidinv.editing.plan import ResolvedEdits
 from vidinv.errors import UsageError
 from vidinv.frames import Array, Code, Colour, Display, Edit, FrameBatch, Planes, Shot, Work
 from vidinv.generators.ops import resize
-from vidinv.jobs import finalize, render, sign_output, target_strength
-from vidinv.jobs import request as requests
-from vidinv.jobs.job_folder import JobFolder, check_output, preview_path
+from vidinv.jobs import check, engine_autotune, finalize, render, sign_output, target_strength
+from vidinv.jobs.job import AnalyzedJob, open_checked
+from vidinv.jobs.job_folder import JobFolder, preview_path
 from vidinv.jobs.quality_summary import MeasuredFaces
-from vidinv.jobs.request import Request
+from vidinv.jobs.request import CheckedRequest, Request
 from vidinv.jobs.timing import Clock
 from vidinv.media import photo, picture
 from vidinv.media.image_grid import image_grid
 from vidinv.media.photo import Photo
 from vidinv.media.probe import VideoInfo
-from vidinv.stages import codes as stored_codes
 from vidinv.stages import reencode
 from vidinv.stages.graph import Stage
 
@@ -41,40 +39,44 @@ BASE = Fraction(1, 25)  # of a picture's only time, which is 0
 class OpenPicture:
     """A picture whose faces were inverted: the job that edits them, and the one frame with its codes."""
 
-    job: render.RenderJob
+    job: AnalyzedJob
     photo: Photo
     work: Work
 
 
-def check_picture(request: Request) -> ResolvedEdits:
-    """Everything that can be refused before work begins; returns the edits.
+def check_picture(request: Request, backend: Backend | None = None) -> CheckedRequest:
+    """Check a job on a picture. `backend` is the one that the request names, where it is resolved already.
 
     Raises UsageError, InputUnreadable or OutputUnwritable; nothing is fetched or written.
     """
-    moves = requests.resolve_edits(request.config.edits, request.config.backend)
+    photo.check_suffix(request.output)
+    return check_source(request, backend)
+
+
+def check_source(request: Request, backend: Backend | None = None) -> CheckedRequest:
+    """The same, whatever kind of file the output is."""
+    backend, moves = check.check_common(request, backend)
     for move in moves:
         if move.edit.span != Edit.span:
             raise UsageError(f"a picture has no time for {move.edit.name} to come and go", remedy="leave the time out")
-    photo.check_suffix(request.output)
-    photo.read_photo(request.source)
-    check_output(request.output, request.source, request.overwrite)
-    requests.check_networks(request.config)
-    requests.check_signing(request)
-    return moves
+    given_boxes.of(request.config, backend)
+    info = _info(request.source, photo.read_photo(request.source))
+    check.check_outputs([request.output], request.source, request.overwrite)
+    return CheckedRequest(request, backend, moves, info, touches_faces=True)
 
 
-def edit(request: Request) -> dict[str, Any]:
-    """Edit the faces of a picture into `request.output`, and write the report beside it; returns the report.
+def edit(checked: CheckedRequest) -> dict[str, Any]:
+    """Edit the faces of a picture into its output, and write the report beside it; returns the report.
 
     Every pixel outside the faces' masks is the source's, as a PNG holds it (JPEG and WebP lose a little). With
     `preview` a row for every face shows source, inversion and edit. Raises VidinvError children as the design's exit
     codes say.
     """
-    clock, moves = Clock.now(), check_picture(request)
-    with JobFolder(request.output) as folder:
+    clock = Clock.now()
+    with JobFolder(checked.request.output) as folder:
         folder.empty()
         try:
-            opened = open_picture(request, moves, folder)
+            opened = open_picture(checked, folder)
             moves, warnings = _aimed(opened)
             job = replace(opened.job, moves=moves)
             assert job.models is not None
@@ -86,7 +88,7 @@ def edit(request: Request) -> dict[str, Any]:
             folder.delete()
 
 
-def write_edited(job: render.RenderJob, known: Photo, work: Work, made: dict[str, str]) -> None:
+def write_edited(job: AnalyzedJob, known: Photo, work: Work, made: dict[str, str]) -> None:
     """Write the edited picture, signed where that is asked for, and its preview likewise. Raises OutputUnwritable."""
     request, folder = job.request, job.folder
     if request.preview and work.edit is not None:
@@ -97,29 +99,22 @@ def write_edited(job: render.RenderJob, known: Photo, work: Work, made: dict[str
     sign_output.sealed(request, folder, finalize.claim(job), lambda path: photo.write_photo(path, edited, made))
 
 
-def open_picture(request: Request, moves: ResolvedEdits, folder: JobFolder) -> OpenPicture:
-    """Find and invert the faces of `request.source`. Raises NoFaceFound where there is none."""
-    config = replace(requests.settle(request.config, folder.config), tune="none")  # one face is too few to tune on
+def open_picture(checked: CheckedRequest, folder: JobFolder) -> OpenPicture:
+    """Find and invert the faces of the checked picture. Raises NoFaceFound where there is none."""
+    config = replace(checked.request.config, tune="none")  # one face is too few to tune on
+    opened = open_checked(replace(checked, request=replace(checked.request, config=config)), folder)
+    config, backend, source = opened.config, opened.backend, opened.request.source
     torch.set_num_threads(config.threads)
-    known, backend = photo.read_photo(request.source), backends.choose_backend(config.backend)
-    found = first_pass.seen(backend.locator(config.landmarks), given_boxes.of(config, backend), 0, known.rgb, 0)
+    if checked.request.config.engine != "auto":
+        engine_autotune.check_engine(config, backend)
+    known = photo.read_photo(source)
+    found = first_pass.seen(backend.locator(config.landmarks), opened.given, 0, known.rgb, 0)
     seen = Sightings((0,), BASE, (Shot(0, 1),), (found,))
-    analysis, moves = face_tracks.link(seen, config, backend, request.source, moves)
+    analysis, moves = face_tracks.link(seen, config, backend, source, checked.moves)
     models = backend.models(config.device, config.encoder)
-    frame = FrameBatch((_planes(known),), Colour("bt709", True), (0,), BASE, (0,))
-    job = render.RenderJob(
-        request=replace(request, config=config),
-        info=_info(request.source, frame),
-        analysis=analysis,
-        moves=moves,
-        models=models,
-        codes=None,
-        encoder=stored_codes.encoder_digest(config),
-        folder=folder,
-        segments=[(0, 1)],
-        content=fileio.content_sha256(request.source),
-    )
-    return OpenPicture(job, known, through(render.inverting(job, models, 0), Work(frame, new_shot=True)))
+    job = AnalyzedJob(opened, analysis, moves, models, segments=[(0, 1)])
+    work = Work(_frame(known), new_shot=True)
+    return OpenPicture(job, known, through(render.inverting(job, models, 0), work))
 
 
 def through(stages: Sequence[tuple[str, Stage]], work: Work) -> Work:
@@ -157,7 +152,7 @@ def _aimed(opened: OpenPicture) -> tuple[ResolvedEdits, list[str]]:
         for n, person in enumerate(work.faces.track.tolist())
     ]
     return target_strength.aimed(
-        job.moves, samples, target_strength.attribute_measure(job.models, job.moves, job.request.config)
+        job.moves, samples, target_strength.attribute_measure(job.models, job.moves, job.config)
     )
 
 
@@ -178,7 +173,14 @@ def rgb_of(work: Work) -> Array:
     return np.ascontiguousarray(np.stack([red, green, blue], 2))
 
 
-def _info(source: Path, frame: FrameBatch) -> VideoInfo:
+def _frame(known: Photo) -> FrameBatch:
+    """The picture as the only frame of a clip."""
+    return FrameBatch((_planes(known),), Colour("bt709", True), (0,), BASE, (0,))
+
+
+def _info(source: Path, known: Photo) -> VideoInfo:
+    """The facts of the picture as of a clip of one frame."""
+    frame = _frame(known)
     planes = frame.native[0]
     return VideoInfo(
         source,

@@ -4,39 +4,67 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from vidinv.backends.interface import Backend
 from vidinv.editing import mixing
+from vidinv.errors import UsageError
 from vidinv.frames import EditLayer, Work
 from vidinv.jobs import finalize, image_job, render
-from vidinv.jobs.image_job import OpenPicture
 from vidinv.jobs.job_folder import JobFolder
-from vidinv.jobs.request import Request
+from vidinv.jobs.request import CheckedRequest, Request
 from vidinv.jobs.timing import Clock
-from vidinv.media import picture, remux
+from vidinv.media import photo, picture, remux
 from vidinv.media.codecs import EncoderOptions
 from vidinv.media.writer import SEGMENT_SUFFIX, SegmentWriter
 from vidinv.stages import reencode, synthesize
 
 RATE = 25  # frames a second
 Rows = tuple[int, int]  # first <= l < last of w+
+FILMS = (".mp4", ".mkv", ".mov")
 
 
-def mix(request: Request, other: Path, rows: Rows | None, share: float, region: str) -> dict[str, Any]:
-    """The face of `request.source` with rows of w+ of the face in `other`, blended into the source; the report.
+@dataclass(frozen=True)
+class CheckedPair:
+    """The picture whose face is kept or comes first, and the other one, of which the largest face is taken."""
+
+    one: CheckedRequest
+    other: CheckedRequest
+
+
+def check_mix(request: Request, other: Path, backend: Backend) -> CheckedPair:
+    """Check a mixture, a picture, of the faces in the request's and in `other`; raises as `check_picture` does."""
+    photo.check_suffix(request.output)
+    return _checked(request, other, backend)
+
+
+def check_film(request: Request, other: Path, backend: Backend) -> CheckedPair:
+    """Check a film of the face in the request's picture becoming that in `other`; raises as `check_picture` does."""
+    if request.output.suffix.lower() not in FILMS:
+        raise UsageError(f"{request.output.name} does not name a film", remedy=f"end it with {', '.join(FILMS)}")
+    return _checked(request, other, backend)
+
+
+def _checked(request: Request, other: Path, backend: Backend) -> CheckedPair:
+    of_other = replace(request, source=other, config=replace(request.config, faces="largest"))
+    return CheckedPair(image_job.check_source(request, backend), image_job.check_source(of_other, backend))
+
+
+def mix(pair: CheckedPair, rows: Rows | None, share: float, region: str) -> dict[str, Any]:
+    """The face of the first picture with rows of w+ of the second's face, blended into the first; the report.
 
     `rows` None: those behind the layer that F replaces, the paper's mixing (F of one, w of the other).
     """
-    clock = Clock.now()
-    with JobFolder(request.output) as folder:
+    clock, other = Clock.now(), pair.other.request.source
+    with JobFolder(pair.one.request.output) as folder:
         folder.empty()
         try:
-            one, two = _opened(request, folder), _opened(_of(request, other), folder)
+            one, two = image_job.open_picture(pair.one, folder), image_job.open_picture(pair.other, folder)
             models, a, b = one.job.models, image_job.codes_of(one.work), image_job.codes_of(two.work)
             assert models is not None
             taken = rows or mixing.rows_behind(models.generator, a.at)
@@ -54,17 +82,16 @@ def mix(request: Request, other: Path, rows: Rows | None, share: float, region: 
             folder.delete()
 
 
-def interpolate(
-    request: Request, other: Path, seconds: float, done: Callable[[int], None] = lambda frames: None
-) -> None:
-    """A film of the aligned face of `request.source` becoming that of `other`, at the size of the job's crops."""
-    with JobFolder(request.output) as folder:
+def interpolate(pair: CheckedPair, seconds: float, done: Callable[[int], None] = lambda frames: None) -> None:
+    """A film of the aligned face of the first picture becoming that of the second, at the size of the job's crops."""
+    source, other, output = pair.one.request.source, pair.other.request.source, pair.one.request.output
+    with JobFolder(output) as folder:
         folder.empty()
         try:
-            one, two = _opened(request, folder), _opened(_of(request, other), folder)
+            one, two = image_job.open_picture(pair.one, folder), image_job.open_picture(pair.other, folder)
             models, a, b = one.job.models, image_job.codes_of(one.work)[:1], image_job.codes_of(two.work)[:1]
             assert models is not None
-            count, size = frames(seconds), one.job.request.config.crop
+            count, size = frames(seconds), one.job.config.crop
             info = replace(
                 reencode.preview_info(one.job.info, size), width=size, time_base=Fraction(1, RATE), rate=Fraction(RATE)
             )
@@ -80,8 +107,8 @@ def interpolate(
                         done(1)
                 finally:
                     writer.close()
-                made = finalize.made_by(one.job) | {"vidinv_edits": f"from {request.source.name} to {other.name}"}
-                remux.assemble([partial], partial, request.output, metadata=made)
+                made = finalize.made_by(one.job) | {"vidinv_edits": f"from {source.name} to {other.name}"}
+                remux.assemble([partial], partial, output, metadata=made)
         finally:
             folder.delete()
 
@@ -89,15 +116,6 @@ def interpolate(
 def frames(seconds: float) -> int:
     """How many frames a film of so many seconds has."""
     return max(2, round(seconds * RATE))
-
-
-def _of(request: Request, other: Path) -> Request:
-    """The request for the other picture: its largest face, whoever was chosen of the first."""
-    return replace(request, source=other, config=replace(request.config, faces="largest"))
-
-
-def _opened(request: Request, folder: JobFolder) -> OpenPicture:
-    return image_job.open_picture(request, [], folder)
 
 
 def _first(work: Work) -> Work:

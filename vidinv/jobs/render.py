@@ -6,21 +6,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from vidinv.backends import registry as backends
 from vidinv.backends.interface import Models
 from vidinv.config import RunConfig
-from vidinv.editing.plan import ResolvedEdits
 from vidinv.engines.runner import Runner
-from vidinv.frames import Analysis, FrameBatch, Track, Work
+from vidinv.frames import FrameBatch, Work
 from vidinv.jobs import request as requests
-from vidinv.jobs.job_folder import JobFolder
+from vidinv.jobs.job import AnalyzedJob
 from vidinv.jobs.journal import Journal
-from vidinv.jobs.request import Request, edits_faces
+from vidinv.jobs.request import edits_faces
 from vidinv.media import read_timeout, reader
 from vidinv.media.codecs import EncoderOptions
-from vidinv.media.probe import VideoInfo
 from vidinv.media.writer import SegmentWriter
 from vidinv.process import threads_kept, use_threads
 from vidinv.provenance import payload
@@ -44,32 +41,8 @@ PARTED = "mask"  # where a lane begins: what is drawn is judged, while the next 
 PARTED_REFINED = "edit"  # or, beside a refinement, drawn too
 
 
-@dataclass(frozen=True)
-class RenderJob:
-    """A job after its first pass.
-
-    `models` is None where no face is touched, `encoder` the digest of the user's own (empty: the shipped one),
-    `content` the source's; `segments` are [(first, end), ...]; `people` are the whole tracks of those whom the job is
-    about; `check_source` raises where the source is no longer what it was; `tuning` is what the report says of that.
-    """
-
-    request: Request
-    info: VideoInfo
-    analysis: Analysis
-    moves: ResolvedEdits
-    models: Models | None
-    codes: stored_codes.Codes | None
-    encoder: str
-    folder: JobFolder
-    segments: list[tuple[int, int]]
-    content: str = ""
-    people: tuple[Track, ...] = ()
-    check_source: Callable[[], None] = lambda: None
-    tuning: dict[str, Any] | None = None
-
-
 def render(
-    job: RenderJob, phase: Callable[[str, int, int], None], done: Callable[[int], None]
+    job: AnalyzedJob, phase: Callable[[str, int, int], None], done: Callable[[int], None]
 ) -> dict[str, dict[str, float]]:
     """Write every segment that is not finished; returns busy, wait and CPU seconds per stage.
 
@@ -78,9 +51,7 @@ def render(
     finished = _finished(job, Journal(job.folder.path))
     start, stop = job.segments[0][0], job.segments[-1][1]
     resume = finished[-1].last + 1 if finished else start
-    plan = [
-        span for span in decode.batches(job.segments, job.analysis.shots, job.request.config.batch) if span[0] >= resume
-    ]
+    plan = [span for span in decode.batches(job.segments, job.analysis.shots, job.config.batch) if span[0] >= resume]
     phase("render", stop - start, resume - start)
     if not plan:
         return {}
@@ -98,20 +69,20 @@ def render(
     }
 
 
-def _parted(job: RenderJob) -> tuple[str, ...]:
+def _parted(job: AnalyzedJob) -> tuple[str, ...]:
     """The stages at which another thread begins; none where the job has but one."""
-    if job.request.config.threads == 1:
+    if job.config.threads == 1:
         return ()
     return (PARTED_REFINED,) if _is_refined(job) else (PARTED,)
 
 
-def _is_refined(job: RenderJob) -> bool:
-    return stored_codes.is_due(job.codes) and not job.request.config.refine.is_off
+def _is_refined(job: AnalyzedJob) -> bool:
+    return stored_codes.is_due(job.codes) and not job.config.refine.is_off
 
 
-def lane_threads(job: RenderJob, stages: list[tuple[str, graph.Stage]]) -> int:
+def lane_threads(job: AnalyzedJob, stages: list[tuple[str, graph.Stage]]) -> int:
     """How many of torch's threads each of the job's lanes has; where it refines, all, for that is nearly all of it."""
-    threads = job.request.config.threads
+    threads = job.config.threads
     return threads if _is_refined(job) else threads_of_a_lane(threads, len(graph.lanes_of(stages, _parted(job))))
 
 
@@ -132,12 +103,12 @@ class RenderGraph:
     recorder: reencode.Recorder
 
 
-def flow(job: RenderJob, plan: list[tuple[int, int]], done: Callable[[int], None]) -> RenderGraph:
+def flow(job: AnalyzedJob, plan: list[tuple[int, int]], done: Callable[[int], None]) -> RenderGraph:
     """The flow of the frames of `plan`, ranges as `decode.batches` gives them, from the beginning of a segment on."""
-    request, config, resume = job.request, job.request.config, plan[0][0]
+    request, config, resume = job.request, job.config, plan[0][0]
 
     def open_segment(path: Path) -> SegmentWriter:
-        job.check_source()
+        job.opened.source.check()
         return SegmentWriter(
             path, job.info, requests.encoder_options(config, request.output), suffix=request.output.suffix.lower()
         )
@@ -162,12 +133,12 @@ def flow(job: RenderJob, plan: list[tuple[int, int]], done: Callable[[int], None
     )
 
 
-def _finished(job: RenderJob, journal: Journal) -> list[reencode.SegmentRecord]:
+def _finished(job: AnalyzedJob, journal: Journal) -> list[reencode.SegmentRecord]:
     """The resumable journal records: everything that later frames need of them is stored."""
     finished = journal.finished()
     if job.codes is not None and not job.codes.can_go_on():
         finished.clear()
-    if job.models is not None and stored_codes.is_due(job.codes) and not job.request.config.refine.is_off:
+    if job.models is not None and stored_codes.is_due(job.codes) and not job.config.refine.is_off:
         traces, stop = encode.Traces(job.folder.path), job.segments[-1][1]
         while finished and finished[-1].last + 1 < stop and not traces.has(finished[-1].last + 1):
             finished.pop()
@@ -175,28 +146,28 @@ def _finished(job: RenderJob, journal: Journal) -> list[reencode.SegmentRecord]:
     return finished
 
 
-def face_stages(job: RenderJob, models: Models, resume: int) -> list[tuple[str, graph.Stage]]:
+def face_stages(job: AnalyzedJob, models: Models, resume: int) -> list[tuple[str, graph.Stage]]:
     """The stages between decode and reencode, from frame `resume` on."""
     return [*inverting(job, models, resume), *editing(job, models)]
 
 
-def editing(job: RenderJob, models: Models) -> list[tuple[str, graph.Stage]]:
+def editing(job: AnalyzedJob, models: Models) -> list[tuple[str, graph.Stage]]:
     """What makes an edited frame of codes; nothing where no frame is asked for."""
     edits = edits_faces(job.moves)
     if job.request.only_codes or not (edits or job.request.preview):
         return []
     mode = "residual"  # of nothing: the source itself
     if edits:
-        mode = blend.mode_of(job.request.config.blend, [move.direction for move in job.moves])
+        mode = blend.mode_of(job.config.blend, [move.direction for move in job.moves])
     return [
         ("edit", edit.build_edit_stage(models.generator, models.parse, job.moves, job.analysis)),
         *drawing(job, models, mode),
     ]
 
 
-def drawing(job: RenderJob, models: Models, mode: str) -> list[tuple[str, graph.Stage]]:
+def drawing(job: AnalyzedJob, models: Models, mode: str) -> list[tuple[str, graph.Stage]]:
     """What makes a frame, blended by `mode`, of codes and edited codes, and measures it."""
-    request, config = job.request, job.request.config
+    request, config = job.request, job.config
     runner = runner_of(config)
 
     def reads_inversion(work: Work, n: int) -> bool:
@@ -204,8 +175,9 @@ def drawing(job: RenderJob, models: Models, mode: str) -> list[tuple[str, graph.
         nth = work.nth(int(work.faces.frame[n]))
         return measure_identity.reads_inversion(nth, config.identity) or mode == "residual" or job.request.preview
 
-    backend = backends.choose_backend(config.backend)
-    witnesses = measure_identity.SecondaryEvaluators.of(backend, models.parse, [move.edit.name for move in job.moves])
+    witnesses = measure_identity.SecondaryEvaluators.of(
+        job.backend, models.parse, [move.edit.name for move in job.moves]
+    )
     return [
         (
             "synthesize",
@@ -231,14 +203,14 @@ def runner_of(config: RunConfig) -> Runner:
     return Runner(config.engine, config.precision, config.threads)
 
 
-def _past(job: RenderJob) -> list[fade_confidence.Past]:
+def _past(job: AnalyzedJob) -> list[fade_confidence.Past]:
     """What the last segments that are finished had of trust in the shot that the next frame goes on with."""
     records = Journal(job.folder.path).finished()
     if not records:
         return []
     analysis, following = job.analysis, records[-1].last + 1
     start = max((shot.start for shot in analysis.shots if shot.start < following), default=0)
-    begin = analysis.second(analysis.pts[following - 1]) - job.request.config.trust.fade_seconds
+    begin = analysis.second(analysis.pts[following - 1]) - job.config.trust.fade_seconds
     past = [
         (face.track, analysis.second(analysis.pts[face.frame]), face.metrics.trust)
         for record in records
@@ -248,25 +220,21 @@ def _past(job: RenderJob) -> list[fade_confidence.Past]:
     return [each for each in past if each[1] >= begin]
 
 
-def marking(job: RenderJob) -> list[tuple[str, graph.Stage]]:
+def marking(job: AnalyzedJob) -> list[tuple[str, graph.Stage]]:
     """The stage of the watermark, where the output gets one."""
     if not job.request.watermark:
         return []
-    identity = payload.identity(job.content, job.request.config.edits)
+    identity = payload.identity(job.opened.source.content, job.config.edits)
     return [("mark", watermark.build_watermark_stage(identity, job.info, job.analysis))]
 
 
-def inverting(job: RenderJob, models: Models, resume: int) -> list[tuple[str, graph.Stage]]:
+def inverting(job: AnalyzedJob, models: Models, resume: int) -> list[tuple[str, graph.Stage]]:
     """What adds faces and their codes: the stored ones, or the encoder's, refined, and what keeps them."""
-    config, codes = job.request.config, job.codes
+    config, codes = job.config, job.codes
     stages = [("align", align.build_align_stage(job.analysis.tracks, config.crop))]
     if codes is not None and codes.known is not None:
         return [*stages, ("encode", stored_codes.build_replay_stage(codes.known, models.device))]
-    refine = (
-        None
-        if config.refine.is_off
-        else backends.refiner(backends.choose_backend(config.backend), models, config.precision)
-    )
+    refine = None if config.refine.is_off else backends.refiner(models, config.precision)
     traces = encode.Traces(job.folder.path)
     traces.restore(resume, models.device)
     stages.append(

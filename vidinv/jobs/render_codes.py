@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from vidinv import fileio
-from vidinv.backends import registry as backends
+from vidinv.backends.interface import Backend
 from vidinv.encoders.code_file import CodeReader
 from vidinv.errors import UsageError
 from vidinv.faces import crops
@@ -19,7 +19,7 @@ from vidinv.frames import Code, FrameBatch
 from vidinv.generators import registry as generators
 from vidinv.generators.base import Generator
 from vidinv.generators.ops import resize
-from vidinv.jobs.job_folder import check_output
+from vidinv.jobs import check
 from vidinv.media import picture, remux
 from vidinv.media.codecs import EncoderOptions
 from vidinv.media.image_grid import image_grid
@@ -32,14 +32,13 @@ PANEL = 256  # pixels
 
 
 def check_render(render: Path | None, source: Path, codes: Path, overwrite: bool) -> None:
-    """Refuse a picture that cannot be written: UsageError for its kind, else as `check_output` does."""
+    """Refuse a picture that cannot be written: UsageError for its kind, else as `check_outputs` does."""
     if render is None:
         return
     if render.suffix.lower() not in (".png", ".mp4"):
         raise UsageError(f"--render {render} is neither a .png nor a .mp4", remedy="give one of them")
-    if render.absolute() == codes.absolute():
-        raise UsageError(f"--render and -o are both {render}", remedy="choose another --render")
-    check_output(render, source, overwrite)
+    check.check_distinct([render, codes])
+    check.check_outputs([render], source, overwrite)
 
 
 def count(stored: CodeReader, render: Path) -> int:
@@ -47,12 +46,14 @@ def count(stored: CodeReader, render: Path) -> int:
     return min(SHEET, len(stored)) if _is_sheet(render) else len(np.unique(stored.rows.frame))
 
 
-def write_render(source: Path, stored: CodeReader, render: Path, device: str, done: Callable[[int], None]) -> None:
+def write_render(
+    source: Path, stored: CodeReader, render: Path, backend: Backend, device: str, done: Callable[[int], None]
+) -> None:
     """Draw the codes of `source` into `render`: a sheet of up to SHEET faces (.png) or a video of all (.mp4).
 
-    `done` hears how many faces were drawn.
+    `backend` is the one that made the codes. `done` hears how many faces were drawn.
     """
-    generator = generators.load_generator(backends.choose_backend(stored.origin.settings["backend"]).generator, device)
+    generator = generators.load_generator(backend.generator, device)
     if _is_sheet(render):
         sheet = []
         for _, face, code in faces(source, stored, spread(stored, SHEET)):

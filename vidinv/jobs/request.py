@@ -1,28 +1,22 @@
-"""The request: what a job is asked for, what can be refused before it begins, and what "auto" means here."""
+"""The request: what a job is asked for, which of that decides its output, and what "auto" means on this machine."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 
 from vidinv import config as configs
-from vidinv.analysis import given_boxes
-from vidinv.backends import registry as backends
-from vidinv.config import RunConfig
-from vidinv.editing import grammar, plan
+from vidinv.backends.interface import Backend
+from vidinv.config import NEITHER, RunConfig
 from vidinv.editing.plan import ResolvedEdits
-from vidinv.encoders import encoder_file
 from vidinv.engines import runner
 from vidinv.errors import UsageError
-from vidinv.faces import regions
 from vidinv.jobs import engine_autotune
-from vidinv.jobs.job_folder import check_output, missed_path, page_path, preview_path, sidecar_path
-from vidinv.media import codecs, sequence, writer
-from vidinv.media.probe import VideoInfo, probe
-from vidinv.provenance import manifest
+from vidinv.jobs.job_folder import missed_path, page_path, preview_path, sidecar_path
+from vidinv.media import codecs, sequence
+from vidinv.media.probe import VideoInfo
 from vidinv.report.gate import Gate
 
 
@@ -30,24 +24,25 @@ from vidinv.report.gate import Gate
 class Request:
     """What is asked for: one input, one output and how; `at` in seconds restricts the run to a preview from there.
 
-    `codes` names the inversion's file: taken where it is there, else made and kept. With `only_codes` nothing else is.
+    `codes` names the inversion's file: taken where it exists, else made and kept. With `only_codes` nothing else is.
+    A field decides what a job writes, and so whether an unfinished one is resumed, unless it is marked NEITHER.
     """
 
-    source: Path
-    output: Path
+    source: Path = field(metadata=NEITHER)  # its content counts
+    output: Path = field(metadata=NEITHER)
     config: RunConfig
-    overwrite: bool = False
+    overwrite: bool = field(default=False, metadata=NEITHER)
     preview: bool = False
     at: float | None = None
-    keep_job: bool = False
+    keep_job: bool = field(default=False, metadata=NEITHER)  # `keeps_strips` counts
     codes: Path | None = None
     only_codes: bool = False
     only_tuned: bool = False  # tuned to the clip; nothing is edited
-    report: bool = False  # a page that shows how well the person was kept
-    thumbnails: bool = True  # with pictures of the faces
-    gate: Gate = field(default_factory=Gate)
-    command: str = ""  # the command line that asks for this
-    c2pa: bool = False  # sign the output
+    report: bool = field(default=False, metadata=NEITHER)  # a page that shows how well the person was kept
+    thumbnails: bool = field(default=True, metadata=NEITHER)  # with pictures of the faces; `keeps_strips` counts
+    gate: Gate = field(default_factory=Gate, metadata=NEITHER)  # judged when every frame is finished
+    command: str = field(default="", metadata=NEITHER)  # the command line that asks for this
+    c2pa: bool = field(default=False, metadata=NEITHER)  # sign the finished output
     watermark: bool = False  # mark what is edited
 
     @property
@@ -75,29 +70,27 @@ class Request:
         return files + ([self.codes] if self.codes is not None and not self.codes_are_there else [])
 
 
-def check_request(request: Request) -> tuple[ResolvedEdits, VideoInfo]:
-    """Everything that can be refused before work begins; returns the edits and the facts of the clip.
+@dataclass(frozen=True)
+class CheckedRequest:
+    """A request that can be carried out, with what its check found out.
 
-    Raises UsageError, InputUnreadable or OutputUnwritable; nothing is fetched or written.
+    `backend` is resolved once for the whole job, `moves` are the edits, `info` the facts of the clip or picture;
+    `touches_faces` says whether faces have to be found, and drawn or inverted, at all.
     """
-    moves = resolve_edits(request.config.edits, request.config.backend)
-    _check_options(request)
-    check_signing(request)
-    check_networks(request.config)
-    _check_backend(request, moves)
-    info = probe(request.source)
-    _check_times(moves, info)
-    check_output(request.output, request.source, request.overwrite)
-    if request.gate.is_set:
-        check_output(missed_path(request.output), request.source, request.overwrite, request.output)
-    if not (request.only_codes or request.only_tuned):
-        if request.codes is not None and not request.codes_are_there:
-            check_output(request.codes, request.source, overwrite=False)
-        wished = encoder_options(request.config, request.output)
-        if not sequence.is_folder(request.output):
-            codecs.check_container(wished, info, request.output)
-        writer.check_encodable(info, wished, request.output.suffix.lower())
-    return moves, info
+
+    request: Request
+    backend: Backend
+    moves: ResolvedEdits
+    info: VideoInfo
+    touches_faces: bool
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Catalogue names of the weights that the job takes."""
+        if not self.touches_faces:
+            return ()
+        makes_no_frame = self.request.only_codes or self.request.only_tuned
+        return self.backend.needs if makes_no_frame else self.backend.all_needs
 
 
 def encoder_options(config: RunConfig, output: Path) -> codecs.EncoderOptions:
@@ -111,21 +104,6 @@ def encoder_options(config: RunConfig, output: Path) -> codecs.EncoderOptions:
     return codecs.EncoderOptions(codec, config.crf, config.preset, config.pixel_format)
 
 
-def resolve_edits(edits: Sequence[str], backend: str) -> ResolvedEdits:
-    """What edits such as "age+2" ask for; UsageError for bad syntax, an unknown direction, rows that are not there."""
-    chosen = backends.choose_backend(backend)
-    wanted = map(grammar.parse, edits)
-    moves = [plan.resolve_edit(chosen.direction(entry.name), entry, chosen.slots, chosen.measures) for entry in wanted]
-    for move in moves:
-        if not chosen.parses and regions.is_local(plan.region(move)):
-            raise UsageError(
-                f"{move.edit.name} shows in the {plan.region(move)}, and the backend {backend} has no parser that "
-                "finds it",
-                remedy="add @region=face: the whole of the crop",
-            )
-    return moves
-
-
 def edits_faces(moves: ResolvedEdits) -> bool:
     """Whether any move has a strength: where none has, no plane of the source changes."""
     return not all(move.is_still for move in moves)
@@ -136,68 +114,11 @@ def touches_faces(request: Request, moves: ResolvedEdits) -> bool:
     return edits_faces(moves) or request.preview or request.codes is not None or request.only_tuned
 
 
-def _check_times(moves: ResolvedEdits, info: VideoInfo) -> None:
-    for begin in (move.edit.span[0] for move in moves):
-        if begin > 0 and info.duration_s and begin >= info.duration_s:
-            raise UsageError(f"an edit begins at {begin:g} s, after the clip's end ({info.duration_s:.2f} s)")
+def settle(config: RunConfig, backend: Backend, recorded: Path | None = None) -> RunConfig:
+    """`config` with what 0 threads and "auto" mean: what a job to be resumed `recorded`, else what suits this machine.
 
-
-def _check_options(request: Request) -> None:
-    if request.at is not None and not request.preview:
-        raise UsageError("--at chooses the part of a preview", remedy="give --preview as well")
-    if request.at is not None and request.codes is not None and not request.codes_are_there:
-        raise UsageError(
-            f"--codes {request.codes} is not there, and --at makes only a part of it", remedy="leave one out"
-        )
-    tuned = request.config.generator or request.config.tune == "generator"
-    if request.codes is not None and tuned:
-        raise UsageError(
-            "codes are kept for the generator as it is, and this run tunes it", remedy="leave --codes out, or --tune"
-        )
-    files = [path.absolute() for path in request.writes()]
-    for path in files:
-        if files.count(path) > 1:
-            raise UsageError(f"{path.name} would be written twice over", remedy="choose another -o or --codes")
-
-
-def check_networks(config: RunConfig) -> None:
-    """Raise UsageError for a device that is not here, or for a network's file that is not there or does not fit."""
-    pick_device(config.device)
-    if config.engine != "auto":
-        runner.require(config.engine)
-    backend = backends.choose_backend(config.backend)
-    if config.generator and not Path(config.generator).is_file():
-        raise UsageError(f"the generator {config.generator} does not exist", remedy="check the path")
-    if config.encoder:
-        encoder_file.check_encoder(Path(config.encoder), backend.space)
-    elif not backend.encodes and (config.refine.is_off or config.tune != "none"):
-        asked = "no refinement" if config.refine.is_off else f"--tune {config.tune}"
-        raise UsageError(
-            f"the backend {config.backend} has no encoder, which {asked} asks for",
-            remedy="take --quality balanced (with --tune none), which refines from the mean, or give --encoder",
-        )
-
-
-def _check_backend(request: Request, moves: ResolvedEdits) -> None:
-    """Raise UsageError for what the backend's parts cannot do."""
-    backend = backends.choose_backend(request.config.backend)
-    if request.gate.is_set and not backend.recognises:
-        raise UsageError(
-            f"the backend {request.config.backend} has no identity network that a gate could judge by",
-            remedy="leave --min-identity and --min-ic out",
-        )
-    if touches_faces(request, moves):
-        given_boxes.of(request.config, backend)
-
-
-def check_signing(request: Request) -> None:
-    """Raise UsageError where the output is to be signed and could not be."""
-    if request.c2pa:
-        manifest.check_signer(request.config.c2pa, request.output)
-
-
-def settle(config: RunConfig, recorded: Path | None = None) -> RunConfig:
-    """`config` with what 0 threads and "auto" mean: what a job to be resumed `recorded`, else what is here."""
+    `backend` is the one that `config` names.
+    """
     known = configs.load_run_config(str(recorded)) if recorded is not None and recorded.exists() else None
     threads = known.threads if known else torch.get_num_threads()
     device = pick_device(known.device if known and config.device == "auto" else config.device)
@@ -206,9 +127,7 @@ def settle(config: RunConfig, recorded: Path | None = None) -> RunConfig:
         precision = runner.native_precision(device)
     engine = known.engine if known and config.engine == "auto" else config.engine
     config = replace(config, threads=config.threads or threads, device=device, precision=precision)
-    if engine == "auto":
-        engine = engine_autotune.engine(config.backend, config.crop, precision, config.threads, device)
-    return replace(config, engine=engine)
+    return replace(config, engine=engine_autotune.quickest_engine(config, backend) if engine == "auto" else engine)
 
 
 def pick_device(asked: str) -> str:

@@ -36,9 +36,9 @@ def plan(request: Request, listener: Listener, seconds: float) -> list[Part]:
     """
     if request.codes is not None:
         raise UsageError("codes are kept in one file, and cannot be made in parts", remedy="leave --codes out")
-    with video_job.open_job(request) as begun:
-        prepared = video_job.analyze_job(begun, listener).prepared
-        return parts(prepared.segments, prepared.analysis, seconds)
+    with video_job.open_job(request) as opened:
+        job = video_job.analyze_job(opened, listener)
+        return parts(job.segments, job.analysis, seconds)
 
 
 def parts(segments: list[decode.Segment], analysis: Analysis, seconds: float) -> list[Part]:
@@ -65,24 +65,24 @@ def made_files(folder: Path) -> list[Path]:
 
 def render_part(request: Request, part: Part, listener: Listener) -> Path:
     """Render the segments of one part of a planned job, whose files lie in this request's job folder; returns that."""
-    with video_job.open_job(request) as begun:
-        prepared = video_job.analyze_job(begun, listener).prepared
-        render(replace(prepared, segments=prepared.segments[slice(*part)]), listener.phase, listener.done)
-        begun.source.check()
-        return begun.folder.path
+    with video_job.open_job(request) as opened:
+        job = video_job.analyze_job(opened, listener)
+        render(replace(job, segments=job.segments[slice(*part)]), listener.phase, listener.done)
+        opened.source.check()
+        return opened.folder.path
 
 
 def gather(request: Request, made: Iterable[tuple[Part, Path]], listener: Listener) -> dict[str, Any]:
     """Put the parts, each with the folder that holds what was made of it, together; returns the report of the job."""
-    with video_job.open_job(request) as begun:
+    with video_job.open_job(request) as opened:
         records = []
         for (first, end), folder in sorted(made):
             found = Journal(folder).finished()
             if len(found) != end - first:
                 raise OutputUnwritable(f"the part from segment {first} on was damaged", remedy="run it again")
-            records += [_moved(record, first, folder, begun.folder.path) for record in found]
-        Journal(begun.folder.path).keep(records)
-    return video_job.run(request, listener)
+            records += [_moved(record, first, folder, opened.folder.path) for record in found]
+        Journal(opened.folder.path).keep(records)
+    return video_job.run(request, listener, opened.backend)
 
 
 def _moved(record: SegmentRecord, by: int, folder: Path, target: Path) -> SegmentRecord:

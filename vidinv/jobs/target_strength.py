@@ -84,7 +84,7 @@ class Judge:
 
 def attribute_measure(models: Models, moves: Sequence[ResolvedEdit], config: RunConfig) -> Judge:
     """The judge of a job with these moves."""
-    measure = backends.choose_backend(config.backend).measure()
+    measure = models.backend.measure()
     return Judge(models, measure, blend.mode_of(config.blend, [move.direction for move in moves]), config.mask)
 
 
@@ -183,11 +183,7 @@ def wanted(analysis: Analysis, moves: Sequence[ResolvedEdit], size: int) -> dict
 
 
 def _inverter(models: Models, config: RunConfig) -> Callable[[Tensor, int], Code]:
-    refine = (
-        None
-        if config.refine.is_off
-        else backends.refiner(backends.choose_backend(config.backend), models, config.precision)
-    )
+    refine = None if config.refine.is_off else backends.refiner(models, config.precision)
 
     def invert(image: Tensor, person: int) -> Code:
         with torch.no_grad():

@@ -5,31 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from vidinv import config as configs
 from vidinv import fileio
-from vidinv.analysis import face_tracks, first_pass, given_boxes
-from vidinv.backends import registry as backends
-from vidinv.backends.interface import Models
-from vidinv.config import RunConfig
+from vidinv.analysis import face_tracks, first_pass
+from vidinv.backends.interface import Backend, Models
 from vidinv.editing.plan import ResolvedEdits
 from vidinv.errors import OutputUnwritable, UsageError, VidinvError
 from vidinv.frames import Analysis
-from vidinv.jobs import cost_estimate, finalize, render, target_strength
+from vidinv.jobs import check, cost_estimate, engine_autotune, finalize, render, target_strength
 from vidinv.jobs import request as requests
+from vidinv.jobs.job import AnalyzedJob, OpenJob, open_checked
 from vidinv.jobs.job_folder import JobFolder
 from vidinv.jobs.request import Request
-from vidinv.jobs.source_check import SourceState
 from vidinv.jobs.timing import Clock
 from vidinv.jobs.tuning import encoder as encoder_tuning
 from vidinv.jobs.tuning import generator as generator_tuning
 from vidinv.jobs.tuning.common import PhaseProgress, TuningClip
 from vidinv.media import read_timeout, reader
-from vidinv.media.probe import VideoInfo
 from vidinv.media.read_timeout import Stalled
 from vidinv.stages import codes as stored_codes
 from vidinv.stages import decode
@@ -44,41 +40,16 @@ class Listener:
     done: Callable[[int], None] = lambda frames: None
 
 
-@dataclass(frozen=True)
-class OpenJob:
-    """A job whose request was checked and whose folder is claimed.
+def run(request: Request, listener: Listener | None = None, backend: Backend | None = None) -> dict[str, Any]:
+    """Do the whole job and return its report, which is also written beside the output.
 
-    `encoder` is the digest of the user's own, `given` the boxes that stand for a detector.
-    """
-
-    request: Request
-    moves: ResolvedEdits
-    info: VideoInfo
-    source: SourceState
-    encoder: str
-    given: given_boxes.Boxes | None
-    folder: JobFolder
-    clock: Clock
-
-
-@dataclass(frozen=True)
-class AnalyzedJob:
-    """A job after its first pass: the seconds of its steps so far by name, and warnings."""
-
-    prepared: render.RenderJob
-    busy: dict[str, dict[str, float]]
-    warnings: list[str]
-
-
-def run(request: Request, listener: Listener | None = None) -> dict[str, Any]:
-    """Do the whole job and return its report, which also lies beside the output.
-
-    Raises VidinvError children as the design's exit codes say. An interrupted job keeps its folder and is resumed by
-    the same request; a request that cannot succeed leaves nothing.
+    `backend` is the one that the request names, where it is resolved already. Raises VidinvError children as the
+    design's exit codes say. An interrupted job keeps its folder and is resumed by the same request; a request that
+    cannot succeed leaves nothing.
     """
     listener = listener or Listener()
-    with open_job(request) as job:
-        report = _finished(job, analyze_job(job, listener), listener)
+    with open_job(request, backend) as job:
+        report = _finished(analyze_job(job, listener), listener)
         if request.codes is not None and job.folder.codes.exists():
             _keep_codes(request, job.folder)
         if not request.keep_job:
@@ -87,28 +58,17 @@ def run(request: Request, listener: Listener | None = None) -> dict[str, Any]:
 
 
 @contextmanager
-def open_job(request: Request) -> Iterator[OpenJob]:
-    """The job begun, or taken up where it was left; an error that leaves nothing to go on from removes its folder."""
-    moves, info = requests.check_request(request)
+def open_job(request: Request, backend: Backend | None = None) -> Iterator[OpenJob]:
+    """The checked job in its folder, new or resumed; an error that leaves nothing to resume removes the folder."""
+    checked = check.check_request(request, backend)
     with JobFolder(request.output) as folder:
-        config = request.config
-        if not requests.touches_faces(request, moves):
-            config = replace(config, engine="eager")  # nothing is drawn that would be worth a choice
-        request = replace(request, config=requests.settle(config, folder.config if folder.is_begun else None))
-        source, encoder = SourceState.of(request.source), stored_codes.encoder_digest(request.config)
-        mark = f"{request.preview}{request.at}{request.codes}{request.only_codes}{request.keeps_strips}"
-        mark += f"{request.watermark}{request.only_tuned}"
-        mark += "".join(move.direction.digest for move in moves)
-        backend = backends.choose_backend(request.config.backend)
-        given = given_boxes.of(request.config, backend) if requests.touches_faces(request, moves) else None
-        mark += backend.digest + (given.digest if given else "")
-        # What is in the encoder's file counts, wherever it lies; how long is waited for a frame does not.
-        own = fileio.content_sha256(Path(request.config.generator)) if request.config.generator else ""
-        asked = replace(request.config, encoder=encoder, generator=own, stall_seconds=RunConfig.stall_seconds)
+        job = open_checked(checked, folder)
         try:
-            folder.claim(configs.fingerprint(asked, source.content) + mark, configs.to_yaml(request.config))
-            torch.set_num_threads(request.config.threads)
-            yield OpenJob(request, moves, info, source, encoder, given, folder, Clock.now())
+            folder.claim(job.fingerprint(), configs.to_yaml(job.config))
+            torch.set_num_threads(job.config.threads)
+            if request.config.engine != "auto" and checked.touches_faces and not request.only_tuned:
+                engine_autotune.check_engine(job.config, job.backend, inverts=not request.codes_are_there)
+            yield replace(job, clock=Clock.now())
         except VidinvError as error:
             if not _is_worth_keeping(folder, error):
                 folder.delete()
@@ -134,11 +94,10 @@ def _keep_codes(request: Request, folder: JobFolder) -> None:
 
 def analyze_job(job: OpenJob, listener: Listener) -> AnalyzedJob:
     """The first pass, and what else must be known before a frame is rendered."""
-    request, config, moves, folder = job.request, job.request.config, job.moves, job.folder
-    codes = _codes(request, job.source.content, job.encoder, folder)
-    backend = backends.choose_backend(config.backend)
-    works_on_faces = requests.touches_faces(request, moves)
-    listener.phase("analyse", job.info.frame_count, 0)
+    request, config, backend, moves = job.request, job.config, job.backend, job.checked.moves
+    folder, info, works_on_faces = job.folder, job.checked.info, job.checked.touches_faces
+    codes = _codes(job)
+    listener.phase("analyse", info.frame_count, 0)
     only = None if request.at is None else (request.at, request.at + config.preview_seconds)
     sightings = first_pass.analyse(
         lambda first: read_timeout.watched(
@@ -149,7 +108,7 @@ def analyze_job(job: OpenJob, listener: Listener) -> AnalyzedJob:
         backend.locator(config.landmarks) if works_on_faces else None,
         folder.path,
         config,
-        job.info.rotation,
+        info.rotation,
         listener.done,
         None if codes is not None else only,  # stored codes are of the whole clip
         job.given,
@@ -173,7 +132,7 @@ def analyze_job(job: OpenJob, listener: Listener) -> AnalyzedJob:
     models = backend.models(config.device, config.encoder) if works_on_faces else None
     if stored_codes.encoder_digest(config) != job.encoder:
         raise UsageError(f"{config.encoder} changed while the job ran", remedy="run again")
-    listener.say(cost_estimate.line(request, job.info, analysis, (start, stop), inverts=stored_codes.is_due(codes)))
+    listener.say(cost_estimate.line(request, info, analysis, (start, stop), inverts=stored_codes.is_due(codes)))
     tuning = None
     clip = TuningClip(request.source, job.source.content, analysis, (start, stop))
     if models is not None and config.generator:
@@ -186,75 +145,61 @@ def analyze_job(job: OpenJob, listener: Listener) -> AnalyzedJob:
     warnings: list[str] = []
     if models is not None and target_strength.is_due(moves):
         aiming = Clock.now()
-        moves, warnings = _aimed(moves, analysis, models, codes, request, folder, listener)
+        moves, warnings = _aimed(job, moves, analysis, models, codes, listener)
         busy["aim"] = aiming.busy()
     cuts = {shot.start for shot in analysis.shots}
-    prepared = render.RenderJob(
-        request=request,
-        info=job.info,
-        analysis=analysis,
-        moves=moves,
-        models=models,
-        codes=codes,
-        encoder=job.encoder,
-        folder=folder,
-        segments=decode.segments(analysis.pts, analysis.time_base, config.segment_seconds, start, stop, cuts),
-        content=job.source.content,
-        people=people,
-        check_source=job.source.check,
-        tuning=tuning,
-    )
-    return AnalyzedJob(prepared, busy, warnings)
+    segments = decode.segments(analysis.pts, analysis.time_base, config.segment_seconds, start, stop, cuts)
+    return AnalyzedJob(job, analysis, moves, models, segments, people, codes, tuning, busy, warnings)
 
 
-def _finished(job: OpenJob, ready: AnalyzedJob, listener: Listener) -> dict[str, Any]:
+def _finished(job: AnalyzedJob, listener: Listener) -> dict[str, Any]:
     """Render what is not rendered, put the file together, and report."""
-    prepared = ready.prepared
+    source, clock = job.opened.source, job.opened.clock
     if job.request.only_tuned:
-        job.source.check()
-        return finalize.tuned(prepared, job.clock.spent() | {"stages": ready.busy})
-    times = render.render(prepared, listener.phase, listener.done)
-    job.source.check()
+        source.check()
+        return finalize.tuned(job, clock.spent() | {"stages": job.busy})
+    times = render.render(job, listener.phase, listener.done)
+    source.check()
     listener.phase("assemble", 0, 0)
-    frames = prepared.segments[-1][1] - prepared.segments[0][0]
-    timing = job.clock.spent() | {
-        "fps": round(frames / max(job.clock.busy()["busy_s"], 1e-3), 3),
-        "stages": ready.busy | times,
+    frames = job.segments[-1][1] - job.segments[0][0]
+    timing = clock.spent() | {
+        "fps": round(frames / max(clock.busy()["busy_s"], 1e-3), 3),
+        "stages": job.busy | times,
     }
     if job.request.only_codes:
-        return finalize.inverted(prepared, timing)
-    return finalize.finish(prepared, frames, timing, ready.warnings)
+        return finalize.inverted(job, timing)
+    return finalize.finish(job, frames, timing)
 
 
 def _aimed(
+    job: OpenJob,
     moves: ResolvedEdits,
     analysis: Analysis,
     models: Models,
     codes: stored_codes.Codes | None,
-    request: Request,
-    folder: JobFolder,
     listener: Listener,
 ) -> tuple[ResolvedEdits, list[str]]:
     """The moves with a strength where one named a value, and what could not be reached."""
-    config = request.config
+    config = job.config
     judge = target_strength.attribute_measure(models, moves, config)
 
     def find() -> tuple[ResolvedEdits, list[str]]:
         samples = []
-        for sample in target_strength.of_clip(request.source, analysis, moves, models, config, codes):
+        for sample in target_strength.of_clip(job.request.source, analysis, moves, models, config, codes):
             samples.append(sample)
             listener.done(1)
         return target_strength.aimed(moves, samples, judge)
 
     listener.phase("aim", len(target_strength.wanted(analysis, moves, config.crop)), 0)
-    return target_strength.remembered(folder.path / "aim.json", moves, find)
+    return target_strength.remembered(job.folder.path / "aim.json", moves, find)
 
 
-def _codes(request: Request, content: str, encoder: str, folder: JobFolder) -> stored_codes.Codes | None:
-    """The job's inversion, if it keeps one: taken from where it lies, unless this job began to make it."""
+def _codes(job: OpenJob) -> stored_codes.Codes | None:
+    """The job's inversion, if it keeps one: taken from its file, unless this job began to make it."""
+    request, folder = job.request, job.folder
     if request.codes is None:
         return None
-    made = stored_codes.origin(request.config, backends.choose_backend(request.config.backend), content, encoder)
+    made = stored_codes.origin(job.config, job.backend, job.source.content, job.encoder)
     taken = request.codes_are_there and not folder.codes.exists()
     return stored_codes.Codes(folder.codes, made, stored_codes.open_codes(request.codes, made) if taken else None)
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors import SafetensorError
 
-from vidinv import fileio
-from vidinv.backends import registry as backends
+from vidinv import fileio, fingerprint
+from vidinv.backends.interface import Backend
 from vidinv.config import RunConfig
 from vidinv.errors import OutputUnwritable
 from vidinv.faces import crops, edit_confidence
@@ -65,9 +65,10 @@ class TuningClip:
 Said = dict[str, Any]
 
 
-def fingerprint(clip: TuningClip, wanted: crops.WantedCrops, config: RunConfig, how: dict[str, Any]) -> str:
+def tuning_mark(
+    clip: TuningClip, wanted: crops.WantedCrops, config: RunConfig, backend: Backend, how: dict[str, Any]
+) -> str:
     """sha256 of everything that decides a tuning: the source, its faces, `how` they are learned, and the networks."""
-    backend = backends.choose_backend(config.backend)
     said = {
         "source": clip.content,
         "faces": [[*key, *place.ravel().tolist()] for key, place in sorted(wanted.items())],
@@ -76,7 +77,7 @@ def fingerprint(clip: TuningClip, wanted: crops.WantedCrops, config: RunConfig, 
         "weights": [catalog.CATALOG[name].archive_sha256 for name in backend.needs],
         "shipped": [fileio.content_sha256(path) for path in backend.shipped],
     } | how
-    return fileio.sha256_of_bytes(json.dumps(said, sort_keys=True))
+    return fingerprint.digest(said)
 
 
 def learned(folder: JobFolder, mark: str, learn: Callable[[Path], bytes], *, cached: bool) -> tuple[bytes, Said]:

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 import torch
 from safetensors.torch import load, save
 
-from vidinv.backends import registry as backends
 from vidinv.backends.interface import Models
 from vidinv.config import RunConfig
 from vidinv.encoders import encoder_file
 from vidinv.encoders.encoder_file import EncoderFacts, GeneratorFeature
 from vidinv.errors import VidinvError
 from vidinv.faces import crops
+from vidinv.fingerprint import CODES, deciding
 from vidinv.generators.ops import resize
 from vidinv.jobs.job_folder import JobFolder
-from vidinv.jobs.tuning.common import PhaseProgress, Said, TuningClip, chosen, curve, fingerprint, key_crops, learned
+from vidinv.jobs.tuning.common import PhaseProgress, Said, TuningClip, chosen, curve, key_crops, learned, tuning_mark
 from vidinv.stages.synthesize import is_drawn_by_proxy
 from vidinv.trainers.feature_style import config as feature_style_config
 
@@ -43,11 +43,11 @@ def tuned(
     if not wanted:
         return models, None
     how = {
-        "tuning": asdict(tuning) | {"cache": True},
+        "tuning": deciding(tuning, CODES),
         "corrected": _is_corrected(models, config),
         "recipe": asdict(feature_style_config.for_clip(tuning, feature_branch=True)),
     }
-    mark = fingerprint(clip, wanted, config, how)
+    mark = tuning_mark(clip, wanted, config, models.backend, how)
     kept, facts = learned(
         folder, mark, lambda work: _learned(models, clip, wanted, config, work, told), cached=tuning.cache
     )
@@ -91,7 +91,7 @@ def _learn(
     from vidinv.trainers.feature_style.losses import Evaluators, RenderNetworks
 
     assert models.encoder.at is not None
-    guides = backends.choose_backend(config.backend).guides(models.device)
+    guides = models.backend.guides(models.device)
     drawing = RenderNetworks(models.generator, models.proxy, models.encoder.at, faces.new_ones(1))
     judges = Evaluators(guides.identity, guides.perceptual, None)
     encoder = models.encoder

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,11 +15,11 @@ import torch
 
 from vidinv import config as configs
 from vidinv import fileio
-from vidinv.backends import registry as backends
 from vidinv.backends.interface import Models
 from vidinv.config import RunConfig
 from vidinv.errors import OutputUnwritable, UsageError, VidinvError
 from vidinv.faces import crops
+from vidinv.fingerprint import JOB, deciding
 from vidinv.frames import concatenate
 from vidinv.generators import delta, discriminator_file, proxy
 from vidinv.generators.base import Generator
@@ -56,8 +56,8 @@ def tuned(
     if not wanted:
         return models, None
     judge = discriminator_file.known(models.generator.name) if recipe.brought else None
-    how = {"settings": asdict(settings), "recipe": recipe.told(), "discriminator": judge.sha256 if judge else ""}
-    mark = tuning.fingerprint(clip, wanted, config, how)
+    how = {"settings": deciding(settings, JOB), "recipe": recipe.told(), "discriminator": judge.sha256 if judge else ""}
+    mark = tuning.tuning_mark(clip, wanted, config, models.backend, how)
 
     def learn(work: Path) -> bytes:
         return _learned(models, clip, wanted, config, recipe, work, told)
@@ -115,7 +115,7 @@ def _learned(
 
     seen = tuning.key_crops(clip, wanted, config.crop)
     keys, held = tuning.chosen(clip, seen, config.generator_tuning.faces, config.generator_tuning.held)
-    perceptual = backends.choose_backend(config.backend).guides(models.device).perceptual
+    perceptual = models.backend.guides(models.device).perceptual
     found: dict[int, Delta] = {}
     people: list[Said] = []
     for person in sorted({face.track for face in keys}):
