@@ -1,11 +1,22 @@
-"""For every test: the repository's root is importable, and tests marked `weights` skip where the weights are not."""
+"""For every test: one thread for each worker, and tests marked `weights` skip where the weights are missing."""
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from pathlib import Path
 
 import pytest
+
+# Two workers share two cores, so that each has one thread. It must be said before numpy and torch are imported; the
+# processes that a test starts inherit it.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+
+# A shell that starts pytest in the background has it ignore SIGINT, which the runs that tests interrupt would inherit.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = str(Path(__file__).resolve().parent.parent)
 if ROOT not in sys.path:
@@ -19,6 +30,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         reason = f"not in the weights cache: {', '.join(lacking)} (run: vidinv weights pull)"
         for item in marked:
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder that takes the place of the weights cache."""
+    monkeypatch.setenv("VIDINV_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
 
 
 def _lacking() -> list[str]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import re
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -92,6 +94,31 @@ def test_every_module_stands_on_a_named_floor() -> None:
 def test_imports_only_go_down(module: str) -> None:
     upward = {name for name in imports(module, types=True) - {"vidinv"} if floor(name) > floor(module)}
     assert not upward
+
+
+def _imported(path: Path) -> set[str]:
+    """Every dotted name that a file imports, also inside functions and in the programs that it holds as text."""
+    trees = [ast.parse(path.read_text(encoding="utf-8"))]
+    for node in ast.walk(trees[0]):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and "import " in node.value:
+            with contextlib.suppress(SyntaxError):
+                trees.append(ast.parse(textwrap.dedent(node.value)))
+    found: set[str] = set()
+    for node in (node for tree in trees for node in ast.walk(tree)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def test_scripts_and_tests_do_not_import_each_other_and_tests_share_through_helpers_alone() -> None:
+    faults = []
+    for top, ours in (("scripts", "scripts"), ("tests", "tests.helpers"), *((top, "vidinv") for top in FOLDERS)):
+        for path in (ROOT / top).rglob("*.py"):
+            names = {name for name in _imported(path) if name.split(".")[0] in ("scripts", "tests")}
+            faults += [f"{path.relative_to(ROOT)}: {name}" for name in names if not name.startswith(f"{ours}.")]
+    assert not faults
 
 
 def test_there_are_no_circles_between_modules() -> None:

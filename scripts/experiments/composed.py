@@ -17,8 +17,8 @@ import av
 import cv2
 import numpy as np
 
-from tests.helpers.clips import make_clip
 from vidinv import config as configs
+from vidinv.bench.synthetic_clip import make_clip
 from vidinv.frames import Array
 from vidinv.jobs import video_job
 from vidinv.jobs.request import Request

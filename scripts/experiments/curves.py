@@ -7,11 +7,11 @@ An automodulator's stages follow each other. Needs the extra [dev].
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from vidinv.trainers.core.log_file import read_log
 
 # By training: what its log calls a loss, and what that is. Of feature-style that of x2 = G(w, F).
 CURVES = {
@@ -40,7 +40,7 @@ def draw(folders: dict[str, Path], target: Path, parts: int = 6) -> None:
     """
     from matplotlib.figure import Figure
 
-    logs = {name: log(folder) for name, folder in folders.items()}
+    logs = {name: read_log(folder) for name, folder in folders.items()}
     curves = _of_training(logs)
     figure = Figure(figsize=(4 * len(curves), 3), layout="constrained")
     for axes, (key, label) in zip(figure.subplots(1, len(curves)), curves.items(), strict=True):
@@ -55,17 +55,6 @@ def draw(folders: dict[str, Path], target: Path, parts: int = 6) -> None:
         axes.set(xlabel="thousand images", title=label)
         axes.legend()
     figure.savefig(target, dpi=110)
-
-
-def log(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a training; with stages, of one after the other, their images counted on."""
-    lines: list[dict[str, Any]] = []
-    for part in sorted(folder.glob("stage-????/log.jsonl")) or [folder / "log.jsonl"]:
-        before = lines[-1]["images"] if lines else 0
-        for text in part.read_text().splitlines():
-            line = json.loads(text)
-            lines.append(line | {"images": before + line["images"]})
-    return lines
 
 
 def _of_training(logs: dict[str, list[dict[str, Any]]]) -> dict[str, str]:

@@ -13,16 +13,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-import torch
 from torch import Tensor
 from vidinv.trainers.data.corpus import open_corpus
 
+from vidinv.bench.latent_projection import ProjectedCodes, encode_faces, project_faces
 from vidinv.jobs.autoencoder import evaluation as autoencoder_evaluation
 from vidinv.jobs.autoencoder import trained as trained_autoencoder
 from vidinv.jobs.autoencoder.trained import BATCH, Autoencoder
@@ -31,56 +29,6 @@ from vidinv.metrics.distribution import LastTap
 from vidinv.process import tune_process
 
 STOPS = (3, 10, 30, 100, 300, 1000)
-RATE, RISE, FALL = 0.1, 0.05, 0.25  # of Adam, and the shares of the steps over which it comes and goes
-
-
-@dataclass(frozen=True)
-class ProjectedCodes:
-    """The codes [N,L,D] after so many steps, the CPU seconds that each picture took, and LPIPS, mean over pictures."""
-
-    codes: Tensor
-    steps: int
-    seconds: float
-    lpips: float
-
-
-def encoded(of: Autoencoder, image: Tensor, perceptual: LPIPS) -> ProjectedCodes:
-    """The encoder's codes; drawing them is counted, as a projector draws too."""
-    begun = time.process_time()
-    codes = of.encode(image)
-    of.draw(codes)
-    return ProjectedCodes(codes, 0, (time.process_time() - begun) / len(image), apart(of, codes, image, perceptual))
-
-
-def projected(of: Autoencoder, image: Tensor, start: Tensor, steps: int, perceptual: LPIPS) -> ProjectedCodes:
-    """Codes from `start`, by `steps` of Adam on LPIPS + the mean squared error of each picture.
-
-    They are in W where `start` is [N,1,D], in W+ where it is [N,L,D].
-    """
-    begun, codes = time.process_time(), []
-    for part, first in zip(image.split(BATCH), start.split(BATCH), strict=True):
-        w = first.clone().requires_grad_()
-        optimiser = torch.optim.Adam([w], lr=RATE)
-        distance = perceptual.against(part)
-        for step in range(steps):
-            share = (step + 1) / steps
-            optimiser.param_groups[0]["lr"] = RATE * min(1.0, share / RISE) * min(1.0, (1 - share) / FALL + 1e-3)
-            made = of.generator.synthesize(w.expand(-1, of.generator.num_ws, -1))
-            loss = (distance(made) + (made - part).square().mean((1, 2, 3))).sum()
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            optimiser.step()
-        codes.append(w.detach().expand(-1, of.generator.num_ws, -1))
-    found = torch.cat(codes)
-    seconds = (time.process_time() - begun) / len(image)
-    return ProjectedCodes(found, steps, seconds, apart(of, found, image, perceptual))
-
-
-@torch.no_grad()
-def apart(of: Autoencoder, codes: Tensor, image: Tensor, perceptual: LPIPS) -> float:
-    """LPIPS of pictures [N,3,S,S] and what their codes draw, mean."""
-    pairs = zip(of.draw(codes).split(BATCH), image.split(BATCH), strict=True)
-    return float(torch.cat([perceptual(a, b) for a, b in pairs]).mean())
 
 
 def draw(lines: Mapping[str, Sequence[ProjectedCodes]], target: Path) -> None:
@@ -114,7 +62,7 @@ def main() -> None:
     corpus = open_corpus(args.data, of.generator.resolution).last(max(args.count, args.shown))
     real = corpus.at(list(range(len(corpus))))
     mean = of.generator.w_avg.expand(len(real), of.generator.num_ws if args.space == "w_plus" else 1, -1)
-    projected(of, real[:BATCH], mean[:BATCH], 1, perceptual)  # the first call of a network costs more than the next
+    project_faces(of, real[:BATCH], mean[:BATCH], 1, perceptual)  # the first call of a network costs more than the next
     if args.output is not None:
         lines = curves(of, real[: args.shown], mean[: args.shown], args.most, perceptual)
         draw(lines, args.output)
@@ -122,8 +70,8 @@ def main() -> None:
             for each in found:
                 print(f"{name:<26} {each.steps:>5} steps {each.seconds:8.4f} s  LPIPS {each.lpips:.4f}")
     judge, measured = LastTap(perceptual), real[: args.count]
-    ends = (projected(of, measured, mean[: args.count], steps, perceptual) for steps in args.steps)
-    for end in chain([encoded(of, measured, perceptual)], ends):
+    ends = (project_faces(of, measured, mean[: args.count], steps, perceptual) for steps in args.steps)
+    for end in chain([encode_faces(of, measured, perceptual)], ends):
         sets = autoencoder_evaluation.from_codes(of, end.codes)
         figures = {kind: autoencoder_evaluation.frechet(judge, measured, made) for kind, made in sets.items()}
         said = {"steps": end.steps, "n": len(measured), "seconds": end.seconds, "lpips": end.lpips}
@@ -134,13 +82,13 @@ def curves(
     of: Autoencoder, image: Tensor, mean: Tensor, most: int, perceptual: LPIPS
 ) -> dict[str, list[ProjectedCodes]]:
     """What is found of pictures in more and more steps: by the encoder in none, from the mean, from its codes."""
-    own = encoded(of, image, perceptual)
+    own = encode_faces(of, image, perceptual)
     stops = [stop for stop in STOPS if stop <= most]
     code = own.codes[:, : mean.shape[1]]
     return {
         "autoencoder": [own],
-        "projector": [projected(of, image, mean, stop, perceptual) for stop in stops],
-        "projector, from its code": [own, *(projected(of, image, code, stop, perceptual) for stop in stops)],
+        "projector": [project_faces(of, image, mean, stop, perceptual) for stop in stops],
+        "projector, from its code": [own, *(project_faces(of, image, code, stop, perceptual) for stop in stops)],
     }
 
 

@@ -5,7 +5,7 @@ python -m scripts.experiments.training_speed [TRAINER...] [--turns N] [--set KEY
 Each is `vidinv train` itself on made pictures, twice: a short one to warm up, then the one whose log is read. Figures
 are the engine's own (`trainers/core/throughput.py`): milliseconds a turn, on the wall and of all cores, without sample grids and
 checkpoints, which come too often in so short a training. The turns that are taken where none are named hold every step
-of a trainer, also those that come every so many. Needs the weights.
+of a trainer, also those that come every so many. All but the automodulator and ae-stylegan need the weights.
 """
 
 from __future__ import annotations
@@ -22,14 +22,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from vidinv.trainers.core.throughput import PARTS as ALL
 from vidinv.trainers.data.corpus import painted
 
+from vidinv.bench.training_pace import PARTS, mean_pace
 from vidinv.cli.main import main as vidinv
 from vidinv.generators import proxy, registry
 from vidinv.media import picture
 
-PARTS = ALL[: ALL.index("keep")]
 WARM = 2  # turns
 PICTURES, SIDE = 64, 64  # of the corpus
 
@@ -77,10 +76,12 @@ TRAININGS = {
 }
 
 
-def make_inputs(folder: Path) -> None:
-    """A corpus of noise, and four faces that the generator draws, at 1024 pixels as photos would be."""
+def make_inputs(folder: Path, *, photos: bool) -> None:
+    """A corpus of noise and, with `photos`, four faces that the generator draws, at 1024 pixels as photos would be."""
     noise = np.random.default_rng(0).integers(0, 256, (PICTURES, 3, SIDE, SIDE), np.uint8)
     np.save(folder / "corpus.npy", noise)
+    if not photos:
+        return
     (folder / "photos").mkdir()
     generator = registry.load_generator("mobile-stylegan-ffhq-1024")
     faces = painted(generator, proxy.load_proxy(generator, 256), 4, 1, generator.resolution)
@@ -99,22 +100,7 @@ def measure(training: Training, turns: int, changes: list[str], inputs: Path, fo
         if code:
             raise SystemExit(f"vidinv train {' '.join(given)} failed")
     lines = [json.loads(line) for line in (folder / "measured" / training.log).read_text().splitlines()]
-    return summed([line["turn"] for line in lines], [line["pace"] for line in lines], training.batch)
-
-
-def summed(ends: list[int], paces: list[dict[str, Any]], batch: int) -> dict[str, Any]:
-    """One report of those after the turns `ends`, each since the one before it."""
-    turns = ends[-1]
-    shares = [(end - before) / turns for before, end in zip([0, *ends], ends, strict=False)]
-    found: dict[str, Any] = {"turns": turns, "batch": batch}
-    for kind in ("ms", "cpu_ms"):
-        found[kind] = {
-            part: round(sum(share * pace[kind][part] for share, pace in zip(shares, paces, strict=True)), 2)
-            for part in PARTS
-        }
-    found["images_per_s"] = round(1e3 * batch / sum(found["ms"].values()), 3)
-    found["images_per_cpu_s"] = round(1e3 * batch / sum(found["cpu_ms"].values()), 3)
-    return found
+    return mean_pace([line["turn"] for line in lines], [line["pace"] for line in lines], training.batch)
 
 
 def row(name: str, found: dict[str, Any]) -> str:
@@ -138,8 +124,9 @@ def main() -> None:
     print(f"{'':<22}images/s  /core s" + "".join(f"{part:>14}" for part in PARTS))
     with tempfile.TemporaryDirectory() as folder:
         inputs = Path(folder)
-        make_inputs(inputs)
-        for name in args.trainers or TRAININGS:
+        chosen = args.trainers or list(TRAININGS)
+        make_inputs(inputs, photos=any(PHOTOS in TRAININGS[name].arguments for name in chosen))
+        for name in chosen:
             training = TRAININGS[name]
             found[name] = measure(training, args.turns or training.turns, args.changes, inputs, inputs / name)
             print(row(name, found[name]), flush=True)

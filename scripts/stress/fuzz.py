@@ -26,7 +26,7 @@ from pathlib import Path
 
 from scripts.stress import forked, kill_and_resume, mutations
 from scripts.stress.forked import Ended
-from tests.helpers.clips import make_clip
+from vidinv.bench.synthetic_clip import make_clip
 
 SECONDS, MEGABYTES = 120.0, 1500  # of one input: on the clock (a quarter of it on the processor), beside what is loaded
 ALLOWED = {"read": {0, 3}, "run": {0, 2, 3, 4}, "resume": {0, 2, 3, 7}}

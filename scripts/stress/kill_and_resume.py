@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.stress import forked
-from tests.helpers.clips import make_clip
+from vidinv.bench.synthetic_clip import make_clip
 
 LIMIT = 300.0  # seconds that one run may take
 KINDS: dict[str, list[str]] = {

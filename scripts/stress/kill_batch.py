@@ -11,6 +11,7 @@ done may be begun again, and nothing else may be left. With the tiny backend.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -26,10 +27,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 from scripts.stress import forked
 from scripts.stress.kill_and_resume import differences, made_in
-from tests.helpers.clips import make_clip
+from vidinv.bench.synthetic_clip import make_clip
 
 EDIT = ["--edit", "age+3", "--set", "segment_seconds=0.2"]
 LIMIT = 600.0  # seconds that one batch may take
@@ -145,28 +147,12 @@ def disturbed(given: Path, output: Path, pool: str, victim: str, after: float) -
 def victims(driver: int, pool: str, victim: str) -> list[int]:
     """Processes below the driver that are the pool's workers, or the cluster's own."""
     names = CLUSTER if victim == "cluster" else WORKERS[pool]
-    return [pid for pid, said in below(driver) if any(name in said for name in names)]
-
-
-def below(process: int) -> Iterator[tuple[int, str]]:
-    """Every process below one, with its command line."""
-    parents: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                status = (entry / "stat").read_text(encoding="utf-8", errors="replace")
-            except OSError:
-                continue
-            parents.setdefault(int(status.rpartition(")")[2].split()[1]), []).append(int(entry.name))
-    due = [process]
-    while due:
-        for child in parents.get(due.pop(), []):
-            due.append(child)
-            try:
-                words = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            yield child, " ".join(word.decode(errors="replace") for word in words[:4])
+    found = []
+    for process in psutil.Process(driver).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if any(name in " ".join(process.cmdline()[:4]) for name in names):
+                found.append(process.pid)
+    return found
 
 
 def repeated(given: Path, output: Path, pool: str, wanted: dict[str, str]) -> str:

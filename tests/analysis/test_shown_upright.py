@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.cli.test_picture_attributes import MATRICES, matrix
 from tests.helpers import ffprobe
-from tests.helpers.clips import make_clip
+from tests.helpers.display_matrices import MATRICES, matrix
 from vidinv import config as configs
 from vidinv.analysis import face_tracks, first_pass
 from vidinv.backends.interface import LocatedFaces
+from vidinv.bench.synthetic_clip import make_clip
 from vidinv.frames import Array, Track
 from vidinv.media import reader
 from vidinv.media.probe import probe

@@ -15,13 +15,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
-from scripts.stress.kill_and_resume import frames as digests
-from scripts.stress.kill_batch import victims
-from tests.helpers.clips import make_clip
-from tests.helpers.runs import TINY
+from tests.helpers.runs import TINY, same_frames
 from vidinv.batch import storage
+from vidinv.bench.synthetic_clip import make_clip
 from vidinv.cli.main import main
 from vidinv.errors import OutputUnwritable, UsageError
 
@@ -60,9 +59,10 @@ def alone(source: Path, output: Path) -> Path:
     return output
 
 
-def same(one: Path, other: Path) -> bool:
-    """Whether two videos have the same frames at the same times."""
-    return digests(one) == digests(other)
+def workers_of_ray(driver: int) -> list[int]:
+    """Worker processes of the Ray cluster that the process `driver` started."""
+    found = psutil.Process(driver).children(recursive=True)
+    return [each.pid for each in found if any("ray::" in word for word in each.cmdline()[:4])]
 
 
 def batch(given: object, output: object, *options: object) -> int:
@@ -122,7 +122,7 @@ def test_clips_from_s3_become_outputs_on_s3(bucket: str, clips: Path, tmp_path: 
     for name in ("a", "below/b"):
         made = tmp_path / "made.mp4"
         storage.fetch(f"{bucket}/out/{name}.edited.mp4", made)
-        assert same(made, alone(clips / f"{name}.mp4", tmp_path / f"{Path(name).name}.edited.mp4"))
+        assert same_frames(made, alone(clips / f"{name}.mp4", tmp_path / f"{Path(name).name}.edited.mp4"))
     before = {name: storage.read_small(f"{bucket}/out/{name}.json") for name in ("a.edited.mp4", "below/b.edited.mp4")}
     assert batch(f"{bucket}/in", f"{bucket}/out", "--split", 0.1) == 0
     storage.remove(f"{bucket}/out/batch.sqlite")  # as where a machine died before it could put its journal there
@@ -141,7 +141,7 @@ def test_two_workers_of_a_cluster_make_what_those_of_this_machine_make(clips: Pa
         while running.poll() is None and not killed.is_set():
             log = tmp_path / "ray" / "batch.log"
             if log.exists() and "2 parts" in log.read_text():
-                for pid in victims(running.pid, "ray", "worker")[:1]:
+                for pid in workers_of_ray(running.pid)[:1]:
                     os.kill(pid, signal.SIGKILL)
                     killed.set()
             time.sleep(0.05)
@@ -151,7 +151,7 @@ def test_two_workers_of_a_cluster_make_what_those_of_this_machine_make(clips: Pa
     assert running.wait(timeout=400) == 0
     killer.join()
     for name in ("a.edited.mp4", "below/b.edited.mp4"):
-        assert same(tmp_path / "ray" / name, tmp_path / "local" / name)
+        assert same_frames(tmp_path / "ray" / name, tmp_path / "local" / name)
         reports = [json.loads((tmp_path / pool / f"{name}.json").read_text()) for pool in ("ray", "local")]
         assert reports[0]["identity"] == reports[1]["identity"]
     assert not killed.is_set() or "the worker was lost" in (tmp_path / "ray" / "batch.log").read_text()
@@ -165,7 +165,7 @@ def test_a_cluster_of_s3_and_ray_needs_no_folder_that_its_machines_share(
     running = in_a_process(f"{bucket}/in", f"{bucket}/out", "--split", 0.1, "--cluster", "ray", "--memory", 500)
     assert running.wait(timeout=400) == 0
     storage.fetch(f"{bucket}/out/a.edited.mp4", tmp_path / "made.mp4")
-    assert same(tmp_path / "made.mp4", alone(clips / "a.mp4", tmp_path / "a.edited.mp4"))
+    assert same_frames(tmp_path / "made.mp4", alone(clips / "a.mp4", tmp_path / "a.edited.mp4"))
 
 
 def test_a_cluster_without_the_package_says_how_to_get_it(

@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import load_file
 from vidinv.trainers.data.toy_images import Blobs
 
-from tests.helpers.clips import make_clip
 from tests.helpers.runs import SHOWN, STEPS, frames_of, report_of
 from vidinv import api
+from vidinv.bench.synthetic_clip import make_clip
 from vidinv.cli.main import main
 from vidinv.jobs.autoencoder import trained as trained_autoencoder
 from vidinv.media import picture

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from tests.helpers import layouts
-from tests.helpers.clips import make_clip
 from tests.helpers.own_backend import FRAMES, LEAST, PLAIN, SIZE, create, drawn, refused, shape_at
+from tests.helpers.psp_files import psp_file
 from tests.helpers.runs import SHOWN, STEPS, frames_of, report_of
-from tests.importing.test_encoders import psp_file
+from vidinv.bench.synthetic_clip import make_clip
 from vidinv.cli.main import main
 from vidinv.editing import directions
 from vidinv.editing.directions import Direction

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import signal
 import sqlite3
 import subprocess
@@ -16,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
-from scripts.stress.kill_batch import below
 from tests.helpers import ffprobe
-from tests.helpers.clips import make_clip
 from tests.helpers.runs import TINY, left_behind
 from vidinv.batch import lock as batch_lock
+from vidinv.bench.synthetic_clip import make_clip
 from vidinv.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -194,25 +193,17 @@ def test_an_interrupted_batch_ends_with_130_and_its_workers_with_it(tmp_path: Pa
     make_clip(tmp_path / "in" / "a.mp4", frames=24)
     command = ["batch", str(tmp_path / "in"), "-o", str(tmp_path / "out"), *TINY, *EDIT, "--progress", "none"]
     running = subprocess.Popen([sys.executable, "-m", "vidinv", *command], cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    while not (workers := [pid for pid, _ in below(running.pid)]):
+    while not (workers := psutil.Process(running.pid).children(recursive=True)):
         assert running.poll() is None
         time.sleep(0.05)
     running.send_signal(signal.SIGINT)
     _, said = running.communicate(timeout=60)
     assert running.returncode == 130 and "interrupted" in said
     until = time.monotonic() + 60  # a worker that is still loading its libraries hears of it when it has
-    while any(opened_by(pid) for pid in workers):
+    while any(worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE for worker in workers):
         assert time.monotonic() < until
         time.sleep(0.05)
     assert main(command) == 0 and (tmp_path / "out" / "a.edited.mp4").exists()
-
-
-def opened_by(pid: int) -> list[str]:
-    """What a process has open; nothing where it has ended."""
-    try:
-        return os.listdir(f"/proc/{pid}/fd")
-    except OSError:
-        return []
 
 
 @pytest.mark.parametrize(

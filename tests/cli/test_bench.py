@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from tests.helpers.clips import make_clip
 from tests.helpers.runs import SHOWN, TINY, frames_of
 from vidinv import config as configs
 from vidinv import process
 from vidinv.bench import compare, end_to_end, isolated_stages, roofline, scaling, serial
+from vidinv.bench.synthetic_clip import make_clip
 from vidinv.cli.bench import lines as bench_lines
 from vidinv.cli.main import main
 from vidinv.media.probe import probe

@@ -16,8 +16,8 @@ import pytest
 from PIL import ExifTags, Image
 
 from tests.helpers import ffprobe
-from tests.helpers.clips import gradient, make_clip
 from tests.helpers.runs import TINY, edited, frames_of, report_of
+from vidinv.bench.synthetic_clip import gradient, make_clip
 from vidinv.cli.main import main
 
 CODECS = {".mp4": "libx264", ".mov": "prores_ks", ".mkv": "libx265", ".webm": "libvpx-vp9", ".avi": "mpeg4"}

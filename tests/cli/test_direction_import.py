@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from tests.helpers import direction_files as files
-from tests.helpers.clips import make_clip
 from tests.helpers.runs import TINY
 from vidinv.backends import registry as backends
 from vidinv.backends import tiny
+from vidinv.bench.synthetic_clip import make_clip
 from vidinv.cli.main import main
 from vidinv.editing import directions, feature_edit, spaces
 from vidinv.editing.directions import Direction

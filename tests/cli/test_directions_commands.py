@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from tests.helpers.clips import make_clip
 from tests.helpers.runs import TINY, frames_of
 from vidinv.backends import registry as backends
 from vidinv.backends import tiny
+from vidinv.bench.synthetic_clip import make_clip
 from vidinv.cli.main import main
 from vidinv.editing import direction_training, directions
 from vidinv.media import photo

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.helpers.clips import make_clip
 from tests.helpers.runs import TINY, frames_of, left_behind
+from vidinv.bench.synthetic_clip import make_clip
 from vidinv.cli.main import main
 
 SHOWN = ["--set", "mask.residual_good=1", "--set", "mask.residual_bad=2"]  # however poor the inversion is

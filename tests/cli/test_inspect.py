@@ -12,8 +12,8 @@ import pytest
 
 from tests.helpers import certificates, ffprobe
 from tests.helpers.certificates import Signer
-from tests.helpers.clips import make_clip
 from tests.helpers.runs import TINY, edited, frames_of, left_behind, rects, report_of
+from vidinv.bench.synthetic_clip import make_clip
 from vidinv.cli.main import main
 from vidinv.media import photo
 from vidinv.provenance import payload

@@ -11,9 +11,9 @@ import pytest
 import torch
 from vidinv.stages import codes as stored_codes
 
-from tests.helpers.clips import make_clip
 from tests.helpers.runs import STEPS, TINY, frames_of, left_behind, seconds
 from vidinv import config as configs
+from vidinv.bench.synthetic_clip import make_clip
 from vidinv.cli.main import main
 from vidinv.encoders import encoder_file
 from vidinv.encoders.code_file import CodeReader

@@ -10,30 +10,15 @@ import numpy as np
 import pytest
 
 from tests.helpers import ffprobe
-from tests.helpers.clips import make_clip
+from tests.helpers.display_matrices import MATRICES, matrix
 from tests.helpers.runs import TINY, edited, frames_of, rects, report_of
+from vidinv.bench.synthetic_clip import make_clip
 from vidinv.cli.main import main
 from vidinv.media import formats, probe
 from vidinv.media.colour import to_rgb
 from vidinv.media.reader import read_frames as frames
 
-ONE = 1 << 16
-# Every way to turn and mirror: the first two rows of FFmpeg's display matrix.
-MATRICES = {
-    "turned 90": (0, ONE, -ONE, 0),
-    "turned 180": (-ONE, 0, 0, -ONE),
-    "turned 270": (0, -ONE, ONE, 0),
-    "mirrored": (-ONE, 0, 0, ONE),
-    "upside down": (ONE, 0, 0, -ONE),
-    "transposed": (0, ONE, ONE, 0),
-    "transversed": (0, -ONE, -ONE, 0),
-}
 LOOKS = ("width", "height", "pix_fmt", "color_range", "color_space", "color_transfer", "color_primaries")
-
-
-def matrix(name: str) -> tuple[int, ...]:
-    a, b, c, d = MATRICES[name]
-    return (a, b, 0, c, d, 0, 0, 0, 1 << 30)
 
 
 def looks(path: Path) -> dict[str, Any]:

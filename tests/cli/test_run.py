@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import torch
 
-from tests.helpers.clips import make_clip
 from tests.helpers.runs import STEPS, TINY, document, face_rows, frames_of, left_behind, seconds
 from vidinv import config as configs
+from vidinv.bench.synthetic_clip import make_clip
 from vidinv.cli.main import main
 from vidinv.encoders import encoder_file
 from vidinv.generators import mobile_stylegan

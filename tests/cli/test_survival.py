@@ -10,21 +10,16 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-from vidinv.stages.reencode import SegmentRecord
 
-from tests.helpers.clips import make_clip
-from tests.helpers.runs import TINY, frames_of, left_behind
-from vidinv import fileio
+from tests.helpers.file_operations import before_change, full_disk, has_content
+from tests.helpers.runs import TINY, frames_of, left_behind, same_frames
+from vidinv.bench.synthetic_clip import make_clip
 from vidinv.cli.main import main
 from vidinv.jobs.job_folder import JobFolder
-from vidinv.jobs.journal import Journal
-from vidinv.media import writer
-from vidinv.report import identity_evidence, sidecar
 
+ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = ["--edit", "age+3", "--codec", "lossless", "--set", "segment_seconds=0.2", "--set", "threads=1", *TINY]
 
 
@@ -37,9 +32,8 @@ def clip(tmp_path: Path) -> Path:
     return make_clip(tmp_path / "in.mp4", frames=15, cut_at=7)
 
 
-def assert_same_frames(one: Path, other: Path) -> None:
-    for (pts, old), (same, new) in zip(frames_of(one), frames_of(other), strict=True):
-        assert pts == same and all(np.array_equal(a, b) for a, b in zip(old, new, strict=True))
+def anything(path: Path) -> bool:
+    return True
 
 
 LONG_CALL = """
@@ -71,11 +65,20 @@ def test_ctrl_c_ends_a_run_within_a_long_call_and_the_run_goes_on_when_it_is_rep
     assert not left_behind(clip.parent, but={"in.mp4", "out.mp4", "out.mp4.json"})
 
 
+def sent_to_itself(name: str, at: str) -> str:
+    """A program that is `vidinv`, and is sent the signal `name` just before it changes a file named like `at`."""
+    return (
+        "import os, signal, sys; from tests.helpers.file_operations import before_change; "
+        "from vidinv.cli.main import main\n"
+        f"with before_change({at!r}, lambda: os.kill(os.getpid(), signal.{name})):\n"
+        "    sys.exit(main(sys.argv[1:]))"
+    )
+
+
 def test_ctrl_c_between_two_calls_says_so_too(clip: Path) -> None:
     output = clip.with_name("out.mp4")
-    calls = "import os, signal, sys; from vidinv.jobs.journal import Journal; from vidinv.cli.main import main\n"
-    calls += "Journal.append = lambda *given: os.kill(os.getpid(), signal.SIGINT)\nsys.exit(main(sys.argv[1:]))"
-    done = subprocess.run([sys.executable, "-c", calls, *command(clip, output)], capture_output=True, text=True)
+    program = [sys.executable, "-c", sent_to_itself("SIGINT", "journal.jsonl"), *command(clip, output)]
+    done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 130
     assert done.stderr.startswith("error: interrupted") and done.stderr.count("\n") == 1
     assert left_behind(clip.parent, but={"in.mp4"}) == {"out.mp4.vidinv"}
@@ -94,46 +97,30 @@ def test_a_disk_that_is_full_exits_7_and_the_run_goes_on_when_there_is_room(clip
     assert done.returncode == 7 and done.stderr.count("\n") == 1, done.stderr
     assert not output.exists() and (clip.parent / "out.mp4.vidinv" / "journal.jsonl").exists()
     assert main(command(clip, output)) == 0
-    assert_same_frames(whole, output)
+    assert same_frames(whole, output)
     assert not left_behind(clip.parent, but={f"{n}.mp4{s}" for n in ("whole", "out", "in") for s in ("", ".json")})
 
 
-FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
 @pytest.mark.parametrize(
-    ("place", "name", "nth"),
+    ("name", "when"),
     [
-        (fileio, "write_sealed", 1),  # the job's own record
-        (fileio, "write_sealed", 2),  # what the first pass saw
-        (fileio, "write_sealed", 4),  # the state of a refinement
-        (Journal, "append", 2),
-        (writer.SegmentWriter, "close", 2),
-        (identity_evidence, "save_evidence", 1),
-        (JobFolder, "publish", 1),
-        (sidecar, "write_report", 1),
+        ("job.json*", anything),
+        ("analysis-*", anything),
+        ("traces-*", anything),
+        ("journal.jsonl", has_content),  # one segment is in it
+        ("segment-00001.segment", anything),
+        ("evidence-*", anything),
+        ("published*", anything),
+        ("*out.mp4.json*", anything),
     ],
     ids=["job", "shard", "trace", "journal", "segment", "evidence", "output", "report"],
 )
 def test_wherever_the_disk_is_full_the_run_exits_7_and_goes_on(
-    clip: Path,
-    place: Any,
-    name: str,
-    nth: int,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    clip: Path, name: str, when: Callable[[Path], bool], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    output, plain, calls = clip.with_name("out.mp4"), getattr(place, name), 0
-
-    def full(*given: Any, **named: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == nth:
-            raise FULL
-        return plain(*given, **named)
-
-    monkeypatch.setattr(place, name, full)
-    assert main(command(clip, output)) == 7
+    output = clip.with_name("out.mp4")
+    with before_change(name, full_disk, when):
+        assert main(command(clip, output)) == 7
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and os.strerror(errno.ENOSPC) in said
     assert main(command(clip, output)) == 0
@@ -150,36 +137,26 @@ def appended(path: Path) -> None:
         stream.write(b"more")
 
 
+MOMENTS = {  # the file that is written when the source changes, and whether something must be in it
+    "analyse": ("analysis-*", anything),
+    "render": ("journal.jsonl", has_content),
+    "assemble": ("made", anything),
+}
+
+
 @pytest.mark.parametrize("change", [deleted, appended])
-@pytest.mark.parametrize("when", ["analyse", "render", "assemble"])
+@pytest.mark.parametrize("moment", MOMENTS)
 def test_a_source_that_changes_in_the_middle_is_noticed_and_nothing_is_put_in_place(
-    clip: Path,
-    change: Callable[[Path], None],
-    when: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    clip: Path, change: Callable[[Path], None], moment: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output, whole = clip.with_name("out.mp4"), clip.read_bytes()
-    place, name, nth = {
-        "analyse": (fileio, "write_sealed", 2),
-        "render": (Journal, "append", 2),
-        "assemble": (JobFolder, "place", 1),
-    }[when]
-    plain, calls = getattr(place, name), 0
-
-    def changed(*given: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == nth:
-            change(clip)
-        return plain(*given)
-
-    monkeypatch.setattr(place, name, changed)
-    assert main(command(clip, output)) == 3
+    name, when = MOMENTS[moment]
+    with before_change(name, lambda: change(clip), when):
+        assert main(command(clip, output)) == 3
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and "in.mp4" in said
     assert not output.exists() and not left_behind(clip.parent, but={"in.mp4", "out.mp4.vidinv"})
-    if change is appended and when != "analyse":
+    if change is appended and moment != "analyse":
         assert main(command(clip, output)) == 2  # another source
     clip.write_bytes(whole)
     assert main(command(clip, output)) == 0
@@ -208,37 +185,33 @@ def test_what_is_no_file_exits_3_and_is_not_waited_for(tmp_path: Path, kind: Cal
 
 
 def test_a_segment_that_is_damaged_while_the_job_runs_is_not_left_out(
-    clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    clip: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    output, plain = clip.with_name("out.mp4"), Journal.append
-
-    def damage(journal: Journal, record: SegmentRecord) -> None:
-        plain(journal, record)
-        if record.segment == 2:
-            (journal.folder / "segment-00001.segment").write_bytes(b"noise")
-
-    monkeypatch.setattr(Journal, "append", damage)
-    assert main(command(clip, output)) == 7
+    output = clip.with_name("out.mp4")
+    first = clip.with_name("out.mp4.vidinv") / "segment-00001.segment"
+    with before_change("evidence-00002*", lambda: first.write_bytes(b"noise")):
+        assert main(command(clip, output)) == 7
     assert "segment 1" in capsys.readouterr().err and not output.exists()
-    monkeypatch.undo()
     assert main(command(clip, output)) == 0
     assert len(frames_of(output)) == 15
 
 
+def killed(source: Path, output: Path, at: str) -> None:
+    """Run the command; it is killed just before it changes a file named like `at`."""
+    program = [sys.executable, "-c", sent_to_itself("SIGKILL", at), *command(source, output)]
+    assert subprocess.run(program, cwd=ROOT).returncode == -signal.SIGKILL
+
+
 def test_a_killed_assembly_leaves_nothing_beside_the_output(clip: Path) -> None:
     output = clip.with_name("out.mp4")
-    killing = "import os, signal, sys; from vidinv.jobs.job_folder import JobFolder; from vidinv.cli.main import main\n"
-    killing += "JobFolder.publish = lambda *given, **options: os.kill(os.getpid(), signal.SIGKILL)\nmain(sys.argv[1:])"
-    assert subprocess.run([sys.executable, "-c", killing, *command(clip, output)]).returncode == -signal.SIGKILL
+    killed(clip, output, at="published*")
     assert left_behind(clip.parent, but={"in.mp4"}) == {"out.mp4.vidinv"}
     assert main(command(clip, output)) == 0
 
 
 def test_a_run_that_is_killed_when_its_output_is_in_place_is_repeated_without_overwrite(clip: Path) -> None:
     output = clip.with_name("out.mp4")
-    killing = "import os, signal, sys; from vidinv.report import sidecar; from vidinv.cli.main import main\n"
-    killing += "sidecar.write_report = lambda *given: os.kill(os.getpid(), signal.SIGKILL)\nmain(sys.argv[1:])"
-    assert subprocess.run([sys.executable, "-c", killing, *command(clip, output)]).returncode == -signal.SIGKILL
+    killed(clip, output, at="*out.mp4.json*")
     assert left_behind(clip.parent, but={"in.mp4"}) == {"out.mp4.vidinv", "out.mp4"}
     assert main(command(clip, output)) == 0
     assert not left_behind(clip.parent, but={"in.mp4", "out.mp4", "out.mp4.json"})

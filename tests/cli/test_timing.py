@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from tests.helpers import ffprobe
-from tests.helpers.clips import make_clip
 from tests.helpers.runs import TINY, edited
+from vidinv.bench.synthetic_clip import make_clip
 from vidinv.cli.main import main
 
 

@@ -9,8 +9,8 @@ import av
 import pytest
 
 from tests.helpers import ffprobe
-from tests.helpers.clips import make_clip
 from tests.helpers.runs import edited, report_of
+from vidinv.bench.synthetic_clip import make_clip
 
 KINDS = ("audio", "subtitle")
 SRT = "1\n00:00:00,100 --> 00:00:00,400\nGrüße\n\n2\n00:00:00,500 --> 00:00:00,900\nand farewell\n"

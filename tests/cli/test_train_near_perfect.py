@@ -5,28 +5,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
+from tests.helpers.near_perfect import SHORT, two_photos
 from vidinv.cli.main import main
 from vidinv.generators import delta, mobile_stylegan
-from vidinv.media import photo
 
 TINY = ["--backend", "tiny", "--device", "cpu"]
-SHORT = [
-    f"--set={change}"
-    for change in ("steps=4", "look=2", "levels=3", "widest=8", "started=2", "samples=2", "layers=0", "rate=0.01")
-]
 
 
 @pytest.fixture
 def faces(tmp_path: Path) -> Path:
-    folder = tmp_path / "faces"
-    folder.mkdir()
-    for name, level in (("a", 40), ("b", 200)):
-        rgb = np.full((64, 64, 3), level, np.uint8)
-        photo.write_photo(folder / f"{name}.png", photo.Photo(rgb), {})
-    return folder
+    return two_photos(tmp_path / "faces")
 
 
 def test_each_photo_has_a_generator_that_draws_it_better(

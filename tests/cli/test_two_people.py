@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.helpers.clips import make_clip
 from tests.helpers.runs import TINY, face_rows, frames_of
 from vidinv.backends import registry as backends
 from vidinv.backends.interface import Locate, LocatedFaces
+from vidinv.bench.synthetic_clip import make_clip
 from vidinv.cli.main import main
 from vidinv.faces.landmarks import EYE_LEFT, EYE_RIGHT, MOUTH_LEFT, MOUTH_RIGHT, NOSE_TIP
 from vidinv.frames import Array

@@ -12,12 +12,12 @@ import pytest
 import torch
 from vidinv.stages import encode, synthesize
 
-from tests.helpers.clips import make_clip
 from tests.helpers.pretend_device import DEVICE, pretending
 from tests.helpers.runs import edited, frames_of
 from vidinv import config as configs
 from vidinv.backends import tiny
 from vidinv.backends.tiny import guides
+from vidinv.bench.synthetic_clip import make_clip
 from vidinv.config import Effort, RefineConfig
 from vidinv.editing import feature_edit, refine
 from vidinv.encoders import registry as encoders

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from tests.helpers.clips import make_clip
 from tests.helpers.device_trainings import TRAININGS
 from tests.helpers.runs import edited, frames_of
 from vidinv.backends.tiny import guides
+from vidinv.bench.synthetic_clip import make_clip
 from vidinv.config import Effort
 from vidinv.editing import refine
 from vidinv.engines.export_modules import PictureModule, SketchModule
@@ -24,7 +24,10 @@ from vidinv.frames import Code
 from vidinv.generators import proxy, registry
 
 DEVICE = "cuda"
-pytestmark = pytest.mark.skipif(DEVICE == "cuda" and not torch.cuda.is_available(), reason="there is no GPU here")
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(DEVICE == "cuda" and not torch.cuda.is_available(), reason="there is no GPU here"),
+]
 LEAST_DB = {"float32": 40.0, "bfloat16": 30.0}  # of frames to the CPU's in float32; a GPU's own rounds to 10 bits too
 
 

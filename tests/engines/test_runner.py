@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.helpers.clips import make_clip
 from tests.helpers.own_backend import PLAIN, create, refused, shape_clip
 from tests.helpers.runs import SHOWN, TINY, frames_of, report_of
 from vidinv import config as configs
 from vidinv.analysis import first_pass
 from vidinv.backends import registry as backends
 from vidinv.backends.interface import Backend
+from vidinv.bench.synthetic_clip import make_clip
 from vidinv.cli.main import main
 from vidinv.config import Effort, RefineConfig, RunConfig
 from vidinv.encoders import registry as encoders
@@ -69,6 +69,7 @@ def test_half_precision_stays_near_float32_and_is_not_the_same(name: str) -> Non
         assert runner.likeness(ours, wanted.detach()) > 30  # random weights; the fetched ones are held to more below
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
 @pytest.mark.parametrize("precision", runner.PRECISIONS)
 def test_a_gpu_draws_what_the_processor_draws(precision: str) -> None:

@@ -52,6 +52,7 @@ def test_what_a_gpu_sends_is_waited_for_once_after_all_is_under_way() -> None:
     assert [len(each) for each in home] == [2, 1, 3]
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_gpu_gives_back_what_it_was_given() -> None:
     random = torch.Generator().manual_seed(0)

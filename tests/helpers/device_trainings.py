@@ -22,12 +22,11 @@ from vidinv.trainers.feature_style.config import FeatureStyleRecipe
 from vidinv.trainers.feature_style.losses import Evaluators, RenderNetworks
 from vidinv.trainers.gan_encoder import train as gan_encoder
 
+from tests.helpers.ae_recipes import recipe as ae_recipe
+from tests.helpers.automodulator_recipes import recipe as modulator_recipe
+from tests.helpers.gan_recipes import TINY as TINY_GAN
 from tests.helpers.quiet_training import Quiet
-from tests.trainers.test_ae_stylegan import recipe as ae_recipe
-from tests.trainers.test_automodulator import recipe as modulator_recipe
-from tests.trainers.test_fit_to_clip import TUNING
-from tests.trainers.test_gan_encoder import TINY as TINY_GAN
-from tests.trainers.test_generator_tuning import SMALL, tuned
+from tests.helpers.tuning_recipes import SMALL, TUNING, tuned
 from vidinv.backends.tiny import MeanDifference, guides
 from vidinv.encoders import registry as encoders
 from vidinv.encoders.feature_style_light import for_generator

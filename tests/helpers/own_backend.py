@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.helpers.clips import make_clip
 from tests.helpers.runs import SHOWN, STEPS
+from vidinv.bench.synthetic_clip import make_clip
 from vidinv.cli.main import main
 
 SIZE, FRAMES = (128, 96), 6  # width, height

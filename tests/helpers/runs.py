@@ -47,6 +47,14 @@ def frames_of(path: Path) -> list[tuple[int, list[np.ndarray]]]:
     ]
 
 
+def same_frames(one: Path, other: Path) -> bool:
+    """Whether two videos have the same samples at the same times in every frame."""
+    first, second = frames_of(one), frames_of(other)
+    return [pts for pts, _ in first] == [pts for pts, _ in second] and all(
+        len(a) == len(b) and all(map(np.array_equal, a, b)) for (_, a), (_, b) in zip(first, second, strict=True)
+    )
+
+
 def seconds(path: Path) -> list[float]:
     return [float(batch.pts[i] * batch.time_base) for batch in reader.read_frames(path) for i in range(len(batch))]
 

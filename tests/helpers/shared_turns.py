@@ -17,9 +17,9 @@ from vidinv.trainers.automodulator.losses import GrowingBatch
 from vidinv.trainers.core import launch, loop
 from vidinv.trainers.data.toy_images import Blobs
 
+from tests.helpers.ae_recipes import recipe as ae_recipe
+from tests.helpers.automodulator_recipes import recipe as modulator_recipe
 from tests.helpers.quiet_training import Quiet
-from tests.trainers.test_ae_stylegan import recipe as ae_recipe
-from tests.trainers.test_automodulator import recipe as modulator_recipe
 
 BATCH, TURNS = 8, 3
 Case = tuple[dict[str, nn.Module], list[loop.Step], loop.Plan, loop.Draw]

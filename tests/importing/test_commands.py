@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tests.helpers import layouts
-from tests.importing.test_encoders import psp_file
+from tests.helpers.psp_files import psp_file
 from vidinv.cli.main import main
 from vidinv.weights import imported
 from vidinv.weights.importers import formats

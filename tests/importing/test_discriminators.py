@@ -5,37 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from tests.generators import test_stylegan2, test_stylegan2_discriminator
-from tests.importing.test_generators import ada_state, pickled_network
+from tests.helpers import published_stylegan2, published_stylegan2_discriminator
+from tests.helpers.checkpoint_layouts import ada_state, pickled_network
+from tests.helpers.discriminator_files import State, checkpoint, judge
 from vidinv.cli.main import main
-from vidinv.generators import discriminator_file, registry, stylegan2
+from vidinv.generators import discriminator_file, registry
 from vidinv.generators.stylegan2_discriminator import Discriminator
 from vidinv.importing.import_checkpoint import ImportOptions, bring
 from vidinv.weights import imported
-
-State = dict[str, Any]
-
-
-def judge(resolution: int = 32, seed: int = 5) -> Discriminator:
-    """Wider in its middle than at its ends."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return Discriminator(resolution, channel_multiplier=8 * resolution / 16384, channel_max=24)
-
-
-def checkpoint(path: Path, change: Callable[[State], object] = lambda held: None) -> Path:
-    """A rosinality checkpoint of a training; `change` is done to it before it is written."""
-    discriminator = {key: value.clone() for key, value in judge().state_dict().items()}
-    held: State = {"g": {}, "d": discriminator, "g_ema": stylegan2.tiny().state_dict(), "g_optim": {"state": {}}}
-    change(held)
-    torch.save(held, path)
-    return path
 
 
 def test_it_is_kept_beside_its_generator_and_judges_as_it_did(
@@ -70,8 +52,8 @@ def ada_judge(state: dict[str, Tensor]) -> dict[str, Tensor]:
 def test_that_of_a_pickled_stylegan2_ada_judges_as_the_same_weights_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    state = test_stylegan2_discriminator.published_state()
-    content = pickled_network(ada_state(test_stylegan2.published_state()), monkeypatch, ada_judge(state))
+    state = published_stylegan2_discriminator.published_state()
+    content = pickled_network(ada_state(published_stylegan2.published_state()), monkeypatch, ada_judge(state))
     (tmp_path / "ada.pkl").write_bytes(content)
     monkeypatch.setenv("VIDINV_CACHE", str(tmp_path / "cache"))
     _, facts = bring(tmp_path / "ada.pkl")

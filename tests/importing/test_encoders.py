@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from tests.generators import test_stylegan2
-from tests.helpers import equations, layouts, reference_generators
+from tests.helpers import equations, layouts, published_stylegan2, reference_generators
+from tests.helpers.psp_files import psp_file, saved
 from vidinv.cli.main import main
 from vidinv.encoders import encoder_file, feature_style, map2style, registry
 from vidinv.errors import UsageError, WeightsUnavailable
@@ -20,19 +20,6 @@ from vidinv.weights import imported
 
 PICTURE = torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(3)) * 2 - 1
 GENERATOR = "stylegan2-tiny"
-
-
-def saved(path: Path, held: dict[str, Any]) -> Path:
-    torch.save(held, path)
-    return path
-
-
-def psp_file(path: Path, opts: object, **beside: Any) -> Path:
-    """pSp's and e4e's own: encoder and decoder in one state, the average for every row, and the training's options."""
-    encoder = {f"encoder.{key}": value for key, value in layouts.map2style(8, test_stylegan2.W).items()}
-    decoder = {f"decoder.{key}": value for key, value in test_stylegan2.published_state().items()}
-    held = {"state_dict": encoder | decoder, "latent_avg": torch.full((8, test_stylegan2.W), 0.5)}
-    return saved(path, held | ({} if opts is None else {"opts": opts}) | beside)
 
 
 @pytest.mark.parametrize(("at", "side"), [(None, 16), (4, 16), (7, 32)])
@@ -80,8 +67,8 @@ def test_psp_and_e4e_give_an_encoder_and_its_generator_under_one_name(tmp_path: 
     assert first.unused == () and (first.missing, second.missing, second.unused) == ((), (), ())
     encoder, generator = registry.load_encoder("faces"), generators.load_generator("faces")
     code = encoder(PICTURE)
-    average = torch.full((test_stylegan2.W,), 0.5)
-    expected = equations.map2style(layouts.map2style(8, test_stylegan2.W), PICTURE, average, progressive)
+    average = torch.full((published_stylegan2.W,), 0.5)
+    expected = equations.map2style(layouts.map2style(8, published_stylegan2.W), PICTURE, average, progressive)
     assert reference_generators.relative_error(code.ws, expected) < 1e-4 and code.feature is None
     assert code.space == generator.space and torch.equal(generator.w_avg, average)
     with_feature = encoder_file.with_feature(encoder, generator)(PICTURE)
@@ -93,8 +80,8 @@ def test_the_average_latent_is_left_out_where_the_training_did(tmp_path: Path) -
     opts = {"encoder_type": "GradualStyleEncoder", "start_from_latent_avg": False}
     _, facts = bring(psp_file(tmp_path / "faces.pt", opts))
     assert facts.latent_average == "none is added"
-    state = layouts.map2style(8, test_stylegan2.W)
-    expected = equations.map2style(state, PICTURE, torch.zeros(test_stylegan2.W), False)
+    state = layouts.map2style(8, published_stylegan2.W)
+    expected = equations.map2style(state, PICTURE, torch.zeros(published_stylegan2.W), False)
     assert reference_generators.relative_error(registry.load_encoder("faces")(PICTURE).ws, expected) < 1e-4
 
 

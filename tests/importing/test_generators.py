@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import pickle
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
 
-from tests.generators import test_pggan, test_stylegan1, test_stylegan2, test_stylegan3
-from tests.weights.test_restricted import Hostile
+from tests.helpers import published_pggan, published_stylegan1, published_stylegan2, published_stylegan3
+from tests.helpers.checkpoint_layouts import ada_state, biggan_state, genforce_state, pickled_network
+from tests.helpers.hostile import Hostile
 from vidinv.cli.main import main
 from vidinv.errors import UsageError, WeightsUnavailable
 from vidinv.generators import registry
-from vidinv.generators.biggan import BigGAN
 from vidinv.generators.stylegan2 import StyleGAN2
 from vidinv.generators.stylegan3 import StyleGAN3
 from vidinv.importing.import_checkpoint import ImportOptions, bring
@@ -37,11 +33,11 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def stylegan2_file(path: Path, change: Callable[[dict[str, Any]], None] = lambda state: None) -> Path:
     """A checkpoint in the rosinality layout; `change` is done to its `g_ema` before it is written."""
-    state = test_stylegan2.published_state()
+    state = published_stylegan2.published_state()
     held = {
         "g_ema": state,
         "d": {"convs.0.0.weight": torch.zeros(1)},
-        "latent_avg": torch.full((test_stylegan2.W,), 0.5),
+        "latent_avg": torch.full((published_stylegan2.W,), 0.5),
     }
     change(held)
     torch.save(held, path)
@@ -61,8 +57,10 @@ def test_a_rosinality_checkpoint_is_imported_and_loaded_by_its_name(tmp_path: Pa
     assert told["latent_average"] == "from the file" and told["sizes"]["num_ws"] == 8
     assert told["missing"] == [] and told["unused"] == ["d"]
     network = registry.load_generator("cars-512")
-    assert network.space == "cars-512-w" and torch.equal(network.w_avg, torch.full((test_stylegan2.W,), 0.5))
-    assert all(torch.equal(network.state_dict()[key], value) for key, value in test_stylegan2.published_state().items())
+    assert network.space == "cars-512-w" and torch.equal(network.w_avg, torch.full((published_stylegan2.W,), 0.5))
+    assert all(
+        torch.equal(network.state_dict()[key], value) for key, value in published_stylegan2.published_state().items()
+    )
 
 
 def test_the_arguments_of_a_training_are_no_hindrance(tmp_path: Path) -> None:
@@ -73,7 +71,7 @@ def test_the_arguments_of_a_training_are_no_hindrance(tmp_path: Path) -> None:
 
 
 def test_half_precision_safetensors_and_a_prefix_are_taken(tmp_path: Path) -> None:
-    state = {f"module.{key}": value.half() for key, value in test_stylegan2.published_state().items()}
+    state = {f"module.{key}": value.half() for key, value in published_stylegan2.published_state().items()}
     save_file(state, tmp_path / "x.safetensors")
     (facts,) = bring(tmp_path / "x.safetensors")
     assert facts.latent_average == "estimated from 10000 samples" and facts.unused == ()
@@ -82,117 +80,28 @@ def test_half_precision_safetensors_and_a_prefix_are_taken(tmp_path: Path) -> No
     assert (drawn - network.w_avg).norm() < 0.1 * network.sample(100).std(0).norm()
 
 
-def ada_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The same network under the names of StyleGAN2-ADA, written down layer by layer."""
-    filters = torch.outer(torch.tensor([1.0, 3, 3, 1]), torch.tensor([1.0, 3, 3, 1])) / 64
-    made = {"mapping.w_avg": torch.full((test_stylegan2.W,), 0.5)}
-    for i in range(8):
-        made |= {f"mapping.fc{i}.{part}": state[f"style.{i + 1}.{part}"] for part in ("weight", "bias")}
-    made["synthesis.b4.const"] = state["input.input"][0]
-    names = {"b4.conv1": "conv1", "b8.conv0": "convs.0", "b8.conv1": "convs.1", "b16.conv0": "convs.2"}
-    names |= {"b16.conv1": "convs.3", "b32.conv0": "convs.4", "b32.conv1": "convs.5"}
-    for index, (new, old) in enumerate(names.items()):
-        made[f"synthesis.{new}.weight"] = state[f"{old}.conv.weight"][0]
-        made[f"synthesis.{new}.bias"] = state[f"{old}.activate.bias"]
-        made[f"synthesis.{new}.noise_const"] = state[f"noises.noise_{index}"][0, 0]
-        made[f"synthesis.{new}.noise_strength"] = state[f"{old}.noise.weight"][0]
-        made[f"synthesis.{new}.resample_filter"] = filters
-        for part in ("weight", "bias"):
-            made[f"synthesis.{new}.affine.{part}"] = state[f"{old}.conv.modulation.{part}"]
-    for new, old in {"b4": "to_rgb1", "b8": "to_rgbs.0", "b16": "to_rgbs.1", "b32": "to_rgbs.2"}.items():
-        made[f"synthesis.{new}.torgb.weight"] = state[f"{old}.conv.weight"][0]
-        made[f"synthesis.{new}.torgb.bias"] = state[f"{old}.bias"].flatten()
-        made[f"synthesis.{new}.resample_filter"] = filters
-        for part in ("weight", "bias"):
-            made[f"synthesis.{new}.torgb.affine.{part}"] = state[f"{old}.conv.modulation.{part}"]
-    return made
-
-
-def genforce_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The same network under genforce's names, with TensorFlow's values: styles from 1, kernels of correlations."""
-    made = {"truncation.w_avg": torch.full((test_stylegan2.W,), 0.5)}
-    for i in range(8):
-        made |= {f"mapping.dense{i}.{part}": state[f"style.{i + 1}.{part}"] for part in ("weight", "bias")}
-    made["synthesis.early_layer.const"] = state["input.input"]
-    for index, old in enumerate(["conv1", *(f"convs.{i}" for i in range(6))]):
-        new, weight = f"synthesis.layer{index}", state[f"{old}.conv.weight"][0]
-        doubles = index in (1, 3, 5)
-        made[f"{new}.weight"] = weight.flip(2, 3) if doubles else weight
-        made[f"{new}.bias"] = state[f"{old}.activate.bias"]
-        made[f"{new}.noise"] = state[f"noises.noise_{index}"]
-        made[f"{new}.noise_strength"] = state[f"{old}.noise.weight"][0]
-        made[f"{new}.style.weight"] = state[f"{old}.conv.modulation.weight"]
-        made[f"{new}.style.bias"] = state[f"{old}.conv.modulation.bias"] - 1
-        if doubles:
-            made[f"{new}.filter.kernel"] = torch.outer(torch.tensor([1.0, 3, 3, 1]), torch.tensor([1.0, 3, 3, 1])) / 16
-    for index, old in enumerate(["to_rgb1", "to_rgbs.0", "to_rgbs.1", "to_rgbs.2"]):
-        new = f"synthesis.output{index}"
-        made |= {f"{new}.weight": state[f"{old}.conv.weight"][0], f"{new}.bias": state[f"{old}.bias"].flatten()}
-        made[f"{new}.style.weight"] = state[f"{old}.conv.modulation.weight"]
-        made[f"{new}.style.bias"] = state[f"{old}.conv.modulation.bias"] - 1
-    return made
-
-
-def pickled_network(
-    state: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch, judge: dict[str, Tensor] | None = None
-) -> bytes:
-    """A pickle of networks as objects, as StyleGAN2-ADA and 3 are published, with source that asks to be run."""
-    module = ModuleType("torch_utils.persistence")
-    exec("def _reconstruct_persistent_obj(meta): raise AssertionError('run')", module.__dict__)
-    monkeypatch.setitem(sys.modules, "torch_utils", ModuleType("torch_utils"))
-    monkeypatch.setitem(sys.modules, "torch_utils.persistence", module)
-
-    class Network:
-        def __init__(self, own: dict[str, Tensor]) -> None:
-            inner: dict[str, dict[str, Tensor]] = {}
-            for key, value in own.items():
-                if "." in key:
-                    inner.setdefault(key.split(".")[0], {})[key.partition(".")[2]] = value
-            parameters = {
-                k: torch.nn.Parameter(v) for k, v in own.items() if "." not in k and k.endswith(("weight", "bias"))
-            }
-            buffers = {k: v for k, v in own.items() if "." not in k and k not in parameters}
-            modules = {name: Network(part) for name, part in inner.items()}
-            self.state = {"_parameters": parameters, "_buffers": buffers, "_modules": modules, "training": False}
-
-        def __reduce__(self) -> tuple[object, ...]:
-            meta = {
-                "type": "class",
-                "version": 6,
-                "module_src": "raise SystemExit",
-                "class_name": "G",
-                "state": self.state,
-            }
-            return module.__dict__["_reconstruct_persistent_obj"], (meta,)
-
-    held = {"G": None, "D": Network(judge) if judge else None, "G_ema": Network(state)}
-    content = pickle.dumps(held | {"training_set_kwargs": {"path": "x"}})
-    monkeypatch.undo()
-    return content
-
-
 def test_a_pickled_stylegan2_ada_draws_what_the_same_weights_draw(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    state = test_stylegan2.published_state()
+    state = published_stylegan2.published_state()
     (tmp_path / "ada.pkl").write_bytes(pickled_network(ada_state(state), monkeypatch))
     monkeypatch.setenv("VIDINV_CACHE", str(tmp_path / "cache"))
     (facts,) = bring(tmp_path / "ada.pkl")
     assert facts.format == "NVIDIA StyleGAN2-ADA" and facts.missing == () and facts.latent_average == "from the file"
-    plain = StyleGAN2("t", "t-w", 32, channel_multiplier=12 * 32 / 16384, channel_max=24, w_dim=test_stylegan2.W)
+    plain = StyleGAN2("t", "t-w", 32, channel_multiplier=12 * 32 / 16384, channel_max=24, w_dim=published_stylegan2.W)
     plain.load_state_dict(state)
-    ws = torch.randn(1, 8, test_stylegan2.W, generator=torch.Generator().manual_seed(0))
+    ws = torch.randn(1, 8, published_stylegan2.W, generator=torch.Generator().manual_seed(0))
     assert torch.equal(registry.load_generator("ada").synthesize(ws), plain.synthesize(ws))
 
 
 def test_genforces_stylegan2_draws_what_the_same_weights_draw(tmp_path: Path) -> None:
-    state = test_stylegan2.published_state()
+    state = published_stylegan2.published_state()
     held = {"generator": {}, "generator_smooth": genforce_state(state), "discriminator": {"x": torch.zeros(1)}}
     torch.save(held, tmp_path / "ffhq.pth")
     (facts,) = bring(tmp_path / "ffhq.pth")
     assert (facts.format, facts.missing, facts.latent_average) == ("genforce StyleGAN2", (), "from the file")
     bring(stylegan2_file(tmp_path / "plain.pt"))
-    ws = torch.randn(1, 8, test_stylegan2.W, generator=torch.Generator().manual_seed(0))
+    ws = torch.randn(1, 8, published_stylegan2.W, generator=torch.Generator().manual_seed(0))
     made, plain = registry.load_generator("ffhq"), registry.load_generator("plain")
     assert torch.allclose(made.synthesize(ws), plain.synthesize(ws), atol=1e-4)
     assert torch.equal(made.w_avg, plain.w_avg)
@@ -200,7 +109,7 @@ def test_genforces_stylegan2_draws_what_the_same_weights_draw(tmp_path: Path) ->
 
 @pytest.mark.parametrize("radial", [False, True])
 def test_a_pickled_stylegan3_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, radial: bool) -> None:
-    state = test_stylegan3.published_state(radial)
+    state = published_stylegan3.published_state(radial)
     (tmp_path / "three.pkl").write_bytes(pickled_network(state, monkeypatch))
     monkeypatch.setenv("VIDINV_CACHE", str(tmp_path / "cache"))
     (facts,) = bring(tmp_path / "three.pkl")
@@ -211,44 +120,29 @@ def test_a_pickled_stylegan3_is_imported(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_stylegan1_in_its_parts_and_pggan_are_imported(tmp_path: Path) -> None:
-    state = test_stylegan1.published_state()
+    state = published_stylegan1.published_state()
     mapping = {key: value for key, value in state.items() if key.startswith("block_")}
     synthesis = {key: value for key, value in state.items() if key not in mapping}
     synthesis["decode_block.1.blur.weight"] = torch.ones(16, 1, 3, 3)
     parts = {
         "generator_s": synthesis,
         "mapping_fl_s": mapping,
-        "dlatent_avg": {"buff": torch.ones(18, test_stylegan1.W)},
+        "dlatent_avg": {"buff": torch.ones(18, published_stylegan1.W)},
     }
     torch.save(parts, tmp_path / "one.pth")
     (facts,) = bring(tmp_path / "one.pth")
     assert (facts.format, facts.unused) == ("StyleGAN1 PyTorch", ())
-    assert torch.equal(registry.load_generator("one").w_avg, torch.ones(test_stylegan1.W))
-    torch.save({"generator_smooth": test_pggan.published_state()}, tmp_path / "grown.pth")
+    assert torch.equal(registry.load_generator("one").w_avg, torch.ones(published_stylegan1.W))
+    torch.save({"generator_smooth": published_pggan.published_state()}, tmp_path / "grown.pth")
     (facts,) = bring(tmp_path / "grown.pth")
     assert facts.format == "PGGAN PyTorch" and facts.space == "grown-z"
     assert registry.load_generator("grown").resolution == 32
 
 
 def test_a_pggan_that_is_still_growing_is_refused(tmp_path: Path) -> None:
-    torch.save(test_pggan.published_state() | {"lod": torch.tensor(2.0)}, tmp_path / "grown.pth")
+    torch.save(published_pggan.published_state() | {"lod": torch.tensor(2.0)}, tmp_path / "grown.pth")
     with pytest.raises(WeightsUnavailable, match="lod"):
         bring(tmp_path / "grown.pth")
-
-
-def biggan_state() -> dict[str, Tensor]:
-    """A small BigGAN-deep with its spectral norm stored apart."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        network = BigGAN("t", "t-z", 128, width=8, z_dim=12, class_dim=4, classes=3, statistics=5)
-    state: dict[str, Tensor] = {}
-    for key, value in network.state_dict().items():
-        if value.ndim > 1 and key.endswith("weight") and not key.startswith("embeddings"):
-            left, _, right = torch.linalg.svd(value.flatten(1), full_matrices=False)
-            state |= {f"{key}_orig": value, f"{key}_u": left[:, 0], f"{key}_v": right[0]}
-        else:
-            state[key] = value
-    return state
 
 
 def test_a_biggan_is_imported_with_its_spectral_norm_folded(tmp_path: Path) -> None:
@@ -262,23 +156,13 @@ def test_a_biggan_is_imported_with_its_spectral_norm_folded(tmp_path: Path) -> N
 
 
 def test_the_decoder_of_a_psp_checkpoint_is_taken_only_when_told(tmp_path: Path) -> None:
-    decoder = {f"decoder.{key}": value for key, value in test_stylegan2.published_state().items()}
+    decoder = {f"decoder.{key}": value for key, value in published_stylegan2.published_state().items()}
     held = {"state_dict": decoder | {"encoder.input_layer.0.weight": torch.zeros(4)}, "latent_avg": torch.ones(8, 20)}
     torch.save(held | {"opts": {"lr": 1e-4}}, tmp_path / "psp.pt")
     with pytest.raises(WeightsUnavailable, match=r"encoder\.input_layer\.0\.weight"):
         bring(tmp_path / "psp.pt")
     (facts,) = bring(tmp_path / "psp.pt", terms=ImportOptions(partial=True))
     assert facts.unused == ("encoder.input_layer.0.weight", "opts") and facts.missing == ()
-
-
-LAYOUTS: dict[str, Callable[[], dict[str, Tensor]]] = {
-    "ada": lambda: ada_state(test_stylegan2.published_state()),
-    "genforce": lambda: genforce_state(test_stylegan2.published_state()),
-    "stylegan3": lambda: test_stylegan3.published_state(False),
-    "stylegan1": test_stylegan1.published_state,
-    "pggan": test_pggan.published_state,
-    "biggan": biggan_state,
-}
 
 
 def test_a_key_that_asks_for_a_giant_is_refused(tmp_path: Path) -> None:

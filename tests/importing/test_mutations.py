@@ -10,10 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.generators import test_stylegan2
-from tests.helpers import layouts
-from tests.importing.test_generators import LAYOUTS
-from tests.weights.test_restricted import Hostile
+from tests.helpers import layouts, published_stylegan2
+from tests.helpers.checkpoint_layouts import LAYOUTS
+from tests.helpers.hostile import Hostile
 from vidinv.cli.main import main
 from vidinv.weights import imported
 
@@ -22,8 +21,8 @@ State = dict[str, Tensor]
 
 def psp() -> State:
     """Encoder and decoder, as a pSp checkpoint's `state_dict` has them."""
-    encoder = layouts.map2style(8, test_stylegan2.W)
-    decoder = test_stylegan2.published_state()
+    encoder = layouts.map2style(8, published_stylegan2.W)
+    decoder = published_stylegan2.published_state()
     return {f"encoder.{key}": value for key, value in encoder.items()} | {
         f"decoder.{key}": value for key, value in decoder.items()
     }

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.helpers.clips import make_clip
 from vidinv.stages import codes as stored_codes
 
-from tests.helpers.clips import make_clip
 from tests.helpers.own_backend import refused
 from tests.helpers.runs import SHOWN, TINY
 from vidinv import config as configs

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from tests.helpers.clips import make_clip
 from tests.helpers.runs import TINY
 from vidinv.backends import registry as backends
 from vidinv.backends import tiny
+from vidinv.bench.synthetic_clip import make_clip
 from vidinv.cli.main import main
 from vidinv.editing.plan import ResolvedEdit
 from vidinv.faces import alignment, crops, pictures

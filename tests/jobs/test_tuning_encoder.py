@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -14,12 +12,13 @@ from vidinv.stages import align, decode
 from vidinv.trainers.core.early_stopping import Check, Tuned
 from vidinv.trainers.feature_style import fit_to_clip
 
-from tests.helpers.clips import make_clip
+from tests.helpers.tuning_clips import TOLD, TRACKS, clip_of, track
 from vidinv import config as configs
 from vidinv.backends import registry as backends
+from vidinv.bench.synthetic_clip import make_clip
 from vidinv.encoders import encoder_file
 from vidinv.errors import OutputUnwritable, VidinvError
-from vidinv.frames import Analysis, Shot, Track
+from vidinv.frames import Shot
 from vidinv.generators import mobile_stylegan
 from vidinv.generators.ops import resize
 from vidinv.jobs.job_folder import JobFolder
@@ -27,31 +26,7 @@ from vidinv.jobs.tuning import common as tuning
 from vidinv.jobs.tuning import encoder as encoder_tuning
 from vidinv.media import reader
 
-
-def track(number: int, frames: range, shift: float) -> Track:
-    """A face of 64 pixels, somewhere near the corner."""
-    to_frame = np.tile(np.array([[1.0, 0, shift], [0, 1.0, shift]]), (len(frames), 1, 1))
-    landmarks = np.zeros((len(frames), 106, 2), np.float32)
-    return Track(number, np.array(frames), to_frame, landmarks, np.zeros(1), crop=64)
-
-
-TRACKS = (track(0, range(0, 12), 10.0), track(3, range(4, 7), 30.0))
-
-
-def clip_of(source: Path, tracks: tuple[Track, ...], frames: int, content: str = "its content") -> tuning.TuningClip:
-    shots = (Shot(0, frames),)
-    return tuning.TuningClip(
-        source, content, Analysis(frames, tuple(range(frames)), Fraction(1, 25), shots, tracks), (0, frames)
-    )
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("VIDINV_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "tuned"
-
-
-TOLD = tuning.PhaseProgress(lambda name, frames, already: None, lambda frames: None)
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def test_every_track_has_its_share_inside_the_span() -> None:
@@ -144,8 +119,9 @@ def test_another_edit_of_the_clip_does_not_tune_again(
         assert said is not None and said["from_cache"] == (name == "same")
         first = next(iter(models.encoder.state_dict()))
         assert torch.equal(after.encoder.state_dict()[first], models.encoder.state_dict()[first] + 1)
-    assert own_cache.stat().st_mode & 0o777 == 0o700
-    kept = list(own_cache.iterdir())
+    tuned = own_cache / "tuned"
+    assert tuned.stat().st_mode & 0o777 == 0o700
+    kept = list(tuned.iterdir())
     assert len(kept) == tuning.KEPT and all(path.stat().st_mode & 0o777 == 0o600 for path in kept)
 
 
@@ -158,7 +134,7 @@ def test_a_damaged_cache_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         with JobFolder(tmp_path / f"{times}.mp4") as folder:
             encoder_tuning.tuned(models, clip, configs.load_run_config("best", ["backend=tiny"]), folder, TOLD)
         assert seen["times"] == times
-        (kept,) = own_cache.iterdir()
+        (kept,) = (own_cache / "tuned").iterdir()
         kept.write_bytes(kept.read_bytes()[:-3])
 
 

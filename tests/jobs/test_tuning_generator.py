@@ -10,11 +10,11 @@ import pytest
 import torch
 from vidinv.trainers.generator_tuning import train as tuning_training
 
-from tests.helpers.clips import make_clip
-from tests.jobs.test_tuning_encoder import TOLD, TRACKS, clip_of, own_cache, track
+from tests.helpers.tuning_clips import TOLD, TRACKS, clip_of, track
 from vidinv import config as configs
 from vidinv.backends import registry as backends
 from vidinv.backends.interface import Models
+from vidinv.bench.synthetic_clip import make_clip
 from vidinv.config import RunConfig
 from vidinv.errors import OutputUnwritable, UsageError, WeightsUnavailable
 from vidinv.generators import delta, discriminator_file
@@ -23,7 +23,7 @@ from vidinv.jobs.tuning import common as tuning
 from vidinv.jobs.tuning import generator as generator_tuning
 from vidinv.weights.imported import ImportedFacts
 
-__all__ = ["own_cache"]
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def settings(tmp_path: Path, *changes: str) -> RunConfig:

@@ -6,26 +6,13 @@ import av
 import numpy as np
 import pytest
 
+from tests.helpers.planes import noise_planes
 from vidinv.frames import Colour, Planes
 from vidinv.media.colour import align_rect, rgb_matrix, to_rgb
 from vidinv.media.compose import add_delta
-from vidinv.media.formats import layout
 from vidinv.media.readers.pyav import planes_of
 
 FORMATS = ["yuv420p", "yuv422p", "yuv444p", "gray", "gbrp", "yuv420p10le", "yuv422p12le", "yuv444p16le", "gbrp10le"]
-
-
-def noise_planes(pix_fmt: str, size: tuple[int, int] = (38, 30), seed: int = 0) -> Planes:
-    """Random legal samples, `size` = (width, height)."""
-    rng = np.random.default_rng(seed)
-    shape = layout(pix_fmt)
-    dtype = np.uint8 if shape.depth <= 8 else np.uint16
-    planes = []
-    for number in range(shape.count):
-        sx, sy = (shape.sub_x, shape.sub_y) if number else (0, 0)
-        extent = (-(-size[1] >> sy), -(-size[0] >> sx))
-        planes.append(rng.integers(16 << (shape.depth - 8), 235 << (shape.depth - 8), extent).astype(dtype))
-    return Planes(tuple(planes), pix_fmt, shape.sub_x, shape.sub_y, shape.depth)
 
 
 def reference(planes: Planes, colour: Colour, rect: tuple[int, int, int, int], delta: np.ndarray) -> list[np.ndarray]:

@@ -11,7 +11,7 @@ import av
 import pytest
 
 from tests.helpers import ffprobe
-from tests.helpers.clips import make_clip
+from vidinv.bench.synthetic_clip import make_clip
 from vidinv.errors import InputUnreadable
 from vidinv.media import remux, source
 
@@ -30,31 +30,49 @@ def test_packets_that_go_back_in_time_are_left_out_and_counted() -> None:
     assert warnings == ["damaged packets of stream #1 were left out: 3"]
 
 
-@pytest.mark.parametrize("stream", ["audio", "video"])
+class Refusing:
+    """An output container that refuses the packet of one stream at one time, as a muxer refuses a damaged one."""
+
+    def __init__(self, result: Any, kind: str, seconds: float) -> None:
+        self.result, self.kind, self.seconds = result, kind, seconds
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.result, name)
+
+    def __enter__(self) -> Refusing:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.result.close()
+
+    def mux(self, packet: Any) -> None:
+        at = float(packet.dts * packet.time_base)
+        if packet.stream.type == self.kind and abs(at - self.seconds) < 0.002:
+            raise av.error.InvalidDataError(1, "no")
+        self.result.mux(packet)
+
+
+@pytest.mark.parametrize(("kind", "stream"), [("audio", "a:0"), ("video", "v:0")])
 def test_what_the_muxer_refuses_is_left_out_unless_it_is_the_picture(
-    tmp_path: Path, stream: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, kind: str, stream: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip = make_clip(tmp_path / "in.mkv", frames=12, bframes=0)
-    plain = remux._mux
+    given = ffprobe.packets(clip, stream)
+    opened, third = av.open, given[2][0]
 
-    class Refusing:
-        def __init__(self, result: Any) -> None:
-            self.result, self.calls = result, 0
+    def refusing(file: str, mode: str = "r", **options: Any) -> Any:
+        container = opened(file, mode, **options)
+        return Refusing(container, kind, third) if mode == "w" else container
 
-        def mux(self, each: Any) -> None:
-            self.calls += each.stream.type == stream
-            if each.stream.type == stream and self.calls == 3:
-                raise av.error.InvalidDataError(1, "no")
-            self.result.mux(each)
-
-    monkeypatch.setattr(remux, "_mux", lambda result, timed: plain(Refusing(result), timed))  # type: ignore[arg-type]
-    if stream == "video":
+    monkeypatch.setattr(av, "open", refusing)
+    if kind == "video":
         with pytest.raises(InputUnreadable, match="cannot be copied"):
             remux.assemble([clip], clip, tmp_path / "out.mkv", metadata={})
         return
     warnings = remux.assemble([clip], clip, tmp_path / "out.mkv", metadata={})
     assert "damaged packets of other streams were left out: 1" in warnings
     assert len(ffprobe.frame_times(tmp_path / "out.mkv")) == 12
+    assert len(ffprobe.packets(tmp_path / "out.mkv", stream)) == len(given) - 1
 
 
 def test_a_packet_of_a_stream_that_was_not_announced_is_passed_over() -> None:

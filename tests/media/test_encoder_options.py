@@ -8,7 +8,7 @@ from pathlib import Path
 import llvmlite.binding
 import pytest
 
-from tests.helpers.clips import make_clip
+from vidinv.bench.synthetic_clip import make_clip
 from vidinv.media import codecs
 from vidinv.media.codecs import EncoderOptions
 from vidinv.media.probe import probe

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.clips import make_clip
 from tests.helpers.runs import TINY, left_behind
+from vidinv.bench.synthetic_clip import make_clip
 from vidinv.cli.main import main
 from vidinv.errors import InputUnreadable
 from vidinv.frames import Colour, FrameBatch

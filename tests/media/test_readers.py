@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import ffprobe
-from tests.helpers.clips import make_clip
+from vidinv.bench.synthetic_clip import make_clip
 from vidinv.errors import InputUnreadable, UsageError
 from vidinv.frames import FrameBatch
 from vidinv.media import reader

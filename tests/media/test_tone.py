@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.media.test_colour_and_compose import noise_planes
+from tests.helpers.planes import noise_planes
 from vidinv.frames import Array, Colour
 from vidinv.media import tone
 from vidinv.media.colour import to_rgb

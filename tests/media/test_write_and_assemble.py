@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.helpers.clips import make_clip
+from vidinv.bench.synthetic_clip import make_clip
 from vidinv.errors import InputUnreadable, OutputUnwritable, UsageError
 from vidinv.media.codecs import EncoderOptions, check_container
 from vidinv.media.colour import to_rgb

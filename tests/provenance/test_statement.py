@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.helpers.clips import make_clip
+from vidinv.bench.synthetic_clip import make_clip
 from vidinv.errors import InputUnreadable
 from vidinv.media import photo, remux, stills
 from vidinv.provenance import payload, statement

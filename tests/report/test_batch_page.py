@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.helpers.browser import Page, browser
-from tests.report.test_page import EVIL, Contents, shape
+from tests.helpers.page_contents import EVIL, Contents, shape
 from vidinv.report import batch_page
 
 COLUMN = "[...document.querySelectorAll('tbody tr')].map((row) => row.cells[{}].textContent)"

@@ -7,7 +7,7 @@ from statistics import fmean
 import pytest
 
 from tests.helpers import simulated_reports
-from tests.report.test_page import EVIL, Contents, shape
+from tests.helpers.page_contents import EVIL, Contents, shape
 from vidinv.report import charts, compare_page
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.helpers import simulated_reports
 from tests.helpers.browser import Page, browser
-from tests.report.test_page import EVIL
+from tests.helpers.page_contents import EVIL
 from vidinv.report import compare_page, page
 
 SAID = "document.querySelector('.viewer output').textContent"

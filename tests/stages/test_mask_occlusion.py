@@ -9,9 +9,9 @@ import pytest
 import torch
 from vidinv.stages import mask
 
-from tests.helpers.clips import make_clip
 from tests.helpers.runs import TINY, edited, face_rows, frames_of, report_of
 from vidinv.backends import tiny
+from vidinv.bench.synthetic_clip import make_clip
 from vidinv.config import MaskConfig
 from vidinv.frames import Array, Mask
 

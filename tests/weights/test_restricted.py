@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import pickle
 from collections import OrderedDict
 from pathlib import Path, PurePosixPath
@@ -12,18 +11,9 @@ import numpy as np
 import pytest
 import torch
 
+from tests.helpers.hostile import Hostile
 from vidinv.errors import WeightsUnavailable
 from vidinv.weights.importers import restricted
-
-
-class Hostile:
-    """Runs a command when it is unpickled."""
-
-    def __init__(self, mark: Path) -> None:
-        self.command = f"touch {mark}"
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return os.system, (self.command,)
 
 
 def test_a_pickle_of_tensors_and_containers_is_read(tmp_path: Path) -> None:

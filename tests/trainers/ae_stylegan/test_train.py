@@ -10,32 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 from vidinv.trainers.ae_stylegan import train as ae_stylegan
-from vidinv.trainers.ae_stylegan.config import AeRecipe
 from vidinv.trainers.core import loop
 from vidinv.trainers.data.toy_images import Blobs
 
+from tests.helpers.ae_recipes import recipe
 from tests.helpers.quiet_training import Quiet
 from vidinv.errors import UsageError
 from vidinv.losses import adversarial
-
-TINY = AeRecipe(
-    size=16,
-    channel_multiplier=1 / 32,
-    channel_max=16,
-    w_dim=16,
-    mapping_layers=2,
-    images=64,
-    batch=8,
-    r1_every=4,
-    perceptual=0.0,
-    network="none",
-    save_every=16,
-    ema_kimg=0.05,
-)
-
-
-def recipe(**changes: Any) -> AeRecipe:
-    return replace(TINY, **changes)
 
 
 def backward(setup: ae_stylegan.AeStyleganSetup, name: str) -> dict[str, list[Tensor]]:

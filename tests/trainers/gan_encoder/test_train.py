@@ -14,24 +14,13 @@ from vidinv.trainers.gan_encoder import train as gan_encoder
 from vidinv.trainers.gan_encoder.config import GanRecipe
 from vidinv.trainers.gan_encoder.train import GanEncoderSetup, GanEvaluators
 
+from tests.helpers.gan_recipes import TINY
 from tests.helpers.interrupted import Stopped
 from vidinv import config as configs
 from vidinv.backends.tiny import MeanDifference
 from vidinv.encoders import encoder_file
 from vidinv.errors import UsageError
 from vidinv.generators import registry as generators
-
-TINY = GanRecipe(
-    encoder="adaptive-tiny",
-    generator="mobile-stylegan-tiny",
-    samples=40,
-    held_out=8,
-    epochs=1,
-    batch=4,
-    size=32,
-    save_every=16,
-    network="alexnet",
-)
 
 
 def set_up(recipe: GanRecipe) -> GanEncoderSetup:

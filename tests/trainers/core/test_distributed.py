@@ -15,11 +15,11 @@ from torch import Tensor
 from vidinv.trainers.core import distributed
 
 from tests.helpers import shared_turns
-from tests.trainers.test_ae_stylegan import recipe as ae_recipe
-from tests.trainers.test_automodulator import recipe as modulator_recipe
+from tests.helpers.ae_recipes import recipe as ae_recipe
+from tests.helpers.automodulator_recipes import recipe as modulator_recipe
 from vidinv.errors import UsageError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")

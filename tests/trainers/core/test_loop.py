@@ -12,49 +12,22 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 from vidinv.trainers.core import checkpoint, loop
 
+from tests.helpers.small_training import (
+    JUDGE,
+    MAKER,
+    MAKER_PLAIN,
+    adam,
+    draw,
+    make,
+    networks,
+    plan,
+    same,
+    weights,
+)
 from vidinv.errors import UsageError, VidinvError
-
-
-def networks() -> dict[str, nn.Module]:
-    torch.manual_seed(3)
-    return {"maker": nn.Linear(4, 4), "judge": nn.Linear(4, 1)}
-
-
-def draw(turn: int, rows: slice) -> Tensor:
-    return torch.randn(64, 4, generator=torch.Generator().manual_seed(turn))[rows]
-
-
-def make(nets: loop.Networks, batch: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-    noise = torch.rand(())  # the loop's own random state
-    loss = nets["judge"](nets["maker"](batch)).square().mean() * (1 + 0.1 * noise)
-    return loss, {"noise": noise}
-
-
-def judge(nets: loop.Networks, batch: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-    return (nets["judge"](nets["maker"](batch)) - 1).square().mean(), {}
-
-
-def adam(parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    return torch.optim.Adam(parameters, lr=0.01)
-
-
-MAKER = loop.Step("make", ("maker",), adam, make)
-JUDGE = loop.Step("judge", ("judge",), adam, judge, every=2)
-
-
-def plan(images: int, **changes: object) -> loop.Plan:
-    return loop.Plan(**{"images": images, "batch": 4, "accelerator": "cpu", "save_every": 8, "log_every": 1, **changes})
-
-
-def weights(nets: dict[str, nn.Module]) -> dict[str, Tensor]:
-    return {f"{n}.{k}": v.clone() for n, net in nets.items() for k, v in net.state_dict().items()}
-
-
-def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
-    return a.keys() == b.keys() and all(torch.equal(value, b[key]) for key, value in a.items())
 
 
 def test_only_the_named_networks_learn(tmp_path: Path) -> None:
@@ -186,13 +159,13 @@ def test_two_processes_end_where_one_does(tmp_path: Path) -> None:
     script.write_text(
         textwrap.dedent(f"""
             from pathlib import Path
-            from tests.trainers.test_loop import MAKER_PLAIN, draw, networks, plan
+            from tests.helpers.small_training import MAKER_PLAIN, draw, networks, plan
             from vidinv.trainers.core import loop
             loop.train(networks(), [MAKER_PLAIN], draw, plan(40, devices=2), Path({str(tmp_path / "two")!r}))
         """)
     )
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
-    root = Path(__file__).parent.parent.parent
+    root = Path(__file__).parents[3]
     environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
     subprocess.run(command, check=True, cwd=root, env=environment, capture_output=True, timeout=300)
     two = load_file(tmp_path / "two" / "checkpoint" / "networks.safetensors")
@@ -200,13 +173,6 @@ def test_two_processes_end_where_one_does(tmp_path: Path) -> None:
         torch.testing.assert_close(two[key], value, rtol=1e-5, atol=1e-6)
     logs = [[json.loads(x) for x in (tmp_path / n / "log.jsonl").read_text().splitlines()] for n in ("one", "two")]
     assert [a["make/loss"] for a in logs[0]] == pytest.approx([b["make/loss"] for b in logs[1]], rel=1e-4)
-
-
-def plain(nets: loop.Networks, batch: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-    return nets["judge"](nets["maker"](batch)).square().mean(), {}
-
-
-MAKER_PLAIN = loop.Step("make", ("maker",), adam, plain)
 
 
 def test_a_step_that_shares_an_optimiser_moves_the_weights_with_its_moments(tmp_path: Path) -> None:

@@ -11,15 +11,14 @@ import torch
 from torch import Tensor
 from vidinv.trainers.core import loop
 
-from tests.cli.test_train_near_perfect import SHORT, faces
-from tests.importing.test_discriminators import checkpoint, judge
-from tests.trainers.test_generator_tuning import SMALL, tuned
+from tests.helpers.discriminator_files import checkpoint, judge
+from tests.helpers.near_perfect import SHORT, two_photos
+from tests.helpers.tuning_recipes import SMALL, tuned
 from vidinv.cli.main import main
 from vidinv.generators import registry
 from vidinv.importing.import_checkpoint import bring
 from vidinv.weights import imported
 
-__all__ = ["faces"]
 BRIEF = replace(SMALL, steps=8, look=8, samples=1)  # whose own discriminator would see 16 pixels, not 32
 WARM_UP, TUNING = {"discriminator"}, {"layers", "discriminator"}
 Trained = list[tuple[set[str], dict[str, Tensor], loop.Networks]]
@@ -28,6 +27,11 @@ Trained = list[tuple[set[str], dict[str, Tensor], loop.Networks]]
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIDINV_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def faces(tmp_path: Path) -> Path:
+    return two_photos(tmp_path / "faces")
 
 
 @pytest.fixture

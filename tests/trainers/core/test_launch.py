@@ -15,13 +15,13 @@ import torch
 from safetensors.torch import load_file
 from vidinv.trainers.core import loop
 
-from tests.trainers.test_loop import MAKER_PLAIN, draw, networks, plan, weights
+from tests.helpers.small_training import MAKER_PLAIN, draw, networks, plan, weights
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SCRIPT = """
     import json, sys
     from pathlib import Path
-    from tests.trainers.test_loop import MAKER_PLAIN, draw, networks, plan
+    from tests.helpers.small_training import MAKER_PLAIN, draw, networks, plan
     from vidinv.trainers.core import launch, loop
 
     folder, images, here = Path(sys.argv[1]), int(sys.argv[2]), launch.place()
@@ -93,7 +93,7 @@ def test_machines_that_do_not_share_the_folder_are_told(tmp_path: Path) -> None:
     script.write_text(
         textwrap.dedent(f"""
             from pathlib import Path
-            from tests.trainers.test_loop import MAKER_PLAIN, draw, networks, plan
+            from tests.helpers.small_training import MAKER_PLAIN, draw, networks, plan
             from vidinv.trainers.core import launch, loop
             from vidinv.errors import UsageError
             rank = launch.place().rank

@@ -9,50 +9,25 @@ import pytest
 import torch
 from torch import Tensor
 from vidinv.trainers.core import loop
-from vidinv.trainers.core.early_stopping import Tuned
 from vidinv.trainers.generator_tuning import losses as tuning_losses
 from vidinv.trainers.generator_tuning import train as generator_tuning
 from vidinv.trainers.generator_tuning.config import GeneratorTuningRecipe
 from vidinv.trainers.generator_tuning.context import Gaps, Layers, PivotFaces, TuningContext, room, trained_names
-from vidinv.trainers.generator_tuning.train import steps_of, tune
+from vidinv.trainers.generator_tuning.train import steps_of
 
-from tests.trainers.test_fit_to_clip import Stopped
-from vidinv.backends.tiny import guides
+from tests.helpers.interrupted import Stopped
+from tests.helpers.tuning_recipes import AT, PERCEPTUAL, SIZE, SMALL, pivots_of, tuned
 from vidinv.errors import UsageError
-from vidinv.frames import Code
 from vidinv.generators import delta, mobile_stylegan, proxy, stylegan2
 from vidinv.generators.base import Generator
 from vidinv.generators.stylegan2_discriminator import Discriminator
 
-AT, SIZE = 1, 32  # F replaces 8x8 of the tiny generator; its pictures are of 64 and 32 pixels
-SMALL = GeneratorTuningRecipe(
-    layers=0, size=SIZE, steps=40, rate=5e-3, warmup=4, look=10, target=0.0, levels=3, side=16, widest=8, started=4,
-    samples=2, moved_side=16, movement=0.2, movement_every=4, cohesion_every=4, guard=0.0,
-)  # fmt: skip
 ALONE = replace(SMALL, local=0.0, cohesion=0.0, anchor=0.0, movement=0.0, gate=1.0)
-PERCEPTUAL = guides().perceptual
 
 
 @pytest.fixture(scope="module")
 def generator() -> Generator:
     return mobile_stylegan.tiny()
-
-
-def pivots_of(generator: Generator, count: int = 2) -> PivotFaces:
-    """Faces of the generator in another light, of which no code says anything."""
-    ws = generator.broadcast(generator.sample(count, seed=9))
-    with torch.no_grad():
-        feature = generator.synthesize(ws, stop=AT)
-        image = generator.synthesize(ws, size=min(generator.sizes))
-    light = torch.tensor([0.5, -0.3, 0.2], device=image.device)[:, None, None]
-    return PivotFaces((image + light).clamp(-1, 1), Code(ws, feature, AT, space=generator.space))
-
-
-def tuned(
-    generator: Generator, recipe: GeneratorTuningRecipe, folder: Path, count: int = 2, **options: object
-) -> Tuned:
-    whole = proxy.WholeSynthesis(generator)
-    return tune(generator, whole, pivots_of(generator, count), PERCEPTUAL, recipe, folder, **options)  # type: ignore[arg-type]
 
 
 def error(network: Generator, pivots: PivotFaces) -> float:

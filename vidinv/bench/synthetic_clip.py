@@ -1,4 +1,7 @@
-"""Clips made in the test: moving gradients, or any picture, in the shape that a test asks for."""
+"""Write synthetic clips: a moving gradient or any drawn picture, in a chosen container, format and colour space.
+
+Tests, benchmarks and stress scripts take their input from here.
+"""
 
 from __future__ import annotations
 

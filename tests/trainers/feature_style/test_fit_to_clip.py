@@ -13,14 +13,13 @@ from vidinv.trainers.feature_style.fit_to_clip import tune
 from vidinv.trainers.feature_style.losses import Evaluators, RenderNetworks
 
 from tests.helpers.interrupted import Stopped
+from tests.helpers.tuning_recipes import TUNING
 from vidinv.backends.tiny import guides
-from vidinv.config import TuneConfig
 from vidinv.encoders import registry as encoders
 from vidinv.encoders.base import Encoder
 from vidinv.generators import mobile_stylegan
 
 JUDGES = Evaluators(guides().identity, guides().perceptual, None)
-TUNING = TuneConfig(steps=24, batch=4, rate=1e-3)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from vidinv.trainers.core import loop
 from vidinv.trainers.core.throughput import PARTS, Throughput
 
-from tests.trainers.test_loop import draw, networks, plan
+from tests.helpers.small_training import draw, networks, plan
 
 PAUSE = 0.03  # seconds, beside which a turn of these networks is short
 

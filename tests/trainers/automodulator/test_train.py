@@ -12,21 +12,15 @@ from torch import Tensor
 from torch.nn import functional
 from vidinv.trainers.automodulator import growing, losses
 from vidinv.trainers.automodulator import train as automodulator
-from vidinv.trainers.automodulator.config import AutomodulatorRecipe
 from vidinv.trainers.automodulator.losses import GrowingBatch
 from vidinv.trainers.core import loop
 from vidinv.trainers.data.toy_images import Blobs
 
+from tests.helpers.automodulator_recipes import TINY, recipe
 from tests.helpers.quiet_training import Quiet
 from vidinv.errors import UsageError
 from vidinv.faces import pictures
 from vidinv.generators import automodulator as generators
-
-TINY = AutomodulatorRecipe(size=8, channel_max=8, w_dim=8, images=(32,), batches=(8,), save_every=16)
-
-
-def recipe(**changes: Any) -> AutomodulatorRecipe:
-    return replace(TINY, **changes)
 
 
 def setup_at(side: int, **changes: Any) -> automodulator.AutomodulatorSetup:

@@ -1,0 +1,72 @@
+"""Act at the moment when this process is about to change a file: a full disk, a kill, somebody else's change."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+
+@dataclass
+class Moment:
+    """Calls `act` once, at the first change of a file whose name matches `pattern` and for which `when` holds."""
+
+    pattern: str
+    act: Callable[[], object]
+    when: Callable[[Path], bool]
+    has_come: bool = False
+
+
+_WAITING: list[Moment] = []
+
+
+def full_disk() -> None:
+    """What a write to a full disk raises."""
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def has_content(path: Path) -> bool:
+    """Whether a file is there and not empty."""
+    return path.exists() and path.stat().st_size > 0
+
+
+@contextlib.contextmanager
+def before_change(
+    pattern: str, act: Callable[[], object], when: Callable[[Path], bool] = lambda path: True
+) -> Iterator[None]:
+    """Call `act` once, just before this process writes, makes or renames to a file or folder named like `pattern`.
+
+    What `act` raises is what the operation raises. Fails where no such operation came.
+    """
+    moment = Moment(pattern, act, when)
+    _WAITING.append(moment)
+    try:
+        yield
+    finally:
+        _WAITING.remove(moment)
+    assert moment.has_come, f"no file named {pattern} was changed"
+
+
+def _hear(event: str, given: tuple[Any, ...]) -> None:
+    """An audit hook: Python announces an operation and its arguments, and does it unless the hook raises."""
+    if not _WAITING or event not in ("open", "os.mkdir", "os.rename"):
+        return
+    target = given[1] if event == "os.rename" else given[0]
+    if not isinstance(target, (str, os.PathLike)):
+        return
+    if event == "open" and not (given[2] or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+        return
+    path = Path(os.fspath(target))
+    for moment in _WAITING:
+        if not moment.has_come and fnmatch(path.name, moment.pattern) and moment.when(path):
+            moment.has_come = True
+            moment.act()
+
+
+sys.addaudithook(_hear)
