@@ -147,6 +147,7 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+@pytest.mark.slow
 def test_memory_is_flat_over_ten_thousand_rows(tmp_path: Path) -> None:
     def through(count: int, place: Path) -> None:
         def every() -> Iterator[TaskOrder]:

@@ -82,6 +82,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
 GOOD = {"0.edited.mp4": "0.mp4", "1.edited.mp4": "1.mp4", "2.edited.mp4": "2.mp4", "below/0.edited.mkv": "below/0.mkv"}
 
 
+@pytest.mark.slow
 def test_hostile_clips_fail_by_themselves_and_the_gravest_is_the_exit_code(done: Done, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     codes = hostile(tmp_path / "in")
@@ -164,6 +165,7 @@ def test_a_second_start_is_refused_while_the_first_works(done: Done, capsys: pyt
     assert "another batch" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_parts_give_the_frames_of_the_whole(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     source = make_clip(tmp_path / "in" / "a.mp4", frames=24, cut_at=9)
@@ -178,6 +180,7 @@ def test_parts_give_the_frames_of_the_whole(tmp_path: Path) -> None:
     assert not left_behind(made.output, but=own | {f"a.edited.mp4{k}" for k in ("", ".json", ".preview.mp4")})
 
 
+@pytest.mark.slow
 def test_rows_of_a_list_have_their_own_edits_options_and_names(tmp_path: Path) -> None:
     make_clip(tmp_path / "a.mp4", frames=8)
     (tmp_path / "list.csv").write_text("source,edits,name,blend\na.mp4,smile+2,s.mkv,replace\na.mp4,,,\n")

@@ -112,6 +112,7 @@ print(code, int(peak.split()[1]) // 1024)
 """
 
 
+@pytest.mark.slow
 def test_a_header_that_declares_a_giant_is_refused_before_anything_is_allocated(tmp_path: Path) -> None:
     (tmp_path / "frames").mkdir()
     (tmp_path / "frames" / "1.png").write_bytes(giant_png(100_000, 100_000))

@@ -93,6 +93,7 @@ def test_a_direction_of_ours_comes_back_from_every_format_as_the_same_edit(case:
     assert taken().layers == layers
 
 
+@pytest.mark.slow
 @pytest.mark.weights
 def test_a_shipped_direction_comes_back_from_every_format_as_the_same_picture(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

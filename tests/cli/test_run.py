@@ -165,6 +165,7 @@ def test_an_interrupted_job_resumes_to_the_same_output(tmp_path: Path, monkeypat
         assert pts == same and all(np.array_equal(a, b) for a, b in zip(old, new, strict=True))
 
 
+@pytest.mark.slow
 def test_a_job_killed_without_warning_resumes_to_the_same_output(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "in.mp4", frames=60)
     options = ["--edit", "age+3", "--set", "segment_seconds=0.2", "--codec", "lossless", "--progress", "none", *TINY]

@@ -75,6 +75,7 @@ def sent_to_itself(name: str, at: str) -> str:
     )
 
 
+@pytest.mark.slow
 def test_ctrl_c_between_two_calls_says_so_too(clip: Path) -> None:
     output = clip.with_name("out.mp4")
     program = [sys.executable, "-c", sent_to_itself("SIGINT", "journal.jsonl"), *command(clip, output)]
@@ -202,6 +203,7 @@ def killed(source: Path, output: Path, at: str) -> None:
     assert subprocess.run(program, cwd=ROOT).returncode == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_a_killed_assembly_leaves_nothing_beside_the_output(clip: Path) -> None:
     output = clip.with_name("out.mp4")
     killed(clip, output, at="published*")
@@ -209,6 +211,7 @@ def test_a_killed_assembly_leaves_nothing_beside_the_output(clip: Path) -> None:
     assert main(command(clip, output)) == 0
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_when_its_output_is_in_place_is_repeated_without_overwrite(clip: Path) -> None:
     output = clip.with_name("out.mp4")
     killed(clip, output, at="*out.mp4.json*")

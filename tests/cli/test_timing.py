@@ -111,6 +111,7 @@ def _long_clip(path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_nothing_drifts_over_thirty_minutes(tmp_path: Path) -> None:
     source = _long_clip(tmp_path / "in.mp4")
     output = passed(source, tmp_path / "out.mp4", "--set", "segment_seconds=60")

