@@ -130,6 +130,7 @@ def test_clips_from_s3_become_outputs_on_s3(bucket: str, clips: Path, tmp_path: 
     assert before == {name: storage.read_small(f"{bucket}/out/{name}.json") for name in before}
 
 
+@pytest.mark.slow
 def test_two_workers_of_a_cluster_make_what_those_of_this_machine_make(clips: Path, tmp_path: Path) -> None:
     pytest.importorskip("ray")
     assert batch(clips, tmp_path / "local", "--split", 0.1) == 0
@@ -157,6 +158,7 @@ def test_two_workers_of_a_cluster_make_what_those_of_this_machine_make(clips: Pa
     assert not killed.is_set() or "the worker was lost" in (tmp_path / "ray" / "batch.log").read_text()
 
 
+@pytest.mark.slow
 def test_a_cluster_of_s3_and_ray_needs_no_folder_that_its_machines_share(
     bucket: str, clips: Path, tmp_path: Path
 ) -> None:

@@ -99,6 +99,7 @@ def test_the_fit_gives_back_a_start_and_a_frame_and_how_far_off_a_run_is() -> No
     assert scaling.fit(bent)["largest_deviation"] > 0.05
 
 
+@pytest.mark.slow
 def test_a_longer_clip_and_more_faces_are_made_and_run(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "in.mp4", frames=4, size=(160, 96))
     config = configs.load_run_config("fast", [*CHANGES, "edits=[age+2]"])
@@ -109,6 +110,7 @@ def test_a_longer_clip_and_more_faces_are_made_and_run(tmp_path: Path) -> None:
     assert (info.width, info.height) == (128, 128)
 
 
+@pytest.mark.slow
 def test_every_stage_alone_makes_what_the_job_makes(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "in.mp4", frames=FRAMES, size=(128, 128))
     config = configs.load_run_config("fast", [*CHANGES, "edits=[age+3]", "codec=lossless"])

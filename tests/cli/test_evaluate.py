@@ -80,6 +80,7 @@ def test_edits_that_cannot_be_judged_exit_2(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.weights
 def test_edits_of_a_generated_face_are_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_face(tmp_path / "face.png")

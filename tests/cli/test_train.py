@@ -72,6 +72,7 @@ def test_a_training_goes_on_where_it_stopped_and_not_with_another_recipe(
     assert "another recipe" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.weights
 def test_two_processes_share_a_training(tmp_path: Path) -> None:
     folder = tmp_path / "t"

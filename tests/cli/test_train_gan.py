@@ -36,6 +36,7 @@ def test_a_dry_run_prints_the_plan_and_makes_nothing(tmp_path: Path, capsys: pyt
     assert "samples: 12" in said and "8 images in 4 turns of 2" in said and not (tmp_path / "t").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.weights
 def test_a_training_is_judged_continued_and_tuned_from(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "t"

@@ -119,6 +119,7 @@ def test_the_report_does_not_depend_on_where_codes_came_from(clip: Path, tmp_pat
     assert rows[0] == rows[1] == rows[2] == [6, 7, 8, 9, 10, 11, 12]
 
 
+@pytest.mark.slow
 def test_a_generator_tuned_to_each_does_not_leak_to_the_other(clip: Path, tmp_path: Path) -> None:
     """The left person's picture is the same whether or not somebody else was tuned to; the right one's is changed."""
     recipe = tmp_path / "recipe.yaml"

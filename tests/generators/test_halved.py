@@ -73,6 +73,7 @@ def test_a_feature_of_another_size_is_refused_with_its_shape() -> None:
         HalvedBlock(generator)(torch.zeros(1, 16, 16, 16), generator.broadcast(generator.sample(1)))
 
 
+@pytest.mark.slow
 @pytest.mark.weights
 def test_the_default_generators_picture_of_256_pixels_is_kept_to_35_db_on_its_manifold_and_off_it() -> None:
     generator = registry.load_generator("mobile-stylegan-ffhq-1024")

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from vidinv.trainers.generator_tuning import train as tuning_training
 
 from tests.helpers.tuning_clips import TOLD, TRACKS, clip_of, track
 from vidinv import config as configs
@@ -58,17 +57,10 @@ def test_every_person_has_a_generator_of_their_own(tmp_path: Path, source: Path)
     assert torch.equal(pictures(again, 0), one)
 
 
-def test_another_edit_of_the_clip_does_not_tune_again_and_another_recipe_does(
-    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    models, clip, times = backends.choose_backend("tiny").models("cpu", ""), clip_of(source, TRACKS[:1], 12), [0]
-    real = tuning_training.tune
-
-    def counted(*arguments: object, **options: object) -> object:
-        times[0] += 1
-        return real(*arguments, **options)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(tuning_training, "tune", counted)
+def test_another_edit_of_the_clip_does_not_tune_again_and_another_recipe_does(tmp_path: Path, source: Path) -> None:
+    models, clip = backends.choose_backend("tiny").models("cpu", ""), clip_of(source, TRACKS[:1], 12)
+    trainings: list[str] = []
+    told = tuning.PhaseProgress(lambda name, pictures, already: trainings.append(name), lambda pictures: None)
     config = settings(tmp_path)
     for name, asked, wanted in (
         ("first", config, 1),
@@ -76,8 +68,9 @@ def test_another_edit_of_the_clip_does_not_tune_again_and_another_recipe_does(
         ("fewer faces", settings(tmp_path, "generator_tuning.faces=3"), 2),
     ):
         with JobFolder(tmp_path / f"{name}.mp4") as folder:
-            _, said = generator_tuning.tuned(models, clip, asked, folder, TOLD)
-        assert times == [wanted] and said is not None and said["from_cache"] == (name == "another edit")
+            _, said = generator_tuning.tuned(models, clip, asked, folder, told)
+        assert trainings == ["tune"] * wanted and said is not None
+        assert said["from_cache"] == (name == "another edit")
 
 
 def test_a_discriminator_that_came_with_the_generator_makes_another_tuning(

@@ -154,6 +154,7 @@ def test_an_interrupted_training_ends_with_the_weights_of_one_that_was_not(
         assert all(torch.equal(value, other[key]) for key, value in whole.state_dict().items())
 
 
+@pytest.mark.slow
 def test_the_joint_training_learns_to_reconstruct_what_it_never_saw(tmp_path: Path) -> None:
     trained = recipe(images=8 * 80, save_every=10**9, rate=0.005, ema_kimg=0.1)
     setup = ae_stylegan.set_up(trained, None)

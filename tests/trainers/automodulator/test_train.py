@@ -246,6 +246,7 @@ def test_what_cannot_be_is_refused_and_the_last_entry_holds_for_the_rest() -> No
             recipe(**changes).check()
 
 
+@pytest.mark.slow
 def test_with_the_published_scale_it_learns_to_reconstruct_what_it_never_saw(tmp_path: Path) -> None:
     """The decoder never sees a reconstruction's error: it learns from the codes of its samples alone."""
     own = recipe(

@@ -44,6 +44,7 @@ def logged(folder: Path) -> list[dict[str, float]]:
     return [{key: value for key, value in line.items() if key != "pace"} for line in lines]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["joint", "decoupled", "modulator", "settling"])
 def test_two_processes_end_where_one_does(name: str, two: Path, tmp_path: Path) -> None:
     networks = shared_turns.CASES[name]()[0]
@@ -63,6 +64,7 @@ def test_two_processes_end_where_one_does(name: str, two: Path, tmp_path: Path) 
         assert mine == pytest.approx(theirs, rel=1e-2 if turn else 1e-5, abs=1e-5), "rounding grows with the turns"
 
 
+@pytest.mark.slow
 def test_batch_norm_sees_a_process_s_own_rows_so_that_two_do_not_equal_one(two: Path, tmp_path: Path) -> None:
     shared_turns.run("batch-norm", tmp_path)
     one, other = ended(tmp_path / "batch-norm"), ended(two / "batch-norm")

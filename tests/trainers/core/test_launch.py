@@ -77,6 +77,7 @@ def test_a_training_goes_on_with_another_number_of_processes(tmp_path: Path, who
     assert rows == [(turn, row) for turn in range(2, 6) for row in range(4)]  # each once, none left out
 
 
+@pytest.mark.slow
 def test_two_machines_end_where_one_process_does(tmp_path: Path, whole: loop.Networks) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -87,6 +88,7 @@ def test_two_machines_end_where_one_process_does(tmp_path: Path, whole: loop.Net
     assert_ends_like(tmp_path / "t", whole)
 
 
+@pytest.mark.slow
 def test_machines_that_do_not_share_the_folder_are_told(tmp_path: Path) -> None:
     loop.train(networks(), [MAKER_PLAIN], draw, plan(8), tmp_path / "seen")
     script = tmp_path / "training.py"

@@ -90,6 +90,7 @@ def test_damping_bounds_how_far_a_step_goes_where_no_sample_looks() -> None:
     assert float(values.max()) <= 0.1**-0.5 + 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.weights
 def test_other_samples_stay_though_a_picture_is_reached(tmp_path: Path) -> None:
     """On the default generator, whose samples leave most directions alone; a random network's leave none."""
