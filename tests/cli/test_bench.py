@@ -77,11 +77,17 @@ def test_the_device_is_recorded_and_a_gpu_named_and_waited_for(
     assert roofline.name_of("cuda") == {"device": "cuda", "gpu": "Some GPU"}
     said = bench_lines({**figures, **roofline.name_of("cuda")})[0]
     assert "in float32 on Some GPU" in said or "in bfloat16 on Some GPU" in said
-    waited = []
-    monkeypatch.setattr(torch.cuda, "synchronize", lambda: waited.append(len(called)))
-    called: list[int] = []
-    roofline._shortest(lambda: called.append(0), "cuda")
-    assert waited == [1, *(n for n in range(2, roofline.REPEATS + 1) for _ in (0, 1)), roofline.REPEATS + 1]
+    now, queued = [0.0], [0.0]  # of a GPU that works when it is waited for
+
+    def synchronize() -> None:
+        now[0], queued[0] = now[0] + queued[0], 0.0
+
+    def two_seconds_of_work() -> None:
+        queued[0] += 2.0
+
+    monkeypatch.setattr(torch.cuda, "synchronize", synchronize)
+    monkeypatch.setattr(roofline.time, "perf_counter", lambda: now[0])
+    assert roofline.shortest_seconds(two_seconds_of_work, "cuda") == 2.0
 
 
 def test_the_operations_of_the_networks_are_counted(tmp_path: Path) -> None:

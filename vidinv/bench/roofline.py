@@ -19,7 +19,7 @@ def conv_rate(dtype: torch.dtype, device: str = "cpu") -> float:
     x = torch.randn(BATCH, CHANNELS, SIDE, SIDE, device=device).to(dtype, memory_format=torch.channels_last)
     weight = torch.randn(CHANNELS, CHANNELS, 3, 3, device=device).to(dtype, memory_format=torch.channels_last)
     with torch.no_grad():
-        took = _shortest(lambda: functional.conv2d(x, weight, padding=1), device)
+        took = shortest_seconds(lambda: functional.conv2d(x, weight, padding=1), device)
     return 2 * BATCH * SIDE**2 * 9 * CHANNELS**2 / took
 
 
@@ -27,7 +27,7 @@ def memory_rate(device: str = "cpu") -> float:
     """Bytes a second, read and written, of a copy within the device's memory."""
     source = torch.ones(COPIED // 4, device=device)
     target = torch.empty_like(source)
-    return 2 * COPIED / _shortest(lambda: target.copy_(source), device)
+    return 2 * COPIED / shortest_seconds(lambda: target.copy_(source), device)
 
 
 def measure(device: str = "cpu") -> dict[str, Any]:
@@ -54,7 +54,7 @@ def reached(rates: dict[str, Any], precision: str, flops_per_frame: float, secon
     }
 
 
-def _shortest(call: Callable[[], object], device: str) -> float:
+def shortest_seconds(call: Callable[[], object], device: str) -> float:
     """Seconds until what is called is done, not only put on a GPU's stream."""
     wait = torch.cuda.synchronize if device == "cuda" else lambda: None
     call()
