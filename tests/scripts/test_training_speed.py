@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_the_row_is_of_the_turns_that_were_asked_for_and_adds_up(tmp_path: Path) -> None:
     script = [sys.executable, "-m", "scripts.experiments.training_speed", "automodulator", "--turns", "3"]
     options = ["--set", "first=16", "--set", "size=16", "--json", str(tmp_path / "speed.json")]
