@@ -21,7 +21,6 @@ import tempfile
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass
-from fractions import Fraction
 from pathlib import Path
 
 from scripts.stress import forked, kill_and_resume, mutations
@@ -94,8 +93,8 @@ def stocked(place: Path) -> Stock:
     """Make the clips, load the libraries, and have a job killed in the middle."""
     clips = {}
     for suffix, codec in CLIPS.items():
-        size = {"size": (64, 48), "frames": 10, "audio": suffix not in ("avi", "nut"), "rate": Fraction(25)}
-        clips[suffix] = make_clip(place / f"clip.{suffix}", codec=codec, **size).read_bytes()
+        path, audio = place / f"clip.{suffix}", suffix not in ("avi", "nut")
+        clips[suffix] = make_clip(path, codec=codec, size=(64, 48), frames=10, audio=audio, rate=25).read_bytes()
     source, left = make_clip(place / "in.mp4", frames=20, cut_at=9), place / "left"
     forked.load(source)
     whole = kill_and_resume.left_alone(source, place / "preview", "preview")

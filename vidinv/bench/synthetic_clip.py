@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -82,7 +83,7 @@ def make_clip(
         chosen = {"crf": "12", "bf": str(bframes), "preset": "ultrafast"} if codec == "libx264" else {}
         if codec == "libx265":
             chosen = {"x265-params": "log-level=none", "preset": "ultrafast"}
-        stream = container.add_stream(codec, rate=rate, options=chosen | (options or {}))
+        stream: Any = container.add_stream(codec, rate=rate, options=chosen | (options or {}))
         stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
         stream.codec_context.time_base = stream.time_base = base
         context = stream.codec_context
@@ -94,7 +95,7 @@ def make_clip(
             stream.set_display_matrix(matrix)
         if aspect:
             context.sample_aspect_ratio = aspect
-        sound = container.add_stream("libopus" if path.suffix == ".webm" else "aac", rate=48000) if audio else None
+        sound: Any = container.add_stream("libopus" if path.suffix == ".webm" else "aac", rate=48000) if audio else None
         if chapters:
             container.set_chapters(
                 [{"id": 1, "start": 0, "end": 400, "time_base": Fraction(1, 1000), "metadata": {"title": "one"}}]
@@ -116,7 +117,7 @@ def make_clip(
     return path
 
 
-def _lasting(packets: list[av.Packet], lasts: dict[int, int]) -> list[av.Packet]:
+def _lasting(packets: list[Any], lasts: dict[int, int]) -> list[Any]:
     for packet in packets:
         packet.duration = lasts[packet.pts]
     return packets
