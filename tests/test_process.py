@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.clips import make_clip
 from tests.helpers.runs import TINY, frames_of
 from vidinv import process
+from vidinv.bench.synthetic_clip import make_clip
 
 ROOT = Path(__file__).resolve().parents[1]
 WITHOUT_POSIX = """

@@ -105,13 +105,13 @@ def test_a_disk_that_is_full_exits_7_and_the_run_goes_on_when_there_is_room(clip
 @pytest.mark.parametrize(
     ("name", "when"),
     [
-        ("job.json*", anything),
-        ("analysis-*", anything),
-        ("traces-*", anything),
+        ("*job.json*", anything),
+        ("*analysis-*", anything),
+        ("*traces-*", anything),
         ("journal.jsonl", has_content),  # one segment is in it
-        ("segment-00001.segment", anything),
-        ("evidence-*", anything),
-        ("published*", anything),
+        ("*segment-00001.segment*", anything),
+        ("*evidence-*", anything),
+        ("*published*", anything),
         ("*out.mp4.json*", anything),
     ],
     ids=["job", "shard", "trace", "journal", "segment", "evidence", "output", "report"],
@@ -139,7 +139,7 @@ def appended(path: Path) -> None:
 
 
 MOMENTS = {  # the file that is written when the source changes, and whether something must be in it
-    "analyse": ("analysis-*", anything),
+    "analyse": ("*analysis-*", anything),
     "render": ("journal.jsonl", has_content),
     "assemble": ("made", anything),
 }
@@ -190,7 +190,7 @@ def test_a_segment_that_is_damaged_while_the_job_runs_is_not_left_out(
 ) -> None:
     output = clip.with_name("out.mp4")
     first = clip.with_name("out.mp4.vidinv") / "segment-00001.segment"
-    with before_change("evidence-00002*", lambda: first.write_bytes(b"noise")):
+    with before_change("*evidence-00002*", lambda: first.write_bytes(b"noise")):
         assert main(command(clip, output)) == 7
     assert "segment 1" in capsys.readouterr().err and not output.exists()
     assert main(command(clip, output)) == 0
@@ -206,7 +206,7 @@ def killed(source: Path, output: Path, at: str) -> None:
 @pytest.mark.slow
 def test_a_killed_assembly_leaves_nothing_beside_the_output(clip: Path) -> None:
     output = clip.with_name("out.mp4")
-    killed(clip, output, at="published*")
+    killed(clip, output, at="*published*")
     assert left_behind(clip.parent, but={"in.mp4"}) == {"out.mp4.vidinv"}
     assert main(command(clip, output)) == 0
 

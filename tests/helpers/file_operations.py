@@ -42,6 +42,8 @@ def before_change(
 ) -> Iterator[None]:
     """Call `act` once, just before this process writes, makes or renames to a file or folder named like `pattern`.
 
+    The draft of a file is named after it, so that "*job.json*" is the file itself and its draft.
+
     What `act` raises is what the operation raises. Fails where no such operation came.
     """
     moment = Moment(pattern, act, when)
