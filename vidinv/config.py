@@ -1,23 +1,16 @@
-"""The configuration of a run: frozen dataclasses, read from YAML by name or path, changed by key=value."""
+"""The configuration of a run: frozen dataclasses that name every setting, its type, its default and its limits."""
 
 from __future__ import annotations
 
-import difflib
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
-from importlib import resources
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
+from vidinv.config_loading import from_layers, load_dataclass
 from vidinv.errors import UsageError
 from vidinv.fingerprint import JOB, decides
 
-if TYPE_CHECKING:
-    from importlib.abc import Traversable
-
-Kind = TypeVar("Kind")
 OUTPUT, NEITHER = decides(JOB), decides()  # fields that decide the output but no stored codes; that decide neither
 CHOICES = {
     "quality": ("fast", "balanced", "best"),
@@ -192,47 +185,16 @@ def load_run_config(
 ) -> RunConfig:
     """Read a preset of a run by name (`fast`) or a YAML file, then take what is `given`, then `key=value` overrides.
 
-    See `resolve`.
+    Raises UsageError as `config_loading.load_dataclass` does, and for values that do not go together.
     """
-    config = resolve(RunConfig, "run", name_or_path, overrides, given)
+    config = load_dataclass(RunConfig, "run", name_or_path, overrides, given)
     _check(config)
     return config
-
-
-def resolve(
-    kind: type[Kind],
-    group: str,
-    name_or_path: str,
-    overrides: list[str] | None = None,
-    given: dict[str, Any] | None = None,
-) -> Kind:
-    """A dataclass `kind` from a shipped configuration of `group` (`run`) or a YAML file, changed.
-
-    First by the values `given` (taken as they are), then by `key=value` overrides, read as YAML; their keys may be
-    dotted (`mask.blur=0.03`). Raises UsageError for an unknown key (with the near ones), a value of the
-    wrong type or a name that is not there.
-    """
-    chosen = _read(group, name_or_path)
-    try:
-        changes = OmegaConf.from_dotlist(list(overrides or []))
-        values = OmegaConf.to_container(OmegaConf.merge(chosen, given or {}, changes), resolve=True)
-    except OmegaConfBaseException as error:
-        raise UsageError(f"configuration: {str(error).splitlines()[0]}", remedy="write --set KEY=VALUE") from error
-    if not isinstance(values, dict):
-        raise UsageError(f"configuration {name_or_path}: expected keys and values")
-    built: Kind = _build(kind, {str(key): value for key, value in values.items()}, prefix="")
-    return built
 
 
 def with_edits(config: RunConfig, edits: list[str]) -> RunConfig:
     """`config` with these edits after its own."""
     return replace(config, edits=(*config.edits, *edits))
-
-
-def presets(group: str = "run") -> list[str]:
-    """Names of the shipped configurations of a group."""
-    folder = _folder(group)
-    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
 def to_yaml(config: RunConfig) -> str:
@@ -249,72 +211,7 @@ def plain(config: RunConfig) -> dict[str, Any]:
 
 def of_plain(values: dict[str, Any]) -> RunConfig:
     """The configuration that `plain` wrote. Raises UsageError for one of another version."""
-    built: RunConfig = _build(RunConfig, values, prefix="")
-    return built
-
-
-def _folder(group: str) -> Traversable:
-    return resources.files("vidinv.configs").joinpath(*group.split("/"))
-
-
-def _read(group: str, name_or_path: str) -> Any:
-    shipped = _folder(group) / f"{name_or_path}.yaml"
-    path = Path(name_or_path)
-    if "/" not in name_or_path and shipped.is_file():
-        text = shipped.read_text(encoding="utf-8")
-    elif path.is_file():
-        text = _text(path)
-    else:
-        raise UsageError(
-            f"no configuration {name_or_path!r}", remedy=f"give a file or one of {', '.join(presets(group))}"
-        )
-    try:
-        return OmegaConf.create(text)
-    except Exception as error:  # the YAML parser has its own family of errors
-        raise UsageError(f"configuration {name_or_path}: {str(error).splitlines()[0]}") from error
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"configuration {path} cannot be read ({error})", remedy="give a YAML file") from error
-
-
-def _build(kind: Any, values: dict[str, Any], prefix: str) -> Any:
-    hints = get_type_hints(kind)
-    known = {entry.name for entry in fields(kind)}
-    built: dict[str, Any] = {}
-    for key, value in values.items():
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=3, cutoff=0.4) or sorted(known)
-            names = ", ".join(prefix + name for name in near)
-            raise UsageError(f"unknown configuration key {prefix + key!r}", remedy=f"near keys: {names}")
-        built[key] = _convert(hints[key], value, prefix + key)
-    return kind(**built)
-
-
-def _convert(kind: Any, value: Any, name: str) -> Any:
-    if is_dataclass(kind):
-        if not isinstance(value, dict):
-            raise UsageError(f"{name} is a group of keys, got {value!r}", remedy=f"set {name}.KEY=VALUE")
-        return _build(kind, {str(key): inner for key, inner in value.items()}, prefix=f"{name}.")
-    if kind is bool and isinstance(value, bool):
-        return value
-    if kind is str and isinstance(value, (str, int, float)) and not isinstance(value, bool):
-        return str(value)
-    if kind is int and isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    if get_origin(kind) is tuple and isinstance(value, list):
-        return tuple(_convert(get_args(kind)[0], entry, f"{name}[{place}]") for place, entry in enumerate(value))
-    wanted = (
-        "a list"
-        if get_origin(kind) is tuple
-        else {int: "a whole number", float: "a number", bool: "true or false"}.get(kind, "text")
-    )
-    raise UsageError(f"{name} must be {wanted}, got {value!r}", remedy="see configs/run for examples")
+    return from_layers(RunConfig, {"stored configuration": values})
 
 
 def _check(config: RunConfig) -> None:
@@ -360,6 +257,6 @@ def _check_tuning(tuning: TuneConfig) -> None:
     if tuning.rate <= 0 or min(tuning.w_reg, tuning.feature_reg, tuning.held) < 0:
         given = f"{tuning.rate}, {tuning.w_reg}, {tuning.feature_reg} and {tuning.held}"
         raise UsageError(
-            f"tuning.rate must be positive, tuning.w_reg, near and held not negative, got {given}",
+            f"tuning.rate must be positive, tuning.w_reg, tuning.feature_reg and tuning.held not negative, got {given}",
             remedy="leave them at their defaults",
         )

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from vidinv.trainers.feature_style.config import FeatureStyleRecipe
 
-from vidinv import config as configs
+from vidinv import config_loading
 from vidinv.cli.main import main as vidinv
 
 SHARED = ("size=256", "lpips_scales=3")  # the smallest pictures that three scales of LPIPS can judge
@@ -38,8 +38,8 @@ def train(name: str, args: argparse.Namespace) -> Path:
     place = ["-o", str(folder), *options, *(["--pool", str(args.pool)] if args.pool else [])]
     record = folder / "recipe.yaml"
     if record.exists():
-        asked = configs.resolve(FeatureStyleRecipe, "train/feature_style", "light", changes)
-        if asked != configs.resolve(FeatureStyleRecipe, "train/feature_style", str(record)):
+        asked = config_loading.load_dataclass(FeatureStyleRecipe, "train/feature_style", "light", changes)
+        if asked != config_loading.load_dataclass(FeatureStyleRecipe, "train/feature_style", str(record)):
             raise SystemExit(f"{folder} was trained by another recipe: give another -o, or the same options")
         place = ["--resume", str(folder)]
     if (folder / "encoder.safetensors").exists():

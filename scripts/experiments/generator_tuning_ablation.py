@@ -29,7 +29,7 @@ from vidinv.trainers.generator_tuning.config import GeneratorTuningRecipe
 from vidinv.trainers.generator_tuning.context import PivotFaces, TuningContext
 from vidinv.trainers.generator_tuning.train import tune
 
-from vidinv import config as configs
+from vidinv import config_loading
 from vidinv.backends import registry as backends
 from vidinv.backends.interface import Models
 from vidinv.editing import feature_edit
@@ -131,7 +131,7 @@ class Ablation:
         """One face by one recipe."""
         models, recipe = (
             self.models,
-            configs.resolve(GeneratorTuningRecipe, "train/generator_tuning", name, self.args.changes),
+            config_loading.load_dataclass(GeneratorTuningRecipe, "train/generator_tuning", name, self.args.changes),
         )
         with torch.no_grad():
             code = models.encoder(image)

@@ -18,7 +18,7 @@ from vidinv.trainers.automodulator import train as automodulator
 from vidinv.trainers.automodulator.config import AutomodulatorRecipe
 from vidinv.trainers.data.toy_images import Blobs
 
-from vidinv import config as configs
+from vidinv import config_loading
 
 SIDE, UNSEEN = 8, 10**9
 TOY = {
@@ -31,7 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of the paper's recipe")
     args = parser.parse_args()
-    recipe = configs.resolve(AutomodulatorRecipe, "train/automodulator", "paper", args.set, TOY)
+    recipe = config_loading.load_dataclass(AutomodulatorRecipe, "train/automodulator", "paper", args.set, TOY)
     with tempfile.TemporaryDirectory() as folder:
         decoder, encoder = automodulator.train(recipe, Blobs, Path(folder))
     image = Blobs(SIDE).draw(256, UNSEEN)

@@ -12,7 +12,7 @@ import pytest
 from vidinv.trainers.core import launch as shared
 from vidinv.trainers.feature_style.config import FeatureStyleRecipe
 
-from vidinv import config as configs
+from vidinv import config_loading
 from vidinv.cli.main import main
 from vidinv.encoders import encoder_file
 from vidinv.errors import UsageError
@@ -31,11 +31,11 @@ def test_an_unknown_key_of_the_recipe_names_the_near_ones(tmp_path: Path, capsys
     assert "images" in capsys.readouterr().err and not (tmp_path / "t").exists()
 
 
-@pytest.mark.parametrize("name", configs.presets("train/feature_style"))
+@pytest.mark.parametrize("name", config_loading.presets("train/feature_style"))
 def test_every_shipped_recipe_can_be(name: str) -> None:
-    recipe = configs.resolve(FeatureStyleRecipe, "train/feature_style", name)
+    recipe = config_loading.load_dataclass(FeatureStyleRecipe, "train/feature_style", name)
     recipe.check()
-    assert configs.resolve(FeatureStyleRecipe, "train/feature_style", name, ["paste=true"]).paste
+    assert config_loading.load_dataclass(FeatureStyleRecipe, "train/feature_style", name, ["paste=true"]).paste
 
 
 def test_a_recipe_that_cannot_be_exits_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

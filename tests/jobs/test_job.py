@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.helpers.clips import make_clip
 from vidinv.stages import codes as stored_codes
 
 from tests.helpers.own_backend import refused
@@ -16,6 +15,7 @@ from tests.helpers.runs import SHOWN, TINY
 from vidinv import config as configs
 from vidinv import fileio
 from vidinv.backends import tiny
+from vidinv.bench.synthetic_clip import make_clip
 from vidinv.config import RunConfig
 from vidinv.fingerprint import CODES, JOB, KEY
 from vidinv.jobs import check

@@ -14,7 +14,7 @@ from vidinv.trainers.core import checkpoint
 from vidinv.trainers.data import corpus
 from vidinv.trainers.data.image_sources import GENERATOR
 
-from vidinv import config, fileio
+from vidinv import config_loading, fileio
 from vidinv.generators.automodulator import Automodulator
 from vidinv.generators.base import Generator
 
@@ -79,8 +79,8 @@ def seen(folder: Path, recipe: Recipe) -> int:
 
 def _recipe(folder: Path, is_modulator: bool) -> Recipe:
     if is_modulator:
-        return config.resolve(AutomodulatorRecipe, "train/automodulator", str(folder / RECIPE))
-    return config.resolve(AeRecipe, "train/ae_stylegan", str(folder / RECIPE))
+        return config_loading.load_dataclass(AutomodulatorRecipe, "train/automodulator", str(folder / RECIPE))
+    return config_loading.load_dataclass(AeRecipe, "train/ae_stylegan", str(folder / RECIPE))
 
 
 def _changes(recipe: Recipe) -> str:

@@ -13,8 +13,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from vidinv import config as configs
-from vidinv import fileio
+from vidinv import config_loading, fileio
 from vidinv.errors import UsageError
 from vidinv.faces import framing
 from vidinv.weights import places
@@ -79,7 +78,7 @@ def read_description(name: str, built_in: Collection[str] = ()) -> Description:
         raise UsageError(
             f"unknown backend {name!r}", remedy=f"choose one of {known}, or make it: vidinv backend create"
         )
-    found = configs.resolve(Description, "backend", str(path.absolute()))
+    found = config_loading.load_dataclass(Description, "backend", str(path.absolute()))
     check_description(found, str(path))
     return _absolute(found, path.absolute().parent)
 

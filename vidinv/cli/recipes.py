@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from vidinv import config as configs
-from vidinv import fileio
+from vidinv import config_loading, fileio
 from vidinv.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,7 +45,9 @@ def resolve(
     known = folder / RECIPE if resume is not None and config is None else None
     if known is not None and not known.exists():
         raise UsageError(f"{folder} holds no training", remedy="give -o DIR")
-    return folder, configs.resolve(kind, group, str(known or config or usual), list(changes or ()) or None)
+    return folder, config_loading.load_dataclass(
+        kind, group, str(known or config or usual), list(changes or ()) or None
+    )
 
 
 def claim(folder: Path, recipe: Any, group: str, *, again: bool) -> None:
@@ -55,7 +56,7 @@ def claim(folder: Path, recipe: Any, group: str, *, again: bool) -> None:
     if again != record.exists():
         state = "holds no training" if again else "holds a training already"
         raise UsageError(f"{folder} {state}", remedy="give -o DIR" if again else f"give --resume {folder}")
-    if again and configs.resolve(type(recipe), group, str(record)) != recipe:
+    if again and config_loading.load_dataclass(type(recipe), group, str(record)) != recipe:
         raise UsageError(f"{folder} was begun with another recipe", remedy=f"repeat its options: see {record}")
 
 

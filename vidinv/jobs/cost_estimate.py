@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vidinv import config as configs
+from vidinv import config_loading
 from vidinv.config import RunConfig
 from vidinv.encoders import registry
 from vidinv.frames import Analysis
@@ -62,7 +62,9 @@ def seconds(
 def tuning_seconds(config: RunConfig, people: int = 1) -> float:
     """Seconds that tuning the encoder to a clip takes, or a generator to each of so many `people`."""
     if config.tune == "generator":
-        recipe = configs.resolve(GeneratorTuningRecipe, "train/generator_tuning", config.generator_tuning.recipe)
+        recipe = config_loading.load_dataclass(
+            GeneratorTuningRecipe, "train/generator_tuning", config.generator_tuning.recipe
+        )
         return people * recipe.steps * recipe.batch * TURN_SECONDS
     return config.tuning.steps * config.tuning.batch * TUNE_SECONDS
 

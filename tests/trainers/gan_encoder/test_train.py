@@ -16,7 +16,7 @@ from vidinv.trainers.gan_encoder.train import GanEncoderSetup, GanEvaluators
 
 from tests.helpers.gan_recipes import TINY
 from tests.helpers.interrupted import Stopped
-from vidinv import config as configs
+from vidinv import config_loading
 from vidinv.backends.tiny import MeanDifference
 from vidinv.encoders import encoder_file
 from vidinv.errors import UsageError
@@ -37,10 +37,10 @@ def test_folds_hold_out_what_no_training_of_theirs_sees() -> None:
     assert paper.images == 7 * 25_500
 
 
-@pytest.mark.parametrize("name", configs.presets("train/gan_encoder"))
+@pytest.mark.parametrize("name", config_loading.presets("train/gan_encoder"))
 def test_every_shipped_recipe_can_be(name: str) -> None:
     fine = ["photos=some", "start=some"] if "fine" in name else []
-    configs.resolve(GanRecipe, "train/gan_encoder", name, fine).check()
+    config_loading.load_dataclass(GanRecipe, "train/gan_encoder", name, fine).check()
 
 
 @pytest.mark.parametrize(

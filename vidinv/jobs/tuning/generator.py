@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from vidinv import config as configs
-from vidinv import fileio
+from vidinv import config_loading, fileio
 from vidinv.backends.interface import Models
 from vidinv.config import RunConfig
 from vidinv.errors import OutputUnwritable, UsageError, VidinvError
@@ -38,7 +37,9 @@ WHAT = "a generator that was tuned to this clip"
 
 def recipe_of(config: RunConfig, generator: Generator) -> GeneratorTuningRecipe:
     """The recipe that the configuration names, no larger than the generator's pictures. Raises UsageError."""
-    found = configs.resolve(GeneratorTuningRecipe, GROUP, config.generator_tuning.recipe).within(generator.sizes[0])
+    found = config_loading.load_dataclass(GeneratorTuningRecipe, GROUP, config.generator_tuning.recipe).within(
+        generator.sizes[0]
+    )
     found.check()
     return found
 
