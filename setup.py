@@ -2,6 +2,7 @@
 
 from setuptools import find_packages, setup
 
+# What `vidinv run`, `edit`, `invert`, `mix`, `report`, `inspect`, `evaluate` and `batch` import.
 CORE = [
     "av>=17,<19",
     "defusedxml>=0.7",
@@ -10,8 +11,8 @@ CORE = [
     "httpx2>=2,<3",
     "jinja2>=3.1",
     "kornia>=0.8",
-    "lightning-fabric>=2.5",
     "llvmlite>=0.44",
+    "markupsafe>=2.1",
     "numba>=0.61",
     "numpy>=2.0",
     "omegaconf>=2.4",
@@ -23,22 +24,32 @@ CORE = [
     "pyyaml>=6",
     "rich>=13",
     "safetensors>=0.4",
-    "tensorboard>=2.18",
     "torch>=2.5.1,<2.14",
     "torchmetrics>=1.6",
     "typer>=0.15",
     "universal-pathlib>=0.3",
     "unearth>=0.19",
 ]
+# What one command or one option needs beside it; `vidinv/extras.py` names the extra where a package is missing.
+EXTRAS = {
+    "c2pa": ["c2pa-python>=0.38", "cryptography>=44"],
+    "decord": ["decord==0.6.0"],
+    "face-alignment": ["face-alignment>=1.4"],
+    "lmdb": ["lmdb>=1.5"],
+    "onnx": ["onnxruntime>=1.20"],
+    "openvino": ["openvino>=2025.0"],
+    "ray": ["ray>=2.40"],
+    "s3": ["s3fs>=2025.3"],
+    "torchcodec": ["torchcodec>=0.13,<0.14"],
+    "train": ["lightning-fabric>=2.5", "tensorboard>=2.18"],
+}
+TESTED = ("c2pa", "decord", "face-alignment", "lmdb", "onnx", "openvino", "train")  # extras that the tests run
 DEV = [
-    "c2pa-python>=0.38",
+    *(requirement for name in TESTED for requirement in EXTRAS[name]),
     "hypothesis>=6.100",
     "jsonschema>=4.20",
-    "lmdb>=1.5",
     "matplotlib>=3.9",
     "mypy>=1.14",
-    "onnxruntime>=1.20",
-    "openvino>=2025.0",
     "psutil>=6",
     "pytest>=8",
     "pytest-xdist>=3.6",
@@ -66,15 +77,9 @@ setup(
     package_data={"vidinv": ["assets/*", "assets/directions/*/*"], "vidinv.configs": ["*/*.yaml", "*/*/*.yaml"]},
     install_requires=CORE,
     extras_require={
-        "c2pa": ["c2pa-python>=0.38"],
+        **EXTRAS,
+        "all": [requirement for requirements in EXTRAS.values() for requirement in requirements],
         "dev": DEV,
-        "decord": ["decord==0.6.0"],
-        "face-alignment": ["face-alignment>=1.4"],
-        "lmdb": ["lmdb>=1.5"],
-        "lpips": ["lpips==0.1.4"],
-        "ray": ["ray>=2.40"],
-        "s3": ["s3fs>=2025.3"],
-        "torchcodec": ["torchcodec>=0.13,<0.14"],
     },
     entry_points={"console_scripts": ["vidinv = vidinv.cli.main:main"]},
 )

@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = (
     (
-        *("vidinv.frames", "vidinv.errors", "vidinv.process", "vidinv.progress"),
+        *("vidinv.frames", "vidinv.errors", "vidinv.extras", "vidinv.process", "vidinv.progress"),
         *("vidinv.fileio", "vidinv.fingerprint", "vidinv.bounded_yaml"),
     ),
     ("vidinv.media", "vidinv.weights", "vidinv.config", "vidinv.config_loading", "vidinv.configs"),

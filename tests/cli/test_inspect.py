@@ -207,7 +207,7 @@ def test_without_c2pa_python_signing_exits_2_with_the_line_that_installs_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, "c2pa", None)
     assert main(["run", str(clip), "--edit", "age+1", "--c2pa", *TINY]) == 2
-    assert "pip install 'vidinv[c2pa]'" in capsys.readouterr().err
+    assert 'pip install "vidinv[c2pa]"' in capsys.readouterr().err
 
 
 def test_without_c2pa_python_a_manifest_is_noted_and_the_rest_is_read(

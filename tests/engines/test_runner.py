@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from tests.helpers.own_backend import PLAIN, create, refused, shape_clip
 from tests.helpers.runs import SHOWN, TINY, frames_of, report_of
 from vidinv import config as configs
+from vidinv import extras
 from vidinv.analysis import first_pass
 from vidinv.backends import registry as backends
 from vidinv.backends.interface import Backend
@@ -31,7 +32,7 @@ from vidinv.jobs.job_folder import JobFolder
 
 OFF = RefineConfig(Effort(0, 0), Effort(0, 0))
 SETTLED = RunConfig(crop=64, precision="float32", threads=1, device="cpu", engine="auto", refine=OFF)
-OTHERS = [name for name, package in runner.PACKAGES.items() if runner.find_spec(package) is not None]
+OTHERS = [name for name, package in runner.PACKAGES.items() if extras.is_installed(package)]
 
 
 def graphs() -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]]:

@@ -6,12 +6,12 @@ of each), and any other whose values are encoded pictures, such as LSUN's.
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 
 from vidinv.trainers.data.photos import Photos, decoded
 
-from vidinv.errors import InputUnreadable, UsageError
+from vidinv.errors import InputUnreadable
+from vidinv.extras import load_optional
 from vidinv.frames import Array
 
 
@@ -26,9 +26,7 @@ def open_database(path: Path, size: int) -> Photos:
     Of several sides the least that is not below `size` pixels is taken, else the largest. Raises InputUnreadable for
     what is none, and where there are no pictures in it; UsageError where the package lmdb is not installed.
     """
-    if find_spec("lmdb") is None:
-        raise UsageError(f"{path}: reading an LMDB needs the package lmdb", remedy='pip install "vidinv[lmdb]"')
-    import lmdb
+    lmdb = load_optional("lmdb", f"reading the LMDB {path}")
 
     try:
         store = lmdb.open(str(path), subdir=path.is_dir(), readonly=True, lock=False, readahead=False)

@@ -10,6 +10,7 @@ from typing import Any
 from vidinv.batch.task import Outcome, Task
 from vidinv.batch.worker import WorkerOptions
 from vidinv.errors import OutputUnwritable, UsageError
+from vidinv.extras import load_optional
 
 
 @dataclass(frozen=True)
@@ -121,10 +122,7 @@ class _Actor:
 
 
 def _connected(address: str) -> Any:
-    try:
-        import ray
-    except ImportError as error:
-        raise UsageError("--cluster ray needs the package ray", remedy='pip install "vidinv[ray]"') from error
+    ray = load_optional("ray", "--cluster ray", instead="leave --cluster out")
     try:
         ray.init(address if "://" in address else None, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, RuntimeError, ValueError) as error:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from upath import UPath
 
-from vidinv import fileio
+from vidinv import extras, fileio
 from vidinv.errors import InputUnreadable, OutputUnwritable, UsageError, VidinvError
 
 LOCAL = ("", "file", "local")
@@ -177,10 +177,12 @@ def _at(place: str, refused: type[VidinvError], what: str) -> Iterator[UPath]:
     """The path or URL as a UPath; an error of its storage becomes `refused`."""
     try:
         yield UPath(place if is_url(place) else Path(place))
-    except (ImportError, ValueError) as error:
-        raise UsageError(
-            f"{place}: {error}", remedy="install what fsspec needs for it (s3: pip install s3fs)"
-        ) from error
+    except ImportError as error:
+        if place.startswith(("s3://", "s3a://")):
+            raise extras.missing("s3fs", f"reaching {place}") from error
+        raise UsageError(f"{place}: {error}", remedy="install what fsspec needs for it") from error
+    except ValueError as error:
+        raise UsageError(f"{place}: {error}", remedy="give a path or a URL that fsspec knows") from error
     except VidinvError:
         raise
     except Exception as error:  # every kind of storage has errors of its own

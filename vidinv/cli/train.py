@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vidinv import extras
 from vidinv.cli import options, recipes, train_autoencoder, train_gan, train_near_perfect
 from vidinv.errors import UsageError
 
@@ -55,6 +56,7 @@ def feature_style(
 
     Example: vidinv train feature-style -o my-encoder --set images=100000
     """
+    extras.require_training()
     from vidinv.trainers.core import checkpoint, launch, loop
     from vidinv.trainers.data import generated_samples
     from vidinv.trainers.feature_style import train as trainer

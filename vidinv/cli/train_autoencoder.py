@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from vidinv import extras
 from vidinv.cli import options, recipes
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def ae_stylegan(
 
     Example: vidinv train ae-stylegan -o runs/ae --set data=corpus.npy --set scheme=decoupled
     """
+    extras.require_training()
     from vidinv.jobs.request import pick_device
     from vidinv.losses.lpips import LPIPS
     from vidinv.trainers.ae_stylegan import train as ae_stylegan
@@ -95,6 +97,7 @@ def automodulator(
 
     Example: vidinv train automodulator -o runs/auto --set data=corpus.npy --set layers=0
     """
+    extras.require_training()
     from vidinv.jobs.request import pick_device
     from vidinv.trainers.automodulator import train as trainer
     from vidinv.trainers.automodulator.config import AutomodulatorRecipe

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vidinv import extras
 from vidinv.cli import options, recipes
 from vidinv.errors import InputUnreadable, UsageError
 
@@ -47,6 +48,7 @@ def gan_encoder(
 
     Example: vidinv train gan-encoder -o runs/adaptive --config light --set samples=4000
     """
+    extras.require_training()
     from vidinv.generators import registry
     from vidinv.jobs.request import pick_device
     from vidinv.trainers.core import launch, loop

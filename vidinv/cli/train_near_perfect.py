@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vidinv import extras
 from vidinv.cli import options, recipes
 from vidinv.errors import InputUnreadable
 
@@ -38,6 +39,7 @@ def near_perfect(
 
     Example: vidinv train near-perfect -o near --set photos=faces/
     """
+    extras.require_training()
     from vidinv.backends import registry as backends
     from vidinv.jobs.request import pick_device
     from vidinv.trainers.generator_tuning.config import GeneratorTuningRecipe

@@ -11,11 +11,11 @@ import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 
 import torch
 from torch import Tensor, nn
 
+from vidinv import extras
 from vidinv.engines import exported
 from vidinv.errors import UsageError
 
@@ -99,10 +99,8 @@ def require(engine: str) -> None:
     if engine not in ENGINES:
         raise UsageError(f"--engine {engine!r} is not known", remedy=f"choose one of auto, {', '.join(ENGINES)}")
     package = PACKAGES.get(engine)
-    if package is not None and find_spec(package) is None:
-        raise UsageError(
-            f"--engine {engine} needs the package {package}", remedy=f"pip install {package}, or use auto or eager"
-        )
+    if package is not None:
+        extras.require(package, f"--engine {engine}", instead="use --engine auto or eager")
 
 
 def native_precision(device: str) -> str:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from vidinv.errors import WeightsUnavailable
+from vidinv.extras import load_optional
 from vidinv.faces import similarity
 from vidinv.faces.detector import to_bytes
 from vidinv.faces.onnx_graph.network import GraphNetwork
@@ -107,13 +108,7 @@ class FanLandmarks:
     FILES = ("2DFAN4-cd938726ad.zip", "2DFAN4-11f355bf06.pth.tar")
 
     def __init__(self, device: str = "cpu") -> None:
-        try:
-            import face_alignment
-        except ImportError as error:
-            raise WeightsUnavailable(
-                "the landmark source `fan` needs the package face-alignment",
-                remedy="pip install vidinv[face-alignment], or use the landmark source `2d106`",
-            ) from error
+        face_alignment = load_optional("face_alignment", "the landmark source fan", instead="use --set landmarks=2d106")
         folder = Path(torch.hub.get_dir()) / "checkpoints"
         if not any((folder / name).is_file() for name in self.FILES):
             raise WeightsUnavailable(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from vidinv import extras
 from vidinv.analysis import given_boxes
 from vidinv.backends import registry as backends
 from vidinv.backends.interface import Backend
@@ -84,6 +85,7 @@ def check_networks(config: RunConfig, backend: Backend) -> None:
     pick_device(config.device)
     if config.engine != "auto":
         runner.require(config.engine)
+    _check_packages(config)
     if config.generator and not Path(config.generator).is_file():
         raise UsageError(f"the generator {config.generator} does not exist", remedy="check the path")
     if config.encoder:
@@ -94,6 +96,16 @@ def check_networks(config: RunConfig, backend: Backend) -> None:
             f"the backend {backend.name} has no encoder, which {asked} asks for",
             remedy="take --quality balanced (with --tune none), which refines from the mean, or give --encoder",
         )
+
+
+def _check_packages(config: RunConfig) -> None:
+    """Raise UsageError for a setting whose package, of one of vidinv's extras, is not installed."""
+    if config.tune != "none":
+        extras.require_training(f"--tune {config.tune}", instead="give --tune none")
+    if config.reader != "pyav":
+        extras.require(config.reader, f"reader={config.reader}", instead="set reader=pyav")
+    if config.landmarks == "fan":
+        extras.require("face_alignment", "landmarks=fan", instead="set landmarks=2d106")
 
 
 def resolve_edits(edits: Sequence[str], backend: Backend) -> ResolvedEdits:

@@ -12,7 +12,6 @@ import platform
 import time
 from contextlib import suppress
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -24,6 +23,7 @@ from vidinv.config import RunConfig
 from vidinv.engines.export_modules import EncodingModule, PictureModule, SketchModule
 from vidinv.engines.runner import PACKAGES, Runner
 from vidinv.errors import OutputUnwritable, UsageError
+from vidinv.extras import is_installed
 from vidinv.stages import synthesize
 from vidinv.stages.codes import encoder_digest
 from vidinv.weights import places
@@ -37,7 +37,7 @@ def quickest_engine(config: RunConfig, backend: Backend) -> str:
 
     All of `config` but the engine is settled; `backend` is the one that it names.
     """
-    rivals = [name for name, package in PACKAGES.items() if find_spec(package) is not None]
+    rivals = [name for name, package in PACKAGES.items() if is_installed(package)]
     if config.device != "cpu" or not rivals:
         return "eager"
     key = _key(config, backend)
@@ -103,7 +103,7 @@ def _graphs(
 
 def _key(config: RunConfig, backend: Backend) -> str:
     """One digest of the machine, the versions, and all of the job that decides how quick an engine is."""
-    versions = {name: version(name) for name in ("torch", *PACKAGES.values()) if find_spec(name) is not None}
+    versions = {name: version(name) for name in ("torch", *PACKAGES.values()) if is_installed(name)}
     return fingerprint.digest(
         {
             "machine": [platform.machine(), _processor()],

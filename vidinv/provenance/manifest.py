@@ -19,8 +19,8 @@ from PIL import Image
 from vidinv import fileio
 from vidinv.config import C2paConfig
 from vidinv.errors import InputUnreadable, UsageError
+from vidinv.extras import load_optional, require
 
-INSTALL = "pip install 'vidinv[c2pa]' (or: pip install c2pa-python)"
 FORMATS = {
     ".mp4": "video/mp4",
     ".m4v": "video/mp4",
@@ -89,6 +89,7 @@ def check_signer(config: C2paConfig, output: Path) -> None:
 def credentials(config: C2paConfig) -> Credentials:
     """The signer that the configuration names, else VIDINV_C2PA_CERTIFICATE and VIDINV_C2PA_KEY. Raises UsageError."""
     _library()
+    require("cryptography", "a C2PA manifest")
     from cryptography.hazmat.primitives import serialization
 
     found = []
@@ -159,11 +160,7 @@ def is_there(path: Path) -> bool:
 
 
 def _library() -> Any:
-    try:
-        import c2pa
-    except ImportError as error:
-        raise UsageError("C2PA manifests need c2pa-python, which is not installed", remedy=INSTALL) from error
-    return c2pa
+    return load_optional("c2pa", "a C2PA manifest")
 
 
 def _algorithm(key: Any) -> str:

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from vidinv.errors import UsageError
+from vidinv.extras import load_optional
 from vidinv.media.probe import probe
 from vidinv.media.readers.base import SHOWN, CannotRead, Decoded, eight_bit_clip, rgb_planes
 
 
 def frames(path: Path, first: int) -> Iterator[Decoded]:
     """Every frame from index `first` on; CannotRead for what decord gets wrong or not at all."""
-    try:
-        import decord
-    except ImportError as error:
-        raise UsageError("the decord reader is not installed", remedy="pip install decord, or use pyav") from error
+    decord = load_optional("decord", "the reader decord", instead="use the reader pyav")
     clip = eight_bit_clip(path)
     codec = probe(path).codec
     if codec != "h264":

@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from vidinv.errors import UsageError
+from vidinv.extras import load_optional
 from vidinv.media.readers.base import SHOWN, CannotRead, Decoded, eight_bit_clip, rgb_planes
 
 
 def frames(path: Path, first: int) -> Iterator[Decoded]:
     """Every frame from index `first` on; CannotRead for what torchcodec does not give as it is coded."""
-    try:
-        from torchcodec.decoders import VideoDecoder
-    except (ImportError, RuntimeError, OSError) as error:  # it is there, and finds no FFmpeg it can load
-        raise UsageError(
-            "the torchcodec reader is not installed", remedy="pip install torchcodec, or use pyav"
-        ) from error
+    load_optional("torchcodec", "the reader torchcodec", instead="use the reader pyav")
+    from torchcodec.decoders import VideoDecoder
+
     clip = eight_bit_clip(path)
     if clip.display.rotation or clip.display.is_mirrored:
         raise CannotRead("torchcodec turns it upright, and frames are worked on as they are coded")
