@@ -34,8 +34,9 @@ CORE = [
 EXTRAS = {
     "c2pa": ["c2pa-python>=0.38", "cryptography>=44"],
     "decord": ["decord==0.6.0"],
-    "face-alignment": ["face-alignment>=1.4"],
+    "face-alignment": ["face-alignment>=1.5"],
     "lmdb": ["lmdb>=1.5"],
+    "lpips": ["lpips==0.1.4"],
     "onnx": ["onnxruntime>=1.20"],
     "openvino": ["openvino>=2025.0"],
     "ray": ["ray>=2.40"],

@@ -19,7 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ("vidinv", "stages", "trainers", "configs")  # what the wheel holds
 BESIDE = ("tests", "scripts")
 TOOLS = {"mypy", "pytest", "ruff"}  # of [dev], run and not imported
-OPTIONAL_WITNESSES = {"moto", "ray", "s3fs", "torchcodec"}  # the tests that ask these skip where they are not installed
+# Tests that ask these skip where they are not installed: servers and clusters, torchvision, FFmpeg's own libraries.
+OPTIONAL_WITNESSES = {"lpips", "moto", "ray", "s3fs", "torchcodec"}
 IMPORTING_CALLS = {"load_optional", "require", "importorskip"}  # their first argument is a module's name
 REQUIREMENTS = {  # module -> the name under which it is required, where that is another
     "PIL": "pillow",

@@ -16,6 +16,7 @@ EXTRAS = {
     "face_alignment": ("face-alignment", "face-alignment"),
     "lightning_fabric": ("train", "lightning-fabric"),
     "lmdb": ("lmdb", "lmdb"),
+    "lpips": ("lpips", "lpips"),
     "onnxruntime": ("onnx", "onnxruntime"),
     "openvino": ("openvino", "openvino"),
     "ray": ("ray", "ray"),

@@ -61,6 +61,7 @@ def test_what_the_core_promises_works_and_the_rest_names_its_extra(tmp_path: Pat
         "torchcodec": ([*run, "-o", str(tmp_path / "c.mp4"), "--set", "reader=torchcodec"], "torchcodec"),
         "fan": ([*run, "-o", str(tmp_path / "f.mp4"), "--set", "landmarks=fan"], "face-alignment"),
         "c2pa": ([*run, "-o", str(tmp_path / "s.mp4"), "--c2pa"], "c2pa"),
+        "lpips": (["evaluate", "inversion", "--data", clip, "--lpips", "package"], "lpips"),
         "s3": (["batch", "s3://bucket/clips", "-o", str(tmp_path / "b"), "--edit", "age+1"], "s3"),
         "ray": (
             ["batch", str(tmp_path), "-o", str(tmp_path / "r"), "--edit", "age+1", "--cluster", "ray", *TINY],

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vidinv import extras
 from vidinv.cli import evaluate_generative, options
 from vidinv.errors import NoFaceFound, UsageError
 
@@ -45,6 +46,7 @@ class InversionEvaluation:
     picture: Path | None
     encoder: str
     backend: str
+    lpips: str = "ours"  # or package: whose code measures it, with the same weights
 
 
 @app.callback()
@@ -68,6 +70,9 @@ def inversion(
     baseline: Annotated[int, typer.Option(help="Steps of the w+ optimisation.")] = 200,
     frechet: WithFrechet = False,
     picture: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a grid of faces and inversions.")] = None,
+    lpips: Annotated[
+        str, typer.Option(metavar="ours|package", help="Whose code measures LPIPS; package needs vidinv[lpips].")
+    ] = "ours",
     encoder: options.Encoder = None,
     backend: options.Name = "default",
     json_to: options.JsonTo = None,
@@ -88,11 +93,12 @@ def inversion(
     own = of_faces(backend)
     chosen = methods or ["stored" if codes else "refined", "encoder", *([] if codes else ["optimised"])]
     check_methods(chosen, data, codes)
+    check_lpips(lpips)
     if encoder is not None:
         encoder_file.check_encoder(Path(encoder), own.space)
     pictures.files(data)  # what cannot be measured is said before anything is fetched
     asked = InversionEvaluation(
-        data, chosen, codes, frames, aligned, baseline, frechet, picture, encoder or "", backend
+        data, chosen, codes, frames, aligned, baseline, frechet, picture, encoder or "", backend, lpips
     )
     table = measure(asked, offline=offline, accept=accept_licences)
     if json_to is not None:
@@ -117,6 +123,14 @@ def check_methods(methods: list[str], data: list[Path], codes: Path | None) -> N
         raise UsageError("--method stored judges codes", remedy="give --codes FILE")
     if codes is not None and len(data) != 1:
         raise UsageError(f"--codes {codes} are of one clip, got {len(data)}", remedy="give one --data")
+
+
+def check_lpips(lpips: str) -> None:
+    """Raise UsageError for a value of --lpips that is not known, or whose package is not installed."""
+    if lpips not in ("ours", "package"):
+        raise UsageError(f"--lpips {lpips!r} is not known", remedy="choose ours or package")
+    if lpips == "package":
+        extras.require("lpips", "--lpips package", instead="use --lpips ours")
 
 
 def measure(asked: InversionEvaluation, *, offline: bool, accept: bool) -> dict[str, Any]:
@@ -184,6 +198,7 @@ def load_evaluation(
     """Have the weights, and load what inverts and judges; `measuring`: those of the attributes are needed as well."""
     from vidinv.editing.refine import load_guides
     from vidinv.faces import embedder
+    from vidinv.losses.lpips_package import packaged_lpips
     from vidinv.metrics.mobilenet import load_mobilenet
     from vidinv.report import inversions
     from vidinv.weights import cache
@@ -194,8 +209,14 @@ def load_evaluation(
     cache.pull(needs, offline=offline, accept=accept)
     models = backend.models("cpu", asked.encoder)
     features = load_mobilenet() if asked.frechet else None
+    guides = load_guides()
     return models, inversions.Networks(
-        models.generator, models.encoder, load_guides(), embedder.load_lightcnn(), features
+        models.generator,
+        models.encoder,
+        guides,
+        embedder.load_lightcnn(),
+        features,
+        lpips=packaged_lpips(guides.perceptual) if asked.lpips == "package" else None,
     )
 
 

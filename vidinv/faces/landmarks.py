@@ -105,18 +105,22 @@ def _box_to_frame(box: Array, size: int, margin: float, rotation: int) -> Array:
 class FanLandmarks:
     """The optional package face_alignment: 68 points; only with its weights on this machine, nothing is fetched."""
 
-    FILES = ("2DFAN4-cd938726ad.zip", "2DFAN4-11f355bf06.pth.tar")
+    FILE = "2DFAN4-11f355bf06.pth.tar"
 
     def __init__(self, device: str = "cpu") -> None:
         face_alignment = load_optional("face_alignment", "the landmark source fan", instead="use --set landmarks=2d106")
         folder = Path(torch.hub.get_dir()) / "checkpoints"
-        if not any((folder / name).is_file() for name in self.FILES):
+        if not (folder / self.FILE).is_file():
             raise WeightsUnavailable(
                 f"face-alignment's weights are not in {folder}",
-                remedy=f"put {self.FILES[0]} there, or use the landmark source `2d106`",
+                remedy=f"put {self.FILE} there, or use the landmark source `2d106`",
             )
         self.network = face_alignment.FaceAlignment(
-            face_alignment.LandmarksType.TWO_D, device=device, flip_input=False, face_detector="folder"
+            face_alignment.LandmarksType.TWO_D,
+            device=device,
+            flip_input=False,
+            face_detector="folder",  # one that loads no network: the boxes are given
+            compile=False,
         )
 
     def detect(self, image: Array, boxes: Array, *, rotation: int = 0) -> Array:
@@ -125,7 +129,7 @@ class FanLandmarks:
             raise ValueError(f"the landmark source `fan` takes upright frames, got rotation {rotation}")
         if not len(boxes):
             return np.zeros((0, 68, 2), np.float32)
-        found = self.network.get_landmarks_from_image(to_bytes(image), detected_faces=list(boxes))
+        found = self.network.get_landmarks_from_image(to_bytes(image), detected_faces=boxes.tolist())
         return np.stack(found).astype(np.float32)
 
 

@@ -32,6 +32,7 @@ class Networks:
     """What inverts and what judges; `other` is an identity network that no training or refinement uses.
 
     `features` [N,3,S,S] -> [N,D] is what a Frechet distance is taken on, under the name `frechet`; None takes none.
+    `lpips` is the distance of two batches [N,3,S,S] -> [N] that is reported; None: the guides'.
     """
 
     generator: Generator
@@ -40,6 +41,7 @@ class Networks:
     other: IdentityNetwork
     features: nn.Module | None = None
     frechet: str = "frechet_mobilenet_v2"
+    lpips: Callable[[Tensor, Tensor], Tensor] | None = None
 
 
 @dataclass
@@ -125,7 +127,7 @@ def evaluate(
                     "psnr": image.psnr(picture, small),
                     "ssim": image.ssim(picture, small),
                     "mse": image.mse(picture, small),
-                    "lpips": networks.guides.perceptual(picture, small),
+                    "lpips": (networks.lpips or networks.guides.perceptual)(picture, small),
                     "id": (alike * person).sum(1),
                     "id_other": (networks.other.embed(made) * other).sum(1),
                 }
