@@ -7,7 +7,6 @@ CORE = [
     "av>=17,<19",
     "defusedxml>=0.7",
     "filelock>=3.30",
-    "fsspec>=2025.3",
     "httpx2>=2,<3",
     "jinja2>=3.1",
     "kornia>=0.8",
@@ -47,6 +46,7 @@ EXTRAS = {
 TESTED = ("c2pa", "decord", "face-alignment", "lmdb", "onnx", "openvino", "train")  # extras that the tests run
 DEV = [
     *(requirement for name in TESTED for requirement in EXTRAS[name]),
+    "fsspec>=2025.3",
     "hypothesis>=6.100",
     "jsonschema>=4.20",
     "matplotlib>=3.9",

@@ -24,6 +24,7 @@ OPTIONAL_WITNESSES = {"lpips", "moto", "ray", "s3fs", "torchcodec"}
 IMPORTING_CALLS = {"load_optional", "require", "importorskip"}  # their first argument is a module's name
 REQUIREMENTS = {  # module -> the name under which it is required, where that is another
     "PIL": "pillow",
+    "upath": "universal-pathlib",
     "cv2": "opencv-python-headless",
     "yaml": "pyyaml",
 } | {module: package for module, (_, package) in EXTRAS.items()}
