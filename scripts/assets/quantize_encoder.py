@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from vidinv.encoders import feature_style_light
 from vidinv.encoders.base import Encoder
+from vidinv.faces.pictures import read_rgb
 from vidinv.generators import registry as generators
 from vidinv.weights import quantized_file
 
@@ -57,7 +58,7 @@ def photographs(folder: Path) -> Tensor:
     """The aligned faces of a folder, [N,3,256,256] in [-1,1]."""
     found = []
     for path in sorted(folder.glob("*.jpg")):
-        image = cv2.resize(cv2.imread(str(path))[:, :, ::-1], (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+        image = cv2.resize(read_rgb(path), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
         found.append(torch.from_numpy(image).permute(2, 0, 1).float() / 127.5 - 1)
     return torch.stack(found)
 
