@@ -267,7 +267,7 @@ def generator_losses() -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
         "feature": lambda a, b: feature.feature_reconstruction(a, b, stop_gradient=True),
         "robust": lambda a, b: learned(a, b) + learned.grown()(a.repeat(1, 1, 2, 2), b.repeat(1, 1, 2, 2)),
         "latent": lambda a, b: latent.gap(latent.prior_divergence(a.flatten(1)), a.new_zeros(()), 1e9),
-        "path": lambda a, b: balance.PathLength().to(DEVICE)(balance.path_lengths(a**2, a)),
+        "path": lambda a, b: balance.PathLength().to(DEVICE)(balance.path_lengths(a**2, a, torch.ones_like(a))),
         "adaptive": lambda a, b: (a**2).sum() * balance.adaptive_weight(a.sum(), (a * b).sum(), a),
         "ball": lambda a, b: locality.ball(locality.on_ball(a[..., 0], b[..., 0], 0.5), b[..., 0]),
         "movement": lambda a, b: locality.movement((a, 2 * a), (b, 2 * b)),

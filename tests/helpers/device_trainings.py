@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 from vidinv.trainers.ae_stylegan import train as ae_stylegan
 from vidinv.trainers.automodulator import train as automodulator
-from vidinv.trainers.automodulator.losses import GrowingBatch
+from vidinv.trainers.automodulator.train import GrowingPictures
 from vidinv.trainers.core import loop
 from vidinv.trainers.data import generated_samples
+from vidinv.trainers.data.keyed_dataset import KeyedDataset
 from vidinv.trainers.data.toy_images import Blobs
 from vidinv.trainers.feature_style import fit_to_clip
 from vidinv.trainers.feature_style import train as feature_style
@@ -42,23 +43,23 @@ def joint(device: str, folder: Path) -> State:
     changes = {"adaptive": True, "ada": True, "latent": 1.0, "path": 2.0, "path_every": 2, "r1_every": 2}
     setup = ae_stylegan.set_up(ae_recipe(**changes), None, device)
     setup.networks["ada"].p.fill_(0.5)  # type: ignore[operator, union-attr]
-    return _two_turns(setup, lambda turn, rows: Blobs().draw(8, turn)[rows], folder)
+    return _two_turns(setup, Blobs(), folder)
 
 
 def decoupled(device: str, folder: Path) -> State:
     setup = ae_stylegan.set_up(ae_recipe(scheme="decoupled", space="w_plus", r1_every=2), None, device)
-    return _two_turns(setup, lambda turn, rows: Blobs().draw(8, turn)[rows], folder)
+    return _two_turns(setup, Blobs(), folder)
 
 
 def modulator(device: str, folder: Path) -> State:
     recipe = modulator_recipe(first=8, size=8, extra=True, mirror=1.0, margins=(50.0,))
     setup = automodulator.set_up(recipe, recipe.stages[0], None, device)
-    return _two_turns(setup, lambda turn, rows: GrowingBatch(Blobs(8).draw(8, turn)[rows], torch.tensor(1.0)), folder)
+    return _two_turns(setup, GrowingPictures(Blobs(8), setup.stage, 0.0), folder)
 
 
-def _two_turns(setup: Any, draw: loop.Draw, folder: Path) -> State:
+def _two_turns(setup: Any, data: KeyedDataset, folder: Path) -> State:
     plan = replace(setup.plan, images=2 * setup.plan.batch, save_every=10**9, sample_every=10**9)
-    return loop.train(setup.networks, setup.steps, draw, plan, folder, shown=Quiet())
+    return loop.train(setup.networks, setup.steps, data, plan, folder, shown=Quiet())
 
 
 def gan(strategy: str) -> Callable[[str, Path], State]:

@@ -13,8 +13,10 @@ from vidinv.trainers.ae_stylegan import train as ae_stylegan
 from vidinv.trainers.augment.adaptive import Augment
 from vidinv.trainers.automodulator import growing
 from vidinv.trainers.automodulator import train as automodulator
-from vidinv.trainers.automodulator.losses import GrowingBatch
+from vidinv.trainers.automodulator.train import GrowingPictures
 from vidinv.trainers.core import launch, loop
+from vidinv.trainers.core.step_random import StepRandom
+from vidinv.trainers.data.keyed_dataset import KeyedDataset
 from vidinv.trainers.data.toy_images import Blobs
 
 from tests.helpers.ae_recipes import recipe as ae_recipe
@@ -22,7 +24,7 @@ from tests.helpers.automodulator_recipes import recipe as modulator_recipe
 from tests.helpers.quiet_training import Quiet
 
 BATCH, TURNS = 8, 3
-Case = tuple[dict[str, nn.Module], list[loop.Step], loop.Plan, loop.Draw]
+Case = tuple[dict[str, nn.Module], list[loop.Step], loop.Plan, KeyedDataset]
 
 
 def joint() -> Case:
@@ -32,24 +34,19 @@ def joint() -> Case:
     augment = setup.networks["ada"]
     assert isinstance(augment, Augment)
     augment.p.fill_(0.5)
-    return setup.networks, setup.steps, setup.plan, pictures
+    return setup.networks, setup.steps, setup.plan, Blobs()
 
 
 def decoupled() -> Case:
     setup = ae_stylegan.set_up(ae_recipe(scheme="decoupled", space="w_plus", r1_every=2), None)
-    return setup.networks, setup.steps, setup.plan, pictures
+    return setup.networks, setup.steps, setup.plan, Blobs()
 
 
 def modulator() -> Case:
     """The divergences of a batch's codes, mixtures and L_j, L_inv on mirror pairs."""
     recipe = modulator_recipe(first=8, size=8, extra=True, mirror=1.0, margins=(50.0,))
     setup = automodulator.set_up(recipe, recipe.stages[0])
-    return (
-        setup.networks,
-        setup.steps,
-        setup.plan,
-        lambda turn, rows: GrowingBatch(small(turn, rows), torch.tensor(1.0)),
-    )
+    return setup.networks, setup.steps, setup.plan, GrowingPictures(Blobs(8), setup.stage, 0.0)
 
 
 def settling() -> Case:
@@ -58,7 +55,7 @@ def settling() -> Case:
     setup = automodulator.set_up(recipe, recipe.stages[1], automodulator.set_up(recipe, recipe.stages[0]))
     step = loop.Step("block", ("G", "E"), torch.optim.SGD, growing.settling)
     networks = {name: setup.networks[name] for name in step.nets}
-    return networks, [step], setup.plan, lambda turn, rows: GrowingBatch(small(turn, rows), torch.tensor(1.0))
+    return networks, [step], setup.plan, GrowingPictures(Blobs(8), setup.stage, 0.0)
 
 
 def batch_norm() -> Case:
@@ -66,20 +63,12 @@ def batch_norm() -> Case:
     network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 4), nn.BatchNorm1d(4))
     wanted = torch.arange(4.0)
 
-    def loss(networks: loop.Networks, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(networks: loop.Networks, image: Tensor, random: StepRandom) -> tuple[Tensor, dict[str, Tensor]]:
         return (networks["net"](image) - wanted).square().mean(), {}
 
     here = launch.place()
     plan = loop.Plan(0, BATCH, accelerator="cpu", devices=here.count)
-    return {"net": network}, [loop.Step("net", ("net",), torch.optim.SGD, loss)], plan, small
-
-
-def pictures(turn: int, rows: slice) -> Tensor:
-    return Blobs().draw(BATCH, turn)[rows]
-
-
-def small(turn: int, rows: slice) -> Tensor:
-    return Blobs(8).draw(BATCH, turn)[rows]
+    return {"net": network}, [loop.Step("net", ("net",), torch.optim.SGD, loss)], plan, Blobs(8)
 
 
 CASES: dict[str, Callable[[], Case]] = {
@@ -93,14 +82,14 @@ CASES: dict[str, Callable[[], Case]] = {
 
 def run(name: str, folder: Path) -> None:
     """The case's turns, by plain descent: Adam would blow up the last bit of a gradient that is 0."""
-    networks, steps, plan, draw = CASES[name]()
+    networks, steps, plan, data = CASES[name]()
     for network in networks.values():
         for key, parameter in network.named_parameters():
             if "noise" in key:
                 torch.nn.init.constant_(parameter, 0.1)
     plain = [replace(step, optimiser=lambda parameters: torch.optim.SGD(parameters, lr=0.02)) for step in steps]
     plan = replace(plan, images=TURNS * BATCH, log_every=1, save_every=10**9, sample_every=10**9)
-    loop.train(networks, plain, draw, plan, folder / name, shown=Quiet())
+    loop.train(networks, plain, data, plan, folder / name, shown=Quiet())
 
 
 if __name__ == "__main__":

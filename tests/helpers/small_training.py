@@ -5,6 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from vidinv.trainers.core import loop
+from vidinv.trainers.core.step_random import StepRandom
+
+from tests.helpers.keyed_data import RandomRows
+
+DATA = RandomRows()
 
 
 def networks() -> dict[str, nn.Module]:
@@ -12,17 +17,13 @@ def networks() -> dict[str, nn.Module]:
     return {"maker": nn.Linear(4, 4), "judge": nn.Linear(4, 1)}
 
 
-def draw(turn: int, rows: slice) -> Tensor:
-    return torch.randn(64, 4, generator=torch.Generator().manual_seed(turn))[rows]
-
-
-def make(nets: loop.Networks, batch: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-    noise = torch.rand(())  # the loop's own random state
+def make(nets: loop.Networks, batch: Tensor, random: StepRandom) -> tuple[Tensor, dict[str, Tensor]]:
+    noise = torch.rand((), generator=random.shared())
     loss = nets["judge"](nets["maker"](batch)).square().mean() * (1 + 0.1 * noise)
     return loss, {"noise": noise}
 
 
-def judge(nets: loop.Networks, batch: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+def judge(nets: loop.Networks, batch: Tensor, random: StepRandom) -> tuple[Tensor, dict[str, Tensor]]:
     return (nets["judge"](nets["maker"](batch)) - 1).square().mean(), {}
 
 
@@ -48,7 +49,7 @@ def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(value, b[key]) for key, value in a.items())
 
 
-def plain(nets: loop.Networks, batch: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+def plain(nets: loop.Networks, batch: Tensor, random: StepRandom) -> tuple[Tensor, dict[str, Tensor]]:
     return nets["judge"](nets["maker"](batch)).square().mean(), {}
 
 

@@ -31,6 +31,7 @@ class AeRecipe:
     # On what: a corpus (.npy), a folder of aligned photos, tars, an LMDB; empty: samples of the default generator.
     data: str = ""
     held_out: int = 0  # of a corpus, the last so many
+    workers: int = -1  # processes that decode the pictures; -1: none on up to four cores, else four at most
 
     # How.
     images: int = 3_200_000

@@ -16,12 +16,14 @@ from torch.nn import functional
 from vidinv.trainers.ae_stylegan.config import AeRecipe
 from vidinv.trainers.augment.adaptive import Augment
 from vidinv.trainers.core import distributed, launch, loop
-from vidinv.trainers.data.image_sources import ImageSource
+from vidinv.trainers.core.step_random import StepRandom
+from vidinv.trainers.data.keyed_dataset import ImageDataset
 from vidinv.trainers.gan_encoder.train import TensorLatents
 
 from vidinv.encoders import stylegan_ae
 from vidinv.encoders.stylegan_ae import TrunkEncoder
 from vidinv.generators import generator_file
+from vidinv.generators.base import Noise
 from vidinv.generators.stylegan2 import StyleGAN2
 from vidinv.generators.stylegan2_discriminator import Discriminator, deviations
 from vidinv.losses import adversarial
@@ -31,20 +33,20 @@ from vidinv.media.image_grid import image_grid
 from vidinv.progress import Progress
 
 Parts = dict[str, Tensor]
-Judged = Callable[[loop.Networks, Tensor, str], tuple[Tensor, Parts]]  # networks, real pictures, who judges
+Judged = Callable[[loop.Networks, Tensor, StepRandom, str], tuple[Tensor, Parts]]  # the last: who judges
 Features = Callable[[Tensor], Tensor]  # images [N,3,S,S] -> phi [N,C,h,w]
 SHOWN = 8  # pictures of a sample grid
 
 
 class SynthesisForward(nn.Module):
-    """G as one forward: ws [N,L,D] -> image [N,3,S,S], with new noise while it trains. F is apart."""
+    """G as one forward: ws [N,L,D] -> image [N,3,S,S], with fixed noise unless it is given. F is apart."""
 
     def __init__(self, generator: StyleGAN2) -> None:
         super().__init__()
         self.generator = generator
 
-    def forward(self, ws: Tensor) -> Tensor:
-        return self.generator.synthesize(ws, noise="random" if self.training else "const").float()
+    def forward(self, ws: Tensor, noise: Noise = "const") -> Tensor:
+        return self.generator.synthesize(ws, noise=noise).float()
 
 
 @dataclass(frozen=True)
@@ -113,15 +115,16 @@ def set_up(recipe: AeRecipe, phi: Features | None, device: str = "cpu") -> AeSty
         ema=recipe.ema,
         save_every=recipe.save_every,
         sample_every=max(recipe.images // 20, recipe.batch),
+        workers=recipe.workers,
     )
     losses = AeStyleganLosses(recipe, phi)
     return AeStyleganSetup(recipe, networks, losses.steps(), plan, generator, encoder)
 
 
-def crossed(first: Tensor, second: Tensor, slots: int, probability: float) -> Tensor:
+def crossed(first: Tensor, second: Tensor, slots: int, probability: float, random: StepRandom) -> Tensor:
     """ws [N,L,D] of two w [N,D]: with this probability the second takes the rows from a random one on (mixing)."""
-    split = torch.randint(1, slots, (len(first),), device=first.device)
-    split[torch.rand(len(first), device=first.device) >= probability] = slots
+    split = random.integers(1, slots, len(first))
+    split[random.uniform(len(first)) >= probability] = slots
     is_first = torch.arange(slots, device=first.device)[None] < split[:, None]  # [N,L]
     return torch.where(is_first[..., None], first[:, None], second[:, None])
 
@@ -167,93 +170,103 @@ class AeStyleganLosses:
     def _with(self, loss: Judged, judge: str) -> loop.Loss:
         """The loss with its judge, in the recipe's precision."""
 
-        def minimised(networks: loop.Networks, image: Tensor) -> tuple[Tensor, Parts]:
+        def minimised(networks: loop.Networks, image: Tensor, random: StepRandom) -> tuple[Tensor, Parts]:
             with torch.autocast(image.device.type, torch.bfloat16, enabled=self.recipe.half):
-                return loss(networks, image, judge)
+                return loss(networks, image, random, judge)
 
         return minimised
 
-    def prior(self, networks: loop.Networks, count: int, device: torch.device) -> Tensor:
+    def prior(self, networks: loop.Networks, count: int, random: StepRandom) -> Tensor:
         """ws [N,L,D] of new z, mixed."""
-        z = torch.randn(count, 2, self.recipe.w_dim, device=device)
+        z = random.normal(count, 2, self.recipe.w_dim)
         slots = 2 * self.recipe.size.bit_length() - 4  # 2 log2(size) - 2
         first, second = networks["F"](z.flatten(0, 1)).float().unflatten(0, (count, 2)).unbind(1)
-        return crossed(first, second, slots, self.recipe.mixing)
+        return crossed(first, second, slots, self.recipe.mixing, random)
 
-    def logits(self, networks: loop.Networks, judge: str, image: Tensor) -> Tensor:
+    def logits(self, networks: loop.Networks, judge: str, image: Tensor, random: StepRandom) -> Tensor:
         """What a discriminator says [N,1] of pictures, augmented where the recipe has it so."""
-        return networks[judge](networks["ada"](image)).float()
+        augment = networks["ada"]
+        return networks[judge](augment(image, random) if isinstance(augment, Augment) else image).float()
 
-    def judge_prior(self, networks: loop.Networks, image: Tensor, judge: str) -> tuple[Tensor, Parts]:
+    def judge_prior(
+        self, networks: loop.Networks, image: Tensor, random: StepRandom, judge: str
+    ) -> tuple[Tensor, Parts]:
         """sp(-D(x)) + (1 - share) sp(D(G(F(z)))) + share sp(D(G(E(x)))); without share D1's loss (eq. 1 and 5)."""
         share = self.recipe.fake_share
         with torch.no_grad():
-            made = networks["G"](self.prior(networks, len(image), image.device))
-            again = networks["G"](networks["E"](image, _no_class(image))[0].float()) if share else None
-        said = self.logits(networks, judge, image)
+            made = networks["G"](self.prior(networks, len(image), random), random.noise)
+            again = self._reconstruction(networks, image, random) if share else None
+        said = self.logits(networks, judge, image, random)
         real = adversarial.generator(said)  # sp(-D(x))
-        fake = adversarial.generator(-self.logits(networks, judge, made))  # sp(D(G(F(z))))
+        fake = adversarial.generator(-self.logits(networks, judge, made, random))  # sp(D(G(F(z))))
         augment = networks["ada"]
         if isinstance(augment, Augment):
             augment.observe(distributed.gathered(said.detach()))
         inverted = torch.zeros_like(fake)
         if again is not None:
-            inverted = adversarial.generator(-self.logits(networks, judge, again))
+            inverted = adversarial.generator(-self.logits(networks, judge, again, random))
         return real + (1 - share) * fake + share * inverted, {"real": real, "fake": fake, "inverted": inverted}
 
-    def judge_inversions(self, networks: loop.Networks, image: Tensor, judge: str) -> tuple[Tensor, Parts]:
+    def judge_inversions(
+        self, networks: loop.Networks, image: Tensor, random: StepRandom, judge: str
+    ) -> tuple[Tensor, Parts]:
         """sp(-D2(x)) + sp(D2(G(E(x)))), eq. 4."""
         with torch.no_grad():
-            made = networks["G"](networks["E"](image, _no_class(image))[0].float())
-        real, fake = (self.logits(networks, judge, each) for each in (image, made))
+            made = self._reconstruction(networks, image, random)
+        real, fake = (self.logits(networks, judge, each, random) for each in (image, made))
         return adversarial.discriminator(real, fake), {}
 
-    def penalise(self, networks: loop.Networks, image: Tensor, judge: str) -> tuple[Tensor, Parts]:
+    def penalise(self, networks: loop.Networks, image: Tensor, random: StepRandom, judge: str) -> tuple[Tensor, Parts]:
         """r1 / 2 |grad D(x)|^2, times the turns that it stands for."""
         image = image.detach().requires_grad_()
         with torch.autocast(image.device.type, enabled=False):
-            penalty = adversarial.r1(image, self.logits(networks, judge, image))
+            penalty = adversarial.r1(image, self.logits(networks, judge, image, random))
         return self.recipe.r1 / 2 * self.recipe.r1_every * penalty, {"penalty": penalty}
 
-    def invert(self, networks: loop.Networks, image: Tensor, judge: str) -> tuple[Tensor, Parts]:
+    def invert(self, networks: loop.Networks, image: Tensor, random: StepRandom, judge: str) -> tuple[Tensor, Parts]:
         """L_idinv, eq. 2: pixels, phi, and what the discriminator says of reconstructions; E's (and, joint, G's)."""
         recipe = self.recipe
-        made = networks["G"](networks["E"](image, _no_class(image))[0].float())
+        made = self._reconstruction(networks, image, random)
         parts = {"pixel": functional.mse_loss(made, image)}
         likeness = recipe.pixel * parts["pixel"]
         if self.phi is not None and recipe.perceptual:
             parts["perceptual"] = (self.phi(made) - self.phi(image)).square().mean()
             likeness = likeness + recipe.perceptual * parts["perceptual"]
-        parts["adversarial"] = adversarial.generator(self.logits(networks, judge, made))
+        parts["adversarial"] = adversarial.generator(self.logits(networks, judge, made, random))
         pull = recipe.adversarial * parts["adversarial"]
         if recipe.adaptive:
             parts["weight"] = adaptive_weight(likeness, pull, made, distributed.slope_length)
             pull = parts["weight"] * pull
         total = likeness + pull
         if recipe.latent:
-            w = self.prior(networks, len(image), image.device)
-            parts["latent"] = functional.mse_loss(networks["E"](networks["G"](w), _no_class(image))[0].float(), w)
+            w = self.prior(networks, len(image), random)
+            found = networks["E"](networks["G"](w, random.noise), _no_class(image))[0].float()
+            parts["latent"] = functional.mse_loss(found, w)
             total = total + recipe.latent * parts["latent"]
         return total, parts
 
-    def make(self, networks: loop.Networks, image: Tensor, judge: str) -> tuple[Tensor, Parts]:
+    def make(self, networks: loop.Networks, image: Tensor, random: StepRandom, judge: str) -> tuple[Tensor, Parts]:
         """(1 - share) sp(-D(G(F(z)))), and with the whole of eq. 5 share sp(-D(G(E(x)))): F and G."""
         share = self.recipe.fake_share
-        fake = adversarial.generator(
-            self.logits(networks, judge, networks["G"](self.prior(networks, len(image), image.device)))
-        )
+        made = networks["G"](self.prior(networks, len(image), random), random.noise)
+        fake = adversarial.generator(self.logits(networks, judge, made, random))
         total = (1 - share) * fake
         if share and self.recipe.third_step == "whole":
-            again = networks["G"](networks["E"](image, _no_class(image))[0].float())
-            total = total + share * adversarial.generator(self.logits(networks, judge, again))
+            again = self._reconstruction(networks, image, random)
+            total = total + share * adversarial.generator(self.logits(networks, judge, again, random))
         return total, {"fake": fake}
 
-    def smooth(self, networks: loop.Networks, image: Tensor) -> tuple[Tensor, Parts]:
+    def smooth(self, networks: loop.Networks, image: Tensor, random: StepRandom) -> tuple[Tensor, Parts]:
         """The path length penalty on half a batch, times its weight and the turns that it stands for."""
-        ws = self.prior(networks, max(1, len(image) // 2), image.device)
-        lengths = distributed.gathered(path_lengths(networks["G"](ws), ws))
+        ws = self.prior(networks, max(1, len(image) // 2), random)
+        made = networks["G"](ws, random.noise)
+        lengths = distributed.gathered(path_lengths(made, ws, random.normal(*made.shape)))
         penalty = networks["path"](lengths)
         return self.recipe.path * self.recipe.path_every * penalty, {"length": lengths.mean()}
+
+    def _reconstruction(self, networks: loop.Networks, image: Tensor, random: StepRandom) -> Tensor:
+        """G(E(x)) [N,3,S,S] with new noise."""
+        return networks["G"](networks["E"](image, _no_class(image))[0].float(), random.noise)
 
 
 def _no_class(image: Tensor) -> Tensor:
@@ -261,15 +274,10 @@ def _no_class(image: Tensor) -> Tensor:
 
 
 def train(
-    setup: AeStyleganSetup, pictures: ImageSource, folder: Path, shown: Progress | None = None
+    setup: AeStyleganSetup, pictures: ImageDataset, folder: Path, shown: Progress | None = None
 ) -> tuple[StyleGAN2, TrunkEncoder]:
     """Train to the plan's end, continuing what `folder` holds: the averaged generator (F and G) and encoder."""
-    recipe = setup.recipe
-
-    def draw(turn: int, rows: slice) -> Tensor:
-        return pictures.draw(recipe.batch, recipe.seed * 1_000_003 + turn)[rows]
-
-    average = loop.train(setup.networks, setup.steps, draw, setup.plan, folder, _grid(setup, pictures), shown)
+    average = loop.train(setup.networks, setup.steps, pictures, setup.plan, folder, _grid(setup, pictures), shown)
     return finished(setup, average)
 
 
@@ -289,7 +297,7 @@ def _of(average: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {key.removeprefix(prefix): value for key, value in average.items() if key.startswith(prefix)}
 
 
-def _grid(setup: AeStyleganSetup, pictures: ImageSource) -> loop.Samples:
+def _grid(setup: AeStyleganSetup, pictures: ImageDataset) -> loop.Samples:
     """Three rows: real pictures, their reconstructions, samples."""
 
     def samples(networks: loop.Networks) -> Tensor:

@@ -10,9 +10,25 @@ import torch
 from kornia.geometry.conversions import axis_angle_to_rotation_matrix
 from kornia.geometry.transform import warp_affine
 from torch import Tensor, nn
+from vidinv.trainers.core.step_random import StepRandom
 
 LENGTH = 500_000  # images over which p could go from 0 to 1
 GREATEST = 0.8
+COLUMNS = 16  # random numbers of either kind that a picture takes, or more
+
+
+class _RowNumbers:
+    """One column of random numbers [N] after the other, all drawn at once for each picture."""
+
+    def __init__(self, random: StepRandom, count: int) -> None:
+        self._uniform = iter(random.uniform(count, COLUMNS).unbind(1))
+        self._normal = iter(random.normal(count, COLUMNS).unbind(1))
+
+    def uniform(self) -> Tensor:
+        return next(self._uniform)
+
+    def normal(self) -> Tensor:
+        return next(self._normal)
 
 
 class Augment(nn.Module):
@@ -29,11 +45,13 @@ class Augment(nn.Module):
         self.target = target
         self.register_buffer("p", torch.zeros(()))
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor, random: StepRandom) -> Tensor:
         if float(self.p) == 0:
             return image
         side = image.shape[-1]
-        return self._coloured(warp_affine(image, self._maps(image), (side, side), padding_mode="reflection"))
+        drawn = _RowNumbers(random, len(image))
+        warped = warp_affine(image, self._maps(image, drawn), (side, side), padding_mode="reflection")
+        return self._coloured(warped, drawn)
 
     @torch.no_grad()
     def observe(self, real_logits: Tensor) -> None:
@@ -41,26 +59,20 @@ class Augment(nn.Module):
         step = torch.sign(real_logits.sign().mean() - self.target) * len(real_logits) / LENGTH
         self.p.add_(step).clamp_(0, GREATEST)
 
-    def _some(self, like: Tensor, value: Tensor, none: float) -> Tensor:
+    def _some(self, drawn: _RowNumbers, value: Tensor, none: float) -> Tensor:
         """`value` [N] for a share p of the pictures, `none` for the rest."""
-        return torch.where(torch.rand(len(like), device=like.device) < self.p, value, torch.full_like(value, none))
+        return torch.where(drawn.uniform() < self.p, value, torch.full_like(value, none))
 
-    def _maps(self, image: Tensor) -> Tensor:
+    def _maps(self, image: Tensor, drawn: _RowNumbers) -> Tensor:
         """[N,2,3] in pixels, about the middle."""
         n, side = len(image), image.shape[-1]
-
-        def normal() -> Tensor:
-            return torch.randn(n, device=image.device)
-
-        def uniform() -> Tensor:
-            return torch.rand(n, device=image.device)
-
-        mirror = self._some(image, torch.where(uniform() < 0.5, -1.0, 1.0), 1.0)
-        turn = self._some(image, (uniform() * 4).floor() * torch.pi / 2, 0.0)
-        turn = turn + self._some(image, (uniform() * 2 - 1) * torch.pi, 0.0)
-        scale = self._some(image, 2 ** (0.2 * normal()), 1.0)
-        stretch = self._some(image, 2 ** (0.2 * normal()), 1.0)
-        shift = torch.stack([self._some(image, normal() * 0.125 * side, 0.0) for _ in range(2)], 1)
+        normal, uniform = drawn.normal, drawn.uniform
+        mirror = self._some(drawn, torch.where(uniform() < 0.5, -1.0, 1.0), 1.0)
+        turn = self._some(drawn, (uniform() * 4).floor() * torch.pi / 2, 0.0)
+        turn = turn + self._some(drawn, (uniform() * 2 - 1) * torch.pi, 0.0)
+        scale = self._some(drawn, 2 ** (0.2 * normal()), 1.0)
+        stretch = self._some(drawn, 2 ** (0.2 * normal()), 1.0)
+        shift = torch.stack([self._some(drawn, normal() * 0.125 * side, 0.0) for _ in range(2)], 1)
         cos, sin = torch.cos(turn), torch.sin(turn)
         along = torch.stack([scale * stretch * mirror * cos, -scale / stretch * sin], 1)
         across = torch.stack([scale * stretch * mirror * sin, scale / stretch * cos], 1)
@@ -68,19 +80,16 @@ class Augment(nn.Module):
         middle = torch.full((n, 2, 1), (side - 1) / 2, device=image.device)
         return torch.cat([linear, middle - linear @ middle + shift[..., None]], 2)
 
-    def _coloured(self, image: Tensor) -> Tensor:
-        n = len(image)
+    def _coloured(self, image: Tensor, drawn: _RowNumbers) -> Tensor:
+        normal = drawn.normal
 
         def wide(value: Tensor) -> Tensor:
             return value[:, None, None, None]
 
-        def normal() -> Tensor:
-            return torch.randn(n, device=image.device)
-
-        image = image + wide(self._some(image, 0.2 * normal(), 0.0))
-        image = image * wide(self._some(image, 2 ** (0.5 * normal()), 1.0))
+        image = image + wide(self._some(drawn, 0.2 * normal(), 0.0))
+        image = image * wide(self._some(drawn, 2 ** (0.5 * normal()), 1.0))
         grey = image.mean(1, keepdim=True)
-        image = grey + (image - grey) * wide(self._some(image, 2.0 ** normal(), 1.0))
-        angle = self._some(image, (torch.rand(n, device=image.device) * 2 - 1) * torch.pi, 0.0)
+        image = grey + (image - grey) * wide(self._some(drawn, 2.0 ** normal(), 1.0))
+        angle = self._some(drawn, (drawn.uniform() * 2 - 1) * torch.pi, 0.0)
         turn = axis_angle_to_rotation_matrix((angle / 3**0.5)[:, None].expand(-1, 3))  # about the axis of greys
         return torch.einsum("nij,njhw->nihw", turn, image)

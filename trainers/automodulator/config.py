@@ -44,6 +44,7 @@ class AutomodulatorRecipe:
     # On what: a corpus (.npy), a folder of aligned photos, tars, an LMDB; empty: samples of the default generator.
     data: str = ""
     held_out: int = 0  # of a corpus, the last so many
+    workers: int = -1  # processes that decode the pictures; -1: none on up to four cores, else four at most
 
     # How it grows.
     first: int = 4  # pixels

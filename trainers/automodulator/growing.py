@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from vidinv.trainers.automodulator.losses import GrowingBatch, mixture
 from vidinv.trainers.core import loop
+from vidinv.trainers.core.step_random import StepRandom
 
 from vidinv.encoders.automodulator import AutomodulatorEncoder
 from vidinv.generators.automodulator import Automodulator
@@ -38,7 +39,7 @@ def newest(generator: Automodulator, encoder: AutomodulatorEncoder) -> nn.Module
     return nn.ModuleList([*blocks, generator.to_rgb, encoder.from_rgb, next(iter(encoder.blocks.values()))])
 
 
-def settling(networks: loop.Networks, batch: GrowingBatch) -> tuple[Tensor, dict[str, Tensor]]:
+def settling(networks: loop.Networks, batch: GrowingBatch, random: StepRandom) -> tuple[Tensor, dict[str, Tensor]]:
     """How far the new parts are from what stands in for them: mean squared errors, of picture and of feature.
 
     G and E are those of `automodulator.set_up`. Codes are mixtures, and the encoder is shown pictures as sharp as they
@@ -47,13 +48,14 @@ def settling(networks: loop.Networks, batch: GrowingBatch) -> tuple[Tensor, dict
     generator, encoder, image = networks["G"].generator, networks["E"].encoder, batch.image
     assert isinstance(generator, Automodulator) and isinstance(encoder, AutomodulatorEncoder)
     assert generator.before is not None and generator.before_at is not None
-    a, b = (generator.map(torch.randn(len(image), generator.z_dim, device=image.device)) for _ in range(2))
-    ws = mixture(a, b, generator.num_ws, int(torch.randint(1, generator.num_ws // 2 + 1, ())))
+    a, b = (generator.map(random.normal(len(image), generator.z_dim)) for _ in range(2))
+    block = int(torch.randint(1, generator.num_ws // 2 + 1, (), generator=random.shared()))
+    ws = mixture(a, b, generator.num_ws, block)
     styles = generator.styles(ws)  # the new layers' have to be taught
     with torch.no_grad():
-        canvas = generator.synthesize(ws, styles=styles, stop=generator.before_at, noise="random")
+        canvas = generator.synthesize(ws, styles=styles, stop=generator.before_at, noise=random.noise)
         wanted = resize(generator.before(canvas), generator.resolution).float()
-    drawn = generator.synthesize(ws, styles=styles, canvas=canvas, start=generator.before_at + 1, noise="random")
+    drawn = generator.synthesize(ws, styles=styles, canvas=canvas, start=generator.before_at + 1, noise=random.noise)
     shown = torch.cat([image, wanted]).contiguous(memory_format=torch.channels_last)
     with torch.no_grad():
         known = encoder.stand_in(shown).float()

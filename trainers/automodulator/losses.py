@@ -6,13 +6,15 @@ In the encoder's step the decoder is frozen, in the decoder's the encoder; the s
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 from vidinv.trainers.automodulator.config import AutomodulatorRecipe
 from vidinv.trainers.core import distributed, loop
+from vidinv.trainers.core.step_random import StepRandom
+from vidinv.trainers.data.tensor_batch import TensorBatch
 
 from vidinv.losses.latent import gap, prior_divergence
 from vidinv.losses.reconstruction import apart
@@ -23,15 +25,11 @@ Parts = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class GrowingBatch:
+class GrowingBatch(TensorBatch):
     """Real pictures `image` [N,3,S,S], and `share` [] of how far the newest blocks have come in."""
 
     image: Tensor
     share: Tensor
-
-    def to(self, device: torch.device) -> GrowingBatch:
-        """The batch on `device`."""
-        return GrowingBatch(**{f.name: getattr(self, f.name).to(device) for f in fields(GrowingBatch)})
 
 
 def rows(z: Tensor, slots: int) -> Tensor:
@@ -86,12 +84,12 @@ class AutomodulatorLosses:
     margin: float
     slots: int
 
-    def encoder(self, networks: loop.Networks, batch: GrowingBatch) -> tuple[Tensor, Parts]:
+    def encoder(self, networks: loop.Networks, batch: GrowingBatch, random: StepRandom) -> tuple[Tensor, Parts]:
         """Eq. 1: max(-M, KL(E(x)) - KL(E(x^))) + l_x d(x, G(E(x))), and L_inv where it has a weight."""
         recipe, image = self.recipe, batch.image
-        decode, encode = self._of(networks, batch)
+        decode, encode = self._of(networks, batch, random)
         with torch.no_grad():
-            samples = self._samples(decode, len(image), image.device).image
+            samples = self._samples(decode, len(image), random).image
         z = encode(image)
         real, fake = _divergence(z), _divergence(encode(samples))
         parts = {
@@ -111,11 +109,11 @@ class AutomodulatorLosses:
             total = total + recipe.mirror * parts["mirror"]
         return total, parts
 
-    def decoder(self, networks: loop.Networks, batch: GrowingBatch) -> tuple[Tensor, Parts]:
+    def decoder(self, networks: loop.Networks, batch: GrowingBatch, random: StepRandom) -> tuple[Tensor, Parts]:
         """Eq. 6: KL(E(x^)) + l_z d_cos(z, E(G(z))) + L_j; a share of the samples x^ are mixtures."""
         recipe, count = self.recipe, len(batch.image)
-        decode, encode = self._of(networks, batch)
-        made = self._samples(decode, count, batch.image.device)
+        decode, encode = self._of(networks, batch, random)
+        made = self._samples(decode, count, random)
         codes, mixed = encode(made.image), made.is_mixed
         parts = {"fake": _divergence(codes), "code": apart(codes[~mixed], made.z[~mixed])}
         total = recipe.divergence * parts["fake"] + recipe.code * parts["code"]
@@ -124,23 +122,23 @@ class AutomodulatorLosses:
             total = total + recipe.layers * parts["layers"]
         return total, parts
 
-    def _of(self, networks: loop.Networks, batch: GrowingBatch) -> tuple[Decode, Encode]:
-        """The two networks as functions, at the batch's share."""
+    def _of(self, networks: loop.Networks, batch: GrowingBatch, random: StepRandom) -> tuple[Decode, Encode]:
+        """The two networks as functions, at the batch's share; pictures have new noise, canvases the fixed maps."""
         share = float(batch.share)
 
         def decode(ws: Tensor, stop: int | None = None) -> Tensor:
-            return networks["G"](ws, share, stop)
+            return networks["G"](ws, share, stop, random.noise if stop is None else "const")
 
         def encode(image: Tensor) -> Tensor:
             return networks["E"](image, share)
 
         return decode, encode
 
-    def _samples(self, decode: Decode, count: int, device: torch.device) -> DecodedSamples:
+    def _samples(self, decode: Decode, count: int, random: StepRandom) -> DecodedSamples:
         """New ones, a share of them mixtures."""
-        a, b = (functional.normalize(torch.randn(count, self.recipe.w_dim, device=device), dim=1) for _ in range(2))
-        block = int(torch.randint(1, self.slots // 2 + 1, ()))  # j ~ U{1, N}
-        is_mixed = mixed_rows(count, self.recipe.mixed).to(device)
+        a, b = (functional.normalize(random.normal(count, self.recipe.w_dim), dim=1) for _ in range(2))
+        block = int(torch.randint(1, self.slots // 2 + 1, (), generator=random.shared()))  # j ~ U{1, N}
+        is_mixed = mixed_rows(count, self.recipe.mixed).to(a.device)
         ws = torch.where(is_mixed[:, None, None], mixture(a, b, self.slots, block), rows(a, self.slots))
         return DecodedSamples(decode(ws), a, is_mixed, block)
 

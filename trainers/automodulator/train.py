@@ -18,11 +18,14 @@ from vidinv.trainers.automodulator import growing
 from vidinv.trainers.automodulator.config import AutomodulatorRecipe, Stage
 from vidinv.trainers.automodulator.losses import AutomodulatorLosses, GrowingBatch, rows
 from vidinv.trainers.core import checkpoint, launch, loop
-from vidinv.trainers.data.image_sources import ImageSource
+from vidinv.trainers.core.step_random import StepRandom
+from vidinv.trainers.data.keyed_dataset import ImageDataset, KeyedDataset
+from vidinv.trainers.data.step_sampler import SampleKey
 
 from vidinv.encoders import automodulator as encoders
 from vidinv.encoders.automodulator import AutomodulatorEncoder
 from vidinv.generators.automodulator import Automodulator
+from vidinv.generators.base import Noise
 from vidinv.generators.ops import resize
 from vidinv.losses.robust import RobustLoss
 from vidinv.media.image_grid import image_grid
@@ -30,19 +33,18 @@ from vidinv.progress import Progress
 
 SHOWN = 8  # pictures of a sample grid
 BETAS, EPS = (0.0, 0.99), 1e-8
-Open = Callable[[int], ImageSource]  # side in pixels -> what draws them
+Open = Callable[[int], ImageDataset]  # side in pixels -> the pictures
 
 
 class Decoding(nn.Module):
-    """G as one forward: ws [N,L,D] -> image [N,3,S,S], or the canvas of layer `stop` with fixed noise."""
+    """G as one forward: ws [N,L,D] -> image [N,3,S,S], or the canvas of layer `stop`."""
 
     def __init__(self, generator: Automodulator) -> None:
         super().__init__()
         self.generator = generator
 
-    def forward(self, ws: Tensor, share: float = 1.0, stop: int | None = None) -> Tensor:
+    def forward(self, ws: Tensor, share: float = 1.0, stop: int | None = None, noise: Noise = "const") -> Tensor:
         self.generator.share = share
-        noise = "random" if self.training and stop is None else "const"
         return self.generator.synthesize(ws, stop=stop, noise=noise).float()
 
 
@@ -116,6 +118,7 @@ def set_up(
         ema=recipe.ema,
         save_every=recipe.save_every,
         sample_every=max(stage.images // 5, stage.batch),
+        workers=recipe.workers,
     )
     return AutomodulatorSetup(recipe, stage, networks, steps, plan, generator, encoder)
 
@@ -127,9 +130,9 @@ def _adam(rate: float) -> Callable[[Sequence[nn.Parameter]], torch.optim.Optimiz
 def _in(recipe: AutomodulatorRecipe, loss: loop.Loss) -> loop.Loss:
     """The loss in the recipe's precision."""
 
-    def minimised(networks: loop.Networks, batch: GrowingBatch) -> tuple[Tensor, dict[str, Tensor]]:
+    def minimised(networks: loop.Networks, batch: GrowingBatch, random: StepRandom) -> tuple[Tensor, dict[str, Tensor]]:
         with torch.autocast(batch.image.device.type, torch.bfloat16, enabled=recipe.half):
-            return loss(networks, batch)
+            return loss(networks, batch, random)
 
     return minimised
 
@@ -150,9 +153,9 @@ def train(
     return finished(setup, average)
 
 
-def settle(setup: AutomodulatorSetup, pictures: ImageSource, folder: Path, shown: Progress | None) -> None:
+def settle(setup: AutomodulatorSetup, pictures: ImageDataset, folder: Path, shown: Progress | None) -> None:
     """Teach a stage's new parts, alone, to do what they come in for."""
-    recipe, stage, plan = setup.recipe, setup.stage, setup.plan
+    recipe, plan = setup.recipe, setup.plan
     new = {id(value) for value in growing.newest(setup.generator, setup.encoder).parameters()}
     adam = _adam(growing.RATE)
     step = loop.Step(
@@ -162,13 +165,10 @@ def settle(setup: AutomodulatorSetup, pictures: ImageSource, folder: Path, shown
         _in(recipe, growing.settling),
     )
 
-    def draw(turn: int, which: slice) -> GrowingBatch:
-        return GrowingBatch(pictures.draw(stage.batch, plan.seed * 1_000_003 + turn)[which], torch.tensor(1.0))
-
     loop.train(
         setup.networks,
         [step],
-        draw,
+        GrowingPictures(pictures, setup.stage, 0.0),
         replace(plan, images=recipe.settle, rate=lambda seen: 1 - seen / recipe.settle),
         folder,
         shown=shown,
@@ -176,14 +176,10 @@ def settle(setup: AutomodulatorSetup, pictures: ImageSource, folder: Path, shown
 
 
 def _train(
-    setup: AutomodulatorSetup, pictures: ImageSource, folder: Path, first: bool, shown: Progress | None
+    setup: AutomodulatorSetup, pictures: ImageDataset, folder: Path, first: bool, shown: Progress | None
 ) -> dict[str, Tensor]:
     """The averaged weights after a stage; one that is done already is only read."""
-    stage, seed = setup.stage, (setup.recipe.seed * 8191 + setup.stage.side) * 1_000_003
-
-    def draw(turn: int, which: slice) -> GrowingBatch:
-        share = 1.0 if first else coming(turn * stage.batch, stage.images, setup.recipe.fade)
-        return GrowingBatch(faded(pictures.draw(stage.batch, seed + turn)[which], share), torch.tensor(share))
+    growing_pictures = GrowingPictures(pictures, setup.stage, 0.0 if first else setup.recipe.fade)
 
     def samples(networks: loop.Networks) -> Tensor:
         device, share = next(networks["G"].parameters()).device, setup.generator.share  # the last turn's
@@ -193,7 +189,29 @@ def _train(
         prior = networks["G"](rows(setup.generator.map(z), setup.generator.num_ws), share)
         return image_grid([image, again, prior])
 
-    return loop.train(setup.networks, setup.steps, draw, setup.plan, folder, samples, shown)
+    return loop.train(setup.networks, setup.steps, growing_pictures, setup.plan, folder, samples, shown)
+
+
+@dataclass(frozen=True, eq=False)
+class GrowingPictures(KeyedDataset):
+    """Pictures as sharp as a stage draws them: its newest block comes in over a share `fade` of its images."""
+
+    pictures: ImageDataset
+    stage: Stage
+    fade: float
+
+    @property
+    def length(self) -> int | None:
+        return self.pictures.length
+
+    @property
+    def decodes(self) -> bool:
+        return self.pictures.decodes
+
+    def batch(self, keys: Sequence[SampleKey]) -> GrowingBatch:
+        """The pictures of the keys, of one step, and how far the block has come in."""
+        share = coming(keys[0].step * self.stage.batch, self.stage.images, self.fade)
+        return GrowingBatch(faded(self.pictures.batch(keys), share), torch.tensor(share))
 
 
 def coming(seen: int, images: int, fade: float) -> float:

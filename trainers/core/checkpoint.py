@@ -12,7 +12,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from vidinv.errors import UsageError
+
 NAME = "checkpoint"
+FORMAT = 2  # of the order of data and random numbers that a checkpoint continues
 
 
 def exists(folder: Path) -> bool:
@@ -23,7 +26,7 @@ def exists(folder: Path) -> bool:
 def turns(folder: Path) -> int:
     """How many turns of a training `folder` holds; 0 where there is none."""
     path = _current(folder)
-    return 0 if path is None else int(json.loads((path / "state.json").read_text(encoding="utf-8"))["turn"])
+    return 0 if path is None else int(_state(path)["turn"])
 
 
 def save_checkpoint(
@@ -43,7 +46,9 @@ def save_checkpoint(
         save_file(
             {key: value.detach().cpu().contiguous() for key, value in content.items()}, fresh / f"{file}.safetensors"
         )
-    (fresh / "state.json").write_text(json.dumps({"turn": turn, "optimisers": facts}) + "\n", encoding="utf-8")
+    (fresh / "state.json").write_text(
+        json.dumps({"format": FORMAT, "turn": turn, "optimisers": facts}) + "\n", encoding="utf-8"
+    )
     shutil.rmtree(old, ignore_errors=True)
     if (folder / NAME).exists():
         (folder / NAME).rename(old)
@@ -57,20 +62,34 @@ def load_checkpoint(
     optimisers: Mapping[str, torch.optim.Optimizer],
     average: dict[str, Tensor],
 ) -> tuple[int, dict[str, Tensor]]:
-    """(turns done, averaged weights); networks and optimisers are loaded in place."""
+    """(turns done, averaged weights); networks and optimisers are loaded in place.
+
+    Raises UsageError for a checkpoint of an earlier version.
+    """
     path = _current(folder)
     if path is None:
         raise FileNotFoundError(f"no checkpoint in {folder}")
+    facts = _state(path)
     weights = load_file(path / "networks.safetensors")
     for name, network in networks.items():
         prefix = f"{name}."
         network.load_state_dict({key[len(prefix) :]: v for key, v in weights.items() if key.startswith(prefix)})
-    facts = json.loads((path / "state.json").read_text(encoding="utf-8"))
     tensors = load_file(path / "optimisers.safetensors")
     for name, optimiser in optimisers.items():
         optimiser.load_state_dict(_unflatten(name, facts["optimisers"][name], tensors))
     stored = load_file(path / "average.safetensors")
     return facts["turn"], {key: stored[key].to(value) for key, value in average.items()}
+
+
+def _state(path: Path) -> dict[str, Any]:
+    """What a checkpoint says beside its tensors. UsageError where an earlier version wrote it: its data are others."""
+    state: dict[str, Any] = json.loads((path / "state.json").read_text(encoding="utf-8"))
+    if state.get("format") != FORMAT:
+        raise UsageError(
+            f"{path} was written by another version of vidinv, which read its data in another order",
+            remedy="start a new training in another folder",
+        )
+    return state
 
 
 def _current(folder: Path) -> Path | None:

@@ -2,7 +2,7 @@
 
 Each has its rows of the global batch and the mean over them as its loss; the loop averages the gradients. That equals
 one process where a loss is a mean over rows. What looks at several rows at once (a deviation or a divergence over the
-batch) is handed all of them by `gathered`, and what is random is drawn for all of them (`Rows`).
+batch) is handed all of them by `gathered`, and what is random is drawn row by row (`trainers/core/step_random.py`).
 
 Gradients are averaged after the backward pass and not by DistributedDataParallel's hooks: these need each network to
 be called once, with every parameter in use, and know nothing of the gradients of gradients that R1 and the path length
@@ -11,16 +11,12 @@ take.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, distributed, nn
-from torch.overrides import TorchFunctionMode
-
-DRAWS: frozenset[Callable[..., Tensor]] = frozenset({torch.randn, torch.rand, torch.randint})
-LIKE: frozenset[Callable[..., Tensor]] = frozenset({torch.randn_like, torch.rand_like})
 
 
 class Strategy(DDPStrategy):
@@ -88,35 +84,6 @@ class _OwnOfSum(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, slope: Tensor) -> Tensor:
         return _Gather.apply(slope)
-
-
-class OwnRows(TorchFunctionMode):
-    """Within it, what is drawn [N/P,...] are own rows of the [N,...] that one process would draw.
-
-    All processes have the same random state; what has no axes, or a generator of its own, is drawn as it is.
-    """
-
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        given = dict(kwargs or {})
-        if count() == 1 or given.get("generator") is not None:
-            return func(*args, **given)
-        if func in LIKE:
-            like = args[0]
-            return own(func(torch.cat([like] * count()), **given)) if like.ndim else func(*args, **given)
-        if func in DRAWS:
-            before, shape = _shape(args)
-            if shape:
-                return own(func(*before, (shape[0] * count(), *shape[1:]), **given))
-        return func(*args, **given)
-
-
-def _shape(args: Sequence[Any]) -> tuple[Sequence[Any], tuple[int, ...]]:
-    """What comes before the shape, and the shape, which is a tuple at the end or all of the arguments."""
-    if args and isinstance(args[-1], (tuple, list)):
-        return args[:-1], tuple(args[-1])
-    return (), tuple(args)
 
 
 @torch.no_grad()

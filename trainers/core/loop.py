@@ -2,40 +2,37 @@
 
 A trainer says which networks there are, which of them each step trains and by which loss; the engine does the rest:
 gradients for those networks alone, clipping, averaged weights, learning rates by images seen, logs, sample grids,
-checkpoints and resume. Batch and random state of step n depend on n alone, so that an interrupted training continues
-as if it had not been interrupted, and several processes share one global batch (`trainers/core/distributed.py`).
+checkpoints and resume. Batch and random numbers of a turn depend on the turn alone (`trainers/data/step_sampler.py`,
+`trainers/core/step_random.py`), so that an interrupted training continues as if it had not been interrupted, and
+several processes share one global batch (`trainers/core/distributed.py`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from vidinv.trainers.core import checkpoint, distributed, launch
 from vidinv.trainers.core.logging import Log
+from vidinv.trainers.core.step_random import StepRandom
 from vidinv.trainers.core.throughput import Throughput
+from vidinv.trainers.data.keyed_dataset import KeyedDataset
+from vidinv.trainers.data.step_loader import step_batches, worker_count
+from vidinv.trainers.data.step_sampler import StepBatchSampler, seed_for
 
 from vidinv.errors import UsageError, VidinvError
 from vidinv.progress import Progress
 
 Networks = Mapping[str, nn.Module]
-Loss = Callable[[Networks, Any], tuple[Tensor, dict[str, Tensor]]]  # networks, batch -> what is minimised, its parts
-
-
-class Batch(Protocol):
-    """What a loss is handed: a tensor, or a dataclass of tensors."""
-
-    def to(self, device: torch.device) -> Any: ...
-
-
-Draw = Callable[[int, slice], Batch]  # turn of the loop, rows of the global batch -> those rows
+# networks, this process's rows of the batch (a tensor or a TensorBatch), random numbers -> what is minimised, its parts
+Loss = Callable[[Networks, Any, StepRandom], tuple[Tensor, dict[str, Tensor]]]
 Samples = Callable[[Networks], Tensor]  # averaged networks -> a picture [3,H,W] in [-1,1]
 
 
@@ -77,6 +74,7 @@ class Plan:
     save_every: int = 2000  # images between checkpoints
     log_every: int = 10  # turns between lines of the log; the last turn has one
     sample_every: int = 5000  # images between sample grids
+    workers: int = 0  # processes that decode the dataset's samples; -1: by the machine (`step_loader.worker_count`)
 
 
 @dataclass
@@ -90,7 +88,7 @@ class State:
 def train(
     networks: Networks,
     steps: Sequence[Step],
-    draw: Draw,
+    dataset: KeyedDataset,
     plan: Plan,
     folder: Path,
     samples: Samples | None = None,
@@ -98,7 +96,8 @@ def train(
 ) -> dict[str, Tensor]:
     """Train to `plan.images`, continuing what `folder` holds; returns the averaged weights, `NETWORK.KEY` -> tensor.
 
-    A bar shows how far it is, unless that is to be `shown` otherwise.
+    Every process reads its own rows of each batch of `dataset`, from the step of the checkpoint on. A bar shows how far
+    the training is, unless that is to be `shown` otherwise.
 
     Raises UsageError for a plan that cannot be, VidinvError when a loss is not finite (the last checkpoint stays).
     """
@@ -128,14 +127,14 @@ def train(
     if checkpoint.exists(folder):
         state.turn, state.average = checkpoint.load_checkpoint(folder, networks, optimisers, state.average)
     _check_together(fabric, state.turn, folder)
-    share = plan.batch // fabric.world_size
-    rows = slice(fabric.global_rank * share, (fabric.global_rank + 1) * share)
+    batches = _batches(fabric, dataset, plan, state.turn)
     latest: dict[str, Tensor] = {}  # since the last line of the log: not every step runs on every turn
     seen = state.turn * plan.batch
-    with Log(folder, plan.images, seen, shown, enabled=fabric.is_global_zero) as log:
+    log = Log(folder, plan.images, seen, shown, enabled=fabric.is_global_zero)
+    with log, closing(batches):
         pace = Throughput()
         while state.turn * plan.batch < plan.images:
-            latest |= _turn(fabric, ready, steps, optimisers, rates, draw, plan, state, rows, pace)
+            latest |= _turn(fabric, ready, steps, optimisers, rates, batches, plan, state, pace)
             _average(state, networks, trained, plan.ema)
             pace.was("average")
             state.turn, pace.turns = state.turn + 1, pace.turns + 1
@@ -152,6 +151,22 @@ def train(
             pace.was("keep")
     fabric.barrier()
     return state.average
+
+
+def _batches(fabric: Fabric, dataset: KeyedDataset, plan: Plan, turn: int) -> Generator[Any, None, None]:
+    """This process's rows of every batch from a turn on."""
+    sampler = StepBatchSampler(
+        plan.seed,
+        plan.batch,
+        length=dataset.length,
+        rank=fabric.global_rank,
+        world_size=fabric.world_size,
+        first=turn,
+        last=-(-plan.images // plan.batch),
+    )
+    workers = worker_count(dataset, plan.workers, plan.devices // plan.machines)
+    pin = dataset.decodes and fabric.device.type == "cuda"
+    return step_batches(dataset, sampler, workers=workers, pin=pin)
 
 
 def _check_together(fabric: Fabric, turn: int, folder: Path) -> None:
@@ -215,14 +230,14 @@ def _turn(
     steps: Sequence[Step],
     optimisers: Mapping[str, torch.optim.Optimizer],
     rates: Mapping[str, list[float]],
-    draw: Draw,
+    batches: Iterator[Any],
     plan: Plan,
     state: State,
-    rows: slice,
     pace: Throughput,
 ) -> dict[str, Tensor]:
-    torch.manual_seed(plan.seed * 1_000_003 + state.turn)
-    batch = draw(state.turn, rows).to(fabric.device)
+    # What a network draws without being handed a generator (an encoder's own noise) is of this turn and process.
+    torch.manual_seed(seed_for(plan.seed, "networks", state.turn, fabric.global_rank))
+    batch = next(batches).to(fabric.device)
     pace.was("data")
     parts: dict[str, Tensor] = {}
     for step in steps:
@@ -233,8 +248,8 @@ def _turn(
         optimiser = optimisers[step.owner]
         for group, rate in zip(optimiser.param_groups, rates[step.owner], strict=True):
             group["lr"] = rate * plan.rate(state.turn * plan.batch)
-        with distributed.OwnRows() if distributed.count() > 1 else nullcontext():
-            loss, found = step.loss(networks, batch)
+        random = StepRandom(plan.seed, state.turn, step.name, rank=fabric.global_rank, device=fabric.device)
+        loss, found = step.loss(networks, batch, random)
         if not torch.isfinite(loss):
             where = ", ".join(f"{key} {float(value):.3g}" for key, value in found.items())
             raise VidinvError(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from rich.progress import track
 from torch import Tensor
 from vidinv.trainers.data.face_batches import Painter
 from vidinv.trainers.data.generated_samples import sample_ws
+from vidinv.trainers.data.keyed_dataset import ImageDataset
+from vidinv.trainers.data.step_sampler import SampleKey
 
 from vidinv import fileio
 from vidinv.errors import InputUnreadable, UsageError
@@ -30,9 +33,9 @@ from vidinv.weights import catalog
 BATCH = 16
 
 
-@dataclass(frozen=True)
-class Corpus:
-    """Pictures `stored` uint8 [N,3,s,s], shown at `size` pixels."""
+@dataclass(frozen=True, eq=False)
+class Corpus(ImageDataset):
+    """Pictures `stored` uint8 [N,3,s,s], shown at `size` pixels, half of them mirrored."""
 
     stored: Array
     size: int
@@ -55,12 +58,18 @@ class Corpus:
         found = torch.from_numpy(self.stored[places].astype(np.float32))
         return resize(found / 127.5 - 1, self.size)
 
-    def draw(self, count: int, seed: int) -> Tensor:
-        """`count` pictures [count,3,size,size] in [-1,1], chosen by `seed`, half of them mirrored."""
-        random = torch.Generator().manual_seed(seed)
-        places = torch.randint(len(self), (count,), generator=random)
-        mirrored = torch.rand(count, generator=random) < 0.5
-        found = self.at(places.tolist())
+    @property
+    def decodes(self) -> bool:
+        return True
+
+    @property
+    def length(self) -> int:
+        return len(self)
+
+    def batch(self, keys: Sequence[SampleKey]) -> Tensor:
+        """The pictures of the keys [n,3,size,size] in [-1,1]."""
+        mirrored = torch.stack([torch.rand((), generator=key.generator()) < 0.5 for key in keys])
+        found = self.at([key.entry for key in keys])
         return torch.where(mirrored[:, None, None, None], found.flip(3), found)
 
 

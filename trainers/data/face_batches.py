@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 from vidinv.trainers.augment import degradations
 from vidinv.trainers.data.generated_samples import SamplePool, paste_cells, sample_ws
-from vidinv.trainers.data.photos import Photos
+from vidinv.trainers.data.keyed_dataset import ImageDataset, KeyedDataset
+from vidinv.trainers.data.step_sampler import SampleKey
+from vidinv.trainers.data.tensor_batch import TensorBatch
 from vidinv.trainers.feature_style.config import FeatureStyleRecipe
 
 from vidinv.generators.base import Generator
 from vidinv.generators.ops import resize
 
-BLOCK = 4  # samples that are drawn together; a batch, and every process' share of it, is a multiple
+BLOCK = 4  # rows that are drawn together, of one seed; a batch, and every process's share of it, is a multiple
 Painter = Callable[..., Tensor]  # ws, feature=None, at=None -> image [N,3,S,S]
 
 
 @dataclass(frozen=True)
-class FaceTrainingBatch:
+class FaceTrainingBatch(TensorBatch):
     """One batch: `image` [N,3,S,S] is what the encoder must reproduce, `seen` what it is shown.
 
     `ws` [N,L,D] and `feature` [N,C,h,w] mean something only where `exact`.
@@ -35,10 +37,6 @@ class FaceTrainingBatch:
     synthetic: Tensor  # [N] bool
     done: Tensor  # [N] images that the training saw before
 
-    def to(self, device: torch.device) -> FaceTrainingBatch:
-        """The batch on `device`."""
-        return FaceTrainingBatch(**{f.name: getattr(self, f.name).to(device) for f in fields(FaceTrainingBatch)})
-
 
 def join(batches: list[FaceTrainingBatch]) -> FaceTrainingBatch:
     """One batch of several."""
@@ -47,28 +45,61 @@ def join(batches: list[FaceTrainingBatch]) -> FaceTrainingBatch:
     )
 
 
-@dataclass(frozen=True)
-class FaceSource:
-    """Where batches come from: the generator and what paints its codes, the layer `at` of F, a pool, photos."""
+@dataclass(frozen=True, eq=False)
+class FaceSource(KeyedDataset):
+    """Where batches come from: the generator and what paints its codes, the layer `at` of F, a pool, photos.
+
+    Where there are photos they are the last half of every block, or all of it; workers decode and degrade them, and the
+    training's own process draws the synthetic rows.
+    """
 
     generator: Generator
     paint: Painter
     at: int
     recipe: FeatureStyleRecipe
     pool: SamplePool | None = None
-    photos: Photos | None = None
+    photos: ImageDataset | None = None
 
-    def draw(self, count: int, seed: int, done: int = 0) -> FaceTrainingBatch:
-        """`count` samples of the turn that `seed` stands for; they depend on it alone."""
+    @property
+    def decodes(self) -> bool:
+        return self.photos is not None and self.photos.decodes
+
+    @property
+    def length(self) -> int | None:
+        return None if self.photos is None else self.photos.length
+
+    @property
+    def _photos_per_block(self) -> int:
         if self.photos is None:
-            return self._synthetic(count, seed, done)
-        if not self.recipe.synthetic:
-            return self._photos(count, seed, done)
-        return join([self._synthetic(count - count // 2, seed, done), self._photos(count // 2, seed, done)])
+            return 0
+        return BLOCK // 2 if self.recipe.synthetic else BLOCK
+
+    def batch(self, keys: Sequence[SampleKey]) -> tuple[Tensor, Tensor] | None:
+        """The photos [P,3,S,S] among the rows, and what is shown of them; None where there are none."""
+        photos, first = self.photos, BLOCK - self._photos_per_block
+        if photos is None:
+            return None
+        chosen = [key for key in keys if key.row % BLOCK >= first]
+        image = photos.batch(chosen)
+        seen = [self._shown(image[place : place + 1], key.generator()) for place, key in enumerate(chosen)]
+        return image, torch.cat(seen)
+
+    def finish(self, keys: Sequence[SampleKey], found: tuple[Tensor, Tensor] | None) -> FaceTrainingBatch:
+        """The batch, block by block, with the photos that `batch` found."""
+        done, each, parts = max(keys[0].step, 0) * self.recipe.batch, self._photos_per_block, []
+        for number, key in enumerate(keys[::BLOCK]):
+            if each < BLOCK:
+                parts.append(self.synthetic(BLOCK - each, key.seed, done))
+            if found is not None:
+                image, seen = (value[number * each : (number + 1) * each] for value in found)
+                parts.append(self._of_photos(image, seen, done))
+        return join(parts)
 
     @torch.no_grad()
-    def _synthetic(self, count: int, seed: int, done: int) -> FaceTrainingBatch:
-        """Half of a pool's true images (when there is one), the rest drawn now.
+    def synthetic(self, count: int, seed: int, done: int = 0) -> FaceTrainingBatch:
+        """`count` synthetic faces, which depend on `seed` alone.
+
+        Half of a pool's true images (when there is one), the rest drawn now.
 
         Every second feature is pasted (off the manifold); half of the images get a photometric change.
         """
@@ -127,12 +158,10 @@ class FaceSource:
         with torch.autocast(ws.device.type, torch.bfloat16):
             return self.paint(ws, feature, self.at).float().clamp(-1.1, 1.1)
 
-    def _photos(self, count: int, seed: int, done: int) -> FaceTrainingBatch:
-        assert self.photos is not None
-        spec, like = self.generator.layers[self.at], self.generator.w_avg
-        image = self.photos.draw(count, seed).to(like)
-        random = torch.Generator().manual_seed(seed + 1)
-        seen = self._shown(image, random)
+    def _of_photos(self, image: Tensor, seen: Tensor, done: int) -> FaceTrainingBatch:
+        """The batch of photos [P,3,S,S] and what is shown of them: their codes are not known."""
+        spec, like, count = self.generator.layers[self.at], self.generator.w_avg, len(image)
+        image, seen = image.to(like), seen.to(like)
         no, yes = (torch.full((count,), value, device=like.device) for value in (False, True))
         ws = like.new_zeros(count, self.generator.num_ws, self.generator.w_dim)
         feature = like.new_zeros(count, spec.channels, spec.resolution, spec.resolution)

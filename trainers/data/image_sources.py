@@ -2,39 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
+import torch
 from torch import Tensor
-from vidinv.trainers.data.corpus import open_corpus, painted
+from vidinv.trainers.data.corpus import open_corpus
 from vidinv.trainers.data.face_batches import Painter
+from vidinv.trainers.data.generated_samples import sample_ws
+from vidinv.trainers.data.keyed_dataset import ImageDataset
 from vidinv.trainers.data.lmdb_images import is_database, open_database
 from vidinv.trainers.data.photos import open_photos
+from vidinv.trainers.data.step_sampler import SampleKey
 from vidinv.trainers.data.tar_images import open_tars
 
 from vidinv.generators import proxy, registry
 from vidinv.generators.base import Generator
+from vidinv.generators.ops import resize
 
 GENERATOR, HEAD = "mobile-stylegan-ffhq-1024", 128  # what is drawn from where no data are given, and by which head
 
 
-class ImageSource(Protocol):
-    """Something that draws `count` pictures [count,3,S,S] in [-1,1], which depend on `seed` alone."""
-
-    def draw(self, count: int, seed: int) -> Tensor: ...
-
-
-@dataclass(frozen=True)
-class GeneratedImages:
-    """The generator's own samples, made when they are drawn."""
+@dataclass(frozen=True, eq=False)
+class GeneratedImages(ImageDataset):
+    """The generator's own samples, drawn in the training's own process; each is of its key's seed alone."""
 
     generator: Generator
     paint: Painter
     size: int
 
-    def draw(self, count: int, seed: int) -> Tensor:
-        return painted(self.generator, self.paint, count, seed, self.size)
+    @torch.no_grad()
+    def batch(self, keys: Sequence[SampleKey]) -> Tensor:
+        """The pictures of the keys [n,3,size,size] in [-1,1]."""
+        ws = torch.cat([sample_ws(self.generator, 1, seed=key.seed, mixing=0.0) for key in keys])
+        return resize(self.paint(ws), self.size).clamp(-1, 1)
 
 
 def needs(data: str) -> list[str]:
@@ -42,7 +44,7 @@ def needs(data: str) -> list[str]:
     return [] if data else ["generator/mobile-stylegan-ffhq"]
 
 
-def open_pictures(data: str, size: int, held_out: int = 0) -> ImageSource:
+def open_pictures(data: str, size: int, held_out: int = 0) -> ImageDataset:
     """The pictures that `data` names, at `size` pixels; "" is samples of the default generator, without end.
 
     The last `held_out` of a corpus are never drawn. Raises InputUnreadable where there are none.

@@ -6,7 +6,9 @@ of each), and any other whose values are encoded pictures, such as LSUN's.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vidinv.trainers.data.photos import Photos, decoded
 
@@ -29,20 +31,33 @@ def open_database(path: Path, size: int) -> Photos:
     lmdb = load_optional("lmdb", f"reading the LMDB {path}")
 
     try:
-        store = lmdb.open(str(path), subdir=path.is_dir(), readonly=True, lock=False, readahead=False)
-        with store.begin() as entries, entries.cursor() as cursor:
+        with _opened(path) as store, store.begin() as entries, entries.cursor() as cursor:
             keys = list(cursor.iternext(values=False))
     except lmdb.Error as error:
         raise InputUnreadable(f"{path} is no LMDB: {error}", remedy="give one of encoded pictures") from error
     wanted = {path / key.decode("utf-8", "backslashreplace"): key for key in _of_one_side(keys, size)}
     if not wanted:
         raise InputUnreadable(f"no picture in {path}", remedy="give an LMDB of encoded pictures")
+    return Photos(list(wanted), size, LmdbReader(path, wanted))
 
-    def read(name: Path) -> Array:
-        with store.begin() as entries:
-            return decoded(entries.get(wanted[name], b""), name)
 
-    return Photos(list(wanted), size, read)
+@dataclass(frozen=True)
+class LmdbReader:
+    """Reads one picture of the LMDB at `path` by its name, in any process; `keys` has the key of each name."""
+
+    path: Path
+    keys: dict[Path, bytes]
+
+    def __call__(self, name: Path) -> Array:
+        with _opened(self.path) as store, store.begin() as entries:
+            return decoded(entries.get(self.keys[name], b""), name)
+
+
+def _opened(path: Path) -> Any:
+    """The LMDB at `path` for one reading: an open one could not be used by workers, which are forks of this process."""
+    import lmdb
+
+    return lmdb.open(str(path), subdir=path.is_dir(), readonly=True, lock=False, readahead=False)
 
 
 def _of_one_side(keys: list[bytes], size: int) -> list[bytes]:

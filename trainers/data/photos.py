@@ -1,4 +1,4 @@
-"""A folder of aligned photos as training data: read when drawn; unreadable files are named, counted and passed over."""
+"""A folder of aligned photos as training data: read when asked; unreadable files are named, counted and passed over."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
+from vidinv.trainers.data.keyed_dataset import ImageDataset
+from vidinv.trainers.data.step_sampler import SampleKey
 
 from vidinv.errors import InputUnreadable
 from vidinv.faces import pictures
@@ -18,50 +20,68 @@ from vidinv.frames import Array
 from vidinv.generators.ops import resize
 
 
-@dataclass
-class Photos:
-    """Pictures, square and FFHQ-aligned (for faces); `bad` collects what could not be read.
+@dataclass(eq=False)
+class Photos(ImageDataset):
+    """Pictures, square and FFHQ-aligned (for faces), half of them mirrored.
 
-    `read` gives the pixels [H,W,3] uint8 of one of `files`, or raises InputUnreadable.
+    `read` gives the pixels [H,W,3] uint8 of one of `files`, or raises InputUnreadable. Which files could not be used is
+    known to all worker processes, so that each is named once.
     """
 
     files: list[Path]
     size: int
     read: Callable[[Path], Array] = pictures.read_rgb
-    bad: set[Path] = field(default_factory=set)
+    refused: Tensor = field(init=False)  # [files] of bool, in shared memory
 
-    def draw(self, count: int, seed: int) -> Tensor:
-        """`count` pictures [count,3,size,size] in [-1,1], chosen by `seed`, half of them mirrored."""
-        random = torch.Generator().manual_seed(seed)
-        found: list[Tensor] = []
-        while len(found) < count:
-            if len(self.bad) == len(self.files):
+    def __post_init__(self) -> None:
+        self.refused = torch.zeros(len(self.files), dtype=torch.bool).share_memory_()
+
+    @property
+    def decodes(self) -> bool:
+        return True
+
+    @property
+    def length(self) -> int:
+        return len(self.files)
+
+    @property
+    def bad(self) -> set[Path]:
+        """The files that could not be used so far."""
+        return {self.files[place] for place in self.refused.nonzero()[:, 0].tolist()}
+
+    def __getitem__(self, key: SampleKey) -> Tensor:
+        """The picture [3,size,size] in [-1,1] of a key; where its file cannot be used, another one of its choosing.
+
+        Raises InputUnreadable where no file can be used.
+        """
+        random, place = key.generator(), key.entry
+        mirrored = bool(torch.rand((), generator=random) < 0.5)
+        while (picture := self.picture(place)) is None:
+            if bool(self.refused.all()):
                 raise InputUnreadable(f"none of the {len(self.files)} photos can be read", remedy="see the warnings")
-            path = self.files[int(torch.randint(len(self.files), (1,), generator=random))]
-            mirrored = bool(torch.rand(1, generator=random) < 0.5)
-            picture = self.picture(path)
-            if picture is not None:
-                found.append(picture.flip(3) if mirrored else picture)
-        return torch.cat(found)
+            place = int(torch.randint(len(self.files), (), generator=random))
+        return picture[0].flip(2) if mirrored else picture[0]
 
-    def picture(self, path: Path) -> Tensor | None:
-        """One of the pictures [1,3,size,size] in [-1,1]; None where it cannot be used, which is said once."""
-        if path in self.bad:
+    def picture(self, place: int) -> Tensor | None:
+        """The picture [1,3,size,size] in [-1,1] of a file; None where it cannot be used, which is warned of once."""
+        path = self.files[place]
+        if self.refused[place]:
             return None
         try:
             rgb = self.read(path)  # [H,W,3]
         except InputUnreadable:
-            self._refuse(path, "not a readable picture")
+            self._refuse(place, "not a readable picture")
             return None
         if rgb.shape[0] != rgb.shape[1]:
-            self._refuse(path, f"{rgb.shape[1]}x{rgb.shape[0]} is not square, so not aligned")
+            self._refuse(place, f"{rgb.shape[1]}x{rgb.shape[0]} is not square, so not aligned")
             return None
         image = torch.from_numpy(rgb).permute(2, 0, 1)[None].float() / 127.5 - 1  # HWC -> 1CHW
         return resize(image, self.size)
 
-    def _refuse(self, path: Path, why: str) -> None:
-        self.bad.add(path)
-        warnings.warn(f"{path} is passed over: {why} ({len(self.bad)} of {len(self.files)} so far)", stacklevel=4)
+    def _refuse(self, place: int, why: str) -> None:
+        self.refused[place] = True
+        count = f"{int(self.refused.sum())} of {len(self.files)} so far"
+        warnings.warn(f"{self.files[place]} is passed over: {why} ({count})", stacklevel=4)
 
 
 def open_photos(folder: Path, size: int) -> Photos:

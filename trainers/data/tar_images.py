@@ -1,8 +1,9 @@
-"""A WebDataset: the pictures of its tars, found once and read in place, as training data like a folder of photos."""
+"""A WebDataset: the pictures of its tars, indexed once and read in place, as training data like a folder of photos."""
 
 from __future__ import annotations
 
 import tarfile
+from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
 
@@ -11,6 +12,19 @@ from vidinv.trainers.data.photos import Photos, decoded
 from vidinv.errors import InputUnreadable
 from vidinv.faces import pictures
 from vidinv.frames import Array
+
+
+@dataclass(frozen=True)
+class TarReader:
+    """Reads one picture of a tar by its name; `places` has the tar of each, and its first byte and length there."""
+
+    places: dict[Path, tuple[Path, int, int]]
+
+    def __call__(self, name: Path) -> Array:
+        shard, first, length = self.places[name]
+        with shard.open("rb") as stream:
+            stream.seek(first)
+            return decoded(stream.read(length), name)
 
 
 def open_tars(data: str, size: int) -> Photos:
@@ -22,14 +36,7 @@ def open_tars(data: str, size: int) -> Photos:
     places = {name: place for shard in shards for name, place in _members(shard).items()}
     if not places:
         raise InputUnreadable(f"no picture in {data}", remedy="give a tar of square pictures, .jpg or .png")
-
-    def read(name: Path) -> Array:
-        shard, first, length = places[name]
-        with shard.open("rb") as stream:
-            stream.seek(first)
-            return decoded(stream.read(length), name)
-
-    return Photos(list(places), size, read)
+    return Photos(list(places), size, TarReader(places))
 
 
 def _members(shard: Path) -> dict[Path, tuple[Path, int, int]]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from vidinv.trainers.data.keyed_dataset import ImageDataset
+from vidinv.trainers.data.step_sampler import SampleKey
 
 from vidinv.generators.ops import resize
 
@@ -13,17 +16,17 @@ SIDE = 16  # pixels at which they are drawn
 RADIUS = 4
 
 
-@dataclass(frozen=True)
-class Blobs:
+@dataclass(frozen=True, eq=False)
+class Blobs(ImageDataset):
     """Discs of any colour on any ground, anywhere, at `size` pixels: two numbers of place, six of colour."""
 
     size: int = SIDE
 
-    def draw(self, count: int, seed: int) -> Tensor:
-        """`count` pictures [count,3,size,size] in [-1,1] of this seed."""
-        random = torch.Generator().manual_seed(seed)
-        place = torch.rand(count, 2, 1, 1, generator=random) * SIDE / 2 + SIDE / 4
-        ink = torch.rand(count, 2, 3, 1, 1, generator=random) * 2 - 1
+    def batch(self, keys: Sequence[SampleKey]) -> Tensor:
+        """The pictures of the keys [n,3,size,size] in [-1,1]."""
+        drawn = torch.stack([torch.rand(8, generator=key.generator()) for key in keys])
+        place = drawn[:, :2, None, None] * SIDE / 2 + SIDE / 4
+        ink = drawn[:, 2:].reshape(-1, 2, 3, 1, 1) * 2 - 1
         y, x = torch.meshgrid(torch.arange(float(SIDE)), torch.arange(float(SIDE)), indexing="ij")
         inside = ((y - place[:, 0]).square() + (x - place[:, 1]).square() < RADIUS**2)[:, None]
         return resize(torch.where(inside, ink[:, 0], ink[:, 1]), self.size)

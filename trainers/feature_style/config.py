@@ -38,6 +38,7 @@ class FeatureStyleRecipe:
     batch: int = 8
     size: int = 256
     photos: str = ""  # a folder of aligned faces: half of each batch, where it is given
+    workers: int = -1  # processes that decode the photos; -1: none on up to four cores, else four at most
     synthetic: bool = True  # off is the paper's ablation C: photos alone
     pool: int = 0  # synthetic samples with true images, drawn before the training begins; half of each batch
     paste: bool = True  # half of the synthetic features leave the generator's manifold

@@ -22,7 +22,11 @@ import torch
 from torch import Tensor, nn
 from vidinv.trainers.core import checkpoint, loop
 from vidinv.trainers.core.early_stopping import Check, SharedPhase, Tuned, stopped_early
+from vidinv.trainers.core.step_random import StepRandom
 from vidinv.trainers.data.face_batches import FaceTrainingBatch, Painter
+from vidinv.trainers.data.keyed_dataset import KeyedDataset
+from vidinv.trainers.data.step_sampler import SampleKey
+from vidinv.trainers.data.tensor_batch import TensorBatch
 from vidinv.trainers.feature_style import config as feature_style_config
 from vidinv.trainers.feature_style import losses as feature_style_losses
 from vidinv.trainers.feature_style.losses import Evaluators, RenderNetworks, TensorCodes
@@ -37,15 +41,29 @@ CHECKS = 6  # how often the held-out faces are looked at
 
 
 @dataclass(frozen=True)
-class Corrected:
+class Corrected(TensorBatch):
     """A batch, and the gap [N,3,S,S] of the quick painter's pictures of its faces; None where that is exact."""
 
     batch: FaceTrainingBatch
     gap: Tensor | None
 
-    def to(self, device: torch.device) -> Corrected:
-        """The batch on `device`."""
-        return Corrected(self.batch.to(device), None if self.gap is None else self.gap.to(device))
+
+@dataclass(frozen=True, eq=False)
+class ClipFaces(KeyedDataset):
+    """The faces [N,3,S,S] of a clip, their w+ [N,L,D] before the tuning, and the gap of each where there is one."""
+
+    faces: Tensor
+    known: Tensor
+    gap: Tensor | None
+
+    @property
+    def length(self) -> int:
+        return len(self.faces)
+
+    def batch(self, keys: Sequence[SampleKey]) -> Corrected:
+        pick = [key.entry for key in keys]
+        gap = None if self.gap is None else self.gap[pick].to(self.faces)
+        return Corrected(photos(self.faces[pick], self.known[pick]), gap)
 
 
 def tune(
@@ -78,14 +96,8 @@ def tune(
     asked = replace(asked, feature=tuning.feature_reg / float(spread))
     codes, other = TensorCodes(deepcopy(encoder).eval()), deepcopy(encoder).eval()
 
-    def loss(networks: loop.Networks, batch: Corrected) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(networks: loop.Networks, batch: Corrected, random: StepRandom) -> tuple[Tensor, dict[str, Tensor]]:
         return feature_style_losses.losses(networks["encoder"], drawing, judges, batch.batch, asked, batch.gap)
-
-    def draw(turn: int, rows: slice, gap: Tensor | None) -> Corrected:
-        past = turn * tuning.batch // len(faces)  # times that every face was seen
-        order = torch.randperm(len(faces), generator=torch.Generator().manual_seed(past))
-        pick = order[torch.arange(turn * tuning.batch, (turn + 1) * tuning.batch)[rows] % len(faces)]
-        return Corrected(photos(faces[pick], known[pick]), None if gap is None else gap[pick].to(faces))
 
     def optimiser(parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
         return torch.optim.Adam(parameters, lr=asked.rate, betas=(0.9, 0.99))
@@ -104,12 +116,9 @@ def tune(
     told = SharedPhase(shown, asked.images)
 
     def trained(steps: int, gap: Tensor | None) -> dict[str, Tensor]:
-        def rows(turn: int, which: slice) -> Corrected:
-            return draw(turn, which, gap)
-
-        until = replace(plan, images=steps * tuning.batch)
+        until, data = replace(plan, images=steps * tuning.batch), ClipFaces(faces, known, gap)
         return feature_style_losses.encoder_state(
-            loop.train({"encoder": codes}, [step], rows, until, folder, shown=told)
+            loop.train({"encoder": codes}, [step], data, until, folder, shown=told)
         )
 
     marks = sorted({max(1, round(tuning.steps * k / CHECKS)) for k in range(1, CHECKS + 1)})

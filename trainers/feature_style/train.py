@@ -14,10 +14,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from vidinv.trainers.core import launch, loop
-from vidinv.trainers.data import face_batches
-from vidinv.trainers.data.face_batches import FaceTrainingBatch, Painter
+from vidinv.trainers.core.step_random import StepRandom
+from vidinv.trainers.data.face_batches import FaceSource, FaceTrainingBatch, Painter
 from vidinv.trainers.data.generated_samples import SamplePool
 from vidinv.trainers.data.photos import Photos, open_photos
+from vidinv.trainers.data.step_sampler import StepBatchSampler
 from vidinv.trainers.feature_style import losses as feature_style_losses
 from vidinv.trainers.feature_style.config import FeatureStyleRecipe
 from vidinv.trainers.feature_style.losses import RenderNetworks, TensorCodes
@@ -64,7 +65,7 @@ def set_up(
     at = generator.layer_at(recipe.feature_side)
     drawing = RenderNetworks(generator, painter(generator, recipe.size), at, spread(generator, at))
 
-    def loss(networks: loop.Networks, batch: FaceTrainingBatch) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(networks: loop.Networks, batch: FaceTrainingBatch, random: StepRandom) -> tuple[Tensor, dict[str, Tensor]]:
         return feature_style_losses.losses(networks["encoder"], drawing, judges, batch, recipe)
 
     def optimiser(parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
@@ -82,6 +83,7 @@ def set_up(
         clip=recipe.clip,
         ema=recipe.ema,
         save_every=recipe.save_every,
+        workers=recipe.workers,
     )
     loop.check_plan({"encoder": encoder}, [], plan)
     photos = open_photos(Path(recipe.photos), recipe.size) if recipe.photos else None
@@ -139,25 +141,19 @@ def train(setup: FeatureStyleSetup, pool: SamplePool | None, folder: Path) -> Pa
 
     Of several processes the first writes it.
     """
-    drawing, batch = setup.drawing, setup.plan.batch
-    source = face_batches.FaceSource(drawing.generator, drawing.paint, drawing.at, setup.recipe, pool, setup.photos)
-
-    def draw_rows(turn: int, rows: slice) -> FaceTrainingBatch:
-        blocks = range(rows.start // face_batches.BLOCK, rows.stop // face_batches.BLOCK)
-        per_turn = batch // face_batches.BLOCK
-        return face_batches.join(
-            [source.draw(face_batches.BLOCK, turn * per_turn + block, max(turn, 0) * batch) for block in blocks]
-        )
+    drawing, plan = setup.drawing, setup.plan
+    source = FaceSource(drawing.generator, drawing.paint, drawing.at, setup.recipe, pool, setup.photos)
 
     def samples(networks: loop.Networks) -> Tensor:
-        shown = draw_rows(-1, slice(0, batch))
+        keys = StepBatchSampler(plan.seed, plan.batch, length=source.length).keys(-1)  # no step of the training
+        shown = source.finish(keys, source.batch(keys))
         ws, feature = networks["encoder"](shown.seen)
         rows = [shown.seen, drawing.paint(ws)]
         if setup.recipe.feature_branch:
             rows.append(drawing.paint(ws, feature, drawing.at))
         return image_grid(rows)
 
-    average = loop.train(setup.networks, [setup.step], draw_rows, setup.plan, folder, samples)
+    average = loop.train(setup.networks, [setup.step], source, plan, folder, samples)
     path = folder / "encoder.safetensors"
     if launch.place().is_first:
         encoder_file.write_encoder(

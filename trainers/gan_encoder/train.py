@@ -7,14 +7,18 @@ fine-tuning also asks that E says of y' what it said of y. Generator and judges 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from vidinv.trainers.core import loop
+from vidinv.trainers.core.step_random import StepRandom
 from vidinv.trainers.data.face_batches import Painter
+from vidinv.trainers.data.keyed_dataset import KeyedDataset
+from vidinv.trainers.data.step_sampler import SampleKey
+from vidinv.trainers.data.tensor_batch import TensorBatch
 from vidinv.trainers.feature_style import train as feature_style
 from vidinv.trainers.gan_encoder.config import GanRecipe
 
@@ -35,7 +39,7 @@ GRIDS = 20  # sample grids of a training
 
 
 @dataclass(frozen=True)
-class LatentBatch:
+class LatentBatch(TensorBatch):
     """Pictures `image` [N,3,S,S], what is known of their latents `ws` [N,L,D], and their classes `c` [N,K].
 
     Of photos no latent is known (L = 0), of a generator without classes there are none (K = 0).
@@ -45,9 +49,9 @@ class LatentBatch:
     ws: Tensor
     c: Tensor
 
-    def to(self, device: torch.device) -> LatentBatch:
-        """The batch on `device`."""
-        return LatentBatch(**{f.name: getattr(self, f.name).to(device) for f in fields(LatentBatch)})
+    def rows(self, places: Sequence[int]) -> LatentBatch:
+        """Some of the rows."""
+        return LatentBatch(*(value[list(places)] for value in (self.image, self.ws, self.c)))
 
 
 class TensorLatents(nn.Module):
@@ -210,7 +214,7 @@ def set_up(room: GanRenderContext, encoder: Encoder | None = None) -> GanEncoder
     encoder = (encoder or begin(recipe, generator)).to(device)
     encoder.train(not recipe.photos)  # a few pictures' batch statistics would make it forget every other
 
-    def loss(networks: loop.Networks, batch: LatentBatch) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(networks: loop.Networks, batch: LatentBatch, random: StepRandom) -> tuple[Tensor, dict[str, Tensor]]:
         return losses(networks["encoder"], room, batch)
 
     def optimiser(parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
@@ -240,14 +244,39 @@ def pretrain(setup: GanEncoderSetup, folder: Path, shown: Progress | None = None
     """Train on the generator's samples, continuing what `folder` holds; the averaged weights of the encoder."""
     room = setup.room
     seeds, held = folds(room.recipe)
-
-    def rows(turn: int, which: slice) -> LatentBatch:
-        places = range(turn * room.recipe.batch, (turn + 1) * room.recipe.batch)[which]
-        return draw(room, [seeds[shuffled(place, len(seeds))] for place in places])
-
     grid = _grid(room, lambda: draw(room, (held or seeds)[: room.recipe.batch]))
-    average = loop.train(setup.networks, [setup.step], rows, setup.plan, folder, grid, shown)
+    data = SeededSamples(room, seeds)
+    average = loop.train(setup.networks, [setup.step], data, setup.plan, folder, grid, shown)
     return encoder_state(average)
+
+
+@dataclass(frozen=True, eq=False)
+class SeededSamples(KeyedDataset):
+    """The generator's own samples of these seeds, drawn when they are asked for."""
+
+    room: GanRenderContext
+    seeds: Sequence[int]
+
+    @property
+    def length(self) -> int:
+        return len(self.seeds)
+
+    def batch(self, keys: Sequence[SampleKey]) -> LatentBatch:
+        return draw(self.room, [self.seeds[key.entry] for key in keys])
+
+
+@dataclass(frozen=True, eq=False)
+class GivenFaces(KeyedDataset):
+    """Pictures that are in memory, without their latents."""
+
+    faces: LatentBatch
+
+    @property
+    def length(self) -> int:
+        return len(self.faces.image)
+
+    def batch(self, keys: Sequence[SampleKey]) -> LatentBatch:
+        return self.faces.rows([key.entry for key in keys])
 
 
 def fine_tune(setup: GanEncoderSetup, faces: Tensor, folder: Path, shown: Progress | None = None) -> dict[str, Tensor]:
@@ -259,21 +288,9 @@ def fine_tune(setup: GanEncoderSetup, faces: Tensor, folder: Path, shown: Progre
         raise ValueError(f"an encoder is tuned to faces [N,3,S,S], got {tuple(faces.shape)}")
     recipe = setup.room.recipe
     photos = of_photos(setup.room, faces)
-
-    def rows(turn: int, which: slice) -> LatentBatch:
-        places = range(turn * recipe.batch, (turn + 1) * recipe.batch)[which]
-        pick = [shuffled(place, len(faces)) for place in places]
-        return LatentBatch(photos.image[pick], photos.ws[pick], photos.c[pick])
-
-    grid = _grid(setup.room, lambda: rows(0, slice(0, recipe.batch)))
-    average = loop.train(setup.networks, [setup.step], rows, setup.plan, folder, grid, shown)
+    grid = _grid(setup.room, lambda: photos.rows(range(min(recipe.batch, len(faces)))))
+    average = loop.train(setup.networks, [setup.step], GivenFaces(photos), setup.plan, folder, grid, shown)
     return encoder_state(average)
-
-
-def shuffled(place: int, count: int) -> int:
-    """Which of `count` things is seen at `place`, when they are shuffled anew each time all were seen."""
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(place // count))
-    return int(order[place % count])
 
 
 def encoder_state(average: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from vidinv.trainers.gan_encoder.train import shuffled
+from vidinv.trainers.core.step_random import StepRandom
+from vidinv.trainers.data.keyed_dataset import KeyedDataset
+from vidinv.trainers.data.step_sampler import SampleKey
+from vidinv.trainers.data.tensor_batch import TensorBatch
 from vidinv.trainers.generator_tuning.config import GeneratorTuningRecipe
 
 from vidinv.errors import UsageError
@@ -40,7 +43,7 @@ class PivotFaces:
 
 
 @dataclass(frozen=True)
-class TuningBatch:
+class TuningBatch(TensorBatch):
     """What a turn sees: codes `ws` [N,L,D] and `feature` [N,C,h,w], their pictures and the proxy head's `gap` there.
 
     `image`, `gap`: [N,3,S,S]; S is the recipe's size. `turn` [] counts from 0.
@@ -51,9 +54,6 @@ class TuningBatch:
     image: Tensor
     gap: Tensor
     turn: Tensor
-
-    def to(self, device: torch.device) -> TuningBatch:
-        return TuningBatch(**{entry.name: getattr(self, entry.name).to(device) for entry in fields(TuningBatch)})
 
     def is_due(self, every: int) -> bool:
         """Whether it is the turn of what comes every so many."""
@@ -157,16 +157,16 @@ class TuningContext:
                 drawn = generator.synthesize(code.ws, feature=code.feature, at=code.at, size=generator.sizes[0])
         return resize(drawn.float(), self.recipe.size)
 
-    def sample(self, count: int, *, tuned: bool) -> Tensor:
+    def sample(self, count: int, random: StepRandom, *, tuned: bool) -> Tensor:
         """What a discriminator sees of `count` new samples: [N,3,side,side]."""
-        code = self.code(self.tuned.broadcast(self.latents(count)))
+        code = self.code(self.tuned.broadcast(self.latents(count, random)))
         drawn = self.draw(code, tuned=tuned, whole=self.is_whole)
         return resize(drawn, self.recipe.side)
 
     @torch.no_grad()
-    def latents(self, count: int) -> Tensor:
-        """New w [count,D], from the turn's random state."""
-        return self.frozen.sample(count, seed=int(torch.randint(2**31, ())))
+    def latents(self, count: int, random: StepRandom) -> Tensor:
+        """New w [count,D]."""
+        return self.frozen.sample(count, seed=int(torch.randint(2**31, (), generator=random.shared())))
 
 
 def room(
@@ -180,10 +180,10 @@ def room(
     return TuningContext(generator, tuned, at, heads, is_whole, perceptual, recipe)
 
 
-class Gaps:
-    """The pivots turn by turn, shuffled, with what the proxy head gets wrong on each, measured once a look.
+class PivotData(KeyedDataset):
+    """The pivots with what the proxy head gets wrong on each, measured once a look.
 
-    A training goes on from a look's beginning, so that a gap depends on nothing that is lost with a kill.
+    A training continues from a look's beginning, so that a gap depends on nothing that is lost with a kill.
     """
 
     def __init__(self, here: TuningContext, pivots: PivotFaces) -> None:
@@ -191,11 +191,14 @@ class Gaps:
         self.wanted = resize(pivots.image, here.recipe.size)
         self.known: dict[int, tuple[int, Tensor]] = {}  # pivot -> (look, gap [1,3,S,S])
 
-    def draw(self, turn: int, rows: slice) -> TuningBatch:
-        """The engine's: the pivots of a turn."""
+    @property
+    def length(self) -> int:
+        return len(self.pivots)
+
+    def batch(self, keys: Sequence[SampleKey]) -> TuningBatch:
+        """The pivots of a turn."""
         recipe, codes = self.here.recipe, self.pivots.code
-        places = range(turn * recipe.batch, (turn + 1) * recipe.batch)[rows]
-        which = [shuffled(place, len(self.pivots)) for place in places]
+        which, turn = [key.entry for key in keys], keys[0].step
         gaps = torch.cat([self._gap(k, turn // recipe.look) for k in which])
         assert codes.feature is not None
         return TuningBatch(codes.ws[which], codes.feature[which], self.wanted[which], gaps, torch.tensor(turn))

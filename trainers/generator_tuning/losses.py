@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from vidinv.trainers.core.step_random import StepRandom
 from vidinv.trainers.generator_tuning.context import TuningBatch, TuningContext
 
 from vidinv.editing import feature_edit
@@ -15,10 +16,12 @@ from vidinv.losses import adversarial, locality, pyramid
 Judged = tuple[Tensor, dict[str, Tensor]]  # what is minimised, and its parts
 
 
-def of_generator(here: TuningContext, discriminator: nn.Module | None, batch: TuningBatch) -> Judged:
+def of_generator(
+    here: TuningContext, discriminator: nn.Module | None, batch: TuningBatch, random: StepRandom
+) -> Judged:
     """The sum that the trained layers minimise, and its weighted parts."""
     recipe, code = here.recipe, here.code(batch.ws, batch.feature)
-    is_open = bool(torch.rand(()) < recipe.gate)  # 1_p
+    is_open = bool(torch.rand((), generator=random.shared()) < recipe.gate)  # 1_p
     own = here.draw(code, whole=here.is_whole)
     made = own + batch.gap
     parts = {"none": 0.0 * made.sum()}  # so that every turn has a gradient
@@ -27,11 +30,11 @@ def of_generator(here: TuningContext, discriminator: nn.Module | None, batch: Tu
         if recipe.local and discriminator is not None:
             parts["local"] = recipe.local * adversarial.generator(discriminator(resize(made, recipe.side)))
     if recipe.has_samples and batch.is_due(recipe.cohesion_every):
-        parts |= _cohesion(here, discriminator)
+        parts |= _cohesion(here, discriminator, random)
     if recipe.movement and batch.is_due(recipe.movement_every):
-        parts["movement"] = recipe.movement * recipe.movement_every * _movement(here, code, own)
+        parts["movement"] = recipe.movement * recipe.movement_every * _movement(here, code, own, random)
     if recipe.ball and batch.is_due(recipe.ball_every):
-        parts["ball"] = recipe.ball * recipe.ball_every * _ball(here, code)
+        parts["ball"] = recipe.ball * recipe.ball_every * _ball(here, code, random)
     return torch.stack(list(parts.values())).sum(), parts
 
 
@@ -47,10 +50,10 @@ def _reconstruction(here: TuningContext, made: Tensor, wanted: Tensor) -> dict[s
     return found
 
 
-def _cohesion(here: TuningContext, discriminator: nn.Module | None) -> dict[str, Tensor]:
+def _cohesion(here: TuningContext, discriminator: nn.Module | None, random: StepRandom) -> dict[str, Tensor]:
     """L_global: what the discriminator thinks of new samples, and how far they are from the frozen generator's."""
     recipe, found = here.recipe, {}
-    code = here.code(here.frozen.broadcast(here.latents(recipe.samples)))
+    code = here.code(here.frozen.broadcast(here.latents(recipe.samples, random)))
     made = here.draw(code, whole=here.is_whole)
     if recipe.cohesion and discriminator is not None:
         opinion = adversarial.generator(discriminator(resize(made, recipe.side)))
@@ -62,9 +65,9 @@ def _cohesion(here: TuningContext, discriminator: nn.Module | None) -> dict[str,
     return found
 
 
-def _movement(here: TuningContext, code: Code, own: Tensor) -> Tensor:
+def _movement(here: TuningContext, code: Code, own: Tensor, random: StepRandom) -> Tensor:
     """What a step along a difference of two samples changes, by Eq. 1, against what it changed before."""
-    one, other = here.latents(2 * len(code)).split(len(code))
+    one, other = here.latents(2 * len(code), random).split(len(code))
     with torch.no_grad():
         moved = feature_edit.shift(here.frozen, code, here.frozen.broadcast(here.recipe.step * (one - other)))
         was = [here.draw(each, tuned=False, whole=here.is_whole) for each in (code, moved)]
@@ -73,9 +76,9 @@ def _movement(here: TuningContext, code: Code, own: Tensor) -> Tensor:
     return locality.movement(now, (resize(was[0], side), resize(was[1], side)))
 
 
-def _ball(here: TuningContext, code: Code) -> Tensor:
+def _ball(here: TuningContext, code: Code, random: StepRandom) -> Tensor:
     """The tuned generator against the frozen one on the ball around the pivots, F moved by Eq. 1."""
-    around = here.frozen.broadcast(here.latents(len(code)))
+    around = here.frozen.broadcast(here.latents(len(code), random))
     with torch.no_grad():
         offset = locality.on_ball(code.ws, around, here.recipe.radius) - code.ws
         near = feature_edit.shift(here.frozen, code, offset)
@@ -83,7 +86,7 @@ def _ball(here: TuningContext, code: Code) -> Tensor:
     return locality.ball(here.draw(near, whole=here.is_whole), was, here.perceptual)
 
 
-def of_discriminator(here: TuningContext, discriminator: nn.Module, batch: TuningBatch) -> Judged:
+def of_discriminator(here: TuningContext, discriminator: nn.Module, batch: TuningBatch, random: StepRandom) -> Judged:
     """Real are the frozen generator's samples (L_global) and the pictures (L_adv_local), not real what is tuned.
 
     R1 on the samples comes in the same step, every `r1_every`-th time with as much more weight: a step of its own would
@@ -93,7 +96,7 @@ def of_discriminator(here: TuningContext, discriminator: nn.Module, batch: Tunin
     with torch.no_grad():
         made = here.draw(here.code(batch.ws, batch.feature), whole=here.is_whole) + batch.gap
         made, wanted = resize(made, recipe.side), resize(batch.image, recipe.side)
-        real, drawn = (here.sample(recipe.samples, tuned=tuned) for tuned in (False, True))
+        real, drawn = (here.sample(recipe.samples, random, tuned=tuned) for tuned in (False, True))
     if recipe.cohesion:
         parts["cohesion"] = adversarial.discriminator(discriminator(real), discriminator(drawn))
     if recipe.local:

@@ -17,11 +17,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 from vidinv.trainers.core import loop
 from vidinv.trainers.core.early_stopping import Check, SharedPhase, Tuned, stopped_early
+from vidinv.trainers.core.step_random import StepRandom
+from vidinv.trainers.data.keyed_dataset import KeyedDataset
+from vidinv.trainers.data.step_sampler import SampleKey
 from vidinv.trainers.generator_tuning import losses as tuning_losses
 from vidinv.trainers.generator_tuning.config import GeneratorTuningRecipe
 from vidinv.trainers.generator_tuning.context import (
-    Gaps,
     Layers,
+    PivotData,
     PivotFaces,
     TuningBatch,
     TuningContext,
@@ -75,7 +78,7 @@ def tune(
     if recipe.has_discriminator:
         networks["discriminator"] = own or started(here, layers.named(), folder / "discriminator")
     ordered = steps_of(here, guarded(here, layers))
-    gaps, whole = Gaps(here, pivots), SharedPhase(shown, recipe.steps * recipe.batch)
+    data, whole = PivotData(here, pivots), SharedPhase(shown, recipe.steps * recipe.batch)
 
     def learn(steps: int) -> dict[str, Tensor]:
         plan = loop.Plan(
@@ -88,7 +91,7 @@ def tune(
             ema=recipe.ema,
             save_every=recipe.look * recipe.batch,
         )
-        return weights_of(loop.train(networks, ordered, gaps.draw, plan, folder, shown=whole))
+        return weights_of(loop.train(networks, ordered, data, plan, folder, shown=whole))
 
     def check(state: dict[str, Tensor], step: int) -> Check:
         return judged(here, held or pivots, state, step)
@@ -103,11 +106,11 @@ def steps_of(here: TuningContext, optimiser: Optimiser) -> list[loop.Step]:
     """The discriminator's step, where there is one, then the generator's by `optimiser`."""
     recipe = here.recipe
 
-    def layers(networks: loop.Networks, batch: TuningBatch) -> Judged:
-        return tuning_losses.of_generator(here, networks.get("discriminator"), batch)
+    def layers(networks: loop.Networks, batch: TuningBatch, random: StepRandom) -> Judged:
+        return tuning_losses.of_generator(here, networks.get("discriminator"), batch, random)
 
-    def opinion(networks: loop.Networks, batch: TuningBatch) -> Judged:
-        return tuning_losses.of_discriminator(here, networks["discriminator"], batch)
+    def opinion(networks: loop.Networks, batch: TuningBatch, random: StepRandom) -> Judged:
+        return tuning_losses.of_discriminator(here, networks["discriminator"], batch, random)
 
     step = loop.Step("layers", ("layers",), optimiser, layers)
     if not recipe.has_discriminator:
@@ -146,22 +149,28 @@ def started(here: TuningContext, weights: Mapping[str, nn.Parameter], folder: Pa
         return network
     kept = {name: value.detach().clone() for name, value in weights.items()}
 
-    def loss(networks: loop.Networks, batch: Tensor) -> Judged:
+    def loss(networks: loop.Networks, batch: Tensor, random: StepRandom) -> Judged:
         with torch.no_grad():
-            real = here.sample(recipe.samples, tuned=False)
+            real = here.sample(recipe.samples, random, tuned=False)
             for name, value in kept.items():
-                weights[name].add_(recipe.disturbed * value.std(correction=0) * torch.randn_like(value))
-            fake = here.sample(recipe.samples, tuned=True)
+                drawn = torch.randn(value.shape, generator=random.shared()).to(value)
+                weights[name].add_(recipe.disturbed * value.std(correction=0) * drawn)
+            fake = here.sample(recipe.samples, random, tuned=True)
             put(weights, kept)
         judge = networks["discriminator"]
         return adversarial.discriminator(judge(real), judge(fake)), {}
 
     plan = loop.Plan(recipe.started, 1, accelerator=device.type, seed=recipe.seed)
     step = loop.Step("discriminator", ("discriminator",), adam(recipe.rate_d, 0.0), loss)
-    loop.train(
-        {"discriminator": network}, [step], lambda turn, rows: torch.zeros(1), plan, folder, shown=SilentProgress()
-    )
+    loop.train({"discriminator": network}, [step], NoData(), plan, folder, shown=SilentProgress())
     return network
+
+
+class NoData(KeyedDataset):
+    """The data of a training whose loss draws all that it sees."""
+
+    def __getitem__(self, key: SampleKey) -> Tensor:
+        return torch.zeros(())
 
 
 @torch.no_grad()

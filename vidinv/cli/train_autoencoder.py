@@ -103,6 +103,7 @@ def automodulator(
     from vidinv.trainers.automodulator.config import AutomodulatorRecipe
     from vidinv.trainers.core import launch, loop
     from vidinv.trainers.data import image_sources
+    from vidinv.trainers.data.keyed_dataset import ImageDataset
     from vidinv.weights import cache
 
     folder, recipe = recipes.resolve(AutomodulatorRecipe, MODULATOR, output, resume, config, changes)
@@ -123,7 +124,7 @@ def automodulator(
         raise typer.Exit(launch.launch(devices, nodes, meet, sys.argv[1:]))
 
     @functools.cache
-    def at(side: int) -> image_sources.ImageSource:
+    def at(side: int) -> ImageDataset:
         return image_sources.open_pictures(recipe.data, side, recipe.held_out)
 
     at(recipe.first)  # raises before anything is written

@@ -129,7 +129,7 @@ def _faces(recipe: GanRecipe) -> dict[str, Tensor]:
     from vidinv.trainers.data.photos import open_photos
 
     photos = open_photos(Path(recipe.photos), recipe.size)
-    found = {path.stem: photos.picture(path) for path in photos.files}
+    found = {path.stem: photos.picture(place) for place, path in enumerate(photos.files)}
     pictures = {name: picture for name, picture in found.items() if picture is not None}
     if not pictures:
         raise InputUnreadable(f"none of the {len(photos.files)} photos can be read", remedy="see the warnings")

@@ -78,8 +78,8 @@ def _photos(models: Models, recipe: GeneratorTuningRecipe) -> dict[str, PivotFac
         raise InputUnreadable("no photos are given", remedy="--set photos=FOLDER of aligned pictures")
     photos = open_photos(Path(recipe.photos), models.generator.sizes[0])
     found: dict[str, PivotFaces] = {}
-    for path in photos.files:
-        picture = photos.picture(path)
+    for place, path in enumerate(photos.files):
+        picture = photos.picture(place)
         if picture is not None:
             with torch.no_grad():
                 found[path.stem] = PivotFaces(picture.to(models.device), models.encoder(picture.to(models.device)))

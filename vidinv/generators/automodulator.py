@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vidinv.generators import fir
-from vidinv.generators.base import LayerSpec
+from vidinv.generators.base import LayerSpec, Noise
 from vidinv.generators.chain import Chain, noise_map
 from vidinv.generators.equalized import GAIN, SLOPE, EqualConv
 from vidinv.generators.ops import resize
@@ -144,7 +144,7 @@ class Automodulator(Chain):
         assert isinstance(layer, Layer)
         return layer
 
-    def _layer(self, k: int, x: Tensor | None, ws: Tensor, rows: list[Tensor], noise: str) -> Tensor:
+    def _layer(self, k: int, x: Tensor | None, ws: Tensor, rows: list[Tensor], noise: Noise) -> Tensor:
         x = self.constant.expand(len(ws), -1, -1, -1) if x is None else x
         own = noise_map(self.get_buffer(f"noise_{k}"), len(ws), noise)
         return self._own(k)(x.contiguous(memory_format=torch.channels_last), rows[k], own)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from vidinv.frames import Code
+
+Noise = str | Callable[[Tensor, int], Tensor]  # a mode, or fixed map [1,1,h,w], N -> maps [N,1,h,w]
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Generator(nn.Module):
         start: int = 0,
         stop: int | None = None,
         canvas: Tensor | None = None,
-        noise: str = "const",
+        noise: Noise = "const",
         size: int | None = None,
     ) -> Tensor:
         """ws [N,L,D] -> image [N,3,size,size], or the feature [N,C,h,w] of layer `stop`.
@@ -65,7 +68,8 @@ class Generator(nn.Module):
         stop: return the output of this layer (taken before any replacement at the same layer) instead of an image.
         styles: StyleSpace rows that override `styles(ws)`.
         noise: "const" uses the fixed maps, so a video does not flicker; "random" draws new ones for every image,
-            "none" leaves them out. A network without noise gives the same image for all three.
+            "none" leaves them out, and a function of a layer's fixed map [1,1,h,w] and N gives the maps [N,1,h,w] that
+            are used. A network without noise gives the same image for all of them.
         size: output side, one of `sizes`; None is the full resolution.
         """
         raise NotImplementedError("abstract: a generator family defines its own synthesis network")

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vidinv.generators.base import LayerSpec
+from vidinv.generators.base import LayerSpec, Noise
 from vidinv.generators.chain import Chain
 
 Blocks = tuple[tuple[bool, int, int], ...]  # doubles the side, channels in and out in units of the width
@@ -217,7 +217,7 @@ class BigGAN(Chain):
         self._check(ws)
         return [norm.style(ws[:, 0]) for block in self._blocks() for norm in block.norms()]
 
-    def _layer(self, k: int, x: Tensor | None, ws: Tensor, rows: list[Tensor], noise: str) -> Tensor:
+    def _layer(self, k: int, x: Tensor | None, ws: Tensor, rows: list[Tensor], noise: Noise) -> Tensor:
         if x is None:
             spec = self.layers[0]
             made: Tensor = self.generator.gen_z(ws[:, 0]).unflatten(1, (4, 4, spec.channels))  # [N,4,4,C]

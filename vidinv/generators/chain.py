@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vidinv.generators.base import Generator
+from vidinv.generators.base import Generator, Noise
 
 
 class Chain(Generator):
@@ -29,10 +29,10 @@ class Chain(Generator):
         start: int = 0,
         stop: int | None = None,
         canvas: Tensor | None = None,
-        noise: str = "const",
+        noise: Noise = "const",
         size: int | None = None,
     ) -> Tensor:
-        if noise not in self.noise_modes:
+        if (noise if isinstance(noise, str) else "random") not in self.noise_modes:
             raise ValueError(f"{self.name} knows noise {' and '.join(self.noise_modes)}, got noise={noise!r}")
         if size is not None and size not in self.sizes:
             raise ValueError(f"{self.name} gives images of {self.sizes}, asked for {size}")
@@ -56,7 +56,7 @@ class Chain(Generator):
         assert x is not None
         return self._image(x, picture, rows, size) if draws else x
 
-    def _layer(self, k: int, x: Tensor | None, ws: Tensor, rows: list[Tensor], noise: str) -> Tensor:
+    def _layer(self, k: int, x: Tensor | None, ws: Tensor, rows: list[Tensor], noise: Noise) -> Tensor:
         """Feature k from feature k - 1; for k = 0 `x` is what stands in for the constant input, or None."""
         raise NotImplementedError("abstract: a family defines its layers")
 
@@ -107,8 +107,10 @@ class Chain(Generator):
         return feature
 
 
-def noise_map(fixed: Tensor, count: int, mode: str) -> Tensor | None:
+def noise_map(fixed: Tensor, count: int, mode: Noise) -> Tensor | None:
     """The noise of a layer whose fixed map is [1,1,h,w]: that, or `count` new ones [N,1,h,w], or none at all."""
+    if not isinstance(mode, str):
+        return mode(fixed, count)
     if mode == "none":
         return None
     return fixed if mode == "const" else torch.randn(count, *fixed.shape[1:], dtype=fixed.dtype, device=fixed.device)

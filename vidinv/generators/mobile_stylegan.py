@@ -13,7 +13,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vidinv.generators.base import LayerSpec
+from vidinv.generators.base import LayerSpec, Noise
 from vidinv.generators.chain import Chain
 from vidinv.generators.haar import inverse_haar
 from vidinv.generators.kernels import frozen, fused
@@ -179,7 +179,7 @@ class MobileStyleGAN(Chain):
             rows += [block.up(first), block.conv1.style(first), block.conv2.style(second)]
         return [*rows, self.to_image.style(ws[:, -1])]
 
-    def _layer(self, k: int, x: Tensor | None, ws: Tensor, rows: list[Tensor], noise: str) -> Tensor:
+    def _layer(self, k: int, x: Tensor | None, ws: Tensor, rows: list[Tensor], noise: Noise) -> Tensor:
         if k == 0:
             return self.stem(self.const.expand(len(ws), -1, -1, -1) if x is None else x, rows[0])
         assert x is not None

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vidinv.generators.base import LayerSpec
+from vidinv.generators.base import LayerSpec, Noise
 from vidinv.generators.chain import Chain
 from vidinv.generators.equalized import GAIN, SLOPE, EqualConv, normalized
 from vidinv.generators.stylegan2 import widths
@@ -74,7 +74,7 @@ class PGGAN(Chain):
         assert isinstance(first, EqualConv)
         return first.weight.detach().permute(0, 2, 3, 1).flatten(0, 2)  # [O,D,4,4] -> [16 O,D]
 
-    def _layer(self, k: int, x: Tensor | None, ws: Tensor, rows: list[Tensor], noise: str) -> Tensor:
+    def _layer(self, k: int, x: Tensor | None, ws: Tensor, rows: list[Tensor], noise: Noise) -> Tensor:
         if x is None:
             x = normalized(ws[:, 0])[:, :, None, None]
         elif k % 2 == 0:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vidinv.generators import fir
-from vidinv.generators.base import LayerSpec
+from vidinv.generators.base import LayerSpec, Noise
 from vidinv.generators.chain import Chain, noise_map
 from vidinv.generators.equalized import SLOPE, normalized
 from vidinv.generators.ops import by_channel, by_pixel, lies_channels_last
@@ -164,7 +164,7 @@ class StyleGAN1(Chain):
         self._check(ws)
         return [self.decode_block[k // 2].get_submodule(f"style_{k % 2 + 1}")(ws[:, k]) for k in range(self.num_ws)]
 
-    def _layer(self, k: int, x: Tensor | None, ws: Tensor, rows: list[Tensor], noise: str) -> Tensor:
+    def _layer(self, k: int, x: Tensor | None, ws: Tensor, rows: list[Tensor], noise: Noise) -> Tensor:
         x = self.const.expand(len(ws), -1, -1, -1) if x is None else x
         x = x.contiguous(memory_format=torch.channels_last)
         own = noise_map(self.get_buffer(f"noise_{k}"), len(ws), noise)

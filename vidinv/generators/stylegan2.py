@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vidinv.generators import modulated
-from vidinv.generators.base import LayerSpec
+from vidinv.generators.base import LayerSpec, Noise
 from vidinv.generators.chain import Chain, noise_map
 from vidinv.generators.equalized import GAIN, SLOPE, Activation, EqualLinear, PixelNorm, normalized
 from vidinv.generators.fir import Blur, Upsample
@@ -179,7 +179,7 @@ class StyleGAN2(Chain):
                 rows.append(self._to_rgb(k).conv.modulation(ws[:, k]))
         return rows
 
-    def _layer(self, k: int, x: Tensor | None, ws: Tensor, rows: list[Tensor], noise: str) -> Tensor:
+    def _layer(self, k: int, x: Tensor | None, ws: Tensor, rows: list[Tensor], noise: Noise) -> Tensor:
         if k == 0:
             x = self.constant.expand(len(ws), -1, -1, -1) if x is None else x
             return x.contiguous(memory_format=torch.channels_last)

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from vidinv.generators import alias_free, fir, modulated
 from vidinv.generators.alias_free import Signal
-from vidinv.generators.base import LayerSpec
+from vidinv.generators.base import LayerSpec, Noise
 from vidinv.generators.chain import Chain
 from vidinv.generators.equalized import GAIN, SLOPE, EqualLinear, normalized
 
@@ -205,7 +205,7 @@ class StyleGAN3(Chain):
         affines = (self.synthesis.layer(index).affine for index in range(len(self.layers)))
         return [self.synthesis.input.affine(ws[:, 0]), *(affine(ws[:, k]) for k, affine in enumerate(affines, 1))]
 
-    def _layer(self, k: int, x: Tensor | None, ws: Tensor, rows: list[Tensor], noise: str) -> Tensor:
+    def _layer(self, k: int, x: Tensor | None, ws: Tensor, rows: list[Tensor], noise: Noise) -> Tensor:
         if x is None:
             return self.synthesis.input(rows[0])
         return self.synthesis.layer(k - 1)(x.contiguous(memory_format=torch.channels_last), rows[k])

@@ -10,13 +10,14 @@ from torch import Tensor
 LARGEST = 1e4  # of the adaptive weight
 
 
-def path_lengths(image: Tensor, ws: Tensor) -> Tensor:
-    """|J^T y| of every sample, y noise of unit variance over the side ("Analyzing and Improving ...", eq. 4); -> [N].
+def path_lengths(image: Tensor, ws: Tensor, noise: Tensor) -> Tensor:
+    """|J^T y| of every sample, y `noise` over the side ("Analyzing and Improving ...", eq. 4); -> [N].
 
-    `image` [N,3,S,S] was drawn of `ws` [N,L,D]; the squares are averaged over the rows. Has gradients itself.
+    `image` [N,3,S,S] was drawn of `ws` [N,L,D], and `noise` is standard normal of the image's shape; the squares are
+    averaged over the rows. Has gradients itself.
     """
-    noise = torch.randn_like(image) / (image.shape[2] * image.shape[3]) ** 0.5
-    (slope,) = torch.autograd.grad((image * noise).sum(), ws, create_graph=True)
+    y = noise / (image.shape[2] * image.shape[3]) ** 0.5
+    (slope,) = torch.autograd.grad((image * y).sum(), ws, create_graph=True)
     return slope.square().sum(2).mean(1).sqrt()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,12 @@ import torch
 from torch import Tensor
 from vidinv.trainers.ae_stylegan import train as ae_stylegan
 from vidinv.trainers.core import loop
+from vidinv.trainers.core.step_random import StepRandom
+from vidinv.trainers.data.step_sampler import SampleKey
 from vidinv.trainers.data.toy_images import Blobs
 
 from tests.helpers.ae_recipes import recipe
+from tests.helpers.keyed_data import Stop
 from tests.helpers.quiet_training import Quiet
 from vidinv.errors import UsageError
 from vidinv.losses import adversarial
@@ -25,8 +29,7 @@ def backward(setup: ae_stylegan.AeStyleganSetup, name: str) -> dict[str, list[Te
     for key, network in setup.networks.items():
         network.requires_grad_(key in step.nets)
         network.zero_grad(set_to_none=True)
-    torch.manual_seed(3)
-    loss, _ = step.loss(setup.networks, Blobs().draw(8, 0))
+    loss, _ = step.loss(setup.networks, Blobs().draw(8, 0), StepRandom(3))
     loss.backward()
     return {
         key: [p.grad for p in network.parameters() if p.grad is not None] for key, network in setup.networks.items()
@@ -46,7 +49,7 @@ def changed(setup: ae_stylegan.AeStyleganSetup, steps: list[str], tmp_path: Path
     before = state(setup)
     chosen = [step for step in setup.steps if step.name in steps]
     plan = replace(setup.plan, images=setup.plan.batch, save_every=10**9)
-    loop.train(setup.networks, chosen, lambda turn, rows: Blobs().draw(8, turn), plan, tmp_path, shown=Quiet())
+    loop.train(setup.networks, chosen, Blobs(), plan, tmp_path, shown=Quiet())
     return {key.split(".")[0] for key, value in state(setup).items() if not torch.equal(value, before[key])}
 
 
@@ -85,7 +88,9 @@ def test_an_untrained_discriminator_with_zero_logits_has_the_loss_of_two_coins()
         last = setup.networks[name].final_linear[1]
         torch.nn.init.zeros_(last.weight)
         (step,) = (step for step in setup.steps if step.name == name)
-        assert float(step.loss(setup.networks, Blobs().draw(8, 0))[0].detach()) == pytest.approx(1.3863, abs=1e-4)
+        assert float(step.loss(setup.networks, Blobs().draw(8, 0), StepRandom(3))[0].detach()) == pytest.approx(
+            1.3863, abs=1e-4
+        )
 
 
 def test_with_the_adaptive_weight_the_weight_of_the_adversarial_part_cancels_out() -> None:
@@ -108,18 +113,17 @@ def test_r1_is_half_its_weight_times_the_squared_slope_for_all_turns_between() -
     setup = ae_stylegan.set_up(recipe(r1=0.5), None)
     image = Blobs().draw(4, 0)
     (step,) = (step for step in setup.steps if step.name == "D-r1")
-    loss, _ = step.loss(setup.networks, image)
+    loss, _ = step.loss(setup.networks, image, StepRandom(3))
     seen = image.clone().requires_grad_()
     wanted = 0.25 * 4 * adversarial.r1(seen, setup.networks["D"](seen))
     torch.testing.assert_close(loss, wanted)
 
 
 def test_mixing_gives_the_second_w_the_rows_from_one_on() -> None:
-    torch.manual_seed(0)
     first, second = torch.zeros(500, 3), torch.ones(500, 3)
-    never = ae_stylegan.crossed(first, second, 6, 0.0)
+    never = ae_stylegan.crossed(first, second, 6, 0.0, StepRandom(0))
     assert never.shape == (500, 6, 3) and (never == 0).all()
-    rows = ae_stylegan.crossed(first, second, 6, 0.9)[..., 0]  # [N,6]
+    rows = ae_stylegan.crossed(first, second, 6, 0.9, StepRandom(0))[..., 0]  # [N,6]
     assert (rows.diff(dim=1) >= 0).all() and (rows[:, 0] == 0).all()
     assert rows[:, -1].mean() == pytest.approx(0.9, abs=0.05) and set(rows.sum(1).tolist()) == {0, 1, 2, 3, 4, 5}
 
@@ -136,14 +140,11 @@ def test_only_the_whole_of_the_third_step_judges_reconstructions(third_step: str
 def test_an_interrupted_training_ends_with_the_weights_of_one_that_was_not(
     changes: dict[str, Any], tmp_path: Path
 ) -> None:
-    class Stop(Exception):
-        pass
-
     class Stopping(Blobs):
-        def draw(self, count: int, seed: int) -> Tensor:
-            if seed == 5:
+        def batch(self, keys: Sequence[SampleKey]) -> Tensor:
+            if keys[0].step == 5:  # a checkpoint comes every second step
                 raise Stop
-            return super().draw(count, seed)
+            return super().batch(keys)
 
     made = ae_stylegan.train(ae_stylegan.set_up(recipe(**changes), None), Blobs(), tmp_path / "whole", Quiet())
     with pytest.raises(Stop):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,14 @@ from torch.nn import functional
 from vidinv.trainers.automodulator import growing, losses
 from vidinv.trainers.automodulator import train as automodulator
 from vidinv.trainers.automodulator.losses import GrowingBatch
+from vidinv.trainers.automodulator.train import GrowingPictures
 from vidinv.trainers.core import loop
+from vidinv.trainers.core.step_random import StepRandom
+from vidinv.trainers.data.step_sampler import SampleKey
 from vidinv.trainers.data.toy_images import Blobs
 
 from tests.helpers.automodulator_recipes import TINY, recipe
+from tests.helpers.keyed_data import Stop
 from tests.helpers.quiet_training import Quiet
 from vidinv.errors import UsageError
 from vidinv.faces import pictures
@@ -45,7 +50,7 @@ def test_each_step_teaches_its_own_side_alone(step: str, taught: set[str], tmp_p
     before = {n: {k: v.clone() for k, v in net.named_parameters()} for n, net in setup.networks.items()}
     chosen = [each for each in setup.steps if each.name == step]
     plan = replace(setup.plan, images=8, save_every=10**9)
-    loop.train(setup.networks, chosen, lambda turn, rows: batch(8), plan, tmp_path, shown=Quiet())
+    loop.train(setup.networks, chosen, GrowingPictures(Blobs(8), setup.stage, 0.0), plan, tmp_path, shown=Quiet())
     moved = {
         n for n, net in setup.networks.items() if any((p != before[n][k]).any() for k, p in net.named_parameters())
     }
@@ -59,16 +64,17 @@ def test_beyond_the_margin_the_encoder_learns_to_reconstruct_alone() -> None:
 
     def slope(margin: float) -> float:
         encoder.zero_grad()
-        torch.manual_seed(0)
         own = losses.AutomodulatorLosses(setup.recipe, margin, setup.generator.num_ws)
-        total, parts = own.encoder(setup.networks, batch(8))
+        total, parts = own.encoder(setup.networks, batch(8), StepRandom(0))
         if total.requires_grad:
             total.backward()
         kept = [p.grad.norm() for p in encoder.parameters() if p.grad is not None]
         assert torch.allclose(total, (parts["real"] - parts["fake"]).clamp(min=-margin))
         return float(torch.stack(kept).sum()) if kept else 0.0
 
-    _, parts = losses.AutomodulatorLosses(setup.recipe, 9.0, setup.generator.num_ws).encoder(setup.networks, batch(8))
+    _, parts = losses.AutomodulatorLosses(setup.recipe, 9.0, setup.generator.num_ws).encoder(
+        setup.networks, batch(8), StepRandom(0)
+    )
     ahead = float((parts["fake"] - parts["real"]).detach())
     assert slope(abs(ahead) + 1) > 0 and (ahead <= 0 or slope(ahead / 2) == 0)
 
@@ -108,11 +114,10 @@ def test_the_mirror_loss_of_one_code_twice_is_plain_reconstruction() -> None:
 def test_a_quarter_of_the_samples_are_mixtures_and_their_block_is_any() -> None:
     setup = setup_at(8)
     own = losses.AutomodulatorLosses(setup.recipe, 0.5, setup.generator.num_ws)
-    decode, _ = own._of(setup.networks, batch(8))
     blocks = set()
     for seed in range(30):
-        torch.manual_seed(seed)
-        made = own._samples(decode, 8, torch.device("cpu"))
+        random = StepRandom(seed)
+        made = own._samples(own._of(setup.networks, batch(8), random)[0], 8, random)
         assert len(made.image) == len(made.z) == 8 and int(made.is_mixed.sum()) == 2
         blocks.add(made.block)
     assert blocks == {1, 2}
@@ -177,7 +182,7 @@ def test_every_new_part_is_taught_in_either_precision(half: bool) -> None:
     own = recipe()
     wide = automodulator.set_up(own, own.stages[1], automodulator.set_up(own, own.stages[0]))
     with torch.autocast("cpu", torch.bfloat16, enabled=half):
-        loss, _ = growing.settling(wide.networks, batch(8))
+        loss, _ = growing.settling(wide.networks, batch(8), StepRandom(0))
     loss.backward()
     taught = [float(value.grad.abs().max()) for value in growing.newest(wide.generator, wide.encoder).parameters()]
     assert all(taught)
@@ -209,18 +214,15 @@ def test_an_interrupted_training_ends_with_the_weights_of_one_that_was_not(
     settle: int, halts_at: int, tmp_path: Path
 ) -> None:
     """It is at the `halts_at`-th draw of the second stage, those for sample grids among them, and of its block."""
-    own, drawn = recipe(settle=settle), []
-
-    class Stop(Exception):
-        pass
+    own, drawn = recipe(settle=settle), list[Sequence[SampleKey]]()
 
     class Stopping(Blobs):
-        def draw(self, count: int, seed: int) -> Tensor:
+        def batch(self, keys: Sequence[SampleKey]) -> Tensor:
             if self.size == 8:
-                drawn.append(seed)
+                drawn.append(keys)
                 if len(drawn) == halts_at:
                     raise Stop
-            return super().draw(count, seed)
+            return super().batch(keys)
 
     whole = automodulator.train(own, Blobs, tmp_path / "whole", shown=Quiet())
     with pytest.raises(Stop):

@@ -15,24 +15,26 @@ import torch
 from safetensors.torch import load_file
 from vidinv.trainers.core import loop
 
-from tests.helpers.small_training import MAKER_PLAIN, draw, networks, plan, weights
+from tests.helpers.small_training import DATA, MAKER_PLAIN, networks, plan, weights
 
 ROOT = Path(__file__).parents[3]
 SCRIPT = """
     import json, sys
     from pathlib import Path
-    from tests.helpers.small_training import MAKER_PLAIN, draw, networks, plan
+    from tests.helpers.keyed_data import RandomRows
+    from tests.helpers.small_training import MAKER_PLAIN, networks, plan
     from vidinv.trainers.core import launch, loop
 
     folder, images, here = Path(sys.argv[1]), int(sys.argv[2]), launch.place()
 
-    def noted(turn, rows):
-        with (folder.parent / f"{folder.name}-rows-{here.rank}").open("a") as file:
-            file.write(json.dumps([turn, rows.start, rows.stop]) + chr(10))
-        return draw(turn, rows)
+    class Noted(RandomRows):
+        def __getitem__(self, key):
+            with (folder.parent / f"{folder.name}-rows-{here.rank}").open("a") as file:
+                file.write(json.dumps([key.step, key.row]) + chr(10))
+            return super().__getitem__(key)
 
     loop.train(
-        networks(), [MAKER_PLAIN], noted, plan(images, devices=here.count, machines=here.machines), folder
+        networks(), [MAKER_PLAIN], Noted(), plan(images, devices=here.count, machines=here.machines), folder
     )
 """
 
@@ -62,19 +64,18 @@ def assert_ends_like(folder: Path, whole: loop.Networks) -> None:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> loop.Networks:
     """What one process makes of 40 images."""
     nets = networks()
-    loop.train(nets, [MAKER_PLAIN], draw, plan(40), tmp_path_factory.mktemp("whole"))
+    loop.train(nets, [MAKER_PLAIN], DATA, plan(40), tmp_path_factory.mktemp("whole"))
     return nets
 
 
 def test_a_training_goes_on_with_another_number_of_processes(tmp_path: Path, whole: loop.Networks) -> None:
     folder = tmp_path / "t"
-    loop.train(networks(), [MAKER_PLAIN], draw, plan(8), folder)
+    loop.train(networks(), [MAKER_PLAIN], DATA, plan(8), folder)
     ended(started(tmp_path, folder, 24, "--standalone", "--nproc-per-node", "2"))
-    loop.train(networks(), [MAKER_PLAIN], draw, plan(40), folder)
+    loop.train(networks(), [MAKER_PLAIN], DATA, plan(40), folder)
     assert_ends_like(folder, whole)
     drawn = [json.loads(x) for n in range(2) for x in (tmp_path / f"t-rows-{n}").read_text().splitlines()]
-    rows = sorted((turn, row) for turn, start, stop in drawn for row in range(start, stop))
-    assert rows == [(turn, row) for turn in range(2, 6) for row in range(4)]  # each once, none left out
+    assert sorted(drawn) == [[turn, row] for turn in range(2, 6) for row in range(4)]  # each once, none left out
 
 
 @pytest.mark.slow
@@ -90,18 +91,18 @@ def test_two_machines_end_where_one_process_does(tmp_path: Path, whole: loop.Net
 
 @pytest.mark.slow
 def test_machines_that_do_not_share_the_folder_are_told(tmp_path: Path) -> None:
-    loop.train(networks(), [MAKER_PLAIN], draw, plan(8), tmp_path / "seen")
+    loop.train(networks(), [MAKER_PLAIN], DATA, plan(8), tmp_path / "seen")
     script = tmp_path / "training.py"
     script.write_text(
         textwrap.dedent(f"""
             from pathlib import Path
-            from tests.helpers.small_training import MAKER_PLAIN, draw, networks, plan
+            from tests.helpers.small_training import DATA, MAKER_PLAIN, networks, plan
             from vidinv.trainers.core import launch, loop
             from vidinv.errors import UsageError
             rank = launch.place().rank
             folder = Path({str(tmp_path)!r}) / ("seen" if rank else "empty")
             try:
-                loop.train(networks(), [MAKER_PLAIN], draw, plan(40, devices=2), folder)
+                loop.train(networks(), [MAKER_PLAIN], DATA, plan(40, devices=2), folder)
             except UsageError as error:
                 (Path({str(tmp_path)!r}) / f"said-{{rank}}").write_text(str(error))
         """)

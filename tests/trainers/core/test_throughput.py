@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 from vidinv.trainers.core import loop
+from vidinv.trainers.core.step_random import StepRandom
 from vidinv.trainers.core.throughput import PARTS, Throughput
+from vidinv.trainers.data.step_sampler import SampleKey
 
-from tests.helpers.small_training import draw, networks, plan
+from tests.helpers.keyed_data import RandomRows
+from tests.helpers.small_training import networks, plan
 
 PAUSE = 0.03  # seconds, beside which a turn of these networks is short
 
@@ -40,11 +44,12 @@ class SlowSGD(torch.optim.SGD):
 def trained(folder: Path, where: str, **changes: object) -> list[dict[str, Any]]:
     """The log of four turns of 4 that are slow in one of their parts."""
 
-    def slow_draw(turn: int, rows: slice) -> Tensor:
-        time.sleep(PAUSE if where == "data" else 0)
-        return draw(turn, rows)
+    class SlowRows(RandomRows):
+        def batch(self, keys: Sequence[SampleKey]) -> Tensor:
+            time.sleep(PAUSE if where == "data" else 0)
+            return super().batch(keys)
 
-    def loss(nets: loop.Networks, batch: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(nets: loop.Networks, batch: Tensor, random: StepRandom) -> tuple[Tensor, dict[str, Tensor]]:
         time.sleep(PAUSE if where == "forward" else 0)
         made = nets["maker"](batch)
         return (Slow.apply(made) if where == "backward" else made).square().mean(), {}
@@ -57,7 +62,7 @@ def trained(folder: Path, where: str, **changes: object) -> list[dict[str, Any]]
         return torch.zeros(3, 8, 8)
 
     step = loop.Step("make", ("maker",), optimiser, loss)
-    loop.train(networks(), [step], slow_draw, plan(16, sample_every=4, **changes), folder, samples)
+    loop.train(networks(), [step], SlowRows(), plan(16, sample_every=4, **changes), folder, samples)
     return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 from vidinv.trainers.data import corpus
-from vidinv.trainers.data.image_sources import ImageSource, open_pictures
+from vidinv.trainers.data.image_sources import open_pictures
+from vidinv.trainers.data.keyed_dataset import ImageDataset
 
 from vidinv.errors import InputUnreadable, UsageError
 from vidinv.generators import mobile_stylegan, proxy
@@ -106,7 +107,7 @@ def test_an_lmdb_with_keys_of_any_kind_is_read_and_what_is_no_picture_passed_ove
     assert {Path(str(each.message).split(" ")[0]).name for each in said} == {"torn", "wide"}
 
 
-def shades_of(found: ImageSource) -> set[int]:
+def shades_of(found: ImageDataset) -> set[int]:
     return {round(float(image[0, 0, 0] + 1) * 127.5) for image in found.draw(60, 0)}
 
 

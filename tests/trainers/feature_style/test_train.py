@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from vidinv.trainers.augment import degradations
 from vidinv.trainers.data import generated_samples
-from vidinv.trainers.data.face_batches import FaceSource, FaceTrainingBatch
+from vidinv.trainers.data.face_batches import FaceSource, FaceTrainingBatch, join
 from vidinv.trainers.data.generated_samples import SamplePool
+from vidinv.trainers.data.keyed_dataset import ImageDataset
+from vidinv.trainers.data.step_sampler import SampleKey, StepBatchSampler
 from vidinv.trainers.feature_style import losses as feature_style_losses
 from vidinv.trainers.feature_style import train as feature_style
 from vidinv.trainers.feature_style.config import FeatureStyleRecipe
@@ -80,16 +82,16 @@ def test_a_photometric_change_is_one_of_colour_too() -> None:
 
 
 def test_a_batch_depends_on_its_seed_alone(proxy: Proxy) -> None:
-    first = source(proxy).draw(4, seed=5)
+    first = source(proxy).synthetic(4, seed=5)
     torch.rand(3)  # the global generator moves on; the batch must not care
-    again, other = source(proxy).draw(4, seed=5), source(proxy).draw(4, seed=6)
+    again, other = source(proxy).synthetic(4, seed=5), source(proxy).synthetic(4, seed=6)
     assert same(vars(first), vars(again))
     assert not torch.equal(first.ws, other.ws) and not torch.equal(first.seen, other.seen)
     assert first.image.shape == first.seen.shape == (4, 3, 128, 128)
 
 
 def test_an_exact_picture_is_what_its_code_draws(proxy: Proxy) -> None:
-    batch = source(proxy).draw(8, seed=1)
+    batch = source(proxy).synthetic(8, seed=1)
     assert batch.exact.any() and not batch.exact.all()
     with torch.autocast("cpu", torch.bfloat16):
         drawn = proxy(batch.ws, batch.feature, AT).clamp(-1.1, 1.1)
@@ -97,8 +99,8 @@ def test_an_exact_picture_is_what_its_code_draws(proxy: Proxy) -> None:
 
 
 def test_a_covered_face_is_neither_exact_nor_asked_of_w(proxy: Proxy) -> None:
-    plain = source(proxy).draw(64, seed=3)
-    covered = source(proxy, occlude=True, jitter=True, compress=True).draw(64, seed=3)
+    plain = source(proxy).synthetic(64, seed=3)
+    covered = source(proxy, occlude=True, jitter=True, compress=True).synthetic(64, seed=3)
     assert torch.equal(plain.exact, covered.exact), "the same half stays as it was"
     lost = plain.whole & ~covered.whole
     assert 4 <= int(lost.sum()) <= 16 and not (lost & covered.exact).any()
@@ -135,8 +137,8 @@ def test_a_pool_that_is_there_is_not_drawn_again(proxy: Proxy, tmp_path: Path) -
 
 
 def test_half_of_a_batch_comes_from_the_pool_and_alternates(proxy: Proxy, pool: SamplePool) -> None:
-    batch = source(proxy, pool).draw(8, seed=3)
-    again = source(proxy, pool).draw(8, seed=3)
+    batch = source(proxy, pool).synthetic(8, seed=3)
+    again = source(proxy, pool).synthetic(8, seed=3)
     assert same(vars(batch), vars(again))
     assert batch.whole.tolist() == [False, True] * 4
     own = proxy.generator.synthesize(batch.ws, stop=AT)
@@ -157,7 +159,7 @@ class Fixed(nn.Module):
 
 
 def test_the_true_code_has_no_error_and_pasted_faces_ask_nothing_of_w(proxy: Proxy) -> None:
-    batch = source(proxy).draw(8, seed=1)
+    batch = source(proxy).synthetic(8, seed=1)
     with torch.autocast("cpu", torch.bfloat16):  # the losses draw with 8 bits of mantissa too
         drawn = proxy(batch.ws, batch.feature, AT)
     plain = FaceTrainingBatch(**{**vars(batch), "image": drawn, "exact": torch.ones(8).bool()})
@@ -208,27 +210,41 @@ def test_the_rate_rises_then_falls_to_three_percent() -> None:
     assert shares[:top] == sorted(shares[:top]) and shares[top:] == sorted(shares[top:], reverse=True)
 
 
-class Grey:
+class Grey(ImageDataset):
     """Photos that are all alike."""
 
-    def draw(self, count: int, seed: int) -> Tensor:
-        return torch.full((count, 3, 128, 128), 0.25)
+    def __getitem__(self, key: SampleKey) -> Tensor:
+        return torch.full((3, 128, 128), 0.25)
+
+
+def batch_of(faces: FaceSource, step: int, count: int = 4, rank: int = 0, world_size: int = 1) -> FaceTrainingBatch:
+    keys = StepBatchSampler(0, count, length=faces.length, rank=rank, world_size=world_size).keys(step)
+    return faces.finish(keys, faces.batch(keys))
 
 
 @pytest.mark.parametrize("pooled", [False, True])
 def test_with_photos_half_a_batch_is_of_them_and_every_flag_is_true(
     proxy: Proxy, pool: SamplePool, pooled: bool
 ) -> None:
-    mixed = replace(source(proxy, pool if pooled else None, degrade=False), photos=Grey())  # type: ignore[arg-type]
-    for seed in range(6):
-        batch = mixed.draw(4, seed)
+    mixed = replace(source(proxy, pool if pooled else None, degrade=False), photos=Grey())
+    for step in range(6):
+        batch = batch_of(mixed, step)
         assert batch.synthetic.tolist() == [True, True, False, False]
         assert batch.whole[2:].all() and not batch.exact[2:].any() and (batch.seen[2:] == 0.25).all()
         own = proxy.generator.synthesize(batch.ws[:2], stop=AT)
         clean = (own - batch.feature[:2]).abs().amax((1, 2, 3)) < 5e-3
         assert clean.tolist() == batch.whole[:2].tolist()
-    alone = replace(mixed, recipe=FeatureStyleRecipe(synthetic=False, photos="x", w=0, f=0)).draw(4, 0)
-    assert not alone.synthetic.any() and alone.whole.all()
+    alone = replace(mixed, recipe=FeatureStyleRecipe(synthetic=False, photos="x", w=0, f=0))
+    batch = batch_of(alone, 0)
+    assert not batch.synthetic.any() and batch.whole.all()
+
+
+@pytest.mark.parametrize("photos", [None, Grey()])
+def test_two_processes_have_the_rows_of_one_bit_for_bit(proxy: Proxy, photos: ImageDataset | None) -> None:
+    faces = replace(source(proxy, compress=True), photos=photos)
+    whole, halves = batch_of(faces, 3, 8), [batch_of(faces, 3, 8, rank, 2) for rank in range(2)]
+    assert same(vars(whole), vars(join(halves)))
+    assert not torch.equal(whole.seen[:4], whole.seen[4:]), "every block has random numbers of its own"
 
 
 def test_a_pool_of_another_layer_or_size_is_refused_before_more_is_drawn(proxy: Proxy, tmp_path: Path) -> None:

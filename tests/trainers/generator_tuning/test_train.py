@@ -9,10 +9,20 @@ import pytest
 import torch
 from torch import Tensor
 from vidinv.trainers.core import loop
+from vidinv.trainers.core.step_random import StepRandom
+from vidinv.trainers.data.step_sampler import StepBatchSampler
 from vidinv.trainers.generator_tuning import losses as tuning_losses
 from vidinv.trainers.generator_tuning import train as generator_tuning
 from vidinv.trainers.generator_tuning.config import GeneratorTuningRecipe
-from vidinv.trainers.generator_tuning.context import Gaps, Layers, PivotFaces, TuningContext, room, trained_names
+from vidinv.trainers.generator_tuning.context import (
+    Layers,
+    PivotData,
+    PivotFaces,
+    TuningBatch,
+    TuningContext,
+    room,
+    trained_names,
+)
 from vidinv.trainers.generator_tuning.train import steps_of
 
 from tests.helpers.interrupted import Stopped
@@ -90,18 +100,22 @@ def test_an_interrupted_tuning_goes_on_as_if_it_had_not_been(generator: Generato
     assert all(torch.equal(resumed.state[name], value) for name, value in whole.state.items())
 
 
-def studio(generator: Generator, recipe: GeneratorTuningRecipe) -> tuple[TuningContext, loop.Networks, Gaps]:
+def studio(generator: Generator, recipe: GeneratorTuningRecipe) -> tuple[TuningContext, loop.Networks, PivotData]:
     here = room(generator, proxy.WholeSynthesis(generator), PERCEPTUAL, recipe, AT)
     torch.manual_seed(0)
     judge = Discriminator(recipe.side, channel_max=8)
     layers = Layers(here.tuned, trained_names(generator, recipe, AT))
-    return here, {"layers": layers.requires_grad_(True), "discriminator": judge}, Gaps(here, pivots_of(generator))
+    return here, {"layers": layers.requires_grad_(True), "discriminator": judge}, PivotData(here, pivots_of(generator))
+
+
+def batch_of(data: PivotData, turn: int, count: int = 1) -> TuningBatch:
+    return data.batch(StepBatchSampler(0, count, length=data.length).keys(turn))
 
 
 def parts(generator: Generator, recipe: GeneratorTuningRecipe, turn: int = 0) -> dict[str, Tensor]:
-    here, networks, gaps = studio(generator, recipe)
-    torch.manual_seed(turn)
-    return tuning_losses.of_generator(here, networks["discriminator"], gaps.draw(turn, slice(0, recipe.batch)))[1]
+    here, networks, data = studio(generator, recipe)
+    batch = batch_of(data, turn, recipe.batch)
+    return tuning_losses.of_generator(here, networks["discriminator"], batch, StepRandom(turn))[1]
 
 
 def test_each_part_of_the_loss_is_there_when_it_is_due_and_asked_for(generator: Generator) -> None:
@@ -116,22 +130,21 @@ def test_each_part_of_the_loss_is_there_when_it_is_due_and_asked_for(generator: 
 
 def test_the_gate_is_open_as_often_as_it_says(generator: Generator) -> None:
     half = replace(SMALL, gate=0.5, local=0.0, cohesion=0.0, movement=0.0)
-    here, _, gaps = studio(generator, half)
-    batch, opened = gaps.draw(1, slice(0, 1)), 0
+    here, _, data = studio(generator, half)
+    batch, opened = batch_of(data, 1), 0
     for seed in range(60):
-        torch.manual_seed(seed)
-        opened += "pixel" in tuning_losses.of_generator(here, None, batch)[1]
+        opened += "pixel" in tuning_losses.of_generator(here, None, batch, StepRandom(seed))[1]
     assert 20 <= opened <= 40
 
 
 def test_the_generators_loss_leaves_the_discriminator_alone_and_the_other_way_round(generator: Generator) -> None:
-    here, networks, gaps = studio(generator, replace(SMALL, gate=1.0))
-    batch = gaps.draw(0, slice(0, 1))
+    here, networks, data = studio(generator, replace(SMALL, gate=1.0))
+    batch = batch_of(data, 0)
     for step in steps_of(here, generator_tuning.adam(1e-3, 0.9)):
         for network in networks.values():
             network.requires_grad_(False).zero_grad(set_to_none=True)
         networks[step.nets[0]].requires_grad_(True)
-        step.loss(networks, batch)[0].backward()
+        step.loss(networks, batch, StepRandom(0))[0].backward()
         slopes = {name: [p.grad for p in network.parameters()] for name, network in networks.items()}
         (mine,) = step.nets
         (other,) = set(networks) - {mine}
@@ -140,10 +153,10 @@ def test_the_generators_loss_leaves_the_discriminator_alone_and_the_other_way_ro
 
 
 def test_r1_is_part_of_the_discriminators_own_step(generator: Generator) -> None:
-    here, networks, gaps = studio(generator, replace(SMALL, r1_every=2))
+    here, networks, data = studio(generator, replace(SMALL, r1_every=2))
     judge = networks["discriminator"]
     parts = [
-        tuning_losses.of_discriminator(here, judge, gaps.draw(turn, slice(0, 1)))[1]
+        tuning_losses.of_discriminator(here, judge, batch_of(data, turn), StepRandom(turn))[1]
         for turn in (0, SMALL.cohesion_every, 2 * SMALL.cohesion_every)
     ]
     assert [set(each) for each in parts] == [{"cohesion", "local", "r1"}, {"cohesion", "local"}, set(parts[0])]
@@ -157,10 +170,10 @@ def test_a_discriminator_tells_a_disturbed_generator_after_its_start(generator: 
     judge = generator_tuning.started(here, layers.named(), tmp_path)
     torch.manual_seed(5)
     with torch.no_grad():
-        real = judge(here.sample(16, tuned=True)).mean()
+        real = judge(here.sample(16, StepRandom(0), tuned=True)).mean()
         for weight in layers.named().values():
             weight.add_(weight.std(correction=0) * torch.randn_like(weight))
-        fake = judge(here.sample(16, tuned=True)).mean()
+        fake = judge(here.sample(16, StepRandom(0), tuned=True)).mean()
     assert real > fake + 0.5
 
 
@@ -197,9 +210,9 @@ def test_the_head_draws_where_only_layers_below_it_are_trained(generator: Genera
     few, all_of_them = replace(SMALL, layers=1), SMALL
     assert not room(generator, head, None, few, AT).is_whole and room(generator, head, None, all_of_them, AT).is_whole
     exact = room(generator, head, None, all_of_them, AT)
-    assert not Gaps(exact, pivots_of(generator)).draw(0, slice(0, 1)).gap.any()
+    assert not batch_of(PivotData(exact, pivots_of(generator)), 0).gap.any()
     here = room(generator, head, None, few, AT)
-    batch = Gaps(here, pivots_of(generator)).draw(0, slice(0, 1))
+    batch = batch_of(PivotData(here, pivots_of(generator)), 0)
     seen = here.draw(here.code(batch.ws, batch.feature)) + batch.gap
     true = here.draw(here.code(batch.ws, batch.feature), whole=True)
     assert torch.allclose(seen, true, atol=1e-5) and batch.gap.abs().max() > 0.01
