@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from vidinv.stages.graph import Stage
 
 from vidinv.faces.crops import crop, rescale
 from vidinv.frames import FaceBatch, Track, Work
+from vidinv.stages.graph import Stage
 
 
 def build_align_stage(tracks: tuple[Track, ...], size: int) -> Stage:

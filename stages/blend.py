@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from vidinv.stages.graph import Stage
 
 from vidinv.editing.directions import Direction
 from vidinv.faces import alignment
 from vidinv.faces.crops import mask_box, quad_rect
 from vidinv.frames import Array, Colour, Planes, Rect, Work
 from vidinv.media import compose
+from vidinv.stages.graph import Stage
 
 
 def build_blend_stage(mode: str) -> Stage:

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from vidinv.stages.graph import Stage
-from vidinv.trainers.feature_style import config as feature_style_config
 
 from vidinv import fileio, fingerprint
 from vidinv.backends.interface import Backend
@@ -20,6 +18,8 @@ from vidinv.engines.transfer import to_device
 from vidinv.errors import UsageError
 from vidinv.faces.crops import rescale
 from vidinv.frames import Track, Work, concatenate
+from vidinv.stages.graph import Stage
+from vidinv.trainers.feature_style import config as feature_style_config
 from vidinv.weights import catalog
 
 

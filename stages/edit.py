@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
-from vidinv.stages.graph import Stage
 
 from vidinv.backends.interface import Parse
 from vidinv.editing import feature_edit, plan
@@ -17,6 +16,7 @@ from vidinv.editing.plan import ResolvedEdit
 from vidinv.faces import regions
 from vidinv.frames import Analysis, Array, Code, EditLayer, Work
 from vidinv.generators.base import Generator
+from vidinv.stages.graph import Stage
 
 PARSED = 256  # pixels
 

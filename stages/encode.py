@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load, save
-from vidinv.stages.graph import Stage
 
 from vidinv import fileio
 from vidinv.config import RefineConfig
@@ -19,6 +18,7 @@ from vidinv.engines.export_modules import EncodingModule
 from vidinv.engines.runner import Runner
 from vidinv.engines.transfer import to_device
 from vidinv.frames import Code, FaceBatch, Work, concatenate
+from vidinv.stages.graph import Stage
 
 KEPT = 8  # states on the disk: the video encoder is at most a few batches behind, none longer than a segment
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
-from vidinv.stages.graph import Stage
 
 from vidinv.faces import edit_confidence
 from vidinv.frames import Analysis, Work
+from vidinv.stages.graph import Stage
 
 Past = tuple[int, float, float]  # track, second, trust
 

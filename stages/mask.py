@@ -8,7 +8,6 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import torch
-from vidinv.stages.graph import Stage
 
 from vidinv.backends.interface import Occlude, Parse
 from vidinv.config import MaskConfig
@@ -17,6 +16,7 @@ from vidinv.faces.occlusion import refined
 from vidinv.faces.parser import FACE, SKIN
 from vidinv.frames import Array, FaceMetrics, Mask, Work
 from vidinv.generators.ops import resize
+from vidinv.stages.graph import Stage
 
 COMPARED = 128
 IN_FRONT = regions.labels("background", "cloth")  # what the parser calls a hand or a thing before a face

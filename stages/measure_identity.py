@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
-from vidinv.stages.graph import Stage
 
 from vidinv.backends.interface import Backend, Embed, Parse
 from vidinv.config import IdentityConfig
@@ -23,6 +22,7 @@ from vidinv.generators.ops import resize
 from vidinv.metrics import image
 from vidinv.metrics.flicker import flicker
 from vidinv.report import identity_evidence
+from vidinv.stages.graph import Stage
 
 MAIN = "arcface"  # the network of every measured frame; the others are witnesses
 WATCHED = ("age", "smile", "yaw")  # attributes that are measured whatever is edited

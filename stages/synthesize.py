@@ -10,7 +10,6 @@ from functools import partial
 from types import MappingProxyType
 
 import torch
-from vidinv.stages.graph import Stage
 
 from vidinv.engines.renderer import Renderer
 from vidinv.engines.runner import Runner
@@ -20,6 +19,7 @@ from vidinv.generators.base import Generator
 from vidinv.generators.ops import resize
 from vidinv.generators.proxy import ImageDecoder
 from vidinv.process import threads_kept, use_threads
+from vidinv.stages.graph import Stage
 
 Reads = Callable[[Work, int], bool]  # does anything read the detail of this face's inversion?
 Drawer = tuple[Generator, ImageDecoder]

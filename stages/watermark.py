@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
-from vidinv.stages.graph import Stage
 
 from vidinv.faces import alignment
 from vidinv.faces.crops import mask_box, quad_rect
 from vidinv.frames import Analysis, Array, Planes, Work
 from vidinv.media.probe import VideoInfo
 from vidinv.provenance import payload, watermark_embed
+from vidinv.stages.graph import Stage
 
 
 def build_watermark_stage(identity: str, info: VideoInfo, analysis: Analysis) -> Stage:

@@ -15,10 +15,10 @@ from pathlib import Path
 import curves
 from rich.console import Console
 from rich.table import Table
-from vidinv.trainers.feature_style.config import FeatureStyleRecipe
 
 from vidinv import config_loading
 from vidinv.cli.main import main as vidinv
+from vidinv.trainers.feature_style.config import FeatureStyleRecipe
 
 SHARED = ("size=256", "lpips_scales=3")  # the smallest pictures that three scales of LPIPS can judge
 VARIANTS = {"baseline": (), "A": ("lpips_scales=1",), "B": ("feature_branch=false",)}

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from vidinv.trainers.core.log_file import read_log
 
 # By training: what its log calls a loss, and what that is. Of feature-style that of x2 = G(w, F).

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
-from vidinv.trainers.gan_encoder.evaluate import Figures
 
 from vidinv.cli.main import main as vidinv
+from vidinv.trainers.gan_encoder.evaluate import Figures
 
 VARIANTS = {
     "no attention": ("attention=none",),

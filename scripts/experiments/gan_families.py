@@ -17,14 +17,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
-from vidinv.trainers.gan_encoder import evaluate as gan_evaluate
-from vidinv.trainers.gan_encoder import train as gan_encoder
-from vidinv.trainers.gan_encoder.config import GanRecipe
-from vidinv.trainers.gan_encoder.train import GanEvaluators
 
 from vidinv.generators import registry
 from vidinv.losses.lpips import LPIPS
 from vidinv.losses.reconstruction import Distance
+from vidinv.trainers.gan_encoder import evaluate as gan_evaluate
+from vidinv.trainers.gan_encoder import train as gan_encoder
+from vidinv.trainers.gan_encoder.config import GanRecipe
+from vidinv.trainers.gan_encoder.train import GanEvaluators
 
 FAMILIES = {  # truncation as the paper has it
     "pggan-tiny": 1.0,

@@ -25,9 +25,6 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
-from vidinv.trainers.generator_tuning.config import GeneratorTuningRecipe
-from vidinv.trainers.generator_tuning.context import PivotFaces, TuningContext
-from vidinv.trainers.generator_tuning.train import tune
 
 from vidinv import config_loading
 from vidinv.backends import registry as backends
@@ -45,6 +42,9 @@ from vidinv.metrics.distribution import Frechet
 from vidinv.metrics.mobilenet import load_mobilenet
 from vidinv.process import tune_process
 from vidinv.progress import SilentProgress
+from vidinv.trainers.generator_tuning.config import GeneratorTuningRecipe
+from vidinv.trainers.generator_tuning.context import PivotFaces, TuningContext
+from vidinv.trainers.generator_tuning.train import tune
 
 RECIPES = ("full", "no-recon", "no-local", "no-global", "pti-ball")
 EDITED = ("age", "smile", "yaw")

@@ -13,11 +13,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 from torch.nn import functional
-from vidinv.trainers.automodulator.losses import mixture
-from vidinv.trainers.data.corpus import open_corpus
 
 from vidinv.jobs.autoencoder import trained as trained_autoencoder
 from vidinv.jobs.autoencoder.trained import Autoencoder
+from vidinv.trainers.automodulator.losses import mixture
+from vidinv.trainers.data.corpus import open_corpus
 
 BLOCKS = 2
 

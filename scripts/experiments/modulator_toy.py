@@ -14,11 +14,11 @@ from pathlib import Path
 
 import torch
 from torch.nn.functional import cosine_similarity
+
+from vidinv import config_loading
 from vidinv.trainers.automodulator import train as automodulator
 from vidinv.trainers.automodulator.config import AutomodulatorRecipe
 from vidinv.trainers.data.toy_images import Blobs
-
-from vidinv import config_loading
 
 SIDE, UNSEEN = 8, 10**9
 TOY = {

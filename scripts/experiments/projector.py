@@ -18,7 +18,6 @@ from itertools import chain
 from pathlib import Path
 
 from torch import Tensor
-from vidinv.trainers.data.corpus import open_corpus
 
 from vidinv.bench.latent_projection import ProjectedCodes, encode_faces, project_faces
 from vidinv.jobs.autoencoder import evaluation as autoencoder_evaluation
@@ -27,6 +26,7 @@ from vidinv.jobs.autoencoder.trained import BATCH, Autoencoder
 from vidinv.losses.lpips import LPIPS
 from vidinv.metrics.distribution import LastTap
 from vidinv.process import tune_process
+from vidinv.trainers.data.corpus import open_corpus
 
 STOPS = (3, 10, 30, 100, 300, 1000)
 

@@ -22,12 +22,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from vidinv.trainers.data.corpus import painted
 
 from vidinv.bench.training_pace import PARTS, mean_pace
 from vidinv.cli.main import main as vidinv
 from vidinv.generators import proxy, registry
 from vidinv.media import picture
+from vidinv.trainers.data.corpus import painted
 
 WARM = 2  # turns
 PICTURES, SIDE = 64, 64  # of the corpus

@@ -23,7 +23,6 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-from vidinv.stages import decode, graph, reencode
 
 from vidinv import config as configs
 from vidinv.analysis import face_tracks, first_pass
@@ -49,6 +48,7 @@ from vidinv.jobs.quality_summary import MeasuredFaces
 from vidinv.process import tune_process
 from vidinv.report import sidecar
 from vidinv.report.gate import Gate
+from vidinv.stages import decode, graph, reencode
 
 RATE = 30
 PAGE = 4096

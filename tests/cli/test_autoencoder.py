@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from vidinv.trainers.data.toy_images import Blobs
 
 from tests.helpers.runs import SHOWN, STEPS, frames_of, report_of
 from vidinv import api
@@ -18,6 +17,7 @@ from vidinv.bench.synthetic_clip import make_clip
 from vidinv.cli.main import main
 from vidinv.jobs.autoencoder import trained as trained_autoencoder
 from vidinv.media import picture
+from vidinv.trainers.data.toy_images import Blobs
 
 
 @pytest.fixture(scope="module")

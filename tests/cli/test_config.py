@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from vidinv.trainers.automodulator.config import AutomodulatorRecipe
 
 from vidinv import config as configs
 from vidinv import config_loading
@@ -14,6 +13,7 @@ from vidinv.backends import spec
 from vidinv.cli.main import main
 from vidinv.config import Effort
 from vidinv.errors import UsageError
+from vidinv.trainers.automodulator.config import AutomodulatorRecipe
 
 SECRET = "the value of a variable of the environment"
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.helpers.clips import make_clip
 
+from tests.helpers.clips import make_clip
 from tests.helpers.runs import TINY
 from vidinv.extras import EXTRAS
 

@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from vidinv.stages import codes as stored_codes
 
 from tests.helpers.runs import STEPS, TINY, frames_of, left_behind, seconds
 from vidinv import config as configs
@@ -21,6 +20,7 @@ from vidinv.generators import mobile_stylegan
 from vidinv.jobs import render_codes, video_job
 from vidinv.jobs.request import Request
 from vidinv.media import probe
+from vidinv.stages import codes as stored_codes
 
 
 def vidinv(*arguments: object) -> int:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from vidinv.trainers.core.early_stopping import SharedPhase
 
 from vidinv import progress
 from vidinv.cli.progress import show
 from vidinv.report import summary
+from vidinv.trainers.core.early_stopping import SharedPhase
 
 
 def test_a_bar_knows_the_time_left_also_when_a_batch_takes_minutes() -> None:

@@ -10,13 +10,13 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from vidinv.stages import measure_identity
 
 from tests.helpers.runs import SHOWN, TINY, document, face_rows, frames_of, left_behind
 from vidinv.bench.synthetic_clip import make_clip
 from vidinv.cli.main import main
 from vidinv.faces import edit_confidence
 from vidinv.report.strips import unpacked
+from vidinv.stages import measure_identity
 
 EDIT = ["--edit", "age+3", *TINY, *SHOWN, "--progress", "none"]
 

@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from vidinv.trainers.core import launch as shared
-from vidinv.trainers.feature_style.config import FeatureStyleRecipe
 
 from vidinv import config_loading
 from vidinv.cli.main import main
 from vidinv.encoders import encoder_file
 from vidinv.errors import UsageError
+from vidinv.trainers.core import launch as shared
+from vidinv.trainers.feature_style.config import FeatureStyleRecipe
 
 TRAIN = ["train", "feature-style"]
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from vidinv.stages import encode, synthesize
 
 from tests.helpers.pretend_device import DEVICE, pretending
 from tests.helpers.runs import edited, frames_of
@@ -26,6 +25,7 @@ from vidinv.frames import Code, Colour, EditLayer, FaceBatch, FrameBatch, Work
 from vidinv.generators import proxy
 from vidinv.generators import registry as generators
 from vidinv.jobs import request as requests
+from vidinv.stages import encode, synthesize
 
 OFF = RefineConfig(Effort(0, 0), Effort(0, 0))
 

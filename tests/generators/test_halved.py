@@ -7,12 +7,12 @@ import copy
 import pytest
 import torch
 from torch import Tensor
-from vidinv.trainers.data.generated_samples import draw_shard
 
 from vidinv.generators import mobile_stylegan, proxy, registry
 from vidinv.generators.halved import HalvedBlock
 from vidinv.generators.mobile_stylegan import MobileStyleGAN
 from vidinv.generators.ops import resize
+from vidinv.trainers.data.generated_samples import draw_shard
 
 
 def straight() -> MobileStyleGAN:

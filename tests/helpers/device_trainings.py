@@ -10,6 +10,17 @@ from unittest import mock
 
 import torch
 from torch import Tensor
+
+from tests.helpers.ae_recipes import recipe as ae_recipe
+from tests.helpers.automodulator_recipes import recipe as modulator_recipe
+from tests.helpers.gan_recipes import TINY as TINY_GAN
+from tests.helpers.quiet_training import Quiet
+from tests.helpers.tuning_recipes import SMALL, TUNING, tuned
+from vidinv.backends.tiny import MeanDifference, guides
+from vidinv.encoders import registry as encoders
+from vidinv.encoders.feature_style_light import for_generator
+from vidinv.encoders.registry import TINY_SIZES
+from vidinv.generators import registry as generators
 from vidinv.trainers.ae_stylegan import train as ae_stylegan
 from vidinv.trainers.automodulator import train as automodulator
 from vidinv.trainers.automodulator.train import GrowingPictures
@@ -22,17 +33,6 @@ from vidinv.trainers.feature_style import train as feature_style
 from vidinv.trainers.feature_style.config import FeatureStyleRecipe
 from vidinv.trainers.feature_style.losses import Evaluators, RenderNetworks
 from vidinv.trainers.gan_encoder import train as gan_encoder
-
-from tests.helpers.ae_recipes import recipe as ae_recipe
-from tests.helpers.automodulator_recipes import recipe as modulator_recipe
-from tests.helpers.gan_recipes import TINY as TINY_GAN
-from tests.helpers.quiet_training import Quiet
-from tests.helpers.tuning_recipes import SMALL, TUNING, tuned
-from vidinv.backends.tiny import MeanDifference, guides
-from vidinv.encoders import registry as encoders
-from vidinv.encoders.feature_style_light import for_generator
-from vidinv.encoders.registry import TINY_SIZES
-from vidinv.generators import registry as generators
 
 JUDGES = Evaluators(guides().identity, guides().perceptual, None)
 State = dict[str, Tensor]

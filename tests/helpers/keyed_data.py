@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
 from vidinv.trainers.data.keyed_dataset import KeyedDataset
 from vidinv.trainers.data.step_sampler import SampleKey
 

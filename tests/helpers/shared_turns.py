@@ -9,6 +9,10 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+
+from tests.helpers.ae_recipes import recipe as ae_recipe
+from tests.helpers.automodulator_recipes import recipe as modulator_recipe
+from tests.helpers.quiet_training import Quiet
 from vidinv.trainers.ae_stylegan import train as ae_stylegan
 from vidinv.trainers.augment.adaptive import Augment
 from vidinv.trainers.automodulator import growing
@@ -18,10 +22,6 @@ from vidinv.trainers.core import launch, loop
 from vidinv.trainers.core.step_random import StepRandom
 from vidinv.trainers.data.keyed_dataset import KeyedDataset
 from vidinv.trainers.data.toy_images import Blobs
-
-from tests.helpers.ae_recipes import recipe as ae_recipe
-from tests.helpers.automodulator_recipes import recipe as modulator_recipe
-from tests.helpers.quiet_training import Quiet
 
 BATCH, TURNS = 8, 3
 Case = tuple[dict[str, nn.Module], list[loop.Step], loop.Plan, KeyedDataset]

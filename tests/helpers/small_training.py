@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from vidinv.trainers.core import loop
-from vidinv.trainers.core.step_random import StepRandom
 
 from tests.helpers.keyed_data import RandomRows
+from vidinv.trainers.core import loop
+from vidinv.trainers.core.step_random import StepRandom
 
 DATA = RandomRows()
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from vidinv.trainers.core.early_stopping import Tuned
-from vidinv.trainers.generator_tuning.config import GeneratorTuningRecipe
-from vidinv.trainers.generator_tuning.context import PivotFaces
-from vidinv.trainers.generator_tuning.train import tune
 
 from vidinv.backends.tiny import guides
 from vidinv.config import TuneConfig
 from vidinv.frames import Code
 from vidinv.generators import proxy
 from vidinv.generators.base import Generator
+from vidinv.trainers.core.early_stopping import Tuned
+from vidinv.trainers.generator_tuning.config import GeneratorTuningRecipe
+from vidinv.trainers.generator_tuning.context import PivotFaces
+from vidinv.trainers.generator_tuning.train import tune
 
 TUNING = TuneConfig(steps=24, batch=4, rate=1e-3)
 

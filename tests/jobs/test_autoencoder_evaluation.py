@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
-from vidinv.trainers.data.toy_images import Blobs
 
 from vidinv.encoders import registry as encoders
 from vidinv.generators import registry as generators
 from vidinv.jobs.autoencoder import evaluation as autoencoder_evaluation
 from vidinv.jobs.autoencoder.trained import Autoencoder
 from vidinv.losses import lpips
+from vidinv.trainers.data.toy_images import Blobs
 
 
 class Coarse(nn.Module):

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from vidinv.stages import codes as stored_codes
 
 from tests.helpers.own_backend import refused
 from tests.helpers.runs import SHOWN, TINY
@@ -25,6 +24,7 @@ from vidinv.jobs.request import CheckedRequest, Request
 from vidinv.jobs.source_check import SourceState
 from vidinv.jobs.timing import Clock
 from vidinv.report.gate import Gate
+from vidinv.stages import codes as stored_codes
 
 # What decides nothing a job writes by itself; whoever adds a field to this says why in its dataclass.
 IN_REQUEST = {"source", "output", "overwrite", "keep_job", "report", "thumbnails", "gate", "command", "c2pa"}

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from vidinv.stages.reencode import SegmentRecord
 
 from vidinv import fileio
 from vidinv.frames import FaceMetrics
 from vidinv.jobs.journal import Journal
 from vidinv.report.face_rows import FaceRow
+from vidinv.stages.reencode import SegmentRecord
 
 
 def journal(folder: Path) -> Journal:

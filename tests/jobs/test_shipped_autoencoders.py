@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from vidinv.trainers.data.image_sources import open_pictures
 
 from vidinv.jobs.autoencoder import trained as trained_autoencoder
+from vidinv.trainers.data.image_sources import open_pictures
 
 FOLDER = Path(__file__).parents[2] / "examples" / "autoencoders"
 

@@ -8,9 +8,6 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from vidinv.stages import align, decode
-from vidinv.trainers.core.early_stopping import Check, Tuned
-from vidinv.trainers.feature_style import fit_to_clip
 
 from tests.helpers.tuning_clips import TOLD, TRACKS, clip_of, track
 from vidinv import config as configs
@@ -25,6 +22,9 @@ from vidinv.jobs.job_folder import JobFolder
 from vidinv.jobs.tuning import common as tuning
 from vidinv.jobs.tuning import encoder as encoder_tuning
 from vidinv.media import reader
+from vidinv.stages import align, decode
+from vidinv.trainers.core.early_stopping import Check, Tuned
+from vidinv.trainers.feature_style import fit_to_clip
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

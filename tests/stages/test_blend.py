@@ -6,13 +6,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from vidinv.stages.blend import layered
-from vidinv.stages.mask import fill_holes, in_front, mask_of
 
 from vidinv.backends import tiny
 from vidinv.config import MaskConfig
 from vidinv.faces import regions
 from vidinv.faces.parser import CLASSES
+from vidinv.stages.blend import layered
+from vidinv.stages.mask import fill_holes, in_front, mask_of
 
 
 def test_a_hole_inside_the_face_is_filled_and_nothing_far_outside_is() -> None:

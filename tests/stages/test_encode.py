@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from vidinv.stages import encode
 
 from vidinv.config import Effort, RefineConfig
 from vidinv.editing.refine import Part, Trace
@@ -19,6 +18,7 @@ from vidinv.engines.runner import Runner
 from vidinv.errors import UsageError
 from vidinv.frames import Code, Colour, FaceBatch, FrameBatch, Work
 from vidinv.generators import registry as generators
+from vidinv.stages import encode
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from vidinv.stages import fade_confidence
 
 from vidinv.faces import edit_confidence
 from vidinv.frames import Analysis, Array, Colour, FaceBatch, FaceMetrics, FrameBatch, Planes, Shot, Track, Work
+from vidinv.stages import fade_confidence
 
 FRAMES, OVER = 40, 0.2
 BASE = Fraction(1, 25)

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from vidinv.stages import mask
 
 from tests.helpers.runs import TINY, edited, face_rows, frames_of, report_of
 from vidinv.backends import tiny
 from vidinv.bench.synthetic_clip import make_clip
 from vidinv.config import MaskConfig
 from vidinv.frames import Array, Mask
+from vidinv.stages import mask
 
 GREEN = (0, 255, 0)  # what the tiny backend takes for a thing before the face
 WHOLE = Mask(np.ones((64, 64), np.float32))

@@ -8,7 +8,6 @@ from fractions import Fraction
 
 import pytest
 import torch
-from vidinv.stages import synthesize
 
 from vidinv.editing import feature_edit
 from vidinv.encoders import registry as encoders
@@ -16,6 +15,7 @@ from vidinv.engines.runner import Runner
 from vidinv.frames import Code, Colour, EditLayer, FaceBatch, FrameBatch, Work
 from vidinv.generators import delta, mobile_stylegan, proxy
 from vidinv.jobs.render import threads_of_a_lane
+from vidinv.stages import synthesize
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,10 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.accelerators import Accelerator
 from lightning_fabric.strategies import SingleDeviceStrategy
-from vidinv.trainers.core import loop
 
 from tests.helpers.device_trainings import TRAININGS
 from tests.helpers.pretend_device import DEVICE, pretending
+from vidinv.trainers.core import loop
 
 
 class Pretended(Accelerator):

@@ -13,12 +13,6 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from vidinv.trainers.ae_stylegan.config import AeRecipe
-from vidinv.trainers.augment.adaptive import Augment
-from vidinv.trainers.core import distributed, launch, loop
-from vidinv.trainers.core.step_random import StepRandom
-from vidinv.trainers.data.keyed_dataset import ImageDataset
-from vidinv.trainers.gan_encoder.train import TensorLatents
 
 from vidinv.encoders import stylegan_ae
 from vidinv.encoders.stylegan_ae import TrunkEncoder
@@ -31,6 +25,12 @@ from vidinv.losses.balance import PathLength, adaptive_weight, path_lengths
 from vidinv.losses.lpips import LPIPS
 from vidinv.media.image_grid import image_grid
 from vidinv.progress import Progress
+from vidinv.trainers.ae_stylegan.config import AeRecipe
+from vidinv.trainers.augment.adaptive import Augment
+from vidinv.trainers.core import distributed, launch, loop
+from vidinv.trainers.core.step_random import StepRandom
+from vidinv.trainers.data.keyed_dataset import ImageDataset
+from vidinv.trainers.gan_encoder.train import TensorLatents
 
 Parts = dict[str, Tensor]
 Judged = Callable[[loop.Networks, Tensor, StepRandom, str], tuple[Tensor, Parts]]  # the last: who judges

@@ -10,6 +10,7 @@ import torch
 from kornia.geometry.conversions import axis_angle_to_rotation_matrix
 from kornia.geometry.transform import warp_affine
 from torch import Tensor, nn
+
 from vidinv.trainers.core.step_random import StepRandom
 
 LENGTH = 500_000  # images over which p could go from 0 to 1

@@ -11,13 +11,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from vidinv.trainers.automodulator.losses import GrowingBatch, mixture
-from vidinv.trainers.core import loop
-from vidinv.trainers.core.step_random import StepRandom
 
 from vidinv.encoders.automodulator import AutomodulatorEncoder
 from vidinv.generators.automodulator import Automodulator
 from vidinv.generators.ops import resize
+from vidinv.trainers.automodulator.losses import GrowingBatch, mixture
+from vidinv.trainers.core import loop
+from vidinv.trainers.core.step_random import StepRandom
 
 RATE = 1e-2  # at the beginning; it falls to 0 along a line
 

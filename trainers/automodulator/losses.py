@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from vidinv.losses.latent import gap, prior_divergence
+from vidinv.losses.reconstruction import apart
 from vidinv.trainers.automodulator.config import AutomodulatorRecipe
 from vidinv.trainers.core import distributed, loop
 from vidinv.trainers.core.step_random import StepRandom
 from vidinv.trainers.data.tensor_batch import TensorBatch
-
-from vidinv.losses.latent import gap, prior_divergence
-from vidinv.losses.reconstruction import apart
 
 Decode = Callable[..., Tensor]  # ws [N,L,D], stop=None -> image, or the canvas of layer `stop`
 Encode = Callable[[Tensor], Tensor]  # image -> z [N,D]

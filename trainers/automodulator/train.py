@@ -14,13 +14,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from vidinv.trainers.automodulator import growing
-from vidinv.trainers.automodulator.config import AutomodulatorRecipe, Stage
-from vidinv.trainers.automodulator.losses import AutomodulatorLosses, GrowingBatch, rows
-from vidinv.trainers.core import checkpoint, launch, loop
-from vidinv.trainers.core.step_random import StepRandom
-from vidinv.trainers.data.keyed_dataset import ImageDataset, KeyedDataset
-from vidinv.trainers.data.step_sampler import SampleKey
 
 from vidinv.encoders import automodulator as encoders
 from vidinv.encoders.automodulator import AutomodulatorEncoder
@@ -30,6 +23,13 @@ from vidinv.generators.ops import resize
 from vidinv.losses.robust import RobustLoss
 from vidinv.media.image_grid import image_grid
 from vidinv.progress import Progress
+from vidinv.trainers.automodulator import growing
+from vidinv.trainers.automodulator.config import AutomodulatorRecipe, Stage
+from vidinv.trainers.automodulator.losses import AutomodulatorLosses, GrowingBatch, rows
+from vidinv.trainers.core import checkpoint, launch, loop
+from vidinv.trainers.core.step_random import StepRandom
+from vidinv.trainers.data.keyed_dataset import ImageDataset, KeyedDataset
+from vidinv.trainers.data.step_sampler import SampleKey
 
 SHOWN = 8  # pictures of a sample grid
 BETAS, EPS = (0.0, 0.99), 1e-8

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
-from vidinv.trainers.core.throughput import Report
 
 from vidinv.media import picture
 from vidinv.progress import Progress, ProgressBar, SilentProgress
+from vidinv.trainers.core.throughput import Report
 
 
 class Log:

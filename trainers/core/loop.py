@@ -19,6 +19,9 @@ from typing import Any, Literal
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+
+from vidinv.errors import UsageError, VidinvError
+from vidinv.progress import Progress
 from vidinv.trainers.core import checkpoint, distributed, launch
 from vidinv.trainers.core.logging import Log
 from vidinv.trainers.core.step_random import StepRandom
@@ -26,9 +29,6 @@ from vidinv.trainers.core.throughput import Throughput
 from vidinv.trainers.data.keyed_dataset import KeyedDataset
 from vidinv.trainers.data.step_loader import step_batches, worker_count
 from vidinv.trainers.data.step_sampler import StepBatchSampler, seed_for
-
-from vidinv.errors import UsageError, VidinvError
-from vidinv.progress import Progress
 
 Networks = Mapping[str, nn.Module]
 # networks, this process's rows of the batch (a tensor or a TensorBatch), random numbers -> what is minimised, its parts

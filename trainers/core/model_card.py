@@ -8,15 +8,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from vidinv import config_loading, fileio
+from vidinv.generators.automodulator import Automodulator
+from vidinv.generators.base import Generator
 from vidinv.trainers.ae_stylegan.config import AeRecipe
 from vidinv.trainers.automodulator.config import AutomodulatorRecipe
 from vidinv.trainers.core import checkpoint
 from vidinv.trainers.data import corpus
 from vidinv.trainers.data.image_sources import GENERATOR
-
-from vidinv import config_loading, fileio
-from vidinv.generators.automodulator import Automodulator
-from vidinv.generators.base import Generator
 
 NAME, RECIPE, WIDTH = "card.md", "recipe.yaml", 120
 FILES = ("generator.safetensors", "encoder.safetensors")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+
 from vidinv.trainers.data.step_sampler import seed_for
 
 

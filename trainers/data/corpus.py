@@ -17,10 +17,6 @@ import torch
 from numpy.lib.format import open_memmap
 from rich.progress import track
 from torch import Tensor
-from vidinv.trainers.data.face_batches import Painter
-from vidinv.trainers.data.generated_samples import sample_ws
-from vidinv.trainers.data.keyed_dataset import ImageDataset
-from vidinv.trainers.data.step_sampler import SampleKey
 
 from vidinv import fileio
 from vidinv.errors import InputUnreadable, UsageError
@@ -28,6 +24,10 @@ from vidinv.frames import Array
 from vidinv.generators import proxy, registry
 from vidinv.generators.base import Generator
 from vidinv.generators.ops import resize
+from vidinv.trainers.data.face_batches import Painter
+from vidinv.trainers.data.generated_samples import sample_ws
+from vidinv.trainers.data.keyed_dataset import ImageDataset
+from vidinv.trainers.data.step_sampler import SampleKey
 from vidinv.weights import catalog
 
 BATCH = 16

@@ -7,15 +7,15 @@ from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
+
+from vidinv.generators.base import Generator
+from vidinv.generators.ops import resize
 from vidinv.trainers.augment import degradations
 from vidinv.trainers.data.generated_samples import SamplePool, paste_cells, sample_ws
 from vidinv.trainers.data.keyed_dataset import ImageDataset, KeyedDataset
 from vidinv.trainers.data.step_sampler import SampleKey
 from vidinv.trainers.data.tensor_batch import TensorBatch
 from vidinv.trainers.feature_style.config import FeatureStyleRecipe
-
-from vidinv.generators.base import Generator
-from vidinv.generators.ops import resize
 
 BLOCK = 4  # rows that are drawn together, of one seed; a batch, and every process's share of it, is a multiple
 Painter = Callable[..., Tensor]  # ws, feature=None, at=None -> image [N,3,S,S]

@@ -8,6 +8,10 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+
+from vidinv.generators import proxy, registry
+from vidinv.generators.base import Generator
+from vidinv.generators.ops import resize
 from vidinv.trainers.data.corpus import open_corpus
 from vidinv.trainers.data.face_batches import Painter
 from vidinv.trainers.data.generated_samples import sample_ws
@@ -16,10 +20,6 @@ from vidinv.trainers.data.lmdb_images import is_database, open_database
 from vidinv.trainers.data.photos import open_photos
 from vidinv.trainers.data.step_sampler import SampleKey
 from vidinv.trainers.data.tar_images import open_tars
-
-from vidinv.generators import proxy, registry
-from vidinv.generators.base import Generator
-from vidinv.generators.ops import resize
 
 GENERATOR, HEAD = "mobile-stylegan-ffhq-1024", 128  # what is drawn from where no data are given, and by which head
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
+
 from vidinv.trainers.data.step_sampler import SampleKey, StepBatchSampler
 
 

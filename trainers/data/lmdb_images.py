@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vidinv.trainers.data.photos import Photos, decoded
-
 from vidinv.errors import InputUnreadable
 from vidinv.extras import load_optional
 from vidinv.frames import Array
+from vidinv.trainers.data.photos import Photos, decoded
 
 
 def is_database(path: Path) -> bool:

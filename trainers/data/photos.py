@@ -11,13 +11,13 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
-from vidinv.trainers.data.keyed_dataset import ImageDataset
-from vidinv.trainers.data.step_sampler import SampleKey
 
 from vidinv.errors import InputUnreadable
 from vidinv.faces import pictures
 from vidinv.frames import Array
 from vidinv.generators.ops import resize
+from vidinv.trainers.data.keyed_dataset import ImageDataset
+from vidinv.trainers.data.step_sampler import SampleKey
 
 
 @dataclass(eq=False)

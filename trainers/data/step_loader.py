@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset
-from vidinv.trainers.data.keyed_dataset import KeyedDataset
-from vidinv.trainers.data.step_sampler import SampleKey, StepBatchSampler
 
 from vidinv.errors import UsageError, VidinvError
+from vidinv.trainers.data.keyed_dataset import KeyedDataset
+from vidinv.trainers.data.step_sampler import SampleKey, StepBatchSampler
 
 SMALL, MOST = 4, 4  # cores of a machine without workers by default, and workers by default of a larger one
 

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
 
-from vidinv.trainers.data.photos import Photos, decoded
-
 from vidinv.errors import InputUnreadable
 from vidinv.faces import pictures
 from vidinv.frames import Array
+from vidinv.trainers.data.photos import Photos, decoded
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from vidinv.trainers.data.keyed_dataset import ImageDataset
-from vidinv.trainers.data.step_sampler import SampleKey
 
 from vidinv.generators.ops import resize
+from vidinv.trainers.data.keyed_dataset import ImageDataset
+from vidinv.trainers.data.step_sampler import SampleKey
 
 SIDE = 16  # pixels at which they are drawn
 RADIUS = 4

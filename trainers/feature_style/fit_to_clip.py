@@ -20,6 +20,10 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+
+from vidinv.config import TuneConfig
+from vidinv.encoders.base import Encoder
+from vidinv.progress import Progress
 from vidinv.trainers.core import checkpoint, loop
 from vidinv.trainers.core.early_stopping import Check, SharedPhase, Tuned, stopped_early
 from vidinv.trainers.core.step_random import StepRandom
@@ -31,10 +35,6 @@ from vidinv.trainers.feature_style import config as feature_style_config
 from vidinv.trainers.feature_style import losses as feature_style_losses
 from vidinv.trainers.feature_style.losses import Evaluators, RenderNetworks, TensorCodes
 from vidinv.trainers.proxy_head.residual import AT_ONCE, kept, measured
-
-from vidinv.config import TuneConfig
-from vidinv.encoders.base import Encoder
-from vidinv.progress import Progress
 
 ENCODE_AT_ONCE = 8
 CHECKS = 6  # how often the held-out faces are looked at

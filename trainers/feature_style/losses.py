@@ -7,8 +7,6 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from vidinv.trainers.data.face_batches import FaceTrainingBatch, Painter
-from vidinv.trainers.feature_style.config import FeatureStyleRecipe
 
 from vidinv.editing.refine import load_guides
 from vidinv.encoders.base import Encoder
@@ -19,6 +17,8 @@ from vidinv.losses.feature import feature_reconstruction
 from vidinv.losses.identity import identity, multi_layer_identity, taps_apart
 from vidinv.losses.lpips import LPIPS, multi_scale_lpips
 from vidinv.losses.parsing import multi_layer_parsing
+from vidinv.trainers.data.face_batches import FaceTrainingBatch, Painter
+from vidinv.trainers.feature_style.config import FeatureStyleRecipe
 
 
 class Parser(Protocol):

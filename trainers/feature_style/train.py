@@ -13,6 +13,14 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+
+from vidinv.encoders import encoder_file
+from vidinv.encoders import registry as encoders
+from vidinv.encoders.base import Encoder
+from vidinv.errors import UsageError
+from vidinv.generators import proxy
+from vidinv.generators.base import Generator
+from vidinv.media.image_grid import image_grid
 from vidinv.trainers.core import launch, loop
 from vidinv.trainers.core.step_random import StepRandom
 from vidinv.trainers.data.face_batches import FaceSource, FaceTrainingBatch, Painter
@@ -23,14 +31,6 @@ from vidinv.trainers.feature_style import losses as feature_style_losses
 from vidinv.trainers.feature_style.config import FeatureStyleRecipe
 from vidinv.trainers.feature_style.losses import RenderNetworks, TensorCodes
 from vidinv.trainers.optim.ranger import Ranger
-
-from vidinv.encoders import encoder_file
-from vidinv.encoders import registry as encoders
-from vidinv.encoders.base import Encoder
-from vidinv.errors import UsageError
-from vidinv.generators import proxy
-from vidinv.generators.base import Generator
-from vidinv.media.image_grid import image_grid
 
 
 @dataclass(frozen=True)

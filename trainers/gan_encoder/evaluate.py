@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
-from vidinv.trainers.gan_encoder.train import GanRenderContext, LatentBatch, TensorLatents, draw
 
 from vidinv.encoders.base import Encoder
 from vidinv.losses import regions
 from vidinv.metrics import image
+from vidinv.trainers.gan_encoder.train import GanRenderContext, LatentBatch, TensorLatents, draw
 
 VIEWS = {"whole": lambda x: x, "at1": regions.at1, "at2": regions.at2}
 Figures = dict[str, dict[str, float]]  # view -> figure -> value

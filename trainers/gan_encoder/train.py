@@ -13,14 +13,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from vidinv.trainers.core import loop
-from vidinv.trainers.core.step_random import StepRandom
-from vidinv.trainers.data.face_batches import Painter
-from vidinv.trainers.data.keyed_dataset import KeyedDataset
-from vidinv.trainers.data.step_sampler import SampleKey
-from vidinv.trainers.data.tensor_batch import TensorBatch
-from vidinv.trainers.feature_style import train as feature_style
-from vidinv.trainers.gan_encoder.config import GanRecipe
 
 from vidinv.encoders import encoder_file
 from vidinv.encoders.base import Encoder
@@ -34,6 +26,14 @@ from vidinv.losses.reconstruction import Distance, image_loss, latent_loss
 from vidinv.losses.regions import Attention, Classifier
 from vidinv.media.image_grid import image_grid
 from vidinv.progress import Progress
+from vidinv.trainers.core import loop
+from vidinv.trainers.core.step_random import StepRandom
+from vidinv.trainers.data.face_batches import Painter
+from vidinv.trainers.data.keyed_dataset import KeyedDataset
+from vidinv.trainers.data.step_sampler import SampleKey
+from vidinv.trainers.data.tensor_batch import TensorBatch
+from vidinv.trainers.feature_style import train as feature_style
+from vidinv.trainers.gan_encoder.config import GanRecipe
 
 GRIDS = 20  # sample grids of a training
 

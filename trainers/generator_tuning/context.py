@@ -13,11 +13,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from vidinv.trainers.core.step_random import StepRandom
-from vidinv.trainers.data.keyed_dataset import KeyedDataset
-from vidinv.trainers.data.step_sampler import SampleKey
-from vidinv.trainers.data.tensor_batch import TensorBatch
-from vidinv.trainers.generator_tuning.config import GeneratorTuningRecipe
 
 from vidinv.errors import UsageError
 from vidinv.frames import Code
@@ -25,6 +20,11 @@ from vidinv.generators.base import Generator
 from vidinv.generators.ops import resize
 from vidinv.generators.proxy import ImageDecoder, Proxy
 from vidinv.losses.reconstruction import Distance
+from vidinv.trainers.core.step_random import StepRandom
+from vidinv.trainers.data.keyed_dataset import KeyedDataset
+from vidinv.trainers.data.step_sampler import SampleKey
+from vidinv.trainers.data.tensor_batch import TensorBatch
+from vidinv.trainers.generator_tuning.config import GeneratorTuningRecipe
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from vidinv.trainers.core.step_random import StepRandom
-from vidinv.trainers.generator_tuning.context import TuningBatch, TuningContext
 
 from vidinv.editing import feature_edit
 from vidinv.frames import Code
 from vidinv.generators.ops import resize
 from vidinv.losses import adversarial, locality, pyramid
+from vidinv.trainers.core.step_random import StepRandom
+from vidinv.trainers.generator_tuning.context import TuningBatch, TuningContext
 
 Judged = tuple[Tensor, dict[str, Tensor]]  # what is minimised, and its parts
 

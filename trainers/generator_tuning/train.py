@@ -15,6 +15,15 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from vidinv.generators import discriminator_file
+from vidinv.generators.base import Generator
+from vidinv.generators.ops import resize
+from vidinv.generators.proxy import ImageDecoder
+from vidinv.generators.stylegan2_discriminator import Discriminator
+from vidinv.losses import adversarial
+from vidinv.losses.reconstruction import Distance
+from vidinv.progress import Progress, SilentProgress
 from vidinv.trainers.core import loop
 from vidinv.trainers.core.early_stopping import Check, SharedPhase, Tuned, stopped_early
 from vidinv.trainers.core.step_random import StepRandom
@@ -35,15 +44,6 @@ from vidinv.trainers.generator_tuning.context import (
 from vidinv.trainers.generator_tuning.losses import Judged
 from vidinv.trainers.optim import preconditioned_adam
 from vidinv.trainers.optim.preconditioned_adam import GuardedAdam
-
-from vidinv.generators import discriminator_file
-from vidinv.generators.base import Generator
-from vidinv.generators.ops import resize
-from vidinv.generators.proxy import ImageDecoder
-from vidinv.generators.stylegan2_discriminator import Discriminator
-from vidinv.losses import adversarial
-from vidinv.losses.reconstruction import Distance
-from vidinv.progress import Progress, SilentProgress
 
 Optimiser = Callable[[Sequence[nn.Parameter]], torch.optim.Optimizer]
 

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
-from vidinv.trainers.augment import degradations, occluders
-from vidinv.trainers.data.generated_samples import load_pool
 
 from vidinv import fileio
 from vidinv.faces.occlusion import SIZE, OcclusionNetwork, load_network
+from vidinv.trainers.augment import degradations, occluders
+from vidinv.trainers.data.generated_samples import load_pool
 
 HELD_OUT = 64
 CLEAN = 0.35  # share of the faces that nothing lies before

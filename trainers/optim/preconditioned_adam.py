@@ -16,10 +16,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from vidinv.trainers.generator_tuning.context import differentiable
 
 from vidinv.generators.base import Generator
 from vidinv.generators.ops import resize
+from vidinv.trainers.generator_tuning.context import differentiable
 
 FIRST = 50_000  # seed of the first sample that is asked
 COARSEST = 8  # pixels of a random picture's coarsest octave

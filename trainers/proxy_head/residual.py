@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 from torch import Tensor
-from vidinv.trainers.data.face_batches import Painter
 
 from vidinv import fileio
 from vidinv.encoders.base import Encoder
+from vidinv.trainers.data.face_batches import Painter
 
 AT_ONCE = 2  # the whole generator's layers at 512 pixels take half a gigabyte a picture
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 from torch.nn import functional
-from vidinv.trainers.data.generated_samples import SamplePool, load_pool
 
 from vidinv import fileio
 from vidinv.generators import registry
 from vidinv.generators.base import Generator
 from vidinv.generators.proxy import FFHQ_HEADS, HeadSpec, ProxyHead, spec_for, told
+from vidinv.trainers.data.generated_samples import SamplePool, load_pool
 
 HELD_OUT = 64
 

@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from vidinv.trainers.ae_stylegan import train as ae_stylegan
-from vidinv.trainers.core import loop
-from vidinv.trainers.core.step_random import StepRandom
-from vidinv.trainers.data.step_sampler import SampleKey
-from vidinv.trainers.data.toy_images import Blobs
 
 from tests.helpers.ae_recipes import recipe
 from tests.helpers.keyed_data import Stop
 from tests.helpers.quiet_training import Quiet
 from vidinv.errors import UsageError
 from vidinv.losses import adversarial
+from vidinv.trainers.ae_stylegan import train as ae_stylegan
+from vidinv.trainers.core import loop
+from vidinv.trainers.core.step_random import StepRandom
+from vidinv.trainers.data.step_sampler import SampleKey
+from vidinv.trainers.data.toy_images import Blobs
 
 
 def backward(setup: ae_stylegan.AeStyleganSetup, name: str) -> dict[str, list[Tensor]]:

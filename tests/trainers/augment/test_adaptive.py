@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from vidinv.trainers.augment.adaptive import GREATEST, LENGTH, Augment, _RowNumbers
 from vidinv.trainers.core.step_random import StepRandom
 

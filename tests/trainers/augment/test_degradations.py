@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from torch import Tensor
+
 from vidinv.trainers.augment import degradations
 
 

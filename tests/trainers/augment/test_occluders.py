@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from vidinv.trainers.augment import occluders
-from vidinv.trainers.occlusion import train as occlusion_training
 
 from vidinv.faces.occlusion import OcclusionNetwork
+from vidinv.trainers.augment import occluders
+from vidinv.trainers.occlusion import train as occlusion_training
 
 
 def faces(count: int, value: int) -> torch.Tensor:

@@ -11,6 +11,13 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from tests.helpers.automodulator_recipes import TINY, recipe
+from tests.helpers.keyed_data import Stop
+from tests.helpers.quiet_training import Quiet
+from vidinv.errors import UsageError
+from vidinv.faces import pictures
+from vidinv.generators import automodulator as generators
 from vidinv.trainers.automodulator import growing, losses
 from vidinv.trainers.automodulator import train as automodulator
 from vidinv.trainers.automodulator.losses import GrowingBatch
@@ -19,13 +26,6 @@ from vidinv.trainers.core import loop
 from vidinv.trainers.core.step_random import StepRandom
 from vidinv.trainers.data.step_sampler import SampleKey
 from vidinv.trainers.data.toy_images import Blobs
-
-from tests.helpers.automodulator_recipes import TINY, recipe
-from tests.helpers.keyed_data import Stop
-from tests.helpers.quiet_training import Quiet
-from vidinv.errors import UsageError
-from vidinv.faces import pictures
-from vidinv.generators import automodulator as generators
 
 
 def setup_at(side: int, **changes: Any) -> automodulator.AutomodulatorSetup:

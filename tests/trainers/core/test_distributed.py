@@ -12,12 +12,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
-from vidinv.trainers.core import distributed
 
 from tests.helpers import shared_turns
 from tests.helpers.ae_recipes import recipe as ae_recipe
 from tests.helpers.automodulator_recipes import recipe as modulator_recipe
 from vidinv.errors import UsageError
+from vidinv.trainers.core import distributed
 
 ROOT = Path(__file__).parents[3]
 

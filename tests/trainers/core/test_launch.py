@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from vidinv.trainers.core import loop
 
 from tests.helpers.small_training import DATA, MAKER_PLAIN, networks, plan, weights
+from vidinv.trainers.core import loop
 
 ROOT = Path(__file__).parents[3]
 SCRIPT = """

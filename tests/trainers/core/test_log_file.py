@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vidinv.trainers.core.log_file import read_log
-
 from tests.helpers.training_logs import write_log
+from vidinv.trainers.core.log_file import read_log
 
 
 def test_stages_follow_each_other_and_what_a_block_learns_alone_is_left_out(tmp_path: Path) -> None:

@@ -13,12 +13,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
-from vidinv.trainers.core import checkpoint, loop
-from vidinv.trainers.core.step_random import StepRandom
 
 from tests.helpers.keyed_data import RandomRows, Stop, StoppedAt
 from tests.helpers.small_training import DATA, JUDGE, MAKER, MAKER_PLAIN, adam, make, networks, plan, same, weights
 from vidinv.errors import UsageError, VidinvError
+from vidinv.trainers.core import checkpoint, loop
+from vidinv.trainers.core.step_random import StepRandom
 
 
 def test_only_the_named_networks_learn(tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from vidinv.trainers.data import corpus
 
 from vidinv.generators import mobile_stylegan, proxy
+from vidinv.trainers.data import corpus
 from vidinv.weights import catalog
 
 

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+
+from tests.helpers.keyed_data import RandomRows
+from tests.helpers.small_training import networks, plan
 from vidinv.trainers.core import loop
 from vidinv.trainers.core.step_random import StepRandom
 from vidinv.trainers.core.throughput import PARTS, Throughput
 from vidinv.trainers.data.step_sampler import SampleKey
-
-from tests.helpers.keyed_data import RandomRows
-from tests.helpers.small_training import networks, plan
 
 PAUSE = 0.03  # seconds, beside which a turn of these networks is short
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
 from pathlib import Path
 
-import cv2
 import lmdb
 import numpy as np
 import pytest
 import torch
+
+from tests.helpers.image_files import png, tar
+from vidinv.errors import InputUnreadable, UsageError
+from vidinv.generators import mobile_stylegan, proxy
 from vidinv.trainers.data import corpus
 from vidinv.trainers.data.image_sources import open_pictures
 from vidinv.trainers.data.keyed_dataset import ImageDataset
-
-from vidinv.errors import InputUnreadable, UsageError
-from vidinv.generators import mobile_stylegan, proxy
 
 
 @pytest.fixture
@@ -27,19 +25,6 @@ def stored(tmp_path: Path) -> Path:
     pictures[..., 4:] += 5  # not the same mirrored
     np.save(path, pictures)
     return path
-
-
-def tar(path: Path, files: dict[str, bytes]) -> Path:
-    with tarfile.open(path, "w") as archive:
-        for name, raw in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(raw)
-            archive.addfile(info, io.BytesIO(raw))
-    return path
-
-
-def png(side: int, value: int, width: int | None = None) -> bytes:
-    return cv2.imencode(".png", np.full((side, width or side, 3), (0, 0, value), np.uint8))[1].tobytes()
 
 
 def test_a_corpus_is_drawn_by_seed_at_any_size_and_half_of_it_mirrored(stored: Path) -> None:

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from vidinv.trainers.data.photos import open_photos
 
 from vidinv.errors import InputUnreadable
+from vidinv.trainers.data.photos import open_photos
 
 
 @pytest.fixture

@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
-from vidinv.trainers.feature_style.fit_to_clip import tune
-from vidinv.trainers.feature_style.losses import Evaluators, RenderNetworks
 
 from tests.helpers.interrupted import Stopped
 from tests.helpers.tuning_recipes import TUNING
@@ -18,6 +16,8 @@ from vidinv.backends.tiny import guides
 from vidinv.encoders import registry as encoders
 from vidinv.encoders.base import Encoder
 from vidinv.generators import mobile_stylegan
+from vidinv.trainers.feature_style.fit_to_clip import tune
+from vidinv.trainers.feature_style.losses import Evaluators, RenderNetworks
 
 JUDGES = Evaluators(guides().identity, guides().perceptual, None)
 

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from vidinv.trainers.data.face_batches import FaceTrainingBatch
-from vidinv.trainers.feature_style import losses as feature_style_losses
-from vidinv.trainers.feature_style.config import FeatureStyleRecipe
-from vidinv.trainers.feature_style.losses import Evaluators, RenderNetworks
 
 from vidinv.backends.tiny import guides
 from vidinv.errors import UsageError
 from vidinv.generators import mobile_stylegan
 from vidinv.generators.mobile_stylegan import MobileStyleGAN
+from vidinv.trainers.data.face_batches import FaceTrainingBatch
+from vidinv.trainers.feature_style import losses as feature_style_losses
+from vidinv.trainers.feature_style.config import FeatureStyleRecipe
+from vidinv.trainers.feature_style.losses import Evaluators, RenderNetworks
 
 AT = 2
 PAPER: dict[str, Any] = {

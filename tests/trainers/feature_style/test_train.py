@@ -11,6 +11,15 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
+
+from vidinv.backends.tiny import guides
+from vidinv.encoders import encoder_file, feature_style_light
+from vidinv.encoders.base import Encoder
+from vidinv.encoders.registry import TINY_SIZES
+from vidinv.errors import UsageError
+from vidinv.frames import Code
+from vidinv.generators.mobile_stylegan import MobileStyleGAN
+from vidinv.generators.proxy import HeadSpec, Proxy, ProxyHead
 from vidinv.trainers.augment import degradations
 from vidinv.trainers.data import generated_samples
 from vidinv.trainers.data.face_batches import FaceSource, FaceTrainingBatch, join
@@ -21,15 +30,6 @@ from vidinv.trainers.feature_style import losses as feature_style_losses
 from vidinv.trainers.feature_style import train as feature_style
 from vidinv.trainers.feature_style.config import FeatureStyleRecipe
 from vidinv.trainers.feature_style.losses import Evaluators, RenderNetworks
-
-from vidinv.backends.tiny import guides
-from vidinv.encoders import encoder_file, feature_style_light
-from vidinv.encoders.base import Encoder
-from vidinv.encoders.registry import TINY_SIZES
-from vidinv.errors import UsageError
-from vidinv.frames import Code
-from vidinv.generators.mobile_stylegan import MobileStyleGAN
-from vidinv.generators.proxy import HeadSpec, Proxy, ProxyHead
 
 AT = 2
 

@@ -9,10 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
-from vidinv.trainers.gan_encoder import evaluate as gan_evaluate
-from vidinv.trainers.gan_encoder import train as gan_encoder
-from vidinv.trainers.gan_encoder.config import GanRecipe
-from vidinv.trainers.gan_encoder.train import GanEncoderSetup, GanEvaluators
 
 from tests.helpers.gan_recipes import TINY
 from tests.helpers.interrupted import Stopped
@@ -21,6 +17,10 @@ from vidinv.backends.tiny import MeanDifference
 from vidinv.encoders import encoder_file
 from vidinv.errors import UsageError
 from vidinv.generators import registry as generators
+from vidinv.trainers.gan_encoder import evaluate as gan_evaluate
+from vidinv.trainers.gan_encoder import train as gan_encoder
+from vidinv.trainers.gan_encoder.config import GanRecipe
+from vidinv.trainers.gan_encoder.train import GanEncoderSetup, GanEvaluators
 
 
 def set_up(recipe: GanRecipe) -> GanEncoderSetup:

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
-from vidinv.trainers.core import loop
 
 from tests.helpers.discriminator_files import checkpoint, judge
 from tests.helpers.near_perfect import SHORT, two_photos
@@ -17,6 +16,7 @@ from tests.helpers.tuning_recipes import SMALL, tuned
 from vidinv.cli.main import main
 from vidinv.generators import registry
 from vidinv.importing.import_checkpoint import bring
+from vidinv.trainers.core import loop
 from vidinv.weights import imported
 
 BRIEF = replace(SMALL, steps=8, look=8, samples=1)  # whose own discriminator would see 16 pixels, not 32

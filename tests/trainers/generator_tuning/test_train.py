@@ -8,6 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
+
+from tests.helpers.interrupted import Stopped
+from tests.helpers.tuning_recipes import AT, PERCEPTUAL, SIZE, SMALL, pivots_of, tuned
+from vidinv.errors import UsageError
+from vidinv.generators import delta, mobile_stylegan, proxy, stylegan2
+from vidinv.generators.base import Generator
+from vidinv.generators.stylegan2_discriminator import Discriminator
 from vidinv.trainers.core import loop
 from vidinv.trainers.core.step_random import StepRandom
 from vidinv.trainers.data.step_sampler import StepBatchSampler
@@ -24,13 +31,6 @@ from vidinv.trainers.generator_tuning.context import (
     trained_names,
 )
 from vidinv.trainers.generator_tuning.train import steps_of
-
-from tests.helpers.interrupted import Stopped
-from tests.helpers.tuning_recipes import AT, PERCEPTUAL, SIZE, SMALL, pivots_of, tuned
-from vidinv.errors import UsageError
-from vidinv.generators import delta, mobile_stylegan, proxy, stylegan2
-from vidinv.generators.base import Generator
-from vidinv.generators.stylegan2_discriminator import Discriminator
 
 ALONE = replace(SMALL, local=0.0, cohesion=0.0, anchor=0.0, movement=0.0, gate=1.0)
 

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
-from vidinv.trainers.generator_tuning.config import GeneratorTuningRecipe
-from vidinv.trainers.generator_tuning.context import PivotFaces
-from vidinv.trainers.generator_tuning.train import tune
-from vidinv.trainers.optim import preconditioned_adam
-from vidinv.trainers.optim.preconditioned_adam import GuardedAdam, Preconditioner
 
 from vidinv.backends import registry as backends
 from vidinv.frames import Code
 from vidinv.generators import delta
 from vidinv.progress import SilentProgress
+from vidinv.trainers.generator_tuning.config import GeneratorTuningRecipe
+from vidinv.trainers.generator_tuning.context import PivotFaces
+from vidinv.trainers.generator_tuning.train import tune
+from vidinv.trainers.optim import preconditioned_adam
+from vidinv.trainers.optim.preconditioned_adam import GuardedAdam, Preconditioner
 
 
 def a_guard(*sides: int) -> Preconditioner:

@@ -6,6 +6,7 @@ import copy
 
 import torch
 from torch import Tensor, nn
+
 from vidinv.trainers.optim.ranger import Ranger
 
 

@@ -7,17 +7,17 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
-from vidinv.trainers.core.early_stopping import Tuned
-from vidinv.trainers.feature_style import fit_to_clip
-from vidinv.trainers.feature_style.fit_to_clip import tune
-from vidinv.trainers.feature_style.losses import Evaluators, RenderNetworks
-from vidinv.trainers.proxy_head.residual import kept, measured
 
 from tests.helpers.interrupted import Stopped
 from vidinv.backends.tiny import guides
 from vidinv.config import TuneConfig
 from vidinv.encoders import registry as encoders
 from vidinv.generators import mobile_stylegan
+from vidinv.trainers.core.early_stopping import Tuned
+from vidinv.trainers.feature_style import fit_to_clip
+from vidinv.trainers.feature_style.fit_to_clip import tune
+from vidinv.trainers.feature_style.losses import Evaluators, RenderNetworks
+from vidinv.trainers.proxy_head.residual import kept, measured
 
 JUDGES = Evaluators(guides().identity, guides().perceptual, None)
 TUNING = TuneConfig(steps=24, batch=4, rate=1e-3)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor
+
 from vidinv.trainers.core.step_random import StepRandom
 
 DRAWS: dict[str, Callable[[StepRandom, int], Tensor]] = {

@@ -12,15 +12,15 @@ import lmdb
 import numpy as np
 import pytest
 import torch
-from tests.trainers.test_image_sources import png, tar
 from torch import Tensor
+
+from tests.helpers.image_files import png, tar
+from vidinv.errors import InputUnreadable, UsageError
 from vidinv.trainers.data.image_sources import open_pictures
 from vidinv.trainers.data.keyed_dataset import ImageDataset, KeyedDataset
 from vidinv.trainers.data.step_loader import step_batches, worker_count
 from vidinv.trainers.data.step_sampler import SampleKey, StepBatchSampler, seed_for
 from vidinv.trainers.data.toy_images import Blobs
-
-from vidinv.errors import InputUnreadable, UsageError
 
 
 def sampler(**changes: int | None) -> StepBatchSampler:
