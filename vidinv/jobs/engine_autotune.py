@@ -60,7 +60,7 @@ def measured(config: RunConfig, backend: Backend, rivals: list[str]) -> dict[str
                 runners[name](graph, *inputs)
         except UsageError:
             del runners[name]
-    drawing, inputs = graphs[0]
+    drawing, inputs = graphs[-1]
     took: dict[str, list[float]] = {name: [] for name in runners}
     for _ in range(REPEATS):
         for name, runner in runners.items():
@@ -73,7 +73,8 @@ def measured(config: RunConfig, backend: Backend, rivals: list[str]) -> dict[str
 def check_engine(config: RunConfig, backend: Backend, *, inverts: bool = True) -> None:
     """Raise UsageError where the engine that a settled `config` names cannot run the job's encoder or generator.
 
-    A job that takes stored codes does not `invert`. torch.compile runs whatever torch runs, and is not tried.
+    A job that takes stored codes does not need the encoder (`inverts`). torch.compile runs whatever torch runs, and is
+    not tried.
     """
     if config.engine not in PACKAGES:
         return
@@ -85,7 +86,7 @@ def check_engine(config: RunConfig, backend: Backend, *, inverts: bool = True) -
 def _graphs(
     config: RunConfig, backend: Backend, *, inverts: bool = True
 ) -> list[tuple[torch.nn.Module, tuple[Tensor, ...]]]:
-    """What the job hands to its engine, each with inputs: what draws an edit, and the encoder where nothing refines."""
+    """What the job hands to its engine, each with inputs: the encoder where nothing refines, and what draws an edit."""
     models = backend.models("cpu", config.encoder)
     generator, encoder, size = models.generator, models.encoder, config.crop
     with torch.no_grad():
@@ -98,7 +99,7 @@ def _graphs(
         drawing = PictureModule(generator, at, synthesize.at_size(generator, size))
     if not (inverts and config.refine.is_off):
         return [(drawing, inputs)]
-    return [(drawing, inputs), (EncodingModule(encoder), (torch.zeros(1, 3, size, size),))]
+    return [(EncodingModule(encoder), (torch.zeros(1, 3, size, size),)), (drawing, inputs)]
 
 
 def _key(config: RunConfig, backend: Backend) -> str:

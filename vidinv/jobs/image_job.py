@@ -152,7 +152,7 @@ def _aimed(opened: OpenPicture) -> tuple[ResolvedEdits, list[str]]:
         for n, person in enumerate(work.faces.track.tolist())
     ]
     return target_strength.aimed(
-        job.moves, samples, target_strength.attribute_measure(job.models, job.moves, job.config)
+        job.moves, samples, target_strength.attribute_measure(job.backend, job.models, job.moves, job.config)
     )
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vidinv import fileio
 from vidinv.backends import registry as backends
-from vidinv.backends.interface import Models
+from vidinv.backends.interface import Backend, Models
 from vidinv.config import MaskConfig, RunConfig
 from vidinv.editing import plan, target
 from vidinv.editing.direction_training import Measure
@@ -82,9 +82,9 @@ class Judge:
         return (sample.image + 2 * torch.from_numpy(delta).permute(2, 0, 1)).clamp(-1, 1)
 
 
-def attribute_measure(models: Models, moves: Sequence[ResolvedEdit], config: RunConfig) -> Judge:
+def attribute_measure(backend: Backend, models: Models, moves: Sequence[ResolvedEdit], config: RunConfig) -> Judge:
     """The judge of a job with these moves."""
-    measure = models.backend.measure()
+    measure = backend.measure()
     return Judge(models, measure, blend.mode_of(config.blend, [move.direction for move in moves]), config.mask)
 
 

@@ -181,7 +181,7 @@ def _aimed(
 ) -> tuple[ResolvedEdits, list[str]]:
     """The moves with a strength where one named a value, and what could not be reached."""
     config = job.config
-    judge = target_strength.attribute_measure(models, moves, config)
+    judge = target_strength.attribute_measure(job.backend, models, moves, config)
 
     def find() -> tuple[ResolvedEdits, list[str]]:
         samples = []
