@@ -120,7 +120,7 @@ def test_wherever_the_disk_is_full_the_run_exits_7_and_goes_on(
     clip: Path, name: str, when: Callable[[Path], bool], capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = clip.with_name("out.mp4")
-    with before_change(name, full_disk, when):
+    with full_disk(name, when):
         assert main(command(clip, output)) == 7
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and os.strerror(errno.ENOSPC) in said

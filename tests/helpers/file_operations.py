@@ -15,20 +15,16 @@ from typing import Any
 
 @dataclass
 class Moment:
-    """Calls `act` once, at the first change of a file whose name matches `pattern` and for which `when` holds."""
+    """Calls `act` at the first (or every) change of a file whose name matches `pattern` and for which `when` holds."""
 
     pattern: str
     act: Callable[[], object]
     when: Callable[[Path], bool]
+    repeatedly: bool = False
     has_come: bool = False
 
 
 _WAITING: list[Moment] = []
-
-
-def full_disk() -> None:
-    """What a write to a full disk raises."""
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def has_content(path: Path) -> bool:
@@ -46,13 +42,29 @@ def before_change(
 
     What `act` raises is what the operation raises. Fails where no such operation came.
     """
-    moment = Moment(pattern, act, when)
+    with _waiting(Moment(pattern, act, when)):
+        yield
+
+
+@contextlib.contextmanager
+def full_disk(pattern: str, when: Callable[[Path], bool] = lambda path: True) -> Iterator[None]:
+    """The disk has no room for files named like `pattern`, however often this process tries to write one."""
+
+    def refuse() -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with _waiting(Moment(pattern, refuse, when, repeatedly=True)):
+        yield
+
+
+@contextlib.contextmanager
+def _waiting(moment: Moment) -> Iterator[None]:
     _WAITING.append(moment)
     try:
         yield
     finally:
         _WAITING.remove(moment)
-    assert moment.has_come, f"no file named {pattern} was changed"
+    assert moment.has_come, f"no file named {moment.pattern} was changed"
 
 
 def _hear(event: str, given: tuple[Any, ...]) -> None:
@@ -66,7 +78,8 @@ def _hear(event: str, given: tuple[Any, ...]) -> None:
         return
     path = Path(os.fspath(target))
     for moment in _WAITING:
-        if not moment.has_come and fnmatch(path.name, moment.pattern) and moment.when(path):
+        is_due = moment.repeatedly or not moment.has_come
+        if is_due and fnmatch(path.name, moment.pattern) and moment.when(path):
             moment.has_come = True
             moment.act()
 
