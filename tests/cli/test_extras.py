@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.helpers.clips import make_clip
 from tests.helpers.runs import TINY
+from vidinv.bench.synthetic_clip import make_clip
 from vidinv.extras import EXTRAS
 
 # Runs command lines in one process, each as if the modules that stand beside it were not installed.
