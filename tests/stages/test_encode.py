@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from vidinv import extras
 from vidinv.config import Effort, RefineConfig
 from vidinv.editing.refine import Part, Trace
 from vidinv.encoders import class_conditional, encoder_file
@@ -137,7 +138,7 @@ def test_a_restored_state_gives_the_same_codes(tmp_path: Path) -> None:
         torch.testing.assert_close(got.codes.feature, expected.codes.feature)
 
 
-OTHERS = [name for name, package in runner.PACKAGES.items() if runner.find_spec(package) is not None]
+OTHERS = [name for name, package in runner.PACKAGES.items() if extras.is_installed(package)]
 # What an engine's exporter cannot take: spectral norms, and a pooling to a side that does not divide.
 NOT_EXPORTED = {
     ("onnx", "automodulator-tiny"),
