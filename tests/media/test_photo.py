@@ -64,7 +64,7 @@ def test_what_is_no_picture_is_said(tmp_path: Path, content: bytes) -> None:
 
 
 def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no kind of picture"):
+    with pytest.raises(UsageError, match="supported picture format"):
         photo.write_photo(tmp_path / "a.txt", photo.Photo(RGB), {})
     with pytest.raises(OutputUnwritable):
         photo.write_photo(tmp_path / "none" / "a.png", photo.Photo(RGB), {})

@@ -1,1 +1,1 @@
-"""Video in and out: exact times, the source's own samples, everything else by stream copy."""
+"""Read and write video with exact times and native samples; other streams are copied."""

@@ -1,4 +1,4 @@
-"""Codec names a person gives, the encoder and settings each stands for, and the containers that hold it."""
+"""Select the video encoder, its settings and the allowed containers for a codec name."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ NAMES = ("auto", *_ENCODERS, "lossless")
 
 @dataclass(frozen=True)
 class EncoderOptions:
-    """What a person asks of the video encoder.
+    """Requested settings of the video encoder.
 
-    `codec` is one of NAMES; `crf` on x264's scale; `preset` in the encoder's own words, empty for the one chosen here;
-    `pixel_format` "source", or FFmpeg's name of the format to convert to.
+    `codec` is one of NAMES; `crf` is on x264's scale; `preset` is the encoder's own name, empty for the default here;
+    `pixel_format` is "source", or FFmpeg's name of the format to convert to.
     """
 
     codec: str = "auto"
@@ -61,50 +61,51 @@ class Choice:
     warnings: tuple[str, ...] = ()
 
 
-def resolve(wish: EncoderOptions, info: VideoInfo, suffix: str = "") -> str:
-    """The codec that the wish means for this video in a file of this suffix.
+def resolve(options: EncoderOptions, info: VideoInfo, suffix: str = "") -> str:
+    """Return the codec of the request for this video in a file with this suffix. Raises UsageError if unknown.
 
-    auto is H.264 at 8 bits and HEVC above or for RGB; VP9 and AV1 in .webm or for odd sides with halved chroma; FFV1
-    (in .mov ProRes) where there is alpha to keep, or RGB of 16 bits.
+    "auto" is H.264 at 8 bits and HEVC above or for RGB; VP9 and AV1 in .webm or for odd sides with halved chroma;
+    FFV1 (ProRes in .mov) for alpha, and FFV1 for 16-bit RGB.
     """
-    if wish.codec not in NAMES:
-        raise UsageError(f"unknown codec {wish.codec!r}", remedy=f"choose one of {', '.join(NAMES)}")
-    if wish.codec == "lossless":
+    if options.codec not in NAMES:
+        raise UsageError(f"unknown codec {options.codec!r}", remedy=f"choose one of {', '.join(NAMES)}")
+    if options.codec == "lossless":
         return "ffv1"
-    if wish.codec != "auto":
-        return wish.codec
-    shape = formats.layout(_wanted(wish, info))
+    if options.codec != "auto":
+        return options.codec
+    shape = formats.layout(_wanted(options, info))
     if shape.is_rgb and shape.depth > 12:
         return "ffv1"
     if shape.has_alpha:
         return "prores" if suffix == ".mov" and shape.depth <= 10 else "ffv1"
-    cut = _cuts_cells(_wanted(wish, info), info)
-    if suffix == ".webm" or (cut and suffix != ".mov"):  # x264 and x265 take whole chroma cells only
+    cut = _cuts_cells(_wanted(options, info), info)
+    if suffix == ".webm" or (cut and suffix != ".mov"):  # x264 and x265 accept whole chroma cells only
         return "av1" if shape.depth > 8 else "vp9"
     return "hevc" if shape.depth > 8 or shape.is_rgb else "h264"
 
 
-def choose(wish: EncoderOptions, info: VideoInfo, *, suffix: str = "", threads: int = 2) -> Choice:
-    """Encoder, sample format and options for a wish; UsageError when the encoder would lose depth, chroma or alpha.
+def choose(options: EncoderOptions, info: VideoInfo, *, suffix: str = "", threads: int = 2) -> Choice:
+    """Select encoder, sample format and settings for a request; `threads` limits the encoder's threads.
 
-    No encoder reorders frames (no B-frames), so dts = pts, every pts survives, and segments concatenate. `warnings`
-    name what of the source this codec cannot say.
+    No encoder reorders frames (no B-frames), so dts = pts, every pts is kept, and segments concatenate. `warnings`
+    of the result name the source's metadata that this codec cannot hold.
+    Raises UsageError if the encoder would lose depth, chroma or alpha.
     """
-    name = resolve(wish, info, suffix)
+    name = resolve(options, info, suffix)
     encoder = _ENCODERS[name]
-    wanted = _wanted(wish, info)
-    _check_alpha(name, wanted, info, wish)
-    options = _options(name, wish, threads)
-    _keep_fields(name, options, info)
-    _say_mastering(encoder, options, info)
+    wanted = _wanted(options, info)
+    _check_alpha(name, wanted, info, options)
+    settings = _options(name, options, threads)
+    _keep_fields(name, settings, info)
+    _add_mastering(encoder, settings, info)
     if name == "ffv1" and not _cuts_cells(wanted, info):
-        options["slices"] = "4"
+        settings["slices"] = "4"
     pix_fmt = _encoder_format(name, encoder, wanted)
-    return Choice(name, encoder, pix_fmt, options, _unsaid(name, encoder, info))
+    return Choice(name, encoder, pix_fmt, settings, _lost_metadata(name, encoder, info))
 
 
 def written(colour: Colour, source: str, pix_fmt: str) -> Colour:
-    """What the output says of its colour, whose source has planes `source`: the same, unless RGB and YUV change places.
+    """Return the output's colour tags for a source of pixel format `source`: the same, unless RGB becomes YUV or back.
 
     RGB becomes limited-range BT.709.
     """
@@ -115,28 +116,28 @@ def written(colour: Colour, source: str, pix_fmt: str) -> Colour:
     return replace(colour, full_range=True, matrix_tag=0, range_tag=2)
 
 
-def check_container(wish: EncoderOptions, info: VideoInfo, output: Path) -> None:
-    """Raise UsageError when the container named by `output`'s suffix cannot hold what is wished for."""
+def check_container(options: EncoderOptions, info: VideoInfo, output: Path) -> None:
+    """Raise UsageError if the container of `output`'s suffix cannot hold the requested video."""
     suffix = output.suffix.lower()
-    name = resolve(wish, info, suffix)
+    name = resolve(options, info, suffix)
     allowed = _SUFFIXES[name]
     if suffix not in allowed:
         raise UsageError(
             f"{output.suffix or 'a name without suffix'} cannot hold {name} video ({output.name})",
             remedy=f"name the output {' or '.join(output.stem + known for known in allowed)}",
         )
-    choose(wish, info, suffix=suffix)
+    choose(options, info, suffix=suffix)
 
 
 def _cuts_cells(pix_fmt: str, info: VideoInfo) -> bool:
-    """Whether a side of the picture is no whole number of chroma cells."""
+    """Return whether a side of the picture is not a whole number of chroma cells."""
     shape = formats.layout(pix_fmt)
     return bool(info.width % (1 << shape.sub_x) or info.height % (1 << shape.sub_y))
 
 
-def _options(name: str, wish: EncoderOptions, threads: int) -> dict[str, str]:
-    crf = wish.crf
-    options = {
+def _options(name: str, options: EncoderOptions, threads: int) -> dict[str, str]:
+    crf = options.crf
+    settings = {
         "h264": {"crf": str(crf), "bf": "0", "preset": "medium", "threads": "1", **_reproducible()},
         "hevc": {
             "crf": str(crf),
@@ -148,19 +149,19 @@ def _options(name: str, wish: EncoderOptions, threads: int) -> dict[str, str]:
         "prores": {"vendor": "apl0"},
         "ffv1": {"level": "3", "g": "1", "slicecrc": "1"},
     }[name]
-    if wish.preset:
+    if options.preset:
         if name not in _PRESET_KEYS:
-            raise UsageError(f"{name} has no presets", remedy="leave --preset out")
-        options[_PRESET_KEYS[name]] = wish.preset
-    return options
+            raise UsageError(f"{name} has no presets", remedy="remove --preset")
+        settings[_PRESET_KEYS[name]] = options.preset
+    return settings
 
 
 @cache
 def _reproducible() -> dict[str, str]:
-    """x264 without its AVX-512 routines, where the processor has them.
+    """Return x264 options that disable its AVX-512 routines on processors that have them.
 
-    With them equal frames became another file now and then, by where in memory they lay: in one process of three, one
-    run in seven (`scripts/stress/kill_and_resume.py` found it).
+    With these routines the encoded bytes of equal frames depended on their memory address: in one process of three,
+    one run in seven (found by `scripts/stress/kill_and_resume.py`).
     """
     from llvmlite.binding import get_host_cpu_features  # takes half a second to load
 
@@ -169,21 +170,22 @@ def _reproducible() -> dict[str, str]:
     return {"x264-params": "asm=FMA3,BMI2,AVX2"} if has_them else {}
 
 
-def _wanted(wish: EncoderOptions, info: VideoInfo) -> str:
-    """The planar format to be written: the source's, or the one asked for."""
-    if wish.pixel_format == "source":
+def _wanted(options: EncoderOptions, info: VideoInfo) -> str:
+    """Return the planar format to write: the source's, or the requested one. Raises UsageError if unknown."""
+    if options.pixel_format == "source":
         return formats.without_range(info.pix_fmt)
     try:
-        name = formats.planar(wish.pixel_format)
+        name = formats.planar(options.pixel_format)
     except ValueError as error:
         raise UsageError(
-            f"unknown pixel format {wish.pixel_format!r}", remedy="give FFmpeg's name, such as yuv420p or yuv422p10le"
+            f"unknown pixel format {options.pixel_format!r}",
+            remedy="give FFmpeg's name, such as yuv420p or yuv422p10le",
         ) from error
     return formats.without_range(name)
 
 
-def _check_alpha(name: str, wanted: str, info: VideoInfo, wish: EncoderOptions) -> None:
-    if info.hides_alpha and wish.pixel_format == "source":
+def _check_alpha(name: str, wanted: str, info: VideoInfo, options: EncoderOptions) -> None:
+    if info.hides_alpha and options.pixel_format == "source":
         raise UsageError(
             f"{info.path.name} has an alpha channel in a second {info.codec} layer, which is not decoded",
             remedy=f"drop it with --pix-fmt {wanted}",
@@ -195,42 +197,42 @@ def _check_alpha(name: str, wanted: str, info: VideoInfo, wish: EncoderOptions) 
         )
 
 
-def _keep_fields(name: str, options: dict[str, str], info: VideoInfo) -> None:
+def _keep_fields(name: str, settings: dict[str, str], info: VideoInfo) -> None:
     if not info.fields:
         return
     if name == "h264":
-        _add(options, "x264-params", f"{info.fields}=1")
+        _add(settings, "x264-params", f"{info.fields}=1")
 
 
-def _say_mastering(encoder: str, options: dict[str, str], info: VideoInfo) -> None:
-    said = mastering.parameters(encoder, info.mastering)
-    if said:
+def _add_mastering(encoder: str, settings: dict[str, str], info: VideoInfo) -> None:
+    values = mastering.parameters(encoder, info.mastering)
+    if values:
         key = {"libx264": "x264-params", "libx265": "x265-params", "libsvtav1": "svtav1-params"}[encoder]
-        _add(options, key, *said)
+        _add(settings, key, *values)
 
 
-def _add(options: dict[str, str], key: str, *said: str) -> None:
-    """Put more parameters of an encoder behind those that are there."""
-    options[key] = ":".join([*filter(None, [options.get(key)]), *said])
+def _add(settings: dict[str, str], key: str, *values: str) -> None:
+    """Append parameters to those that the encoder already has under `key`."""
+    settings[key] = ":".join([*filter(None, [settings.get(key)]), *values])
 
 
-def _unsaid(name: str, encoder: str, info: VideoInfo) -> tuple[str, ...]:
-    """What of the source is lost with this codec, in words."""
-    found = [f"{kind}'s metadata of each frame are left out" for kind in info.mastering.dynamic]
+def _lost_metadata(name: str, encoder: str, info: VideoInfo) -> tuple[str, ...]:
+    """Return warnings that name the source's metadata which this codec loses."""
+    found = [f"the per-frame {kind} metadata is left out" for kind in info.mastering.dynamic]
     static = info.mastering.primaries or info.mastering.light
     if static and not mastering.parameters(encoder, info.mastering):
-        found.append(f"{name} cannot say the source's mastering display and light levels; hevc and av1 can")
+        found.append(f"{name} cannot store the source's mastering display and light levels; hevc and av1 can")
     if info.fields:
         order = {"tff": "top", "bff": "bottom"}[info.fields]
-        kept = "kept" if name in _KEEPS_FIELDS else f"not marked as such by {name}"
+        kept = "kept" if name in _KEEPS_FIELDS else f"not marked as interlaced by {name}"
         found.append(
-            f"the source is interlaced ({order} field first): its frames are edited whole, the fields are {kept}"
+            f"the source is interlaced ({order} field first): each frame is edited as a whole, the fields are {kept}"
         )
     return tuple(found)
 
 
 def _encoder_format(name: str, encoder: str, wanted: str) -> str:
-    """The encoder's format that holds `wanted` without loss: itself, or the least one above it."""
+    """Return the encoder's smallest format that holds `wanted` without loss. Raises UsageError if there is none."""
     known = [form.name for form in av.Codec(encoder, "w").video_formats or []]
     if wanted in known:
         return wanted

@@ -1,4 +1,4 @@
-"""YUV planes to RGB for one region: float math on the source's own samples, never on the whole frame."""
+"""Convert a region of native YUV planes to RGB in floating point."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _LUMA = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 
 
 
 def luma_weights(colour: Colour) -> tuple[float, float]:
-    """Kr and Kb of the colour's matrix (ITU-R BT.601, BT.709, BT.2020 non-constant luminance, SMPTE 240M)."""
+    """Return Kr and Kb of the colour's matrix (ITU-R BT.601, BT.709, BT.2020 non-constant luminance, SMPTE 240M)."""
     return _LUMA[colour.matrix]
 
 
 def rgb_matrix(colour: Colour) -> Array:
-    """[3,3] float64 matrix from (Y in [0,1], Cb, Cr in [-0.5,0.5]) to RGB in [0,1]."""
+    """Return the [3,3] float64 matrix from (Y in [0,1], Cb, Cr in [-0.5,0.5]) to RGB in [0,1]."""
     kr, kb = luma_weights(colour)
     kg = 1 - kr - kb
     return np.array(
@@ -30,7 +30,7 @@ def rgb_matrix(colour: Colour) -> Array:
 
 
 def sample_scale(colour: Colour, depth: int) -> tuple[float, float, float, float]:
-    """(luma offset, luma span, chroma offset, chroma span) in sample units at `depth` bits."""
+    """Return (luma offset, luma span, chroma offset, chroma span) in sample units at `depth` bits."""
     one = float(1 << (depth - 8))
     if colour.full_range:
         top = float((1 << depth) - 1)
@@ -48,21 +48,21 @@ def align_rect(rect: Rect, planes: Planes) -> Rect:
 
 
 def is_rgb(planes: Planes) -> bool:
-    """Whether the planes are G, B, R rather than Y, Cb, Cr."""
+    """Return whether the planes are G, B, R rather than Y, Cb, Cr."""
     return planes.pix_fmt.startswith("gbr")
 
 
 def to_rgb(planes: Planes, colour: Colour, rect: Rect | None = None) -> Array:
-    """The picture in `rect` (chroma-aligned, half open; None = the whole frame) as RGB, float32 [h,w,3] in [0,1].
+    """Return `rect` (chroma-aligned, half open; None = the whole frame) as RGB, float32 [h,w,3] in [0,1].
 
-    For PQ and HLG that is the SDR picture of `vidinv.media.tone`. Alpha takes no part.
+    For PQ and HLG it is the SDR picture of `vidinv.media.tone`. Alpha is ignored.
     """
     signal = signal_rgb(planes, colour, rect)
     return np.clip(tone.to_working(signal, colour), 0, 1).astype(np.float32) if tone.is_hdr(colour) else signal
 
 
 def signal_rgb(planes: Planes, colour: Colour, rect: Rect | None = None) -> Array:
-    """RGB of `rect` in the signal's own transfer and primaries, float32 [h,w,3] in [0,1].
+    """Return `rect` as RGB in the signal's own transfer and primaries, float32 [h,w,3] in [0,1].
 
     Chroma is upsampled bilinearly, sited at the cell's centre. Gray planes give three equal channels.
     """
@@ -85,7 +85,7 @@ def signal_rgb(planes: Planes, colour: Colour, rect: Rect | None = None) -> Arra
 
 
 def _upsampled(plane: Array, planes: Planes, rect: Rect) -> Array:
-    """Chroma of `rect` at luma size, float32 [h,w]; one cell around the rect takes part so that no seam shows."""
+    """Upsample the chroma of `rect` to luma size, float32 [h,w]; one cell around `rect` is included to avoid seams."""
     x0, y0, x1, y1 = rect
     sx, sy = planes.sub_x, planes.sub_y
     if sx == 0 and sy == 0:

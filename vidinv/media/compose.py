@@ -1,4 +1,4 @@
-"""The plane compositor: adds an RGB difference to the source's own samples inside a rectangle."""
+"""Composite onto native planes: add an RGB difference to the source's own samples inside a rectangle."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from vidinv.media.colour import is_rgb, luma_weights, sample_scale, signal_rgb
 
 
 def add_delta(planes: Planes, colour: Colour, rect: Rect, delta: Array) -> Planes:
-    """The frame plus `delta` inside `rect`; every sample outside, and every sample whose change rounds to 0, is kept.
+    """Return the frame plus `delta` inside `rect`; samples outside it, or whose change rounds to 0, are unchanged.
 
-    `delta` [h,w,3] is a difference of what `colour.to_rgb` gives, weights already applied; `rect` is chroma-aligned
-    (see `colour.align_rect`). For PQ and HLG it is first put back into the signal. The difference is converted to
-    Y, Cb, Cr (linear, so no offset), averaged over each chroma cell, added, rounded, and clipped to the legal range of
-    the depth, widened by a source sample already beyond it.
-    Planes without a changed sample, and alpha, are shared with `planes`.
+    `delta` [h,w,3] is a difference of `colour.to_rgb` pictures with blend weights already applied; `rect` is
+    chroma-aligned (see `colour.align_rect`). For PQ and HLG the difference is first converted to the signal. It is
+    converted to Y, Cb, Cr (linear, so no offset), averaged over each chroma cell, added, rounded, and clipped to the
+    legal range of the depth; source samples already beyond that range extend it.
+    Planes without a changed sample, and alpha, are shared with `planes`. Raises ValueError for a wrong shape or rect.
     """
     x0, y0, x1, y1 = rect
     if delta.shape != (y1 - y0, x1 - x0, 3):
@@ -49,7 +49,7 @@ def add_delta(planes: Planes, colour: Colour, rect: Rect, delta: Array) -> Plane
 
 
 def _weights(planes: Planes, colour: Colour) -> Array:
-    """[P,3] float64: what one unit of R, G and B adds to each plane, in sample units."""
+    """Return [P,3] float64: what one unit of R, G and B adds to each plane, in sample units."""
     if is_rgb(planes):
         top = float((1 << planes.depth) - 1)
         return np.array([[0, top, 0], [0, 0, top], [top, 0, 0]])
@@ -62,7 +62,7 @@ def _weights(planes: Planes, colour: Colour) -> Array:
 
 
 def _legal(planes: Planes, colour: Colour, number: int) -> tuple[int, int]:
-    """Lowest and highest legal sample of plane `number`."""
+    """Return the lowest and highest legal sample of plane `number`."""
     if colour.full_range or is_rgb(planes):
         return 0, (1 << planes.depth) - 1
     return 16 << (planes.depth - 8), (240 if number else 235) << (planes.depth - 8)
@@ -72,7 +72,7 @@ def _legal(planes: Planes, colour: Colour, number: int) -> tuple[int, int]:
 def _add(
     source: Array, out: Array, delta: Array, weights: Array, sub_x: int, sub_y: int, low: int, high: int
 ) -> bool:  # pragma: no cover - compiled
-    """out = source + weighted cell mean of delta; True if any sample changed. All [h,w] of one plane's region."""
+    """Compute out = source + weighted cell mean of delta for one plane's region [h,w]; True if any sample changed."""
     height, width = delta.shape[:2]
     changed = False
     for y in range(source.shape[0]):

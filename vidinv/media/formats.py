@@ -1,4 +1,4 @@
-"""Which pixel formats flow through as planes, and where the others are sent."""
+"""Describe the planar pixel formats that the pipeline processes, and map other formats to them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from av.video.format import VideoFormat
 
-# Semi-planar and packed formats, and the planar one that holds the same samples.
+# The planar format that holds the same samples as each semi-planar or packed format.
 LOSSLESS = {
     "nv12": "yuv420p",
     "nv21": "yuv420p",
@@ -45,7 +45,7 @@ class PlaneLayout:
 
 @lru_cache
 def layout(name: str) -> PlaneLayout:
-    """The layout of the planar format `name` (as FFmpeg spells it)."""
+    """Return the layout of the planar format `name` (as FFmpeg spells it)."""
     parts = VideoFormat(name, 64, 64).components
     chroma = parts[1] if len(parts) > 1 else parts[0]
     return PlaneLayout(
@@ -61,9 +61,9 @@ def layout(name: str) -> PlaneLayout:
 
 @lru_cache
 def planar(name: str) -> str:
-    """The planar format in which frames of format `name` are handed on: itself where it is one already.
+    """Return the planar format to which frames of format `name` are converted; a planar format stays itself.
 
-    RGB, and gray with alpha, become planar RGB, the rest the format of its subsampling and depth; alpha stays.
+    RGB, and gray with alpha, become planar RGB; others become YUV of their subsampling and depth. Alpha is kept.
     """
     if _PLANAR.fullmatch(name):
         return name
@@ -85,5 +85,5 @@ def planar(name: str) -> str:
 
 
 def without_range(name: str) -> str:
-    """`yuvj420p` is `yuv420p` whose range tag says full: the name that encoders take."""
+    """Return the format name that encoders accept: `yuvj420p` is `yuv420p` with a full-range tag."""
     return name.replace("yuvj", "yuv")

@@ -1,4 +1,4 @@
-"""What an HDR picture says of the screen it was made on: read from a frame, written as an encoder's parameter."""
+"""Read HDR mastering metadata from a frame and format it as encoder parameters."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _DYNAMIC = {"DYNAMIC_HDR_PLUS": "HDR10+", "DOVI_RPU_BUFFER": "Dolby Vision", "DO
 
 @dataclass(frozen=True)
 class Mastering:
-    """SMPTE ST 2086 and CTA-861.3.
+    """HDR mastering metadata of SMPTE ST 2086 and CTA-861.3; a field is empty if the source lacks it.
 
-    `primaries` are the x, y of red, green, blue and white (8 numbers, empty for none), `luminance` least and most
-    cd/m2 (empty for none), `light` the brightest pixel and frame in cd/m2 (empty for none), `dynamic` names the
-    per-frame metadata that no encoder here writes.
+    `primaries` are x, y of red, green, blue and white (8 numbers), `luminance` the minimum and maximum in cd/m2,
+    `light` the maximum pixel and frame-average level in cd/m2, `dynamic` the names of per-frame metadata, which no
+    supported encoder writes.
     """
 
     primaries: tuple[float, ...] = ()
@@ -28,7 +28,7 @@ class Mastering:
 
 
 def mastering_of(frame: av.VideoFrame) -> Mastering:
-    """What the frame's side data say."""
+    """Return the mastering metadata in the frame's side data."""
     data = side_data(frame)
     primaries: tuple[float, ...] = ()
     luminance: tuple[float, ...] = ()
@@ -45,7 +45,7 @@ def mastering_of(frame: av.VideoFrame) -> Mastering:
 
 
 def parameters(encoder: str, mastering: Mastering) -> list[str]:
-    """The encoder's own `key=value` settings that write it; none for an encoder that has none."""
+    """Return the encoder's `key=value` settings that write the metadata; empty if it has no such settings."""
     if encoder not in _KEYS:
         return []
     display, light = _KEYS[encoder]
@@ -74,7 +74,7 @@ def _steps(mastering: Mastering) -> str:
 
 
 def _plain(mastering: Mastering) -> str:
-    """SVT-AV1's spelling: plain numbers."""
+    """Format the mastering display for SVT-AV1, in plain numbers."""
     red, green, blue, white = (mastering.primaries[i : i + 2] for i in (0, 2, 4, 6))
     least, most = mastering.luminance
     named = zip("GBR", (green, blue, red), strict=True)

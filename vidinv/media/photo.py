@@ -1,4 +1,4 @@
-"""A photo as a file: its pixels upright, and what else it holds (alpha, colour profile, EXIF), which is kept."""
+"""Read and write photos (PNG, JPEG, WebP), keeping alpha, colour profile and EXIF."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 QUALITY = 95  # of JPEG and WebP
 DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")  # Pillow's modes of more than 8 bits
 
-# What makes a picture of an EXIF orientation upright.
+# The transposition that turns a picture with this EXIF orientation upright.
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -32,7 +32,11 @@ _TURNS = {
 
 @dataclass(frozen=True)
 class Photo:
-    """`rgb` uint8 [H,W,3], `alpha` uint8 [H,W] where the file has one; profile and EXIF as bytes, empty for none."""
+    """Pixels and metadata of one photo.
+
+    `rgb` is uint8 [H,W,3] and upright; `alpha` is uint8 [H,W], or None without transparency; `profile` (ICC) and
+    `exif` are the raw bytes, empty if absent.
+    """
 
     rgb: Array
     alpha: Array | None = None
@@ -41,31 +45,37 @@ class Photo:
 
 
 def is_photo(path: Path) -> bool:
-    """Whether the name is that of a picture that can be written."""
+    """Return whether the file name has a suffix that `write_photo` supports."""
     return path.suffix.lower() in SUFFIXES
 
 
 def check_suffix(path: Path) -> None:
-    """Raise UsageError for a name that says no kind of picture that can be written."""
+    """Raise UsageError if `write_photo` does not support the file name's suffix."""
     if not is_photo(path):
-        raise UsageError(f"{path.name} is no kind of picture", remedy=f"end its name with {', '.join(SUFFIXES)}")
+        raise UsageError(
+            f"{path.name} does not have the suffix of a supported picture format",
+            remedy=f"end its name with {', '.join(SUFFIXES)}",
+        )
 
 
 def read_photo(path: Path) -> Photo:
-    """The photo, turned upright as its EXIF says, 8 bits a sample. Raises InputUnreadable for what is none.
+    """Read a photo with 8 bits per sample and turn it upright by its EXIF orientation.
 
-    A profile of other than RGB samples is dropped, since RGB is what is written; so is EXIF that cannot be parsed.
+    A colour profile for samples other than RGB is dropped, because RGB is written; EXIF that cannot be parsed is
+    dropped too. Raises InputUnreadable for an animation, more than 8 bits per sample, or an unreadable file.
     """
     try:
         with warnings.catch_warnings(), Image.open(path) as file:
-            warnings.simplefilter("ignore")  # of EXIF that is broken: it is dropped
+            warnings.simplefilter("ignore")  # Pillow warns about broken EXIF, which is dropped
             if file.format != "MPO" and getattr(file, "n_frames", 1) > 1:  # a camera's JPEG may hold a second view
-                raise InputUnreadable(f"{path} is an animation", remedy="give one picture, or a video to vidinv run")
+                raise InputUnreadable(
+                    f"{path} is an animation", remedy="give a single picture, or use `vidinv run` for a video"
+                )
             exif = _exif(file)
             turn = _TURNS.get(_orientation(file))
             image = file if turn is None else file.transpose(turn)
             if image.mode in DEEP:
-                raise InputUnreadable(f"{path} has more than 8 bits a sample", remedy="convert it to 8 bits first")
+                raise InputUnreadable(f"{path} has more than 8 bits per sample", remedy="convert it to 8 bits first")
             alpha = np.asarray(image.convert("RGBA").getchannel("A")) if image.has_transparency_data else None
             profile = image.info.get("icc_profile") if image.mode in ("RGB", "RGBA", "P") else None
             return Photo(np.ascontiguousarray(np.asarray(image.convert("RGB"))), alpha, profile or b"", exif)
@@ -74,9 +84,10 @@ def read_photo(path: Path) -> Photo:
 
 
 def write_photo(path: Path, photo: Photo, made: dict[str, str]) -> None:
-    """Write the photo as its name says, whole or not at all, with how it was `made` in its metadata.
+    """Write the photo atomically in the format of the file name's suffix; `made` is added to its metadata.
 
-    PNG is lossless; JPEG and WebP are written at quality 95. Raises OutputUnwritable.
+    PNG is lossless; JPEG and WebP are written at quality 95. JPEG has no alpha. Raises UsageError for an unsupported
+    suffix, OutputUnwritable if the file cannot be written.
     """
     check_suffix(path)
     kind = Image.registered_extensions()[path.suffix.lower()]
@@ -102,7 +113,7 @@ def write_photo(path: Path, photo: Photo, made: dict[str, str]) -> None:
 
 
 def _orientation(file: Image.Image) -> int:
-    """The EXIF orientation, 1 (upright) where none can be read."""
+    """Return the EXIF orientation, or 1 (upright) if none can be read."""
     try:
         return int(file.getexif().get(ExifTags.Base.Orientation, 1))
     except (ValueError, TypeError, AttributeError, KeyError, SyntaxError, struct.error):
@@ -110,7 +121,7 @@ def _orientation(file: Image.Image) -> int:
 
 
 def _exif(file: Image.Image) -> bytes:
-    """The file's EXIF without its orientation, as it can be written again; nothing where it cannot be parsed."""
+    """Return the file's EXIF bytes without the orientation tag, or no bytes if the EXIF cannot be parsed."""
     try:
         exif = file.getexif()
         upright = Image.Exif()

@@ -1,4 +1,4 @@
-"""A picture as pixels, and as a file."""
+"""Convert an image tensor to 8-bit pixels and write it as a picture file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vidinv.frames import Array
 
 
 def pixels(image: Tensor) -> Array:
-    """[3,H,W] in [-1,1] -> RGB uint8 [H,W,3]."""
+    """Convert an image [3,H,W] in [-1,1] to RGB uint8 [H,W,3]."""
     rounded = ((image.detach().clamp(-1, 1) + 1) * 127.5).round().byte()
     return np.ascontiguousarray(rounded.permute(1, 2, 0).cpu().numpy())  # CHW -> HWC
 
@@ -26,7 +26,7 @@ def from_pixels(rgb: Array) -> Tensor:
 
 
 def write_picture(path: Path, image: Tensor) -> None:
-    """Write [3,H,W] in [-1,1] as the kind of file that the name says. Raises OutputUnwritable."""
+    """Write an image [3,H,W] in [-1,1] in the format of the file name's suffix. Raises OutputUnwritable."""
     if image.ndim != 3 or image.shape[0] != 3:
         raise ValueError(f"a picture is [3,H,W], got {tuple(image.shape)}")
     try:

@@ -1,4 +1,4 @@
-"""What a video file is: size, time, colour and codec, learned from its headers and its first frame."""
+"""Read a video's size, timing, colour and codec from its headers and its first frame."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ _ASPECT_LIMIT = 4
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """One video file's first video stream.
+    """Properties of a file's first video stream.
 
-    `width`, `height` are coded (before rotation), and shown as `display` says; `fields` is "" for whole pictures, "tff"
-    or "bff" for two interlaced fields with the top or the bottom one first; `mastering` is what HDR says of itself;
+    `width`, `height` are coded (before rotation) and displayed according to `display`; `fields` is "" for progressive
+    frames, "tff" or "bff" for interlaced fields with the top or bottom field first; `mastering` is the HDR metadata;
     `pix_fmt`, `sub_x`, `sub_y`, `depth` describe the planes that the reader yields; `frame_count` 0 = unknown;
     `bit_rate` in bits per second, 0 = unknown; `time_base` in seconds per tick; `rate` frames per second on average.
     """
@@ -64,31 +64,31 @@ class VideoInfo:
 
     @property
     def has_alpha(self) -> bool:
-        """Whether the last plane is alpha."""
+        """Return whether the last plane is alpha."""
         return formats.layout(self.pix_fmt).has_alpha
 
     @property
     def rotation(self) -> int:
-        """Clockwise degrees that make the picture upright, after it was mirrored where `display` says so."""
+        """Return the clockwise rotation in degrees that turns the picture upright, after any mirroring in `display`."""
         return self.display.rotation
 
 
 def display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
-    """The frame's display matrix as FFmpeg's nine 32-bit integers, or None."""
+    """Return the frame's display matrix as FFmpeg's nine 32-bit integers, or None."""
     data = side_data(frame).get("DISPLAYMATRIX")
     if data is not None:
         return struct.unpack("=9i", bytes(data)[:36])
     if not frame.rotation:
         return None
-    turn = math.radians(-frame.rotation)  # clockwise; known also where the side data cannot be read
+    turn = math.radians(-frame.rotation)  # clockwise; also available if the side data cannot be read
     cos, sin = (round(65536 * value) for value in (math.cos(turn), math.sin(turn)))
     return (cos, sin, 0, -sin, cos, 0, 0, 0, 1 << 30)
 
 
 def display_of(frame: av.VideoFrame, stream: Any) -> Display:
-    """How `frame` is to be shown, from its display matrix and the stream's (or the decoder's) pixel aspect."""
+    """Return how `frame` is displayed, from its display matrix and the stream's (or decoder's) pixel aspect."""
     aspect = Fraction(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1)
-    if not 1 / _ASPECT_LIMIT <= aspect <= _ASPECT_LIMIT:  # nobody's pixels: a header that is wrong
+    if not 1 / _ASPECT_LIMIT <= aspect <= _ASPECT_LIMIT:  # implausible: the header is wrong
         aspect = Fraction(1)
     matrix = display_matrix(frame)
     if matrix is None:
@@ -96,7 +96,7 @@ def display_of(frame: av.VideoFrame, stream: Any) -> Display:
     a, b, c, d = matrix[0], matrix[1], matrix[3], matrix[4]  # shown (x, y) = (a x + c y, b x + d y)
     mirrored = a * d - b * c < 0
     if mirrored:
-        a, b = -a, -b  # what turns the picture that was mirrored already
+        a, b = -a, -b  # the rotation after the mirroring
     turn = round(math.degrees(math.atan2(b, a)) / 90) * 90 % 360
     return Display(pixel_aspect=aspect, is_mirrored=mirrored, rotation=turn)
 
@@ -122,7 +122,7 @@ def probe(path: Path | str) -> VideoInfo:
         colour = colour_of(frame, stream.codec_context)
         if colour.matrix_tag in _OTHERS and not frame.format.is_rgb:
             raise InputUnreadable(
-                f"{path} has {_OTHERS[colour.matrix_tag]} samples, of which no face can be read",
+                f"{path} has {_OTHERS[colour.matrix_tag]} samples, which cannot be converted to RGB",
                 remedy="convert it to BT.709 first",
             )
         pix_fmt = formats.planar(frame.format.name)
@@ -154,7 +154,7 @@ def probe(path: Path | str) -> VideoInfo:
 
 
 def colour_of(frame: av.VideoFrame, context: Any) -> Colour:
-    """Colour of a decoded frame; an unspecified matrix means BT.709 from 720 lines (shorter side) up, else BT.601."""
+    """Return a decoded frame's colour; an unspecified matrix is BT.709 from 720 lines (shorter side), else BT.601."""
     matrix_tag = _tag(frame.colorspace, context.colorspace)
     range_tag = _tag(frame.color_range, context.color_range, unset=0)
     guess = "bt709" if min(frame.width, frame.height) >= 720 else "bt601"

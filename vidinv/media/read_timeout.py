@@ -1,4 +1,4 @@
-"""A watch over the decoder: what gives no frame for too long ends the run instead of holding it for ever."""
+"""Stop a run whose decoder returns no frame within a time limit."""
 
 from __future__ import annotations
 
@@ -10,36 +10,37 @@ from pathlib import Path
 from vidinv.errors import InputUnreadable
 from vidinv.frames import FrameBatch
 
-_SLICES = 20  # of the wait: a process that was stopped for an hour and goes on has waited one slice longer
+_SLICES = 20  # parts of the time limit: a process that was suspended loses only one of them when it continues
 _END = object()
 
 Answers = queue.SimpleQueue[object]
 
 
 class Stalled(InputUnreadable):
-    """The input gives no more frames, and no end; a run that is repeated may get further."""
+    """The input returned no frame within the time limit; running again may succeed."""
 
 
 def watched(frames: Iterator[FrameBatch], source: Path, seconds: float) -> Iterator[FrameBatch]:
-    """`frames` as they are, each asked for in a thread of its own when it is wanted, and not before.
+    """Yield the batches of `frames`, each read in a separate thread only when it is requested.
 
-    Raises Stalled, which names the frame, where one takes longer than `seconds`. The thread is then left to itself.
+    Raises Stalled, which names the frame, if one batch takes longer than `seconds`; the reading thread is then
+    abandoned.
     """
-    asked: queue.SimpleQueue[bool] = queue.SimpleQueue()
+    requests: queue.SimpleQueue[bool] = queue.SimpleQueue()
     answers: Answers = queue.SimpleQueue()
-    thread = threading.Thread(target=_read, args=(frames, asked, answers), name="read", daemon=True)
+    thread = threading.Thread(target=_read, args=(frames, requests, answers), name="read", daemon=True)
     thread.start()
     frame, second, is_stuck = 0, 0.0, False
     try:
         while True:
-            asked.put(True)
+            requests.put(True)
             try:
                 answer = _answer(answers, seconds)
             except queue.Empty:
                 is_stuck = True
                 raise Stalled(
                     f"{source.name}: no frame {frame} (after {second:.3f} s) within {seconds:g} s",
-                    remedy="see that its disk answers and run it again, or wait longer with --set stall_seconds=600",
+                    remedy="check its disk and run again, or raise the limit with --set stall_seconds=600",
                 ) from None
             if isinstance(answer, BaseException):
                 raise answer
@@ -48,7 +49,7 @@ def watched(frames: Iterator[FrameBatch], source: Path, seconds: float) -> Itera
             frame, second = answer.index[-1] + 1, float(answer.pts[-1] * answer.time_base)
             yield answer
     finally:
-        asked.put(False)
+        requests.put(False)
         if not is_stuck:
             thread.join()
 
@@ -62,9 +63,9 @@ def _answer(answers: Answers, seconds: float) -> object:
     return answers.get(timeout=seconds / _SLICES)
 
 
-def _read(frames: Iterator[FrameBatch], asked: queue.SimpleQueue[bool], answers: Answers) -> None:
+def _read(frames: Iterator[FrameBatch], requests: queue.SimpleQueue[bool], answers: Answers) -> None:
     try:
-        while asked.get():
+        while requests.get():
             answers.put(next(frames, _END))
     except BaseException as error:
         answers.put(error)

@@ -1,4 +1,4 @@
-"""Frames of a file in order, in batches, with exact times and the decoder's own samples."""
+"""Read the frames of a file in batches, in presentation order, with exact times and native samples."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def read_frames(
     """Yield the frames of `path` (a file, or a folder of pictures) in presentation order, `batch` at a time.
 
     `index` counts from 0 over the whole file, whatever is skipped: frames with index < `first` or pts < `start_pts`
-    (in the stream's time base) are decoded and dropped. Holds one batch at a time. Frames that lie behind damaged data
-    are yielded, with the gap; a file that is cut off yields every good frame and then raises InputUnreadable with the
-    frame and time where it broke. Where another reader than PyAV cannot read the clip a warning is logged and PyAV goes
-    on. Raises UsageError for a reader that is not known or not installed.
+    (in the stream's time base) are decoded and dropped. One batch is held at a time. Frames after damaged data are
+    yielded with the gap; a truncated file yields every good frame and then raises InputUnreadable with the frame and
+    time of the damage. If a reader other than PyAV cannot read the clip, a warning is logged and PyAV continues.
+    Raises UsageError for a reader that is unknown or not installed.
     """
     if reader not in READERS:
         raise UsageError(f"unknown reader {reader!r}", remedy=f"choose one of {', '.join(READERS)}")
@@ -31,7 +31,7 @@ def read_frames(
 
 
 def refusal(path: Path, reader: str) -> str:
-    """Why `reader` cannot begin to read the clip, in words for a report; empty where it can."""
+    """Return why `reader` cannot start reading the clip, as text for a report; empty if it can."""
     try:
         next(READERS[reader](path, 0), None)
     except CannotRead as error:

@@ -1,4 +1,4 @@
-"""The finished file: encoded segments and everything else of the source by stream copy, renamed when whole."""
+"""Assemble the output file from the encoded segments and stream copies of the source's other streams."""
 
 from __future__ import annotations
 
@@ -24,36 +24,38 @@ from vidinv.media.source import first_frame, open_video, packets, video_stream
 
 _FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 _ISO = ("mp4", "mov")
-# Facts about the source's file or its video encoding that would be wrong in the output.
+# Metadata keys that describe the source's file or its video encoding and would be wrong in the output.
 _FILE_KEYS = {"major_brand", "minor_version", "compatible_brands", "encoder"}
 _VIDEO_KEYS = {"encoder", "vendor_id", "DURATION", "BPS", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES"}
 
 
 @dataclass(frozen=True)
-class _Given:
-    """The source: its path, and its open container with the stream of moving pictures."""
+class _SourceStreams:
+    """The source's path, its open container and its video stream."""
 
     source: Path
     container: InputContainer
     video: Any
 
 
-DAMAGED = (av.error.InvalidDataError, av.error.ArgumentError, av.error.PatchWelcomeError)  # a muxer, of packets
+# Errors by which a muxer refuses a damaged packet.
+DAMAGED = (av.error.InvalidDataError, av.error.ArgumentError, av.error.PatchWelcomeError)
 _Timed = tuple[float, Any]  # dts in seconds, packet ready for the muxer
 
 
 def is_written(path: Path) -> bool:
-    """Whether the name is that of a container that can be written."""
+    """Return whether `assemble` can write a container with the file name's suffix."""
     return path.suffix.lower() in _FORMATS
 
 
 def assemble(segments: list[Path], source: Path, output: Path, *, metadata: dict[str, str]) -> list[str]:
-    """Write `output`: video from `segments` in order, every other stream of `source` packet by packet.
+    """Write `output` with the video of `segments` in order and every other stream of `source`, packet by packet.
 
-    Kept: pts of every frame, display matrix, sample aspect ratio, audio, subtitle and data packets byte for byte,
-    chapters, attachments, stream and container metadata, to which `metadata` is added. Streams the container cannot
-    hold are left out and named in the returned warnings. Memory does not grow with the clip. The file is written
-    beside `output` under a temporary name and renamed when whole; nothing is left behind on failure.
+    The output keeps the pts of every frame, the display matrix, the sample aspect ratio, the bytes of audio, subtitle
+    and data packets, chapters, attachments, and stream and container metadata, to which `metadata` is added. Streams
+    that the container cannot hold are left out and named in the returned warnings. Memory does not grow with the
+    clip. The file is written under a temporary name in the folder of `output` and renamed when complete; a failure
+    leaves nothing behind.
     Raises UsageError (suffix, codec), InputUnreadable, OutputUnwritable.
     """
     source, output = Path(source), Path(output)
@@ -68,7 +70,7 @@ def _write(segments: list[Path], source: Path, name: Path, output: Path, metadat
     form = _FORMATS[output.suffix.lower()]
     with open_video(source) as origin, av.open(str(segments[0].absolute())) as head:
         video = video_stream(origin)
-        given = _Given(source, origin, video)
+        given = _SourceStreams(source, origin, video)
         options = _options(form, video)
         if form in _ISO and any(_is_cover(stream) for stream in origin.streams):
             options["movflags"] = "faststart"  # mp4 holds a cover picture or free metadata keys, not both
@@ -85,59 +87,61 @@ def _write(segments: list[Path], source: Path, name: Path, output: Path, metadat
                     warnings.append(f"{output.suffix} keeps times to 1 ms only; .mp4 keeps this source's exactly")
                 others = _in_order(_other_packets(origin, routes, video, source), warnings)
                 lost = _mux(result, heapq.merge(own, others, key=lambda item: item[0]))
-            later = _begins(name) - _begins(segments[0])
+            later = _start_time(name) - _start_time(segments[0])
             if later > 0.0015:
                 warnings.append(f"{output.suffix} has no time before 0: all streams are {later:.3f} s later")
         except DAMAGED as error:
-            raise _uncopied(source) from error
+            raise _copy_error(source) from error
         except (av.FFmpegError, OSError) as error:
             raise fileio.unwritable(output, error) from error
     if lost:
         if _count(name) < sum(map(_count, segments)):
-            raise _uncopied(source)
+            raise _copy_error(source)
         warnings.append(f"damaged packets of other streams were left out: {lost}")
     return warnings
 
 
 def _mux(result: OutputContainer, timed: Iterator[_Timed]) -> int:
-    """Hand the packets to the muxer; returns how many it found damaged and left out."""
+    """Mux the packets and return how many the muxer refused as damaged."""
     lost = 0
     for _, packet in timed:
         try:
             result.mux(packet)
-        except DAMAGED:  # maybe one that it held back before
+        except DAMAGED:  # this packet, or an earlier one that the muxer had buffered
             lost += 1
     return lost
 
 
-def _uncopied(source: Path) -> InputUnreadable:
-    return InputUnreadable(f"{source}: damaged streams beside its video cannot be copied", remedy="repair it first")
+def _copy_error(source: Path) -> InputUnreadable:
+    return InputUnreadable(
+        f"{source}: damaged streams other than its video cannot be copied", remedy="repair the file first"
+    )
 
 
 def _count(path: Path) -> int:
-    """How many packets of video are in a file that was just written."""
+    """Return the number of video packets in a file."""
     with av.open(str(path.absolute())) as container:
         return sum(packet.pts is not None for packet in container.demux(video=0))
 
 
-def _begins(path: Path) -> float:
-    """When the video of a file that was just written begins, in seconds."""
+def _start_time(path: Path) -> float:
+    """Return the time of the file's first video packet, in seconds."""
     with av.open(str(path.absolute())) as container:
         return next((float(p.pts * p.time_base) for p in container.demux(video=0) if p.pts is not None), 0.0)
 
 
 def _is_coarse(stream: Any, video: Any) -> bool:
-    """Whether the muxer's time base for `stream` cannot express every tick of the source's `video` stream."""
+    """Return whether the muxer's time base for `stream` cannot express every tick of the source's `video` stream."""
     return (video.time_base / stream.time_base).denominator != 1
 
 
 def _options(form: str, video: Any) -> dict[str, str]:
-    """Muxer options: in mp4 and mov the source's own ticks for the video track and the movie, and any metadata key."""
+    """Return the muxer options: mp4 and mov keep the source's ticks (video track and movie) and any metadata key."""
     if form not in _ISO:
         return {}
     ticks = video.time_base.denominator
     bases = [stream.time_base.denominator for stream in video.container.streams if stream.time_base]
-    movie = math.lcm(1000, *bases)  # edit lists count in it: where each stream begins
+    movie = math.lcm(1000, *bases)  # edit lists give the start of each stream in this time scale
     movie = movie if movie < 1 << 31 else ticks
     found = {"movflags": "faststart+use_metadata_tags", "video_track_timescale": str(ticks)}
     found["movie_timescale"] = str(movie)
@@ -147,9 +151,9 @@ def _options(form: str, video: Any) -> dict[str, str]:
 
 
 def _add_streams(
-    result: OutputContainer, given: _Given, encoded: Any, form: str, output: Path, warnings: list[str]
+    result: OutputContainer, given: _SourceStreams, encoded: Any, form: str, output: Path, warnings: list[str]
 ) -> dict[int, Any]:
-    """Streams of `result` by the source's stream index, in the source's order."""
+    """Add the output's streams in the source's order and return them by the source's stream index."""
     routes: dict[int, Any] = {}
     for stream in given.container.streams:
         if stream.index == given.video.index:
@@ -167,7 +171,7 @@ def _add_streams(
     return routes
 
 
-def _add_video(result: OutputContainer, given: _Given, encoded: Any, form: str, output: Path) -> Any:
+def _add_video(result: OutputContainer, given: _SourceStreams, encoded: Any, form: str, output: Path) -> Any:
     video = given.video
     try:
         stream = result.add_stream_from_template(encoded, opaque=True)
@@ -184,7 +188,7 @@ def _add_video(result: OutputContainer, given: _Given, encoded: Any, form: str, 
         stream.codec_context.sample_aspect_ratio = video.sample_aspect_ratio
     if _codec(encoded) == "hevc" and form in _ISO:
         stream.codec_context.codec_tag = "hvc1"
-    _copy_look(stream, given.source, encoded.codec_context.pix_fmt)
+    _copy_appearance(stream, given.source, encoded.codec_context.pix_fmt)
     stream.metadata.update(
         {key: value for key, value in video.metadata.items() if key.split("-")[0] not in _VIDEO_KEYS}
     )
@@ -192,8 +196,8 @@ def _add_video(result: OutputContainer, given: _Given, encoded: Any, form: str, 
     return stream
 
 
-def _copy_look(stream: Any, source: Path, pix_fmt: str) -> None:
-    """Display matrix and colour tags of the source's first frame, for the container's own fields."""
+def _copy_appearance(stream: Any, source: Path, pix_fmt: str) -> None:
+    """Copy the display matrix and colour tags of the source's first frame into the container's own fields."""
     with open_video(source) as container:
         video = video_stream(container)
         frame = first_frame(container, video)
@@ -216,7 +220,7 @@ def name_of(stream: Any) -> str:
 def _codec(stream: Any) -> str:
     if stream.codec_context is not None:
         return str(stream.codec_context.codec.canonical_name)
-    return str(getattr(stream, "name", None) or "unknown codec")  # PyAV has no name for a stream of no known kind
+    return str(getattr(stream, "name", None) or "unknown codec")  # PyAV has no name for a stream of unknown type
 
 
 def _is_cover(stream: Any) -> bool:
@@ -224,17 +228,17 @@ def _is_cover(stream: Any) -> bool:
 
 
 def _is_chapter_track(stream: Any, origin: InputContainer) -> bool:
-    """QuickTime's text track that FFmpeg has already read as chapters; the muxer writes it anew."""
+    """Return whether this is QuickTime's chapter text track, which FFmpeg reads as chapters and the muxer rewrites."""
     return stream.type == "data" and bool(origin.chapters()) and _codec(stream) == "bin_data"
 
 
 def _is_timecode(stream: Any) -> bool:
-    """QuickTime's timecode track, which the muxer writes anew from the video's own `timecode`."""
+    """Return whether this is QuickTime's timecode track, which the muxer rewrites from the video's `timecode`."""
     return stream.type == "data" and "timecode" in stream.metadata
 
 
 def _holds(form: str, stream: Any) -> bool:
-    """Whether a file of format `form` with `stream` as its only one gets a header."""
+    """Return whether a file of format `form` can hold `stream`: whether the muxer writes a header for it alone."""
     if stream.type == "unknown":
         return False
     trial = av.open(BytesIO(), "w", format=form)
@@ -247,7 +251,10 @@ def _holds(form: str, stream: Any) -> bool:
 
 
 def _video_packets(segments: list[Path], video: Any, source: Path, target: Any) -> Iterator[_Timed]:
-    """Packets of all segments on the source's clock; each lasts until the next, the last to the end of the source."""
+    """Yield the packets of all segments in the source's time base.
+
+    Each packet lasts until the next one, and the last packet until the end of the source.
+    """
     base = video.time_base
     held: Any = None
     step = 1
@@ -256,7 +263,8 @@ def _video_packets(segments: list[Path], video: Any, source: Path, target: Any) 
             step = packet.pts - held.pts
             if step <= 0:
                 raise OutputUnwritable(
-                    f"segments overlap at {float(packet.pts * base):.3f} s", remedy="start the job anew"
+                    f"segments overlap at {float(packet.pts * base):.3f} s",
+                    remedy="delete the job folder and run the job again",
                 )
             yield _timed(held, step, target)
         held = packet
@@ -265,19 +273,19 @@ def _video_packets(segments: list[Path], video: Any, source: Path, target: Any) 
 
 
 def _last_step(video: Any, source: Path, pts: int) -> int:
-    """How long the source shows its last frame, at `pts`, in ticks; 0 where it does not say.
+    """Return how long the source shows its last frame, at `pts`, in ticks; 0 if unknown.
 
     Its packet's duration counts where it agrees with the stream's to a millisecond, to which a header may have rounded
     that: in a file with reordered frames a packet's duration is one of decoding.
     """
     left = (video.start_time or 0) + video.duration - pts if video.duration else 0
-    said = _said_last(source, pts)
+    said = _packet_duration(source, pts)
     rounded = abs(left - said) * video.time_base <= Fraction(1, 1000)
     return said if said > 0 and (left <= 0 or rounded) else max(left, 0)
 
 
-def _said_last(source: Path, pts: int) -> int:
-    """The duration of the source's packet at `pts`, 0 where it has none."""
+def _packet_duration(source: Path, pts: int) -> int:
+    """Return the duration of the source's packet at `pts`, or 0 if the packet has none."""
     with open_video(source) as container:
         stream = video_stream(container)
         try:
@@ -311,7 +319,7 @@ def _timed(packet: Any, duration: int, target: Any) -> _Timed:
 
 
 def _in_order(others: Iterator[_Timed], warnings: list[str]) -> Iterator[_Timed]:
-    """The packets that a muxer takes; of each stream it is said how many damaged ones go back in time."""
+    """Yield packets with growing dts per stream; `warnings` name the number of damaged packets left out per stream."""
     last: dict[int, int] = {}
     lost: Counter[int] = Counter()
     for seconds, packet in others:
@@ -326,7 +334,7 @@ def _in_order(others: Iterator[_Timed], warnings: list[str]) -> Iterator[_Timed]
 
 
 def _other_packets(origin: InputContainer, routes: dict[int, Any], video: Any, source: Path) -> Iterator[_Timed]:
-    """The source's packets of every stream that has a route, except the video's own, as they lie in the file."""
+    """Yield the source's packets of every routed stream except the video, in file order."""
     wanted = [s for s in origin.streams if s.index in routes and s.index != video.index and s.type != "attachment"]
     if not wanted:
         return
@@ -334,10 +342,10 @@ def _other_packets(origin: InputContainer, routes: dict[int, Any], video: Any, s
         if stream not in wanted:
             stream.discard = av.stream.Discard.all
     for packet in packets(origin, wanted):
-        if packet is None:  # what the video's reader says too
+        if packet is None:  # unreadable data, which the video's reader reports too
             continue
         if packet.size and _is_cover(packet.stream):
-            packet.pts = packet.dts = 0  # it is of no time
+            packet.pts = packet.dts = 0  # the packet has no time
         if packet.dts is not None:
             seconds = float(packet.dts * packet.time_base)
             packet.stream = routes[packet.stream.index]

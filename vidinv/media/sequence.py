@@ -1,4 +1,4 @@
-"""A folder of pictures as a video: one stream in, in the natural order of the names; one file a frame out."""
+"""Read a folder of pictures as one video stream, in the natural order of the file names."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import IO
 
 from vidinv.errors import InputUnreadable
 
-RATE = Fraction(25)  # frames per second where the folder does not say
-TIMES = "frames.json"  # {"rate": "30000/1001"}: written beside the pictures, read where it is there
+RATE = Fraction(25)  # default frames per second
+TIMES = "frames.json"  # {"rate": "30000/1001"}: written with the pictures, optional on reading
 _DEMUXERS = {
     ".png": "png_pipe",
     ".jpg": "jpeg_pipe",
@@ -22,50 +22,52 @@ _DEMUXERS = {
 
 
 def is_folder(output: Path) -> bool:
-    """Whether an output of this name is a folder of pictures: it has no suffix."""
+    """Return whether an output of this name is a folder of pictures: it has no suffix."""
     return not output.suffix
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a file of this name is one picture that can stand in a folder."""
+    """Return whether a file of this name is a picture that a folder sequence may contain."""
     return path.suffix.lower() in _DEMUXERS
 
 
 def pictures(folder: Path) -> list[Path]:
-    """The folder's pictures in natural order (2 before 10); other files are passed over.
+    """List the folder's pictures in natural order (2 before 10); other files are ignored.
 
-    Raises InputUnreadable where there is none, or several kinds of pictures.
+    Raises InputUnreadable if there are no pictures or pictures of several formats.
     """
     found = sorted((p for p in folder.iterdir() if is_picture(p) and p.is_file()), key=_natural)
     if not found:
         raise InputUnreadable(f"{folder} holds no pictures", remedy=f"put {', '.join(_DEMUXERS)} files into it")
     kinds = sorted({_DEMUXERS[path.suffix.lower()].removesuffix("_pipe") for path in found})
     if len(kinds) > 1:
-        raise InputUnreadable(f"{folder} holds pictures of several kinds ({', '.join(kinds)})", remedy="keep one kind")
+        raise InputUnreadable(
+            f"{folder} holds pictures of several formats ({', '.join(kinds)})", remedy="keep one format"
+        )
     return found
 
 
 def rate(folder: Path) -> Fraction:
-    """Frames per second, as `frames.json` in the folder says, else 25. Raises InputUnreadable for one that is wrong."""
+    """Return the frames per second from the folder's `frames.json`, else 25. Raises InputUnreadable if invalid."""
     path = folder / TIMES
     if not path.is_file():
         return RATE
     try:
         value = Fraction(str(json.loads(path.read_text(encoding="utf-8"))["rate"]))
     except (ValueError, KeyError, TypeError, ZeroDivisionError) as error:
-        raise InputUnreadable(f"{path} says no rate", remedy='write {"rate": "30000/1001"}') from error
+        raise InputUnreadable(f"{path} has no valid rate", remedy='write {"rate": "30000/1001"} into it') from error
     if not 0 < value <= 1000:
         raise InputUnreadable(f"{path}: {value} frames per second", remedy="give a rate above 0, up to 1000")
     return value
 
 
 def _natural(path: Path) -> list[tuple[int, int | str]]:
-    """What sorts names by the numbers in them."""
+    """Return a sort key that compares the numbers in a file name by value."""
     return [(0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", path.name)]
 
 
 class Reel:
-    """The bytes of all pictures one after the other, as FFmpeg's picture demuxers read them; one file is open."""
+    """File object that concatenates the bytes of all pictures for FFmpeg's picture demuxers; one file is open."""
 
     def __init__(self, paths: list[Path]) -> None:
         self.demuxer = _DEMUXERS[paths[0].suffix.lower()]
@@ -73,7 +75,7 @@ class Reel:
         self._file: IO[bytes] | None = None
 
     def read(self, size: int) -> bytes:
-        """Up to `size` bytes; none after the last picture."""
+        """Return up to `size` bytes, and no bytes after the last picture."""
         while True:
             block = self._file.read(size) if self._file is not None else b""
             if block:

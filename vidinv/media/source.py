@@ -1,4 +1,4 @@
-"""Opening what a person names as a video: a file, or a folder of pictures. Nothing else is followed or huge."""
+"""Open an input video (a file, or a folder of pictures) with limits on its size, streams and demuxers."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from vidinv.errors import InputUnreadable
 from vidinv.media import sequence
 
 REMEDY = "give a video file such as .mp4, .mov, .mkv or .webm, or a folder of pictures"
-MAX_PIXELS = 1 << 27  # of one frame (16384 x 8192): what declares more is refused before anything is allocated
+MAX_PIXELS = 1 << 27  # per frame (16384 x 8192); a larger declared size is refused before anything is allocated
 MAX_STREAMS = 1000
-FAILURES = 3  # to read on, one after the other with no packet between: the file is not read any further
+FAILURES = 3  # consecutive read errors without a packet between them, after which reading stops
 
-# Demuxers that read one file and nothing it refers to: no playlists, no lists of files, no network.
+# Demuxers that read a single file and follow no references: no playlists, no file lists, no network.
 _DEMUXERS = (
     "mov,matroska,webm,avi,nut,mpegts,mpeg,flv,ogg,asf,mxf,gxf,ivf,h264,hevc,av1,obu,m4v,mjpeg,y4m,yuv4mpegpipe,dv,gif,"
     "png_pipe,jpeg_pipe,webp_pipe,bmp_pipe,dpx_pipe,tiff_pipe"
@@ -27,9 +27,9 @@ _LIMITS = {"max_pixels": str(MAX_PIXELS)}
 
 
 def open_video(path: Path) -> InputContainer:
-    """Open `path` for reading: a video, a picture, or a folder of them as one stream (`vidinv.media.sequence`).
+    """Open `path` for reading: a video, a picture, or a folder of pictures as one stream (`vidinv.media.sequence`).
 
-    Raises InputUnreadable when it is missing, empty, not media, without video, or declares more than MAX_PIXELS.
+    Raises InputUnreadable if it is missing, empty, not media, without video, or declares more than MAX_PIXELS.
     """
     container = _open(path)
     stream = video_stream(container)
@@ -68,7 +68,7 @@ def _open(path: Path) -> InputContainer:
 
 
 def packets(container: InputContainer, streams: list[Any]) -> Iterator[Any]:
-    """The packets of `streams` as they lie in the file; None where the file could not be read, and is read on."""
+    """Yield the packets of `streams` in file order, and None at each read error, after which reading continues."""
     failures = 0
     while failures < FAILURES:
         try:
@@ -76,7 +76,7 @@ def packets(container: InputContainer, streams: list[Any]) -> Iterator[Any]:
                 failures = 0
                 yield packet
             return
-        except IndexError:  # PyAV's, of a packet whose stream was not there when the file was opened
+        except IndexError:  # PyAV raises it for a packet of a stream that appeared after the file was opened
             continue
         except (av.FFmpegError, OSError):
             failures += 1
@@ -84,7 +84,7 @@ def packets(container: InputContainer, streams: list[Any]) -> Iterator[Any]:
 
 
 def decoded(container: InputContainer, stream: Any) -> Iterator[av.VideoFrame | None]:
-    """The stream's frames; None where data could not be read or decoded."""
+    """Yield the stream's frames, and None where data could not be read or decoded."""
     for packet in packets(container, [stream]):
         try:
             frames = [None] if packet is None else packet.decode()
@@ -94,24 +94,24 @@ def decoded(container: InputContainer, stream: Any) -> Iterator[av.VideoFrame | 
 
 
 def first_frame(container: InputContainer, stream: Any) -> av.VideoFrame | None:
-    """The stream's first frame that decodes."""
+    """Return the stream's first decodable frame, or None."""
     return next((frame for frame in decoded(container, stream) if frame is not None), None)
 
 
 def video_stream(container: InputContainer) -> Any:
-    """The first stream of moving pictures (a cover picture is not one), or None."""
+    """Return the first video stream that is not a cover picture, or None."""
     cover = av.stream.Disposition.attached_pic
     return next((s for s in container.streams.video if s.codec_context and not s.disposition & cover), None)
 
 
 def side_data(frame: av.VideoFrame) -> Mapping[str, Any]:
-    """What lies beside the frame's samples, by FFmpeg's names; nothing where PyAV does not know a kind of it."""
+    """Return the frame's side data by FFmpeg's names; empty if PyAV does not know one of the kinds."""
     try:
         return cast(Mapping[str, Any], frame.side_data)
-    except ValueError:  # FFmpeg's kinds that PyAV does not list yet, such as EXIF, hide the others
+    except ValueError:  # a kind that PyAV does not list yet, such as EXIF, hides the others
         return {}
 
 
 def reason(error: Exception) -> str:
-    """What the system or FFmpeg says of an error, without its numbers."""
+    """Return the error text of the operating system or FFmpeg without its error number."""
     return str(getattr(error, "strerror", None) or error)

@@ -1,4 +1,4 @@
-"""Encoded segments as a folder of PNG pictures, upright, with their times beside them; renamed when whole."""
+"""Write the encoded segments as a folder of upright PNG pictures with `frames.json`."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _NAMES = {"gray": ("gray", "gray16be"), "rgb": ("rgb24", "rgb48be"), "rgba": ("r
 
 
 def assemble(segments: list[Path], source: Path, output: Path, *, metadata: dict[str, str]) -> list[str]:
-    """Write `output`, a folder: one PNG a frame of `segments`, of 8 bits or else 16, and `frames.json`.
+    """Write the folder `output`: one PNG (8 or 16 bits) per frame of `segments`, and `frames.json`.
 
-    RGB and gray of 8 and 16 bits are kept bit for bit; YUV is converted, other depths are scaled. What pictures cannot
-    hold is named in the returned warnings. Raises OutputUnwritable; nothing is left behind on failure.
+    RGB and gray of 8 and 16 bits are kept bit for bit; YUV is converted, other depths are scaled. The returned
+    warnings name what pictures cannot hold. Raises OutputUnwritable; a failure leaves nothing behind.
     """
     info = probe(source)
     with fileio.creating_folder(output) as draft:
@@ -40,7 +40,7 @@ def assemble(segments: list[Path], source: Path, output: Path, *, metadata: dict
 
 
 def _frames(segments: list[Path]) -> Iterator[tuple[float, av.VideoFrame]]:
-    """Seconds and frame of every picture of the segments."""
+    """Yield the time in seconds and the frame of every picture in the segments."""
     for path in segments:
         try:
             with av.open(str(path.absolute())) as container:
@@ -77,7 +77,7 @@ def _lost(source: Path, pix_fmt: str, display: Display) -> list[str]:
     if not formats.layout(pix_fmt).is_rgb and formats.layout(pix_fmt).count > 1:
         found.append(f"pictures are RGB: the samples were converted from {pix_fmt}")
     if display.pixel_aspect != 1:
-        found.append(f"pictures have square pixels: show these {display.pixel_aspect} as wide as high")
+        found.append(f"pictures have square pixels: the source's pixel aspect ratio is {display.pixel_aspect}")
     with open_video(source) as container:
         video = video_stream(container)
         streams = [stream for stream in container.streams if stream.index != video.index]

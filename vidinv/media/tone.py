@@ -1,4 +1,4 @@
-"""The space in which HDR faces are worked on: a smooth, invertible map between PQ or HLG signal and an SDR picture.
+"""Convert PQ and HLG (HDR) signals to an SDR working space and back by a smooth, invertible map.
 
 Signal -> linear light, 1 = reference white (ITU-R BT.2408: 203 cd/m2 in PQ, 75 % signal in HLG) -> BT.709 primaries
 -> shoulder -> the sRGB curve. Below half of reference white the picture is what an SDR camera would have made; above,
@@ -36,12 +36,12 @@ _PRIMARIES = {  # H.273 colour primaries: x, y of red, green, blue
 
 
 def is_hdr(colour: Colour) -> bool:
-    """Whether the signal is PQ or HLG."""
+    """Return whether the signal is PQ or HLG."""
     return colour.transfer_tag in (PQ, HLG)
 
 
 def to_working(signal: Array, colour: Colour) -> Array:
-    """RGB signal [...,3] in [0,1] -> the SDR picture [...,3] float64; about [0,1], below 0 outside BT.709."""
+    """Convert an RGB signal [...,3] in [0,1] to SDR [...,3] float64, about [0,1]; negative outside BT.709."""
     linear = _light(np.clip(signal.astype(np.float64), 0, 1), colour.transfer_tag) / _white(colour.transfer_tag)
     linear = linear @ _to_709(colour.primaries_tag).T
     size = np.abs(linear)
@@ -49,7 +49,7 @@ def to_working(signal: Array, colour: Colour) -> Array:
 
 
 def to_signal(working: Array, colour: Colour) -> Array:
-    """The inverse of `to_working`: RGB signal [...,3] float64, clipped to [0,1]."""
+    """Invert `to_working`: return the RGB signal [...,3] float64, clipped to [0,1]."""
     working = working.astype(np.float64)
     size = _from_shoulder(_from_srgb(np.abs(working)), _peak(colour.transfer_tag))
     linear = np.copysign(size, working) @ np.linalg.inv(_to_709(colour.primaries_tag)).T
@@ -57,9 +57,9 @@ def to_signal(working: Array, colour: Colour) -> Array:
 
 
 def signal_delta(signal: Array, delta: Array, colour: Colour) -> Array:
-    """What must be added to the RGB `signal` [h,w,3] so that its SDR picture changes by `delta`; 0 where that is 0.
+    """Return the change [h,w,3] of the RGB `signal` [h,w,3] that changes its SDR picture by `delta` [h,w,3].
 
-    A picture that would pass the format's peak stops there.
+    The change is 0 where `delta` is 0, and limited to the format's peak.
     """
     working = to_working(signal, colour)
     limit = np.maximum(1, np.abs(working))
@@ -68,7 +68,7 @@ def signal_delta(signal: Array, delta: Array, colour: Colour) -> Array:
 
 
 def _light(signal: Array, transfer: int) -> Array:
-    """The format's linear light in [0,1]: of the screen for PQ, of the scene for HLG."""
+    """Return the format's linear light in [0,1]: display light for PQ, scene light for HLG."""
     if transfer == PQ:
         root = signal ** (1 / _M2)
         return (np.maximum(root - _C1, 0) / (_C2 - _C3 * root)) ** (1 / _M1)
@@ -87,7 +87,7 @@ def _white(transfer: int) -> float:
 
 
 def _peak(transfer: int) -> float:
-    """The brightest light, in reference whites."""
+    """Return the format's peak light in units of reference white."""
     return 1 / _white(transfer)
 
 
@@ -125,7 +125,7 @@ def _from_srgb(value: Array) -> Array:
 
 @lru_cache
 def _to_709(primaries: int) -> Array:
-    """[3,3] from linear RGB of these primaries to that of BT.709; unknown primaries of HDR are BT.2020's."""
+    """Return the matrix [3,3] from linear RGB of these primaries to BT.709; unknown HDR primaries mean BT.2020."""
     return np.linalg.inv(_to_xyz(1)) @ _to_xyz(primaries if primaries in _PRIMARIES else 9)
 
 

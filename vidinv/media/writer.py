@@ -1,4 +1,4 @@
-"""One segment of encoded video: every frame at exactly the time it is given."""
+"""Encode frames into one video segment with exact times."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vidinv.media.codecs import Choice, EncoderOptions
 from vidinv.media.probe import VideoInfo
 from vidinv.process import without_real_time_threads
 
-_FORMATS = {"prores_ks": "mov"}  # that hold the encoder's video and keep any time base and start time exactly
+_FORMATS = {"prores_ks": "mov"}  # containers that keep any time base and start time exactly
 _FORMAT = "nut"  # of all others; Matroska rounds to 1 ms
 _AS_SOURCE = EncoderOptions()
 SWSCALE = {"bt601": 5, "bt709": 1, "bt2020": 9, "smpte240m": 7}
@@ -28,23 +28,23 @@ SEGMENT_SUFFIX = ".segment"
 
 
 class SegmentWriter:
-    """Encode frames of one segment into `path`: closed GOPs, no reordering, headers alike in all segments.
+    """Encode frames of one segment into `path`: closed GOPs, no reordering, identical headers in all segments.
 
-    `suffix` is that of the file which the segments are for; `threads` bounds the encoder's own.
-    Raises UsageError when the codec cannot hold the source's samples, OutputUnwritable when the disk says no.
+    `suffix` is the suffix of the final output; `threads` limits the encoder's threads.
+    Raises UsageError if the codec cannot hold the source's samples, OutputUnwritable if writing fails.
     """
 
     def __init__(
         self,
         path: Path | str,
         info: VideoInfo,
-        wish: EncoderOptions = _AS_SOURCE,
+        options: EncoderOptions = _AS_SOURCE,
         *,
         suffix: str = "",
         threads: int = 2,
     ):
         self.path = Path(path)
-        self.choice = codecs.choose(wish, info, suffix=suffix, threads=threads)
+        self.choice = codecs.choose(options, info, suffix=suffix, threads=threads)
         self._info = info
         self._colour = codecs.written(info.colour, info.pix_fmt, self.choice.pix_fmt)
         self._last: int | None = None
@@ -92,9 +92,9 @@ class SegmentWriter:
             return
 
 
-def check_encodable(info: VideoInfo, wish: EncoderOptions, suffix: str) -> None:
-    """Raise UsageError where the encoder does not take the source's size or format, or the preset wished for."""
-    choice = codecs.choose(wish, info, suffix=suffix)
+def check_encodable(info: VideoInfo, options: EncoderOptions, suffix: str) -> None:
+    """Raise UsageError if the encoder does not accept the source's size or format, or the requested preset."""
+    choice = codecs.choose(options, info, suffix=suffix)
     with _open_segment(BytesIO(), choice, info) as container:
         _open_encoder(container, choice, info, threads=1)
 
@@ -107,7 +107,7 @@ def _open_segment(file: str | BytesIO, choice: Choice, info: VideoInfo) -> Outpu
 
 
 def _open_encoder(container: OutputContainer, choice: Choice, info: VideoInfo, threads: int) -> Any:
-    """The stream of an encoder that has begun."""
+    """Add a stream to `container` and open its encoder. Raises UsageError if the encoder refuses the settings."""
     colour = codecs.written(info.colour, info.pix_fmt, choice.pix_fmt)
     stream: Any = container.add_stream(choice.encoder, rate=info.rate, options=dict(choice.options))
     context = stream.codec_context
@@ -135,7 +135,7 @@ def _open_encoder(container: OutputContainer, choice: Choice, info: VideoInfo, t
 
 
 def _frame_of(planes: Planes, pix_fmt: str, colour: Colour, written: Colour) -> av.VideoFrame:
-    """The planes as an encoder's frame, tagged as `written`; converted only where that was asked or loses nothing."""
+    """Return the planes as an encoder frame tagged with `written`; converted only on request or without loss."""
     name = formats.without_range(planes.pix_fmt)
     frame = av.VideoFrame(planes.width, planes.height, name)
     target: Any

@@ -1,4 +1,4 @@
-"""The readers by name. Each yields the frames of a file from one index on, or says that it cannot."""
+"""Registry of frame readers; each yields a file's frames from a given index on, or raises CannotRead."""
 
 from __future__ import annotations
 

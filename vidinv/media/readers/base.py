@@ -1,4 +1,4 @@
-"""What every reader yields, and how one that cannot read a clip says so."""
+"""Define the interface of frame readers: the decoded frame, and the error of a reader that cannot read a clip."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from vidinv.frames import Array, Colour, Display, Planes
 from vidinv.media.probe import probe
 from vidinv.media.source import open_video, video_stream
 
-SHOWN = Colour(matrix="bt709", full_range=True)  # of readers that give RGB as it is shown
+SHOWN = Colour(matrix="bt709", full_range=True)  # of readers that return RGB as displayed
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """One frame: `index` counts from 0, `pts` is in `time_base`.
+    """One decoded frame: `index` counts from 0, `pts` is in `time_base`.
 
-    `gap` is set where damaged data lie behind it (or before the first one): from when to when, in seconds.
+    `gap` is (from, to) in seconds where damaged data follow the frame (or precede the first frame), else None.
     """
 
     index: int
@@ -32,12 +32,12 @@ class Decoded:
 
 
 class CannotRead(Exception):
-    """A reader cannot read this clip as it should be; the text says why. Another takes over."""
+    """A reader cannot read this clip exactly; the text gives the reason, and another reader takes over."""
 
 
 @dataclass(frozen=True)
 class ContainerTimes:
-    """What the container says of a clip for readers that give RGB alone: the pts of every frame shown, in order."""
+    """Times of a clip from its container, for readers that return RGB alone: the pts of every shown frame, in order."""
 
     times: list[int]
     time_base: Fraction
@@ -45,12 +45,12 @@ class ContainerTimes:
 
 
 def eight_bit_clip(path: Path) -> ContainerTimes:
-    """The clip's times; CannotRead where RGB of 8 bits, or a count of packets, would not be the truth of it."""
+    """Return the clip's times. Raises CannotRead if 8-bit RGB or the packet count does not represent it exactly."""
     if path.is_dir():
         raise CannotRead("it is a folder of pictures")
     info = probe(path)
     if info.depth > 8:
-        raise CannotRead(f"it has {info.depth} bits a sample and 8 would be left")
+        raise CannotRead(f"it has {info.depth} bits per sample, of which 8 would remain")
     if info.has_alpha:
         raise CannotRead("it has an alpha channel")
     if info.fields:
@@ -66,5 +66,5 @@ def eight_bit_clip(path: Path) -> ContainerTimes:
 
 
 def rgb_planes(rgb: Array) -> Planes:
-    """uint8 [H,W,3] as planes G, B, R."""
+    """Convert RGB uint8 [H,W,3] to planes G, B, R."""
     return Planes(tuple(np.ascontiguousarray(rgb[:, :, channel]) for channel in (1, 2, 0)), "gbrp", 0, 0, 8)

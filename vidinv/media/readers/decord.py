@@ -1,4 +1,4 @@
-"""Frames through decord (extra [decord]): RGB of 8 bits, exact on H.264 alone. For comparison, never the default."""
+"""Read frames with decord (extra [decord]): 8-bit RGB, exact for H.264 only; for comparison, never the default."""
 
 from __future__ import annotations
 

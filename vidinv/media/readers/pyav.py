@@ -1,4 +1,4 @@
-"""Frames through PyAV: every format, the decoder's own samples, and what lies beyond a damaged packet."""
+"""Read frames with PyAV: every format, native samples, and the frames after a damaged packet."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from vidinv.media.source import decoded, open_video, video_stream
 
 
 def frames(path: Path, first: int) -> Iterator[Decoded]:
-    """Every frame that decodes, from index `first` on; one with damaged data behind it carries the gap to the next.
+    """Yield every decodable frame from index `first` on; a frame before damaged data carries the gap to the next.
 
-    A frame that the decoder patched up is yielded as it is, between two gaps. Raises InputUnreadable where nothing
-    decodes, where size or format change, or where an undamaged stream ends long before it says.
+    A frame that the decoder concealed errors in is yielded as it is, between two gaps. Raises InputUnreadable if
+    nothing decodes, if size or format change, or if an undamaged stream ends long before its declared end.
     """
     with open_video(path) as container:
         stream = video_stream(container)
         stream.thread_type = "AUTO"
-        stream.codec_context.flags |= Flags.output_corrupt  # patched up, they say so
+        stream.codec_context.flags |= Flags.output_corrupt  # frames with concealed errors are marked as corrupt
         held: Decoded | None = None
         start, is_hurt = 0, False
         for frame, pts, hurt in _timed(container, stream):
             is_hurt |= hurt
             if held is None:
                 gap = (0.0, _seconds(pts, stream)) if hurt else None
-                held, start = Decoded(0, pts, planes_of(frame), *_looks(frame, stream), gap), pts
+                held, start = Decoded(0, pts, planes_of(frame), *_appearance(frame, stream), gap), pts
                 continue
             here = replace(held, index=held.index + 1, pts=pts, planes=planes_of(frame), gap=None)
             _check_same(path, held, here)
@@ -54,13 +54,13 @@ def frames(path: Path, first: int) -> Iterator[Decoded]:
 
 
 def _timed(container: InputContainer, stream: Any) -> Iterator[tuple[av.VideoFrame, int, bool]]:
-    """Frames with growing pts, and whether data between each and the one before it, or in one of them, are damaged."""
+    """Yield frames with growing pts, their pts, and whether data in or between this frame and the last are damaged."""
     last: int | None = None
     hurt = False
     for frame in decoded(container, stream):
         pts = None if frame is None else _pts(frame, last, stream)
         if frame is None or pts is None or (last is not None and pts <= last):
-            hurt = True  # no player shows two frames at one time, no encoder takes them
+            hurt = True  # no encoder accepts two frames with the same pts
             continue
         yield frame, pts, hurt or frame.is_corrupt
         last, hurt = pts, frame.is_corrupt
@@ -71,12 +71,12 @@ def _with_gap(frame: Decoded, end: int) -> Decoded:
 
 
 def _end(stream: Any) -> int:
-    """The pts at which the stream says that it ends."""
+    """Return the pts at which the stream ends according to its header."""
     return int((stream.start_time or 0) + stream.duration)
 
 
-def _looks(frame: av.VideoFrame, stream: Any) -> tuple[Colour, Fraction, Display]:
-    """Colour, time base and display of the first frame, which are written for all."""
+def _appearance(frame: av.VideoFrame, stream: Any) -> tuple[Colour, Fraction, Display]:
+    """Return the frame's colour, time base and display; the first frame's apply to all."""
     return colour_of(frame, stream.codec_context), stream.time_base, display_of(frame, stream)
 
 
@@ -94,7 +94,7 @@ def _seconds(pts: int, stream: Any) -> float:
 
 
 def _pts(frame: av.VideoFrame, last: int | None, stream: Any) -> int:
-    """The frame's own pts; a stream that carries none (raw H.264, some AVI) gets the average frame distance."""
+    """Return the frame's pts; frames without one (raw H.264, some AVI) follow at the average frame distance."""
     if frame.pts is not None:
         return frame.pts
     step = round(1 / (Fraction(stream.average_rate or 25) * stream.time_base))
@@ -102,9 +102,9 @@ def _pts(frame: av.VideoFrame, last: int | None, stream: Any) -> int:
 
 
 def _ends_early(stream: Any, count: int, start: int, last: int) -> bool:
-    """Whether the stream says it holds clearly more than was decoded: cut off, though no packet was damaged.
+    """Return whether the stream declares clearly more frames than were decoded: the file is truncated.
 
-    The count alone does not tell: some files count empty packets, which stand for a frame that is shown on.
+    The frame count alone is not enough: some files count empty packets, which repeat the frame before them.
     """
     if stream.duration is None or not stream.frames or count >= 0.98 * stream.frames - 2:
         return False
@@ -121,7 +121,7 @@ def _broken(path: Path, count: int, seconds: float) -> InputUnreadable:
 
 
 def planes_of(frame: av.VideoFrame) -> Planes:
-    """The frame's samples as read-only views without line padding; a non-planar format is reformatted first."""
+    """Return the frame's samples as read-only views without line padding; non-planar formats are converted first."""
     name = formats.planar(frame.format.name)
     if name != frame.format.name:
         pts = frame.pts
@@ -140,7 +140,7 @@ def planes_of(frame: av.VideoFrame) -> Planes:
 
 
 def _view(plane: Any, dtype: type) -> Array:
-    """[plane.height, plane.width] view of one plane's buffer."""
+    """Return a read-only view [plane.height, plane.width] of one plane's buffer."""
     samples: Array = np.frombuffer(memoryview(plane), dtype)
     stride = plane.line_size // samples.itemsize
     view = np.lib.stride_tricks.as_strided(

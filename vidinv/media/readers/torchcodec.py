@@ -1,4 +1,4 @@
-"""Frames through torchcodec (extra [torchcodec]): RGB of 8 bits, by FFmpeg's own libraries on this machine."""
+"""Read frames with torchcodec (extra [torchcodec]): 8-bit RGB, decoded by this machine's FFmpeg libraries."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def frames(path: Path, first: int) -> Iterator[Decoded]:
 
     clip = eight_bit_clip(path)
     if clip.display.rotation or clip.display.is_mirrored:
-        raise CannotRead("torchcodec turns it upright, and frames are worked on as they are coded")
+        raise CannotRead("torchcodec rotates its frames, which vidinv processes as they are coded")
     try:
         video = VideoDecoder(str(path.absolute()), dimension_order="NHWC", seek_mode="exact", num_ffmpeg_threads=1)
         if len(video) != len(clip.times):
-            raise CannotRead(f"torchcodec counts {len(video)} frames of {len(clip.times)}")
+            raise CannotRead(f"torchcodec counts {len(video)} of {len(clip.times)} frames")
         for index in range(first, len(video)):
             frame = video.get_frame_at(index)
             if abs(frame.pts_seconds - float(clip.times[index] * clip.time_base)) > 1e-3:
