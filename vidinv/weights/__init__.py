@@ -1,4 +1,4 @@
-"""Pretrained parts: catalogue, fetching, conversion, cache. `weights.path(name)` is what models load from."""
+"""Catalogue, fetch, convert and cache pretrained weights; models load from `weights.path(name)`."""
 
 from vidinv.weights.cache import path, pull, verify
 from vidinv.weights.catalog import CATALOG, Entry

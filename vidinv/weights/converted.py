@@ -1,4 +1,4 @@
-"""A converted part in the cache: a safetensors file and the JSON beside it that says what made it."""
+"""Write and check converted weights in the cache: a safetensors file with a JSON record of its origin."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ State = Literal["present", "missing", "outdated", "damaged"]
 
 @dataclass(frozen=True)
 class Record:
-    """What made a converted file, and how to recognise it: `sha256` hex and `bytes` of the safetensors file."""
+    """Origin of a converted file, with the `sha256` (hex) and size in `bytes` of the safetensors file."""
 
     name: str
     sha256: str
@@ -33,16 +33,16 @@ class Record:
 
 
 def write_converted(entry: Entry, members: dict[str, bytes]) -> Path:
-    """Converts the members' bytes and writes the safetensors file and its record, each atomically.
+    """Convert the members' bytes and write the safetensors file and its record, each atomically.
 
-    Raises OutputUnwritable when the cache cannot be written.
+    Raises OutputUnwritable if the cache cannot be written.
     """
     from safetensors.torch import save
 
     tensors, metadata = importers.get(entry.importer).convert(members)
-    told = {"name": entry.name, "licence": entry.licence, "origin": entry.origin, "archive": entry.archive}
+    origin = {"name": entry.name, "licence": entry.licence, "origin": entry.origin, "archive": entry.archive}
     plain = {key: tensor.detach().contiguous() for key, tensor in tensors.items()}
-    content = _reproducible(save(plain, {**told, **metadata}))
+    content = _reproducible(save(plain, {**origin, **metadata}))
     record = Record(
         name=entry.name,
         sha256=fileio.sha256_of_bytes(content),
@@ -63,9 +63,9 @@ def write_converted(entry: Entry, members: dict[str, bytes]) -> Path:
 
 
 def state(entry: Entry) -> State:
-    """What lies in the cache for this entry, judged by the record and the file's size; nothing is hashed.
+    """Return the state of this entry in the cache, judged by the record and the file size; nothing is hashed.
 
-    `outdated`: made by another importer version or from other members than the catalogue now names.
+    `outdated` means: made by another importer version or from other members than the catalogue now names.
     """
     path = places.converted(entry.name)
     if not path.is_file():
@@ -78,7 +78,7 @@ def state(entry: Entry) -> State:
 
 
 def check_hash(entry: Entry) -> None:
-    """Raises WeightsUnavailable, naming the file, unless its sha256 is the recorded one. Reads the whole file."""
+    """Raise WeightsUnavailable, naming the file, unless its sha256 is the recorded one. Reads the whole file."""
     path = places.converted(entry.name)
     record = read_record(entry.name)
     if record is None or fileio.sha256(path) != record.sha256:
@@ -86,15 +86,15 @@ def check_hash(entry: Entry) -> None:
 
 
 def damaged(path: Path) -> WeightsUnavailable:
-    """The error for a cached file that is not what was written."""
+    """Return the error for a corrupted cached file."""
     return WeightsUnavailable(
-        f"the cached weights {path} are corrupted (size or sha256 is not the recorded one)",
+        f"the cached weights {path} are corrupted (size or sha256 differs from the record)",
         remedy=places.HOW_TO_GET,
     )
 
 
 def read_record(name: str) -> Record | None:
-    """The record beside a converted file; None when it is missing or unreadable."""
+    """Return the record of a converted file; None if it is missing or unreadable."""
     try:
         return Record(**json.loads(places.record(name).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -102,7 +102,7 @@ def read_record(name: str) -> Record | None:
 
 
 def _reproducible(content: bytes) -> bytes:
-    """The same safetensors file with a sorted header, so that a part has one sha256 on every machine.
+    """Return the safetensors file with a sorted header, so that its sha256 is the same on every machine.
 
     A file is the header's length (8 bytes, little endian), the JSON header, then the tensors at offsets from its end.
     """

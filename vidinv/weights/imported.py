@@ -1,7 +1,7 @@
-"""What `vidinv weights import` keeps: `imported/KIND/NAME.safetensors` in the cache, and beside it a JSON of its facts.
+"""Manage imported networks in the cache: `imported/KIND/NAME.safetensors` and a JSON with its facts.
 
-A kind is a role (generator, discriminator, encoder, identity, parser, perceptual, landmarks); a name is taken once in
-each.
+A kind is a role (generator, discriminator, encoder, identity, parser, perceptual, landmarks); a name is unique within
+its kind.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ KINDS = ("generator", "discriminator", "encoder", "identity", "parser", "percept
 
 @dataclass(frozen=True)
 class ImportedFacts:
-    """What the JSON says: the architecture and what it is built with, where it came from and under which terms."""
+    """Contents of an import's JSON: architecture, constructor settings, origin and licence terms."""
 
     name: str
     kind: str
@@ -31,10 +31,10 @@ class ImportedFacts:
     source: str  # name of the file it was imported from
     source_sha256: str
     licence: str
-    space: str = ""  # of a generator and an encoder: the latent space
-    generator: str = ""  # of an encoder: whose codes it gives; of a discriminator: whose pictures it judges
+    space: str = ""  # latent space of a generator or an encoder
+    generator: str = ""  # the generator that an encoder or a discriminator belongs to
     sizes: dict[str, Any] = field(default_factory=dict)
-    latent_average: str = ""  # "from the file", or how it was come by
+    latent_average: str = ""  # "from the file", or how it was estimated
     missing: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
     sha256: str = ""
@@ -42,30 +42,30 @@ class ImportedFacts:
 
     @property
     def part(self) -> str:
-        """Its name among all parts, KIND/NAME."""
+        """Return the qualified name KIND/NAME."""
         return f"{self.kind}/{self.name}"
 
 
 def path(kind: str, name: str) -> Path:
-    """Where the import of this name lies, whether it exists or not."""
+    """Return the path of the import of this name, whether it exists or not."""
     return places.converted(f"{FOLDER}/{kind}/{name}")
 
 
 def names(kind: str) -> list[str]:
-    """Every import of a kind."""
+    """List the names of every import of a kind."""
     return sorted(file.stem for file in (places.root() / FOLDER / kind).glob("*.safetensors"))
 
 
 def parts() -> list[str]:
-    """Every import, as KIND/NAME."""
+    """List every import as KIND/NAME."""
     return [f"{kind}/{name}" for kind in KINDS for name in names(kind)]
 
 
 def facts(kind: str, name: str) -> ImportedFacts:
-    """What an import's JSON says. Raises WeightsUnavailable where it is missing or damaged."""
+    """Read an import's JSON. Raises WeightsUnavailable if it is missing or damaged."""
     try:
-        told = json.loads(path(kind, name).with_suffix(".json").read_text(encoding="utf-8"))
-        return ImportedFacts(**told | {"missing": tuple(told["missing"]), "unused": tuple(told["unused"])})
+        values = json.loads(path(kind, name).with_suffix(".json").read_text(encoding="utf-8"))
+        return ImportedFacts(**values | {"missing": tuple(values["missing"]), "unused": tuple(values["unused"])})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise damaged(kind, name) from error
 
@@ -77,14 +77,14 @@ def record(told: ImportedFacts) -> None:
 
 
 def damaged(kind: str, name: str) -> WeightsUnavailable:
-    """The error for an import that is not what was written."""
+    """Return the error for a damaged import."""
     return WeightsUnavailable(
         f"the imported {kind} {path(kind, name)} is damaged", remedy="import it again: vidinv weights import FILE"
     )
 
 
 def state(kind: str, name: str) -> Literal["present", "damaged"]:
-    """What lies in the cache, judged by the JSON and the file's size; nothing is hashed."""
+    """Return the state of an import, judged by the JSON and the file size; nothing is hashed."""
     try:
         whole = path(kind, name).stat().st_size == facts(kind, name).bytes
     except (OSError, WeightsUnavailable):
@@ -93,7 +93,7 @@ def state(kind: str, name: str) -> Literal["present", "damaged"]:
 
 
 def verify(kind: str, name: str) -> Path:
-    """Hash the file; returns its path. Raises WeightsUnavailable unless its sha256 is the recorded one."""
+    """Hash the file and return its path. Raises WeightsUnavailable unless its sha256 is the recorded one."""
     file = path(kind, name)
     if fileio.sha256(file) != facts(kind, name).sha256:
         raise damaged(kind, name)
@@ -101,19 +101,19 @@ def verify(kind: str, name: str) -> Path:
 
 
 def selected(name: str) -> list[tuple[str, str]]:
-    """Kind and name of every import that `name` means: NAME, KIND/NAME, KIND, or `all`."""
+    """Return kind and name of every import that `name` selects: NAME, KIND/NAME, KIND, or `all`."""
     kind, _, own = name.rpartition("/")
     pairs = [tuple(part.split("/", 1)) for part in parts()]
     return [(k, n) for k, n in pairs if name in ("all", k) or (own == n and kind in ("", k))]
 
 
 def one(name: str) -> tuple[str, str] | None:
-    """Kind and name of the one import that NAME or KIND/NAME means; None where there is none.
+    """Return kind and name of the import NAME or KIND/NAME, or None if there is none.
 
-    Raises UsageError where imports of several kinds have the name.
+    Raises UsageError if imports of several kinds have the name.
     """
     found = [pair for pair in selected(name) if name in (pair[1], "/".join(pair))]
     if len(found) > 1:
         meant = ", ".join("/".join(pair) for pair in found)
-        raise UsageError(f"{name!r} is the name of several imports", remedy=f"say which: {meant}")
+        raise UsageError(f"{name!r} is the name of several imports", remedy=f"give one of {meant}")
     return found[0] if found else None

@@ -1,4 +1,4 @@
-"""Terms that must be accepted knowingly: asked once, remembered in the cache folder."""
+"""Ask once for the acceptance of non-commercial licence terms and record it in the cache folder."""
 
 from __future__ import annotations
 
@@ -19,22 +19,24 @@ ENVIRONMENT = "VIDINV_ACCEPT_LICENCES"
 
 
 def require_accepted(entries: Sequence[Entry], *, accept: bool, console: Console) -> None:
-    """Prints the non-commercial terms not yet accepted and records their acceptance.
+    """Print the non-commercial terms that are not yet accepted and record their acceptance.
 
-    Accepted by `accept`, by VIDINV_ACCEPT_LICENCES=1, or by an answer on a terminal; free terms need none, and changed
-    terms are asked again. Raises WeightsUnavailable when they are not accepted.
+    Terms are accepted by `accept`, by VIDINV_ACCEPT_LICENCES=1, or by an answer on a terminal. Free terms need no
+    acceptance; changed terms must be accepted again. Raises WeightsUnavailable if they are not accepted.
     """
     remembered = _remembered()
-    asked = [e for e in entries if e.terms == "non-commercial" and remembered.get(e.name, {}).get("terms") != e.licence]
-    if not asked:
+    pending = [
+        e for e in entries if e.terms == "non-commercial" and remembered.get(e.name, {}).get("terms") != e.licence
+    ]
+    if not pending:
         return
     console.print("These parts may not be used commercially:", highlight=False)
-    for entry in asked:
+    for entry in pending:
         console.print(
             f"  {entry.name}: {entry.licence}\n    from {entry.origin}", highlight=False, markup=False, soft_wrap=True
         )
     if not (accept or os.environ.get(ENVIRONMENT) == "1" or _answered_yes(console)):
-        names = ", ".join(entry.name for entry in asked)
+        names = ", ".join(entry.name for entry in pending)
         raise WeightsUnavailable(
             f"the terms of {names} were not accepted", remedy=f"give --accept-licences or set {ENVIRONMENT}=1"
         )
@@ -48,7 +50,7 @@ def _answered_yes(console: Console) -> bool:
 
 
 def _remembered() -> dict[str, dict[str, str]]:
-    """What was accepted before; a missing or unreadable memory counts as nothing."""
+    """Return the recorded acceptances; a missing or unreadable record is empty."""
     try:
         known = json.loads(places.acceptances().read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""An imported network in its file: safetensors with its state, and an average latent that is not part of it."""
+"""Write and read imported networks: safetensors with the state, plus an average latent if it is not in the state."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from vidinv.errors import UsageError, WeightsUnavailable
 from vidinv.weights import imported, places
 from vidinv.weights.imported import ImportedFacts
 
-AVERAGE = "latent_avg"  # what the `w_avg` of a network whose state is without it is called in the file
+AVERAGE = "latent_avg"  # key in the file for `w_avg` of a network whose state does not contain it
 
 Network = TypeVar("Network", bound=nn.Module)
 
 
 def average_apart(network: nn.Module) -> Tensor | None:
-    """The network's buffer `w_avg` [D] where it is not part of the state; else None."""
+    """Return the network's buffer `w_avg` [D] if it is not part of the state, else None."""
     own = dict(network.named_buffers(recurse=False))
     return own.get("w_avg") if "w_avg" not in network.state_dict() else None
 
 
 def blank(build: Callable[[ImportedFacts], Network], facts: ImportedFacts) -> Network:
-    """The untrained network that `build` makes of facts. Raises WeightsUnavailable where its settings cannot be."""
+    """Build the untrained network of an import's facts. Raises WeightsUnavailable if its settings are impossible."""
     try:
         return build(facts)
     except (ValueError, RuntimeError, TypeError, ArithmeticError) as error:
-        raise WeightsUnavailable(f"no {facts.architecture} can have these sizes: {error}") from error
+        raise WeightsUnavailable(f"{facts.architecture} cannot be built with these sizes: {error}") from error
 
 
 def write_network(network: nn.Module, facts: ImportedFacts) -> Path:
@@ -49,9 +49,9 @@ def write_network(network: nn.Module, facts: ImportedFacts) -> Path:
 
 
 def read_network(kind: str, name: str, build: Callable[[ImportedFacts], Network]) -> Network:
-    """The import of this name, frozen, in eval mode, as `build` makes it of its facts.
+    """Read the import of this name into the network that `build` makes of its facts; frozen, in eval mode.
 
-    Raises WeightsUnavailable for a damaged one.
+    Raises WeightsUnavailable if it is missing or damaged.
     """
     facts = imported.facts(kind, name)
     try:
@@ -73,9 +73,9 @@ def load_network(
     build: Callable[[ImportedFacts], Network],
     device: str = "cpu",
 ) -> Network:
-    """The named network of a kind, `registered` or imported, on `device`.
+    """Load the named network of a kind, `registered` or imported, on `device`.
 
-    Raises UsageError, listing the known, for a name that is neither.
+    Raises UsageError, which lists the known names, for any other name.
     """
     if name in registered:
         return registered[name]().to(device)

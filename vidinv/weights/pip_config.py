@@ -1,7 +1,7 @@
-"""Reads the package index that the user's pip is configured for: files, environment, proxy and certificates.
+"""Read the user's pip configuration: package indexes, proxy and certificates from files and the environment.
 
-pip itself is asked (`pip config list`, which runs no package's code); where the environment has no pip, its files and
-PIP_* variables are read here in pip's order. URLs may hold credentials: never print them.
+`pip config list` is called, which runs no package's code; in an environment without pip, its files and PIP_*
+variables are read here in pip's order. URLs may hold credentials: never print them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class PipConfig:
 
 
 def read_pip_config() -> PipConfig:
-    """The configuration of the pip that belongs to this interpreter, or of its files where there is no pip."""
+    """Return the configuration of this interpreter's pip, or read pip's files if it is not installed."""
     command = [sys.executable, "-m", "pip", "config", "list"]
     try:
         listed = subprocess.run(
@@ -49,7 +49,7 @@ def read_pip_config() -> PipConfig:
 
 
 def parse_list(listed: str) -> dict[str, str]:
-    """Options from the lines of `pip config list` (section.option='value'), the winning section's value for each."""
+    """Parse the lines of `pip config list` (section.option='value'); the section of highest precedence wins."""
     sections: dict[str, dict[str, str]] = {}
     for line in listed.splitlines():
         key, equals, literal = line.partition("=")
@@ -65,7 +65,7 @@ def parse_list(listed: str) -> dict[str, str]:
 
 
 def from_options(options: Mapping[str, str]) -> PipConfig:
-    """PipConfig from pip's option names and their text. An unreadable number counts as not set."""
+    """Build a PipConfig from pip's option names and text values; a malformed number counts as not set."""
     return PipConfig(
         index_url=options.get("index-url") or None,
         extra_index_urls=_words(options, "extra-index-url"),
@@ -82,7 +82,7 @@ def from_options(options: Mapping[str, str]) -> PipConfig:
 
 
 def _read_files() -> dict[str, str]:
-    """What pip would have read: site-wide, user and environment's files, then PIP_CONFIG_FILE, then PIP_*."""
+    """Read pip's configuration: site, user and environment files, then PIP_CONFIG_FILE, then PIP_* variables."""
     sections: dict[str, dict[str, str]] = {}
     for path in _files():
         parser = configparser.RawConfigParser()

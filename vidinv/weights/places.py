@@ -1,4 +1,4 @@
-"""Where fetched and converted weights lie on this machine."""
+"""Define the paths of fetched and converted weights in the cache."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ REMEDY = "free some space there or set VIDINV_CACHE to a folder that can be writ
 
 
 def root() -> Path:
-    """The cache folder: VIDINV_CACHE, else XDG_CACHE_HOME/vidinv, else ~/.cache/vidinv. Not created here."""
+    """Return the cache folder: VIDINV_CACHE, else XDG_CACHE_HOME/vidinv, else ~/.cache/vidinv. It is not created."""
     if chosen := os.environ.get("VIDINV_CACHE"):
         return Path(chosen).expanduser()
     base = os.environ.get("XDG_CACHE_HOME")
@@ -20,22 +20,22 @@ def root() -> Path:
 
 
 def archives() -> Path:
-    """The folder of downloaded archives, emptied after conversion unless they are to be kept."""
+    """Return the folder of downloaded archives, which are deleted after conversion unless they are to be kept."""
     return root() / "archives"
 
 
 def converted(name: str) -> Path:
-    """The safetensors file of a part, `<cache>/<role>/<part>.safetensors`."""
+    """Return the safetensors path of a part, `<cache>/<role>/<part>.safetensors`."""
     return root() / f"{name}.safetensors"
 
 
 def record(name: str) -> Path:
-    """The JSON beside a converted file that says what it was made from and its sha256."""
+    """Return the path of a converted file's JSON record, which holds its origin and sha256."""
     return root() / f"{name}.json"
 
 
 def acceptances() -> Path:
-    """The JSON that remembers which terms were accepted."""
+    """Return the path of the JSON that records the accepted terms."""
     return root() / "accepted-licences.json"
 
 

@@ -1,8 +1,8 @@
-"""Importers turn the members of an archive into a state dict. One module each, loaded by name when it is needed.
+"""Load importers by name; an importer converts the members of an archive to a state dict.
 
-An importer module has `VERSION: int` (raise it when its output changes: cached files are then converted anew) and
-`convert(members: dict[str, bytes]) -> tuple[dict[str, Tensor], dict[str, str]]`: from the bytes by catalogue path to
-the tensors and the string metadata of the safetensors file.
+An importer module has `VERSION: int` (raise it when its output changes: cached files are then converted again) and
+`convert(members: dict[str, bytes]) -> tuple[dict[str, Tensor], dict[str, str]]`, which takes the members' bytes by
+catalogue path and returns the tensors and the string metadata of the safetensors file.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 
 
 class Importer(Protocol):
-    """What an importer module offers."""
+    """Interface of an importer module."""
 
     VERSION: int
 
     def convert(self, members: dict[str, bytes]) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-        """State dict and safetensors metadata from the members' bytes by catalogue path."""
+        """Return the state dict and the safetensors metadata from the members' bytes by catalogue path."""
 
 
 def get(name: str) -> Importer:
-    """The importer module `name`. Raises ModuleNotFoundError when there is none."""
+    """Import the importer module `name`. Raises ModuleNotFoundError if there is none."""
     return cast(Importer, importlib.import_module(f"{__name__}.{name}"))
 
 
 def version(name: str) -> int:
-    """The VERSION of an importer, read from its source when it is not loaded, so that torch need not be either."""
+    """Return an importer's VERSION, read from its source if it is not loaded, so that torch is not imported."""
     full_name = f"{__name__}.{name}"
     if full_name not in sys.modules:
         spec = importlib.util.find_spec(full_name)

@@ -1,4 +1,4 @@
-"""BiSeNet face parsing: a plain torch state dict -> tensors named as `vidinv.faces.parser.BiSeNet` names them."""
+"""Convert BiSeNet face parsing weights: a torch state dict to the names of `vidinv.faces.parser.BiSeNet`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ VERSION = 1
 
 
 def convert(members: dict[str, bytes]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Keep every tensor but BatchNorm's step counters; keys stay (`cp.resnet.*`, `ffm.*`, `conv_out*`)."""
+    """Keep every tensor except BatchNorm's step counters; keys stay (`cp.resnet.*`, `ffm.*`, `conv_out*`)."""
     state = {
         key: value.float() for key, value in read_state_dict(members).items() if not key.endswith("num_batches_tracked")
     }

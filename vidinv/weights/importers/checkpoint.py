@@ -1,4 +1,4 @@
-"""A checkpoint: the file, which of the states in it is wanted, and in which published layouts its networks are."""
+"""Read a published checkpoint file and identify the networks in it by their layouts."""
 
 from __future__ import annotations
 
@@ -16,17 +16,22 @@ from vidinv.errors import WeightsUnavailable
 from vidinv.weights.importers import formats, restricted, script
 from vidinv.weights.importers.formats.base import Format
 
-WANTED = ("g_ema", "G_ema", "generator_smooth", "state_dict")  # in a training's checkpoint, the best first
-PREFIXES = ("", "module.", "decoder.", "encoder.", "g_ema.", "fs_backbone.")  # before every key of a network
-DISCRIMINATORS = ("d", "D")  # what a training calls its own, beside the generator
+WANTED = (
+    "g_ema",
+    "G_ema",
+    "generator_smooth",
+    "state_dict",
+)  # keys of a training checkpoint's state, in order of preference
+PREFIXES = ("", "module.", "decoder.", "encoder.", "g_ema.", "fs_backbone.")  # prefixes of a network's keys
+DISCRIMINATORS = ("d", "D")  # keys of the discriminator in a training checkpoint
 AVERAGES = ("latent_avg", "dlatent_avg", "w_avg")
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One network of a file: tensors under the names of its `format`, which is told by them.
+    """One network of a file: tensors under the names of its `format`, which their names identify.
 
-    `prefix` stood before every name. `average` is the average latent [D] where the file has it.
+    `prefix` was removed from every name. `average` is the average latent [D], or None if the file lacks it.
     """
 
     format: Format
@@ -39,8 +44,8 @@ class Checkpoint:
 class CheckpointNetworks:
     """The networks of a file, generators first.
 
-    `others` are tensors of the same state that belong to none of them; `beside` is what else the file holds, in which
-    there may be the generator's `discriminator`.
+    `others` are tensors of the same state that belong to none of them; `beside` is the rest of the file, which may
+    hold the generator's `discriminator`.
     """
 
     networks: tuple[Checkpoint, ...]
@@ -50,10 +55,10 @@ class CheckpointNetworks:
 
 
 def read_checkpoint(path: Path, trunk: Path | None = None) -> CheckpointNetworks:
-    """The networks in a file: safetensors, a file of torch.save or torch.jit.save, or a pickle, none of which is run.
+    """Read the networks in a safetensors, torch.save, torch.jit.save or pickle file without running code in it.
 
-    `trunk`: a second file, whose tensors are taken with those of the first. Raises WeightsUnavailable for a file that
-    cannot be read, and for one in no known layout.
+    `trunk`: a second file, whose tensors are added to those of the first. Raises WeightsUnavailable for a file that
+    cannot be read or has no known layout.
     """
     top = _loaded(path)
     if trunk is not None:
@@ -66,11 +71,11 @@ def read_checkpoint(path: Path, trunk: Path | None = None) -> CheckpointNetworks
             judge = _discriminator(beside) if networks[0].format.kind == "generator" else None
             return CheckpointNetworks(networks, others, beside, judge)
     known = ", ".join(each.name for each in formats.FORMATS)
-    raise WeightsUnavailable(f"{path.name} is in no layout that is known", remedy=f"known are {known}")
+    raise WeightsUnavailable(f"{path.name} has no known layout", remedy=f"supported layouts: {known}")
 
 
 def _networks(state: dict[str, Tensor], top: dict[Any, Any]) -> tuple[Checkpoint, ...]:
-    """Every network in a state: the whole of it, or what stands behind each prefix."""
+    """Find every network in a state: the whole state, or the keys under each prefix."""
     found = []
     for prefix in PREFIXES:
         own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
@@ -86,7 +91,7 @@ def _networks(state: dict[str, Tensor], top: dict[Any, Any]) -> tuple[Checkpoint
 
 
 def _discriminator(beside: Mapping[str, Any]) -> Checkpoint | None:
-    """The discriminator in a known layout; whether it fits is not looked at."""
+    """Return the discriminator if its layout is known, without checking its sizes; else None."""
     for name in DISCRIMINATORS:
         state = _tensors(beside.get(name))
         if of := formats.told(state, formats.BESIDE):
@@ -95,7 +100,7 @@ def _discriminator(beside: Mapping[str, Any]) -> Checkpoint | None:
 
 
 def check_plain(state: dict[str, Tensor], prefix: str) -> None:
-    """WeightsUnavailable, naming the key, for a tensor that is sparse, quantised or complex."""
+    """Raise WeightsUnavailable, naming the key, for a tensor that is sparse, quantised or complex."""
     for key, value in state.items():
         if not _is_plain(value):
             kind = f"{str(value.layout).removeprefix('torch.')} {str(value.dtype).removeprefix('torch.')}"
@@ -121,7 +126,7 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _states(top: dict[Any, Any]) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    """Every state in it, the wanted ones first: by name, the top itself (""), and all of them as one ("" again)."""
+    """Yield every state with its name: preferred names first, the top level (""), then all merged (also "")."""
     inner = {str(key): _tensors(value) for key, value in top.items() if not isinstance(value, Tensor)}
     order = [*(name for name in WANTED if name in inner), *(name for name in inner if name not in WANTED)]
     yield from ((name, inner[name]) for name in order if inner[name])
@@ -130,7 +135,7 @@ def _states(top: dict[Any, Any]) -> Iterator[tuple[str, dict[str, Tensor]]]:
 
 
 def _all(top: dict[Any, Any]) -> dict[str, Tensor]:
-    """The tensors of the top and of every state in it, averages apart."""
+    """Return the tensors of the top level and of every state in it, except average latents."""
     together = {str(key): value for key, value in top.items() if isinstance(value, Tensor)}
     for key, value in top.items():
         if key not in AVERAGES:
@@ -143,12 +148,15 @@ def _tensors(value: object) -> dict[str, Tensor]:
         try:
             return value.tensors()
         except (AttributeError, TypeError, RecursionError) as error:
-            raise WeightsUnavailable("the file holds an object that is no network", remedy="distrust it") from error
+            raise WeightsUnavailable(
+                "the file holds a pickled object that is not a network",
+                remedy="do not use the file if you do not trust its source",
+            ) from error
     return {str(k): v for k, v in value.items() if isinstance(v, Tensor)} if isinstance(value, dict) else {}
 
 
 def _average(top: dict[Any, Any]) -> Tensor | None:
-    """The average latent [D] beside the states; one that is repeated for every row of w+ is the rows' mean."""
+    """Return the average latent [D] stored with the states; one with a row per row of w+ is averaged over the rows."""
     for name in AVERAGES:
         value = top.get(name)
         if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""LPIPS v0.1 backbones and heads: a pickle of nested dicts of numpy arrays -> tensors for `vidinv.losses.lpips`."""
+"""Convert LPIPS v0.1 backbones and heads: a pickle of nested dicts of arrays to tensors for `vidinv.losses.lpips`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ VERSION = 1
 
 
 def convert(members: dict[str, bytes]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """One checkpoint: `conv.{i}.weight` [O,I,k,k], `conv.{i}.bias` [O], `head.{j}.weight` [1,C,1,1] (all >= 0)."""
+    """Return `conv.{i}.weight` [O,I,k,k], `conv.{i}.bias` [O] and `head.{j}.weight` [1,C,1,1] (all >= 0)."""
     if len(members) != 1:
         raise WeightsUnavailable(f"expected one LPIPS checkpoint, got {sorted(members)}")
     name, content = next(iter(members.items()))

@@ -1,6 +1,6 @@
-"""MobileStyleGAN FFHQ-1024 from its OpenVINO IR (XML graph and binary constants) to a state dict.
+"""Convert MobileStyleGAN FFHQ-1024 from its OpenVINO IR (XML graph and binary constants) to a state dict.
 
-The IR is read with a standard XML parser; OpenVINO itself is only the witness in a test. Unnamed constants (the
+The IR is read with a standard XML parser; OpenVINO is only the reference in a test. Unnamed constants (the
 pointwise convolutions with demodulation folded in, and the frozen noise maps) are found by walking the graph.
 """
 
@@ -23,7 +23,7 @@ TYPES = {"f32": np.float32, "i64": np.int64, "i32": np.int32}
 
 @dataclass(frozen=True)
 class Node:
-    """One IR layer: its operation, the ids it reads, and its constant when it is one."""
+    """One IR layer: its operation, the ids of its inputs, and its value if it is a constant."""
 
     name: str
     kind: str
@@ -32,9 +32,9 @@ class Node:
 
 
 def convert(members: dict[str, bytes]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Members `random_face/data/{Mapping,Synthesis}Network.{xml,bin}` -> state dict of `MobileStyleGAN`.
+    """Convert members `random_face/data/{Mapping,Synthesis}Network.{xml,bin}` to the state of `MobileStyleGAN`.
 
-    Modulation scales are folded into the modulation's weight and bias, so style = W w + b is applied as it is.
+    Modulation scales are folded into the modulation's weight and bias, so that style = W w + b needs no scaling.
     """
     mapping = read_graph(members[FOLDER + "MappingNetwork.xml"], members[FOLDER + "MappingNetwork.bin"])
     synthesis = read_graph(members[FOLDER + "SynthesisNetwork.xml"], members[FOLDER + "SynthesisNetwork.bin"])
@@ -44,7 +44,7 @@ def convert(members: dict[str, bytes]) -> tuple[dict[str, Tensor], dict[str, str
 
 
 def read_graph(xml: bytes, binary: bytes) -> dict[str, Node]:
-    """IR -> nodes by id, in graph order."""
+    """Parse the IR into nodes by id, in graph order."""
     root: Element = ElementTree.fromstring(xml)
     layers, edges = root.find("layers"), root.find("edges")
     if layers is None or edges is None:
@@ -110,7 +110,7 @@ def _synthesis_state(nodes: dict[str, Node]) -> dict[str, Tensor]:
 
 
 def _modulation_scales(nodes: dict[str, Node]) -> dict[str, float]:
-    """Scale by modulation name: MatMul(weight) -> Add(bias) -> Reshape -> Multiply(scale); `up` has none."""
+    """Return the scale by modulation name: MatMul(weight) -> Add(bias) -> Reshape -> Multiply(scale); `up` has none."""
     readers: dict[str, list[str]] = {}
     for key, node in nodes.items():
         for source in node.reads:
@@ -138,7 +138,7 @@ def _modulation(
 
 
 def _average_latent(state: dict[str, Tensor], samples: int = 100_000) -> Tensor:
-    """Mean of w over `samples` seeded z; the IR does not carry it."""
+    """Estimate the mean of w over `samples` seeded z; the IR does not contain it."""
     z = torch.randn(samples, 512, generator=torch.Generator().manual_seed(0))
     parts = [_map(state, part).sum(0, dtype=torch.float64) for part in torch.chunk(z, 10)]
     return (torch.stack(parts).sum(0) / samples).float()

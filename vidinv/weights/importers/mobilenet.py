@@ -1,4 +1,4 @@
-"""MobileNetV2 ImageNet classifier checkpoint -> tensors under the keys it has (`features.*`, `classifier.1.*`)."""
+"""Convert the MobileNetV2 ImageNet classifier; the keys stay (`features.*`, `classifier.1.*`)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ VERSION = 1
 
 
 def convert(members: dict[str, bytes]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Keep every tensor but BatchNorm's step counters."""
+    """Keep every tensor except BatchNorm's step counters."""
     state = {
         key: value.float() for key, value in read_state_dict(members).items() if not key.endswith("num_batches_tracked")
     }

@@ -1,4 +1,4 @@
-"""ONNX file -> named tensors and its graph as JSON, which `vidinv.faces.onnx_graph.network.GraphNetwork` runs in torch."""
+"""Convert an ONNX file to named tensors and a JSON graph for `vidinv.faces.onnx_graph.network.GraphNetwork`."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ VERSION = 1
 
 
 def convert(members: dict[str, bytes]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read the one ONNX member: its constants by name, and metadata["graph"] as JSON.
+    """Convert the single ONNX member to its constants by name and its graph as JSON in metadata["graph"].
 
     The JSON holds `inputs`, `outputs` (names) and `nodes`, each with `op`, `inputs`, `outputs` and `attributes`.
-    Nothing is simplified here: BatchNormalization, shape arithmetic and the like are kept as they are.
+    The graph is not simplified: BatchNormalization, shape arithmetic and other nodes are kept.
     """
     if len(members) != 1:
         raise WeightsUnavailable(f"expected one ONNX member, got {sorted(members)}")
@@ -54,7 +54,7 @@ def _constant(attributes: dict[str, Any]) -> Tensor:
 
 
 def _plain(value: Any) -> Any:
-    """Attribute as JSON can hold it: numbers, text, lists; a tensor becomes its nested list."""
+    """Convert an attribute to JSON types (numbers, text, lists); a tensor becomes a nested list."""
     if isinstance(value, onnx.TensorProto):
         return numpy_helper.to_array(value).tolist()
     if isinstance(value, bytes):

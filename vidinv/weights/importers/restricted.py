@@ -1,6 +1,6 @@
-"""An unpickler that builds tensors, arrays and plain containers, and runs nothing else that a file may ask for.
+"""Unpickle tensors, arrays and plain containers without running any code from the file.
 
-Networks that were pickled as objects (StyleGAN2-ADA, StyleGAN3) come out as `Pickled`: their attributes, no code.
+Networks that were pickled as objects (StyleGAN2-ADA, StyleGAN3) become `Pickled`: their attributes without code.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from torch import Tensor
 
 from vidinv.errors import WeightsUnavailable
 
-ZIP = b"PK\x03\x04"  # how a file of torch.save begins
-LEGACY = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"  # and an old one: torch's magic number, pickled
+ZIP = b"PK\x03\x04"  # first bytes of a torch.save file
+LEGACY = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"  # of an old one: torch's magic number, pickled
 
 
-_FOREIGN = re.compile(r"(?:GLOBAL|type|class) ([\w.]+)")  # in torch's refusal of a file
+_FOREIGN = re.compile(r"(?:GLOBAL|type|class) ([\w.]+)")  # the name in torch's error for a refused file
 
 
 class Pickled:
-    """A network that was pickled as an object: `state` is its `__dict__`; the source beside it is not looked at."""
+    """A network that was pickled as an object: `state` is its `__dict__`; the pickled source code is ignored."""
 
     def __init__(self, meta: dict[str, Any]) -> None:
         self.state: dict[str, Any] = meta["state"]
@@ -45,26 +45,26 @@ class Pickled:
 
 
 class _Plain(dict[str, Any]):
-    """A dict that may be given attributes, which are dropped."""
+    """A dict that ignores the attributes set on it."""
 
     def __setstate__(self, state: object) -> None:
         pass
 
 
 def _named(name: str, kind: type, **own: Any) -> type:
-    """A class that stands for one of a file's: of that dotted name, built on a plain `kind`."""
+    """Create a class of the given dotted name, based on a plain `kind`, that stands in for a class of the file."""
     module, _, last = name.rpartition(".")
     return type(last, (kind,), own | {"__module__": module, "__qualname__": last})
 
 
 def _take(self: dict[str, Any], state: object) -> None:
-    """Attributes become entries."""
+    """Store the pickled attributes as dict entries."""
     if isinstance(state, dict):
         self.update(state)
 
 
 NAMESPACE = _named("argparse.Namespace", dict, __setstate__=_take)  # a training's arguments, as a dict
-PATHS = tuple(  # words alone
+PATHS = tuple(  # path classes, which hold strings alone
     _named(f"{module}.{name}", kind)
     for module in ("pathlib", "pathlib._local")
     for name, kind in (("PosixPath", PurePosixPath), ("WindowsPath", PureWindowsPath))
@@ -110,7 +110,7 @@ _ALLOWED: dict[tuple[str, str], Any] = {
 }
 
 
-# What torch's own reader is allowed beside tensors and containers: the same, and numbers of numpy.
+# Globals that torch's own reader may use besides tensors and containers: the same, and numpy scalars.
 _BESIDE = [
     NAMESPACE,
     *PATHS,
@@ -122,11 +122,11 @@ _BESIDE = [
 
 
 class _Foreign(Exception):
-    """A name that a pickle asks for and may not have."""
+    """A pickle refers to a global that is not allowed."""
 
 
 class Unpickler(pickle.Unpickler):
-    """Builds what is allowed, and raises for the rest; read through `guarded`."""
+    """Unpickler that builds the allowed types and raises for any other; call it through `guarded`."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
@@ -135,25 +135,25 @@ class Unpickler(pickle.Unpickler):
 
 
 def unpickle(file: BinaryIO, name: str) -> Any:
-    """What a pickle holds. Raises WeightsUnavailable, naming `name`, for one that is cut off or asks for more."""
+    """Read a pickle. Raises WeightsUnavailable, naming `name`, if it is truncated or refers to other globals."""
     return guarded(Unpickler(file), name)
 
 
 def guarded(unpickler: Unpickler, name: str) -> Any:
-    """What an unpickler reads. Raises WeightsUnavailable, naming `name`, as `unpickle` does."""
+    """Run an unpickler. Raises WeightsUnavailable, naming `name`, as `unpickle` does."""
     try:
         return unpickler.load()
     except _Foreign as error:
         raise _forbidden(name, str(error)) from error
-    except Exception as error:  # a damaged pickle can fail anywhere in what it builds
+    except Exception as error:  # a damaged pickle can raise any error while it is built
         raise unreadable(name, error) from error
 
 
 def load_restricted(path: Path) -> Any:
-    """What a file of torch.save, an old or new one, or a pickle holds, on the CPU.
+    """Load a torch.save file (old or new format) or a pickle on the CPU.
 
-    Raises WeightsUnavailable, naming the file, for what is cut off, is no such file, or asks for anything but tensors
-    and plain containers.
+    Raises WeightsUnavailable, naming the file, if it is truncated, of another format, or refers to anything other than
+    tensors and plain containers.
     """
     try:
         with path.open("rb") as file:
@@ -169,10 +169,10 @@ def load_restricted(path: Path) -> Any:
 
 
 def _torch_file(path: Path, mapped: bool) -> Any:
-    """`mapped`: read tensors from the disk when they are used, which new files allow."""
+    """Load with torch; `mapped` reads tensors from disk on use, which the new format allows."""
     try:
         with warnings.catch_warnings(), torch.serialization.safe_globals(_BESIDE):
-            warnings.simplefilter("ignore")  # what is unusual about tensors that are refused later
+            warnings.simplefilter("ignore")  # torch warns about unusual tensors, which are refused later
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except OSError:
         raise
@@ -184,12 +184,14 @@ def _torch_file(path: Path, mapped: bool) -> Any:
 
 def _forbidden(name: str, what: str) -> WeightsUnavailable:
     return WeightsUnavailable(
-        f"{name} asks for {what}, which is neither a tensor nor a plain container; nothing of it was run",
-        remedy="save its state dict alone, or distrust it",
+        f"{name} refers to {what}, which is neither a tensor nor a plain container; no code of it was run",
+        remedy="save its state dict alone; do not use the file if you do not trust its source",
     )
 
 
 def unreadable(name: str, error: Exception) -> WeightsUnavailable:
-    """The error for a file that is damaged, or is none of tensors."""
+    """Return the error for a file that is damaged or does not hold tensors."""
     line = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
-    return WeightsUnavailable(f"{name} cannot be read as tensors ({line})", remedy="fetch it again: it may be cut off")
+    return WeightsUnavailable(
+        f"{name} cannot be read as tensors ({line})", remedy="download it again: it may be truncated"
+    )

@@ -1,4 +1,4 @@
-"""The tensors of a TorchScript archive (torch.jit.save), whose code is neither run nor looked at.
+"""Read the tensors of a TorchScript archive (torch.jit.save) without running or parsing its code.
 
 The archive is a zip: `NAME/data.pkl` holds the modules as objects of classes that `NAME/code` defines, and their
 tensors point to `NAME/data/{key}`.
@@ -16,7 +16,7 @@ from torch import Tensor
 from vidinv.errors import WeightsUnavailable
 from vidinv.weights.importers import restricted
 
-MODULES = "__torch__"  # where the classes of an archive stand
+MODULES = "__torch__"  # package prefix of the classes of an archive
 LISTS = ("build_intlist", "build_doublelist", "build_boollist", "build_tensorlist")
 KINDS = {
     f"{name}Storage": kind
@@ -33,13 +33,13 @@ KINDS = {
 
 
 class Scripted:
-    """A module: its tensors and the modules in it, by name."""
+    """A scripted module: its tensors and submodules by name."""
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.state = state
 
     def tensors(self, prefix: str = "") -> dict[str, Tensor]:
-        """Its parameters and buffers, and those of the modules in it, under dotted names."""
+        """Return the parameters and buffers of the module and its submodules under dotted names."""
         found = {}
         for name, value in self.state.items():
             if isinstance(value, Tensor):
@@ -71,7 +71,7 @@ class _Unpickler(restricted.Unpickler):
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file is a zip with code in it, as torch.jit.save writes them."""
+    """Return whether a file is a zip archive with code, as torch.jit.save writes it."""
     try:
         with zipfile.ZipFile(path) as archive:
             return any("/code/" in name for name in archive.namelist())
@@ -80,9 +80,9 @@ def is_archive(path: Path) -> bool:
 
 
 def load_script(path: Path) -> dict[str, dict[str, Tensor]]:
-    """The state of the network in an archive, under the one name "".
+    """Read the state of the network in an archive, under the single name "".
 
-    Raises WeightsUnavailable, naming the file, for what is damaged or asks for anything but tensors and modules.
+    Raises WeightsUnavailable, naming the file, if it is damaged or refers to anything other than tensors and modules.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -91,5 +91,5 @@ def load_script(path: Path) -> dict[str, dict[str, Tensor]]:
             return {"": held.tensors()}
     except WeightsUnavailable:
         raise
-    except Exception as error:  # as in `restricted`: a damaged archive can fail anywhere
+    except Exception as error:  # as in `restricted`: a damaged archive can raise any error
         raise restricted.unreadable(path.name, error) from error

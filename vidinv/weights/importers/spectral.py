@@ -1,4 +1,4 @@
-"""Spectral norm folded into weights (Miyato et al., "Spectral Normalization for GANs"): W / sigma, sigma = u^T W v."""
+"""Fold spectral norm into weights (Miyato et al., "Spectral Normalization for GANs"): W / sigma, sigma = u^T W v."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from torch import Tensor
 
 from vidinv.errors import WeightsUnavailable
 
-ORIGINAL, LEFT, RIGHT = "_orig", "_u", "_v"  # what is stored for a weight that is normalised when used
+ORIGINAL, LEFT, RIGHT = "_orig", "_u", "_v"  # suffixes of the tensors stored for a normalised weight
 
 
 def folded(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The state with `weight` for every `weight_orig` [O,...], `weight_u` [O] and `weight_v` [rest]; others stay.
+    """Replace every `weight_orig` [O,...], `weight_u` [O] and `weight_v` [rest] by `weight`; other tensors stay.
 
-    Raises WeightsUnavailable where the three do not belong together.
+    Raises WeightsUnavailable if the sizes of the three do not match.
     """
     made = {}
     for key, value in state.items():
@@ -21,7 +21,7 @@ def folded(state: dict[str, Tensor]) -> dict[str, Tensor]:
             matrix, left, right = value.double().flatten(1), state[name + LEFT], state[name + RIGHT]
             if (left.numel(), right.numel()) != matrix.shape:
                 sizes = f"{tuple(value.shape)}, {left.numel()} and {right.numel()}"
-                raise WeightsUnavailable(f"{key} and its {LEFT} and {RIGHT} do not fit: {sizes}")
+                raise WeightsUnavailable(f"{key} and its {LEFT} and {RIGHT} do not match: {sizes}")
             sigma = left.double().flatten() @ matrix @ right.double().flatten()
             made[name] = (value.double() / sigma).to(value.dtype)
         elif not _belongs(key, state):
@@ -30,5 +30,5 @@ def folded(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _belongs(key: str, state: dict[str, Tensor]) -> bool:
-    """Whether a key is the u or v of a folded weight."""
+    """Return whether a key is the u or v of a folded weight."""
     return any(key.endswith(end) and key.removesuffix(end) + ORIGINAL in state for end in (LEFT, RIGHT))

@@ -1,4 +1,4 @@
-"""Read a torch checkpoint from bytes without running anything inside it."""
+"""Read a torch checkpoint from bytes without running any code in it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vidinv.errors import WeightsUnavailable
 
 
 def read_state_dict(members: dict[str, bytes]) -> dict[str, Tensor]:
-    """The state dict of the one member, on the CPU; a "state_dict" level and a "module." prefix are taken off."""
+    """Return the single member's state dict on the CPU, without a "state_dict" level or "module." prefix."""
     if len(members) != 1:
         raise WeightsUnavailable(f"expected one checkpoint member, got {sorted(members)}")
     name, content = next(iter(members.items()))
@@ -23,16 +23,16 @@ def read_state_dict(members: dict[str, bytes]) -> dict[str, Tensor]:
 
 
 def load_tensors(content: bytes, name: str) -> Any:
-    """What torch saved, on the CPU: tensors, and containers of them.
+    """Load tensors, and containers of them, saved by torch, on the CPU.
 
-    Raises WeightsUnavailable for bytes that are damaged, or would have to be run to be read.
+    Raises WeightsUnavailable if the bytes are damaged, or reading them would run code.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what is unusual about a pickle that is refused anyway
+            warnings.simplefilter("ignore")  # torch warns about unusual pickles, which are refused anyway
             return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a damaged or hostile pickle raises on its way
+    except Exception as error:  # a damaged or hostile pickle can raise any error
         raise WeightsUnavailable(
-            f"{name} is no plain torch file: it is damaged, or holds more than tensors",
-            remedy="get it anew, from its author",
+            f"{name} is not a plain torch file: it is damaged, or holds more than tensors",
+            remedy="download it again from its author",
         ) from error

@@ -1,4 +1,4 @@
-"""The published layouts that `vidinv weights import` knows: one module for each kind of network."""
+"""Published layouts that `vidinv weights import` supports, in one module per kind of network."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from vidinv.weights.importers.formats import discriminators, encoders, faces, ge
 from vidinv.weights.importers.formats.base import Format
 
 FORMATS: tuple[Format, ...] = (*generators.FORMATS, *encoders.FORMATS, *faces.FORMATS, *perceptual.FORMATS)
-BESIDE = discriminators.FORMATS  # of what lies beside a generator
+BESIDE = discriminators.FORMATS  # of networks stored together with a generator
 
 
 def told(keys: Iterable[str], among: Iterable[Format] = FORMATS) -> Format | None:
-    """The format whose marks all are among the keys."""
+    """Return the first format whose marks all match the keys, or None."""
     keys = list(keys)
     return next((known for known in among if known.fits(keys)), None)

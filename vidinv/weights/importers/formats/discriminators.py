@@ -1,4 +1,4 @@
-"""The published layouts of discriminators, which lie beside a generator and are not looked for alone."""
+"""Published layouts of discriminators, which are imported only together with a generator."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _settings(state: State) -> dict[str, Any]:
 
 
 def _from_ada(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """StyleGAN2-ADA's blocks are called by their side, ours are counted from the largest."""
+    """Rename StyleGAN2-ADA's blocks, named by side, to ours, which are counted from the largest."""
     first = max(numbers(state, r"b(\d+)\.conv0\..*"), default=0).bit_length() + 1
     made = {}
     for key, value in state.items():

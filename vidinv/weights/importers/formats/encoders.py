@@ -1,4 +1,4 @@
-"""The published layouts of encoders."""
+"""Published layouts of encoders."""
 
 from __future__ import annotations
 
@@ -31,36 +31,36 @@ def _map2style_settings(state: State) -> dict[str, Any]:
     }
 
 
-def _map2style_choices(beside: Mapping[str, Any], asked: Mapping[str, str]) -> dict[str, Any]:
-    """`progressive`: whether it is e4e's; `average`: whether the average latent is added. By `opts`, or as asked."""
+def _map2style_choices(beside: Mapping[str, Any], requested: Mapping[str, str]) -> dict[str, Any]:
+    """Return `progressive` (e4e) and `average` (adds the average latent) from `opts` or the user's settings."""
     opts = beside.get("opts")
     opts = opts if isinstance(opts, dict) else {}
     kind = opts.get("encoder_type")
     progressive = {NOT_PROGRESSIVE: False, PROGRESSIVE: True}.get(str(kind))
     if progressive is None and kind is None and ("progressive_steps" in opts or "discriminator_state_dict" in beside):
-        progressive = True  # what a training of e4e leaves
-    if "progressive" in asked:
-        progressive = _yes(asked["progressive"], "progressive")
+        progressive = True  # set by e4e's training
+    if "progressive" in requested:
+        progressive = _yes(requested["progressive"], "progressive")
     if progressive is None:
-        said = f"opts.encoder_type is {kind!r}" if kind else "there is no opts.encoder_type"
+        reason = f"opts.encoder_type is {kind!r}" if kind else "there is no opts.encoder_type"
         raise WeightsUnavailable(
-            f"its keys are those of pSp's and of e4e's encoder, and {said}",
-            remedy="say which: --set progressive=false for pSp's, --set progressive=true for e4e's",
+            f"its keys fit both pSp's and e4e's encoder, and {reason}",
+            remedy="select one: --set progressive=false for pSp, --set progressive=true for e4e",
         )
     average = opts.get("start_from_latent_avg", True)
     return {
         "progressive": progressive,
-        "average": _yes(asked["average"], "average") if "average" in asked else bool(average),
+        "average": _yes(requested["average"], "average") if "average" in requested else bool(average),
     }
 
 
-def _feature_style_choices(beside: Mapping[str, Any], asked: Mapping[str, str]) -> dict[str, Any]:
-    """`at`: the generator's layer that the feature code replaces, K; the keys do not say it."""
-    if "at" not in asked:
+def _feature_style_choices(beside: Mapping[str, Any], requested: Mapping[str, str]) -> dict[str, Any]:
+    """Return `at`: the generator's layer K that the feature code replaces, which the keys do not determine."""
+    if "at" not in requested:
         return {}
-    if not re.fullmatch(r"\d{1,3}", asked["at"], re.ASCII):
-        raise UsageError(f"--set at={asked['at']!r} is no layer", remedy="give its number, such as at=5")
-    return {"at": int(asked["at"])}
+    if not re.fullmatch(r"\d{1,3}", requested["at"], re.ASCII):
+        raise UsageError(f"--set at={requested['at']!r} is not a layer", remedy="give its number, such as at=5")
+    return {"at": int(requested["at"])}
 
 
 def _yes(text: str, option: str) -> bool:

@@ -1,4 +1,4 @@
-"""The published layouts of networks that look at faces: recognition, parsing, landmarks."""
+"""Published layouts of face networks: recognition, parsing, landmarks."""
 
 from __future__ import annotations
 

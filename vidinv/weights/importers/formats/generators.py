@@ -1,4 +1,4 @@
-"""The published layouts of generators."""
+"""Published layouts of generators."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _rosinality_settings(state: State) -> dict[str, Any]:
 
 
 def stylegan2_sizes(resolution: int, widths: list[int], most: list[int]) -> dict[str, Any]:
-    """Settings of a StyleGAN2 network by what says how wide it is at its full side (`widths`) and at most."""
+    """Return a StyleGAN2 network's settings from channels at full resolution (`widths`) and at most (`most`)."""
     return {
         "resolution": resolution,
         "channel_multiplier": most_common(widths, "channels") * resolution / 16384,
@@ -45,7 +45,7 @@ def stylegan2_sizes(resolution: int, widths: list[int], most: list[int]) -> dict
 
 
 def _ada_name(key: str) -> str:
-    """The name in StyleGAN2-ADA's pickle of a tensor in the layout of `vidinv.generators.stylegan2`."""
+    """Return the name in StyleGAN2-ADA's pickle of a tensor of `vidinv.generators.stylegan2`."""
     if found := re.fullmatch(r"style\.(\d+)\.(\w+)", key):
         return f"mapping.fc{int(found[1]) - 1}.{found[2]}"
     if key.startswith("embed."):
@@ -65,7 +65,7 @@ def _ada_name(key: str) -> str:
 
 
 def _ada_layer(k: int) -> str:
-    """Convolution k = 1, 2, 3 ... in StyleGAN2-ADA's names: b4.conv1, b8.conv0, b8.conv1 and so on."""
+    """Return StyleGAN2-ADA's name of convolution k = 1, 2, 3 ...: b4.conv1, b8.conv0, b8.conv1 and so on."""
     return f"b{4 << k // 2}.conv{k % 2}"
 
 
@@ -85,7 +85,7 @@ def _ada_settings(state: State) -> dict[str, Any]:
 
 
 def _genforce_name(key: str) -> str:
-    """The name in genforce's StyleGAN2 of a tensor in the layout of `vidinv.generators.stylegan2`."""
+    """Return the name in genforce's StyleGAN2 of a tensor of `vidinv.generators.stylegan2`."""
     if found := re.fullmatch(r"style\.(\d+)\.(\w+)", key):
         return f"mapping.dense{int(found[1]) - 1}.{found[2]}"
     if key == "input.input":
@@ -115,8 +115,11 @@ def _genforce_settings(state: State) -> dict[str, Any]:
 
 
 def _from_tensorflow(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """genforce keeps TensorFlow's values: styles are counted from 1, and where the side doubles (odd layers) the kernel
-    is that of a correlation, which the transposed convolution reads turned round."""
+    """Convert genforce's tensors, which follow TensorFlow.
+
+    Styles are centred at 1 there, and upsampling (odd) layers hold a correlation's kernel, which the transposed
+    convolution needs rotated by 180 degrees.
+    """
     made = dict(state)
     for key, value in state.items():
         if re.fullmatch(r"synthesis\.(layer|output)\d+\.style\.bias", key):
@@ -127,7 +130,7 @@ def _from_tensorflow(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _genforce_idle(key: str, value: Tensor) -> bool:
-    """Whether this is the binomial filter, at any gain."""
+    """Return whether this is the binomial filter, at any gain."""
     wanted = torch.outer(BINOMIAL, BINOMIAL)
     return key.endswith(".kernel") and value.numel() == wanted.numel() and _proportional(value.flatten(), wanted)
 
@@ -138,7 +141,7 @@ def _proportional(value: Tensor, wanted: Tensor) -> bool:
 
 
 def binomial_filter(key: str, value: Tensor) -> bool:
-    """Whether this is the resampling filter that every layer repeats."""
+    """Return whether this is the resampling filter that every layer repeats."""
     if not key.endswith("resample_filter"):
         return False
     wanted = torch.outer(BINOMIAL, BINOMIAL) / BINOMIAL.sum() ** 2
@@ -177,7 +180,9 @@ def _stylegan1_settings(state: State) -> dict[str, Any]:
 
 def _pggan_settings(state: State) -> dict[str, Any]:
     if float(state.get("lod", torch.zeros(())).max()) != 0:
-        raise WeightsUnavailable("lod is not 0: the network is not fully grown", remedy="grow it to the end first")
+        raise WeightsUnavailable(
+            "lod is not 0: the network is not fully grown", remedy="use a fully trained checkpoint"
+        )
     top = largest(state, r"output(\d+)\..*", "resolution")
     resolution = 4 << top
     widths = [*sizes(state, rf"layer({2 * top}|{2 * top + 1})\.bias", 0), *sizes(state, rf"output{top}\.weight", 1)]
@@ -193,7 +198,7 @@ def _biggan_settings(state: State) -> dict[str, Any]:
     blocks = {n for n in numbers(state, r"generator\.layers\.(\d+)\.conv_\d\..*")}
     resolution = {12: 128, 14: 256, 16: 512}.get(max(blocks) + 2)
     if resolution is None:
-        raise WeightsUnavailable(f"a BigGAN-deep of {max(blocks) + 1} layers is not among the published ones")
+        raise WeightsUnavailable(f"a BigGAN-deep of {max(blocks) + 1} layers is not a published one")
     class_dim = most_common(sizes(state, r"embeddings\.weight", 0), "class embedding, embeddings.weight")
     rows = sizes(state, r"generator\.layers\.\d+\.bn_\d\.(scale|offset)\.weight", 1)
     return {

@@ -1,4 +1,4 @@
-"""The published layouts of LPIPS: as the package saves it whole, and its heads beside torchvision's trunk."""
+"""Published layouts of LPIPS: the complete network of the package, and its heads with torchvision's backbone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sizes of the residual trunks that encoders and recognition networks share, from their keys."""
+"""Read the sizes of the residual trunks that encoders and recognition networks share from their keys."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STATISTICS = r"(weight|bias|running_mean|running_var)"
 
 
 def residual_stages(state: State, block: str, what: str) -> tuple[tuple[int, int], ...]:
-    """(channels, blocks) of an iresnet's four stages; `block` is a pattern of a stage's keys, with {s} its number."""
+    """Return (channels, blocks) of an iresnet's four stages; `block` is a stage's key pattern with {s} its number."""
     counts, widths = [], []
     for s in range(1, 5):
         names = block.format(s=s)
@@ -22,12 +22,14 @@ def residual_stages(state: State, block: str, what: str) -> tuple[tuple[int, int
 
 
 def weighed_stages(state: State) -> tuple[tuple[int, int], ...]:
-    """(channels, blocks) of the four stages of an IR-SE trunk: where a block has a shortcut a new one begins."""
+    """Return (channels, blocks) of an IR-SE trunk's four stages; each stage starts at a block with a shortcut."""
     count = counted(state, r"body\.(\d+)\..*", "blocks, body.*")
     shortcuts = Counter(numbers(state, r"body\.(\d+)\.shortcut_layer\.\d\..*")).most_common(3)
     starts = [0, *sorted(index for index, _ in shortcuts), count]
     if len(starts) != 5 or count > 4 * LONGEST:
-        raise WeightsUnavailable(f"by its keys, body.*.shortcut_layer.*, a trunk of {count} blocks begins at {starts}")
+        raise WeightsUnavailable(
+            f"by its keys, body.*.shortcut_layer.*, the stages of {count} blocks begin at {starts}"
+        )
     spans = list(pairwise(starts))
     widths = []
     for first, after in spans:
