@@ -1,4 +1,4 @@
-"""FFHQ alignment as a similarity between crop and frame, with its smoothing along a track."""
+"""Compute the FFHQ alignment as a similarity between crop and frame, and smooth it along a track."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["ffhq_quad", "invert", "paste", "smooth", "to_frame", "warp_cpu", "wa
 
 
 def ffhq_quad(eye_left: Array, eye_right: Array, mouth_left: Array, mouth_right: Array) -> Array:
-    """The FFHQ crop's corners [4,2]: top left, bottom left, bottom right, top right, in frame pixels.
+    """Return the FFHQ crop's corners [4,2]: top left, bottom left, bottom right, top right, in frame pixels.
 
     Each argument is a point [2]; left and right as in the picture. Karras et al., "A Style-Based Generator
     Architecture", appendix: a square around 0.1 of the way from eyes to mouth, along the eyes and the face's axis.
@@ -29,7 +29,7 @@ def ffhq_quad(eye_left: Array, eye_right: Array, mouth_left: Array, mouth_right:
 
 
 def to_frame(landmarks: Array, size: int) -> Array:
-    """Similarity [2,3] float64 from the pixel centres of a size x size crop to frame pixel centres.
+    """Return the similarity [2,3] float64 from pixel centres of a size x size crop to frame pixel centres.
 
     `landmarks` [106,2] or [68,2] in frame pixels.
     """
@@ -40,11 +40,11 @@ def to_frame(landmarks: Array, size: int) -> Array:
 
 
 def smooth(transforms: Array, frames: Array, *, size: int, sigma_centre: float = 1.0, sigma_axes: float = 3.0) -> Array:
-    """Zero-phase Gaussian smoothing of one track's transforms [T,2,3] inside one shot; sigmas in frames.
+    """Smooth one track's transforms [T,2,3] inside one shot by a zero-phase Gaussian; sigmas in frames.
 
-    The crop's centre and its axes (turn and scale) are smoothed apart, at the frame indices `frames` [T] ascending.
-    Each value is a Gaussian-weighted straight-line fit at its own time: inside the shot that is the Gaussian mean,
-    at its ends and beside gaps steady motion is kept rather than dragged inwards.
+    The crop's centre and its axes (rotation and scale) are smoothed separately, at ascending frame indices `frames`
+    [T]. Each value is a Gaussian-weighted line fit at its own time: inside the shot it equals the Gaussian mean; at
+    its ends and near gaps it preserves steady motion.
     """
     if transforms.shape != (len(frames), 2, 3):
         raise ValueError(f"smooth takes [T,2,3] for {len(frames)} frames, got {transforms.shape}")
@@ -56,7 +56,7 @@ def smooth(transforms: Array, frames: Array, *, size: int, sigma_centre: float =
 
 
 def _local_line(values: Array, times: Array, sigma: float) -> Array:
-    """Gaussian-weighted line fit of values [T,D] at each of `times` [T], evaluated there."""
+    """Fit a Gaussian-weighted line to values [T,D] at each of `times` [T] and evaluate it there."""
     if sigma <= 0 or len(values) < 2:
         return values.astype(np.float64)
     out = np.empty(values.shape, np.float64)

@@ -1,4 +1,4 @@
-"""Measure what edits change, on aligned crops: a number per image for every attribute of UNITS."""
+"""Measure the attributes that edits change on aligned crops: one number per image and attribute of UNITS."""
 
 from __future__ import annotations
 
@@ -32,8 +32,15 @@ UNITS = {
     "makeup": "lips_minus_skin_redness",
 }
 AGES = {"age", "gender"}
-SHAPES = {"smile", "yaw", "pitch", "mouth_open", "eyes_open", "chubby"}  # what landmarks tell; the rest is parsed
-# One standard deviation of each over 2800 samples of the default generator: what a leak is counted in.
+SHAPES = {
+    "smile",
+    "yaw",
+    "pitch",
+    "mouth_open",
+    "eyes_open",
+    "chubby",
+}  # measured by landmarks; the others by the parser
+# Standard deviation of each attribute over 2800 samples of the default generator, the unit of leakage.
 SPREADS = {
     "age": 14.3,
     "gender": 0.47,
@@ -50,13 +57,13 @@ SPREADS = {
     "beard": 0.0586,
     "makeup": 0.0702,
 }
-PARSED = 256  # pixels, side of the crop that the parser sees
-WORN = 0.01  # share of the crop from which glasses count as worn
-FACE_BOX = (0.22, 0.28, 0.78, 0.86)  # where an FFHQ-aligned crop holds the face, in units of its side
+PARSED = 256  # pixels, side of the parser's input crop
+WORN = 0.01  # share of eyeglass pixels from which glasses count as worn
+FACE_BOX = (0.22, 0.28, 0.78, 0.86)  # face box of an FFHQ-aligned crop, in units of its side
 
 
 class Meter:
-    """The networks of some of the attributes of UNITS behind one call; those that none of them needs are not loaded."""
+    """Attribute networks behind one call, for some attributes of UNITS; networks that none needs may be None."""
 
     def __init__(
         self,
@@ -69,10 +76,10 @@ class Meter:
 
     @torch.inference_mode()
     def measure(self, crops: Tensor) -> dict[str, Array]:
-        """FFHQ-aligned crops [N,3,S,S] in [-1,1] -> attribute -> [N], in UNITS; `geometry` and `looks` define them.
+        """Measure FFHQ-aligned crops [N,3,S,S] in [-1,1]: attribute -> values [N], in UNITS.
 
-        Positive yaw looks to the picture's right, positive pitch up; eyeglasses are 1 where they are worn, else 0.
-        NaN stands for what cannot be seen (the shade of hair that is not there).
+        `geometry` and `parsed_attributes` define them. Positive yaw looks to the picture's right, positive pitch up;
+        eyeglasses are 1 if worn, else 0. NaN means not visible (the lightness of absent hair).
         """
         found: dict[str, Array] = {}
         if self.age_gender is not None:
@@ -116,7 +123,7 @@ def _looks(parser: BiSeNet, crops: Tensor) -> dict[str, Array]:
 
 
 def load_meter(names: Collection[str] | None = None) -> Meter:
-    """The meter of the attributes `names` of UNITS, all if None, from the weights cache."""
+    """Load the meter for the attributes `names` of UNITS (all if None) from the weights cache."""
     asked = set(UNITS if names is None else names)
     return Meter(
         load_age_gender() if asked & AGES else None,

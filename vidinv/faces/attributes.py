@@ -1,4 +1,4 @@
-"""Apparent age and gender of faces, by dlib-models' networks."""
+"""Predict apparent age and gender of faces with dlib-models' networks."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class AgeGender(nn.Module):
 
 
 def load_age_gender(age: str | Path | None = None, gender: str | Path | None = None) -> AgeGender:
-    """Both networks from the weights cache, or from safetensors files."""
+    """Load both networks from the weights cache, or from safetensors files."""
     networks = (
         GraphNetwork.load(age or cache.path("age/dlib")),
         GraphNetwork.load(gender or cache.path("gender/dlib")),

@@ -1,4 +1,4 @@
-"""Aligned face crops: where a crop lies in its frame, and how its pixels are read from the source's own planes."""
+"""Locate aligned face crops in their frames and read their pixels from the source's native planes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WantedCrops = Mapping[tuple[int, int], Array]  # (frame, track) -> to_frame [2,3
 
 
 def aligned_faces(source: Path, wanted: WantedCrops, size: int) -> Iterator[tuple[FrameBatch, tuple[int, int], Tensor]]:
-    """Frame, (frame, track) and aligned face [1,3,size,size] in [-1,1] of each that is wanted, in order of frame."""
+    """Yield the frame, (frame, track) and aligned face [1,3,size,size] in [-1,1] of each wanted crop, by frame."""
     here: dict[int, list[tuple[int, int]]] = {}
     for key in sorted(wanted):
         here.setdefault(key[0], []).append(key)
@@ -31,12 +31,12 @@ def aligned_faces(source: Path, wanted: WantedCrops, size: int) -> Iterator[tupl
 
 
 def evenly(count: int, among: int) -> list[int]:
-    """Up to `count` of the numbers 0 to `among` - 1, evenly, both ends included."""
+    """Return up to `count` evenly spaced numbers from 0 to `among` - 1, both ends included."""
     return sorted({round(place) for place in np.linspace(0, among - 1, min(count, among)).tolist()})
 
 
 def rescale(to_frame: Array, crop_size: int, size: int) -> Array:
-    """The transform [2,3] of a `crop_size` crop for one of side `size`, pixel centres at integers."""
+    """Convert the transform [2,3] of a `crop_size` crop to that of a crop of side `size`, pixel centres at integers."""
     ratio = crop_size / size
     shift = (ratio - 1) / 2  # centre of pixel 0 of the new crop in the old one
     scaled = to_frame.astype(np.float64).copy()
@@ -46,7 +46,7 @@ def rescale(to_frame: Array, crop_size: int, size: int) -> Array:
 
 
 def quad_rect(to_frame: Array, box: tuple[float, float, float, float], planes: Planes, margin: int = 4) -> Rect | None:
-    """The frame rectangle that holds the crop-space `box` (x0, y0, x1, y1), cut to the frame; None if outside."""
+    """Return the frame rectangle around the crop-space `box` (x0, y0, x1, y1), clipped to the frame, or None."""
     x0, y0, x1, y1 = box
     corners = np.array([[x0, y0, 1], [x1, y0, 1], [x1, y1, 1], [x0, y1, 1]]) @ to_frame.T  # [4,2]
     left, top = np.floor(corners.min(0)).astype(int) - margin
@@ -59,7 +59,7 @@ def quad_rect(to_frame: Array, box: tuple[float, float, float, float], planes: P
 
 
 def crop(planes: Planes, colour: Colour, to_frame: Array, size: int) -> Array:
-    """One aligned face, float32 [size,size,3] in [0,1], converting only the face's rectangle to RGB."""
+    """Return one aligned face, float32 [size,size,3] in [0,1]; only the face's rectangle is converted to RGB."""
     rect = quad_rect(to_frame, (0, 0, size - 1, size - 1), planes)
     if rect is None:
         return np.zeros((size, size, 3), np.float32)
@@ -70,7 +70,7 @@ def crop(planes: Planes, colour: Colour, to_frame: Array, size: int) -> Array:
 
 
 def mask_box(alpha: Array) -> tuple[float, float, float, float] | None:
-    """x0, y0, x1, y1 (crop pixel centres, inclusive) of the samples whose weight can be seen, or None."""
+    """Return x0, y0, x1, y1 (crop pixel centres, inclusive) of the samples with visible weight, or None."""
     rows, columns = np.nonzero((alpha > 1 / 1024).any(1))[0], np.nonzero((alpha > 1 / 1024).any(0))[0]
     if len(rows) == 0:
         return None

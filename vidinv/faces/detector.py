@@ -1,4 +1,4 @@
-"""Face detection with SCRFD-500M: boxes, scores and five points (eyes, nose, mouth corners) in frame pixels."""
+"""Detect faces with SCRFD-500M: boxes, scores and five points (eyes, nose, mouth corners) in frame pixels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vidinv.weights import cache
 
 STRIDES = (8, 16, 32)
 ANCHORS = 2
-SHRINK = (0.5, 0.25)  # share of the input side that the image fills when nothing was found at full size
+SHRINK = (0.5, 0.25)  # shares of the input side for further searches if nothing is found at full size
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Detections:
 
 
 class Detector:
-    """SCRFD on one image at a time; `threshold` is the least score, `size` the input side (a multiple of 32)."""
+    """SCRFD on one image at a time; `threshold` is the minimum score, `size` the input side (a multiple of 32)."""
 
     def __init__(self, network: GraphNetwork, *, size: int = 640, threshold: float = 0.5, overlap: float = 0.4) -> None:
         if size % 32:
@@ -47,11 +47,11 @@ class Detector:
 
     @torch.inference_mode()
     def detect(self, image: Array, *, rotation: int = 0) -> Detections:
-        """Faces of an RGB image [h,w,3], uint8 or float in [-1,1].
+        """Detect the faces of an RGB image [h,w,3], uint8 or float in [-1,1].
 
-        `rotation` (0, 90, 180, 270 or their negatives) is the counter-clockwise turn that makes the coded frame
-        upright, as FFmpeg's display matrix counts it; the results are in coded pixels all the same.
-        A face that fills the frame is missed at full size: then the image is shrunken, padded and searched again.
+        `rotation` (0, 90, 180, 270 or their negatives) is the counter-clockwise rotation that makes the coded frame
+        upright, as in FFmpeg's display matrix; the results are in coded pixels. A face that fills the frame is missed
+        at full size: if nothing is found, the image is shrunk, padded and searched again.
         """
         if image.ndim != 3 or image.shape[2] != 3:
             raise ValueError(f"the detector takes [h,w,3] images, got {image.shape}")
@@ -87,16 +87,16 @@ class Detector:
 
 
 def to_bytes(image: Array) -> Array:
-    """uint8 in [0,255] from uint8, or from float in [-1,1]."""
+    """Convert uint8, or float in [-1,1], to uint8 in [0,255]."""
     if image.dtype == np.uint8:
         return image
     return np.clip(np.rint((image.astype(np.float32) + 1) * 127.5), 0, 255).astype(np.uint8)
 
 
 def decode(outputs: list[Array], size: int, threshold: float) -> tuple[Array, Array, Array]:
-    """Network outputs (scores, boxes, points, each for strides 8, 16, 32) -> boxes [N,4], scores [N], points [N,5,2].
+    """Decode outputs (scores, boxes, points for strides 8, 16, 32) to boxes [N,4], scores [N], points [N,5,2].
 
-    Each location has two anchors at (column, row) * stride; distances count in strides.
+    Each location has two anchors at (column, row) * stride; distances are in units of the stride.
     """
     boxes, scores, points = [], [], []
     for level, stride in enumerate(STRIDES):
@@ -116,7 +116,7 @@ def _joined(levels: list[Array]) -> Array:
 
 
 def suppress(boxes: Array, scores: Array, overlap: float) -> Array:
-    """Non-maximum suppression: indices to keep, best first; a box goes if its IoU with a kept one exceeds `overlap`."""
+    """Return the indices kept by non-maximum suppression (IoU above `overlap` suppresses), best first."""
     order = np.argsort(-scores, kind="stable")
     kept: list[int] = []
     while len(order):
@@ -127,7 +127,7 @@ def suppress(boxes: Array, scores: Array, overlap: float) -> Array:
 
 
 def intersection_over_union(a: Array, b: Array) -> Array:
-    """IoU [N,M] of boxes [N,4] and [M,4]."""
+    """Return the IoU [N,M] of boxes [N,4] and [M,4]."""
     low = np.maximum(a[:, None, :2], b[None, :, :2])
     high = np.minimum(a[:, None, 2:], b[None, :, 2:])
     shared = np.clip(high - low, 0, None).prod(-1)
@@ -151,6 +151,6 @@ def coded_points(points: Array, rotation: int, width: int, height: int) -> Array
 def load_detector(
     path: str | Path | None = None, *, size: int = 640, threshold: float = 0.5, overlap: float = 0.4
 ) -> Detector:
-    """The detector from the weights cache, or from a safetensors file."""
+    """Load the detector from the weights cache, or from a safetensors file."""
     network = GraphNetwork.load(path or cache.path("detector/scrfd-500m"))
     return Detector(network, size=size, threshold=threshold, overlap=overlap)

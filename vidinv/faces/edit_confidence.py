@@ -1,4 +1,4 @@
-"""How far a face may be edited at all, by what the analysis saw of it; and fading, so that nothing springs."""
+"""Compute per-frame edit confidence from head pose and face size, and fade it over time."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from vidinv.frames import Array, Track
 
 
 def pose(track: Track, k: int) -> dict[str, float]:
-    """`head_yaw` on the track's k-th frame; nothing where its landmarks are a box's corners."""
+    """Return `head_yaw` on the track's k-th frame; empty if its landmarks are a box's corners."""
     return {"head_yaw": head_yaw(track, k)} if track.landmarks.shape[1] > CORNERS else {}
 
 
 def head_yaw(track: Track, k: int) -> float:
-    """The head's yaw in degrees on the track's k-th frame, by its landmarks; positive to the picture's right."""
+    """Return the head's yaw in degrees on the track's k-th frame, positive to the picture's right."""
     return head_turn(track, k)[0]
 
 
 def head_turn(track: Track, k: int) -> tuple[float, float]:
-    """Yaw and pitch in degrees on the track's k-th frame, as `geometry.head_pose` counts them in the upright crop."""
+    """Return yaw and pitch in degrees on the track's k-th frame, by `geometry.head_pose` in the upright crop."""
     upright = similarity.apply(similarity.invert(track.to_frame[k]), track.landmarks[k].astype(float))
     return geometry.head_pose(upright, track.crop, track.crop)[:2]
 
 
 def side(track: Track, k: int) -> float:
-    """Side of the face's crop on the track's k-th frame, in pixels of the frame."""
+    """Return the side of the face's crop on the track's k-th frame, in frame pixels."""
     return track.crop * math.sqrt(abs(float(np.linalg.det(track.to_frame[k, :, :2]))))
 
 
 def seen(track: Track, settings: TrustConfig) -> Array:
-    """[T] in [0,1]: 1 for a face that is seen well, 0 for a profile or a tiny one."""
+    """Return the confidence [T] in [0,1] of a track: 1 for a clearly visible face, 0 for a profile or a tiny face."""
     turned = np.abs([pose(track, k).get("head_yaw", 0.0) for k in range(len(track.frames))])
     sides = np.array([side(track, k) for k in range(len(track.frames))])
     frontal = (settings.yaw_bad - turned) / (settings.yaw_bad - settings.yaw_good)
@@ -43,9 +43,9 @@ def seen(track: Track, settings: TrustConfig) -> Array:
 
 
 def faded(seconds: Array, values: Array, over: float) -> Array:
-    """The largest curve [T] below `values` [T] in [0,1] that takes `over` seconds from 0 to 1: it goes before it must.
+    """Return the largest curve [T] below `values` [T] in [0,1] that takes at least `over` seconds from 0 to 1.
 
-    `seconds` [T] ascend.
+    The curve therefore falls before `values` does. `seconds` [T] ascend.
     """
     found = np.array(values, np.float64)
     step = np.diff(seconds) / over

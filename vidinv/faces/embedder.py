@@ -1,4 +1,4 @@
-"""Face-recognition embeddings of aligned crops: ArcFace MobileFaceNet, and LightCNN-V4 as an independent witness."""
+"""Embed aligned crops with face recognition: ArcFace MobileFaceNet, and LightCNN-V4 as an independent network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vidinv.faces.warp import warp_cpu
 from vidinv.frames import Array
 from vidinv.weights import cache
 
-# Where SCRFD's five points lie in an FFHQ-aligned crop, in units of its side (0 and 1 are the outer edges): the mean
+# Positions of SCRFD's five points in an FFHQ-aligned crop, in units of its side (0 and 1 are the outer edges): the mean
 # over nine CelebA-HQ images, made symmetric about the middle. Spread (one standard deviation): eyes .006, nose .03,
 # mouth .02.
 FFHQ_POINTS = np.array([(0.3803, 0.4776), (0.6197, 0.4776), (0.5, 0.6234), (0.3950, 0.7267), (0.6050, 0.7267)])
@@ -28,7 +28,7 @@ LIGHTCNN_TEMPLATE = ARCFACE_TEMPLATE * 128 / 112  # the same framing on 128x128
 
 
 class TemplateWarp(nn.Module):
-    """FFHQ-aligned crop -> a network's own template, by one fixed similarity; differentiable, antialiased."""
+    """Warp an FFHQ-aligned crop to a network's template by a fixed similarity; differentiable, antialiased."""
 
     grid: Tensor  # [1,size,size,2], a buffer
 
@@ -36,14 +36,14 @@ class TemplateWarp(nn.Module):
         super().__init__()
         self.size = size
         to_crop = similarity.fit(template, points)  # template pixel -> unit crop
-        # The side at which one crop pixel is one template pixel: resizing to it first leaves no aliasing.
+        # Resizing first to the side at which one crop pixel is one template pixel avoids aliasing.
         self.natural = round(1.0 / similarity.scale(to_crop))
         y, x = np.mgrid[:size, :size]
         unit = similarity.apply(to_crop, np.stack([x, y], axis=-1).astype(np.float64))
         self.register_buffer("grid", torch.from_numpy(2 * unit - 1).float()[None], persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
-        """[N,3,S,S] -> [N,3,size,size], same range."""
+        """Map crops [N,3,S,S] to [N,3,size,size] in the same range."""
         if image.ndim != 4 or image.shape[1] != 3 or image.shape[2] != image.shape[3]:
             raise ValueError(f"identity networks take aligned crops [N,3,S,S], got {tuple(image.shape)}")
         if image.shape[-1] > self.natural:
@@ -53,7 +53,7 @@ class TemplateWarp(nn.Module):
 
 
 class IdentityNetwork(nn.Module):
-    """What every recognition network here offers; a child gives `template`, `size`, `dim` and `taps_of_template`."""
+    """Base of recognition networks; a subclass defines `template`, `size`, `dim` and `taps_of_template`."""
 
     template: Array
     size: int
@@ -64,20 +64,20 @@ class IdentityNetwork(nn.Module):
         self.warp = TemplateWarp(self.template, self.size)
 
     def taps_of_template(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Five feature levels of [N,3,size,size] RGB in [-1,1]; the last is the raw embedding [N,D]."""
+        """Return five feature levels of [N,3,size,size] RGB in [-1,1]; the last is the raw embedding [N,D]."""
         raise NotImplementedError("abstract: each recognition network names its own taps")
 
     def taps(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Five feature levels of FFHQ-aligned crops [N,3,S,S] in [-1,1]; the last is the raw embedding [N,D]."""
+        """Return five feature levels of FFHQ-aligned crops [N,3,S,S] in [-1,1]; the last is the raw embedding [N,D]."""
         return self.taps_of_template(self.warp(image))
 
     def embed(self, image: Tensor) -> Tensor:
-        """L2-normalised embeddings [N,D] of FFHQ-aligned crops [N,3,S,S] in [-1,1]; gradients reach the pixels."""
+        """Return L2-normalised embeddings [N,D] of FFHQ-aligned crops [N,3,S,S] in [-1,1]; differentiable."""
         return F.normalize(self.taps(image)[-1], dim=1)
 
     @torch.inference_mode()
     def embed_points(self, image: Array, points: Array) -> Array:
-        """L2-normalised embeddings [K,D] float32 of the faces at `points` [K,5,2] in an RGB frame [h,w,3].
+        """Return L2-normalised embeddings [K,D] float32 of the faces at `points` [K,5,2] in an RGB frame [h,w,3].
 
         The frame is uint8, or float in [-1,1]; the points are the detector's.
         """
@@ -107,7 +107,7 @@ class ArcFace(IdentityNetwork):
 
 
 class MaxFeatureMap(nn.Module):
-    """Convolution to 2C channels, of which each pair (c, c + C) competes: the larger one passes."""
+    """Convolution to 2C channels, followed by the maximum of each channel pair (c, c + C)."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -163,12 +163,12 @@ def _blocks(channels: int, count: int) -> nn.Sequential:
 
 
 def load_arcface(path: str | Path | None = None) -> ArcFace:
-    """ArcFace from the weights cache, or from a safetensors file."""
+    """Load ArcFace from the weights cache, or from a safetensors file."""
     return ArcFace(GraphNetwork.load(path or cache.path("identity/arcface-mbf"))).eval()
 
 
 def load_lightcnn(path: str | Path | None = None) -> LightCNN:
-    """LightCNN-V4 from the weights cache, or from a safetensors file."""
+    """Load LightCNN-V4 from the weights cache, or from a safetensors file."""
     network = LightCNN()
     network.load_state_dict(load_file(str(path or cache.path("identity/lightcnn-v4"))), strict=True)
     return network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]

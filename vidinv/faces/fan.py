@@ -1,5 +1,7 @@
-"""FAN, the face alignment network (Bulat and Tzimiropoulos, "How far are we from solving the 2D & 3D Face Alignment
-problem?"): four stacked hourglasses over 256x256 RGB in [0,1], one 64x64 heatmap for each of 68 points.
+"""Detect 68 landmarks with FAN, the face alignment network.
+
+Bulat and Tzimiropoulos, "How far are we from solving the 2D & 3D Face Alignment problem?": four stacked hourglasses
+over 256x256 RGB in [0,1] give one 64x64 heatmap for each of 68 points.
 
 The state's keys are those of the published 2DFAN4: `conv1`, `bn1`, `conv2` to `conv4`, and for hourglass i `m{i}`,
 `top_m_{i}`, `conv_last{i}`, `bn_end{i}`, `l{i}`; between two of them `bl{i}` and `al{i}`.
@@ -19,12 +21,12 @@ from vidinv.weights.imported import ImportedFacts
 KIND = "landmarks"
 SIZE, MAP = 256, 64  # sides of the crop and of a heatmap
 POINTS = 68
-REACH = 200 / 195  # the crop's side, as a multiple of the box's width and height together
-RISE = 0.12  # of the box's height, by which the crop lies above its centre
+REACH = 200 / 195  # the crop's side, as a multiple of the sum of the box's width and height
+RISE = 0.12  # offset of the crop's centre above the box's centre, as a share of the box's height
 
 
 class Block(nn.Module):
-    """Three convolutions, each of whose outputs is kept (c/2, c/4, c/4 channels), each after BN and ReLU, plus x."""
+    """Three convolutions after BN and ReLU, their outputs (c/2, c/4, c/4 channels) concatenated, plus the input."""
 
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__()
@@ -46,7 +48,7 @@ class Block(nn.Module):
 
 
 class Hourglass(nn.Module):
-    """`depth` times down to half the side and up again, with a block beside every step (Newell et al., section 3.1)."""
+    """Hourglass: `depth` halvings and doublings with a skip block at each level (Newell et al., section 3.1)."""
 
     def __init__(self, channels: int, depth: int) -> None:
         super().__init__()
@@ -103,9 +105,9 @@ class FAN(nn.Module):
 
 
 def peaks(maps: Tensor) -> Array:
-    """Points [N,P,2] (x, y) of heatmaps [N,P,h,w], in their pixels counted from the outer edge.
+    """Return points [N,P,2] (x, y) of heatmaps [N,P,h,w], in heatmap pixels from the outer edge.
 
-    The highest pixel's centre, moved by a quarter of a pixel to the higher of its neighbours on both axes.
+    Each is the maximum's pixel centre, shifted by a quarter of a pixel towards the higher neighbour on each axis.
     """
     n, points, height, width = maps.shape
     values = maps.float().cpu().numpy()
@@ -123,7 +125,7 @@ def peaks(maps: Tensor) -> Array:
 
 
 class FanPoints:
-    """A landmark source of 68 points from FAN: a crop somewhat above each box, its points back in frame pixels."""
+    """Landmark source of 68 points by FAN, run on a crop around each box; points are in frame pixels."""
 
     def __init__(self, network: FAN) -> None:
         self.network = network
@@ -141,14 +143,14 @@ class FanPoints:
 
 
 def _to_frame(box: Array, rotation: int) -> Array:
-    """Similarity from FAN's crop around a box [4] to the coded frame's pixels."""
+    """Return the similarity from FAN's crop around a box [4] to the coded frame's pixels."""
     width, height = box[2] - box[0], box[3] - box[1]
     tall = width if (rotation // 90) % 2 else height  # of the upright picture
     return around(box, (width + height) * REACH, SIZE, rotation, rise=RISE * tall)
 
 
 def build_fan(facts: ImportedFacts) -> FAN:
-    """An untrained network of an import's facts."""
+    """Build the untrained network of an import's facts."""
     return FAN(**facts.settings)
 
 

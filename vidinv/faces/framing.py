@@ -1,7 +1,7 @@
-"""Where the square that a network sees lies on what was found: the strategies of alignment.
+"""Compute the crop transform from landmarks or box corners, by one of several alignment strategies.
 
-`ffhq` reads a face's landmarks. `center` and `none` read the corners [4,2] of a box (top left, bottom left, bottom
-right, top right, as the picture is shown), which stand where landmarks stand.
+`ffhq` uses a face's landmarks. `center` and `none` use the corners [4,2] of a box (top left, bottom left, bottom
+right, top right, as the picture is displayed) in place of landmarks.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ NAMES = ("ffhq", "center", "none")
 
 
 def of(name: str, margin: float = 1.0) -> Framing:
-    """The strategy of that name, one of NAMES; `margin` is of `center` alone."""
+    """Return the strategy of that name, one of NAMES; `margin` applies to `center` only."""
     if name == "ffhq":
         return alignment.to_frame
     return partial(center, margin=margin) if name == "center" else stretched
 
 
 def center(corners: Array, size: int, margin: float = 1.0) -> Array:
-    """An upright square round the middle of a box, `margin` times its longer side: no turn but the display's own."""
+    """Return an upright square around the centre of a box, `margin` times its longer side, without any rotation."""
     top_left, bottom_left, bottom_right, top_right = corners.astype(np.float64)
     middle = (top_left + bottom_right) / 2
     x, y = top_right - top_left, bottom_left - top_left
@@ -39,16 +39,16 @@ def center(corners: Array, size: int, margin: float = 1.0) -> Array:
 
 
 def stretched(corners: Array, size: int) -> Array:
-    """The box itself, its sides stretched or pressed to those of the crop: an affine map, no similarity."""
+    """Return the affine map that scales the box's two sides to those of the crop (not a similarity)."""
     top_left, bottom_left, _, top_right = corners.astype(np.float64)
     linear = np.stack([top_right - top_left, bottom_left - top_left], axis=1) / size
     return np.concatenate([linear, (top_left - linear @ _edges(size)[0])[:, None]], axis=1)
 
 
 def corners(boxes: Array, rotation: int = 0) -> Array:
-    """Boxes [N,4] (x0, y0, x1, y1, edges of pixels) in the picture as it is coded -> corners [N,4,2], pixel centres.
+    """Convert boxes [N,4] (x0, y0, x1, y1, pixel edges) in coded pixels to corners [N,4,2], pixel centres.
 
-    The first is the top left one of the picture as it is shown, turned clockwise by `rotation` degrees.
+    The first corner is the top left one of the displayed picture, which is rotated clockwise by `rotation` degrees.
     """
     x0, y0, x1, y1 = np.asarray(boxes, np.float32).reshape(-1, 4).T - 0.5
     points = np.stack([np.stack(pair, 1) for pair in ((x0, y0), (x0, y1), (x1, y1), (x1, y0))], 1)
@@ -56,6 +56,6 @@ def corners(boxes: Array, rotation: int = 0) -> Array:
 
 
 def _edges(size: int) -> Array:
-    """Corners of a crop, at the outer edges of its corner pixels."""
+    """Return the corners of a crop, at the outer edges of its corner pixels."""
     edge = size - 0.5
     return np.array([(-0.5, -0.5), (-0.5, edge), (edge, edge), (edge, -0.5)])

@@ -1,4 +1,4 @@
-"""What the shape of 106 landmarks says of a face: smile, open mouth and eyes, fullness, and the head's pose."""
+"""Measure smile, mouth and eye opening, face fullness and head pose from 106 landmarks."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from vidinv.frames import Array
 
 
 def smile_score(landmarks: Array) -> Array:
-    """Smile [...] of 106 landmarks [...,106,2] by the mouth's shape; unitless, larger is more, invariant to similarity.
+    """Return the smile score [...] of 106 landmarks [...,106,2]; unitless, larger is more, invariant to similarity.
 
-    Mouth width over eye distance, plus twice the lift of the mouth's corners over the lips' middle, in eye distances.
+    It is mouth width over eye distance, plus twice the lift of the mouth's corners over its centre, in eye distances.
     """
     left, right = (landmarks[..., list(group), :].mean(-2) for group in (EYE_LEFT, EYE_RIGHT))
     across = right - left
@@ -34,7 +34,7 @@ _POSE_MODEL = np.array(
 
 
 def head_pose(landmarks: Array, width: int, height: int) -> tuple[float, float, float]:
-    """(yaw, pitch, roll) in degrees of one face, 106 landmarks [106,2] in a width x height picture.
+    """Return (yaw, pitch, roll) in degrees of one face, 106 landmarks [106,2] in a width x height picture.
 
     Positive yaw looks to the picture's right, positive pitch up, positive roll tilts clockwise. The camera is assumed
     to have a focal length of the picture's longer side; solved by perspective-n-point on a generic head.
@@ -42,7 +42,7 @@ def head_pose(landmarks: Array, width: int, height: int) -> tuple[float, float, 
     focal = float(max(width, height))
     camera = np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
     points = landmarks[list(_POSE_POINTS)].astype(np.float64)
-    # Start from a frontal head at the distance that its eyes' span tells.
+    # Start from a frontal head at the distance that follows from its eye distance.
     distance = focal * 86.6 / max(float(np.linalg.norm(points[3] - points[2])), 1.0)
     start = np.array([*((points[0] - camera[:2, 2]) / focal * distance), distance])
     _, turn, _ = cv2.solvePnP(_POSE_MODEL, points, camera, None, np.zeros((3, 1)), start[:, None], True)
@@ -55,15 +55,15 @@ def head_pose(landmarks: Array, width: int, height: int) -> tuple[float, float, 
 
 
 def mouth_open(landmarks: Array) -> Array:
-    """As `opening`, of an array."""
+    """Return `opening` for an array."""
     return np.asarray(opening(torch.from_numpy(landmarks)))
 
 
 def opening(landmarks: Tensor) -> Tensor:
-    """Gap [...] between the lips over the mouth's width, of 106 landmarks [...,106,2]; gradients pass.
+    """Return the lip gap over the mouth width [...] of 106 landmarks [...,106,2]; differentiable.
 
-    Counted down the face, square to the eyes' line, so that lips pressed together overlap (below 0): a distance would
-    grow again.
+    The gap is signed, measured down the face and perpendicular to the eye line, so that pressed lips give a negative
+    value; a distance would grow again.
     """
     points = landmarks[..., list(TO_68), :]
     eyes = points[..., 42:48, :].mean(-2) - points[..., 36:42, :].mean(-2)
@@ -73,7 +73,7 @@ def opening(landmarks: Tensor) -> Tensor:
 
 
 def eyes_open(landmarks: Array) -> Array:
-    """Mean [...] over both eyes of the lids' distance over the eye's width (Soukupova and Cech's eye aspect ratio)."""
+    """Return the mean eye aspect ratio [...] of both eyes: lid distance over eye width (Soukupova and Cech)."""
     points, ratios = to68(landmarks), []
     for first in (36, 42):
         upper, lower = points[..., [first + 1, first + 2], :], points[..., [first + 5, first + 4], :]
@@ -83,7 +83,7 @@ def eyes_open(landmarks: Array) -> Array:
 
 
 def fullness(landmarks: Array) -> Array:
-    """The jaw's width [...] at the mouth over its height from the eyes' line to the chin: how chubby a face is."""
+    """Return the face fullness [...]: jaw width at the mouth over the height from the eye line to the chin."""
     points = to68(landmarks)
     width = np.linalg.norm(points[..., 12, :] - points[..., 4, :], axis=-1)
     return width / np.linalg.norm(points[..., 8, :] - points[..., 36:48, :].mean(-2), axis=-1)

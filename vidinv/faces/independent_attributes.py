@@ -1,8 +1,8 @@
-"""The same attributes as networks see them that gave no direction its labels: a second opinion on an edit.
+"""Measure attributes with networks that labelled no direction, as an independent check of an edit.
 
-The meter (`vidinv.faces.attribute_meter`) reads mouth, lids, jaw and pose off 106 landmarks. Here the parser's regions tell of
-mouth, lids and jaw, and the detector's five points of the head's turn. For age, gender, glasses and hair no second
-network is at hand.
+The meter (`vidinv.faces.attribute_meter`) measures mouth, lids, jaw and pose by 106 landmarks. This module measures
+mouth, lids and jaw by the parser's regions and the head pose by the detector's five points. Age, gender, glasses and
+hair have no second network.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ UNITS = {
     "eyes_open": "parsed_eye_height_over_crop",
     "chubby": "parsed_jaw_width_over_height",
 }
-PARSED = 512  # pixels, side of the crop that the parser sees: at 256 a closed mouth is smaller than its cells
-FEWEST = 20  # pixels; the shape of a smaller mouth is not known
+PARSED = 512  # pixels, side of the parser's input crop: at 256 a closed mouth is smaller than its cells
+FEWEST = 20  # pixels; the shape of a smaller mouth is not measured
 MOUTH = ("mouth", "lip_upper", "lip_lower")
 
 
@@ -38,9 +38,9 @@ class Witness:
 
     @torch.inference_mode()
     def measure(self, crops: Tensor) -> dict[str, Array]:
-        """FFHQ-aligned crops [N,3,S,S] in [-1,1] -> attribute -> [N], in UNITS; NaN for what cannot be seen.
+        """Measure FFHQ-aligned crops [N,3,S,S] in [-1,1]: attribute -> values [N], in UNITS; NaN if not visible.
 
-        Signs are the meter's: positive yaw looks to the picture's right, positive pitch up.
+        Signs are as in the meter: positive yaw looks to the picture's right, positive pitch up.
         """
         large = crops.shape[-1] > PARSED
         resized = F.interpolate(crops, (PARSED, PARSED), mode="bilinear", antialias=large, align_corners=False)
@@ -55,9 +55,9 @@ class Witness:
         return {name: value.cpu().numpy() for name, value in parsed.items()} | {"yaw": yaw(five), "pitch": pitch(five)}
 
     def _five(self, crop: Tensor) -> Array:
-        """The detector's points [5,2] of the surest face, NaN where it finds none.
+        """Return the detector's points [5,2] of the face with the highest score, NaN if it finds none.
 
-        A crop is all face; inside a margin the detector finds every one at the same scale.
+        The crop is padded by a margin, within which the detector finds every face at the same scale.
         """
         pixels = ((crop.clamp(-1, 1) + 1) * 127.5).byte().permute(1, 2, 0).cpu().numpy()  # CHW -> HWC
         margin = pixels.shape[0] // 2
@@ -66,14 +66,14 @@ class Witness:
 
 
 def mouth_open(labels: Tensor) -> Tensor:
-    """The tallest gap [N] between the lips over the mouth's width; labels [N,h,w]."""
+    """Return the largest lip gap over the mouth width [N]; labels [N,h,w]."""
     mouth = _is(labels, *MOUTH)
     gap = _is(labels, "mouth").sum(1).amax(1)
     return _known(gap / mouth.amax(1).sum(1).clamp(min=1), mouth)
 
 
 def smile(labels: Tensor) -> Tensor:
-    """Mouth width [N] plus twice the lift of its corners over its middle, in sides of the crop; labels [N,h,w]."""
+    """Return mouth width plus twice the lift of its corners [N], in sides of the crop; labels [N,h,w]."""
     mouth = _is(labels, *MOUTH)
     across = _ramp(labels, 2)  # [w]
     column = mouth.sum(1)
@@ -85,16 +85,16 @@ def smile(labels: Tensor) -> Tensor:
 
 
 def eyes_open(labels: Tensor) -> Tensor:
-    """Mean [N] of both eyes' tallest opening, in sides of the crop; 0 where lids or glasses hide them; labels [N,h,w].
+    """Return the mean largest opening of both eyes [N], in sides of the crop; 0 if hidden; labels [N,h,w].
 
-    The lids' distance over the eye's width, as the meter has it, is too small for the parser to tell the width.
+    The parser's eye regions are too small to measure the eye's width, by which the meter divides.
     """
     eyes = torch.stack([_is(labels, name).mean(1).amax(1) for name in ("eye_left", "eye_right")])
     return eyes.mean(0)
 
 
 def fullness(labels: Tensor) -> Tensor:
-    """The face's width [N] at the mouth over its height from the eyes' line to the chin; labels [N,h,w]."""
+    """Return the face width at the mouth over its height from eye line to chin [N]; labels [N,h,w]."""
     face, mouth = _is(labels, *(CLASSES[index] for index in FACE)), _is(labels, *MOUTH)
     rows = mouth.amax(2)  # [N,h]: those of the mouth
     width = (face.mean(2) * rows).sum(1) / rows.sum(1).clamp(min=1)
@@ -103,21 +103,21 @@ def fullness(labels: Tensor) -> Tensor:
 
 
 def yaw(five: Array) -> Array:
-    """How far [N] the nose lies to the right of the middle between eyes and mouth corners; points [N,5,2]."""
+    """Return the nose's offset [N] to the right of the centre of eyes and mouth corners; points [N,5,2]."""
     across, _, distance = _axes(five)
     middle = (five[:, :2].mean(1) + five[:, 3:].mean(1)) / 2
     return ((five[:, 2] - middle) * across).sum(1) / distance
 
 
 def pitch(five: Array) -> Array:
-    """Where [N] the nose lies between the mouth's line (0) and the eyes' (1), up is more; points [N,5,2]."""
+    """Return the nose's position [N] between the mouth line (0) and the eye line (1); points [N,5,2]."""
     _, down, _ = _axes(five)
     eyes, mouth = five[:, :2].mean(1), five[:, 3:].mean(1)
     return ((mouth - five[:, 2]) * down).sum(1) / ((mouth - eyes) * down).sum(1)
 
 
 def _axes(five: Array) -> tuple[Array, Array, Array]:
-    """Unit vectors [N,2] along the eyes and down the face, and the eyes' distance [N]."""
+    """Return unit vectors [N,2] along the eyes and down the face, and the eye distance [N]."""
     between = five[:, 1] - five[:, 0]
     distance = np.linalg.norm(between, axis=1)
     across = between / distance[:, None]
@@ -125,18 +125,18 @@ def _axes(five: Array) -> tuple[Array, Array, Array]:
 
 
 def _is(labels: Tensor, *names: str) -> Tensor:
-    """[N,h,w] of 0 and 1: which pixels belong to one of these classes."""
+    """Return [N,h,w] with 1 for pixels of one of these classes, else 0."""
     return torch.isin(labels, labels.new_tensor([CLASSES.index(name) for name in names])).float()
 
 
 def _ramp(labels: Tensor, axis: int) -> Tensor:
-    """Pixel centres along an axis of labels [N,h,w], in sides of the crop."""
+    """Return the pixel centres along an axis of labels [N,h,w], in sides of the crop."""
     side = labels.shape[axis]
     return (torch.arange(side, device=labels.device) + 0.5) / side
 
 
 def _depth(part: Tensor, columns: Tensor) -> Tensor:
-    """Mean y [N], in sides of the crop, of part [N,h,w] within `columns` [N,w]."""
+    """Return the mean y [N], in sides of the crop, of part [N,h,w] within `columns` [N,w]."""
     row = (part * columns[:, None]).sum(2)  # [N,h]
     return (row * _ramp(part, 1)).sum(1) / row.sum(1).clamp(min=1)
 
@@ -146,5 +146,5 @@ def _known(value: Tensor, mouth: Tensor) -> Tensor:
 
 
 def load_witness() -> Witness:
-    """The witness from the weights cache."""
+    """Load parser and detector from the weights cache."""
     return Witness(load_parser(), load_detector())

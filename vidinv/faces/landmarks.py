@@ -1,4 +1,4 @@
-"""Facial landmarks: the 106-point network that always works, and face-alignment's FAN where its weights are."""
+"""Detect facial landmarks: with the 106-point network, or with face-alignment's FAN if its weights are present."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ MOUTH_LEFT, MOUTH_RIGHT = 52, 61
 
 
 class Landmarker(Protocol):
-    """What a landmark source offers."""
+    """Interface of a landmark source."""
 
     def detect(self, image: Array, boxes: Array, *, rotation: int = 0) -> Array:
-        """Landmarks [N,P,2] float32, in pixels of the RGB image [h,w,3], of the faces in boxes [N,4]."""
+        """Return landmarks [N,P,2] float32, in pixels of the RGB image [h,w,3], of the faces in boxes [N,4]."""
         ...
 
 
 class Landmarks106:
-    """The 2d106 network: a 192x192 crop around each box, 106 points back in frame pixels."""
+    """The 2d106 network on a 192x192 crop around each box; its 106 points are in frame pixels."""
 
     SIZE = 192
     MARGIN = 1.5  # crop side as a multiple of the box's longer side
@@ -57,7 +57,7 @@ class Landmarks106:
         return in_crops(image, to_frame, self.SIZE, points) if to_frame else np.zeros((0, 106, 2), np.float32)
 
     def of_crops(self, crops: Tensor, box: Array) -> Tensor:
-        """[N,106,2] in crop pixels, of crops [N,3,S,S] in [-1,1], a face in `box` [4] of each; gradients pass."""
+        """Return points [N,106,2] in pixels of crops [N,3,S,S] in [-1,1] with a face in `box` [4]; differentiable."""
         transform = torch.from_numpy(_box_to_frame(box, self.SIZE, self.MARGIN, 0)).to(crops.device)
         (out,) = self.network(warp_device((crops + 1) * 127.5, transform, self.SIZE))
         points = (out.reshape(-1, 106, 2) + 1) * (self.SIZE / 2)
@@ -65,14 +65,14 @@ class Landmarks106:
 
 
 def expected(boxes: Array) -> Array:
-    """The boxes; ValueError if they are not [N,4]."""
+    """Return the boxes. Raises ValueError if they are not [N,4]."""
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise ValueError(f"boxes must be [N,4], got {boxes.shape}")
     return boxes
 
 
 def in_crops(image: Array, to_frame: Sequence[Array], size: int, points: Callable[[Tensor], Array]) -> Array:
-    """What `points` finds in square crops of an RGB image [h,w,3], as float32 [N,P,2] in the image's pixels.
+    """Apply `points` to square crops of an RGB image [h,w,3]; return float32 [N,P,2] in the image's pixels.
 
     `to_frame` are the similarities [2,3] from each crop's pixels; `points` maps crops [N,3,size,size] in [0,255] to
     points [N,P,2] in crop pixels.
@@ -84,9 +84,9 @@ def in_crops(image: Array, to_frame: Sequence[Array], size: int, points: Callabl
 
 
 def around(box: Array, side: float, size: int, rotation: int, rise: float = 0) -> Array:
-    """Similarity from an upright size x size crop of `side` frame pixels around the box to the coded frame's pixels.
+    """Return the similarity from an upright size x size crop, `side` frame pixels wide, around the box to coded pixels.
 
-    The crop's centre lies `rise` frame pixels above the box's, in the upright picture.
+    The crop's centre is `rise` frame pixels above the box's centre, in the upright picture.
     """
     # A step to the right in the upright picture, as a step in the coded frame.
     right = {0: (1, 0), 1: (0, 1), 2: (-1, 0), 3: (0, -1)}[(rotation // 90) % 4]
@@ -98,12 +98,12 @@ def around(box: Array, side: float, size: int, rotation: int, rise: float = 0) -
 
 
 def _box_to_frame(box: Array, size: int, margin: float, rotation: int) -> Array:
-    """Similarity from an upright crop, `margin` times the box's longer side, to the coded frame's pixels."""
+    """Return the similarity from an upright crop, `margin` times the box's longer side, to the coded frame's pixels."""
     return around(box, max(box[2] - box[0], box[3] - box[1]) * margin, size, rotation)
 
 
 class FanLandmarks:
-    """The optional package face_alignment: 68 points; only with its weights on this machine, nothing is fetched."""
+    """Landmark source of 68 points by the optional package face_alignment; its weights must be present locally."""
 
     FILE = "2DFAN4-11f355bf06.pth.tar"
 
@@ -134,7 +134,7 @@ class FanLandmarks:
 
 
 def load_landmarks(path: str | Path | None = None) -> Landmarks106:
-    """The 106-point network from the weights cache, or from a safetensors file."""
+    """Load the 106-point network from the weights cache, or from a safetensors file."""
     return Landmarks106(GraphNetwork.load(path or cache.path("landmarks/2d106")))
 
 
@@ -142,7 +142,7 @@ LANDMARKS: dict[str, Callable[[], Landmarker]] = {"2d106": load_landmarks, "fan"
 
 
 def five_points(landmarks: Array) -> Array:
-    """Eye centres, nose tip and mouth corners [5,2] of 106 or 68 landmarks [P,2], float64, in the detector's order."""
+    """Return eye centres, nose tip, mouth corners [5,2] of 106 or 68 landmarks [P,2], float64, in detector order."""
     return np.stack([item.astype(np.float64).mean(0) for item in _five_groups(landmarks)])
 
 
@@ -156,7 +156,7 @@ def _five_groups(points: Array) -> tuple[Array, ...]:
     return tuple(points[list(group)] for group in groups)
 
 
-# Where each of the 68 points (300-W order: jaw, brows, nose, eyes, lips) lies among the 106.
+# Index among the 106 points of each of the 68 points (300-W order: jaw, brows, nose, eyes, lips).
 _JAW = (1, 10, 12, 14, 16, 3, 5, 7, 0, 23, 21, 19, 32, 30, 28, 26, 17)
 _BROWS = (43, 48, 49, 51, 50, 102, 103, 104, 105, 101)
 _NOSE = (72, 73, 74, 86, 78, 79, 80, 85, 84)
@@ -166,7 +166,7 @@ TO_68 = (*_JAW, *_BROWS, *_NOSE, *_EYES, *_LIPS)
 
 
 def to68(landmarks: Array) -> Array:
-    """The 68-point layout [..., 68, 2] of 106 landmarks [..., 106, 2]."""
+    """Convert 106 landmarks [..., 106, 2] to the 68-point layout [..., 68, 2]."""
     if landmarks.shape[-2:] != (106, 2):
         raise ValueError(f"expected landmarks [..., 106, 2], got {landmarks.shape}")
     return landmarks[..., list(TO_68), :]

@@ -1,4 +1,4 @@
-"""What lies before a face: a small network that sees hands, hair, microphones and bars in an aligned crop."""
+"""Segment objects that occlude a face (hands, hair, microphones, bars) in an aligned crop."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from torch.nn import functional
 
 from vidinv.frames import Array
 
-SIZE = 128  # pixels, side of the picture that it looks at
+SIZE = 128  # pixels, side of the network's input
 SHIPPED = Path(__file__).parent.parent / "assets" / "occlusion.safetensors"
 RADIUS, EPSILON = 4 / 128, 2e-4  # of the guided filter: in sides of the crop, and of squared grey levels in [0,1]
-NOTHING, ALL = 0.2, 0.7  # of what it gives: taken for 0 and 1
-SURE, UNSURE = 0.5, 0.15  # probability from which a pixel is wholly before the face, and up to which it is not
+NOTHING, ALL = 0.2, 0.7  # values of the filter's output that are mapped to 0 and 1
+SURE, UNSURE = 0.5, 0.15  # probabilities that are mapped to alpha 1 and 0
 WIDTHS = (12, 24, 48, 80, 112)  # channels at sides 128, 64, 32, 16, 8
 
 
@@ -43,7 +43,7 @@ class OcclusionNetwork(nn.Module):
         self.out = nn.Conv2d(WIDTHS[0], 1, 1)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Logits [N,128,128] of a thing before the face."""
+        """Return the logits [N,128,128] of an occluding object."""
         if image.ndim != 4 or image.shape[1:] != (3, SIZE, SIZE):
             raise ValueError(f"the occlusion network takes [N,3,{SIZE},{SIZE}], got {tuple(image.shape)}")
         seen = [self.stem(image)]
@@ -58,21 +58,21 @@ class OcclusionNetwork(nn.Module):
 
 
 def load_network(path: Path = SHIPPED) -> OcclusionNetwork:
-    """The network in a safetensors file that `vidinv.trainers.occlusion.train` wrote, frozen."""
+    """Load the network from a safetensors file written by `vidinv.trainers.occlusion.train`, frozen."""
     network = OcclusionNetwork()
     network.load_state_dict({key: value.float() for key, value in load_file(str(path)).items()}, strict=False)
     return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 class Occlusion:
-    """What lies before aligned faces, by a network: call it."""
+    """Callable that computes the alpha of objects that occlude aligned faces."""
 
     def __init__(self, network: OcclusionNetwork) -> None:
         self.network = network
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Array:
-        """Alpha [N,128,128] float32 in [0,1] of things before the faces of images [N,3,S,S] in [-1,1]."""
+        """Return the alpha [N,128,128] float32 in [0,1] of occluding objects in images [N,3,S,S] in [-1,1]."""
         small = functional.interpolate(images, (SIZE, SIZE), mode="bilinear", antialias=images.shape[-1] > SIZE)
         device = next(self.network.parameters()).device
         probability = self.network(small.to(device)).sigmoid().cpu()
@@ -81,11 +81,11 @@ class Occlusion:
 
 
 def refined(alpha: Array, image: Array) -> Array:
-    """`alpha` [s,s] in [0,1] at the size of `image` [S,S,3] in [0,1], its edges where those of the image are.
+    """Upsample `alpha` [s,s] in [0,1] to `image` [S,S,3] in [0,1], with edges aligned to those of the image.
 
-    The guided filter (He, Sun & Tang, "Guided Image Filtering", 2013) with the image's luma as guide: within each
-    window the result is the linear function of the guide that is nearest to alpha. What it leaves of slow slopes beside
-    an edge is stretched away.
+    This is the guided filter (He, Sun & Tang, "Guided Image Filtering", 2013) with the image's luma as guide: within
+    each window the result is the linear function of the guide that is nearest to alpha. The result is then stretched,
+    which removes the filter's slow slopes near edges.
     """
     side = image.shape[0]
     coarse = cv2.resize(cv2.dilate(alpha, np.ones((3, 3), np.uint8)), (side, side), interpolation=cv2.INTER_LINEAR)

@@ -1,4 +1,4 @@
-"""Face parsing: BiSeNet on ResNet-18, the 19 classes of CelebAMask-HQ."""
+"""Parse faces into the 19 classes of CelebAMask-HQ with BiSeNet on ResNet-18."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _stage(c_in: int, c_out: int, stride: int) -> nn.Sequential:
 
 
 class AttentionRefinement(nn.Module):
-    """Channels weighted by what the whole picture says."""
+    """Channels weighted by attention over global average features."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class AttentionRefinement(nn.Module):
 
 
 class ContextPath(nn.Module):
-    """ResNet and its global context, brought back to 1/8: (stages, context8, context16), both of 2 `width` channels."""
+    """ResNet and its global context, upsampled to 1/8: (stages, context8, context16), both of 2 `width` channels."""
 
     def __init__(self, width: int = WIDTH) -> None:
         super().__init__()
@@ -158,13 +158,13 @@ class BiSeNet(nn.Module):
         self.requires_grad_(False)
 
     def taps(self, image: Tensor) -> tuple[Tensor, ...]:
-        """[N,3,H,W] -> the ResNet stages (1/8, 1/16, 1/32), the fused feature and the logits [N,19,H/8,W/8]."""
+        """Map [N,3,H,W] to the ResNet stages (1/8, 1/16, 1/32), the fused feature and the logits [N,19,H/8,W/8]."""
         stages, context8, _ = self.cp(self._normal(image))
         fused = self.ffm(stages[0], context8)
         return *stages, fused, self.conv_out(fused)
 
     def scores(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Class scores of the fused and of both context features: [N,19,H/8,W/8] twice and [N,19,H/16,W/16]."""
+        """Return class scores of the fused and both context features: [N,19,H/8,W/8] twice and [N,19,H/16,W/16]."""
         stages, context8, context16 = self.cp(self._normal(image))
         return self.conv_out(self.ffm(stages[0], context8)), self.conv_out16(context8), self.conv_out32(context16)
 
@@ -174,12 +174,12 @@ class BiSeNet(nn.Module):
         return ((image + 1) / 2 - self.mean) / self.deviation
 
     def forward(self, image: Tensor) -> Tensor:
-        """Class scores [N,19,H,W] of [N,3,H,W] in [-1,1]."""
+        """Return class scores [N,19,H,W] of images [N,3,H,W] in [-1,1]."""
         return F.interpolate(self.taps(image)[-1], image.shape[2:], mode="bilinear", align_corners=True)
 
     @torch.inference_mode()
     def parse(self, crops: Tensor, size: int = 512) -> Tensor:
-        """Labels [N,size,size] uint8 of aligned crops [N,3,S,S] in [-1,1]; size 256 costs a quarter of 512."""
+        """Return labels [N,size,size] uint8 of aligned crops [N,3,S,S] in [-1,1]; size 256 costs a quarter of 512."""
         if crops.shape[-1] != size:
             shrinks = crops.shape[-1] > size
             crops = F.interpolate(crops, (size, size), mode="bilinear", align_corners=False, antialias=shrinks)
@@ -187,17 +187,17 @@ class BiSeNet(nn.Module):
 
 
 def load_parser(path: str | Path | None = None) -> BiSeNet:
-    """The parser from the weights cache, or from a safetensors file."""
+    """Load the parser from the weights cache, or from a safetensors file."""
     network = BiSeNet()
     missing, unexpected = network.load_state_dict(load_file(str(path or cache.path("parser/bisenet"))), strict=False)
     missing = [key for key in missing if not key.endswith("num_batches_tracked")]
     if missing or unexpected:
-        raise ValueError(f"parser weights do not fit: missing {missing[:3]}, unexpected {unexpected[:3]}")
+        raise ValueError(f"parser weights do not match: missing {missing[:3]}, unexpected {unexpected[:3]}")
     return network.eval()
 
 
 def build_parser(facts: ImportedFacts) -> BiSeNet:
-    """An untrained network of an import's facts."""
+    """Build the untrained network of an import's facts."""
     return BiSeNet(**facts.settings)
 
 

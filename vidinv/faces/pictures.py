@@ -1,4 +1,4 @@
-"""Aligned faces of pictures and clips, for measuring: what a folder holds, read and cut like a run's frames."""
+"""Read aligned face crops from pictures and clips in files or folders, for measurements."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 
 @dataclass(frozen=True)
 class Finder:
-    """What finds a face and its landmarks."""
+    """A face detector and a landmark network."""
 
     detect: Detector
     points: Landmarker
 
 
 def files(paths: list[Path]) -> list[Path]:
-    """Pictures and clips among `paths` and in its folders, in order; InputUnreadable where there are none."""
+    """List the pictures and clips in `paths` and their folders, in order. Raises InputUnreadable if there is none."""
     found: list[Path] = []
     for path in paths:
         inside = sorted(path.iterdir()) if path.is_dir() else [path]
         found += [entry for entry in inside if entry.suffix.lower() in CLIPS | PICTURES]
     if not found:
         raise InputUnreadable(
-            f"no picture and no clip in {', '.join(map(str, paths))}", remedy="give files, or a folder that holds some"
+            f"no picture or clip in {', '.join(map(str, paths))}", remedy="give files, or a folder that holds some"
         )
     return found
 
 
 def is_clip(path: Path) -> bool:
-    """Whether the file is a clip by its name."""
+    """Return whether the file name has a video suffix."""
     return path.suffix.lower() in CLIPS
 
 
 def read_rgb(path: Path) -> Array:
-    """A picture as RGB uint8 [H,W,3]; InputUnreadable where it is none."""
+    """Read a picture as RGB uint8 [H,W,3]. Raises InputUnreadable if it is not a readable picture."""
     found = cv2.imread(str(path))
     if found is None:
         raise InputUnreadable(f"{path} is not a readable picture", remedy="give a .jpg or .png")
@@ -58,7 +58,7 @@ def read_rgb(path: Path) -> Array:
 
 
 def frames(path: Path, count: int) -> Iterator[Array]:
-    """RGB uint8 [H,W,3]: the picture itself, or `count` frames spread evenly over the clip."""
+    """Yield RGB uint8 [H,W,3]: the picture, or `count` frames spread evenly over the clip."""
     if not is_clip(path):
         yield read_rgb(path)
         return
@@ -70,16 +70,16 @@ def frames(path: Path, count: int) -> Iterator[Array]:
 
 
 def picture(batch: FrameBatch) -> Array:
-    """The batch's first frame, whole: RGB uint8 [H,W,3]."""
+    """Return the batch's whole first frame as RGB uint8 [H,W,3]."""
     planes = batch.native[0]
     rgb = to_rgb(planes, batch.colour, (0, 0, planes.width, planes.height))
     return np.rint(rgb * 255).astype(np.uint8)
 
 
 def crops(path: Path, count: int, size: int, finder: Finder | None) -> Iterator[Tensor]:
-    """The largest face of each frame, FFHQ-aligned, [1,3,size,size] in [-1,1]; frames without one are left out.
+    """Yield the largest face of each frame, FFHQ-aligned, [1,3,size,size] in [-1,1]; frames without a face are skipped.
 
-    Without a `finder` the pictures are taken as aligned already.
+    Without a `finder` the pictures are assumed to be aligned.
     """
     turn = -probe.probe(path).rotation if is_clip(path) else 0  # the detector counts counter-clockwise
     for rgb in frames(path, count):
@@ -92,7 +92,7 @@ def crops(path: Path, count: int, size: int, finder: Finder | None) -> Iterator[
 
 
 def largest(rgb: Array, finder: Finder, turn: int, size: int) -> Array | None:
-    """Crop-to-frame transform [2,3] of the frame's largest face, or None; `turn` makes the frame upright."""
+    """Return the crop-to-frame transform [2,3] of the frame's largest face, or None; `turn` makes the frame upright."""
     boxes = finder.detect.detect(rgb, rotation=turn).boxes
     if not len(boxes):
         return None

@@ -1,7 +1,7 @@
-"""The published ArcFace networks of fifty layers (Deng et al., "ArcFace"): iresnet50 and IR-SE50, 512-d embeddings.
+"""Build the published 50-layer ArcFace networks (Deng et al., "ArcFace"): iresnet50 and IR-SE50, 512-d embeddings.
 
-Both read 112x112 RGB in [-1,1]; four stages bring it to 7x7, and a dense layer between two BatchNorms to the
-embedding. The states' keys are those of the two files that are around, `backbone.pth` and `model_ir_se50.pth`.
+Both take 112x112 RGB in [-1,1]; four stages reduce it to 7x7, and a dense layer between two BatchNorms gives the
+embedding. The states' keys are those of the two published files, `backbone.pth` and `model_ir_se50.pth`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LAST = SIZE // 2**4  # the side of the fourth stage's output
 
 
 class IResNet(IdentityNetwork):
-    """`conv1`, `bn1`, `prelu`, `layer1` to `layer4`, `bn2`, `fc`, `features`."""
+    """iresnet: `conv1`, `bn1`, `prelu`, `layer1` to `layer4`, `bn2`, `fc`, `features`."""
 
     template, size, dim = ARCFACE_TEMPLATE, SIZE, 512
 
@@ -49,7 +49,7 @@ class IResNet(IdentityNetwork):
 
 
 class WeighedResNet(IdentityNetwork):
-    """IR-SE: the `trunk` with channel weights, and `output_layer`."""
+    """IR-SE network: the `trunk` with squeeze and excitation, and `output_layer`."""
 
     template, size, dim = ARCFACE_TEMPLATE, SIZE, 512
 
@@ -72,8 +72,8 @@ FAMILIES: dict[str, Callable[..., IdentityNetwork]] = {"iresnet": IResNet, "ir-s
 
 
 def build_recognition(facts: ImportedFacts) -> IdentityNetwork:
-    """An untrained network of an import's facts."""
-    stages = tuple((width, blocks) for width, blocks in facts.settings["stages"])  # lists, out of a JSON
+    """Build the untrained network of an import's facts."""
+    stages = tuple((width, blocks) for width, blocks in facts.settings["stages"])  # JSON holds lists
     return FAMILIES[facts.architecture](stages, facts.settings["dim"])
 
 

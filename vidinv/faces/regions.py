@@ -1,4 +1,4 @@
-"""Parts of a parsed face by name: where an edit may act."""
+"""Define named face regions to which an edit can be restricted, by parser classes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from vidinv.faces.parser import CLASSES, FACE
 from vidinv.frames import Array
 
-WHOLE = ("face", "head")  # masks of the blend; the others also keep the edit of F to themselves
+WHOLE = ("face", "head")  # restrict the blend only; other regions also restrict the edit of F
 REGIONS: dict[str, tuple[int, ...]] = {
     "face": FACE,
     "head": (*FACE, *(CLASSES.index(name) for name in ("ear_left", "ear_right", "earring", "hair", "hat"))),
@@ -19,26 +19,26 @@ REGIONS: dict[str, tuple[int, ...]] = {
     "skin": tuple(CLASSES.index(name) for name in ("skin", "nose")),
     "hair": (CLASSES.index("hair"),),
 }
-GROW = 0.05  # of the crop's side: how far around a part its edit may reach
+GROW = 0.05  # of the crop's side: how far an edit may extend around a part
 
 
 def labels(*names: str) -> tuple[int, ...]:
-    """The parser's numbers of its classes `names`."""
+    """Return the parser's class numbers of `names`."""
     return tuple(CLASSES.index(name) for name in names)
 
 
 def is_local(name: str) -> bool:
-    """Whether a region is a part of the face."""
+    """Return whether a region is a part of the face rather than the whole face or head."""
     return name not in WHOLE
 
 
 def order(name: str) -> int:
-    """Where a region's layer lies: the whole face below, its parts above."""
+    """Return the sort key of a region's layer: the whole face below, its parts above."""
     return list(REGIONS).index(name)
 
 
 def inside(labels: Array, name: str) -> Array:
-    """Where a region lies, bool [h,w]; a part's surroundings belong to it."""
+    """Return the mask of a region, bool [h,w], from labels [h,w]; a part includes its surroundings."""
     found = np.isin(labels, REGIONS[name])
     if not is_local(name):
         return found

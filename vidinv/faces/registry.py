@@ -1,4 +1,4 @@
-"""Every network that looks at faces by name, registered or imported: identity, parser, landmarks."""
+"""Load face networks (identity, parser, landmarks) by name, registered or imported."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ FANS: dict[str, Callable[[], FAN]] = {"fan-tiny": fan.tiny}
 
 
 def identity(name: str, device: str = "cpu") -> IdentityNetwork:
-    """The named recognition network, frozen, in eval mode, on `device`."""
+    """Load the named recognition network, frozen, in eval mode, on `device`. Raises UsageError if unknown."""
     return network_file.load_network(recognition.KIND, name, IDENTITIES, recognition.build_recognition, device)
 
 
 def parsing(name: str, device: str = "cpu") -> BiSeNet:
-    """The named face parser, frozen, in eval mode, on `device`."""
+    """Load the named face parser, frozen, in eval mode, on `device`. Raises UsageError if unknown."""
     return network_file.load_network(parser.KIND, name, PARSERS, parser.build_parser, device)
 
 
 def landmarks(name: str, device: str = "cpu") -> Landmarker:
-    """The named landmark source: one of `landmarks.LANDMARKS`, or the 68 points of the named FAN on `device`."""
+    """Load the named landmark source: one of `landmarks.LANDMARKS`, or the 68 points of the named FAN on `device`."""
     if name in LANDMARKS:
         return LANDMARKS[name]()
     return FanPoints(network_file.load_network(fan.KIND, name, FANS, fan.build_fan, device))

@@ -1,6 +1,6 @@
-"""The residual blocks of published face networks: those of ArcFace's iresnet, and of IR-SE, which weighs channels.
+"""Build the residual blocks of published face networks: ArcFace's iresnet, and IR-SE with channel weights.
 
-Four stages, each of which begins with a block that halves the side; `STAGES` are the fifty-layer networks of both.
+Each of the four stages begins with a block that halves the side; `STAGES` describes the fifty-layer networks of both.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def stage(c_in: int, c_out: int, blocks: int) -> nn.Sequential:
 
 
 class ChannelWeights(nn.Module):
-    """Squeeze and excitation (Hu et al., eq. 2 to 4): every channel times a weight that its mean and all others say."""
+    """Squeeze and excitation (Hu et al., eq. 2 to 4): each channel times a weight computed from all channel means."""
 
     REDUCTION = 16
 
@@ -53,9 +53,9 @@ class ChannelWeights(nn.Module):
 
 
 class WeighedBlock(nn.Module):
-    """IR-SE: BN - conv3x3 - PReLU - conv3x3 (carries the stride) - BN - channel weights, plus what was there.
+    """IR-SE: BN - conv3x3 - PReLU - conv3x3 (carries the stride) - BN - channel weights, plus the shortcut.
 
-    That is every second sample where only the side changes, and conv1x1 and BN where the channels do.
+    The shortcut is every second sample if only the side changes, and conv1x1 and BN if the channels change.
     """
 
     def __init__(self, c_in: int, c_out: int, stride: int) -> None:
@@ -94,7 +94,7 @@ class WeighedBody(nn.Module):
             self.ends.append(len(self.body) - 1)
 
     def levels(self, image: Tensor) -> list[Tensor]:
-        """The output of every stage: [N,3,S,S] -> [N,C,S/2,S/2], [N,C,S/4,S/4] and so on."""
+        """Return the output of every stage: [N,3,S,S] -> [N,C,S/2,S/2], [N,C,S/4,S/4] and so on."""
         x, found = self.input_layer(image), []
         for index, block in enumerate(self.body):
             x = block(x)

@@ -1,4 +1,4 @@
-"""Similarity transforms of the plane as 2x3 matrices: fit, apply, invert, scale."""
+"""Fit, apply, invert and scale similarity transforms of the plane (2x3 matrices)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from vidinv.frames import Array
 
 
 def fit(source: Array, target: Array) -> Array:
-    """Least-squares similarity (turn, uniform scale, shift; no mirror) [2,3] float64 with target = A source + t.
+    """Fit the least-squares similarity (rotation, uniform scale, shift) [2,3] float64 with target = A source + t.
 
     Both are [K,2], K >= 2. Closed form: in complex numbers, target = z * source + shift.
     """
@@ -28,17 +28,17 @@ def apply(affine: Array, points: Array) -> Array:
 
 
 def invert(affine: Array) -> Array:
-    """The inverse of an affine map [2,3] (or a stack [..., 2,3]), float64."""
+    """Return the inverse of an affine map [2,3] (or a stack [..., 2,3]), float64."""
     affine = np.asarray(affine, np.float64)
     linear = np.linalg.inv(affine[..., :2])
     return np.concatenate([linear, -linear @ affine[..., 2:]], axis=-1)
 
 
 def compose(outer: Array, inner: Array) -> Array:
-    """The map outer(inner(x)), [2,3] float64."""
+    """Return the map outer(inner(x)), [2,3] float64."""
     return np.concatenate([outer[:, :2] @ inner[:, :2], outer[:, :2] @ inner[:, 2:] + outer[:, 2:]], axis=1)
 
 
 def scale(affine: Array) -> float:
-    """Length of the image of a unit step: target pixels per source pixel."""
+    """Return the scale of the map: target pixels per source pixel."""
     return float(np.hypot(affine[0, 0], affine[1, 0]))

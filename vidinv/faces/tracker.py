@@ -1,4 +1,4 @@
-"""Link the faces of single frames into tracks of one person, across gaps and cuts; smoothing stays inside a shot."""
+"""Link the detected faces of frames into tracks of one person across gaps and cuts; smooth within each shot."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vidinv.frames import Array, Shot, Track
 
 @dataclass(frozen=True)
 class FrameFaces:
-    """What was found in one frame: `boxes` [N,4], `scores` [N], `landmarks` [N,P,2], `embeddings` [N,D] unit."""
+    """Faces of one frame: `boxes` [N,4], `scores` [N], `landmarks` [N,P,2], `embeddings` [N,D] of unit length."""
 
     boxes: Array
     scores: Array
@@ -28,12 +28,12 @@ class _Tracklet:
     """One face followed inside one shot."""
 
     frames: list[int] = field(default_factory=list)
-    points: bytearray = field(default_factory=bytearray)  # landmarks, float32: an hour of small arrays is twice as much
+    points: bytearray = field(default_factory=bytearray)  # landmarks, float32: small arrays would take twice the memory
     shape: tuple[int, ...] = ()  # (P, 2) of one face's
-    box: Array | None = None  # the last
-    area: float = 0.0  # of all boxes
-    score: float = 0.0  # likewise
-    total: Array = field(default_factory=lambda: np.zeros(1, np.float32))  # [D] of all embeddings, which are not kept
+    box: Array | None = None  # the last box
+    area: float = 0.0  # sum over all boxes
+    score: float = 0.0  # sum over all boxes
+    total: Array = field(default_factory=lambda: np.zeros(1, np.float32))  # [D], sum of all embeddings
 
     def add(self, frame: int, faces: FrameFaces, i: int) -> None:
         self.frames.append(frame)
@@ -46,7 +46,7 @@ class _Tracklet:
 
     @property
     def landmarks(self) -> Array:
-        """[T,P,2] float32, a view."""
+        """Return the landmarks [T,P,2] float32, a view."""
         return np.frombuffer(self.points, np.float32).reshape(len(self.frames), *self.shape)
 
     @property
@@ -56,12 +56,12 @@ class _Tracklet:
 
 @dataclass(frozen=True)
 class Tracker:
-    """Settings of the linking; `link` is the work.
+    """Settings of the tracker, and `link`, which applies it.
 
-    A face continues a tracklet if it overlaps its last box (IoU >= `overlap`) or, after a jump, looks alike
-    (cosine >= `same`). Tracklets whose mean embeddings reach `same` and that never share a frame are one person.
-    Gaps of at most `fill` frames inside a shot are interpolated; a tracklet ends after `patience` frames unseen.
-    `framing` says where the crop lies by the landmarks.
+    A face continues a tracklet if it overlaps its last box (IoU >= `overlap`) or, after a jump, has a similar
+    embedding (cosine >= `same`). Tracklets whose mean embeddings reach `same` and that never share a frame are one
+    person. Gaps of at most `fill` frames inside a shot are interpolated; a tracklet ends after `patience` frames
+    without a face. `framing` computes the crop transform from landmarks.
     """
 
     crop: int = 1024
@@ -76,7 +76,7 @@ class Tracker:
     framing: Framing = alignment.to_frame
 
     def link(self, faces: Sequence[FrameFaces | None], shots: Sequence[Shot]) -> list[Track]:
-        """Tracks of frames 0..T-1 (None or empty: no face), largest face first; ids count from 0."""
+        """Return the tracks of frames 0..T-1 (None or empty: no face), largest face first; ids count from 0."""
         tracklets = [item for shot in shots for item in self._follow(faces, shot)]
         people = self._join([item for item in tracklets if len(item.frames) >= self.shortest])
         people.sort(key=lambda person: -sum(item.area for item in person))
@@ -100,7 +100,7 @@ class Tracker:
         return done + live
 
     def _match(self, live: list[_Tracklet], here: FrameFaces) -> list[tuple[_Tracklet, int]]:
-        """Best pairs first, each tracklet and each face once."""
+        """Return matched (tracklet, face index) pairs, best first, each tracklet and each face at most once."""
         if not live:
             return []
         shared = intersection_over_union(np.stack([item.box for item in live if item.box is not None]), here.boxes)
@@ -115,7 +115,7 @@ class Tracker:
         return pairs
 
     def _join(self, tracklets: list[_Tracklet]) -> list[list[_Tracklet]]:
-        """Greedy: the longest tracklets found people, the others go to who they look most like."""
+        """Group tracklets by person greedily: the longest start a person, others join the most similar person."""
         people: list[list[_Tracklet]] = []
         for tracklet in sorted(tracklets, key=lambda item: -len(item.frames)):
             likeness = [
@@ -134,7 +134,7 @@ class Tracker:
         frames, landmarks, transforms = [], [], []
         for tracklet in person:
             at, points = self._filled(tracklet)
-            tracklet.points = bytearray()  # an hour of them is a hundred megabytes
+            tracklet.points = bytearray()  # frees memory: one hour takes a hundred megabytes
             raw = np.stack([self.framing(item, self.crop) for item in points])
             for run in np.split(np.arange(len(at)), np.flatnonzero(np.diff(at) > 1) + 1):
                 sigmas = {"sigma_centre": self.sigma_centre, "sigma_axes": self.sigma_axes}
@@ -151,7 +151,7 @@ class Tracker:
         return Track(number, index[order], placed, points, mean, self.crop, score)
 
     def _filled(self, tracklet: _Tracklet) -> tuple[Array, Array]:
-        """Frames [T] and landmarks [T,P,2] float32, gaps of at most `fill` frames interpolated in a straight line."""
+        """Return frames [T] and landmarks [T,P,2] float32, gaps of at most `fill` frames interpolated linearly."""
         known, landmarks = np.array(tracklet.frames, np.int64), tracklet.landmarks
         gaps = np.diff(known) - 1
         to_fill = np.flatnonzero((gaps > 0) & (gaps <= self.fill))

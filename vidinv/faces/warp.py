@@ -1,4 +1,4 @@
-"""Warps between frame and aligned crop: cv2 on the CPU, kornia on a device, antialiased both ways."""
+"""Warp between frame and aligned crop with antialiasing: cv2 on the CPU, kornia on a device."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from vidinv.frames import Array, Rect
 
 
 def _finer(affine: Array, factor: int) -> Array:
-    """The same map from a grid that is `factor` times finer."""
+    """Return the same map from a grid that is `factor` times finer."""
     grid = np.array([[1 / factor, 0, (1 / factor - 1) / 2], [0, 1 / factor, (1 / factor - 1) / 2]])
     return similarity.compose(affine, grid)
 
 
 def _resample(image: Array, affine: Array, width: int, height: int, border: int) -> Array:
-    """image sampled at affine(x, y) for every output pixel; the mean over each output pixel where that shrinks."""
-    widest = float(np.hypot(*affine[:, :2]).max())  # of a pixel's two sides, which a stretched crop does not share
+    """Sample the image at affine(x, y) for every output pixel; average over each output pixel when shrinking."""
+    widest = float(np.hypot(*affine[:, :2]).max())  # the larger scale of the two axes, which differ in a stretched crop
     factor = max(1, math.ceil(widest - 0.05))
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     size = (width * factor, height * factor)
@@ -34,11 +34,11 @@ def _resample(image: Array, affine: Array, width: int, height: int, border: int)
 
 
 def warp_cpu(image: Array, to_frame: Array, size: int) -> Array:
-    """The crop [size,size,C] float32 of an image [h,w,C] float32; beyond the frame its border is repeated."""
+    """Crop [size,size,C] float32 from an image [h,w,C] float32; the border is repeated beyond the frame."""
     if image.ndim != 3 or image.dtype != np.float32:
         raise ValueError(f"warp_cpu takes float32 [h,w,C] images, got {image.dtype} {image.shape}")
     affine = np.asarray(to_frame, np.float64)
-    # Only the part of the frame under the crop is touched: cv2 keeps coordinates in 16 bits.
+    # Only the part of the frame under the crop is passed on, because cv2 keeps coordinates in 16 bits.
     corners = similarity.apply(affine, np.array([(-0.5, -0.5), (-0.5, size), (size, -0.5), (size, size)]))
     low = np.clip(np.floor(corners.min(0)).astype(int) - 2, 0, [image.shape[1] - 1, image.shape[0] - 1])
     high = np.clip(np.ceil(corners.max(0)).astype(int) + 3, low + 1, [image.shape[1], image.shape[0]])
@@ -48,9 +48,9 @@ def warp_cpu(image: Array, to_frame: Array, size: int) -> Array:
 
 
 def warp_device(image: Tensor, to_frame: Tensor, size: int) -> Tensor:
-    """As `warp_cpu` for image [N,C,h,w] and to_frame [N,2,3] (or [2,3] for all) on any device -> [N,C,size,size].
+    """Crop [N,C,size,size] like `warp_cpu` from images [N,C,h,w] by to_frame [N,2,3] (or [2,3]) on any device.
 
-    Differentiable in the image. One supersampling factor serves the batch: that of its largest face.
+    Differentiable in the image. The supersampling factor of the largest face applies to the whole batch.
     """
     if image.ndim != 4:
         raise ValueError(f"warp_device takes [N,C,h,w], got {tuple(image.shape)}")
@@ -59,7 +59,7 @@ def warp_device(image: Tensor, to_frame: Tensor, size: int) -> Tensor:
     fine = affine[:, :, :2] / factor
     shift = affine[:, :, 2:] + affine[:, :, :2].sum(2, keepdim=True) * (1 / factor - 1) / 2
     inverse = torch.linalg.inv(fine)
-    to_crop = torch.cat([inverse, -inverse @ shift], dim=2)  # kornia, as cv2, is given source -> destination
+    to_crop = torch.cat([inverse, -inverse @ shift], dim=2)  # kornia, like cv2, takes source -> destination
     # The matrix is inverted and normalised inside; float64 would double the sampling cost for nothing.
     out = kornia.geometry.transform.warp_affine(
         image, to_crop.to(image.dtype), (size * factor,) * 2, padding_mode="border", align_corners=True
@@ -68,9 +68,9 @@ def warp_device(image: Tensor, to_frame: Tensor, size: int) -> Tensor:
 
 
 def paste(crop: Array, to_frame: Array, rect: Rect, *, zero_outside: bool = True) -> Array:
-    """Crop-space image or mask [S,S,C] float32 -> frame samples [y1-y0, x1-x0, C] of `rect` (x0, y0, x1, y1).
+    """Warp a crop-space image or mask [S,S,C] float32 to the frame region [y1-y0, x1-x0, C] of `rect`.
 
-    Outside the crop the result is 0, or the crop's border repeated.
+    `rect` is (x0, y0, x1, y1). Outside the crop the result is 0 (`zero_outside`) or the crop's repeated border.
     """
     if crop.ndim != 3 or crop.dtype != np.float32:
         raise ValueError(f"paste takes float32 [S,S,C] crops, got {crop.dtype} {crop.shape}")

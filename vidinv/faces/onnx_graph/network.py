@@ -15,16 +15,16 @@ from vidinv.faces.onnx_graph.ops import OPERATORS
 
 
 def _slot(name: str) -> str:
-    """A module may not hold a tensor whose name has a dot."""
+    """Return the name as a valid tensor name of a module, which may not contain a dot."""
     return "value_" + name.replace(".", "__")
 
 
 class GraphNetwork(nn.Module):
-    """One graph: `forward(x)` gives its outputs, `forward(x, taps=(...))` the named values instead.
+    """One graph: `forward(x)` returns its outputs, `forward(x, taps=(...))` the named values instead.
 
-    Weights are frozen parameters, gradients flow to the input; the batch may differ from the one in the file.
-    A convolution followed by nothing but its BatchNormalization is one convolution with folded weights. They lie
-    channels last, and so do the features: up to a third quicker on a CPU, the same to rounding.
+    Weights are frozen parameters, gradients flow to the input; the batch size may differ from the one in the file.
+    A convolution read only by a BatchNormalization is folded with it. Weights and features are channels last, which is
+    up to a third faster on a CPU and equal up to rounding.
     """
 
     def __init__(self, graph: dict[str, Any], state: dict[str, Tensor]) -> None:
@@ -51,11 +51,11 @@ class GraphNetwork(nn.Module):
             graph = json.loads((archive.metadata() or {}).get("graph", "null"))
             state = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
         if graph is None:
-            raise WeightsUnavailable(f"{path} holds no graph", remedy="run `vidinv weights pull` again")
+            raise WeightsUnavailable(f"{path} does not contain a graph", remedy="run `vidinv weights pull` again")
         return cls(graph, state).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, *inputs: Tensor, taps: tuple[str, ...] = ()) -> tuple[Tensor, ...]:
-        """`inputs` in the graph's order, the first [N, ...]; returns the outputs, or the values named in `taps`."""
+        """Run `inputs` in the graph's order, the first [N, ...]; return the outputs, or the values named in `taps`."""
         if len(inputs) != len(self.input_names):
             raise ValueError(f"the graph takes {len(self.input_names)} inputs, got {len(inputs)}")
         wanted = taps or self.output_names
@@ -70,7 +70,7 @@ class GraphNetwork(nn.Module):
         return tuple(values[name] for name in wanted)
 
     def _plan(self, wanted: tuple[str, ...]) -> tuple[list[dict[str, Any]], list[list[str]]]:
-        """The nodes that `wanted` needs, in order, and for each the values that die after it."""
+        """Return the nodes that `wanted` needs, in order, and for each node the values that are last used by it."""
         known = {output for node in self.nodes for output in node["outputs"]}
         missing = [name for name in wanted if name not in known]
         if missing:

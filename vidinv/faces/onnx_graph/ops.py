@@ -1,4 +1,4 @@
-"""The ONNX operators that the shipped graphs use, each as a torch function of (attributes, inputs)."""
+"""Implement the ONNX operators of the shipped graphs as torch functions of (attributes, inputs)."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Operator = Callable[..., Tensor]
 
 
 def _pair_padding(pads: list[int]) -> tuple[int, int] | None:
-    """(top, left) where both sides are padded alike, else None; ONNX order is top, left, bottom, right."""
+    """Return (top, left) if opposite sides have equal padding, else None; ONNX order is top, left, bottom, right."""
     top, left, bottom, right = pads
     return (top, left) if (top, left) == (bottom, right) else None
 
 
 def _padded(x: Tensor, pads: list[int], value: float = 0.0) -> tuple[Tensor, tuple[int, int]]:
-    """x, and the symmetric padding the operator still has to apply; uneven padding is applied here."""
+    """Return x and the symmetric padding left for the operator; uneven padding is applied here."""
     pair = _pair_padding(pads)
     if pair is not None:
         return x, pair
@@ -52,7 +52,7 @@ def gemm(a: Attributes, x: Tensor, weight: Tensor, bias: Tensor | None = None) -
 
 
 def reshape(a: Attributes, x: Tensor, shape: Tensor) -> Tensor:
-    """A leading 1 that the graph baked in for the batch gives way to the real batch."""
+    """Reshape x; a fixed leading batch size of 1 in the graph is replaced by the real batch size."""
     target = [x.shape[i] if size == 0 else size for i, size in enumerate(shape.tolist())]
     if target and target[0] == 1 and x.shape[0] != 1:
         target[0] = x.shape[0]
@@ -73,7 +73,7 @@ def average_pool(a: Attributes, x: Tensor) -> Tensor:
 
 
 def resize(a: Attributes, x: Tensor, roi: Tensor, scales: Tensor, sizes: Tensor | None = None) -> Tensor:
-    """Nearest (asymmetric, floor) and bilinear (half pixel) resizing of [N,C,H,W]."""
+    """Resize [N,C,H,W] by nearest (asymmetric, floor) or bilinear (half pixel) interpolation."""
     if sizes is None:
         sizes = (torch.tensor(x.shape) * scales).floor().long()
     size = [int(value) for value in sizes[2:].tolist()]
