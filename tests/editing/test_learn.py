@@ -82,7 +82,7 @@ def test_strength_one_of_a_bent_direction_moves_the_attribute_as_far_as_its_norm
     w, truth, _ = planted(noise=0.0)
     bent = torch.nn.functional.normalize(truth + 0.8 * torch.roll(truth, 3), dim=0)
     assert learn.deviation(bent, w, truth) * float(bent @ truth) == pytest.approx(learn.deviation(truth, w), rel=1e-5)
-    with pytest.raises(ValueError, match="must raise the attribute"):
+    with pytest.raises(ValueError, match="must increase the attribute"):
         learn.deviation(-bent, w, truth)
 
 

@@ -30,15 +30,15 @@ def test_files_lie_in_the_folder_or_beside_the_table(tmp_path: Path) -> None:
 BAD = {
     "seed,glow\n1,2\n": r"line 1: no column 'tan' among seed, glow",
     "tan,name\n1,2\n": r"line 1: no column 'seed' or 'file'",
-    "seed,tan\n1,2\n2,much\n": r"line 3: tan 'much' is no number",
-    "seed,tan\n1,2\n2,nan\n": r"line 3: tan 'nan' is no number",
-    "seed,tan\n1,2\n\n2,\n": r"line 4: tan '' is no number",
-    "seed,tan\n1,2\n2\n": r"line 3: tan '' is no number",
-    "seed,tan\n1.5,2\n": r"line 2: seed '1.5' is no seed",
-    "seed,tan\n-3,2\n": r"line 2: seed '-3' is no seed",
-    "seed,tan\n" + "9" * 30 + ",2\n": r"line 2: seed '9+' is no seed",
-    "file,tan\nnobody.jpg,2\n": r"line 2: there is no picture .*nobody.jpg",
-    "file,tan\n,2\n": r"line 2: there is no picture",
+    "seed,tan\n1,2\n2,much\n": r"line 3: tan 'much' is not a number",
+    "seed,tan\n1,2\n2,nan\n": r"line 3: tan 'nan' is not a number",
+    "seed,tan\n1,2\n\n2,\n": r"line 4: tan '' is not a number",
+    "seed,tan\n1,2\n2\n": r"line 3: tan '' is not a number",
+    "seed,tan\n1.5,2\n": r"line 2: seed '1.5' is not a seed",
+    "seed,tan\n-3,2\n": r"line 2: seed '-3' is not a seed",
+    "seed,tan\n" + "9" * 30 + ",2\n": r"line 2: seed '9+' is not a seed",
+    "file,tan\nnobody.jpg,2\n": r"line 2: does not exist .*nobody.jpg",
+    "file,tan\n,2\n": r"line 2: does not exist",
     "seed,tan\n1,2,3\n": r"line 2: more cells than columns",
     "seed,tan\n": r"holds no scores",
     "": r"holds no scores",
@@ -57,5 +57,5 @@ def test_a_table_that_is_none_is_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot read"):
         scores.read_scores(tmp_path / "none.csv", "tan")
     (tmp_path / "s.csv").write_bytes(b"seed,tan\n\xff\xfe\x00")
-    with pytest.raises(UsageError, match="is no CSV"):
+    with pytest.raises(UsageError, match="is not a CSV"):
         scores.read_scores(tmp_path / "s.csv", "tan")

@@ -186,7 +186,7 @@ def test_it_is_stored_with_its_kind_and_has_no_rows(tmp_path: object, monkeypatc
     again = directions.read_direction(directions.write_direction(made, directions.own()))
     assert again.kind == "style" and torch.equal(again.vector, made.vector) and again.channels == made.channels
     assert directions.facts(again)["channels"] == made.channels and len(made.channels) == 6
-    with pytest.raises(UsageError, match="style channels, which are no rows"):
+    with pytest.raises(UsageError, match="style channels, not rows"):
         plan.resolve_edit(again, Edit("d0", 1.0, layers=(0, 4)), SLOTS)
     with pytest.raises(ValueError, match="not w"):
         again.offset(1.0, SLOTS)

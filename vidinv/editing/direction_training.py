@@ -1,8 +1,8 @@
-"""A lesson: from the generator's samples and a score of each to a calibrated direction.
+"""Learn a calibrated direction from scored samples of the generator.
 
-The score is one that the meter measures (`vidinv.faces.attribute_meter.UNITS`) or anybody's function of pictures. A direction is
-fitted (`learn`), freed of other attributes, given the rows of w+ that trade its effect best against what it changes
-beside, and calibrated: what strength 1 does, what it does to everything else, and how much of the person is kept.
+The score is an attribute of the meter (`vidinv.faces.attribute_meter.UNITS`) or a user's function of pictures. A
+direction is fitted (`learn`), orthogonalised to other attributes, restricted to the rows of w+ with the best ratio of
+effect to side effects, and calibrated: the effect of strength 1, its leakage, and the identity similarity.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from vidinv.editing.directions import Direction
 from vidinv.frames import Array, Code
 from vidinv.generators.base import Generator
 
-ROWS = ((0, 4), (0, 6), (2, 8), (4, 10), (0, 8), (0, 12), (6, 16), (0, 16))  # ranges of w+ that are tried
-TRIED = 1.5  # strength at which they are compared
-STRENGTHS = (-2.0, -1.0, 0.0, 1.0, 2.0)  # at which a direction is calibrated
+ROWS = ((0, 4), (0, 6), (2, 8), (4, 10), (0, 8), (0, 12), (6, 16), (0, 16))  # candidate row ranges of w+
+TRIED = 1.5  # strength at which the ranges are compared
+STRENGTHS = (-2.0, -1.0, 0.0, 1.0, 2.0)  # strengths of the calibration
 Paint = Callable[[Code], Tensor]  # N codes -> pictures [N,3,S,S] around [-1,1]
 Measure = Callable[[Tensor], Mapping[str, Array]]  # pictures in [-1,1] -> attribute -> [N], NaN where unknown
 Embed = Callable[[Tensor], Tensor]  # pictures -> unit embeddings [N,E]
@@ -29,10 +29,10 @@ Embed = Callable[[Tensor], Tensor]  # pictures -> unit embeddings [N,E]
 
 @dataclass(frozen=True)
 class Lesson:
-    """How one attribute is learned.
+    """Settings for learning one attribute.
 
-    `method`: "ridge" for a continuous score, "boundary" (logistic regression between the extremes), "difference" of
-    means for what few samples have (a score above 0.5). `rows` None: the best of ROWS.
+    `method`: "ridge" for a continuous score, "boundary" (logistic regression between the extremes), or "difference" of
+    means for a rare attribute (a score above 0.5). `rows` None selects the best of ROWS.
     """
 
     name: str
@@ -45,20 +45,20 @@ class Lesson:
 
 @dataclass(frozen=True)
 class MeasuredSamples:
-    """Samples w [N,D], or codes w+ [N,L,D], and what was measured on them, attribute -> [N], NaN where unknown."""
+    """Samples w [N,D], or codes w+ [N,L,D], with their measured scores: attribute -> [N], NaN if unknown."""
 
     w: Tensor
     scores: Mapping[str, Tensor]
 
     def known(self, *names: str) -> MeasuredSamples:
-        """The samples of which these scores are all known."""
+        """Return the samples for which all these scores are known."""
         good = torch.stack([self.scores[name].isfinite() for name in names]).all(0)
         return MeasuredSamples(self.w[good], {name: score[good] for name, score in self.scores.items()})
 
 
 @dataclass(frozen=True)
 class RenderContext:
-    """What draws, measures and recognises (None: nobody does): everything that a calibration looks through."""
+    """Functions that a calibration needs: `paint` renders, `measure` scores, `embed` embeds (None: unavailable)."""
 
     generator: Generator
     paint: Paint
@@ -67,7 +67,7 @@ class RenderContext:
 
     @torch.inference_mode()
     def look(self, code: Code, batch: int = 4) -> tuple[dict[str, Array], Tensor]:
-        """Attributes [N] and embeddings [N,E] of the pictures of N codes; without a network all look alike."""
+        """Return attributes [N] and embeddings [N,E] of the pictures of N codes; equal embeddings without `embed`."""
         rows: list[Mapping[str, Array]] = []
         embeddings = []
         for begin in range(0, len(code), batch):
@@ -78,19 +78,19 @@ class RenderContext:
 
 
 def samples(generator: Generator, count: int, seed: int) -> Tensor:
-    """w [N,D] a little nearer to the mean than the generator draws them."""
+    """Return samples w [N,D], slightly truncated towards the mean."""
     return generator.w_avg + 0.9 * (generator.sample(count, seed=seed) - generator.w_avg)
 
 
 def code_of(generator: Generator, w: Tensor) -> Code:
-    """The codes, without a feature, of w [N,D] or w+ [N,L,D]."""
+    """Return the codes, without a feature, of w [N,D] or w+ [N,L,D]."""
     return Code(w if w.ndim == 3 else generator.broadcast(w), space=generator.space)
 
 
 def measure_samples(
     studio: RenderContext, w: Tensor, done: Callable[[int], None] = lambda count: None, batch: int = 4
 ) -> MeasuredSamples:
-    """Measure G(w) of every sample; `done` hears how many were."""
+    """Measure G(w) of every sample; `done` receives the number of measured samples."""
     rows = []
     for part in w.split(batch):
         rows.append(studio.look(code_of(studio.generator, part))[0])
@@ -100,7 +100,7 @@ def measure_samples(
 
 
 def normal(lesson: Lesson, readings: MeasuredSamples) -> Tensor:
-    """The unit vector, [D] or [L,D] as a code is, along which the attribute was fitted, not yet freed of others."""
+    """Return the unit vector [D] or [L,D] along which the attribute was fitted, before orthogonalisation."""
     known = readings.known(lesson.name)
     score, w = known.scores[lesson.name], known.w.flatten(1)
     if lesson.method == "difference":
@@ -111,7 +111,7 @@ def normal(lesson: Lesson, readings: MeasuredSamples) -> Tensor:
 
 
 def fit(lesson: Lesson, readings: MeasuredSamples, others: Iterable[Tensor], generator: Generator) -> Direction:
-    """The direction of a lesson, freed of the `others`' normals, on its rows (all where they are to be chosen)."""
+    """Return the direction of a lesson, orthogonal to the `others`' normals, on its rows (all if not chosen yet)."""
     found = normal(lesson, readings)
     vector = learn.condition(found.flatten(), [other.flatten() for other in others]).view_as(found)
     rows = lesson.rows or (0, generator.num_ws)
@@ -120,9 +120,9 @@ def fit(lesson: Lesson, readings: MeasuredSamples, others: Iterable[Tensor], gen
 
 
 def choose_rows(direction: Direction, studio: RenderContext, w: Tensor, spreads: Mapping[str, float]) -> Direction:
-    """The direction on the range of ROWS with the most effect for what it changes beside; `spreads`: one sd of each.
+    """Return the direction on the range of ROWS with the best ratio of effect to side effects.
 
-    Effect and leak are in standard deviations of the attributes; the person's change counts as leak.
+    Both are in standard deviations (`spreads`) of the attributes; the change of identity counts as a side effect.
     """
     slots = studio.generator.num_ws
     ranges = [rows for rows in ROWS if rows[1] <= slots] or [(0, slots)]
@@ -138,9 +138,9 @@ def choose_rows(direction: Direction, studio: RenderContext, w: Tensor, spreads:
 def calibrate(
     direction: Direction, unit: str, studio: RenderContext, w: Tensor, spreads: Mapping[str, float], attribute: str = ""
 ) -> Direction:
-    """The direction with its calibration, leak and likeness, as means over G(w) of samples [N,D].
+    """Return the direction with its calibration, leakage and identity similarity, as means over G(w) of w [N,D].
 
-    `attribute` is what it raises; its own name if not given. What nothing measures is not calibrated.
+    `attribute` is what it increases (default: its name). An attribute that cannot be measured is not calibrated.
     """
     looked = {s: studio.look(_moved(direction, studio, w, s)) for s in STRENGTHS}
     name = attribute or direction.name
@@ -158,7 +158,7 @@ def calibrate(
 
 
 def spreads_of(readings: MeasuredSamples) -> dict[str, float]:
-    """One standard deviation of every attribute over the readings."""
+    """Return the standard deviation of every attribute over the samples."""
     found = {name: score[score.isfinite()] for name, score in readings.scores.items()}
     return {name: float(score.std()) for name, score in found.items() if len(score) > 1 and float(score.std()) > 0}
 
@@ -166,9 +166,9 @@ def spreads_of(readings: MeasuredSamples) -> dict[str, float]:
 def learned(
     lesson: Lesson, lessons: Mapping[str, Lesson], readings: MeasuredSamples, studio: RenderContext, fresh: Tensor
 ) -> Direction:
-    """A lesson from its readings to the calibrated direction; rows and figures are of G(w) of `fresh` samples [N,D].
+    """Learn the calibrated direction of a lesson; rows and figures are measured on G(w) of `fresh` samples [N,D].
 
-    `lessons` say how the attributes that it is to be free of are fitted. Rows are not chosen by what nothing measures.
+    `lessons` define how the attributes of `free_of` are fitted. Rows are chosen only if the attribute can be measured.
     """
     known, generator = spreads_of(readings), studio.generator
     direction = fit(lesson, readings, others(lesson, lessons, readings), generator)
@@ -178,7 +178,7 @@ def learned(
 
 
 def _on(direction: Direction, rows: tuple[int, int], studio: RenderContext) -> Direction:
-    """The direction on these rows; strength 1 of one whose rows differ depends on them."""
+    """Return the direction on these rows; if its rows differ, strength 1 depends on them."""
     if direction.vector.ndim == 1:
         return replace(direction, layers=rows)
     return replace(direction, layers=rows, deviation=directions.spread(direction.vector, rows, studio.generator))
@@ -191,12 +191,12 @@ def _moved(direction: Direction, studio: RenderContext, w: Tensor, strength: flo
 def change(
     direction: Direction, studio: RenderContext, w: Tensor, strength: float, spreads: Mapping[str, float]
 ) -> tuple[dict[str, float], float]:
-    """Mean change of every attribute from -strength to +strength, halved, in its spreads; and the likeness between."""
+    """Return half the mean change of every attribute from -strength to +strength, in spreads, and the similarity."""
     low, high = (studio.look(_moved(direction, studio, w, s)) for s in (-strength, strength))
     found = {name: float(np.nanmean(high[0][name] - low[0][name]) / 2 / spread) for name, spread in spreads.items()}
     return found, float((low[1] * high[1]).sum(1).mean())
 
 
 def others(lesson: Lesson, lessons: Mapping[str, Lesson], readings: MeasuredSamples) -> list[Tensor]:
-    """The normals of the attributes that a lesson is to be free of."""
+    """Return the normals of the attributes that a lesson is to be free of."""
     return [normal(lessons.get(name, Lesson(name, "")), readings) for name in lesson.free_of]

@@ -1,4 +1,4 @@
-"""Named directions: where they are kept, and what a strength means."""
+"""Store, load and scale named directions of a latent space."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ FOLDER = Path(__file__).parent.parent / "assets" / "directions"
 
 @dataclass(frozen=True)
 class Imported:
-    """Where a direction came from that another tool published.
+    """Origin of a direction published by another tool.
 
-    `native`: how far along the vector the file's own strength 1 goes, so our strength 1 is `deviation` / `native` of
-    the file's own. `is_measured`: `deviation` was taken over the generator's samples; else it is `native` itself.
+    `native` is the length of the file's own strength 1 along the vector, so our strength 1 is `deviation` / `native`
+    of the file's. `is_measured`: `deviation` was computed over the generator's samples; else it equals `native`.
     """
 
     format: str  # of `published.FORMATS`
@@ -44,13 +44,12 @@ class Direction:
     """A direction of one latent space.
 
     `vector` [D], or [L,D] where the rows of w+ differ, of unit norm; strength s moves the rows first <= l < last of w+
-    by s * `deviation` * vector, where `deviation` is what moves w.n by one standard deviation over the generator's
-    samples, n being the attribute's normal (`vector` itself, but for directions that were bent to keep the person:
-    `learn.preserving`). `calibration` says what strength 1 does in the world, as measured (for instance
-    {"years": 6.1}).
+    by s * `deviation` * vector, where `deviation` moves w.n by one standard deviation over the generator's samples, n
+    being the attribute's normal (`vector` itself, except for identity-preserving directions: `learn.preserving`).
+    `calibration` is the measured effect of strength 1 (for instance {"years": 6.1}).
 
-    Of `kind` "style" the vector [S] is of the generator's style channels (`Generator.styles`, all layers side by side),
-    most of them 0, strength s adds s * `deviation` * vector to them, and `layers` mean nothing.
+    If `kind` is "style", the vector [S] covers the generator's style channels (`Generator.styles`, concatenated), most
+    of them 0; strength s adds s * `deviation` * vector to them, and `layers` is unused.
     """
 
     name: str
@@ -62,36 +61,38 @@ class Direction:
     region: str = "face"  # of `faces.regions`: where it shows
     kind: str = "w"  # w | style
     calibration: dict[str, float] = field(default_factory=dict)
-    leak: dict[str, float] = field(default_factory=dict)  # what strength 1 does to others, in standard deviations
-    kept: dict[str, float] = field(default_factory=dict)  # by strength ("+1"): ArcFace's likeness of G(w) to itself
+    leak: dict[str, float] = field(
+        default_factory=dict
+    )  # effect of strength 1 on other attributes, in standard deviations
+    kept: dict[str, float] = field(default_factory=dict)  # by strength ("+1"): ArcFace similarity to the unedited G(w)
     origin: str = ""
     licence: str = ""
     imported: Imported | None = None
 
     @property
     def digest(self) -> str:
-        """sha256 of all that decides what it does."""
+        """Return the sha256 of everything that determines its effect."""
         facts = f"{self.space} {self.layers} {self.deviation!r} {self.blend} {self.region}"
         return fileio.sha256_of_bytes(facts.encode() + self.vector.float().cpu().numpy().tobytes())
 
     @property
     def is_style(self) -> bool:
-        """Whether it moves style channels."""
+        """Return whether it moves style channels."""
         return self.kind == "style"
 
     @property
     def channels(self) -> list[int]:
-        """The style channels that it moves."""
+        """Return the indices of the style channels that it moves."""
         return self.vector.nonzero().flatten().tolist() if self.is_style else []
 
     def style_offset(self, strength: float) -> Tensor:
-        """What strength adds to the style channels: [S]."""
+        """Return the offset [S] of the style channels at a strength. Raises ValueError for another kind."""
         if not self.is_style:
-            raise ValueError(f"{self.name!r} moves {self.kind}, no style channels")
+            raise ValueError(f"{self.name!r} moves {self.kind}, not style channels")
         return strength * self.deviation * self.vector
 
     def offset(self, strength: float, slots: int) -> Tensor:
-        """What strength adds to w+: [L,D]."""
+        """Return the offset [L,D] of w+ at a strength. Raises ValueError for a style direction."""
         if self.is_style:
             raise ValueError(f"{self.name!r} moves style channels, not w+")
         rows = torch.zeros(slots, 1)
@@ -100,27 +101,27 @@ class Direction:
 
 
 def of_vector(name: str, vector: Tensor, layers: tuple[int, int], generator: Generator, *, origin: str) -> Direction:
-    """A direction of a unit vector [D] or [L,D] whose strength 1 is as `spread` has it; not calibrated."""
+    """Return an uncalibrated direction along a unit vector [D] or [L,D], with strength 1 by `spread`."""
     return Direction(name, vector, spread(vector, layers, generator), layers, generator.space, origin=origin)
 
 
 def spread(vector: Tensor, layers: tuple[int, int], generator: Generator) -> float:
-    """How far along the vector [D] or [L,D], on these rows, w+ . vector moves by its standard deviation over samples.
+    """Return the step along the vector [D] or [L,D] on these rows that moves w+ . vector by one standard deviation.
 
-    All rows of a sample's w+ are its w, so with V the sum of the rows it is the deviation of w.V over |rows|^2; for a
-    unit vector [D] the deviation of w.vector. Raises UsageError where the rows cancel each other out.
+    All rows of a sample's w+ equal its w, so with V the sum of the rows it is the deviation of w.V over |rows|^2; for a
+    unit vector [D] it is the deviation of w.vector. Raises UsageError if the rows cancel each other out.
     """
     rows = vector.expand(generator.num_ws, -1).double()[layers[0] : layers[1]]  # [l,D]
     found = float((generator.sample(10_000, seed=13).double().cpu() @ rows.sum(0)).std() / rows.square().sum())
     if not found > 1e-4:
-        raise UsageError("no sample of the generator lies along this direction", remedy="give other rows")
+        raise UsageError("the generator's samples do not vary along this direction", remedy="give other rows")
     return found
 
 
 def of_step(name: str, step: Tensor, space: str, rows: tuple[int, int] | None, facts: Imported) -> Direction:
-    """The direction whose strength 1 is `step` [L,D] on the rows of w+ (all that it moves, if not given).
+    """Return the direction whose strength 1 is `step` [L,D] on the rows of w+ (default: all rows that it moves).
 
-    Rows that are all alike become one vector [D]. `facts.native` is filled in. Raises UsageError for a step of nothing.
+    Identical rows become one vector [D]. `facts.native` is filled in. Raises UsageError for a zero step.
     """
     moved = step.abs().amax(1).nonzero().flatten().tolist()
     first, last = rows or (moved[0], moved[-1] + 1)
@@ -138,45 +139,45 @@ def of_step(name: str, step: Tensor, space: str, rows: tuple[int, int] | None, f
 
 
 def rescaled(direction: Direction, generator: Generator) -> Direction:
-    """An imported direction with our own strength 1, as `spread` takes it over the generator's samples."""
+    """Return an imported direction with strength 1 by `spread` over the generator's samples."""
     assert direction.imported is not None
     found = spread(direction.vector, direction.layers, generator)
     return replace(direction, deviation=found, imported=replace(direction.imported, is_measured=True))
 
 
 def facts(direction: Direction) -> dict[str, Any]:
-    """What there is to say of a direction, for JSON: all but the vector."""
+    """Return a direction's fields except the vector, for JSON."""
     return _stored(direction) | {"channels": direction.channels}
 
 
 def _stored(direction: Direction) -> dict[str, Any]:
-    """What a file's header says of a direction."""
+    """Return the fields of a direction that are stored in its file's header."""
     return {key: value for key, value in asdict(direction).items() if key != "vector"}
 
 
 def random(like: Direction, seed: int) -> Direction:
-    """A direction drawn at random that is as long as `like` at every strength and moves the same rows: its control."""
+    """Return a random direction with the length and rows of `like`, as its control."""
     vector = torch.randn(like.vector.shape, generator=torch.Generator().manual_seed(seed))
     return replace(like, name="random", vector=vector / vector.norm() * like.vector.norm())
 
 
 def own() -> Path:
-    """The folder of the user's own directions, beside the weights."""
+    """Return the folder of the user's own directions, in the weights cache."""
     return places.root() / "directions"
 
 
 def names(space: str) -> list[str]:
-    """Directions at hand for a latent space, shipped and the user's own, in order of name."""
+    """List the available directions of a latent space, shipped and the user's own, sorted by name."""
     return sorted(_files(space))
 
 
 def shipped(space: str) -> list[str]:
-    """Directions of a latent space that come with vidinv, in order of name."""
+    """List the shipped directions of a latent space, sorted by name."""
     return sorted(path.stem for path in (FOLDER / space).glob("*.safetensors"))
 
 
 def load_direction(name: str, space: str) -> Direction:
-    """The named direction of `space`; UsageError lists the near names when there is none."""
+    """Load the named direction of `space`. Raises UsageError with similar names if it does not exist."""
     known = _files(space)
     if name not in known:
         raise unknown(name, list(known), space)
@@ -184,25 +185,25 @@ def load_direction(name: str, space: str) -> Direction:
 
 
 def _files(space: str) -> dict[str, Path]:
-    """Every direction's file by its name; a shipped one stands before one's own of the same name."""
+    """Return every direction's file by name; a shipped direction has priority over the user's of the same name."""
     found = [path for folder in (own(), FOLDER) for path in (folder / space).glob("*.safetensors")]
     return {path.stem: path for path in found}
 
 
 def elsewhere(space: str) -> dict[str, str]:
-    """The user's own directions of other latent spaces: name -> space."""
+    """Return the user's own directions of other latent spaces: name -> space."""
     found = sorted(own().glob("*/*.safetensors"))
     return {path.stem: path.parent.name for path in found if path.parent.name != space}
 
 
 def unknown(name: str, known: list[str], space: str) -> UsageError:
-    """The error for a direction that is not there, or is there for another latent space alone."""
+    """Return the error for a direction that does not exist, or exists for another latent space only."""
     if name in (others := elsewhere(space)):
         spaces = known_spaces()
         of = spaces.get(others[name], others[name])
         return UsageError(
-            f"direction {name!r} is of the space {of}, the generator's is {spaces.get(space, space)}",
-            remedy="use a backend with its generator, or import the file with the --space of this one if that fits",
+            f"direction {name!r} belongs to the space {of}, the generator to {spaces.get(space, space)}",
+            remedy="use a backend with its generator, or import the file again with this generator's --space",
         )
     near = difflib.get_close_matches(name, known, cutoff=0.4)
     hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
@@ -210,28 +211,28 @@ def unknown(name: str, known: list[str], space: str) -> UsageError:
 
 
 def read_direction(path: Path) -> Direction:
-    """A direction from its safetensors file; UsageError for a file that is none."""
+    """Read a direction from its safetensors file. Raises UsageError for any other file."""
     try:
         with safe_open(str(path), framework="pt") as file:
-            told = json.loads((file.metadata() or {})["direction"])
+            stored = json.loads((file.metadata() or {})["direction"])
             vector = file.get_tensor("vector").float()
-        imported = told.get("imported")
-        told["imported"] = None if imported is None else Imported(**imported)
-        return Direction(**{**told, "layers": tuple(told["layers"]), "vector": vector})
+        imported = stored.get("imported")
+        stored["imported"] = None if imported is None else Imported(**imported)
+        return Direction(**{**stored, "layers": tuple(stored["layers"]), "vector": vector})
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
-        raise UsageError(f"{path} is no direction that says what it is", remedy="learn or import it anew") from error
+        raise UsageError(f"{path} is not a valid direction file", remedy="learn or import it again") from error
 
 
 def place(name: str, space: str, out: Path | None, *, overwrite: bool) -> Path:
-    """Where a new direction of that name goes: into `out`, or among the user's own.
+    """Return the path of a new direction: in `out`, or among the user's own.
 
-    Raises UsageError for what cannot name one, or names one of vidinv's own (which `out` None would hide), and
-    OutputUnwritable for a folder that cannot be written or a file that is there already.
+    Raises UsageError for an invalid name, or for a shipped direction's name (if `out` is None), and OutputUnwritable
+    for an unwritable folder or an existing file.
     """
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.]*", name, re.ASCII):
-        raise UsageError(f"{name!r} cannot name a direction", remedy="write letters, digits, _ and . alone")
+        raise UsageError(f"{name!r} is not a valid direction name", remedy="use letters, digits, '_' and '.'")
     if out is None and name in shipped(space):
-        raise UsageError(f"{name} is a direction of vidinv's own", remedy="choose another name, or give --out")
+        raise UsageError(f"{name} is a shipped direction", remedy="choose another name, or give --out")
     path = (out or own()) / space / f"{name}.safetensors"
     if path.exists() and not overwrite:
         raise OutputUnwritable(f"{path} exists", remedy="give --overwrite, or choose another name")

@@ -1,4 +1,4 @@
-"""Editing a code with a feature: Eq. 1 of the Feature-Style encoder paper."""
+"""Edit a code together with its feature code: Eq. 1 of the Feature-Style encoder paper."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from vidinv.generators.base import Generator
 
 
 def edit(generator: Generator, code: Code, moves: Sequence[tuple[Direction, float]]) -> Code:
-    """w~ = w + sum of moves; F~ = F + G^K(w~) - G^K(w), both passes with the same noise (Eq. 1).
+    """Apply directions with strengths: w~ = w + sum of offsets; F~ = F + G^K(w~) - G^K(w), with equal noise (Eq. 1).
 
-    Directions of style channels move s, what w+ becomes in the generator, in the same way: F~ = F + G^K(s~) - G^K(s).
+    Directions of style channels change s, the generator's modulation of w+, likewise: F~ = F + G^K(s~) - G^K(s).
     Directions compose by addition, so their order does not matter. Strength 0 returns the code unchanged.
     """
     for direction, _ in moves:
         if direction.space != code.space:
             raise UsageError(
-                f"direction {direction.name!r} is of space {direction.space!r}, the code of {code.space!r}",
-                remedy="use a direction of the generator's own space (vidinv directions list)",
+                f"direction {direction.name!r} belongs to the space {direction.space!r}, the code to {code.space!r}",
+                remedy="use a direction of the generator's space (see vidinv directions list)",
             )
     going = [(direction, strength) for direction, strength in moves if strength != 0]
     rows = [direction.offset(strength, code.ws.shape[1]) for direction, strength in going if not direction.is_style]
@@ -36,10 +36,9 @@ def edit(generator: Generator, code: Code, moves: Sequence[tuple[Direction, floa
 def shift(
     generator: Generator, code: Code, offset: Tensor, where: Tensor | None = None, styles: Tensor | None = None
 ) -> Code:
-    """Eq. 1 for w~ = w + offset ([N,L,D] or [1,L,D]) and s~ = s(w~) + styles ([N,S] or [1,S], None for nothing).
+    """Apply Eq. 1 with w~ = w + offset ([N,L,D] or [1,L,D]) and s~ = s(w~) + styles ([N,S], [1,S] or None).
 
-    Offsets of zeros return the code unchanged. `where` [N,1,h,w] in [0,1], of the feature's side, says how much of the
-    difference each place of F takes.
+    Zero offsets return the code unchanged. `where` [N,1,h,w] in [0,1], at the feature's size, weights the change of F.
     """
     if not offset.any() and (styles is None or not styles.any()):
         return code
@@ -53,7 +52,7 @@ def shift(
 
 
 def _sum(code: Code, styles: Tensor | None) -> Tensor | None:
-    """The code's offset of style channels with another added: [N,S]."""
+    """Return the sum [N,S] of the code's style offset and another one."""
     if styles is None:
         return code.styles
     added = styles.to(code.ws).expand(len(code), -1)
@@ -61,5 +60,5 @@ def _sum(code: Code, styles: Tensor | None) -> Tensor | None:
 
 
 def _at_k(generator: Generator, code: Code) -> Tensor:
-    """G^K(s): [N,C,h,w], of the code's w+ and offset of style channels."""
+    """Return G^K(s) [N,C,h,w] of the code's w+ and style offset."""
     return generator.synthesize(code.ws, styles=generator.restyled(code.ws, code.styles), stop=code.at)

@@ -1,4 +1,4 @@
-"""What a differentiable scorer and an identity network feel of w, sample by sample (for `learn.preserving`)."""
+"""Compute per-sample gradients of a scorer and an identity network with respect to w (for `learn.preserving`)."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from torch import Tensor
 
 from vidinv.generators.base import Generator
 
-OVERSHOOT = 1.2  # pictures are cut here, a little outside [-1,1], so that the brightest pixels still pass a gradient
+OVERSHOOT = 1.2  # pictures are clipped slightly outside [-1,1], so that the brightest pixels keep a gradient
 
 
 @dataclass(frozen=True)
 class Gradients:
     """Per sample [N,D]: d score / d w, and d (u.e) / d w for a random tangent u of the identity embedding e.
 
-    u is drawn from a unit normal and freed of its part along e, so E[identity^T identity] is J^T J, the squared change
-    of e per squared step of w (J = de/dw).
+    u is a standard normal vector projected orthogonally to e, so that E[identity^T identity] = J^T J, the squared
+    change of e per squared step of w (J = de/dw).
     """
 
     score: Tensor
@@ -34,7 +34,7 @@ def measure(
     size: int = 512,
     seed: int = 0,
 ) -> Gradients:
-    """Both gradients at every w [D] on G(w), one w for all rows.
+    """Compute both gradients at every w [D] on G(w), with one w for all rows.
 
     `score`: pictures [N,3,S,S] -> [N]; `embed`: pictures -> unit embeddings [N,E]. The networks must be frozen.
     """
@@ -57,7 +57,7 @@ def along_rows(
     score: Callable[[Tensor], Tensor],
     rows: tuple[int, int],
 ) -> Tensor:
-    """d score / d w [N,D] at every ws [L,D], felt through the rows first <= l < last of w+ alone.
+    """Compute d score / d w [N,D] at every ws [L,D], through the rows first <= l < last of w+ only.
 
     `paint`: ws [1,L,D] -> pictures [1,3,S,S]; `score`: pictures -> [1].
     """

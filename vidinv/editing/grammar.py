@@ -1,14 +1,14 @@
-"""How an edit is written: `age+2`, `age=60`, `smile+1@0:03-0:07`, `age+2@layers=4-9`, `1:age-1.5`.
+"""Parse edits such as `age+2`, `age=60`, `smile+1@0:03-0:07`, `age+2@layers=4-9`, `1:age-1.5`.
 
     [PERSON:]NAME(+|-)STRENGTH[@QUALIFIER]...      PERSON counts from 0, the largest first, as --faces does
     [PERSON:]NAME=VALUE[@QUALIFIER]...             VALUE in the unit of the direction's calibration (years)
 
     QUALIFIER   FROM-TO | FROM- | -TO              times as M:SS or seconds, from the clip's first frame
-                ramp=SECONDS                       how long it takes to come and to go inside FROM-TO
+                ramp=SECONDS                       duration of fading in and out inside FROM-TO
                 layers=FIRST-LAST                  rows of w+, both included, instead of the direction's own
-                region=NAME                        mouth, eyes, ...: nothing outside that part of the face changes
+                region=NAME                        mouth, eyes, ...: restricts the change to that part of the face
 
-A list in YAML says the same, an edit a line or its parts by name: `{edit: smile+1, from: 0:03, to: 0:07, track: 1}`.
+A YAML list holds one edit per line, or its parts by name: `{edit: smile+1, from: 0:03, to: 0:07, track: 1}`.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ SPAN = re.compile(rf"({CLOCK})?-({CLOCK})?", re.ASCII)
 LAYERS = re.compile(r"layers=(\d{1,3})-(\d{1,3})", re.ASCII)
 REGION = re.compile(r"region=([a-z]+)", re.ASCII)
 RAMP = re.compile(r"ramp=(\d+(?:\.\d+)?)", re.ASCII)
-KEYS = ("edit", "track", "from", "to", "ramp", "layers", "region")  # of an entry in a list
-LARGEST = 1e6  # no strength, value or second is larger
+KEYS = ("edit", "track", "from", "to", "ramp", "layers", "region")  # of a list entry
+LARGEST = 1e6  # upper limit of strengths, values and seconds
 
 
 def parse(text: str) -> Edit:
-    """One edit; UsageError points at the character that cannot be read."""
+    """Parse one edit. Raises UsageError, which points at the invalid character."""
     line = text.strip()
     person = PERSON.match(line)
     at = person.end() if person else 0
@@ -61,25 +61,27 @@ def parse(text: str) -> Edit:
 
 
 def of_person(text: str) -> str:
-    """An edit that must name its person (`1:age+2`), as it is; UsageError where it does not."""
+    """Return an edit that names its person (`1:age+2`). Raises UsageError if it names none."""
     if parse(text).track is None:
-        raise UsageError(f"--track {text!r} names no person", remedy="write N:EDIT, as in 1:age+2; the largest is 0")
+        raise UsageError(
+            f"--track {text!r} names no person", remedy="write N:EDIT, as in 1:age+2; 0 is the largest face"
+        )
     return text
 
 
 def read_list(path: Path) -> list[str]:
-    """The edits of a YAML list, each as one would write it on the command line; UsageError for what cannot be read."""
+    """Read a YAML list of edits and return each in command-line syntax. Raises UsageError if it cannot be read."""
     try:
         entries = OmegaConf.to_container(OmegaConf.load(path))
     except (OSError, OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read the edits in {path}: {str(error).splitlines()[0]}") from error
     if not isinstance(entries, list):
-        raise UsageError(f"{path} holds no list of edits", remedy="write one edit a line: - smile+1@0:03-0:07")
+        raise UsageError(f"{path} is not a list of edits", remedy="write one edit per line: - smile+1@0:03-0:07")
     return [_written(entry, f"entry {number} of {path}") for number, entry in enumerate(entries, 1)]
 
 
 def parse_time(text: str) -> float:
-    """`12`, `0:12`, `1:02:03.5` -> seconds."""
+    """Parse `12`, `0:12` or `1:02:03.5` to seconds. Raises UsageError."""
     if not re.fullmatch(CLOCK, text, re.ASCII):
         raise UsageError(f"cannot read the time {text!r}", remedy="write seconds or M:SS, as in 0:12")
     seconds = 0.0
@@ -89,7 +91,7 @@ def parse_time(text: str) -> float:
 
 
 def _qualified(edit: Edit, line: str, at: int) -> Edit:
-    """`edit` with the qualifiers that `line` holds from `at` on."""
+    """Return `edit` with the qualifiers in `line` from position `at` on."""
     found: dict[str, Any] = {}
     while at < len(line):
         begin = at + 1  # behind the @
@@ -103,7 +105,7 @@ def _qualified(edit: Edit, line: str, at: int) -> Edit:
 
 
 def _qualifier(line: str, begin: int, end: int) -> tuple[str, Any]:
-    """The field of Edit and its value that line[begin:end] means."""
+    """Parse line[begin:end] to a field of Edit and its value."""
     if layers := LAYERS.fullmatch(line, begin, end):
         first, last = int(layers[1]), int(layers[2])
         if first > last:
@@ -143,9 +145,9 @@ def _written(entry: Any, where: str) -> str:
         return entry
     if not isinstance(entry, dict) or not isinstance(entry.get("edit"), str):
         remedy = "write - smile+1@0:03-0:07, or - {edit: smile+1, from: 0:03, to: 0:07}"
-        raise UsageError(f"{where} is no edit", remedy=remedy)
+        raise UsageError(f"{where} is not an edit", remedy=remedy)
     if unknown := [str(key) for key in entry if key not in KEYS]:
-        raise UsageError(f"{where} says {', '.join(unknown)}", remedy=f"known are {', '.join(KEYS)}")
+        raise UsageError(f"{where} has unknown keys {', '.join(unknown)}", remedy=f"known keys: {', '.join(KEYS)}")
     text = f"{entry['track']}:" if "track" in entry else ""
     text += entry["edit"]
     if "from" in entry or "to" in entry:

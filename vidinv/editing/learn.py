@@ -1,9 +1,9 @@
 """Learn a direction from latent codes and measured attributes.
 
-A binary attribute gets InterFaceGAN's linear boundary (its normal, here by logistic regression); a continuous one
-(yaw) a ridge regression; a rare one (eyeglasses) the difference of means. An attribute whose scorer passes gradients
-(age) needs no regression: its normal is the mean gradient, and `preserving` finds the way along which the attribute
-rises most for what the person changes. All in float64, whitened by nothing: w's own metric is the one that edits use.
+A binary attribute uses InterFaceGAN's linear boundary (its normal, here by logistic regression), a continuous one
+(yaw) ridge regression, a rare one (eyeglasses) the difference of means. An attribute with a differentiable scorer
+(age) needs no regression: its normal is the mean gradient, and `preserving` finds the direction with the largest
+increase of the attribute per change of identity. All computations use float64 without whitening, in the metric of w.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from torch import Tensor
 
 
 def ridge(w: Tensor, score: Tensor, weight: float = 1.0) -> Tensor:
-    """Unit direction [D] along which `score` [N] rises, from w [N,D]: argmin |X d - y|^2 + weight * N * var |d|^2.
+    """Return the unit direction [D] along which `score` [N] increases, from w [N,D], by ridge regression.
 
-    With fewer samples than components it is X^T (X X^T + c I)^-1 y, which is the same and takes less.
+    It minimises |X d - y|^2 + weight * N * var |d|^2. With fewer samples than components the equivalent and cheaper
+    X^T (X X^T + c I)^-1 y is computed.
     """
     _check(w, score)
     x, y = w.double() - w.double().mean(0), score.double() - score.double().mean()
@@ -27,7 +28,7 @@ def ridge(w: Tensor, score: Tensor, weight: float = 1.0) -> Tensor:
 
 
 def boundary(w: Tensor, score: Tensor, share: float = 0.3, weight: float = 1e-2) -> Tensor:
-    """Unit normal [D] of the plane between the highest and lowest `share` of the samples (InterFaceGAN, Sec. 3.1)."""
+    """Return the unit normal [D] of the plane between the highest and lowest `share` (InterFaceGAN, Sec. 3.1)."""
     _check(w, score)
     low, high = sides(score, share)
     x = torch.cat([w[low], w[high]]).double()
@@ -48,7 +49,7 @@ def boundary(w: Tensor, score: Tensor, share: float = 0.3, weight: float = 1e-2)
 
 
 def sides(score: Tensor, share: float) -> tuple[Tensor, Tensor]:
-    """The places in `score` [N] of its lowest and highest `share`; of a score of two values alone, of each value."""
+    """Return the indices of the lowest and highest `share` of `score` [N]; for a binary score, those of each value."""
     if len(values := score.unique()) == 2:
         return (score == values[0]).nonzero().flatten(), (score == values[1]).nonzero().flatten()
     count, order = max(1, int(len(score) * share)), score.argsort()
@@ -56,9 +57,9 @@ def sides(score: Tensor, share: float) -> tuple[Tensor, Tensor]:
 
 
 def difference(w: Tensor, has: Tensor) -> Tensor:
-    """Unit direction [D] from the mean of the samples without an attribute to that of those with it; `has` [N] bool.
+    """Return the unit direction [D] from the mean without an attribute to the mean with it; `has` [N] bool.
 
-    For an attribute that few samples have: its mean is known where a boundary's normal is mostly noise.
+    It suits a rare attribute, for which the normal of a boundary would be mostly noise.
     """
     _check(w, has)
     if has.all() or not has.any():
@@ -67,15 +68,15 @@ def difference(w: Tensor, has: Tensor) -> Tensor:
 
 
 def mean_gradient(gradients: Tensor) -> Tensor:
-    """Unit normal [D] of an attribute from its gradients [N,D]: what raises it on average."""
+    """Return the unit normal [D] of an attribute: its mean gradient, from gradients [N,D]."""
     return _unit(gradients.double().mean(0))
 
 
 def preserving(normal: Tensor, identity: Tensor, weight: float = 1.0) -> Tensor:
-    """Unit direction d [D] that maximises n.d for a bounded d^T (M + weight * mean eigenvalue * I) d.
+    """Return the unit direction d [D] that maximises n.d for a bounded d^T (M + weight * mean eigenvalue * I) d.
 
-    `normal` n [D] is the attribute's, M = mean of g g^T over `identity` [N,D], the gradients of the person's embedding:
-    so d raises the attribute by ways that a recognition network hardly feels. A large weight gives n itself.
+    `normal` n [D] is the attribute's, M = mean of g g^T over `identity` [N,D], the gradients of the identity embedding:
+    d increases the attribute with little effect on a recognition network. A large weight gives n itself.
     """
     if identity.ndim != 2 or normal.shape != identity.shape[1:]:
         raise ValueError(f"expected n [D] and gradients [N,D], got {tuple(normal.shape)}, {tuple(identity.shape)}")
@@ -85,7 +86,7 @@ def preserving(normal: Tensor, identity: Tensor, weight: float = 1.0) -> Tensor:
 
 
 def condition(direction: Tensor, others: list[Tensor]) -> Tensor:
-    """Remove from `direction` [D] what it shares with `others` (InterFaceGAN's conditional manipulation)."""
+    """Project `direction` [D] orthogonally to `others` (InterFaceGAN's conditional manipulation)."""
     if not others:
         return direction
     basis, _ = torch.linalg.qr(torch.stack([other.double() for other in others], 1))  # [D,K]
@@ -93,14 +94,14 @@ def condition(direction: Tensor, others: list[Tensor]) -> Tensor:
 
 
 def deviation(direction: Tensor, w: Tensor, normal: Tensor | None = None) -> float:
-    """What strength 1 means: the step along d that moves w.n by its standard deviation over samples w [N,D].
+    """Return the step of strength 1: along d, it moves w.n by its standard deviation over samples w [N,D].
 
-    n is the attribute's unit normal, d itself where none is given: then the step is the standard deviation of w.d.
+    n is the attribute's unit normal (default: d); with n = d the step is the standard deviation of w.d.
     """
     normal = direction if normal is None else normal
     slope = float(normal.double() @ direction.double())
     if slope <= 0:
-        raise ValueError(f"the direction must raise the attribute, but its normal times it is {slope:.3g}")
+        raise ValueError(f"the direction must increase the attribute, but n.d is {slope:.3g}")
     return float((w.double() @ normal.double()).std()) / slope
 
 

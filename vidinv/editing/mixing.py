@@ -1,4 +1,4 @@
-"""Mixing and interpolating two faces' codes: style mixing with a feature code (Feature-Style encoder, Eq. 1)."""
+"""Mix and interpolate the codes of two faces: style mixing with a feature code (Feature-Style encoder, Eq. 1)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from vidinv.generators.base import Generator
 
 
 def mix(generator: Generator, a: Code, b: Code, rows: tuple[int, int], share: float = 1.0) -> Code:
-    """`a` with the rows first <= l < last of w+ moved to `b`'s by `share`; F follows by Eq. 1.
+    """Interpolate the rows first <= l < last of `a`'s w+ towards `b`'s by `share`; F follows by Eq. 1.
 
-    With the rows behind the layer that F replaces, F is a's own: the paper's style mixing, F of one face and w of
-    another. Rows before it carry b's pose and shape into F. Raises ValueError for codes of different spaces.
+    With rows after the layer that F replaces, F stays that of `a`: the paper's style mixing, F of one face and w of
+    another. Rows before it transfer b's pose and shape into F. Raises ValueError for codes of different spaces.
     """
     _check(a, b)
     first, last = rows
@@ -26,9 +26,9 @@ def mix(generator: Generator, a: Code, b: Code, rows: tuple[int, int], share: fl
 
 
 def between(generator: Generator, a: Code, b: Code, share: float) -> Code:
-    """The code at `share` of the way from `a` to `b`: w in a straight line, and F as G^K(w) plus what lies between.
+    """Interpolate from `a` to `b` by `share` in [0,1]: w linearly, and F as G^K(w) plus the interpolated residual.
 
-    What each F holds beyond its own G^K(w) is interpolated, not F itself, so that no face shines through another.
+    The residual F - G^K(w) of each code is interpolated rather than F itself, which avoids ghosting.
     """
     _check(a, b)
     ws = torch.lerp(a.ws, b.ws, share)
@@ -40,7 +40,7 @@ def between(generator: Generator, a: Code, b: Code, share: float) -> Code:
 
 
 def rows_behind(generator: Generator, at: int | None) -> tuple[int, int]:
-    """The rows of w+ that only layers behind `at` read; all of them where no layer is replaced."""
+    """Return the rows (first, last) of w+ that only layers after `at` read; all rows if `at` is None."""
     if at is None:
         return 0, generator.num_ws
     return max(slot for layer in generator.layers[: at + 1] for slot in layer.slots) + 1, generator.num_ws
@@ -60,6 +60,6 @@ def _own(generator: Generator, ws: Tensor, at: int | None) -> Tensor:
 def _check(a: Code, b: Code) -> None:
     if a.space != b.space or a.at != b.at or a.ws.shape != b.ws.shape:
         raise ValueError(
-            f"codes of one shape and space are mixed, got {tuple(a.ws.shape)} of {a.space!r} at {a.at} "
+            f"mixing needs codes of one shape and space, got {tuple(a.ws.shape)} of {a.space!r} at {a.at} "
             f"and {tuple(b.ws.shape)} of {b.space!r} at {b.at}"
         )

@@ -1,4 +1,4 @@
-"""The plan of a clip's edits: which direction moves whom, when, and how far at each moment."""
+"""Resolve a clip's edits to directions and compute their offsets per face and time."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from vidinv.frames import Edit, Track
 
 @dataclass(frozen=True)
 class ResolvedEdit:
-    """An edit with its direction, whose rows are those that the edit asks for."""
+    """An edit with its direction, restricted to the rows that the edit requests."""
 
     direction: Direction
     edit: Edit
 
     @property
     def is_still(self) -> bool:
-        """Whether it never moves anything: of strength 0, also where no strength was found for its target."""
+        """Return whether the edit has no effect: strength 0, also if no strength was found for its target."""
         return self.edit.strength == 0 and (self.edit.target is None or self.edit.is_lost)
 
 
@@ -31,19 +31,19 @@ ResolvedEdits = list[ResolvedEdit]
 
 
 def region(entry: ResolvedEdit) -> str:
-    """Where a move shows."""
+    """Return the region in which a resolved edit shows."""
     return entry.edit.region or entry.direction.region
 
 
 def resolve_edit(direction: Direction, edit: Edit, slots: int, measured: Collection[str] = ()) -> ResolvedEdit:
-    """`edit` by its direction, for w+ of `slots` rows, where the attributes `measured` can be aimed at.
+    """Resolve `edit` with its direction for w+ of `slots` rows; targets need an attribute in `measured`.
 
-    Raises UsageError for rows or a value that cannot be.
+    Raises UsageError for invalid rows or an unsupported target value.
     """
     if edit.layers is not None:
         if direction.is_style:
-            remedy = "leave @layers out"
-            raise UsageError(f"{edit.name} moves style channels, which are no rows of w+", remedy=remedy)
+            remedy = "remove @layers"
+            raise UsageError(f"{edit.name} moves style channels, not rows of w+", remedy=remedy)
         if edit.layers[1] > slots:
             asked = f"{edit.layers[0]}-{edit.layers[1] - 1}"
             raise UsageError(f"{edit.name}@layers={asked}: w+ has {slots} rows", remedy=f"give rows of 0-{slots - 1}")
@@ -51,14 +51,14 @@ def resolve_edit(direction: Direction, edit: Edit, slots: int, measured: Collect
     slopes = list(direction.calibration.values())
     if edit.target is not None and (edit.name not in measured or len(slopes) != 1 or slopes[0] <= 0):
         raise UsageError(
-            f"nothing here measures {edit.name}, so {edit.name}={edit.target:g} cannot be found",
+            f"no network measures {edit.name}, so {edit.name}={edit.target:g} cannot be found",
             remedy=f"give a strength, as in {edit.name}+1",
         )
     return ResolvedEdit(direction, edit)
 
 
 def assigned(moves: Iterable[ResolvedEdit], persons: Sequence[int]) -> list[ResolvedEdit]:
-    """The moves, each for one person: one that names nobody is for every one of `persons`."""
+    """Expand the edits to one per person; an edit without a person applies to every one of `persons`."""
     found = []
     for entry in moves:
         whom = persons if entry.edit.track is None else [entry.edit.track]
@@ -67,10 +67,10 @@ def assigned(moves: Iterable[ResolvedEdit], persons: Sequence[int]) -> list[Reso
 
 
 def share(edit: Edit, second: float, person: int) -> float:
-    """How much of its strength an edit has for a person at a time: 0 to 1, smooth where it comes and goes.
+    """Return the share in [0,1] of an edit's strength for a person at a time.
 
-    A smoothstep over `ramp` seconds inside the span (over half of a span that is too short for both); an edit that
-    begins with the clip or lasts to its end does not come or go there.
+    It is a smoothstep over `ramp` seconds at each end inside the span (over half of a span that is too short for
+    both); there is no ramp where the edit starts with the clip or lasts to its end.
     """
     if edit.track is not None and edit.track != person:
         return 0.0
@@ -84,7 +84,7 @@ def share(edit: Edit, second: float, person: int) -> float:
 
 
 def offsets(moves: Sequence[ResolvedEdit], seconds: Sequence[float], persons: Sequence[int], slots: int) -> Tensor:
-    """What the moves add to w+ of N faces, each at its time: [N,L,D]. Moves add up, so their order does not matter."""
+    """Return the edits' offset [N,L,D] of w+ for N faces, each at its time; the order of edits does not matter."""
     total = torch.zeros(len(persons), slots, 1)
     for entry in moves:
         if entry.edit.strength and not entry.direction.is_style:
@@ -94,7 +94,7 @@ def offsets(moves: Sequence[ResolvedEdit], seconds: Sequence[float], persons: Se
 
 
 def style_offsets(moves: Sequence[ResolvedEdit], seconds: Sequence[float], persons: Sequence[int]) -> Tensor | None:
-    """What the moves add to the style channels of N faces, each at its time: [N,S]; None where none does."""
+    """Return the edits' offset [N,S] of style channels for N faces, each at its time; None if no edit has one."""
     going = [entry for entry in moves if entry.edit.strength and entry.direction.is_style]
     parts = [
         _shares(entry, seconds, persons)[:, None] * entry.direction.style_offset(entry.edit.strength) for entry in going
@@ -103,20 +103,20 @@ def style_offsets(moves: Sequence[ResolvedEdit], seconds: Sequence[float], perso
 
 
 def _shares(entry: ResolvedEdit, seconds: Sequence[float], persons: Sequence[int]) -> Tensor:
-    """The share of each face [N]."""
+    """Return the share of each face [N]."""
     return torch.tensor([share(entry.edit, *when) for when in zip(seconds, persons, strict=True)])
 
 
 def presence(moves: Iterable[ResolvedEdit], second: float, person: int) -> float:
-    """How much of a person's edits may show in the frame, 0 to 1: all of it from half of an edit's strength on.
+    """Return how much of a person's edits may show in the frame, 0 to 1; 1 from half of an edit's strength on.
 
-    So where an edit comes, the inversion that carries it fades in rather than springs in.
+    At the start of an edit, its inversion therefore fades in.
     """
     return max((min(1.0, 2 * share(each.edit, second, person)) for each in moves if not each.is_still), default=0.0)
 
 
 def edited(track: Track, moves: Sequence[ResolvedEdit], seconds: Sequence[float]) -> Track:
-    """`track` on the frames where some move is present and may show, of a clip whose frames lie at `seconds`."""
+    """Restrict `track` to the frames where an edit is present, in a clip whose frames have times `seconds`."""
     rows = np.array([presence(moves, seconds[int(frame)], track.id) > 0 for frame in track.frames], bool)
     if track.trust is not None:
         rows &= track.trust > 0

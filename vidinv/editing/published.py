@@ -1,6 +1,6 @@
-"""Direction files as others publish them, told apart by shape, keys and norms; none is trusted to run anything.
+"""Read direction files of other tools, identified by shape, keys and norms, without running code in them.
 
-Each comes down to a step: what the file's own strength 1 adds to w+ (the rules are those of the publications' tools).
+Each file gives a step: what its own strength 1 adds to w+, by the rules of the publication's tool.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from vidinv.editing import spaces
 from vidinv.errors import InputUnreadable, UsageError, WeightsUnavailable
 from vidinv.weights.importers import state_dict
 
-BARE = ""  # the key of a file's only array
-NEAR = 1e-2  # by how much a norm may miss 1
-NUMPY, ZIP, PICKLE = b"\x93NUMPY", b"PK\x03\x04", b"\x80"  # how files begin
-ARBITRARY = "arbitrary: look which way it goes"
+BARE = ""  # key of the array in a file without keys
+NEAR = 1e-2  # tolerance of a unit norm
+NUMPY, ZIP, PICKLE = b"\x93NUMPY", b"PK\x03\x04", b"\x80"  # first bytes of the file formats
+ARBITRARY = "arbitrary: check it with vidinv directions show"
 Arrays = Mapping[str, Tensor]  # by key
 
 
 @dataclass(frozen=True)
 class File:
-    """The arrays of a file, float64, and whether torch wrote it; `digest` is its sha256."""
+    """Arrays of a file, float64, and whether torch wrote it; `digest` is its sha256."""
 
     name: str
     arrays: Arrays
@@ -36,7 +36,7 @@ class File:
 
     @property
     def bare(self) -> Tensor | None:
-        """The only array, where there are no keys."""
+        """Return the array of a file without keys, else None."""
         return self.arrays.get(BARE)
 
     def __str__(self) -> str:
@@ -46,9 +46,9 @@ class File:
 
 @dataclass(frozen=True)
 class DirectionFormat:
-    """A way to publish directions: `fits` knows its files, `step` reads one: [D] for every row of w+, or [L,D].
+    """A published format: `fits` recognises its files, `step` reads a step [D] for every row of w+, or [L,D].
 
-    `step` takes the number of the component; it is ignored where `is_many` is false. `sign` says what + does.
+    `step` takes the component's index, which is ignored unless `is_many`. `sign` describes the positive direction.
     """
 
     holds: str
@@ -59,9 +59,9 @@ class DirectionFormat:
 
 
 def read_arrays(path: Path) -> File:
-    """The arrays of a numpy or torch file; nothing that the file holds is run.
+    """Read the arrays of a numpy or torch file without running code in it.
 
-    Raises InputUnreadable where there is none, WeightsUnavailable for one that is damaged, or holds more than numbers.
+    Raises InputUnreadable for a missing file, WeightsUnavailable for one that is damaged or holds other objects.
     """
     try:
         content = path.read_bytes()
@@ -74,35 +74,35 @@ def read_arrays(path: Path) -> File:
         held = loaded if isinstance(loaded, dict) else {BARE: loaded}
         arrays = {str(key): value.detach().double() for key, value in held.items() if _is_real(value)}
     else:
-        raise WeightsUnavailable(f"{path} is neither a .npy nor a torch file", remedy="give one of them")
+        raise WeightsUnavailable(f"{path} is neither a .npy nor a torch file", remedy="give a file of either kind")
     if not arrays or not all(array.isfinite().all() for array in arrays.values()):
         raise WeightsUnavailable(f"{path} holds no array of finite numbers", remedy="get the file again")
     return File(path.name, arrays, not content.startswith(NUMPY), fileio.sha256_of_bytes(content))
 
 
 def format_of(file: File, asked: str | None) -> str:
-    """The name of the file's format in FORMATS. Raises UsageError where it is none, or `asked` cannot be."""
+    """Return the name of the file's format in FORMATS. Raises UsageError if none matches or `asked` is unknown."""
     if asked is not None:
         if asked not in FORMATS:
-            raise UsageError(f"--format {asked!r} is not known", remedy=f"choose one of {', '.join(FORMATS)}")
+            raise UsageError(f"unknown --format {asked!r}", remedy=f"choose one of {', '.join(FORMATS)}")
         return asked
     found = [name for name, entry in FORMATS.items() if entry.fits(file)]
     if not found:
         rules = "; ".join(f"{name}: {entry.holds}" for name, entry in FORMATS.items())
-        raise UsageError(f"{file} is not of a published format", remedy=f"give --format ({rules})")
+        raise UsageError(f"{file} has no known format", remedy=f"give --format ({rules})")
     return found[0]
 
 
 def step(file: File, named: str, component: int | None) -> Tensor:
-    """What strength 1 of a file of this format adds to w [D], or to w+ [L,D]; of the component, counted from 0.
+    """Return the step [D] in w or [L,D] in w+ of a file of this format, of the component counted from 0.
 
-    Raises UsageError for a file that the format does not fit, and for a component that is not there.
+    Raises UsageError for a file that does not match the format, and for a missing component.
     """
     entry = FORMATS[named]
     if entry.is_many != (component is not None):
-        told = "holds many directions" if entry.is_many else "holds one direction"
-        remedy = "say which with --component N, from 0" if entry.is_many else "leave --component out"
-        raise UsageError(f"{file} {told}", remedy=remedy)
+        content = "holds many directions" if entry.is_many else "holds one direction"
+        remedy = "select one with --component N, from 0" if entry.is_many else "remove --component"
+        raise UsageError(f"{file} {content}", remedy=remedy)
     try:
         found = entry.step(file, component or 0)
     except (KeyError, IndexError, ValueError, RuntimeError) as error:
@@ -114,12 +114,12 @@ def step(file: File, named: str, component: int | None) -> Tensor:
 
 def _numpy(path: Path) -> Tensor:
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: a header cannot ask for memory
+        array = np.load(path, mmap_mode="r", allow_pickle=False)  # memory-mapped: a false header cannot exhaust memory
         if array.dtype.kind not in "fiu":
-            raise ValueError(f"{array.dtype} is no number")
+            raise ValueError(f"{array.dtype} is not a number type")
         return torch.from_numpy(np.array(array, dtype=np.float64))
     except (ValueError, OSError, EOFError, OverflowError, SyntaxError, TypeError) as error:
-        raise WeightsUnavailable(f"{path} is no plain array of numbers", remedy="get the file again") from error
+        raise WeightsUnavailable(f"{path} is not a plain array of numbers", remedy="download it again") from error
 
 
 def _is_real(value: object) -> bool:
@@ -127,12 +127,12 @@ def _is_real(value: object) -> bool:
 
 
 def _is_unit(rows: Tensor) -> bool:
-    """Whether every vector along the last axis has norm 1."""
+    """Return whether every vector along the last axis has norm 1."""
     return bool(((rows.norm(dim=-1) - 1).abs() < NEAR).all())
 
 
 def _is_row(array: Tensor | None) -> bool:
-    """[1,D] with the D of some space."""
+    """Return whether the array is [1,D] with the dimension D of a known space."""
     return array is not None and array.ndim == 2 and len(array) == 1 and array.shape[1] in _dims()
 
 
@@ -141,7 +141,7 @@ def _dims() -> set[int]:
 
 
 def _dim_of_flat(array: Tensor) -> int:
-    """D of [1, L*D]: of a space that has as many numbers, else the largest that divides them."""
+    """Return D of an array [1, L*D]: that of a space with L*D numbers, else the largest known divisor."""
     count = array.numel()
     exact = [space.dim for space in spaces.known().values() if space.rows * space.dim == count]
     return exact[0] if exact else max(dim for dim in _dims() if count % dim == 0)

@@ -1,11 +1,11 @@
-"""Refinement of a code: a few gradient steps on w+ and F towards the picture, going on from the neighbour's result.
+"""Refine a code by a few gradient steps on w+ and F towards the picture, starting from the neighbour frame's result.
 
-w+ comes first, on G(w) alone, so that the generator's own face lies where the picture's is: Eq. 1 moves F by
-G^K(w~) - G^K(w), which edits the person only where that holds. F then takes what w+ cannot say. What one frame of a
-person lacks the next one lacks too, so each frame starts from its neighbour's corrections, and Adam goes on with its
-moments from frame to frame: begun anew, its first steps would all be of full length and undo more than they find.
-What the track's first frame found of w+ is the person: the pull back to it keeps w+ from walking away along the clip,
-to where the picture is still right but a direction no longer means what its name says.
+w+ is refined first, on G(w) alone, so that the generator's face is aligned with the picture's: Eq. 1 changes F by
+G^K(w~) - G^K(w), which edits the person only if that holds. F then takes the residual that w+ cannot represent.
+Consecutive frames need similar corrections, so each frame starts from its neighbour's, and Adam keeps its moments from
+frame to frame: without them its first steps would have full length and undo the corrections. The w+ of the track's
+first frame represents the person: a regularisation towards it keeps w+ from drifting along the clip, where the picture
+would still match but directions would lose their meaning.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ from vidinv.losses.lpips import LPIPS
 
 Loss = Callable[[Tensor], Tensor]
 BETAS = (0.8, 0.95)
-FASTEST = 2.5  # times the rate of a descent that goes on, where it is far from content
-WORTH = 0.02  # of the loss: a step beyond the usual ones follows only where the last two gained that
+FASTEST = 2.5  # largest factor of the rate of a continued descent while its loss is far above the limit
+WORTH = 0.02  # relative gain of the last two steps that is needed for an additional step
 
 
 @dataclass(frozen=True)
 class OptionalGuides:
-    """Those of the guides that there are; None for one that is absent."""
+    """Loss networks for refinement; each may be None."""
 
     identity: IdentityNetwork | None = None
     perceptual: LPIPS | None = None
 
     @torch.no_grad()
     def unlike(self, target: Tensor, small: Tensor) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        """What says of a picture [1,3,S,S], and of it at the side of `small`, how far it is from `target`.
+        """Return a function of a picture [1,3,S,S] and its copy at the size of `small`: its distance to `target`.
 
-        Two numbers: 1 - the likeness of the person, and what LPIPS perceives; 0 where nothing says it.
+        It returns 1 - identity similarity and LPIPS; 0 for a missing network.
         """
         identity, nothing = self.identity, small.new_zeros(())
         person = nothing if identity is None else identity.embed(target)
@@ -59,14 +59,14 @@ class OptionalGuides:
 
 @dataclass(frozen=True)
 class Guides(OptionalGuides):
-    """The networks that say how alike two images are; pixels alone smear the identity."""
+    """Both loss networks for refinement; a pixel loss alone loses the identity."""
 
     identity: IdentityNetwork
     perceptual: LPIPS
 
 
 def load_guides(device: str = "cpu") -> Guides:
-    """ArcFace and LPIPS on AlexNet, from the weights cache, on `device`."""
+    """Load ArcFace and LPIPS (AlexNet) from the weights cache to `device`."""
     return Guides(load_arcface().requires_grad_(False).to(device), LPIPS.load("alexnet").to(device))
 
 
@@ -85,16 +85,16 @@ class Settings:
     start_keep: float = 0.003  # pull of a first frame's w+ to the encoder's
     follow_keep: float = 0.5  # pull of a later frame's w+ to the encoder's with what the first frame found
     near: float = 0.2  # pull of F to G^K(w), in units of its spread; far from it an edit of w says little
-    slack: float = 1.25  # how much worse than its track's first a frame may stay
+    slack: float = 1.25  # allowed loss of a frame, relative to its track's first frame
     size: int = 256  # side at which the images are compared
 
 
 @dataclass(frozen=True)
 class Part:
-    """What a frame found of w+ [L,D] or of F [C,h,w].
+    """Refinement result of w+ [L,D] or F [C,h,w] on one frame.
 
-    `change` is its value less the encoder's, `mean` and `square` Adam's moments, all of that shape; `loss` [] is what
-    the track's first frame reached.
+    `change` is the value minus the encoder's, `mean` and `square` are Adam's moments, all of that shape; `loss` [] is
+    the final loss of the track's first frame.
     """
 
     change: Tensor
@@ -105,7 +105,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Trace:
-    """What a frame hands to its neighbour: what it found, and `person` [L,D], the change of w+ its track began with."""
+    """Refinement state passed to the next frame; `person` [L,D] is the change of w+ on the track's first frame."""
 
     latent: Part
     feature: Part
@@ -133,13 +133,14 @@ def refine(
     half: bool = False,
     tuned: bool = False,
 ) -> tuple[Code, Trace]:
-    """Refine the encoder's code of one frame [1,...] towards `target` [1,3,S,S]; returns it and what to hand on.
+    """Refine the encoder's code of one frame [1,...] towards `target` [1,3,S,S]; return the code and its trace.
 
-    `before` is the neighbour frame's, or None at a start or after a cut: F then starts as the generator's own. With a
-    `proxy` the frames that have a neighbour take their gradients through its head, at less cost; what the
-    head gets wrong where each descent starts is measured and added. A first frame moves too far for that: on some faces
-    the head then learns to please itself. `half` takes pictures and gradients in bfloat16. Where the generator was
-    `tuned` to the encoder's codes, w+ stays as it is, and F starts at, and is held to, the encoder's.
+    `before` is the neighbour frame's trace, or None at a start or after a cut: F then starts at the generator's own.
+    With a `proxy`, frames with a neighbour compute gradients through its head at lower cost; the head's error at the
+    start of each descent is measured and added. A first frame moves too far for this: on some faces the optimisation
+    would then exploit the head's errors. `half` computes pictures and gradients in bfloat16. If the generator was
+    `tuned` to the encoder's codes, w+ is fixed, and F starts at, and is regularised towards, the encoder's. Raises
+    ValueError unless `code` is a single code with a feature.
     """
     if code.feature is None or code.at is None or len(code) != 1:
         held = "a" if code.feature is not None else "no"
@@ -161,7 +162,7 @@ def refine(
         return generator.synthesize(ws, feature=feature, at=place, size=generator.sizes[0])
 
     def drawer(ws: Tensor, feature: Tensor | None = None) -> Callable[..., Tensor]:
-        """What draws w+ (and F) near here; what the head gets wrong here is measured and added."""
+        """Return a renderer for w+ (and F) near the given point, with the head's error there added."""
         if quick is None:
             return whole
         place = None if feature is None else at
@@ -205,9 +206,9 @@ def refine(
 
 
 def between(code: Code, before: Trace, after: Trace, share: float) -> Code:
-    """The encoder's code of a frame [1,...] between two refined ones with what they found, `share` of the way along."""
+    """Add the interpolated refinement of two frames to a code [1,...] between them, at `share` of the way."""
     if code.feature is None:
-        raise ValueError("a code between refined ones has a feature, as theirs have; this one has none")
+        raise ValueError("interpolated refinement needs a code with a feature")
     ws = code.ws + torch.lerp(before.latent.change, after.latent.change, share)
     feature = code.feature + torch.lerp(before.feature.change, after.feature.change, share)
     return replace(code, ws=ws, feature=feature)
@@ -215,7 +216,7 @@ def between(code: Code, before: Trace, after: Trace, share: float) -> Code:
 
 @dataclass(frozen=True)
 class End:
-    """Where a descent ended: the value [1,...], Adam's moments [...], and the loss [] its track is held to."""
+    """Result of a descent: the value [1,...], Adam's moments [...], and the loss [] that limits its track."""
 
     value: Tensor
     mean: Tensor
@@ -227,10 +228,10 @@ class End:
 
 
 def _begin(start: Tensor, loss: Loss, steps: int, rate: float, *, half: bool) -> End:
-    """`steps` of Adam from `start` [1,...], slowing down."""
+    """Run `steps` of Adam from `start` [1,...] with a decaying rate."""
     value = start.detach().clone().requires_grad_()
     optimiser = torch.optim.Adam([value], lr=rate, betas=BETAS)
-    away = torch.tensor(math.inf)  # not known where there are no steps
+    away = torch.tensor(math.inf)  # unknown without steps
     for step in range(steps):
         optimiser.param_groups[0]["lr"] = rate * (1 - 0.8 * step / steps)
         away = _look(loss, value, optimiser, half=half)
@@ -246,17 +247,17 @@ def _begin(start: Tensor, loss: Loss, steps: int, rate: float, *, half: bool) ->
 def _go_on(
     start: Tensor, loss: Loss, steps: int, rate: float, known: Part, limit: float, patience: int, *, half: bool
 ) -> End:
-    """Go on from `start` [1,...] with the neighbour's moments; up to `patience` times `steps` while above `limit`.
+    """Continue from `start` [1,...] with the neighbour's moments, up to `patience` times `steps` while above `limit`.
 
-    It ends early where steps no longer gain: where w+ stands for the person, what is left is for F to take. The rate
-    follows how far above the limit the loss is, and no gradient is longer than those before it were, since a sudden
-    motion would otherwise throw the value off the generator's manifold.
+    The descent ends early if steps no longer reduce the loss; F then takes the remaining error of w+. The rate grows
+    with the loss above the limit, and gradients are clipped to the norm of earlier ones, since a sudden motion would
+    otherwise move the value off the generator's manifold.
     """
-    if not known.square.any():  # the neighbour took no step, so there is nothing to go on with
+    if not known.square.any():  # the neighbour took no step, so there are no moments to continue with
         return replace(_begin(start, loss, steps, rate, half=half), loss=known.loss)
     value = start.detach().clone().requires_grad_()
     optimiser = torch.optim.Adam([value], lr=rate, betas=BETAS)
-    settled = torch.tensor(1e4)  # steps after which Adam corrects its moments no more
+    settled = torch.tensor(1e4)  # step count at which Adam's bias correction has vanished
     moments = {"exp_avg": known.mean[None].clone(), "exp_avg_sq": known.square[None].clone()}
     optimiser.state[value] = {"step": settled, **moments}
     longest = float(known.square.sum().sqrt())
@@ -278,7 +279,7 @@ def _go_on(
 
 
 def _look(loss: Loss, value: Tensor, optimiser: torch.optim.Optimizer, *, half: bool) -> Tensor:
-    """The loss of `value`, with a graph, and no gradient left from before."""
+    """Clear the gradients and return the loss of `value` with its graph."""
     optimiser.zero_grad(set_to_none=True)
     with torch.enable_grad(), _bfloat16(value, enabled=half):
         return loss(value)

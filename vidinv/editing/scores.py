@@ -1,4 +1,4 @@
-"""Scores of faces in a CSV: a column `seed` (the generator's own faces) or `file` (pictures), and one per attribute."""
+"""Read face scores from a CSV: a column `seed` (generated faces) or `file` (pictures), and one per attribute."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LARGEST_SEED = 2**63 - 1
 
 @dataclass(frozen=True)
 class Scores:
-    """`values` [N] float32 of N faces: those of `seeds`, or those in `files` where there are no seeds."""
+    """Scores `values` [N] float32 of N faces, given by `seeds`, or by `files` if there are no seeds."""
 
     values: Tensor
     seeds: tuple[int, ...] = ()
@@ -27,10 +27,10 @@ class Scores:
 
 
 def read_scores(path: Path, attribute: str, folder: Path | None = None) -> Scores:
-    """The column `attribute` of a CSV, by the column `seed`, else `file` (in `folder`, or beside the CSV).
+    """Read the column `attribute` of a CSV, with the column `seed`, else `file` (in `folder`, or the CSV's folder).
 
-    Raises UsageError that names the line: of a column that is not there, a picture that is not there, or what is no
-    finite number.
+    Raises UsageError, which names the line, for a missing column, a missing picture or a value that is not a finite
+    number.
     """
     values, seeds, files = [], [], []
     by = ""
@@ -44,12 +44,14 @@ def read_scores(path: Path, attribute: str, folder: Path | None = None) -> Score
             files.append(_file(row[FILE], folder or path.parent, where))
         values.append(_number(row[attribute], attribute, where))
     if not values:
-        raise UsageError(f"{path} holds no scores", remedy=f"write a line of names, {SEED},{attribute}, and one a face")
+        raise UsageError(
+            f"{path} holds no scores", remedy=f"write a header line, {SEED},{attribute}, and one line per face"
+        )
     return Scores(torch.tensor(values), tuple(seeds), tuple(files))
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str | None]]]:
-    """Each line's number in the file, and its cells by their column."""
+    """Yield each line's number in the file and its cells by column."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, skipinitialspace=True)
@@ -60,7 +62,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str | None]]]:
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}", remedy="check --scores") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{path} is no CSV: {error}", remedy="save it as CSV in UTF-8") from error
+        raise UsageError(f"{path} is not a CSV: {error}", remedy="save it as CSV in UTF-8") from error
 
 
 def _key(row: dict[str, str | None], attribute: str, path: Path) -> str:
@@ -69,7 +71,8 @@ def _key(row: dict[str, str | None], attribute: str, path: Path) -> str:
         raise UsageError(f"{path}, line 1: no column {attribute!r} among {columns}", remedy="name it as --attribute")
     if SEED not in row and FILE not in row:
         raise UsageError(
-            f"{path}, line 1: no column {SEED!r} or {FILE!r} among {columns}", remedy="say whose score it is"
+            f"{path}, line 1: no column {SEED!r} or {FILE!r} among {columns}",
+            remedy="add a column that identifies the faces",
         )
     return SEED if SEED in row else FILE
 
@@ -77,7 +80,7 @@ def _key(row: dict[str, str | None], attribute: str, path: Path) -> str:
 def _seed(cell: str | None, where: str) -> int:
     text = (cell or "").strip()
     if not (text.isascii() and text.isdigit()) or int(text) > LARGEST_SEED:
-        raise UsageError(f"{where}: {SEED} {text!r} is no seed", remedy="write 0, 1, 2, ...")
+        raise UsageError(f"{where}: {SEED} {text!r} is not a seed", remedy="write 0, 1, 2, ...")
     return int(text)
 
 
@@ -85,7 +88,7 @@ def _file(cell: str | None, folder: Path, where: str) -> Path:
     path = folder / (cell or "")
     if not cell or not path.is_file():
         raise UsageError(
-            f"{where}: there is no picture {path}", remedy="name it as it lies in --photos, or beside the CSV"
+            f"{where}: the picture {path} does not exist", remedy="give its name in --photos or in the CSV's folder"
         )
     return path
 
@@ -96,5 +99,5 @@ def _number(cell: str | None, attribute: str, where: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise UsageError(f"{where}: {attribute} {cell or ''!r} is no number", remedy="write one, or take the line out")
+        raise UsageError(f"{where}: {attribute} {cell or ''!r} is not a number", remedy="write one, or remove the line")
     return value

@@ -1,7 +1,7 @@
-"""Latent spaces that a direction can be of: how many rows of how many numbers, and whose; imported generators' too.
+"""Define the latent spaces of directions (rows, dimension, generator), including those of imported generators.
 
-`w` of the default generator is that of StyleGAN2 FFHQ, from which it was distilled, so a direction of that network
-applies once its rows are put where the default reads them: `ROWS_OF`.
+The default generator's `w` is that of StyleGAN2 FFHQ, from which it was distilled, so that a direction of that network
+applies after its rows are mapped to the default's rows (`ROWS_OF`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from vidinv.weights import imported
 
 @dataclass(frozen=True)
 class Space:
-    """A space of w+ codes [rows, dim]; `generator` is whose, by its name in the registry where it is there."""
+    """A space of w+ codes [rows, dim] of a `generator`, named as in the registry if it is registered."""
 
     name: str
     rows: int
@@ -36,13 +36,13 @@ SPACES = {
         Space("mobile-stylegan-tiny-w", 8, 32, "mobile-stylegan-tiny"),
     )
 }
-# (file's space, generator's space) -> for every row of the generator's w+, the row that does its work in the other.
+# (file's space, generator's space) -> for every row of the generator's w+, the corresponding row of the file's w+.
 # StyleGAN2 at 1024: row 0 the convolution at 4x4, rows 2i+1 and 2i+2 those at 8 * 2^i, row 17 the last picture.
 ROWS_OF = {("ffhq-stylegan2-w", "mobile-stylegan-ffhq-w"): (*range(15), 17)}
 
 
 def known() -> dict[str, Space]:
-    """Every space by its name: the built-in ones, then those of the generators that were imported."""
+    """Return every space by name: the built-in ones, then those of imported generators."""
     found = dict(SPACES)
     for name in imported.names("generator"):
         if imported.state("generator", name) == "present":
@@ -52,27 +52,27 @@ def known() -> dict[str, Space]:
 
 
 def beside(own: Space) -> dict[str, Space]:
-    """Every space by its name, a generator's `own` first."""
+    """Return every space by name, a generator's `own` space first."""
     return {own.name: own} | known()
 
 
 def named(name: str, own: Space) -> Space:
-    """The space of that name, or a generator's `own`. Raises UsageError for one that is not known."""
+    """Return the space of that name, which may be a generator's `own`. Raises UsageError if unknown."""
     spaces = beside(own)
     if name not in spaces:
-        raise UsageError(f"--space {name!r} is not known", remedy=f"choose one of {', '.join(spaces)}")
+        raise UsageError(f"unknown --space {name!r}", remedy=f"choose one of {', '.join(spaces)}")
     return spaces[name]
 
 
 def fitting(rows: int, dim: int, own: Space) -> Space | None:
-    """The space of w+ [rows,dim]; the generator's `own` comes before others of the same shape. None fits: None."""
+    """Return the space of shape [rows,dim], preferring the generator's `own`; None if no space matches."""
     return next((space for space in beside(own).values() if (space.rows, space.dim) == (rows, dim)), None)
 
 
 def laid(step: Tensor, space: Space) -> Tensor:
-    """A step in w [D], or in w+ [L,D], as one in w+ of `space` [rows,dim]: the same for every row, or row by row.
+    """Convert a step in w [D] (equal for every row) or w+ [L,D] to a step in w+ of `space` [rows,dim].
 
-    Rows of a space from which `ROWS_OF` leads are put in their places. Raises UsageError for a shape that cannot be.
+    Rows of a related space are mapped by `ROWS_OF`. Raises UsageError for a shape that does not match.
     """
     if step.shape[-1] == space.dim:
         if step.ndim == 1:
@@ -83,6 +83,4 @@ def laid(step: Tensor, space: Space) -> Tensor:
             if target == space.name and len(step) == SPACES[source].rows:
                 return step[list(rows)]
     shape = "x".join(map(str, step.shape))
-    raise UsageError(
-        f"a direction of {shape} numbers is not of {space}", remedy="give the --space of the generator it was made for"
-    )
+    raise UsageError(f"a direction of {shape} numbers does not match {space}", remedy="give its generator's --space")

@@ -1,7 +1,7 @@
-"""Style channels for an attribute: single modulations of the generator that change it and little else.
+"""Select style channels that change one attribute and little else.
 
-StyleSpace is what w+ becomes before it scales the feature maps: one number a channel, finer than rows of w+ (Wu et al.,
-"StyleSpace Analysis"). Channels are proposed by how the attribute's samples differ in them, and kept by trial.
+StyleSpace holds the modulations that w+ is mapped to, one number per channel (Wu et al., "StyleSpace Analysis").
+Candidate channels are those in which samples with high and low scores differ; they are selected by measurement.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ from vidinv.editing.directions import Direction
 from vidinv.errors import UsageError
 from vidinv.generators.base import Generator
 
-SHARE = 0.2  # of the samples that count as high, and as low
-PROPOSED = 4  # channels tried for one that is kept
-TRIED = 4.0  # standard deviations by which a channel is tried: one alone does little
+SHARE = 0.2  # share of the samples that count as high, and as low
+PROPOSED = 4  # candidate channels per selected channel
+TRIED = 4.0  # standard deviations by which a candidate is moved: a single channel has a small effect
 TRIALS = 4  # faces
-FEWEST = 0.05  # of a standard deviation of the attribute, that a channel moves when tried, to be kept
+FEWEST = 0.05  # minimum effect of a selected channel, in standard deviations of the attribute
 
 
 @torch.no_grad()
 def styles(generator: Generator, w: Tensor, batch: int = 64) -> Tensor:
-    """All style channels [N,S] of w [N,D] or w+ [N,L,D], layers side by side, float64 on the CPU.
+    """Return all style channels [N,S] of w [N,D] or w+ [N,L,D], concatenated over layers, float64 on the CPU.
 
-    Raises UsageError for a generator that has none.
+    Raises UsageError for a generator without style channels.
     """
     rows = []
     for part in direction_training.code_of(generator, w).ws.split(batch):
         made = generator.styles(part.to(generator.w_avg))
         if not made:
-            raise UsageError(f"nothing is modulated in {generator.name}: it has no style channels", remedy="learn in w")
+            raise UsageError(f"{generator.name} has no style channels", remedy="learn the direction in w")
         rows.append(torch.cat(made, 1).double().cpu())
     return torch.cat(rows)
 
 
 def difference(values: Tensor, score: Tensor, share: float = SHARE) -> Tensor:
-    """Mean normalised difference [S] of the channels [N,S] between the samples of the highest and lowest scores [N].
+    """Return the mean difference [S] of channels [N,S] between samples with the highest and lowest scores [N].
 
-    In standard deviations of each channel; 0 for one that never changes.
+    It is in standard deviations of each channel; 0 for a constant channel.
     """
     if values.ndim != 2 or score.shape != (len(values),):
         raise ValueError(f"expected channels [N,S] and scores [N], got {tuple(values.shape)}, {tuple(score.shape)}")
@@ -54,7 +54,7 @@ def difference(values: Tensor, score: Tensor, share: float = SHARE) -> Tensor:
 
 
 def of_channels(name: str, steps: Tensor, generator: Generator, *, region: str = "face", origin: str = "") -> Direction:
-    """The direction that moves style channels by `steps` [S]; strength 1 is one standard deviation of s.d, |d| = 1."""
+    """Return the direction along `steps` [S] of the style channels; strength 1 is one standard deviation of s.d."""
     vector = (steps / steps.norm()).float()
     spread = float((styles(generator, generator.sample(2000, seed=13)) @ vector.double()).std())
     rows = (0, generator.num_ws)
@@ -69,11 +69,12 @@ def learned(
     count: int,
     done: Callable[[int], None] = lambda channels: None,
 ) -> Direction:
-    """A direction of up to `count` style channels, calibrated; channels and figures are tried on `fresh` samples.
+    """Learn a calibrated direction of up to `count` style channels; effects are measured on `fresh` samples.
 
-    Channels whose means differ most between the samples high and low in the attribute are proposed. Where the
-    attribute can be measured, each is tried alone, and those are kept that raise it most for what they change beside;
-    else the first are kept. `done` hears how many were tried. Raises UsageError where no channel raises it.
+    Candidates are the channels whose means differ most between samples high and low in the attribute. If the attribute
+    can be measured, each candidate is measured alone and those with the best ratio of effect to side effects are
+    selected; otherwise the first ones. `done` receives the number of measured candidates. Raises UsageError if no
+    channel increases the attribute.
     """
     known, generator = readings.known(wanted.name), studio.generator
     values = styles(generator, known.w)
@@ -89,7 +90,7 @@ def learned(
         best = sorted((channel for channel in first if tries[channel].worth > 0), key=lambda c: -tries[c].worth)
         effects = {channel: tries[channel].effect for channel in best[:count]}
     if not effects:
-        raise UsageError(f"no style channel raises {wanted.name}", remedy="give more faces, or leave --style out")
+        raise UsageError(f"no style channel increases {wanted.name}", remedy="give more faces, or remove --style")
     steps = torch.zeros_like(sizes)
     for channel, effect in effects.items():
         steps[channel] = effect * sizes[channel]
@@ -100,7 +101,7 @@ def learned(
 
 @dataclass(frozen=True)
 class Try:
-    """What a channel did alone: `effect` on the attribute, signed, and what it is `worth`; 0 where it hardly did it."""
+    """Effect of one channel on the attribute, signed, and its `worth`; both 0 for a negligible effect."""
 
     effect: float
     worth: float
@@ -109,7 +110,7 @@ class Try:
 def _tried(
     name: str, channel: int, size: float, studio: RenderContext, fresh: Tensor, spreads: dict[str, float]
 ) -> Try:
-    """A channel moved by TRIED of its standard deviations (`size`), on `fresh` samples."""
+    """Measure a channel moved by TRIED of its standard deviations (`size`), on `fresh` samples."""
     generator = studio.generator
     vector = torch.zeros(
         sum(row.shape[1] for row in generator.styles(direction_training.code_of(generator, fresh[:1]).ws))
@@ -118,7 +119,7 @@ def _tried(
     alone = Direction(name, vector, size, (0, generator.num_ws), generator.space, kind="style")
     moved, kept = direction_training.change(alone, studio, fresh, TRIED, spreads)
     effect = moved.pop(name)
-    if not abs(effect) >= FEWEST:  # nor where it is not known
+    if not abs(effect) >= FEWEST:  # also true for NaN
         return Try(0.0, 0.0)
     beside = float(np.sqrt(np.nanmean(np.square(list(moved.values()))))) if moved else 0.0
     return Try(effect, abs(effect) / (0.1 + beside + 2 * (1 - kept)))

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-REACH = 3.0  # strengths beyond are not sought: the face gets lost there
+REACH = 3.0  # largest strength searched; identity is lost beyond it
 
 
 @dataclass(frozen=True)
@@ -20,14 +20,14 @@ class FoundStrength:
 def solve(
     value: Callable[[float], float], wanted: float, slope: float, *, tolerance: float, tries: int = 8
 ) -> FoundStrength:
-    """The strength in [-REACH, REACH] whose measured `value` is nearest to `wanted`, of those that were tried.
+    """Find the strength in [-REACH, REACH] whose measured `value` is nearest to `wanted`.
 
-    Begins at 0 with `slope` (the calibration's change per unit), then goes by the secant, and by interpolation as soon
-    as two trials lie on either side; ends within `tolerance`, after `tries` measurements, or where the reach or what
-    can be measured ends. A value of NaN says that nothing can be measured.
+    The search starts at 0 with `slope` (the calibration's change per unit), continues by the secant, and interpolates
+    once two trials bracket the value. It ends within `tolerance`, after `tries` measurements, or at the limit of the
+    reach or of what can be measured. A value of NaN means that nothing can be measured.
     """
     if slope <= 0:
-        raise ValueError(f"a direction raises what it is named after, got {slope} per unit")
+        raise ValueError(f"the slope must be positive, got {slope} per unit")
     tried = [FoundStrength(0.0, value(0.0))]
     if not math.isfinite(tried[0].value):
         return tried[0]
@@ -45,7 +45,7 @@ def solve(
 
 
 def _next(tried: list[FoundStrength], wanted: float, slope: float) -> float:
-    """Where to measure next."""
+    """Return the strength to measure next."""
     below = [found for found in tried if found.value <= wanted]
     above = [found for found in tried if found.value > wanted]
     if below and above:

@@ -1,4 +1,4 @@
-"""Directions that nobody labelled: SeFa's closed form, GANSpace's principal components, and a few example pictures."""
+"""Find directions without labels: SeFa's closed form, GANSpace's principal components, and example pictures."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from vidinv.generators.base import Generator
 
 NAME = re.compile(r"(?:sefa|ganspace)\.\d{1,4}", re.ASCII)
 EXAMPLES = ("sefa.1", "ganspace.1")
-MOST = 100  # components by name
-FEATURES = 2000  # samples whose features are looked at
+MOST = 100  # largest component number in a direction name
+FEATURES = 2000  # samples for the feature components
 
 
 def sefa(generator: Generator, rows: tuple[int, int], count: int) -> Tensor:
-    """Unit directions [count,D] that change the modulation of rows first <= l < last most (Shen and Zhou, "SeFa").
+    """Return the unit directions [count,D] with the largest effect on rows first <= l < last (Shen and Zhou, "SeFa").
 
-    The eigenvectors of A^T A, largest first, A being the weights by which the generator first reads these rows
-    (`Generator.first_weights`): those that make styles of w, or in PGGAN the first layer's. Signs are arbitrary: the
-    largest component is made positive.
+    They are the eigenvectors of A^T A, largest first, where A are the first weights that the generator applies to these
+    rows (`Generator.first_weights`): those from w to styles, or in PGGAN the first layer's. Signs are arbitrary: the
+    largest component is made positive. Raises ValueError for an invalid count or rows.
     """
     first, last = rows
     if not 0 <= first < last <= generator.num_ws or not 0 < count <= generator.w_dim:
@@ -34,10 +34,10 @@ def sefa(generator: Generator, rows: tuple[int, int], count: int) -> Tensor:
 
 
 def ganspace(generator: Generator, count: int, samples: int = 10_000, seed: int = 0) -> Tensor:
-    """Unit principal directions [count,D], the widest first (Harkonen et al., "GANSpace").
+    """Return unit principal directions [count,D], largest variance first (Harkonen et al., "GANSpace").
 
-    Components of the generator's w where it has a mapping. Where w is z itself (one row), which spreads alike to all
-    sides, those of the first layer's features, and the z that leads along each by least squares (the paper's BigGAN).
+    They are the principal components of w if the generator has a mapping network. If w is z itself (one row), which is
+    isotropic, they are the components of the first layer's features, mapped to z by least squares (the paper's BigGAN).
     """
     if not 0 < count <= generator.w_dim:
         raise ValueError(f"w has {generator.w_dim} components, not {count}")
@@ -54,7 +54,7 @@ def ganspace(generator: Generator, count: int, samples: int = 10_000, seed: int 
 
 @torch.no_grad()
 def _first_components(generator: Generator, w: Tensor, count: int) -> Tensor:
-    """Coordinates [N,count] of the first layer's features along their own principal components."""
+    """Return the coordinates [N,count] of the first layer's features along their principal components."""
     parts = [
         generator.synthesize(generator.broadcast(part.to(generator.w_avg)), stop=0).flatten(1).cpu()
         for part in w.split(256)
@@ -68,31 +68,33 @@ def _first_components(generator: Generator, w: Tensor, count: int) -> Tensor:
 
 
 def component(name: str, generator: Generator) -> Direction:
-    """The direction of a NAME, `sefa.1` or `ganspace.3`, on all rows of w+; counted from 1."""
+    """Return the direction named `sefa.1` or `ganspace.3` (counted from 1) on all rows of w+. Raises UsageError."""
     method, _, number = name.partition(".")
     count = int(number)
     if not 0 < count <= min(generator.w_dim, MOST):
-        raise UsageError(f"there is no {name}", remedy=f"give {method}.1 to {method}.{min(generator.w_dim, MOST)}")
+        raise UsageError(
+            f"the direction {name} does not exist", remedy=f"give {method}.1 to {method}.{min(generator.w_dim, MOST)}"
+        )
     rows = (0, generator.num_ws)
     found = sefa(generator, rows, count) if method == "sefa" else ganspace(generator, count)
     return directions.of_vector(name, found[-1], rows, generator, origin=f"{method}, component {number}")
 
 
 def exemplars(with_it: Tensor, without: Tensor) -> Tensor:
-    """Unit direction [D] from the mean w+ of pictures without something to that of pictures with it, [N,L,D] each.
+    """Return the unit direction [D] from the mean w+ of pictures without an attribute to that with it, [N,L,D] each.
 
-    Mean over the rows of w+, too. With few pictures the direction is noisy, and kept to the rows that matter it does
-    well from four on (Deep Automodulators, Appendix C).
+    The mean includes the rows of w+. With few pictures the direction is noisy; restricted to the relevant rows, four
+    pictures suffice (Deep Automodulators, Appendix C). Raises UsageError if both means are equal.
     """
     if with_it.ndim != 3 or with_it.shape[1:] != without.shape[1:]:
         raise ValueError(f"expected two of [N,L,D], got {tuple(with_it.shape)}, {tuple(without.shape)}")
     difference = (with_it.double().mean(0) - without.double().mean(0)).mean(0)
     if not difference.norm() > 1e-6:
-        raise UsageError("the pictures with and without it have the same codes", remedy="give others")
+        raise UsageError("the pictures with and without the attribute have the same codes", remedy="give others")
     return (difference / difference.norm()).float()
 
 
 def _signed(vectors: Tensor) -> Tensor:
-    """Rows of unit norm whose largest component is positive, float32."""
+    """Return the rows with unit norm and positive largest component, float32."""
     largest = vectors.gather(1, vectors.abs().argmax(1, keepdim=True))
     return (vectors * largest.sign()).float()
