@@ -84,7 +84,7 @@ def test_what_is_no_encoder_is_refused(tmp_path: Path) -> None:
     text.write_text("hello")
     save_file({"a": torch.zeros(2)}, weights)
     for path in (text, weights, tmp_path):
-        with pytest.raises(UsageError, match="is no encoder that says"):
+        with pytest.raises(UsageError, match="is not an encoder file"):
             encoder_file.check_encoder(path, "any-w")
     with pytest.raises(UsageError, match="does not exist"):
         encoder_file.check_encoder(tmp_path / "none", "any-w")

@@ -1,13 +1,14 @@
-"""Encoders that mirror a generator, block by block, out of one adaptive block (Yu, Wang and Bugiolacchi,
-"Improving generative adversarial network inversion via fine-tuning GAN encoders", section 3.1, tables 9 and 10).
+"""Encode images with adaptive encoders, which mirror a generator block by block.
 
-Each block halves the side. What its layers say depends on the generator: a StyleGAN's rows of w+ are read from the
-statistics of the layers' inputs, and what is left at 4x4 is its constant input; a PGGAN's z and a BigGAN's class and z
-are read from the 4x4 feature. Widths mirror the generator's: 16384 / side channels at the input, doubled up to 512.
+Yu, Wang and Bugiolacchi, "Improving generative adversarial network inversion via fine-tuning GAN encoders", section
+3.1, tables 9 and 10. Each block halves the side. The outputs depend on the generator: a StyleGAN's rows of w+ are
+computed from the statistics of the layers' inputs, and its constant input is the 4x4 feature; a PGGAN's z and a
+BigGAN's class and z are computed from the 4x4 feature. Widths mirror the generator's: 16384 / side channels at the
+input, doubled up to 512.
 
-Where the paper leaves a choice: the constant is told as a difference from the generator's own, each channel scaled by
-a factor that begins at 0, and rows of w begin at the mean, so that an untrained encoder draws the mean face. Noise is
-drawn while an encoder learns and left out afterwards, so that a video does not flicker.
+Where the paper leaves a choice: the constant is a difference from the generator's own, each channel scaled by a factor
+that starts at 0, and rows of w start at the mean, so that an untrained encoder gives the mean face. Noise is used in
+training only, so that a video does not flicker.
 """
 
 from __future__ import annotations
@@ -23,15 +24,15 @@ from vidinv.generators.biggan import BigGAN
 from vidinv.generators.equalized import GAIN, SLOPE, EqualConv, EqualLinear
 from vidinv.generators.ops import resize
 
-MOST = 512  # channels
-KEPT = 0.889  # of a block's input in its output; 0.111 is of what the block makes of it
+MOST = 512  # maximum number of channels
+KEPT = 0.889  # share of a block's input in its output; the residual branch has 0.111
 CLASS_DIM = 256  # of the embedded class that conditions the batch norms
 EPS = 1e-5  # of a variance
 FIRST_SPREAD = 0.1  # of the untrained style layers' weights
 
 
 def widths(side: int, first: int | None = None) -> tuple[int, ...]:
-    """Channels of the blocks from the picture down to 4x4: first, 2 first, ... 512; first is 16384 / side if None."""
+    """Return the blocks' channels from the image to 4x4: first, 2 first, ... 512; first defaults to 16384 / side."""
     if side < 8 or side & (side - 1):
         raise ValueError(f"an encoder's side is a power of two from 8 on, got {side}")
     first = min(MOST, 16384 // side) if first is None else first
@@ -39,7 +40,7 @@ def widths(side: int, first: int | None = None) -> tuple[int, ...]:
 
 
 def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation [N,C] of each channel of x [N,C,h,w] over its pixels."""
+    """Return mean and standard deviation [N,C] of each channel of x [N,C,h,w] over its pixels."""
     y = x.float()
     mean = y.mean((2, 3))
     variance = (y.square().mean((2, 3)) - mean.square()).clamp(min=0)  # var_mean is five times as slow
@@ -47,7 +48,7 @@ def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class StyleStatistics(nn.Module):
-    """Rows of w [N,rows,D] from each channel's mean and standard deviation, both [N,C]."""
+    """Map each channel's mean and standard deviation, both [N,C], to rows of w [N,rows,D]."""
 
     def __init__(self, channels: int, w_dim: int, rows: int = 1) -> None:
         super().__init__()
@@ -75,8 +76,8 @@ class ConditionalBatchNorm(nn.Module):
 class Layer(nn.Module):
     """Normalise, convolve 3x3, add noise of a learned strength, leaky ReLU.
 
-    A layer with `rows` also says that many rows of w+, from its input's statistics; one of a class-conditional encoder
-    normalises by batch and class, every other by instance.
+    A layer with `rows` also gives that many rows of w+, from its input's statistics. A class-conditional layer
+    normalises by batch and class, any other by instance.
     """
 
     def __init__(self, c_in: int, c_out: int, w_dim: int, *, rows: int, conditional: bool) -> None:
@@ -87,7 +88,7 @@ class Layer(nn.Module):
         self.noise = nn.Parameter(torch.zeros(1, c_out, 1, 1)) if rows else None
 
     def forward(self, x: Tensor, c: Tensor | None) -> tuple[Tensor, list[Tensor]]:
-        """x [N,I,h,w] -> [N,O,h,w], and the rows [N,R,D] of w+ that were read on the way."""
+        """Map x [N,I,h,w] to [N,O,h,w], and return the rows [N,R,D] of w+ from its statistics."""
         rows = []
         if self.norm is not None:
             y = self.norm(x, c)
@@ -120,10 +121,10 @@ class Block(nn.Module):
 
 
 class Trunk(nn.Module):
-    """The blocks, and the last layer at 4x4: image [N,3,S,S] -> [N,512,4,4] and the rows of w+ on the way.
+    """All blocks and the last layer at 4x4: image [N,3,S,S] -> [N,512,4,4] and the rows of w+.
 
-    `rows` is how many there are, two a block, or 0; where an encoder is smaller than its generator, the picture's own
-    statistics say all the finest.
+    `rows` is their number, two per block, or 0; if an encoder is smaller than its generator, the image's own statistics
+    give all the finest rows.
     """
 
     def __init__(self, side: int, first: int | None, w_dim: int, *, rows: int, conditional: bool = False) -> None:
@@ -131,7 +132,7 @@ class Trunk(nn.Module):
         wide = widths(side, first)
         blocks = len(wide)
         if rows and rows < 2 * blocks:
-            raise ValueError(f"{blocks} blocks read {2 * blocks} rows of w+, the generator has {rows}")
+            raise ValueError(f"{blocks} blocks give {2 * blocks} rows of w+, but the generator has {rows}")
         each = [1 if rows else 0] * (2 * blocks - 2)
         each[0] += max(rows - 2 * blocks, 0)
         self.from_rgb = EqualConv(3, wide[0], 1)
@@ -153,7 +154,7 @@ class Trunk(nn.Module):
 
 
 class Adaptive(Encoder):
-    """What the three families share: the picture's door; F would replace the generator's layer of `feature_side`."""
+    """Base of the three families: input handling, and the layer of `feature_side` that F would replace."""
 
     gives_feature = False
 
@@ -205,7 +206,7 @@ class LatentEncoder(Adaptive):
         self, generator: Generator, side: int | None = None, first: int | None = None, feature_side: int = 16
     ) -> None:
         if generator.c_dim:
-            raise ValueError(f"{generator.name} has classes, and this encoder reads none")
+            raise ValueError(f"{generator.name} has classes, which this encoder does not support")
         super().__init__(generator, side or generator.resolution, feature_side)
         self.trunk = Trunk(self.input_size, first, generator.w_dim, rows=0)
         self.z = EqualLinear(16 * self.trunk.width, generator.z_dim)
@@ -217,9 +218,9 @@ class LatentEncoder(Adaptive):
 
 
 class ClassEncoder(Adaptive):
-    """For BigGAN: c' from the 4x4 feature and z' from c'; the row of w+ is [z' | the class's part of c'].
+    """For BigGAN: c' from the 4x4 feature and z' from c'; the row of w+ is [z' | the class part of c'].
 
-    `c` [N,classes] (one-hot or a blend) is what the picture shows.
+    `c` [N,classes] (one-hot or a blend) is the class of the picture.
     """
 
     def __init__(
@@ -244,10 +245,10 @@ class ClassEncoder(Adaptive):
 def for_generator(
     generator: Generator, side: int | None = None, first: int | None = None, feature_side: int = 16
 ) -> Adaptive:
-    """An untrained encoder that mirrors `generator`; `side` and `first` width make it smaller than the paper's.
+    """Build an untrained encoder that mirrors `generator`; `side` and `first` width can make it smaller.
 
-    It gives no F. A run refines one of `feature_side` pixels, which is drawn of what the encoder says
-    (`encoder_file.GeneratorFeature`). Raises ValueError for a generator that none of the three cases fits.
+    It gives no F. A run refines an F of `feature_side` pixels that starts at the generator's own feature of the code
+    (`encoder_file.GeneratorFeature`). Raises ValueError for a generator of another kind.
     """
     if generator.constant is not None:
         return StyleEncoder(generator, side, first, feature_side)

@@ -1,11 +1,11 @@
-"""The encoder of a deep automodulator (Heljakka et al., appendix A): spectrally normalised, to a unit vector.
+"""Encode images to unit vectors with a deep automodulator's spectrally normalised encoder (Heljakka et al., app. A).
 
 Block b halves the side: two convolutions of 3x3, each normalised and followed by a leaky ReLU, and a mean over 2x2. At
-4x4 a convolution and one over all that is left give D numbers, which are divided by their length.
+4x4 a convolution and one over the whole map give D numbers, which are divided by their length.
 
-A spectral norm of 1 shrinks a random signal to about a half at every layer. Only the first layer, which sees the
-picture itself, has biases therefore, and leaky ReLUs have their gain: behind many layers biases, which Adam moves by
-its rate whatever the signal, would drown it.
+A spectral norm of 1 reduces a random signal to about one half at every layer. Therefore only the first layer, which
+reads the picture itself, has biases, and leaky ReLUs have a gain: after many layers, biases, which Adam changes by its
+rate whatever the signal, would dominate it.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ NARROW_FROM = 32  # pixels, the last side with all channels
 
 
 def widths(resolution: int, most: int = 512) -> dict[int, int]:
-    """Channels by side: `most` up to 32 pixels, then halved with every doubling of the side.
+    """Return channels by side: `most` up to 32 pixels, then halved with every doubling of the side.
 
-    The paper's 64, 128, 256, 512, 512, 512, 512 from 256 pixels down.
+    This gives the paper's 64, 128, 256, 512, 512, 512, 512 from 256 pixels down.
     """
     sides = automodulator.widths(resolution, most)
     return {side: max(1, most // max(1, side // NARROW_FROM)) for side in sides}
@@ -53,10 +53,10 @@ def _block(c_in: int, c_out: int) -> nn.Sequential:
 
 
 class AutomodulatorEncoder(Encoder):
-    """Images [N,3,S,S] -> ws [N,L,D], z [N,D] of length 1 in every row.
+    """Encode images [N,3,S,S] to ws [N,L,D]: z [N,D] of length 1 in every row.
 
-    While it grows (`growing`), half of the picture also comes in at half the side, and `share` says how far the first
-    block has come in.
+    While growing (`growing`), the halved picture also enters at half the side, and `share` is the blend weight of the
+    first block.
     """
 
     gives_feature = False
@@ -86,14 +86,14 @@ class AutomodulatorEncoder(Encoder):
         return Code(z[:, None].expand(-1, self.slots, -1), z=z, space=self.space)
 
     def first(self, image: Tensor) -> Tensor:
-        """[N,3,S,S] -> [N,C,S/2,S/2]: what the first block says of the picture (at 4x4, without a block, [N,C,S,S])."""
+        """Return the first block's output [N,C,S/2,S/2] of [N,3,S,S] (at 4x4, without a block, [N,C,S,S])."""
         x = self.lrelu(self.from_rgb(image))
         return next(iter(self.blocks.values()))(x) if self.blocks else x
 
     def stand_in(self, image: Tensor) -> Tensor:
-        """[N,3,S,S] -> [N,C,S/2,S/2]: what is said in the first block's place while it comes in."""
+        """Return the substitute [N,C,S/2,S/2] for the first block's output while it is blended in."""
         if self.before is None:
-            raise ValueError("a network that does not grow has nothing in its first block's place")
+            raise ValueError("a network that does not grow has no substitute for its first block")
         return self.lrelu(self.before(resize(image, self.input_size // 2)))
 
     def _features(self, image: Tensor) -> Tensor:
@@ -106,9 +106,9 @@ class AutomodulatorEncoder(Encoder):
 
 
 def for_generator(generator: Generator, *, feature_side: int = 16, growing: bool = False) -> AutomodulatorEncoder:
-    """An untrained encoder of an automodulator, as wide as it at 4x4. UsageError for a generator of another family."""
+    """Build an untrained encoder for an automodulator. Raises UsageError for a generator of another family."""
     if not isinstance(generator, Automodulator):
-        raise UsageError(f"{generator.name} is no automodulator", remedy="name the decoder that was trained with it")
+        raise UsageError(f"{generator.name} is not an automodulator", remedy="give the decoder trained with it")
     channels = widths(generator.resolution, generator.layers[0].channels)
     at = generator.layer_at(min(feature_side, generator.resolution))
     return AutomodulatorEncoder(

@@ -1,4 +1,4 @@
-"""The interface of every encoder: an aligned face in, a latent code out."""
+"""Define the interface of encoders, which map aligned faces to latent codes."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from vidinv.frames import Code
 
 
 class Encoder(nn.Module):
-    """Inverts aligned faces: image [N,3,S,S] in [-1,1] (any S; resized to `input_size`) -> Code."""
+    """Encoder of aligned faces: image [N,3,S,S] in [-1,1] (any S; resized to `input_size`) -> Code."""
 
     input_size: int
     space: str
     at: int | None  # the layer whose output the feature code replaces
-    gives_feature: bool = True  # False: w+ alone, and `at` is the layer whose own feature may stand in
+    gives_feature: bool = True  # False: w+ only; `at` is the layer whose own feature can serve as F
 
     def forward(self, image: Tensor, c: Tensor | None = None) -> Code:
         raise NotImplementedError("abstract: an encoder family defines its own network")

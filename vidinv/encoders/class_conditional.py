@@ -1,4 +1,4 @@
-"""What a class-conditional generator is told: that every picture shows one class, by its number."""
+"""Bind the encoder of a class-conditional generator to one class."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SAMPLES = 1000
 
 
 class OfClass(Encoder):
-    """An encoder whose pictures all show the class `c` [1,classes], where no other is given."""
+    """Encoder that uses the class `c` [1,classes] for every picture unless another class is given."""
 
     c: Tensor
 
@@ -33,30 +33,32 @@ class OfClass(Encoder):
 
 
 def one_hot(generator: Generator, label: int) -> Tensor:
-    """c [1,classes] of a class by its number. Raises UsageError where the generator has no such class."""
+    """Return the one-hot c [1,classes] of a class index. Raises UsageError if the generator has no such class."""
     if not 0 <= label < generator.c_dim:
-        known = f"its classes are 0 to {generator.c_dim - 1}" if generator.c_dim else "it has no classes: leave it out"
+        known = (
+            f"its classes are 0 to {generator.c_dim - 1}" if generator.c_dim else "it has no classes: remove the label"
+        )
         raise UsageError(f"{generator.name} has no class {label}", remedy=known)
     return functional.one_hot(torch.tensor([label], device=generator.w_avg.device), generator.c_dim).to(generator.w_avg)
 
 
 def bound(encoder: Encoder, generator: Generator, label: int | None) -> Encoder:
-    """The encoder for pictures of one class; as it is without a label. UsageError where it cannot do without one."""
+    """Return the encoder for one class; unchanged without a label. Raises UsageError if it needs a label."""
     if isinstance(encoder, GeneratorFeature):
         return GeneratorFeature(bound(encoder.encoder, generator, label), generator)
     if label is not None:
         return OfClass(encoder, one_hot(generator, label))
     if isinstance(encoder, adaptive.ClassEncoder):
         raise UsageError(
-            f"the encoder of {generator.name} has to know what a picture shows",
-            remedy=f"name the class in the backend: label, 0 to {generator.c_dim - 1}",
+            f"the encoder of {generator.name} needs the class of the pictures",
+            remedy=f"set the backend's label, 0 to {generator.c_dim - 1}",
         )
     return encoder
 
 
 @torch.no_grad()
 def typical(generator: Generator, label: int | None) -> Tensor:
-    """A latent [D] that an optimisation may begin with: of samples of the class the one nearest to their mean."""
+    """Return a start latent [D] for optimisation: the sample of the class that is nearest to the samples' mean."""
     if label is None:
         return generator.typical
     random = torch.Generator().manual_seed(0)

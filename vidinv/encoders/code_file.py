@@ -1,9 +1,9 @@
-"""An inversion on the disk: the codes of a clip's faces in one safetensors file, written and read row by row.
+"""Write and read the codes of a clip's faces in one safetensors file, row by row.
 
-Rows are faces in order of frame, then track. `ws` [N,L,D] float32, `feature` [N,C,h,w] float16, `to_frame` [N,2,3]
-float64 (crop to frame pixel centres), `frame` and `track` [N] int64. The metadata say the latent space, the layer that
-the feature replaces, the crop's side, what the codes were made from and how. Neither side holds more than the rows it
-was asked for in memory.
+Rows are faces sorted by frame, then track. `ws` [N,L,D] float32, `feature` [N,C,h,w] float16, `to_frame` [N,2,3]
+float64 (crop to frame pixel centres), `frame` and `track` [N] int64. The metadata hold the latent space, the layer that
+the feature replaces, the crop's side, and the origin and settings of the codes. Reader and writer keep only the
+requested rows in memory.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ STORED = {"I64": np.int64, "F64": np.float64, "F32": np.float32, "F16": np.float
 
 @dataclass(frozen=True)
 class CodeRows:
-    """Whose codes lie in which row: `frame`, `track` [N] int64 and `to_frame` [N,2,3] float64 for a crop of `crop`."""
+    """Faces of the rows: `frame`, `track` [N] int64 and `to_frame` [N,2,3] float64 for a crop of side `crop`."""
 
     frame: Array
     track: Array
@@ -41,15 +41,15 @@ class CodeRows:
 
 @dataclass(frozen=True)
 class CodeOrigin:
-    """What the codes are of and how they were made: sha256 of the source, and the settings that decide codes."""
+    """Origin of codes: the source's sha256, and the settings that determine the codes."""
 
     source: str
     settings: dict[str, Any]
 
     def differs_from(self, other: CodeOrigin) -> str | None:
-        """The first thing that is not equal, in words, or None."""
+        """Return the first difference as text, or None."""
         if self.source != other.source:
-            return "are of another source"
+            return "belong to another source"
         for key in sorted(self.settings.keys() | other.settings.keys()):
             here, there = self.settings.get(key), other.settings.get(key)
             if here != there and key == "encoder":
@@ -60,11 +60,11 @@ class CodeOrigin:
 
 
 class CodeWriter:
-    """Creates `path` at its full size and fills rows in any order; a file begun before is gone on with."""
+    """Create `path` at its full size and fill rows in any order; an unfinished file is continued."""
 
     def __init__(self, path: Path, rows: CodeRows, like: Code, origin: CodeOrigin) -> None:
         if like.feature is None:
-            raise ValueError("a code file holds codes with a feature")
+            raise ValueError("a code file needs codes with a feature")
         n, (slots, dim), feature = len(rows), like.ws.shape[1:], like.feature.shape[1:]
         shapes = {
             "frame": ("I64", (n,)),
@@ -90,7 +90,7 @@ class CodeWriter:
             if fresh:
                 os.ftruncate(self.file, 0)
                 reserve = getattr(os, "posix_fallocate", lambda file, start, length: os.ftruncate(file, length))
-                reserve(self.file, 0, size)  # where the system can: a full disk says so now
+                reserve(self.file, 0, size)  # if the system supports it, so that a full disk fails now
                 os.pwrite(self.file, header, 0)
         except OSError as error:
             raise OutputUnwritable(
@@ -101,7 +101,7 @@ class CodeWriter:
             os.pwrite(self.file, np.ascontiguousarray(getattr(rows, name), STORED[kind]).tobytes(), offset)
 
     def put(self, frame: int, track: int, code: Code) -> Code:
-        """Store the code [1,...] of one face; returns it as it will be read back."""
+        """Store the code [1,...] of one face and return it with the stored precision."""
         row = self.row_of[frame, track]
         assert code.feature is not None
         self._write("ws", row, code.ws[0].float().cpu().numpy())
@@ -109,7 +109,7 @@ class CodeWriter:
         return Code(code.ws.float(), code.feature.half().float(), code.at, space=code.space)
 
     def sync(self) -> None:
-        """Wait until what was put is on the disk."""
+        """Flush the stored rows to disk."""
         os.fsync(self.file)
 
     def close(self) -> None:
@@ -126,7 +126,7 @@ class CodeWriter:
 
 
 class CodeReader:
-    """Codes of single faces from a file. Raises InputUnreadable where it is none."""
+    """Read codes of single faces from a code file. Raises InputUnreadable if it is not one."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -138,7 +138,7 @@ class CodeReader:
                 f"{path} is not a readable code file ({error})", remedy="make it with `vidinv invert`"
             ) from error
         if self.metadata.get("schema") != SCHEMA:
-            raise InputUnreadable(f"{path} holds no codes of this version", remedy="make it with `vidinv invert`")
+            raise InputUnreadable(f"{path} does not hold codes of this version", remedy="make it with `vidinv invert`")
         frame, track, to_frame = (self.file.get_tensor(name).numpy() for name in ("frame", "track", "to_frame"))
         self.rows = CodeRows(frame, track, to_frame, int(self.metadata["crop"]))
         self.origin = CodeOrigin(self.metadata["source"], json.loads(self.metadata["settings"]))
@@ -148,7 +148,7 @@ class CodeReader:
         return len(self.rows)
 
     def get(self, frame: int, track: int) -> Code:
-        """The code [1,...] of one face; KeyError where there is none."""
+        """Return the code [1,...] of one face. Raises KeyError if it is missing."""
         row = self.row_of[frame, track]
         ws, feature = (self.file.get_slice(name)[row : row + 1] for name in ("ws", "feature"))
         return Code(_own(ws), _own(feature), int(self.metadata["at"]), space=self.metadata["space"])
@@ -167,7 +167,7 @@ Layout = dict[str, tuple[str, int, int]]  # name -> kind, offset in the file, by
 
 
 def _layout(shapes: dict[str, tuple[str, tuple[int, ...]]], metadata: dict[str, str]) -> tuple[bytes, Layout, int]:
-    """The safetensors header with its length in front, where each tensor's rows lie, and the file's size."""
+    """Return the safetensors header with its length prefix, each tensor's layout, and the file's size."""
     entries: dict[str, Any] = {"__metadata__": metadata}
     places: Layout = {}
     end = 0

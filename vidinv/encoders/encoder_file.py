@@ -1,7 +1,7 @@
-"""An encoder in a file of its own: what a training writes, and `--encoder FILE` reads.
+"""Write and read encoder files, which trainings produce and `--encoder FILE` loads.
 
-Safetensors with the encoder's state; its metadata say of which family it is, and the latent space and the side of the
-feature code that it was trained for.
+The file is safetensors with the encoder's state; its metadata hold the family, the latent space and the side of the
+feature code.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ FAMILIES: dict[str, Callable[[Generator, int], Encoder]] = {
 
 
 def build_encoder(family: str, generator: Generator, feature_side: int) -> Encoder:
-    """An untrained encoder of a family for a generator; its F replaces the layer of `feature_side` pixels."""
+    """Build an untrained encoder of a family for a generator; its F replaces the layer of `feature_side` pixels."""
     return FAMILIES[family](generator, feature_side)
 
 
 @dataclass(frozen=True)
 class EncoderFacts:
-    """What an encoder's file says of it; without the feature branch (the paper's ablation B) it gives w alone."""
+    """Metadata of an encoder file; without `feature_branch` (the paper's ablation B) the encoder gives w only."""
 
     family: str
     space: str
@@ -55,20 +55,22 @@ class EncoderFacts:
 
 
 class GeneratorFeature(Encoder):
-    """An encoder without a feature branch: its F is the generator's own, G^K(w), so G(w, F) = G(w).
+    """Wrap an encoder without a feature branch: its F is the generator's own G^K(w), so G(w, F) = G(w).
 
-    Where it gives a constant input, F is drawn from that, so that G(w, F) is the picture that it means.
+    If the encoder gives a constant input, F is computed from it, so that G(w, F) reproduces that input's picture.
     """
 
     def __init__(self, encoder: Encoder, generator: Generator) -> None:
         super().__init__()
         self.encoder = encoder
         self.input_size, self.space, self.at = encoder.input_size, encoder.space, encoder.at
-        self._drawer = (generator,)  # in a tuple it is no submodule: its weights are not this one's
+        self._drawer = (
+            generator,
+        )  # in a tuple it is not registered as a submodule, so its weights are not part of the state
 
     @property
     def draws_constant(self) -> bool:
-        """Whether F says more than w: it is drawn from a constant input of the encoder's own."""
+        """Return whether F is computed from a constant input of the encoder, and so holds more than w."""
         return isinstance(self.encoder, adaptive.StyleEncoder)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> GeneratorFeature:
@@ -80,7 +82,7 @@ class GeneratorFeature(Encoder):
 
 
 def with_feature(encoder: Encoder, generator: Generator) -> Encoder:
-    """The encoder as what gives w and F; one that gives w alone (pSp, e4e) has the generator's own feature for F."""
+    """Return an encoder that gives w and F; one that gives w only (pSp, e4e) uses the generator's feature as F."""
     return encoder if encoder.gives_feature else GeneratorFeature(encoder, generator)
 
 
@@ -92,9 +94,9 @@ def write_encoder(path: Path, state: dict[str, Tensor], facts: EncoderFacts) -> 
 
 
 def check_encoder(path: Path, space: str) -> EncoderFacts:
-    """What the header of `path` says of its encoder.
+    """Read the metadata of the encoder in `path`.
 
-    Raises UsageError for a file that is no encoder, and for one of another latent space.
+    Raises UsageError if the file is not an encoder, or belongs to another latent space.
     """
     if not path.exists():
         raise UsageError(f"the encoder {path} does not exist", remedy="check the path")
@@ -103,8 +105,8 @@ def check_encoder(path: Path, space: str) -> EncoderFacts:
             facts = EncoderFacts(**json.loads((file.metadata() or {})[KEY]))
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise UsageError(
-            f"{path} is no encoder that says what it is",
-            remedy="give the encoder.safetensors of vidinv train (--resume writes that of a finished training anew)",
+            f"{path} is not an encoder file",
+            remedy="give the encoder.safetensors of vidinv train (--resume on a finished training writes it again)",
         ) from error
     if facts.family not in FAMILIES or facts.feature_side not in SIDES:
         raise UsageError(
@@ -113,21 +115,21 @@ def check_encoder(path: Path, space: str) -> EncoderFacts:
         )
     if facts.space != space:
         raise UsageError(
-            f"{path} is an encoder of the space {facts.space!r}, the generator's is {space!r}",
+            f"{path} is an encoder of the space {facts.space!r}, but the generator has the space {space!r}",
             remedy="give an encoder that was trained for this generator",
         )
     return facts
 
 
 def read_encoder(path: Path, generator: Generator) -> Encoder:
-    """The encoder in `path`, frozen, in eval mode, on the generator's device. Raises UsageError as `check` does."""
+    """Read the encoder in `path`, frozen, in eval mode, on the generator's device. Raises UsageError."""
     facts = check_encoder(path, generator.space)
     encoder = _filled(path, facts, generator).to(generator.w_avg.device).eval().requires_grad_(False)
     return encoder if facts.feature_branch else GeneratorFeature(encoder, generator)
 
 
 def trained(path: Path, generator: Generator) -> Encoder:
-    """The network in `path` as a training left it, to go on with, on the CPU. Raises UsageError as `check` does."""
+    """Read the network in `path` on the CPU, trainable, to continue a training. Raises UsageError."""
     return _filled(path, check_encoder(path, generator.space), generator)
 
 
@@ -140,6 +142,6 @@ def _filled(path: Path, facts: EncoderFacts, generator: Generator) -> Encoder:
         first = str(error).splitlines()[1:2] or [str(error)]
         raise UsageError(
             f"{path} does not hold the tensors of a {facts.family!r} encoder of {generator.name} ({first[0].strip()})",
-            remedy="train it anew, or use the version that wrote it",
+            remedy="train it again, or use the version of vidinv that wrote it",
         ) from error
     return encoder

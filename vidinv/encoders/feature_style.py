@@ -1,4 +1,4 @@
-"""The Feature-Style encoder in its published shape (paper, section 3.1): iresnet50 body, style heads, feature branch.
+"""Encode images with the published Feature-Style encoder (section 3.1): iresnet50, style heads, feature branch.
 
 For a StyleGAN2 of 1024 pixels (18 slots) it has 113,920,704 parameters in 517 tensors, under the published names.
 """
@@ -16,15 +16,15 @@ from vidinv.generators.base import Generator
 from vidinv.generators.ops import resize
 
 INPUT_SIZE = 256
-SIDES = (INPUT_SIZE // 16, INPUT_SIZE // 8)  # that the feature code can have
+SIDES = (INPUT_SIZE // 16, INPUT_SIZE // 8)  # possible sides of the feature code
 POOL = 3  # each stage's output is pooled to 3x3 for the style heads
 
 
 class FeatureStyle(Encoder):
-    """image [N,3,S,S] in [-1,1] -> Code(ws [N,L,D], feature [N,C,h,w] of the generator's layer `at`).
+    """Encode images [N,3,S,S] in [-1,1] to Code(ws [N,L,D], feature [N,C,h,w] of the generator's layer `at`).
 
-    `feature_side` is that layer's: 16 for the paper's K = 4 and 5, 32 for K = 6 and 7. `w_avg` [D] is the generator's,
-    added to what the heads say; it is not part of the state.
+    `feature_side` is that layer's: 16 for the paper's K = 4 and 5, 32 for K = 6 and 7. `w_avg` [D] is the generator's
+    and is added to the heads' outputs; it is not part of the state.
     """
 
     w_avg: Tensor
@@ -84,7 +84,7 @@ class FeatureStyle(Encoder):
 def for_generator(
     generator: Generator, feature_side: int = 16, *, stages: residual.Stages = residual.STAGES
 ) -> FeatureStyle:
-    """An untrained encoder for any generator that has a layer of `feature_side` pixels."""
+    """Build an untrained encoder for any generator that has a layer of `feature_side` pixels."""
     at = generator.layer_at(feature_side)
     return FeatureStyle(
         generator.space,

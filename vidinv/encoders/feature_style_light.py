@@ -1,6 +1,6 @@
-"""The light Feature-Style encoder: a residual network with a style branch (w+) and a feature branch (F).
+"""Encode images with the light Feature-Style encoder: a residual network with a style (w+) and a feature (F) branch.
 
-Same idea as the published encoder (Sec. 3.1 of the paper) at a size for two CPU cores: a 256x256 input folded to 64x64
+It follows the published encoder (Sec. 3.1 of the paper) at a size for two CPU cores: a 256x256 input folded to 64x64
 pixels of 48 channels, stages at 64, 32, 16, 8 and 4; F from a small U-Net decoder at 16x16; w+ from a shared vector and
 low-rank rows per slot.
 """
@@ -45,7 +45,7 @@ class ResidualBlock(nn.Module):
 
 
 class PreActivatedBlock(nn.Module):
-    """x + conv3x3(PReLU(BN(conv3x3(PReLU(BN(x)))))): x itself at first, so that a trained network can grow by it."""
+    """x + conv3x3(PReLU(BN(conv3x3(PReLU(BN(x)))))): initially the identity, so that a trained network can add it."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ def _deeper(channels: int, blocks: int) -> nn.Sequential:
 
 
 class StyleHead(nn.Module):
-    """Vector [N,V] -> offsets from the average latent [N,L,D]: one shared row plus a low-rank row per slot."""
+    """Map a vector [N,V] to offsets [N,L,D] from the average latent: one shared row plus a low-rank row per slot."""
 
     def __init__(self, width: int, slots: int, w_dim: int, rank: int) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ class StyleHead(nn.Module):
 
 
 class FeatureStyleLight(Encoder):
-    """image [N,3,S,S] in [-1,1] -> Code(ws [N,L,D], feature [N,C,16,16]).
+    """Encode images [N,3,S,S] in [-1,1] to Code(ws [N,L,D], feature [N,C,16,16]).
 
     `w_avg` [D] and the feature's per-channel `f_mean`, `f_std` [1,C,1,1] come from the generator, so that the
     network starts at the mean face.
@@ -120,7 +120,7 @@ class FeatureStyleLight(Encoder):
         self.space, self.at, self.input_size, self.feature_side = space, at, input_size, feature_side
         if input_size % (4 * feature_side):
             raise ValueError(f"the input's side must be a multiple of {4 * feature_side}, got {input_size}")
-        self.fold = input_size // (4 * feature_side)  # pixels of a side that become channels
+        self.fold = input_size // (4 * feature_side)  # pixels per side that are folded into channels
         c64, c32, c16, c8, c4 = widths
         self.stem = nn.Sequential(
             nn.Conv2d(3 * self.fold**2, c64, 3, padding=1, bias=False),
@@ -161,7 +161,7 @@ class FeatureStyleLight(Encoder):
 
 
 class Sizes(TypedDict, total=False):
-    """What makes a `FeatureStyleLight` larger or smaller."""
+    """Size settings of `FeatureStyleLight`."""
 
     widths: tuple[int, int, int, int, int]
     blocks: tuple[int, int, int, int]
@@ -171,7 +171,7 @@ class Sizes(TypedDict, total=False):
 
 
 def for_generator(generator: Generator, **sizes: Unpack[Sizes]) -> FeatureStyleLight:
-    """An untrained encoder whose mean output is the generator's mean face (statistics of 256 samples)."""
+    """Build an untrained encoder whose mean output is the generator's mean face (statistics of 256 samples)."""
     at = generator.layer_at(16)
     spec = generator.layers[at]
     encoder = FeatureStyleLight(

@@ -1,7 +1,7 @@
-"""The encoders of pSp (Richardson et al., "Encoding in Style") and e4e (Tov et al., "Designing an Encoder ...").
+"""Encode images with pSp (Richardson et al., "Encoding in Style") and e4e (Tov et al., "Designing an Encoder ...").
 
 Both are a feature pyramid over IR-SE50 with one small convolutional head, map2style, for every row of w+: the first
-rows are read from the coarse features (16x16), the next from the medium (32x32), the rest from the fine ones (64x64).
+rows use the coarse features (16x16), the next the medium (32x32), the rest the fine ones (64x64).
 In pSp every head gives its row; in e4e the first head gives w and every other one the step of its row from w (section
 4.2, progressive training, at its end). The average latent is added where it was in training.
 """
@@ -22,7 +22,7 @@ from vidinv.generators.equalized import EqualLinear
 from vidinv.generators.ops import resize
 
 INPUT_SIZE = 256
-MEDIUM, FINE = 3, 7  # rows from which on the features are medium, and fine: 8x8 and 32x32 pixels of the generator
+MEDIUM, FINE = 3, 7  # first rows with medium and with fine features: 8x8 and 32x32 pixels of the generator
 SIDES = (16, 32, 64)  # of coarse, medium and fine features
 
 
@@ -42,10 +42,10 @@ class StyleHead(nn.Module):
 
 
 class MapToStyle(Encoder):
-    """image [N,3,S,S] in [-1,1] -> Code(ws [N,L,D]), no feature code.
+    """Encode images [N,3,S,S] in [-1,1] to Code(ws [N,L,D]) without a feature code.
 
-    `progressive`: e4e's, else pSp's. `w_avg` [D] is added to every row; it is not part of the state. `at` is the layer
-    of the generator whose own feature stands in for the feature code, where one is wanted.
+    `progressive` selects e4e, else pSp. `w_avg` [D] is added to every row; it is not part of the state. `at` is the
+    layer of the generator whose own feature serves as the feature code if one is needed.
     """
 
     w_avg: Tensor
@@ -87,14 +87,14 @@ class MapToStyle(Encoder):
 
 
 def _raised(below: Tensor, own: Tensor) -> Tensor:
-    """The pyramid's sum: what is below at the side of `own`, corner on corner, and `own`."""
+    """Return the pyramid's sum of `own` and `below`, upsampled to its side with aligned corners."""
     return functional.interpolate(below, own.shape[2:], mode="bilinear", align_corners=True) + own
 
 
 def for_generator(
     generator: Generator, progressive: bool = False, *, stages: residual.Stages = residual.STAGES
 ) -> MapToStyle:
-    """An untrained encoder for any generator that has a layer of 16 pixels."""
+    """Build an untrained encoder for any generator that has a layer of 16 pixels."""
     return MapToStyle(
         generator.space,
         at=generator.layer_at(16),

@@ -1,4 +1,4 @@
-"""What stands where a generator has no encoder: its average, from which refinement goes on (optimisation alone)."""
+"""Return the average latent as the code of any image, the start of refinement for a generator without an encoder."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from vidinv.encoders.base import Encoder
 from vidinv.frames import Code
 from vidinv.generators.base import Generator
 
-SIDE = 16  # pixels, of the feature code that the published encoder works with
+SIDE = 16  # pixels, side of the published encoder's feature code
 
 
 class Mean(Encoder):
-    """Any image -> the latent `start` [D] in every row, and the generator's own feature of it at layer `at`."""
+    """Give any image the latent `start` [D] in every row, and the generator's own feature of it at layer `at`."""
 
     start: Tensor
 
@@ -21,7 +21,9 @@ class Mean(Encoder):
         super().__init__()
         self.register_buffer("start", start.clone(), persistent=False)
         self.space, self.at, self.input_size = generator.space, at, generator.resolution
-        self._drawer = (generator,)  # in a tuple it is no submodule: its weights are not this one's
+        self._drawer = (
+            generator,
+        )  # in a tuple it is not registered as a submodule, so its weights are not part of the state
 
     def forward(self, image: Tensor, c: Tensor | None = None) -> Code:
         (generator,) = self._drawer
@@ -30,9 +32,9 @@ class Mean(Encoder):
 
 
 def for_generator(generator: Generator, label: int | None = None) -> Mean:
-    """F replaces the last layer whose side is nearest to SIDE (36 in StyleGAN3, as in the paper's appendix).
+    """Build the encoder for a generator; F replaces the last layer with the side nearest to SIDE (36 in StyleGAN3).
 
-    `label` is the class that the pictures show, of a generator that has some.
+    `label` is the pictures' class for a class-conditional generator.
     """
     sides = [abs(spec.resolution - SIDE) for spec in generator.layers]
     at = max(k for k, far in enumerate(sides) if far == min(sides))

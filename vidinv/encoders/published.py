@@ -1,7 +1,7 @@
-"""Imported encoders: what a file's facts are built as. `registry.load_encoder(name)` finds them by the name they were given.
+"""Build imported encoders from an import's facts; `registry.load_encoder(name)` loads them by name.
 
-An encoder gives codes of one generator: its latent space, and the layer that the feature code replaces, are the
-generator's, and so is the average latent that is added to the codes where the encoder's file has none.
+An encoder belongs to one generator, which defines the latent space, the layer that the feature code replaces, and the
+average latent that is added to the codes if the encoder's file has none.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ FAMILIES: dict[str, Callable[..., Encoder]] = {
 
 
 def names() -> list[str]:
-    """Every imported encoder."""
+    """List every imported encoder."""
     return imported.names(KIND)
 
 
 def build_published(facts: ImportedFacts) -> Encoder:
-    """An untrained network of the family, its average latent zero."""
+    """Build the untrained network of an import's facts, with a zero average latent."""
     settings = dict(facts.settings)
     w_dim = settings.pop("w_dim")
     settings["stages"] = tuple(tuple(stage) for stage in settings["stages"])  # lists, out of a JSON
@@ -40,16 +40,16 @@ def build_published(facts: ImportedFacts) -> Encoder:
 
 
 def bound(settings: dict[str, Any], generator: Generator) -> dict[str, Any]:
-    """The settings of an encoder, with the layer of this generator that its feature code replaces.
+    """Return an encoder's settings with the layer of this generator that its feature code replaces.
 
-    Raises WeightsUnavailable where the encoder's codes cannot be the generator's, UsageError where no feature can.
+    Raises WeightsUnavailable if the codes do not match the generator, UsageError if the feature does not.
     """
     rows, wanted = (settings["slots"], settings["w_dim"]), (generator.num_ws, generator.w_dim)
     if rows != wanted:
         raise WeightsUnavailable(
             f"its heads, styles.0 to styles.{rows[0] - 1}, give codes of {_by(rows)}, "
             f"{generator.name} takes {_by(wanted)}",
-            remedy="give the generator that it was trained for",
+            remedy="give the generator for which it was trained",
         )
     last = max((k for k, spec in enumerate(generator.layers) if spec.resolution <= STYLE_SIDE), default=0)
     at = settings.get("at", last)

@@ -1,4 +1,4 @@
-"""Every encoder by name; one line is the whole wiring of a new one."""
+"""Load encoders by name; a new encoder needs one line here."""
 
 from __future__ import annotations
 
@@ -65,5 +65,5 @@ ENCODERS: dict[str, Callable[[], Encoder]] = {
 
 
 def load_encoder(name: str, device: str = "cpu") -> Encoder:
-    """The named encoder, registered or imported, frozen, in eval mode, on `device`."""
+    """Load the named encoder, registered or imported, frozen, in eval mode, on `device`. Raises UsageError."""
     return network_file.load_network(published.KIND, name, ENCODERS, published.build_published, device)

@@ -1,4 +1,4 @@
-"""The encoder of AE-StyleGAN: the discriminator's trunk of the generator's own widths, and two linear layers to w.
+"""Encode images with AE-StyleGAN's encoder: a discriminator trunk of the generator's widths, and two linear layers.
 
 It is trained together with its generator (`trainers/ae_stylegan/train.py`) and gives no feature code.
 """
@@ -16,10 +16,10 @@ from vidinv.generators.stylegan2_discriminator import conv, trunk
 
 
 class TrunkEncoder(Encoder):
-    """Images [N,3,S,S] -> w+ [N,L,D]; `tied` (the space W): one w [N,D] for all rows.
+    """Encode images [N,3,S,S] to w+ [N,L,D]; `tied` (the space W) gives one w [N,D] for all rows.
 
-    `channels` by side, as the discriminator has them; there is no deviation over the batch, so an image's code does not
-    depend on what else is encoded.
+    `channels` by side are those of the discriminator. There is no minibatch deviation, so that an image's code does not
+    depend on the rest of the batch.
     """
 
     gives_feature = False
@@ -45,7 +45,7 @@ class TrunkEncoder(Encoder):
 
 
 def for_generator(generator: Generator, *, tied: bool, feature_side: int = 16) -> TrunkEncoder:
-    """An untrained encoder with the generator's own widths and space."""
+    """Build an untrained encoder with the generator's widths and space."""
     channels = {spec.resolution: spec.channels for spec in generator.layers}
     at = generator.layer_at(feature_side)
     return TrunkEncoder(channels, generator.num_ws, generator.w_dim, tied=tied, space=generator.space, at=at)

@@ -1,1 +1,1 @@
-"""Published weights that a user has, brought into the cache."""
+"""Import a user's published weights into the cache."""

@@ -1,4 +1,4 @@
-"""A published checkpoint into the cache: every network in it, whole or refused."""
+"""Import every network of a published checkpoint into the cache, or refuse the file."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from vidinv.weights.importers import checkpoint
 from vidinv.weights.importers.checkpoint import Checkpoint, CheckpointNetworks
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
-# Beyond them a key is wrong, and memory would be short.
+# Upper limits of sizes: a larger value means a wrong key, and would exhaust the memory.
 MOST = {"resolution": 4096, "mapping_layers": 64, "layers": 64, "slots": 64, "modules": 16, "depth": 8}
-UNSTATED = "not stated; the terms of whoever published the file apply"
+UNSTATED = "not stated; the terms of the file's publisher apply"
 
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """How to import: `licence` is kept with what comes in; `partial` takes what fits; `replace` what has the name."""
+    """Import options: `licence` to store; `partial` imports what matches; `replace` overwrites an existing import."""
 
     licence: str = ""
     partial: bool = False
@@ -42,7 +42,7 @@ class ImportOptions:
 
 @dataclass(frozen=True)
 class Draft:
-    """A network that is filled and not yet kept."""
+    """A network that is filled but not yet stored."""
 
     network: nn.Module
     facts: ImportedFacts
@@ -60,15 +60,17 @@ def bring(
 ) -> tuple[ImportedFacts, ...]:
     """Import the networks in a file into the cache, generators first; `name` is the file's own if None.
 
-    `generator` is the name of the one whose codes an encoder gives, where the file does not hold it too; `trunk` a
-    second file of the same network; `asked` are settings that the keys do not tell, by name.
-    Raises WeightsUnavailable for a file that cannot be read, is in no known layout or does not fit, naming the keys;
-    UsageError for a name that cannot be or is taken, and for an encoder without its generator.
+    `generator` is the name of the generator that an encoder belongs to, if the file does not hold it too; `trunk` is a
+    second file of the same network; `asked` are settings by name that the keys do not determine.
+    Raises WeightsUnavailable for a file that cannot be read, has no known layout or does not match, naming the keys;
+    UsageError for a name that is invalid or taken, and for an encoder without its generator.
     """
     terms, asked = terms or ImportOptions(), dict(asked or {})
     name = name or re.sub(r"[^a-z0-9._-]+", "-", source.stem.lower()).strip("-.")
     if not NAME.fullmatch(name):
-        raise UsageError(f"nothing can be called {name!r}", remedy="give --as NAME: small letters, digits, . _ -")
+        raise UsageError(
+            f"{name!r} is not a valid name", remedy="give --as NAME: lower-case letters, digits, '.', '_' and '-'"
+        )
     found = checkpoint.read_checkpoint(source, trunk)
     for each in (*found.networks, *([found.discriminator] if found.discriminator else ())):
         _check_free(each.format.kind, name, terms.replace)
@@ -79,14 +81,14 @@ def bring(
     if not fit.whole and not terms.partial:
         layouts = " and ".join(each.format.name for each in found.networks)
         raise WeightsUnavailable(
-            f"{source.name} does not fit {layouts}: {fit}", remedy="--partial takes what fits all the same"
+            f"{source.name} does not match {layouts}: {fit}", remedy="import the matching tensors with --partial"
         )
     judges, left = _beside(found, told)
     return tuple(_kept([*drafts, *judges], (*found.others, *left)))
 
 
 def _kept(drafts: list[Draft], left: tuple[str, ...]) -> Iterator[ImportedFacts]:
-    """Write every draft; what is `left` of the file is listed with the first."""
+    """Write every draft; the unused entries `left` of the file are listed with the first."""
     for draft in drafts:
         missing, unused = (*draft.fit.missing, *draft.fit.wrong), (*draft.fit.unused, *left)
         network_file.write_network(draft.network, replace(draft.facts, missing=missing, unused=unused))
@@ -95,7 +97,7 @@ def _kept(drafts: list[Draft], left: tuple[str, ...]) -> Iterator[ImportedFacts]
 
 
 def _drafts(found: CheckpointNetworks, told: ImportedFacts, generator: str, asked: Mapping[str, str]) -> list[Draft]:
-    """Every network of the file, filled; an encoder is bound to the file's own generator, or to the one named."""
+    """Fill every network of the file; an encoder is bound to the file's own generator, or to the named one."""
     drafts: list[Draft] = []
     of = generators.load_generator(generator) if generator else None
     for each in found.networks:
@@ -112,9 +114,9 @@ def _drafts(found: CheckpointNetworks, told: ImportedFacts, generator: str, aske
 
 
 def _beside(found: CheckpointNetworks, told: ImportedFacts) -> tuple[list[Draft], list[str]]:
-    """The discriminator beside a generator, where it fits, and what else of the file belongs to no network.
+    """Return the discriminator stored with a generator, if it matches, and the file's entries of no network.
 
-    The generator is whole without it, so one that does not fit is passed over, and named with what is wrong.
+    The generator is complete without it, so a mismatching discriminator is skipped and listed with the reason.
     """
     read = {name for each in found.networks for name in each.format.reads}
     left = {name: name for name in found.beside if name not in read}
@@ -139,7 +141,7 @@ def _facts(found: Checkpoint, file: CheckpointNetworks, told: ImportedFacts, ask
 
 
 def _draft(facts: ImportedFacts, found: Checkpoint) -> Draft:
-    """A network that is bound to no other."""
+    """Fill a network that is independent of others."""
     network = network_file.blank(KINDS[facts.kind].build, facts)
     return Draft(network, replace(facts, sizes=_sizes(network)), filled(network, found))
 
@@ -156,12 +158,12 @@ def _generator(facts: ImportedFacts, found: Checkpoint) -> Draft:
 
 @torch.no_grad()
 def _encoder(facts: ImportedFacts, found: Checkpoint, of: Generator | None) -> Draft:
-    """The encoder, bound to its generator `of`, and the average latent that it adds: the file's, else that one's."""
+    """Fill the encoder, bound to its generator `of`, with the file's average latent, else the generator's."""
     if of is None:
         here = ", ".join([*generator_file.names(), *generators.GENERATORS])
         raise UsageError(
-            f"{facts.source} holds an encoder, and not the generator whose codes it gives",
-            remedy=f"name that with --for, one of {here}",
+            f"{facts.source} holds an encoder without its generator",
+            remedy=f"name its generator with --for, one of {here}",
         )
     settings = published.bound(facts.settings, of)
     averaged = settings.pop("average", True)
@@ -178,14 +180,14 @@ def _encoder(facts: ImportedFacts, found: Checkpoint, of: Generator | None) -> D
 
 
 def _settings(found: Checkpoint, file: CheckpointNetworks, asked: Mapping[str, str]) -> dict[str, Any]:
-    """What the network is built with, by its keys, by what stands beside them and by what was asked for."""
+    """Return the constructor settings from the keys, the rest of the file and the user's settings."""
     try:
         settings = found.format.settings(found.state)
     except (ValueError, IndexError, RuntimeError, ArithmeticError) as error:
         raise WeightsUnavailable(f"its keys do not give the sizes of a {found.format.name} ({error})") from error
     for key, most in MOST.items():
         if settings.get(key, 0) > most:
-            raise WeightsUnavailable(f"by its keys its {key} is more than {most}, which cannot be")
+            raise WeightsUnavailable(f"by its keys its {key} is more than {most}, which is implausible")
     return settings | found.format.choices(file.beside, asked)
 
 
@@ -196,7 +198,7 @@ def _average(found: Checkpoint, w_dim: int) -> Tensor | None:
         key = found.format.average or "latent_avg"
         raise WeightsUnavailable(
             f"{key} is {shape(found.average)}, not {w_dim} finite numbers",
-            remedy="take it out of the file: it is estimated then",
+            remedy="remove it from the file; it is then estimated",
         )
     return found.average
 
@@ -207,19 +209,21 @@ def _check_free(kind: str, name: str, replaces: bool) -> None:
         or f"{kind}/{name}" in CATALOG
         or (imported.path(kind, name).exists() and not replaces)
     ):
-        raise UsageError(f"there is {_a(kind)} called {name!r}", remedy="give another name with --as, or --overwrite")
+        raise UsageError(
+            f"{_a(kind)} named {name!r} exists already", remedy="give another name with --as, or --overwrite"
+        )
 
 
 def _check_asked(found: CheckpointNetworks, asked: Mapping[str, str], generator: str) -> None:
-    """UsageError for a setting, or a generator, that none of the file's networks takes."""
+    """Raise UsageError for a setting, or a generator, that none of the file's networks uses."""
     options = {option for each in found.networks for option in each.format.options}
     for key in asked.keys() - options:
-        known = f"may be {', '.join(sorted(options))}" if options else "are all told by its keys"
-        raise UsageError(f"--set {key} is no setting of this file", remedy=f"its settings {known}")
+        known = f"may be {', '.join(sorted(options))}" if options else "are all given by its keys"
+        raise UsageError(f"--set {key} is not a setting of this file", remedy=f"its settings {known}")
     kinds = {each.format.kind for each in found.networks}
     if generator and (published.KIND not in kinds or generator_file.KIND in kinds):
         held = "its own generator" if generator_file.KIND in kinds else "no encoder"
-        raise UsageError(f"--for names an encoder's generator, and this file holds {held}", remedy="leave --for out")
+        raise UsageError(f"--for names an encoder's generator, and this file holds {held}", remedy="remove --for")
 
 
 def _sizes(network: nn.Module) -> dict[str, Any]:

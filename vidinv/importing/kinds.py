@@ -1,4 +1,4 @@
-"""What can be imported: for every kind how its networks are built, and which names are taken."""
+"""Define the kinds of networks that can be imported: how each is built, and its registered names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vidinv.weights.imported import ImportedFacts
 
 @dataclass(frozen=True)
 class Kind:
-    """`build`: an untrained network of an import's facts; `taken`: names that are registered."""
+    """A kind of network: `build` makes an untrained network of an import's facts; `taken` are registered names."""
 
     build: Callable[[ImportedFacts], nn.Module]
     taken: Collection[str]

@@ -1,4 +1,4 @@
-"""A checkpoint's tensors into a network: every one in its place, and every one that has none named."""
+"""Copy a checkpoint's tensors into a network and report every missing, unused or mismatched tensor."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ SHOWN = 6  # keys in an error's line
 
 @dataclass(frozen=True)
 class Fit:
-    """How a file fits the network: names as they stand in the file."""
+    """Match between a file and a network, with the names in the file."""
 
     missing: tuple[str, ...]
     unused: tuple[str, ...]
-    wrong: tuple[str, ...]  # with what is wrong
+    wrong: tuple[str, ...]  # with the reason
 
     @property
     def whole(self) -> bool:
-        """Whether nothing is missing, left over or wrong."""
+        """Return whether nothing is missing, unused or wrong."""
         return not (self.missing or self.unused or self.wrong)
 
     def __add__(self, other: Fit) -> Fit:
@@ -36,9 +36,9 @@ class Fit:
 
 @torch.no_grad()
 def filled(network: nn.Module, found: Checkpoint) -> Fit:
-    """Copy every tensor of a checkpoint that fits into the network, and say what does not.
+    """Copy every matching tensor of a checkpoint into the network, and return the match.
 
-    Shapes may differ by axes of one. A tensor that holds what is no number does not fit.
+    Shapes may differ by axes of size one. A tensor with non-finite values does not match.
     """
     rest, missing, wrong = dict(found.state), [], []
     if found.format.average is not None:
@@ -60,7 +60,7 @@ def filled(network: nn.Module, found: Checkpoint) -> Fit:
 
 
 def shape(value: Tensor) -> str:
-    """A tensor's shape in words: 3x4, or `a number`."""
+    """Return a tensor's shape as text: 3x4, or `a number`."""
     return "x".join(map(str, value.shape)) or "a number"
 
 

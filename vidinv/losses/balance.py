@@ -1,4 +1,4 @@
-"""What keeps a generator's training in balance: the path length penalty, and the adaptive weight of a loss."""
+"""Compute the path length penalty of a generator, and the adaptive weight of a loss."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class PathLength(torch.nn.Module):
         self.register_buffer("average", torch.zeros(()))
 
     def forward(self, lengths: Tensor) -> Tensor:
-        """The penalty of lengths [N], after they have moved the average; -> scalar."""
+        """Update the average with lengths [N] and return their penalty, a scalar."""
         with torch.no_grad():
             self.average.lerp_(lengths.mean(), self.decay)
         return (lengths - self.average).square().mean()
@@ -41,10 +41,10 @@ class PathLength(torch.nn.Module):
 def adaptive_weight(
     wanted: Tensor, other: Tensor, at: Tensor, length: Callable[[Tensor], Tensor] = torch.linalg.vector_norm
 ) -> Tensor:
-    """|d wanted / d at| / (|d other / d at| + 1e-4), at most 1e4 and without a gradient; -> scalar.
+    """Return |d wanted / d at| / (|d other / d at| + 1e-4), at most 1e4, detached; a scalar.
 
-    With it as its weight `other` pulls at the tensor `at`, which both were computed from, as strongly as `wanted` does;
-    a constant factor of `other` then cancels out (AE-StyleGAN, d_w). `length` measures a gradient.
+    With this weight, the gradient of `other` at the tensor `at`, from which both were computed, is as large as that of
+    `wanted`; a constant factor of `other` cancels out (AE-StyleGAN, d_w). `length` is the norm of a gradient.
     """
     (one,) = torch.autograd.grad(wanted, at, retain_graph=True)
     (two,) = torch.autograd.grad(other, at, retain_graph=True)

@@ -1,4 +1,4 @@
-"""The feature reconstruction loss (Feature-Style encoder paper, section 3.2)."""
+"""Compute the feature reconstruction loss (Feature-Style encoder paper, section 3.2)."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ def feature_reconstruction(feature: Tensor, own: Tensor, *, stop_gradient: bool 
     The paper lets gradients reach w through G^K(w); the published training stops them (`stop_gradient`).
     """
     if feature.shape != own.shape:
-        raise ValueError(f"feature codes of one shape are compared, got {tuple(feature.shape)}, {tuple(own.shape)}")
+        raise ValueError(f"feature codes must have one shape, got {tuple(feature.shape)}, {tuple(own.shape)}")
     return (feature - (own.detach() if stop_gradient else own)).square().mean()

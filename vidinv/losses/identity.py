@@ -1,4 +1,4 @@
-"""Identity losses on a frozen recognition network (Feature-Style encoder paper, section 4, multi-layer identity)."""
+"""Compute identity losses on a frozen recognition network (Feature-Style encoder paper, section 4)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vidinv.faces.embedder import IdentityNetwork
 
 
 def identity(network: IdentityNetwork, a: Tensor, b: Tensor) -> Tensor:
-    """Mean over the batch of 1 - <R(a), R(b)>, R the L2-normalised embedding; aligned crops [N,3,S,S] -> scalar."""
+    """Return the batch mean of 1 - <R(a), R(b)>, R the L2-normalised embedding of aligned crops [N,3,S,S]; a scalar."""
     return 1 - (network.embed(a) * network.embed(b)).sum(1).mean()
 
 

@@ -1,4 +1,4 @@
-"""What keeps a fine-tuned generator the same elsewhere: the ball around a pivot, and the movement of its edits."""
+"""Regularise a fine-tuned generator away from its pivots: the ball around a pivot, and the movement of edits."""
 
 from __future__ import annotations
 
@@ -14,22 +14,24 @@ def on_ball(pivot: Tensor, samples: Tensor, radius: float) -> Tensor:
     Roich et al., "Pivotal Tuning for Latent-based Editing of Real Images", eq. 5.
     """
     if pivot.shape != samples.shape:
-        raise ValueError(f"a sample for every pivot, got {tuple(pivot.shape)}, {tuple(samples.shape)}")
+        raise ValueError(
+            f"pivots and samples must have one shape [N,L,D], got {tuple(pivot.shape)}, {tuple(samples.shape)}"
+        )
     apart = samples - pivot
     return pivot + radius * apart / apart.norm(dim=-1, keepdim=True).clamp(min=1e-8)
 
 
 def ball(tuned: Tensor, frozen: Tensor, perceptual: Distance | None = None, pixel: float = 1.0) -> Tensor:
-    """LPIPS + `pixel` L2 of what the tuned and the frozen generator draw on the ball: PTI, eq. 6; -> scalar."""
+    """Return LPIPS + `pixel` L2 between images of the tuned and the frozen generator on the ball (PTI, eq. 6)."""
     found = pixel * functional.mse_loss(tuned, frozen)
     return found if perceptual is None else found + perceptual(tuned, frozen).mean()
 
 
 def movement(tuned: tuple[Tensor, Tensor], frozen: tuple[Tensor, Tensor]) -> Tensor:
-    """How far an edit's change of the picture is from what it was: pairs of (before, after), each [N,3,S,S] -> scalar.
+    """Compare an edit's effect before and after tuning: pairs of (before, after), each [N,3,S,S] -> scalar.
 
-    mean |(T' - T) - (G' - G)|^2 / mean |G' - G|^2: 0 where the edit moves what it moved, 1 where nothing moves any
-    more. The picture itself may differ, which is what tuning is for; the ball would have it unlearned at once.
+    mean |(T' - T) - (G' - G)|^2 / mean |G' - G|^2: 0 if the effect is unchanged, 1 if the edit has no effect any more.
+    The picture itself may differ, which is the purpose of tuning; the ball loss would undo that.
     """
     was = (frozen[1] - frozen[0]).detach()
     apart = tuned[1] - tuned[0] - was

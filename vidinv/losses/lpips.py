@@ -1,4 +1,4 @@
-"""LPIPS v0.1 (Zhang et al., "The Unreasonable Effectiveness of Deep Features", eq. 1) on AlexNet or VGG16."""
+"""Compute LPIPS v0.1 (Zhang et al., "The Unreasonable Effectiveness of Deep Features", eq. 1), AlexNet or VGG16."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ class LPIPS(nn.Module):
 
     @classmethod
     def load(cls, backbone: str, path: str | Path | None = None) -> LPIPS:
-        """ "alexnet" or "vgg16" from the weights cache, or from a safetensors file."""
+        """Load "alexnet" or "vgg16" from the weights cache, or from a safetensors file."""
         network = cls(backbone, load_file(str(path or cache.path(f"lpips/{backbone}")))).eval()
         return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def features(self, image: Tensor) -> list[Tensor]:
-        """Five feature maps of [N,3,H,W] in [-1,1]."""
+        """Return five feature maps of [N,3,H,W] in [-1,1]."""
         x = (image - self.shift) / self.scale
         taps, index = [], 0
         for kind, numbers in self.steps:
@@ -77,11 +77,11 @@ class LPIPS(nn.Module):
         return taps
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        """Distance [N] of a and b [N,3,H,W] in [-1,1], H and W at least 64 (AlexNet) or 16 (VGG16)."""
+        """Return the distance [N] of a and b [N,3,H,W] in [-1,1], H and W at least 64 (AlexNet) or 16 (VGG16)."""
         return self.against(b)(a)
 
     def against(self, b: Tensor) -> Callable[[Tensor], Tensor]:
-        """The distance to `b` as a function of a, for many a: the features of b are taken once."""
+        """Return the distance to `b` as a function of a; the features of b are computed once."""
         known = [_unit(y) for y in self.features(b)]
 
         def distance(a: Tensor) -> Tensor:
@@ -102,12 +102,12 @@ def _frozen(value: Tensor) -> nn.Parameter:
 
 
 def _unit(x: Tensor) -> Tensor:
-    """Unit length along the channels; the epsilon under the root keeps the gradient finite where all are zero."""
+    """Normalise to unit length along the channels; the epsilon keeps the gradient finite where all are zero."""
     return x / (x.square().sum(1, keepdim=True) + 1e-10).sqrt()
 
 
 def multi_scale_lpips(net: LPIPS, a: Tensor, b: Tensor, scales: Sequence[float] = (1.0, 0.5, 0.25)) -> Tensor:
-    """Sum over `scales` of the batch's mean LPIPS, images shrunken by area; [N,3,H,W] in [-1,1] -> scalar."""
+    """Return the sum over `scales` of the batch's mean LPIPS of area-downscaled [N,3,H,W] in [-1,1]; a scalar."""
     total = a.new_zeros(())
     for scale in scales:
         if scale == 1:
@@ -119,7 +119,7 @@ def multi_scale_lpips(net: LPIPS, a: Tensor, b: Tensor, scales: Sequence[float] 
 
 
 def blank(backbone: str, widths: Sequence[int]) -> LPIPS:
-    """An LPIPS of zeros whose convolutions have these channels, `WIDTHS` being the published ones."""
+    """Build a zero-initialised LPIPS whose convolutions have these channels (`WIDTHS` are the published ones)."""
     state: dict[str, Tensor] = {}
     c_in = 3
     for index, (width, side) in enumerate(zip(widths, KERNELS[backbone], strict=True)):
@@ -134,7 +134,7 @@ def blank(backbone: str, widths: Sequence[int]) -> LPIPS:
 
 
 def tapped(backbone: str) -> list[int]:
-    """The convolutions, counted from 0, whose outputs the five heads read."""
+    """Return the indices of the convolutions whose outputs the five heads read."""
     index, found = -1, []
     for kind, _ in BACKBONES[backbone]:
         index += kind == "conv"
@@ -144,7 +144,7 @@ def tapped(backbone: str) -> list[int]:
 
 
 def build_lpips(facts: ImportedFacts) -> LPIPS:
-    """An untrained network of an import's facts."""
+    """Build the untrained network of an import's facts."""
     return blank(facts.settings["backbone"], facts.settings["widths"])
 
 
@@ -167,5 +167,5 @@ REGISTERED: dict[str, Callable[[], LPIPS]] = {
 
 
 def load_lpips(name: str, device: str = "cpu") -> LPIPS:
-    """The named network, registered or imported, frozen, in eval mode, on `device`."""
+    """Load the named network, registered or imported, frozen, in eval mode, on `device`. Raises UsageError."""
     return network_file.load_network(KIND, name, REGISTERED, build_lpips, device)

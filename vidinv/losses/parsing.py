@@ -1,4 +1,4 @@
-"""The multi-layer parsing loss (Feature-Style encoder paper, section 3.2)."""
+"""Compute the multi-layer parsing loss (Feature-Style encoder paper, section 3.2)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vidinv.losses.identity import taps_apart
 
 
 class Taps(Protocol):
-    """A parser that shows its insides, such as `vidinv.faces.parser.BiSeNet`."""
+    """A parser that returns its intermediate features, such as `vidinv.faces.parser.BiSeNet`."""
 
     def taps(self, image: Tensor) -> tuple[Tensor, ...]: ...
 

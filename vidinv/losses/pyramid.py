@@ -1,7 +1,7 @@
-"""The Laplacian pyramid (Burt and Adelson) and the distance on it: what near-perfect inversion reconstructs by.
+"""Compute the Laplacian pyramid (Burt and Adelson) and its distance, the reconstruction loss of near-perfect inversion.
 
-A squared error is all but blind to what is fine, since most of a picture's variance is coarse; the pyramid weighs each
-octave for itself.
+A squared error hardly measures fine detail, since most of a picture's variance is coarse; the pyramid weights each
+octave separately.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ KERNEL = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)  # binomial, along each axis
 
 
 def bands(image: Tensor, levels: int = 4) -> list[Tensor]:
-    """image [N,C,H,W] -> `levels` high bands, the finest first, then what is left: [N,C,H/2^k,W/2^k], k from 0 on.
+    """Decompose image [N,C,H,W] into `levels` high bands, finest first, and the low band: [N,C,H/2^k,W/2^k].
 
     H and W are multiples of 2^levels. A constant image has high bands of zeros.
     """
     height, width = image.shape[-2:]
     if image.ndim != 4 or height % 2**levels or width % 2**levels:
-        raise ValueError(f"{levels} levels halve [N,C,H,W] as often, got {tuple(image.shape)}")
+        raise ValueError(f"{levels} levels need [N,C,H,W] divisible by {2**levels}, got {tuple(image.shape)}")
     found = []
     for _ in range(levels):
         coarse = _halved(image)
@@ -32,7 +32,7 @@ def bands(image: Tensor, levels: int = 4) -> list[Tensor]:
 
 
 def image_of(pyramid: Sequence[Tensor]) -> Tensor:
-    """The image that `bands` took apart, but for rounding: [N,C,H,W]."""
+    """Reconstruct the image [N,C,H,W] from its `bands`, up to rounding."""
     *high, image = pyramid
     for band in reversed(high):
         image = band + _doubled(image)
@@ -40,19 +40,20 @@ def image_of(pyramid: Sequence[Tensor]) -> Tensor:
 
 
 def distance(a: Tensor, b: Tensor, levels: int = 4, finer: float = 0.5) -> Tensor:
-    """Mean absolute difference of two pyramids, [N,C,H,W] each -> scalar; a band weighs `finer` times the next coarser.
+    """Return the mean absolute difference of the pyramids of a and b [N,C,H,W], a scalar.
 
-    The coarsest weighs 1. The pyramid is linear, so the bands of the difference are looked at. (Bojanowski et al.,
-    "Optimizing the Latent Space of Generative Networks", have 2^2k for band k of a sum, which as means is `finer` = 1.)
+    The coarsest band has weight 1, each finer one `finer` times the next coarser. The pyramid is linear, so the bands
+    of the difference are used. (Bojanowski et al., "Optimizing the Latent Space of Generative Networks", use 2^2k for
+    band k of a sum, which in means is `finer` = 1.)
     """
     if a.shape != b.shape:
-        raise ValueError(f"images of one shape are compared, got {tuple(a.shape)}, {tuple(b.shape)}")
+        raise ValueError(f"images must have one shape, got {tuple(a.shape)}, {tuple(b.shape)}")
     found = bands(a - b, levels)
     return torch.stack([finer ** (levels - k) * band.abs().mean() for k, band in enumerate(found)]).sum()
 
 
 def _blurred(image: Tensor) -> Tensor:
-    """Both axes by KERNEL, the borders mirrored."""
+    """Filter both axes by KERNEL with mirrored borders."""
     channels = image.shape[1]
     line = image.new_tensor(KERNEL)
     kernel = (line[:, None] * line).expand(channels, 1, 5, 5)
@@ -64,5 +65,5 @@ def _halved(image: Tensor) -> Tensor:
 
 
 def _doubled(image: Tensor) -> Tensor:
-    """Bilinear, so that a constant stays one to the border."""
+    """Upsample bilinearly, so that a constant stays constant up to the border."""
     return functional.interpolate(image, scale_factor=2, mode="bilinear", align_corners=False)

@@ -1,4 +1,4 @@
-"""How far a reconstruction is from its picture, and a latent from its own (GAN-encoder paper, eq. 2 to 5)."""
+"""Compute the image and latent reconstruction losses of the GAN-encoder paper (eq. 2 to 5)."""
 
 from __future__ import annotations
 
@@ -28,13 +28,12 @@ class Weights:
 def likeness(
     made: Tensor, wanted: Tensor, perceptual: Distance, weights: Weights, *, pixels: bool = True
 ) -> dict[str, Tensor]:
-    """The weighted parts of eq. 3, means over the batch; `made`, `wanted` [N,3,S,S] in [-1,1] -> {name: scalar}.
+    """Return the weighted parts of eq. 3, means over the batch; `made`, `wanted` [N,3,S,S] in [-1,1] -> {name: scalar}.
 
-    Without `pixels` (strategy 1) what compares pixels is measured and teaches nothing: only the perceptual distance
-    has a gradient.
+    Without `pixels` (strategy 1) the pixel terms are measured without a gradient; only the perceptual distance has one.
     """
     if made.shape != wanted.shape or made.ndim != 4:
-        raise ValueError(f"pictures of one shape are compared, got {tuple(made.shape)}, {tuple(wanted.shape)}")
+        raise ValueError(f"pictures must have one shape, got {tuple(made.shape)}, {tuple(wanted.shape)}")
     seen = made if pixels else made.detach()
     found = {"mse": weights.mse * functional.mse_loss(seen, wanted)}
     found["cos"] = weights.cos * apart(seen, wanted)

@@ -1,7 +1,7 @@
-"""The adaptive robust loss (Barron, "A General and Adaptive Robust Loss Function"), d_rho of the automodulators.
+"""Compute the adaptive robust loss (Barron, "A General and Adaptive Robust Loss Function"), d_rho of automodulators.
 
-Its shape alpha and scale c are learned, one of each for a pixel; where the pictures double their side every pixel hands
-its own to the four that take its place (Deep Automodulators, section 3.2), so that nothing jumps.
+Its shape alpha and scale c are learned per pixel; when the pictures double their side, every pixel's values are copied
+to the four pixels that replace it (Deep Automodulators, section 3.2), so that the loss is continuous.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def general(x: Tensor, alpha: Tensor, scale: Tensor) -> Tensor:
 
 @functools.cache
 def _table() -> tuple[Tensor, Tensor]:
-    """log Z(alpha) and its derivative at NODES values of alpha from LOW to HIGH, in float64.
+    """Return log Z(alpha) and its derivative at NODES values of alpha from LOW to HIGH, in float64.
 
     Z(alpha), eq. 17, is the integral of exp(-rho(x, alpha, 1)) over all x, by the trapezoid rule in t, x = sinh t.
     """
@@ -39,7 +39,7 @@ def _table() -> tuple[Tensor, Tensor]:
 
 
 def log_partition(alpha: Tensor) -> Tensor:
-    """log Z(alpha) for LOW <= alpha <= HIGH, any shape; cubic between the table's nodes, so that it has a gradient."""
+    """Return log Z(alpha) for LOW <= alpha <= HIGH, any shape; cubic between table nodes and so differentiable."""
     value, slope = (part.to(alpha) for part in _table())
     width = (HIGH - LOW) / (NODES - 1)
     place = (alpha - LOW) / width
@@ -54,7 +54,7 @@ def log_partition(alpha: Tensor) -> Tensor:
 class RobustLoss(nn.Module):
     """Mean over pictures, channels and pixels of rho(x, alpha, c) + log c + log Z(alpha), eq. 16.
 
-    `shape` and `size` [side,side] become alpha and c by a sigmoid and a softplus; they begin at alpha = 1 and c = 1.
+    `shape` and `size` [side,side] become alpha and c by a sigmoid and a softplus; initially alpha = 1 and c = 1.
     """
 
     def __init__(self, side: int) -> None:
@@ -64,24 +64,24 @@ class RobustLoss(nn.Module):
 
     @property
     def alpha(self) -> Tensor:
-        """[side,side], LOW to HIGH."""
+        """Return alpha [side,side], from LOW to HIGH."""
         return LOW + (HIGH - LOW) * torch.sigmoid(self.shape)
 
     @property
     def scale(self) -> Tensor:
-        """c [side,side]."""
+        """Return c [side,side]."""
         return SMALLEST + functional.softplus(self.size)
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        """How far `a` is from `b`, both [N,C,side,side] -> scalar."""
+        """Return the loss of `a` and `b`, both [N,C,side,side], a scalar."""
         if a.shape != b.shape or a.shape[2:] != self.shape.shape:
-            raise ValueError(f"pictures of side {len(self.shape)} are compared, got {tuple(a.shape)}, {tuple(b.shape)}")
+            raise ValueError(f"pictures must have side {len(self.shape)}, got {tuple(a.shape)}, {tuple(b.shape)}")
         alpha, scale = self.alpha, self.scale
         return (general(a - b, alpha, scale) + scale.log() + log_partition(alpha)).mean()
 
     @torch.no_grad()
     def grown(self) -> RobustLoss:
-        """The loss of pictures twice as wide: every pixel's alpha and c for the four in its place."""
+        """Return the loss for pictures of twice the side, with every pixel's alpha and c copied to four pixels."""
         wide = RobustLoss(2 * len(self.shape)).to(self.shape)
         for own, fine in ((self.shape, wide.shape), (self.size, wide.size)):
             fine.copy_(own.repeat_interleave(2, 0).repeat_interleave(2, 1))

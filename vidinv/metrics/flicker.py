@@ -1,4 +1,4 @@
-"""How much a made video trembles against its source, with the source's own motion taken out."""
+"""Measure the flicker of an edited video relative to its source, compensated for the source's motion."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from vidinv.frames import Array
 
 
 def flicker(source: Array, made: Array) -> float:
-    """Mean |d_t+1 - warp(d_t)| where d = made - source: the change of the difference between consecutive frames.
+    """Return the mean |d_t+1 - warp(d_t)| with d = made - source: the change of the edit between frames.
 
-    `source`, `made`: [T,H,W,3] float in [0,1], T >= 2, aligned with one another. d_t is carried to frame t+1 along the
-    source's optical flow (DIS, Kroeger et al. 2016), so that a difference that moves with the face counts nothing; a
-    video that stands still while its source moves does count. Returns a share of the full range.
+    `source`, `made`: [T,H,W,3] float in [0,1], T >= 2, aligned with one another. d_t is warped to frame t+1 along the
+    source's optical flow (DIS, Kroeger et al. 2016), so that a difference that moves with the face does not count; a
+    static video of a moving source does. The result is a share of the full range. Raises ValueError for other shapes.
     """
     if source.shape != made.shape or source.ndim != 4 or len(source) < 2:
         raise ValueError(f"flicker takes two videos [T,H,W,3] of one shape, T >= 2, got {source.shape}, {made.shape}")

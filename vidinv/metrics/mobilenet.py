@@ -1,4 +1,4 @@
-"""MobileNetV2 (Sandler et al.) trained on ImageNet: the features that the Frechet distance here is named after."""
+"""Extract features with an ImageNet MobileNetV2 (Sandler et al.), for the Frechet distance."""
 
 from __future__ import annotations
 
@@ -63,11 +63,11 @@ class MobileNetV2(nn.Module):
         return self.maps(image).mean((2, 3))
 
     def scores(self, maps: Tensor) -> Tensor:
-        """[N,1280,h,w] -> the logits [N,1000] of ImageNet's classes."""
+        """Map features [N,1280,h,w] to the logits [N,1000] of ImageNet's classes."""
         return self.classifier(maps.mean((2, 3)))
 
     def maps(self, image: Tensor) -> Tensor:
-        """The last convolution's output [N,1280,7,7]."""
+        """Return the last convolution's output [N,1280,7,7]."""
         if image.ndim != 4 or image.shape[1] != 3:
             raise ValueError(f"MobileNetV2 takes images [N,3,H,W] in [-1,1], got {tuple(image.shape)}")
         x = F.interpolate(image, (SIDE, SIDE), mode="bilinear", align_corners=False, antialias=True)
@@ -75,7 +75,7 @@ class MobileNetV2(nn.Module):
 
 
 def load_mobilenet(path: str | Path | None = None) -> MobileNetV2:
-    """The network from the weights cache, or from a safetensors file; frozen, in eval mode."""
+    """Load the network from the weights cache, or from a safetensors file; frozen, in eval mode."""
     network = MobileNetV2()
     network.load_state_dict(load_file(str(path or cache.path("features/mobilenet-v2"))), strict=True)
     return network.eval().requires_grad_(False)

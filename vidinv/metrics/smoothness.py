@@ -1,4 +1,4 @@
-"""Perceptual path length (Karras et al., "A Style-Based Generator Architecture ...", section 4.1)."""
+"""Compute the perceptual path length (Karras et al., "A Style-Based Generator Architecture ...", section 4.1)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 EPS = 1e-4
-KEPT = (0.01, 0.99)  # quantiles of the lengths that count
+KEPT = (0.01, 0.99)  # quantiles between which lengths are averaged
 
 
 @torch.no_grad()
@@ -21,10 +21,10 @@ def path_length(
     full: bool = True,
     seed: int = 0,
 ) -> float:
-    """Mean of d(G(path(t)), G(path(t + eps))) / eps^2 over pairs of latents, eps = 1e-4, between the quantiles kept.
+    """Return the mean of d(G(path(t)), G(path(t + eps))) / eps^2 over pairs of latents, eps = 1e-4.
 
-    `pairs` are batches of two latents [N,D]; `between` (a, b, t [N,1]) is the way from one to the other, `draw` the
-    image of a latent, `distance` LPIPS. `full`: t is anywhere on the way; else at its beginning (t = 0).
+    Lengths outside the quantiles KEPT are ignored. `pairs` are batches of two latents [N,D]; `between` (a, b, t [N,1])
+    is the path, `draw` renders a latent, `distance` is LPIPS. With `full`, t is uniform on the path; else t = 0.
     """
     random = torch.Generator().manual_seed(seed)
     found = []
@@ -37,11 +37,11 @@ def path_length(
 
 
 def straight(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-    """The line from a to b [N,D] at t [N,1]: for W."""
+    """Interpolate linearly from a to b [N,D] at t [N,1], for W."""
     return torch.lerp(a, b, t)
 
 
 def round_the_sphere(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-    """The great circle from a to b [N,D], both of length 1, at t [N,1]: for an automodulator's z."""
+    """Interpolate on the great circle from a to b [N,D], both of length 1, at t [N,1], for an automodulator's z."""
     angle = torch.acos((a * b).sum(1, keepdim=True).clamp(-1 + 1e-7, 1 - 1e-7))
     return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)

@@ -1,6 +1,6 @@
-"""VGG16 (Simonyan and Zisserman) as an ImageNet classifier, for the heat maps of `vidinv.losses.regions`.
+"""Classify images with an ImageNet VGG16 (Simonyan and Zisserman), for the heat maps of `vidinv.losses.regions`.
 
-No weights of its classifier come with vidinv: the user brings a file with torchvision's names.
+vidinv ships no weights of the classifier: the user provides a file with torchvision's names.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ class VGG16(nn.Module):
 
 
 def load_vgg16(path: Path) -> VGG16:
-    """The network from a file of torch.save with torchvision's names, read without running it; frozen, in eval mode.
+    """Load the network from a torch.save file with torchvision's names, without running code; frozen, in eval mode.
 
-    Raises WeightsUnavailable for a file that is damaged or holds more than tensors, RuntimeError for other tensors.
+    Raises WeightsUnavailable for a file that is damaged or holds other objects, RuntimeError for mismatching tensors.
     """
     network = VGG16()
     network.load_state_dict(read_state_dict({path.name: path.read_bytes()}))

@@ -1,1 +1,1 @@
-"""What a file says of how it was made, and how that is put into it: metadata, report, C2PA manifest, watermark."""
+"""Write and read the provenance of a file: metadata, report, C2PA manifest, watermark."""

@@ -1,4 +1,4 @@
-"""Inspection: everything that a file says of how it was made, whether it agrees, and what it comes to."""
+"""Inspect a file's provenance: read every kind of evidence and check that it is consistent."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from vidinv.provenance import manifest, statement, watermark_embed
 from vidinv.provenance.payload import Message
 from vidinv.provenance.watermark_detect import Votes
 
-STRETCH = 48  # looked-at frames after which a mark is read
-LOOKED_AT = 1500  # frames, at most, of a clip
+STRETCH = 48  # frames after which the watermark is decoded
+LOOKED_AT = 1500  # maximum number of frames read per clip
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was found; `notes` say in words what could not be read and what does not agree."""
+    """Provenance of a file; `notes` describe unreadable evidence and contradictions."""
 
     file: str
     sha256: str
@@ -34,13 +34,13 @@ class Inspection:
 
     @property
     def is_ours(self) -> bool:
-        """Whether anything says that vidinv made the file."""
+        """Return whether any evidence shows that vidinv made the file."""
         beside = self.sidecar is not None and not self.sidecar.problem
         signed = self.c2pa is not None and self.c2pa.edit is not None
         return bool(self.metadata) or beside or signed or self.watermark is not None
 
     def document(self) -> dict[str, Any]:
-        """The same as JSON holds it."""
+        """Return the inspection as a JSON document."""
         parts = {name: getattr(self, name) for name in ("sidecar", "c2pa", "watermark")}
         return {
             "file": self.file,
@@ -58,10 +58,10 @@ def inspect(
     phase: Callable[[int], None] = lambda frames: None,
     done: Callable[[int], None] = lambda frames: None,
 ) -> Inspection:
-    """Read a video, a picture or a folder of pictures. `roots` are certificates (PEM) whose signers are trusted.
+    """Inspect a video, a picture or a folder of pictures; `roots` are trusted root certificates (PEM).
 
-    `phase(frames)` and `done(frames)` hear how the search for the watermark goes. Raises InputUnreadable for what is
-    none of these.
+    `phase(frames)` and `done(frames)` report the progress of the watermark search. Raises InputUnreadable for any
+    other file.
     """
     said, notes = statement.metadata(path), list[str]()
     sha256 = fileio.content_sha256(path)
@@ -81,7 +81,7 @@ def _manifest(path: Path, roots: Path | None, notes: list[str]) -> manifest.Read
         if roots is not None:
             raise
         if manifest.is_there(path):
-            notes.append(f"there seems to be a C2PA manifest, which was not read: {error}")
+            notes.append(f"there may be a C2PA manifest, which was not read: {error}")
             return manifest.UNREAD
     return None
 
@@ -96,7 +96,7 @@ def _picture_mark(path: Path) -> Message | None:
 def _video_mark(
     path: Path, phase: Callable[[int], None], done: Callable[[int], None], notes: list[str]
 ) -> Message | None:
-    """The first mark that a stretch of the clip holds, else what the whole clip spells."""
+    """Return the first watermark found in a part of the clip, else the one decoded from the whole clip."""
     info = probe(path)
     every = max(1, info.frame_count // LOOKED_AT)
     phase(info.frame_count)
@@ -117,7 +117,7 @@ def _video_mark(
 
 
 def _frames(path: Path, notes: list[str]) -> Iterator[FrameBatch]:
-    """The frames one by one; ends, with a note, where the file is damaged."""
+    """Yield the frames one by one; stop with a note where the file is damaged."""
     try:
         yield from reader.read_frames(path, batch=1)
     except InputUnreadable as error:
@@ -131,26 +131,29 @@ def _disagreements(
     signed: manifest.ReadManifest | None,
     message: Message | None,
 ) -> Iterator[str]:
-    """What the parts say of each other that is not so."""
+    """Yield the contradictions between the kinds of evidence."""
     if beside is not None:
         yield from _of_report(path, said, beside)
     if signed is not None and signed.state == "Invalid":
-        yield f"the C2PA manifest does not hold: {', '.join(signed.problems)}"
+        yield f"the C2PA manifest is invalid: {', '.join(signed.problems)}"
     if message is None:
         return
     claimed = signed.edit.get("watermark") if signed is not None and signed.edit is not None else None
     known = {"report": beside.identity if beside is not None else None, "C2PA manifest": claimed}
     for where, identity in known.items():
         if identity and identity != message.identity:
-            yield f"the watermark says {message.identity}, the {where} {identity}: another source or other edits"
+            yield (
+                f"the watermark has the identity {message.identity}, the {where} {identity}: "
+                "another source or other edits"
+            )
 
 
 def _of_report(path: Path, said: dict[str, str], beside: statement.Sidecar) -> Iterator[str]:
     if beside.problem:
         yield f"{beside.path}: {beside.problem}"
     if beside.name_agrees is False:
-        yield f"{beside.path} is the report on a file of another name"
+        yield f"{beside.path} is the report of a file with another name"
     if beside.sha256_agrees is False:
-        yield f"{path.name} is not, byte for byte, the file that {beside.path} reports on: it was changed since"
+        yield f"{path.name} differs from the file that {beside.path} describes: it was changed afterwards"
     if said and beside.edits is not None and said.get("edits") != (" ".join(beside.edits) or "none"):
-        yield "the metadata and the report name other edits"
+        yield "the metadata and the report name different edits"

@@ -1,8 +1,8 @@
-"""The C2PA manifest: a signed statement inside the file, by c2pa-python (the extra [c2pa]), of who changed what.
+"""Sign files with a C2PA manifest and read manifests, by c2pa-python (the extra [c2pa]).
 
 https://spec.c2pa.org. The claim holds c2pa.actions (opened the source, edited it), the source as the parent ingredient
-and, as `org.vidinv.edit`, the edits, the weights' and the source's sha256. No picture goes in, and no network is used:
-there is no time stamp of an authority, no look-up of revoked certificates and no manifest from elsewhere.
+and, as `org.vidinv.edit`, the edits and the sha256 of weights and source. It contains no picture, and no network is
+used: no time stamp of an authority, no revocation check and no remote manifest.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FORMATS = {
 }
 LABEL = "org.vidinv.edit"
 COMPOSITE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
-SILENT = {  # neither pictures of the source nor anything from the network
+SILENT = {  # no thumbnails of the source and no network access
     "builder": {"thumbnail": {"enabled": False}},
     "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},
 }
@@ -40,7 +40,7 @@ SILENT = {  # neither pictures of the source nor anything from the network
 
 @dataclass(frozen=True)
 class Claim:
-    """What is signed: `edits` as they were asked for, part -> sha256 of `weights`, the `source` and its sha256."""
+    """Signed content: the requested `edits`, part -> sha256 of `weights`, the `source` and its sha256."""
 
     version: str
     edits: tuple[str, ...]
@@ -52,7 +52,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Credentials:
-    """A certificate chain and its private key, as PEM, and C2PA's name of the algorithm that they sign with."""
+    """A certificate chain and its private key, as PEM, and C2PA's name of the signing algorithm."""
 
     chain: bytes
     key: bytes
@@ -61,9 +61,9 @@ class Credentials:
 
 @dataclass(frozen=True)
 class ReadManifest:
-    """A manifest as read: `state` is Trusted, Valid (whole, by a signer whom no root vouches for), Invalid or Unread.
+    """A manifest that was read: `state` is Trusted, Valid (intact, but its signer is not trusted), Invalid or Unread.
 
-    `problems` are C2PA's codes of what failed; `edit` is what LABEL holds, None of a file that others signed.
+    `problems` are C2PA's failure codes; `edit` is the assertion LABEL, None in a file signed by other software.
     """
 
     state: str
@@ -74,11 +74,11 @@ class ReadManifest:
     edit: dict[str, Any] | None
 
 
-UNREAD = ReadManifest("Unread", "", "", (), (), None)  # there is one, and no c2pa-python
+UNREAD = ReadManifest("Unread", "", "", (), (), None)  # a manifest exists, but c2pa-python is not installed
 
 
 def check_signer(config: C2paConfig, output: Path) -> None:
-    """Raise UsageError where `output` could not be signed: its kind, no c2pa-python, a wrong certificate or key."""
+    """Raise UsageError if `output` cannot be signed: its format, no c2pa-python, a wrong certificate or key."""
     if output.suffix.lower() not in FORMATS:
         raise UsageError(f"{output.name} cannot hold a C2PA manifest", remedy=f"end its name in {', '.join(FORMATS)}")
     given, picture = credentials(config), io.BytesIO()
@@ -87,7 +87,7 @@ def check_signer(config: C2paConfig, output: Path) -> None:
 
 
 def credentials(config: C2paConfig) -> Credentials:
-    """The signer that the configuration names, else VIDINV_C2PA_CERTIFICATE and VIDINV_C2PA_KEY. Raises UsageError."""
+    """Load the configured signer, else VIDINV_C2PA_CERTIFICATE and VIDINV_C2PA_KEY. Raises UsageError."""
     _library()
     require("cryptography", "a C2PA manifest")
     from cryptography.hazmat.primitives import serialization
@@ -97,7 +97,7 @@ def credentials(config: C2paConfig) -> Credentials:
         path = given or os.environ.get(f"VIDINV_C2PA_{name.upper()}", "")
         if not path:
             raise UsageError(
-                f"--c2pa signs with a certificate and its key, and no {name} is given",
+                f"--c2pa needs a certificate and its key, and no {name} is given",
                 remedy=f"set c2pa.{name}=FILE.pem or VIDINV_C2PA_{name.upper()}",
             )
         try:
@@ -112,14 +112,16 @@ def credentials(config: C2paConfig) -> Credentials:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
     except (ValueError, TypeError) as error:
-        raise UsageError("c2pa.key is no private key in PEM, or has a password", remedy="give a plain one") from error
+        raise UsageError(
+            "c2pa.key is not a PEM private key, or has a password", remedy="give a key without a password"
+        ) from error
     return Credentials(found[0], pkcs8, _algorithm(key))
 
 
 def sign(unsigned: Path, output: Path, claim: Claim, given: Credentials) -> None:
-    """Write `unsigned` with a manifest that makes the `claim` as `output`, whole or not at all; its frames are kept.
+    """Write `unsigned` with a manifest of the `claim` to `output`, atomically; its frames are unchanged.
 
-    Raises UsageError for a certificate that does not fit, OutputUnwritable.
+    Raises UsageError for an unsuitable certificate, OutputUnwritable.
     """
     kind = FORMATS[output.suffix.lower()]
     with fileio.replacing(output) as draft, unsigned.open("rb") as source, draft.open("w+b") as target:
@@ -127,9 +129,9 @@ def sign(unsigned: Path, output: Path, claim: Claim, given: Credentials) -> None
 
 
 def read_manifest(path: Path, roots: Path | None = None) -> ReadManifest | None:
-    """The active manifest of a file, checked; None where there is none. `roots` are certificates to trust (PEM).
+    """Read and validate the active manifest of a file; None if there is none. `roots` are trusted certificates (PEM).
 
-    Raises UsageError without c2pa-python or for roots that cannot be read, InputUnreadable for a broken manifest.
+    Raises UsageError without c2pa-python or for unreadable roots, InputUnreadable for a broken manifest.
     """
     kind = FORMATS.get(path.suffix.lower())
     if kind is None or path.is_dir():
@@ -140,7 +142,7 @@ def read_manifest(path: Path, roots: Path | None = None) -> ReadManifest | None:
             settings["trust"] = {"trust_anchors": roots.read_text(encoding="utf-8")}
         context = c2pa.Context(settings=c2pa.Settings.from_dict(settings))
     except (OSError, ValueError, c2pa.C2paError) as error:
-        raise UsageError(f"{roots} holds no certificates that can be trusted", remedy="give a PEM file") from error
+        raise UsageError(f"{roots} does not hold root certificates", remedy="give a PEM file") from error
     try:
         with path.open("rb") as stream, c2pa.Reader(kind, stream, context=context) as reader:
             return _found(json.loads(reader.json()))
@@ -151,7 +153,7 @@ def read_manifest(path: Path, roots: Path | None = None) -> ReadManifest | None:
 
 
 def is_there(path: Path) -> bool:
-    """Whether a file seems to hold a C2PA manifest, told without c2pa-python: its JUMBF box is near the beginning."""
+    """Return whether a file appears to hold a C2PA manifest, by its JUMBF box near the start (without c2pa-python)."""
     if path.is_dir():
         return False
     with path.open("rb") as stream:
@@ -173,7 +175,7 @@ def _algorithm(key: Any) -> str:
         return "ed25519"
     if isinstance(key, rsa.RSAPrivateKey):
         return "ps256"
-    raise UsageError("c2pa.key is of a kind that C2PA does not know", remedy="use ECDSA (P-256), Ed25519 or RSA")
+    raise UsageError("c2pa.key has a type that C2PA does not support", remedy="use ECDSA (P-256), Ed25519 or RSA")
 
 
 def _definition(output: Path, kind: str, claim: Claim) -> dict[str, Any]:
@@ -222,7 +224,7 @@ def _sign(
 
 
 def _add_source(builder: Any, claim: Claim) -> None:
-    """The source as parent, with its hash; where C2PA knows its kind, with a manifest of its own as well."""
+    """Add the source as parent with its hash and, if C2PA supports its format, its own manifest."""
     parent = {
         "title": claim.source.name,
         "relationship": "parentOf",

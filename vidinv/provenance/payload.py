@@ -1,9 +1,9 @@
-"""What the watermark says: 54 bits with their own check, spread over 288 chips by a Reed-Muller code.
+"""Encode and decode the watermark's payload: 54 bits with a checksum, spread over 288 chips by a Reed-Muller code.
 
 6 bits of version, 32 bits of identity and 16 of CRC-CCITT over both are cut into nine groups of six. Each group is one
 word of RM(1,5), the biorthogonal code of Mariner 9: 64 words of 32 chips, any two of them at least 16 apart. It is
-decoded softly, by one product with the Hadamard matrix. Chip c is place c % 32 of group c % 9: as 9 and 32 have no
-common divisor, every place of every group has a chip.
+decoded softly, by one product with the Hadamard matrix. Chip c is position c % 32 of group c % 9: as 9 and 32 have no
+common divisor, every position of every group has a chip.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _HADAMARD = (1 - 2 * _PARITY).astype(np.float32)  # [32,32], Sylvester's
 
 @dataclass(frozen=True)
 class Message:
-    """A decoded mark: `identity` as 8 hexadecimal digits, `score` in standard deviations of noise (at most 17)."""
+    """A decoded payload: `identity` as 8 hexadecimal digits, `score` in standard deviations of noise (at most 17)."""
 
     version: int
     identity: str
@@ -42,7 +42,7 @@ def identity(source_sha256: str, edits: Sequence[str]) -> str:
 
 
 def encode(name: str) -> Array:
-    """[288] float32 of -1 and 1 that say the identity `name`, 8 hexadecimal digits."""
+    """Encode the identity `name`, 8 hexadecimal digits, to chips [288] float32 of -1 and 1."""
     number = int(name, 16)
     if len(name) != 8:
         raise ValueError(f"an identity is 8 hexadecimal digits, got {name!r}")
@@ -53,7 +53,7 @@ def encode(name: str) -> Array:
 
 
 def decode(soft: Array) -> Message | None:
-    """What [N,288] sums of votes say, any of the N: the surest that passes its own check, or None."""
+    """Decode sums of votes [N,288]: return the message with the best score whose checksum is correct, or None."""
     energy = np.sqrt((soft**2).sum(1))
     chip = np.arange(CHIPS)
     words = np.zeros((int((energy > 0).sum()), GROUPS, LENGTH), np.float32)
@@ -74,7 +74,7 @@ def decode(soft: Array) -> Message | None:
 
 
 def _word(value: int) -> Array:
-    """The word of RM(1,5) that says 6 bits: the highest is its sign."""
+    """Return the RM(1,5) word of 6 bits; the highest bit is its sign."""
     return _HADAMARD[value % LENGTH] * (-1 if value >= LENGTH else 1)
 
 

@@ -1,4 +1,4 @@
-"""What a file's own metadata and the report beside it say of how it was made."""
+"""Read the provenance in a file's metadata and its report file."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from vidinv.provenance import payload
 from vidinv.report.sidecar import SCHEMA
 
 PREFIX = "vidinv_"
-MAX_REPORT = 1 << 28  # bytes; a larger file beside the output is no report
+MAX_REPORT = 1 << 28  # bytes; maximum size of a report file
 
 
 @dataclass(frozen=True)
 class Sidecar:
-    """The report beside a file, as far as it tells where the file is from; None where the report does not say.
+    """Provenance in a file's report; a field is None if the report does not hold it.
 
-    `identity` is the one that a watermark would carry; `problem` says why the report could not be read.
+    `identity` is that of the watermark for this source and these edits; `problem` is the reason why the report could
+    not be read.
     """
 
     path: str
@@ -37,9 +38,9 @@ class Sidecar:
 
 
 def metadata(path: Path) -> dict[str, str]:
-    """`version`, `edits` and `weights` as vidinv wrote them into a video, a picture or a folder's frames.json.
+    """Return `version`, `edits` and `weights` that vidinv wrote to a video, a picture or a folder's frames.json.
 
-    Empty where nothing of vidinv is there. Raises InputUnreadable.
+    The result is empty if there is no entry of vidinv. Raises InputUnreadable.
     """
     if path.is_dir():
         given = _of_folder(path)
@@ -53,7 +54,7 @@ def metadata(path: Path) -> dict[str, str]:
 
 
 def sidecar(path: Path, sha256: str) -> Sidecar | None:
-    """The report beside `path`, whose bytes have `sha256`; None where there is none."""
+    """Read the report file of `path`, whose bytes have `sha256`; None if there is none."""
     beside = path.with_name(path.name + ".json")
     if not beside.is_file():
         return None
@@ -65,7 +66,7 @@ def sidecar(path: Path, sha256: str) -> Sidecar | None:
         return Sidecar(beside.name, problem=f"cannot be read ({type(error).__name__})")
     kind = _of(report, "schema")
     if not isinstance(kind, str) or kind.partition("/")[0] != SCHEMA.partition("/")[0]:
-        return Sidecar(beside.name, problem="no report of vidinv")
+        return Sidecar(beside.name, problem="not a report of vidinv")
     edits, source = _of(report, "settings", "edits"), _of(report, "input", "sha256")
     name, digest = _of(report, "output", "path"), _of(report, "output", "sha256")
     edits = tuple(map(str, edits)) if isinstance(edits, list) else None
@@ -82,7 +83,7 @@ def sidecar(path: Path, sha256: str) -> Sidecar | None:
 
 
 def _of(report: Any, *keys: str) -> Any:
-    """What lies under `keys`, one in the other; None where one is not there."""
+    """Return the value under the nested `keys`; None if one is missing."""
     for key in keys:
         report = report.get(key) if isinstance(report, dict) else None
     return report
@@ -98,7 +99,7 @@ def _of_folder(path: Path) -> dict[str, str]:
 
 
 def _of_picture(path: Path) -> dict[str, str]:
-    """A PNG's text, or what the EXIF field Software says as `key=value; key=value`."""
+    """Return a PNG's text entries, or the EXIF field Software parsed as `key=value; key=value`."""
     try:
         with Image.open(path) as file:
             said = str(file.getexif().get(ExifTags.Base.Software, ""))

@@ -1,7 +1,7 @@
-"""Reading the watermark blindly: every cell of the frame votes, stretch by stretch, and windows are tried.
+"""Detect the watermark without the source: sum the votes of every cell over frames and search windows.
 
-Marked cells vote the same on every frame, the others at random; no vote counts more than 1, so that texture does not
-drown the mark. Windows of several sizes find the part of the frame that is marked, without looking for a face.
+Marked cells vote equally on every frame, others at random; a vote is limited to 1, so that texture does not hide the
+watermark. Windows of several sizes locate the marked part of the frame without a face detector.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from vidinv.frames import Array
 from vidinv.provenance import payload, watermark_embed
 from vidinv.provenance.payload import CHIPS, Message
 
-SHARES = (1.0, 0.67, 0.45, 0.3)  # a window's side, of the shorter side of the frame
-FULL = 0.5  # RMS in levels, of the wave whose cell has a full vote: an encoder leaves a part of what was put in
-STEPS = 4  # windows begin at every fourth of a side
-_SAMPLES = 8  # along a cell are enough
-_LEAST = 12  # cells, side of the smallest window worth trying
+SHARES = (1.0, 0.67, 0.45, 0.3)  # sides of the windows, as shares of the frame's shorter side
+FULL = 0.5  # RMS in levels of a wave that gives a full vote: a video encoder removes part of the wave
+STEPS = 4  # window positions per side length
+_SAMPLES = 8  # samples along a cell, enough for reading
+_LEAST = 12  # cells, side of the smallest window
 
 
 @dataclass
 class Votes:
-    """The votes of the frames added so far, for every grid: `add` frames of one size, then `read`."""
+    """Sums of the frames' votes for every grid: `add` frames of one size, then `read`."""
 
     aspect: Fraction = Fraction(1)
     sums: dict[int, Array] = field(default_factory=dict)  # by the grid's count, [rows, columns]
     frames: int = 0
 
     def add(self, luma: Array) -> None:
-        """Count the votes of a frame's luma [H,W] in 8-bit levels."""
+        """Add the votes of a frame's luma [H,W] in 8-bit levels."""
         for count in watermark_embed.COUNTS:
             small = _shrunk(luma, count * _SAMPLES)
             cells = watermark_embed.grid(small.shape[0], small.shape[1], count, self.aspect)
@@ -42,19 +42,19 @@ class Votes:
         self.frames += 1
 
     def read(self) -> Message | None:
-        """The mark that the votes spell, also where frames were turned or mirrored since; None where there is none."""
+        """Decode the votes, also of rotated or mirrored frames; None if there is no watermark."""
         found = [message for votes in self.sums.values() for message in map(_read, _turned(votes)) if message]
         return max(found, key=lambda message: message.score, default=None)
 
     def join(self, other: Votes) -> None:
-        """Take over the votes of another stretch of the same clip."""
+        """Add the votes of another part of the same clip."""
         for count, votes in other.sums.items():
             self.sums[count] = self.sums.get(count, 0) + votes
         self.frames += other.frames
 
 
 def _shrunk(luma: Array, shorter: int) -> Array:
-    """`luma` [H,W] with at most `shorter` samples along its shorter side."""
+    """Return `luma` [H,W] shrunk to at most `shorter` samples along its shorter side."""
     height, width = luma.shape
     share = shorter / min(height, width)
     if share >= 1:
@@ -84,7 +84,7 @@ def _windows(rows: int, columns: int) -> Iterator[tuple[slice, slice]]:
 
 
 def _turned(votes: Array) -> Iterator[Array]:
-    """The votes of the frame turned and mirrored in all eight ways; a turn by 90 degrees or a mirror negates a wave."""
+    """Yield the votes of the frame in all eight orientations; a rotation by 90 degrees or a mirror negates a wave."""
     for turns in range(4):
         turned = np.rot90(votes, turns) * (-1) ** turns
         yield turned
