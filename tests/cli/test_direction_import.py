@@ -151,7 +151,7 @@ def test_of_another_generator_the_files_own_strength_rules_and_its_use_is_refuse
     path = files.fse(tmp_path / "smiling.npy", uneven)
     assert main([*IMPORT, str(path), "--as", "imported"]) == 0
     told = capsys.readouterr().out
-    assert "ffhq-stylegan2-w" in told and "not here" in told
+    assert "ffhq-stylegan2-w" in told and "not available" in told
     found = taken("imported", "ffhq-stylegan2-w")
     assert found.imported is not None and not found.imported.is_measured and found.deviation == found.imported.native
     step = torch.from_numpy(15 * uneven / np.linalg.norm(uneven))
@@ -175,12 +175,12 @@ REFUSED = {
     "no norm": (lambda path: np.save(path, array((1, 512))), [], 2, "give --format"),
     "no space": (lambda path: files.stit(path, array((512,)), 7, 1.0), [], 2, "fits no latent space"),
     "flat, no space": (lambda path: files.fse(path, array((7, 512))), [], 2, "fits no latent space"),
-    "wrong space": (lambda path: files.stit(path, array((512,)), 18, 1.0), OURS, 2, "give the --space"),
+    "wrong space": (lambda path: files.stit(path, array((512,)), 18, 1.0), OURS, 2, "generator's --space"),
     "unknown space": (lambda path: files.stit(path, VECTOR, 8, 1.0), ["--space", "z"], 2, "choose one of"),
     "wrong format": (lambda path: files.sefa(path, VECTOR, 0), [*OURS, "--format", "stit"], 2, "cannot be read as"),
     "unknown format": (lambda path: files.sefa(path, VECTOR, 0), ["--format", "magic"], 2, "choose one of fse"),
     "which": (lambda path: files.sefa(path, VECTOR, 0), OURS, 2, "--component N"),
-    "not of many": (lambda path: files.stit(path, VECTOR, 8, 1.0), ["--component", "0"], 2, "leave --component out"),
+    "not of many": (lambda path: files.stit(path, VECTOR, 8, 1.0), ["--component", "0"], 2, "remove --component"),
     "no such": (lambda path: files.sefa(path, VECTOR, 0), [*OURS, "--component", "99"], 2, "cannot be read as sefa"),
     "no such mean": (
         lambda path: files.ganspace(path, VECTOR, 1.0, 0),
@@ -198,12 +198,12 @@ REFUSED = {
         "stylegan2-ffhq-1024 is not here",
     ),
     "missing": (lambda path: None, [], 3, "cannot read"),
-    "nan": (lambda path: np.save(path, np.full((8, 32), np.nan)), [], 5, "no array of finite numbers"),
-    "objects": (lambda path: np.save(path, np.array([{}]), allow_pickle=True), [], 5, "no plain array of numbers"),
+    "nan": (lambda path: np.save(path, np.full((8, 32), np.nan)), [], 5, "does not hold arrays of finite numbers"),
+    "objects": (lambda path: np.save(path, np.array([{}]), allow_pickle=True), [], 5, "not a plain array of numbers"),
     "text": (lambda path: path.write_text("hello"), [], 5, "neither a .npy nor a torch file"),
-    "cut": (lambda path: path.write_bytes(b"\x93NUMPY\x01\x00"), [], 5, "no plain array of numbers"),
-    "torn": (lambda path: path.write_bytes(b"PK\x03\x04torn"), [], 5, "no plain torch file"),
-    "network": (lambda path: torch.save(torch.nn.Linear(2, 2), path), [], 5, "no plain torch file"),
+    "cut": (lambda path: path.write_bytes(b"\x93NUMPY\x01\x00"), [], 5, "not a plain array of numbers"),
+    "torn": (lambda path: path.write_bytes(b"PK\x03\x04torn"), [], 5, "not a plain torch file"),
+    "network": (lambda path: torch.save(torch.nn.Linear(2, 2), path), [], 5, "not a plain torch file"),
 }
 
 

@@ -78,19 +78,22 @@ def test_a_strip_shows_seven_strengths_of_every_person(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wanted", "said"),
     [
-        (["--attribute", "charm"], "nothing here measures 'charm'"),
-        (["--attribute", "a b", *SCORER], "cannot name a direction"),
+        (["--attribute", "charm"], "no network measures 'charm'"),
+        (["--attribute", "a b", *SCORER], "not a valid direction name"),
         (["--attribute", "redness", "--scorer", "nowhere:redness"], "cannot be imported"),
-        (["--attribute", "redness", "--scorer", "tests.cli.test_directions_commands:broken"], "return one of each"),
+        (
+            ["--attribute", "redness", "--scorer", "tests.cli.test_directions_commands:broken"],
+            "return one score per picture",
+        ),
         (["--attribute", "redness", *SCORER, "--method", "magic"], "choose one of ridge"),
         (["--attribute", "redness", *SCORER, "--rows", "4-8"], "FIRST-LAST of 0-7"),
-        (["--attribute", "redness", *SCORER, "--free-of", "charm"], "nothing here measures 'charm'"),
+        (["--attribute", "redness", *SCORER, "--free-of", "charm"], "no network measures 'charm'"),
         (["--attribute", "redness", *SCORER, "--free-of", "redness"], "cannot be free of itself"),
         (["--attribute", "flat", "--scorer", "tests.cli.test_directions_commands:flat"], "is the same on all 20 faces"),
         (["--attribute", "redness", "--scorer", "tests.cli.test_directions_commands:raising"], "--scorer failed"),
         (["--attribute", "redness", *SCORER, "--region", "toes"], "choose one of face"),
-        (["--attribute", "redness", *SCORER, "--style", "--rows", "0-3"], "not of --style"),
-        (["--attribute", "redness", *SCORER, "--channels", "3"], "--channels is of --style"),
+        (["--attribute", "redness", *SCORER, "--style", "--rows", "0-3"], "not to --style"),
+        (["--attribute", "redness", *SCORER, "--channels", "3"], "--channels needs --style"),
         (["--attribute", "redness", *SCORER, "--device", "gpu"], "choose one of auto"),
     ],
 )
@@ -157,8 +160,8 @@ def test_photos_teach_by_the_encoders_own_codes(tmp_path: Path, capsys: pytest.C
     ("text", "given", "code", "said"),
     [
         ("seed,glow\n1,2\n", [], 2, "line 1: no column 'tan'"),
-        ("seed,tan\n1,2\n2,much\n", [], 2, "line 3: tan 'much' is no number"),
-        ("file,tan\nnobody.png,2\n", [], 2, "line 2: there is no picture"),
+        ("seed,tan\n1,2\n2,much\n", [], 2, "line 3: tan 'much' is not a number"),
+        ("file,tan\nnobody.png,2\n", [], 2, "line 2: does not exist"),
         ("seed,tan\n1,2\n2,3\n", [], 2, "2 faces have a score of tan; give at least 10"),
         ("seed,tan\n" + "".join(f"{k},2\n" for k in range(12)), [], 2, "is the same on all 12 faces"),
         (
@@ -167,9 +170,9 @@ def test_photos_teach_by_the_encoders_own_codes(tmp_path: Path, capsys: pytest.C
             2,
             "or none, have tan",
         ),
-        ("seed,tan\n1,2\n", ["--photos", "."], 2, "leave one out"),
-        ("seed,tan\n1,2\n", ["--samples", "50"], 2, "--samples is for faces that are drawn"),
-        ("seed,tan\n1,2\n", ["--photos", "nowhere"], 2, "leave one out"),
+        ("seed,tan\n1,2\n", ["--photos", "."], 2, "remove one"),
+        ("seed,tan\n1,2\n", ["--samples", "50"], 2, "--samples applies to sampled faces only"),
+        ("seed,tan\n1,2\n", ["--photos", "nowhere"], 2, "remove one"),
     ],
 )
 def test_scores_that_cannot_teach_are_one_line(
@@ -270,7 +273,7 @@ def test_a_few_pictures_make_a_direction(tmp_path: Path) -> None:
     [
         (["find", "--method", "magic"], 2, "choose one of sefa"),
         (["find", "--rows", "3-9"], 2, "FIRST-LAST"),
-        (["from-pictures", "a b", "--with", "x", "--without", "y"], 2, "cannot name"),
+        (["from-pictures", "a b", "--with", "x", "--without", "y"], 2, "not a valid direction name"),
         (["from-pictures", "frown", "--with", "none", "--without", "none"], 3, "none"),
         (["from-pictures", "frown", "--with", "README.mp4", "--without", "README.mp4"], 3, "no picture"),
     ],

@@ -61,7 +61,7 @@ def test_a_file_of_others_is_said_to_hold_nothing(clip: Path, capsys: pytest.Cap
     found = inspected(clip)
     assert not found["made_by_vidinv"]
     assert all(found[part] is None for part in ("metadata", "sidecar", "c2pa", "watermark"))
-    assert "nothing of vidinv is found" in " ".join(capsys.readouterr().out.split())
+    assert "no trace of vidinv was found" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_file_that_was_changed_since_its_report_is_noted(clip: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_signed_file_that_is_changed_is_invalid(clip: Path, signer: Signer) ->
     signed.write_bytes(data)
     found = inspected(signed)
     assert found["c2pa"]["state"] == "Invalid"
-    assert any("manifest does not hold" in note for note in found["notes"])
+    assert any("manifest is invalid" in note for note in found["notes"])
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])

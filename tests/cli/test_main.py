@@ -16,8 +16,8 @@ from vidinv.cli.main import main
         (["run", "clip.mp4", "--edit"], "--edit"),
         (["train", "feature-style", "--nosuch"], "--nosuch"),
         (["nosuch"], "nosuch"),
-        ([], "name a command"),
-        (["train"], "name a command"),
+        ([], "no command given"),
+        (["train"], "no command given"),
     ],
 )
 def test_what_cannot_be_read_is_named_in_one_line(

@@ -222,7 +222,7 @@ def _rewritten(
         (["compare", "in.mp4"], 2, "nothing to compare"),
         (["in.mp4", "wide.mp4"], 2, "not the same picture"),
         (["in.mp4", "long.mp4"], 2, "not the same clip"),
-        (["in.mp4", "in.mp4", "--min-identity", "7"], 2, "no similarity"),
+        (["in.mp4", "in.mp4", "--min-identity", "7"], 2, "not a similarity"),
         (["in.mp4", "text.mp4"], 3, "not a readable video"),
         (["in.mp4", "in.mp4", "-o", "in.mp4"], 2, "is the input itself"),
     ],

@@ -23,7 +23,7 @@ TRAIN = ["train", "feature-style"]
 def test_a_training_is_new_or_continued(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(TRAIN) == 2
     assert main([*TRAIN, "--resume", str(tmp_path / "none")]) == 2
-    assert "holds no training" in capsys.readouterr().err
+    assert "does not contain a training" in capsys.readouterr().err
 
 
 def test_an_unknown_key_of_the_recipe_names_the_near_ones(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

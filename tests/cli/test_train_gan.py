@@ -24,7 +24,7 @@ def test_what_cannot_be_exits_2(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert main([*TRAIN, "-o", str(tmp_path / "t"), "--set", "sampels=3"]) == 2
     assert "samples" in capsys.readouterr().err
     assert main([*TRAIN, "--resume", str(tmp_path / "none")]) == 2
-    assert "holds no training" in capsys.readouterr().err
+    assert "does not contain a training" in capsys.readouterr().err
     assert main([*TRAIN, "-o", str(tmp_path / "t"), "--set", "photos=here"]) == 2
     assert "start=FILE" in capsys.readouterr().err and not (tmp_path / "t").exists()
 

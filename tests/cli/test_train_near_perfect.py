@@ -29,7 +29,7 @@ def test_each_photo_has_a_generator_that_draws_it_better(
     assert sorted(rows) == ["a", "b"] and all(row["mse"] < row["mse_before"] for row in rows.values())
     people, facts = delta.read_deltas(made / "a" / "generator.safetensors", mobile_stylegan.tiny())
     assert list(people) == [0] and facts.recipe["steps"] == 4 and "photos" not in facts.recipe
-    assert main(command) == 2 and "holds a training already" in capsys.readouterr().err
+    assert main(command) == 2 and "already contains a training" in capsys.readouterr().err
     assert main(["train", "near-perfect", "--resume", str(made), *TINY, "--json", str(table)]) == 0
     assert json.loads(table.read_text()) == rows
 

@@ -58,7 +58,7 @@ def test_the_report_of_a_run_says_how_it_was_tuned_and_another_edit_takes_that(t
     ("options", "words"),
     [
         (["--what", "everything"], "choose one of encoder, generator"),
-        (["--tune", "none"], "leave --tune out"),
+        (["--tune", "none"], "remove --tune"),
         (["--backend", "tiny"], "give --encoder FILE"),
         (["--set", "tuning.held=-1"], "not negative"),
     ],

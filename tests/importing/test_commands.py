@@ -36,7 +36,7 @@ def test_list_shows_kind_architecture_and_terms(brought: Path, capsys: pytest.Ca
         ("parser", "bisenet", "present"),
     ]
     assert rows["encoder/faces"]["licence"] == "MIT [as told]" and rows["encoder/faces"]["space"] == "faces-w"
-    assert "the terms of whoever published" in rows["parser/faces"]["licence"]
+    assert "the terms of the file's publisher" in rows["parser/faces"]["licence"]
     assert main(["weights", "list"]) == 0
     table = capsys.readouterr().out
     assert "encoder/faces" in table and "MIT [as told]" in table and "map2style" in table

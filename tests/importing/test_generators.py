@@ -204,7 +204,7 @@ MUTATIONS: dict[str, tuple[str, Callable[[dict[str, Any]], None]]] = {
     "half of an extra mapping layer": ("style.9.bias", wrong("style.9.weight", 20, 20)),
     "no number": ("convs.3.conv.weight", nan),
     "the average": ("latent_avg", lambda held: held.update(latent_avg=torch.zeros(19))),
-    "no keys at all": ("no layout", lambda held: held.update(g_ema={"a": torch.zeros(1)})),
+    "no keys at all": ("no known layout", lambda held: held.update(g_ema={"a": torch.zeros(1)})),
 }
 
 

@@ -1,4 +1,4 @@
-"""`vidinv autoencoder`: what a trained AE-StyleGAN or automodulator does with pictures, each as one picture grid."""
+"""`vidinv autoencoder`: apply a trained AE-StyleGAN or automodulator to pictures and write a picture grid."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from vidinv.errors import OutputUnwritable, UsageError
 if TYPE_CHECKING:
     from torch import Tensor
 
-app = typer.Typer(help="What a trained autoencoder does with pictures, as a grid.", no_args_is_help=True)
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Of vidinv train ae-stylegan or automodulator.")]
-Pictures = Annotated[list[Path], typer.Argument(metavar="PICTURE", help="Aligned and square; files or folders.")]
+app = typer.Typer(help="Reconstruct, sample, mix and edit pictures with a trained autoencoder.", no_args_is_help=True)
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of vidinv train ae-stylegan or automodulator.")]
+Pictures = Annotated[list[Path], typer.Argument(metavar="PICTURE", help="Aligned, square pictures; files or folders.")]
 Output = Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The grid, a .png.")]
-Scale = Annotated[str, typer.Option(metavar="coarse|medium|fine|all|FIRST-LAST", help="Sides of layers in pixels.")]
-Seed = Annotated[int, typer.Option(help="Of what is drawn.")]
+Scale = Annotated[
+    str, typer.Option(metavar="coarse|medium|fine|all|FIRST-LAST", help="Layers, by their side in pixels.")
+]
+Seed = Annotated[int, typer.Option(help="Random seed.")]
 
 
 @app.command("reconstruct")
 def reconstruct(folder: Folder, pictures: Pictures, output: Output, overwrite: options.Overwrite = False) -> None:
-    """Encode pictures and draw them again.
+    """Reconstruct pictures: encode and decode them.
 
     Example: vidinv autoencoder reconstruct runs/ae faces/ -o again.png
     """
@@ -41,11 +43,11 @@ def reconstruct(folder: Folder, pictures: Pictures, output: Output, overwrite: o
 def sample(
     folder: Folder,
     output: Output,
-    count: Annotated[int, typer.Option(help="How many.", min=1, max=1024)] = 16,
+    count: Annotated[int, typer.Option(help="Number of samples.", min=1, max=1024)] = 16,
     seed: Seed = 0,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Draw samples of the prior.
+    """Draw samples from the prior.
 
     Example: vidinv autoencoder sample runs/ae -o samples.png --count 36
     """
@@ -59,11 +61,13 @@ def mix(
     folder: Folder,
     pictures: Pictures,
     output: Output,
-    other: Annotated[list[Path], typer.Option("--with", metavar="PICTURE", help="What the scale is taken of.")],
+    other: Annotated[
+        list[Path], typer.Option("--with", metavar="PICTURE", help="Picture that gives the scale's style; repeatable.")
+    ],
     scale: Scale = "coarse",
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Mix styles: each picture with a scale of each of the others.
+    """Mix styles: replace a scale of each picture by that of each --with picture.
 
     Example: vidinv autoencoder mix runs/ae a.png b.png --with c.png --scale coarse -o mixed.png
     """
@@ -83,11 +87,11 @@ def vary(
     pictures: Pictures,
     output: Output,
     scale: Scale = "coarse",
-    count: Annotated[int, typer.Option(help="Samples of each picture.", min=1, max=64)] = 6,
+    count: Annotated[int, typer.Option(help="Samples per picture.", min=1, max=64)] = 6,
     seed: Seed = 0,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Conditional sampling: keep a scale of each picture and draw the rest anew.
+    """Sample conditionally: keep a scale of each picture and draw the other scales at random.
 
     Example: vidinv autoencoder vary runs/ae a.png --scale coarse -o variations.png
     """
@@ -109,7 +113,7 @@ def edit(
     strength: Annotated[list[float] | None, typer.Option(help="Repeatable; default: 0.5, 1 and 1.5.")] = None,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Move an attribute that exemplars show, on one scale alone.
+    """Edit an attribute defined by example pictures, on one scale only.
 
     The paper's scales: smile 16-64, gender 8-64, glasses 4-8.
 
@@ -140,20 +144,20 @@ def interpolate(
     of = trained_autoencoder.load_autoencoder(folder)
     corners = trained_autoencoder.read_pictures(pictures, of.generator.resolution)
     if len(corners) != 4:
-        raise UsageError(f"four pictures are the corners, got {len(corners)}", remedy="give four")
+        raise UsageError(f"interpolate takes four pictures as corners, got {len(corners)}", remedy="give four")
     _write(output, trained_autoencoder.interpolations(of, corners, steps), overwrite)
 
 
 @app.command("transfer")
 def transfer(
     folder: Folder,
-    content: Annotated[Path, typer.Argument(metavar="CONTENT", help="The picture whose shape is kept.")],
-    style: Annotated[Path, typer.Argument(metavar="STYLE", help="The picture whose style is taken.")],
+    content: Annotated[Path, typer.Argument(metavar="CONTENT", help="The picture that gives the content.")],
+    style: Annotated[Path, typer.Argument(metavar="STYLE", help="The picture that gives the style.")],
     output: Output,
     scale: Scale = "coarse",
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Transfer a style: keep one picture up to a scale, and take what is finer of the other.
+    """Transfer a style: keep one picture up to a scale, and take the finer scales from the other.
 
     Example: vidinv autoencoder transfer runs/ae a.png b.png --scale coarse -o styled.png
     """
@@ -168,6 +172,6 @@ def _write(path: Path, image: Tensor, overwrite: bool) -> None:
     from vidinv.media import picture
 
     if path.exists() and not overwrite:
-        raise OutputUnwritable(f"{path} exists", remedy="give another name, or --overwrite")
+        raise OutputUnwritable(f"{path} exists", remedy="give another name or --overwrite")
     picture.write_picture(path, image)
     typer.echo(f"made {path}")

@@ -1,4 +1,4 @@
-"""`vidinv backend`: a generator of one's own with the parts it works with, made, shown and checked."""
+"""`vidinv backend`: create, list, show and check backends, which combine a generator with its other parts."""
 
 from __future__ import annotations
 
@@ -20,46 +20,56 @@ Name = Annotated[str, typer.Argument(metavar="NAME|FILE", help="A backend's name
 
 @app.command("create")
 def create(
-    name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="What to call it, or a path that ends in .yaml.")],
-    generator: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="Registered, of `vidinv weights import`, or that of a training.")
+    name: Annotated[
+        str, typer.Argument(metavar="NAME|FILE", help="Name of the backend, or a path that ends in .yaml.")
     ],
+    generator: Annotated[str, typer.Option(metavar="NAME|FILE", help="A registered, imported or trained generator.")],
     encoder: Annotated[
-        str, typer.Option(metavar="NAME|FILE|none", help="What inverts; none: refinement from the mean.")
+        str,
+        typer.Option(metavar="NAME|FILE|none", help="Encoder for inversion; none: refinement from the mean latent."),
     ] = "none",
     label: Annotated[
-        int | None, typer.Option(metavar="N", help="The class that is shown, of a generator that has some.")
+        int | None, typer.Option(metavar="N", help="Class index of a class-conditional generator.")
     ] = None,
     direction: Annotated[
-        list[str] | None, typer.Option(metavar="NAME|FILE", help="A direction of its space; repeatable.")
+        list[str] | None, typer.Option(metavar="NAME|FILE", help="A direction of its latent space; repeatable.")
     ] = None,
     alignment: Annotated[
-        str, typer.Option(metavar="ffhq|center|none", help="By landmarks, a square round the box, the box stretched.")
+        str,
+        typer.Option(
+            metavar="ffhq|center|none",
+            help="ffhq: by landmarks; center: a square around the box; none: the stretched box.",
+        ),
     ] = "ffhq",
-    margin: Annotated[float, typer.Option(help="Of center: the square in longer sides of the box.")] = 1.0,
+    margin: Annotated[float, typer.Option(help="For center: side of the square, in longer sides of the box.")] = 1.0,
     detection: Annotated[
-        str | None, typer.Option(metavar="faces|boxes|full", help="What finds it; full: the whole frame.")
+        str | None, typer.Option(metavar="faces|boxes|full", help="Detection: faces, given boxes, or the full frame.")
     ] = None,
-    boxes: Annotated[Path | None, typer.Option(metavar="CSV", help="The boxes, where no run names others.")] = None,
+    boxes: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="Default boxes; a run's --boxes replaces them.")
+    ] = None,
     mask: Annotated[
-        str | None, typer.Option(metavar="face|square|ellipse", help="Where an edit shows: parsed, or the crop.")
+        str | None,
+        typer.Option(metavar="face|square|ellipse", help="Blend mask: the parsed face, or a shape in the crop."),
     ] = None,
     identity: Annotated[
-        str | None, typer.Option(metavar="faces|NAME|none", help="Who says that it is still the same.")
+        str | None, typer.Option(metavar="faces|NAME|none", help="Network that measures identity similarity.")
     ] = None,
-    parser: Annotated[str | None, typer.Option(metavar="NAME", help="Of mask face; an imported one.")] = None,
+    parser: Annotated[str | None, typer.Option(metavar="NAME", help="For mask face: an imported parser.")] = None,
     guides: Annotated[
-        str | None, typer.Option(metavar="faces|perceptual|pixels", help="What guides refinement.")
+        str | None, typer.Option(metavar="faces|perceptual|pixels", help="Losses that guide refinement.")
     ] = None,
-    measures: Annotated[str | None, typer.Option(metavar="faces|none", help="Age and the like.")] = None,
-    proxy: Annotated[Path | None, typer.Option(metavar="FILE", help="A distilled head.")] = None,
+    measures: Annotated[
+        str | None, typer.Option(metavar="faces|none", help="Attribute measurements (age, smile, ...).")
+    ] = None,
+    proxy: Annotated[Path | None, typer.Option(metavar="FILE", help="A distilled proxy head.")] = None,
     overwrite: options.Overwrite = False,
     debug: options.Debug = False,
 ) -> None:
-    """Put a backend together and check that its parts fit; `--backend NAME` works with it from then on.
+    """Create a backend and check that its parts fit together; use it with `--backend NAME`.
 
-    With --alignment ffhq the parts that look at faces are the default's; elsewhere there are none. The
-    generator.safetensors of a trained autoencoder is kept in the cache under its own name; beside it lies its encoder.
+    With --alignment ffhq the face networks default to those of the default backend; otherwise there are none. The
+    generator.safetensors of a trained autoencoder is copied to the cache under its own name, with its encoder.
 
     Example: vidinv backend create car --generator car --encoder car.safetensors --alignment center --detection boxes
     """
@@ -70,7 +80,7 @@ def create(
     from vidinv.generators import generator_file
 
     if name in backends.BACKENDS:
-        raise UsageError(f"{name} is a backend of vidinv's own", remedy="choose another name")
+        raise UsageError(f"{name} is a built-in backend", remedy="choose another name")
     given: dict[str, Any] = {
         "generator": generator,
         "encoder": _path(encoder) if backend_spec.is_file(encoder) else encoder,
@@ -100,7 +110,7 @@ def create(
 
 @app.command("list")
 def list_backends(json_to: options.JsonTo = None) -> None:
-    """Show every backend, vidinv's own and yours.
+    """List every backend, built-in and your own.
 
     Example: vidinv backend list --json -
     """
@@ -113,14 +123,14 @@ def list_backends(json_to: options.JsonTo = None) -> None:
         options.write_json([*built_in, *({"name": name, **asdict(each)} for name, each in own.items())], json_to)
         return
     for name, each in backends.BACKENDS.items():
-        typer.echo(f"{name:<15} {each.generator} (vidinv's own)")
+        typer.echo(f"{name:<15} {each.generator} (built-in)")
     for name, description in own.items():
         typer.echo(f"{name:<15} {description.generator}, encoder {description.encoder}, {description.alignment}")
 
 
 @app.command("show")
 def show(name: Name, json_to: options.JsonTo = None, debug: options.Debug = False) -> None:
-    """Show what a backend is put together of.
+    """Show the parts of a backend.
 
     Example: vidinv backend show car
     """
@@ -144,7 +154,7 @@ def check(
     accept_licences: options.AcceptLicences = False,
     debug: options.Debug = False,
 ) -> None:
-    """Load a backend, invert a grey picture and draw it: exit 0 where every part fits the generator.
+    """Load a backend, invert a grey picture and render it; exit 0 if every part fits the generator.
 
     Example: vidinv backend check car
     """
@@ -160,11 +170,13 @@ def check(
     if json_to is not None:
         options.write_json({"name": name, "fits": not wrong, "wrong": wrong}, json_to)
     if wrong:
-        raise UsageError(f"backend {name}: {'; '.join(wrong)}", remedy="give parts that were made for one another")
+        raise UsageError(
+            f"backend {name}: {'; '.join(wrong)}", remedy="give parts that were made for the same generator"
+        )
     generator = models.generator
     typer.echo(
         f"{name} fits: {generator.name}, {generator.resolution} pixels, w+ {generator.num_ws}x{generator.w_dim}, "
-        f"F at layer {models.encoder.at}; drawn quickly {'by a head' if models.proxy.is_quick else 'by nothing'}"
+        f"F at layer {models.encoder.at}; {'with' if models.proxy.is_quick else 'without'} a fast proxy head"
     )
 
 
@@ -181,5 +193,5 @@ def _facts(chosen: Backend) -> dict[str, Any]:
 
 
 def _path(path: str | Path) -> str:
-    """The whole path of a file that is named from here."""
+    """Return the absolute path of a file named relative to the current folder."""
     return str(Path(path).expanduser().absolute())

@@ -1,4 +1,4 @@
-"""`vidinv batch`: a folder or a list of clips, on the cores of this machine or on a cluster."""
+"""`vidinv batch`: edit a folder or a list of clips on this machine's cores or on a cluster."""
 
 from __future__ import annotations
 
@@ -31,43 +31,52 @@ if TYPE_CHECKING:
 @options.grouped
 def batch(
     given: Annotated[str, typer.Argument(metavar="FOLDER|LIST", help="Folder, pattern, or list (.csv, .yaml).")],
-    output: Annotated[str, typer.Option("-o", "--output", metavar="DIR", help="Where the outputs go; a path or URL.")],
+    output: Annotated[str, typer.Option("-o", "--output", metavar="DIR", help="Output folder; a path or URL.")],
     edit: options.Edits = None,
-    pattern: Annotated[str | None, typer.Option(metavar="GLOB", help="Of a folder: which files, as **/*.mp4.")] = None,
-    name: Annotated[
-        str | None, typer.Option(metavar="TEMPLATE", help="Of {stem} {suffix} {name} {parent} {folder} {row} {edits}.")
+    pattern: Annotated[
+        str | None, typer.Option(metavar="GLOB", help="Files of a folder to edit, such as **/*.mp4.")
     ] = None,
-    workers: Annotated[int, typer.Option(help="How many clips at once; 0: one for every two cores.", min=0)] = 0,
-    retries: Annotated[int, typer.Option(help="How often a clip that fails is begun again.", min=0)] = 2,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEMPLATE", help="Output names, from {stem} {suffix} {name} {parent} {folder} {row} {edits}."
+        ),
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Clips edited at once; 0: one per two cores.", min=0)] = 0,
+    retries: Annotated[int, typer.Option(help="How often a failed clip is retried.", min=0)] = 2,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Begin those again that had failed for good.")
+        bool, typer.Option("--retry-failed", help="Retry clips that have failed permanently.")
     ] = False,
     overwrite: options.Overwrite = False,
     preview: options.Preview = False,
-    report: Annotated[bool, typer.Option("--report", help="Also a page on each clip.")] = False,
+    report: Annotated[bool, typer.Option("--report", help="Also write a report page per clip.")] = False,
     no_thumbnails: options.NoThumbnails = False,
     min_identity: options.MinIdentity = None,
     min_ic: options.MinIc = None,
     c2pa: options.C2pa = False,
     watermark: options.Watermark = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would cost, and stop.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the estimated cost and stop.")] = False,
     split: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", help="Share clips out in parts this long, at cuts. [cluster: 60]", min=0),
+        typer.Option(
+            metavar="SECONDS",
+            help="Split clips at cuts into parts of this length. Default: 60 on a cluster, else whole clips.",
+            min=0,
+        ),
     ] = None,
     cluster: Annotated[
-        str | None, typer.Option(metavar="ray[://ADDRESS]", help="Work on a Ray cluster (extra [ray]).")
+        str | None, typer.Option(metavar="ray[://ADDRESS]", help="Use a Ray cluster (extra \\[ray]).")
     ] = None,
-    cores: Annotated[int, typer.Option(help="On a cluster: cores of a worker.", min=1)] = 1,
-    gpus: Annotated[float, typer.Option(help="On a cluster: GPUs of a worker.", min=0)] = 0.0,
-    memory: Annotated[int, typer.Option(metavar="MB", help="On a cluster: memory of a worker.", min=1)] = 3000,
+    cores: Annotated[int, typer.Option(help="On a cluster: cores per worker.", min=1)] = 1,
+    gpus: Annotated[float, typer.Option(help="On a cluster: GPUs per worker.", min=0)] = 0.0,
+    memory: Annotated[int, typer.Option(metavar="MB", help="On a cluster: memory per worker.", min=1)] = 3000,
     *,
     common: options.Job,
 ) -> None:
-    """Edit many clips: a queue that survives being killed; the same command goes on where it stopped.
+    """Edit many clips; after an interruption the same command resumes the batch.
 
-    A list has columns source, edits and name; every other one is an option of its row: quality, faces, mask.blur, ...
-    The exit code is that of the gravest failure: 1, 5, 7, 2, 3, 4, 6 in this order, 0 where every clip is done.
+    A list has columns source, edits and name; any other column is an option of its row: quality, faces, mask.blur, ...
+    The exit code is that of the most severe failure, in the order 1, 5, 7, 2, 3, 4, 6, or 0 if every clip is done.
 
     Example: vidinv batch clips/ -o older/ --edit age+2 --workers 2
     """
@@ -88,7 +97,7 @@ def batch(
         command=shlex.join(["vidinv", *sys.argv[1:]]),
     )
     if cluster is not None and not (cluster == "ray" or cluster.startswith("ray://")):
-        raise UsageError(f"--cluster {cluster!r} is not known", remedy="give ray, or ray://HOST:PORT")
+        raise UsageError(f"unknown --cluster {cluster!r}", remedy="give ray, or ray://HOST:PORT")
     needs: set[str] = set()
     orders = ordered(given, output, pattern, name or output_names.DEFAULT, edit or [], asked, overwrite, common, needs)
     if dry_run:
@@ -127,9 +136,9 @@ def ordered(
     common: options.Job,
     needs: set[str],
 ) -> Iterator[TaskOrder]:
-    """The orders of all rows, one at a time, each checked as far as that goes without its clip.
+    """Yield the task of each row, checked as far as possible without reading its clip.
 
-    `needs` gathers the parts that they take.
+    The names of the required weights are added to `needs`.
     """
     from vidinv.backends import registry as backends
     from vidinv.batch import input_list, output_names, storage
@@ -138,7 +147,7 @@ def ordered(
     from vidinv.jobs.request import Request, touches_faces
 
     if not storage.is_url(given) and storage.is_folder(given) and Path(given).absolute() == Path(output).absolute():
-        raise UsageError(f"the outputs would lie among the clips in {given}", remedy="choose another -o")
+        raise UsageError(f"the outputs would be written among the clips in {given}", remedy="choose another -o")
 
     @lru_cache(maxsize=256)
     def settled(own: tuple[tuple[str, str], ...], wanted: tuple[str, ...]) -> RunConfig:
@@ -164,7 +173,7 @@ def ordered(
 
 
 def had_weights(needs: set[str], common: options.Job) -> None:
-    """Have the parts in the cache of this machine."""
+    """Fetch the required weights into this machine's cache."""
     from vidinv.weights import cache
 
     cache.need(sorted(needs), offline=common.offline, accept=common.accept_licences)
@@ -173,7 +182,7 @@ def had_weights(needs: set[str], common: options.Job) -> None:
 def pooled(
     place: BatchFolder, workers: int, cluster: str | None, needs: tuple[int, float, int], terms: WorkerOptions
 ) -> WorkerPool:
-    """The workers: of a cluster where one is named, else of this machine."""
+    """Create the worker pool: on the cluster if one is named, else on this machine."""
     if cluster is not None:
         from vidinv.batch.ray_pool import Needs, RayPool
 
@@ -200,13 +209,13 @@ def tell(found: dict[str, Any], page: str, place: BatchFolder, shown: Display) -
     for clip in place.journal.clips("failed"):
         shown.fail(f"failed: row {clip.row}, {clip.source}: {clip.error} (exit code {clip.code})")
     totals = found["totals"]
-    again = "; --retry-failed begins them again" if totals["failed"] else ""
+    again = "; retry them with --retry-failed" if totals["failed"] else ""
     last = shown.fail if totals["failed"] else shown.say
     last(f"{totals['done']} of {totals['clips']} clips done, {totals['failed']} failed{again}; see {page}")
 
 
 def estimated(orders: Iterable[TaskOrder], output: str, common: options.Job) -> None:
-    """Say what every clip that waits would cost, and all of them; exits by the gravest that cannot be read."""
+    """Print the cost of every pending clip and their sum; exit with the most severe error of an unreadable clip."""
     from dataclasses import asdict
 
     from vidinv.batch import estimate, journal, storage, summary
@@ -220,12 +229,12 @@ def estimated(orders: Iterable[TaskOrder], output: str, common: options.Job) -> 
         found.append(estimate.of(order))
     seconds, megabytes = sum(each.seconds for each in found), sum(each.megabytes for each in found)
     for each in found:
-        said = each.error or f"{each.frames} frames, about {each.seconds / 60:.1f} min and {each.megabytes:.1f} MB"
-        typer.echo(f"{each.row}: {each.source} -> {each.name}: {said}")
+        text = each.error or f"{each.frames} frames, about {each.seconds / 60:.1f} min and {each.megabytes:.1f} MB"
+        typer.echo(f"{each.row}: {each.source} -> {each.name}: {text}")
     hours = seconds * 2 / cores() / 3600
     typer.echo(
         f"{len(found)} clips, {sum(each.frames for each in found)} frames; about {hours:.1f} h on this machine's "
-        f"{cores()} cores, {megabytes:.0f} MB of outputs and as much again for what is being made"
+        f"{cores()} cores, {megabytes:.0f} MB of outputs and as much again for temporary files"
     )
     if common.json_to is not None:
         totals = {"clips": len(found), "hours": round(hours, 3), "megabytes": round(megabytes, 3), "cores": cores()}

@@ -1,4 +1,4 @@
-"""`vidinv bench`: how quick this machine is, beside the serial flow that others publish and beside what it could do."""
+"""`vidinv bench`: benchmark this machine against a serial baseline and against its theoretical limit."""
 
 from __future__ import annotations
 
@@ -12,28 +12,31 @@ from vidinv import config as configs
 from vidinv.cli import options
 from vidinv.cli.run import resolve
 
-SECONDS = 2.0  # of the clip that is made where none is given
+SECONDS = 2.0  # length of the synthetic clip if none is given
 
 
 @options.grouped
 def bench(
     clip: Annotated[
-        Path | None, typer.Argument(metavar="[CLIP]", help="A face all along; default: a made one.")
+        Path | None,
+        typer.Argument(metavar="[CLIP]", help="A clip with a face in every frame. Default: a synthetic one."),
     ] = None,
     edit: options.Edits = None,
-    repeats: Annotated[int, typer.Option(help="Runs of each; the median counts.", min=1)] = 3,
+    repeats: Annotated[int, typer.Option(help="Runs per measurement; the median is reported.", min=1)] = 3,
     serial_frames: Annotated[
-        int, typer.Option(metavar="N", help="Frames of the serial baseline; 0 leaves it out.", min=0)
+        int, typer.Option(metavar="N", help="Frames of the serial baseline; 0 skips it.", min=0)
     ] = 8,
     growth: Annotated[
-        bool, typer.Option("--growth", help="Also clips of 10 to 120 s, other sizes, more faces: a quarter of an hour.")
+        bool, typer.Option("--growth", help="Also clips of 10 to 120 s, other sizes and more faces (about 15 minutes).")
     ] = False,
     *,
     common: options.Job,
 ) -> None:
-    """Time the main job: whole, by stage, beside a serial baseline, and beside what the machine can do.
+    """Time the main job as a whole and by stage, against a serial baseline and the machine's limit.
 
-    Needs the weights. Example: vidinv bench talk.mp4 --quality fast --edit age+2 --json bench.json
+    The weights are required.
+
+    Example: vidinv bench talk.mp4 --quality fast --edit age+2 --json bench.json
     """
     from vidinv.backends import registry as backends
     from vidinv.bench import compare
@@ -65,13 +68,13 @@ def _made(path: Path, generator: str) -> Path:
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """What a person reads of the figures."""
+    """Format the figures as text lines."""
     rate, roof = found["frames_per_s"], found["roofline"]
     engine = f"{found['engine']} in {found['precision']}" + (f" on {found['gpu']}" if "gpu" in found else "")
-    said = [
+    rows = [
         f"{found['clip']}, {found['quality']}, {found['threads']} threads, {engine}: "
         f"{rate['median']} frames/s ({rate['min']} to {rate['max']}; {found['repeats']} runs of {found['frames']})",
-        f"cores {found['cpu_utilisation']:.0%} busy, {found['cpu_s_per_frame']['median']} CPU s a frame, "
+        f"cores {found['cpu_utilisation']:.0%} busy, {found['cpu_s_per_frame']['median']} CPU s per frame, "
         f"peak memory {found['peak_memory_mb']} MB",
         f"convolutions here {roof['conv_gflops_float32']} GFLOP/s (bfloat16 {roof['conv_gflops_bfloat16']}), memory "
         f"{roof['memory_gb_per_s']} GB/s; a frame is {roof['gflop_per_frame']} GFLOP, at least "
@@ -82,12 +85,12 @@ def lines(found: dict[str, Any]) -> list[str]:
     ]
     if "serial_baseline" in found:
         base = found["serial_baseline"]
-        said += [
+        rows += [
             *_stages("serial baseline", base),
-            f"{found['ratio_to_serial_baseline']:.2f} times as quick as the serial baseline "
+            f"{found['ratio_to_serial_baseline']:.2f} times as fast as the serial baseline "
             f"({found['ratio_to_serial_baseline_cpu']:.2f} by CPU seconds); pictures agree: {base['agreement_db']} dB",
         ]
-    return said + (_growth(found["growth"]) if "growth" in found else [])
+    return rows + (_growth(found["growth"]) if "growth" in found else [])
 
 
 def _alone(found: dict[str, Any], threads: int) -> list[str]:
@@ -107,19 +110,19 @@ def _alone(found: dict[str, Any], threads: int) -> list[str]:
 
 def _growth(found: dict[str, Any]) -> list[str]:
     fit, faces = found["by_length"], found["faces_fit"]
-    said = []
+    text = []
     for name, rows in (("seconds", fit["runs"]), ("pixels", found["by_side"]), ("faces", found["by_faces"])):
-        said += [
+        text += [
             f"{value:>5} {name:<8} {row['cpu_ms_per_frame']:>9.1f} CPU ms/frame, {row['frames_per_s']} frames/s, "
             f"peak memory {row['memory_mb']} MB"
             for value, row in rows.items()
         ]
     return [
-        *said,
-        f"by length: {fit['start_cpu_s']} CPU s and {fit['frame_cpu_ms']} ms a frame; no run is further off than "
+        *text,
+        f"by length: {fit['start_cpu_s']} CPU s and {fit['frame_cpu_ms']} ms per frame; no run differs by more than "
         f"{fit['largest_deviation']:.1%}",
-        f"by faces: {faces['start_cpu_s']:.3f} CPU s a frame, {faces['each_cpu_s']:.3f} a face; none is further off "
-        f"than {faces['largest_deviation']:.1%}",
+        f"by faces: {faces['start_cpu_s']:.3f} CPU s per frame, {faces['each_cpu_s']:.3f} per face; no run "
+        f"differs by more than {faces['largest_deviation']:.1%}",
     ]
 
 

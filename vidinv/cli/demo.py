@@ -1,4 +1,4 @@
-"""`vidinv demo`: a synthetic clip, made and edited; needs no video of anybody."""
+"""`vidinv demo`: make and edit a synthetic clip, without a video of a real person."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from vidinv.errors import OutputUnwritable
 
 
 def demo(
-    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Where the two clips go.")] = Path("."),
+    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Folder for the two clips.")] = Path("."),
     edit: Annotated[list[str] | None, typer.Option("--edit", metavar="E", help="Default: age+2.")] = None,
     seconds: Annotated[float, typer.Option(help="Length of the clip.", min=0.2, max=60)] = 2.0,
-    seed: Annotated[int, typer.Option(help="Which synthetic person.")] = 3,
+    seed: Annotated[int, typer.Option(help="Seed of the synthetic person.")] = 3,
     quality: Annotated[str, typer.Option(metavar="fast|balanced|best", help="Preset.")] = "fast",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace clips that exist.")] = False,
-    only_clip: Annotated[bool, typer.Option("--only-clip", help="Make the clip, do not edit it.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing clips.")] = False,
+    only_clip: Annotated[bool, typer.Option("--only-clip", help="Make the clip without editing it.")] = False,
     offline: options.Offline = False,
     accept_licences: options.AcceptLicences = False,
     show: options.Show = None,
     debug: options.Debug = False,
 ) -> None:
-    """Make a short talking-head clip of a person who does not exist, with sound, and edit it.
+    """Make a short talking-head clip of a synthetic person, with sound, and edit it.
 
     Example: vidinv demo out/ --edit smile+1
     """

@@ -1,4 +1,4 @@
-"""`vidinv directions import`: a direction that another tool published becomes one of the user's own."""
+"""`vidinv directions import`: import a direction published by another tool."""
 
 from __future__ import annotations
 
@@ -20,30 +20,32 @@ if TYPE_CHECKING:
     from vidinv.progress import Display
 
 UNKNOWN_LICENCE = "not stated: the terms of the file's author and of its generator"
-SAMPLES, TRIALS, SEED = 60, 12, 11  # faces that a direction is measured on
+SAMPLES, TRIALS, SEED = 60, 12, 11  # faces on which a direction is measured
 
 
 def import_direction(
     path: Annotated[Path, typer.Argument(metavar="FILE", help="A .npy or torch file of directions.")],
-    name: Annotated[str | None, typer.Option("--as", metavar="NAME", help="The file's own name if not given.")] = None,
+    name: Annotated[str | None, typer.Option("--as", metavar="NAME", help="Default: the file's name.")] = None,
     kind: Annotated[
         str | None, typer.Option("--format", metavar="NAME", help="fse|stit|e4e|interfacegan|ganspace|sefa.")
     ] = None,
-    space: Annotated[str | None, typer.Option(metavar="SPACE", help="Whose latent space; by its shape.")] = None,
-    component: Annotated[int | None, typer.Option(metavar="N", help="Of a file of many, from 0.", min=0)] = None,
-    rows: Annotated[str | None, typer.Option(metavar="FIRST-LAST", help="Rows of w+; the file's own.")] = None,
-    attribute: Annotated[
-        str | None, typer.Option(metavar="NAME", help="What it changes: measure by how much, and what else.")
+    space: Annotated[str | None, typer.Option(metavar="SPACE", help="Latent space. Default: by its shape.")] = None,
+    component: Annotated[
+        int | None, typer.Option(metavar="N", help="Index in a file of several directions, from 0.", min=0)
     ] = None,
-    region: Annotated[str, typer.Option(metavar="NAME", help="Where it shows: face, head, hair, mouth, ...")] = "face",
-    licence: Annotated[str, typer.Option(metavar="TEXT", help="Its author's terms.")] = UNKNOWN_LICENCE,
+    rows: Annotated[str | None, typer.Option(metavar="FIRST-LAST", help="Rows of w+. Default: the file's.")] = None,
+    attribute: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The attribute it changes, to be measured with its side effects.")
+    ] = None,
+    region: Annotated[str, typer.Option(metavar="NAME", help="Region to edit: face, head, hair, mouth, ...")] = "face",
+    licence: Annotated[str, typer.Option(metavar="TEXT", help="Licence terms.")] = UNKNOWN_LICENCE,
     json_to: options.JsonTo = None,
     device: options.Device = None,
     progress_as: options.Show = None,
     *,
     common: options.Making,
 ) -> None:
-    """Take a direction of FSE, STIT, e4e, InterFaceGAN, GANSpace or SeFa, and give strength 1 the meaning it has here.
+    """Import a direction of FSE, STIT, e4e, InterFaceGAN, GANSpace or SeFa, calibrated to vidinv's strength 1.
 
     Example: vidinv directions import age.npy --as older --space mobile-stylegan-ffhq-w --attribute age
     """
@@ -55,7 +57,7 @@ def import_direction(
 
     chosen = backends.choose_backend(common.backend)
     if region not in REGIONS:
-        raise UsageError(f"--region {region!r} is not known", remedy=f"choose one of {', '.join(REGIONS)}")
+        raise UsageError(f"unknown --region {region!r}", remedy=f"choose one of {', '.join(REGIONS)}")
     named = name or _name_of(path, component)
     file = published.read_arrays(path)
     found = published.format_of(file, kind)
@@ -64,8 +66,12 @@ def import_direction(
     of = _space(file, tuple(step.shape), space, own)
     is_here = of.name == own.name
     if attribute is not None and (not is_here or attribute not in chosen.measures):
-        known = f"known are {', '.join(chosen.measures)}" if is_here else f"its generator {of.generator} is not here"
-        raise UsageError(f"--attribute {attribute}: it cannot be measured", remedy=f"leave it out; {known}")
+        known = (
+            f"measured attributes: {', '.join(chosen.measures)}"
+            if is_here
+            else f"its generator {of.generator} is not available"
+        )
+        raise UsageError(f"--attribute {attribute} cannot be measured", remedy=f"remove it; {known}")
     target = directions.place(named, of.name, common.out, overwrite=common.overwrite)
     which = "" if component is None else f", component {component}"
     facts = directions.Imported(
@@ -94,20 +100,20 @@ def import_direction(
 
 
 def _name_of(path: Path, component: int | None) -> str:
-    """The file's name as a direction's."""
+    """Return a direction name derived from the file name."""
     stem = re.sub(r"[^A-Za-z0-9_]+", "_", path.stem).strip("_")
     return stem if component is None else f"{stem}.{component}"
 
 
 def _space(file: File, shape: tuple[int, ...], asked: str | None, own: Space) -> Space:
-    """The space of a step of this shape: the one asked for, or the one that it fits."""
+    """Return the space of a step of this shape: the requested one, or the one that it fits."""
     from vidinv.editing import spaces
 
     if asked is not None:
         return spaces.named(asked, own)
     known = ", ".join(map(str, spaces.beside(own).values()))
     if len(shape) == 1:
-        raise UsageError(f"{file} does not say of which generator it is", remedy=f"give --space, one of {known}")
+        raise UsageError(f"{file} does not name its generator", remedy=f"give --space, one of {known}")
     found = spaces.fitting(shape[0], shape[1], own)
     if found is None:
         told = "x".join(map(str, shape))
@@ -143,11 +149,11 @@ def _measured(direction: Direction, backend: Backend, device: str, attribute: st
 
 
 def _told(direction: Direction, space: Space) -> str:
-    """A line on a direction that was imported."""
+    """Describe an imported direction in one line."""
     imported = direction.imported
     assert imported is not None
     own = f"{direction.deviation / imported.native:.3g} of the file's own"
-    unmeasured = f"the file's own, for {imported.generator} is not here to measure by"
+    unmeasured = f"the file's own, as {imported.generator} is not available for a measurement"
     effect = "".join(f", {change:+.3g} {unit}" for unit, change in direction.calibration.items())
     first, last = direction.layers
     strength = own if imported.is_measured else unmeasured

@@ -1,4 +1,4 @@
-"""`vidinv directions`: what can be edited, what it looks like, and how to learn more."""
+"""`vidinv directions`: list, show, find and learn directions of the latent space."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from vidinv.cli import direction_import, learn, options, progress
 from vidinv.errors import OutputUnwritable, UsageError
 
-app = typer.Typer(help="The directions of the latent space: list, show, learn, find, import.", no_args_is_help=True)
+app = typer.Typer(help="List, show, learn, find and import directions of the latent space.", no_args_is_help=True)
 app.command("learn")(options.grouped(learn.learn))
 app.command("import")(options.grouped(direction_import.import_direction))
 
@@ -23,7 +23,7 @@ def _group() -> None:
 
 @app.command("list")
 def list_directions(json_to: options.JsonTo = None, backend: options.Name = "default") -> None:
-    """Show every direction, what strength 1 does, and how it is blended.
+    """List every direction with the effect of strength 1 and its blend mode.
 
     Example: vidinv directions list --json -
     """
@@ -42,15 +42,15 @@ def list_directions(json_to: options.JsonTo = None, backend: options.Name = "def
         kept = f"; ArcFace {entry.kept['+1']:.2f} at +1" if "+1" in entry.kept else ""
         typer.echo(f"{entry.name:<15} {entry.region:<6} {entry.blend:<9} strength 1: {effect or 'not measured'}{kept}")
     for name, of in directions.elsewhere(space).items():
-        typer.echo(f"{name:<15} of {of}, whose generator this backend is not")
+        typer.echo(f"{name:<15} of {of}, which belongs to another generator")
 
 
 @app.command("show")
 def show(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The direction.")],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="PNG", help="The strip.")],
-    people: Annotated[int, typer.Option(help="Synthetic people, a row each.", min=1, max=12)] = 3,
-    seed: Annotated[int, typer.Option(help="Which people.")] = 5,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="PNG", help="The picture strip to write.")],
+    people: Annotated[int, typer.Option(help="Number of synthetic people, one row each.", min=1, max=12)] = 3,
+    seed: Annotated[int, typer.Option(help="Seed of the people.")] = 5,
     overwrite: options.Overwrite = False,
     backend: options.Name = "default",
     device: options.Device = None,
@@ -58,7 +58,7 @@ def show(
     accept_licences: options.AcceptLicences = False,
     debug: options.Debug = False,
 ) -> None:
-    """Draw a direction from strength -3 to +3 on people who do not exist.
+    """Render a direction from strength -3 to +3 on synthetic people.
 
     Example: vidinv directions show smile -o smile.png
     """
@@ -82,8 +82,8 @@ def show(
 @app.command("faces")
 def faces(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="A new folder.")],
-    count: Annotated[int, typer.Option(help="How many.", min=1)] = 200,
-    first: Annotated[int, typer.Option(help="The first one's seed.", min=0)] = 0,
+    count: Annotated[int, typer.Option(help="Number of faces.", min=1)] = 200,
+    first: Annotated[int, typer.Option(help="Seed of the first face.", min=0)] = 0,
     backend: options.Name = "default",
     device: options.Device = None,
     offline: options.Offline = False,
@@ -91,7 +91,7 @@ def faces(
     show_as: options.Show = None,
     debug: options.Debug = False,
 ) -> None:
-    """Draw faces who do not exist, by seed, for you to score: add a column to faces.csv and learn from it.
+    """Render synthetic faces by seed for manual scoring: add a score column to faces.csv and learn from it.
 
     Example: vidinv directions faces -o faces --count 300
     """
@@ -117,8 +117,8 @@ def find(
     method: Annotated[
         str, typer.Option(metavar="sefa|ganspace", help="SeFa's closed form, or components of w.")
     ] = "sefa",
-    count: Annotated[int, typer.Option(help="How many, the strongest first.", min=1, max=32)] = 5,
-    rows: Annotated[str | None, typer.Option(metavar="FIRST-LAST", help="Rows of w+; all if not given.")] = None,
+    count: Annotated[int, typer.Option(help="Number of directions, strongest first.", min=1, max=32)] = 5,
+    rows: Annotated[str | None, typer.Option(metavar="FIRST-LAST", help="Rows of w+. Default: all.")] = None,
     *,
     common: options.Making,
 ) -> None:
@@ -131,7 +131,7 @@ def find(
     from vidinv.generators import registry
 
     if method not in ("sefa", "ganspace"):
-        raise UsageError(f"--method {method!r} is not known", remedy="choose one of sefa, ganspace")
+        raise UsageError(f"unknown --method {method!r}", remedy="choose one of sefa, ganspace")
     chosen = backends.choose_backend(common.backend)
     where = options.rows(rows, "--rows", chosen.slots) or (0, chosen.slots)
     names = [f"{method}.{number}" for number in range(1, count + 1)]
@@ -149,10 +149,12 @@ def find(
 @app.command("from-pictures")
 @options.grouped
 def from_pictures(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What to call it.")],
-    having: Annotated[list[Path], typer.Option("--with", metavar="PATH", help="Pictures, or folders, that have it.")],
-    lacking: Annotated[list[Path], typer.Option("--without", metavar="PATH", help="And that have it not.")],
-    rows: Annotated[str | None, typer.Option(metavar="FIRST-LAST", help="Rows of w+; all if not given.")] = None,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the direction.")],
+    having: Annotated[
+        list[Path], typer.Option("--with", metavar="PATH", help="Pictures or folders with the attribute.")
+    ],
+    lacking: Annotated[list[Path], typer.Option("--without", metavar="PATH", help="Pictures or folders without it.")],
+    rows: Annotated[str | None, typer.Option(metavar="FIRST-LAST", help="Rows of w+. Default: all.")] = None,
     device: options.Device = None,
     *,
     common: options.Making,
@@ -175,6 +177,6 @@ def from_pictures(
     models = chosen.models(on, "")
     codes = [example_codes.codes(paths, chosen, models) for paths in listed]
     vector = unsupervised.exemplars(*codes)
-    told = f"mean difference of {len(codes[0])} and {len(codes[1])} pictures"
-    made = directions.of_vector(name, vector, where, models.generator, origin=told)
-    typer.echo(f"made {directions.save_direction(replace(made, licence=options.LICENCE), path)}: {told}")
+    origin = f"mean difference of {len(codes[0])} and {len(codes[1])} pictures"
+    made = directions.of_vector(name, vector, where, models.generator, origin=origin)
+    typer.echo(f"made {directions.save_direction(replace(made, licence=options.LICENCE), path)}: {origin}")

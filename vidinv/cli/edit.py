@@ -1,4 +1,4 @@
-"""`vidinv edit`: a picture in, the same picture with its faces edited out."""
+"""`vidinv edit`: edit the faces of a picture."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def edit(
     *,
     common: options.Job,
 ) -> None:
-    """Edit the faces of a picture; every pixel outside them is kept (write a .png to keep them to the bit).
+    """Edit the faces of a picture and keep every pixel outside them (bit for bit in a .png).
 
     Example: vidinv edit portrait.jpg --edit age=60 -o older.png
     """
@@ -39,7 +39,7 @@ def edit(
     wanted = [*(edits or []), *map(grammar.of_person, track or [])]
     resolved = configs.with_edits(resolve(common, blend=blend), wanted)
     if not resolved.edits:
-        raise UsageError("nothing to edit", remedy="say what, as in --edit age+2")
+        raise UsageError("nothing to edit", remedy="give an edit, such as --edit age+2")
     target = output or source.with_name(f"{source.stem}.edited{source.suffix}")
     request = Request(source, target, resolved, overwrite=overwrite, preview=preview, c2pa=c2pa, watermark=watermark)
     checked = image_job.check_picture(request)

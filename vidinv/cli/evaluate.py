@@ -1,4 +1,4 @@
-"""`vidinv evaluate`: how good inversions and edits are, on your own pictures and clips."""
+"""`vidinv evaluate`: measure the quality of inversions and edits on your own pictures and clips."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from vidinv.report.inversions import Face, Networks
 
 Data = Annotated[list[Path], typer.Option("--data", metavar="PATH", help="Picture, clip or folder; repeatable.")]
-Frames = Annotated[int, typer.Option(help="Frames of each clip.")]
-Aligned = Annotated[bool, typer.Option("--aligned", help="The pictures are FFHQ-aligned already.")]
-WithFrechet = Annotated[bool, typer.Option("--frechet", help="Also the Frechet distance (MobileNetV2).")]
+Frames = Annotated[int, typer.Option(help="Frames per clip.")]
+Aligned = Annotated[bool, typer.Option("--aligned", help="The pictures are already FFHQ-aligned.")]
+WithFrechet = Annotated[bool, typer.Option("--frechet", help="Also measure the Frechet distance (MobileNetV2).")]
 app = typer.Typer(help="Measure inversions, edits and autoencoders.", no_args_is_help=True)
-EDITED = ("encoder", "refined", "stored")  # methods of inversion whose codes are edited
+EDITED = ("encoder", "refined", "stored")  # inversion methods whose codes can be edited
 COLUMNS = ("psnr", "ssim", "mse", "lpips", "id", "id_other", "ic", "n", "frechet_mobilenet_v2")
 
 
 @dataclass(frozen=True)
 class InversionEvaluation:
-    """What is measured: `frames` faces of each clip of `data`, by `methods`; `codes` are those stored of one clip."""
+    """Request of an evaluation: `frames` faces per clip of `data`, by `methods`; `codes` is one clip's code file."""
 
     data: list[Path]
     methods: list[str]
@@ -62,7 +62,9 @@ def inversion(
     data: Data,
     methods: Annotated[
         list[str] | None,
-        typer.Option("--method", metavar="encoder|refined|optimised|stored", help="Repeatable; default: all that can."),
+        typer.Option(
+            "--method", metavar="encoder|refined|optimised|stored", help="Inversion method; repeatable. Default: all."
+        ),
     ] = None,
     codes: Annotated[Path | None, typer.Option(metavar="FILE", help="The clip's codes, for the method stored.")] = None,
     frames: Frames = 4,
@@ -80,10 +82,10 @@ def inversion(
     accept_licences: options.AcceptLicences = False,
     debug: options.Debug = False,
 ) -> None:
-    """SSIM, PSNR, MSE, LPIPS and identity of inversions, at 256 pixels in [-1,1].
+    """Measure SSIM, PSNR, MSE, LPIPS and identity similarity of inversions, at 256 pixels in [-1,1].
 
-    Methods: the encoder alone; refined, as a run's first frame is; optimised, w+ from the mean face; stored, the codes
-    that `vidinv invert` or `vidinv run --codes` kept.
+    Methods: encoder, the encoder alone; refined, like a run's first frame; optimised, w+ from the mean face; stored,
+    the codes written by `vidinv invert` or `vidinv run --codes`.
 
     Example: vidinv evaluate inversion --data faces/ --aligned --method encoder --picture grid.png
     """
@@ -96,7 +98,7 @@ def inversion(
     check_lpips(lpips)
     if encoder is not None:
         encoder_file.check_encoder(Path(encoder), own.space)
-    pictures.files(data)  # what cannot be measured is said before anything is fetched
+    pictures.files(data)  # raises for unusable data before anything is fetched
     asked = InversionEvaluation(
         data, chosen, codes, frames, aligned, baseline, frechet, picture, encoder or "", backend, lpips
     )
@@ -112,17 +114,17 @@ def inversion(
 
 
 def check_methods(methods: list[str], data: list[Path], codes: Path | None) -> None:
-    """Raise UsageError for an unknown method, and for codes that do not go with the rest."""
+    """Raise UsageError for an unknown method, and for codes that do not match the other options."""
     from vidinv.report import inversions
 
     for method in methods:
         if method not in inversions.METHODS:
             known = ", ".join(inversions.METHODS)
-            raise UsageError(f"--method {method!r} is not known", remedy=f"choose among {known}")
+            raise UsageError(f"unknown --method {method!r}", remedy=f"choose one of {known}")
     if codes is None and "stored" in methods:
-        raise UsageError("--method stored judges codes", remedy="give --codes FILE")
+        raise UsageError("--method stored needs a code file", remedy="give --codes FILE")
     if codes is not None and len(data) != 1:
-        raise UsageError(f"--codes {codes} are of one clip, got {len(data)}", remedy="give one --data")
+        raise UsageError(f"--codes {codes} belongs to one clip, got {len(data)}", remedy="give one --data")
 
 
 def check_lpips(lpips: str) -> None:
@@ -134,7 +136,7 @@ def check_lpips(lpips: str) -> None:
 
 
 def measure(asked: InversionEvaluation, *, offline: bool, accept: bool) -> dict[str, Any]:
-    """Have the weights, run the methods over every face, and write the grid: one row a face."""
+    """Fetch the weights, run the methods on every face, and write the grid with one row per face."""
     from vidinv import config as configs
     from vidinv.report import inversions
 
@@ -158,7 +160,7 @@ def measure(asked: InversionEvaluation, *, offline: bool, accept: bool) -> dict[
 
 @dataclass
 class EvaluationGrid:
-    """A picture of one row a face, gathered only where there is a `path` for it: it holds every face."""
+    """Picture grid with one row per face; rows are collected only if there is a `path` to write it to."""
 
     path: Path | None
     columns: Sequence[str]  # what the pictures of a row show
@@ -180,14 +182,14 @@ class EvaluationGrid:
 
 
 def of_faces(name: str) -> Backend:
-    """The backend of that name. Raises UsageError where it is for something else than faces."""
+    """Return the backend of that name. Raises UsageError if it is not for faces."""
     from vidinv.backends import registry as backends
 
     found = backends.choose_backend(name)
     if not (found.recognises and found.measures):
         raise UsageError(
-            f"what is evaluated is faces, which the backend {name} has no networks for",
-            remedy="give one with alignment ffhq, identity faces and measures faces",
+            f"evaluate measures faces, and the backend {name} has no face networks",
+            remedy="give a backend with alignment ffhq, identity faces and measures faces",
         )
     return found
 
@@ -195,7 +197,7 @@ def of_faces(name: str) -> Backend:
 def load_evaluation(
     asked: InversionEvaluation, *, offline: bool, accept: bool, measuring: bool = False
 ) -> tuple[Models, Networks]:
-    """Have the weights, and load what inverts and judges; `measuring`: those of the attributes are needed as well."""
+    """Fetch the weights and load the models and evaluators; `measuring` includes the attribute networks."""
     from vidinv.editing.refine import load_guides
     from vidinv.faces import embedder
     from vidinv.losses.lpips_package import packaged_lpips
@@ -221,7 +223,7 @@ def load_evaluation(
 
 
 def found_faces(data: list[Path], frames: int, aligned: bool, size: int) -> Iterator[Face]:
-    """The faces of pictures and clips, cut like a run's frames, under a progress bar."""
+    """Yield the faces of pictures and clips, cropped like a run's frames, with a progress bar."""
     from rich.progress import track
 
     from vidinv.faces import detector, landmarks, pictures
@@ -236,7 +238,7 @@ def found_faces(data: list[Path], frames: int, aligned: bool, size: int) -> Iter
 
 
 def stored_faces(clip: Path, codes: Path, frames: int) -> Iterator[Face]:
-    """Faces of a clip with their stored codes, evenly over it, under a progress bar."""
+    """Yield evenly spaced faces of a clip with their stored codes, with a progress bar."""
     from rich.progress import track
 
     from vidinv.jobs import render_codes
@@ -254,19 +256,19 @@ def edits(
     data: Data,
     names: Annotated[
         list[str] | None,
-        typer.Option("--edit", metavar="NAME", help="A direction; repeatable; default: all that come with vidinv."),
+        typer.Option("--edit", metavar="NAME", help="A direction; repeatable. Default: all shipped ones."),
     ] = None,
     method: Annotated[
-        str | None, typer.Option(metavar="|".join(EDITED), help="How faces are inverted; default: encoder.")
+        str | None, typer.Option(metavar="|".join(EDITED), help="Inversion method. Default: encoder.")
     ] = None,
     codes: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Codes of the clips, each FOLDER/CLIP.safetensors.")
+        Path | None, typer.Option(metavar="FOLDER", help="Folder with each clip's codes, CLIP.safetensors.")
     ] = None,
     frames: Frames = 4,
     aligned: Aligned = False,
     frechet: WithFrechet = False,
     picture: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A grid: face, inversion, each edit at -2 and +2.")
+        Path | None, typer.Option(metavar="FILE", help="Write a grid: face, inversion, each edit at -2 and +2.")
     ] = None,
     encoder: options.Encoder = None,
     backend: options.Name = "default",
@@ -275,11 +277,12 @@ def edits(
     accept_licences: options.AcceptLicences = False,
     debug: options.Debug = False,
 ) -> None:
-    """What edits do at -2, -1, +1 and +2: to what they are named after, to the rest, to the person; and to two tables.
+    """Measure the effect of edits at -2, -1, +1 and +2 on their own attribute, other attributes and identity.
 
-    A second network judges where there is one, and a random direction as long stands beside. At 256 pixels: by the
-    encoder alone faces are drawn as `--quality fast` does; refined, as a run's first frame is; stored, from codes that
-    `vidinv invert` or `vidinv run --codes` kept. A clip's value is the mean of its frames.
+    Where available, an independent network measures the attribute too; a random direction of equal length serves as
+    reference. Images have 256 pixels. Methods: encoder, rendered like `--quality fast`; refined, like a run's first
+    frame; stored, the codes written by `vidinv invert` or `vidinv run --codes`. A clip's value is the mean of its
+    frames.
 
     Example: vidinv evaluate edits --data faces/ --aligned --edit age --edit smile --frechet
     """
@@ -290,16 +293,16 @@ def edits(
 
     own, how = of_faces(backend), method or ("stored" if codes else "encoder")
     if how not in EDITED:
-        raise UsageError(f"--method {how!r} is not known", remedy=f"choose one of {', '.join(EDITED)}")
+        raise UsageError(f"unknown --method {how!r}", remedy=f"choose one of {', '.join(EDITED)}")
     if (how == "stored") != (codes is not None):
-        raise UsageError("--method stored and --codes FOLDER go together", remedy="give both or neither")
+        raise UsageError("--method stored and --codes FOLDER need each other", remedy="give both or neither")
     chosen = [own.direction(name) for name in names or directions.shipped(own.space)]
     if not chosen:
-        raise UsageError(f"no direction of {own.space} comes with vidinv", remedy="say which: --edit NAME")
+        raise UsageError(f"vidinv ships no direction of {own.space}", remedy="name one with --edit NAME")
     for direction in chosen:
         if direction.name not in own.measures:
             known = ", ".join(own.measures)
-            raise UsageError(f"nothing here measures {direction.name!r}", remedy=f"known are {known}")
+            raise UsageError(f"no network measures {direction.name!r}", remedy=f"measured attributes: {known}")
     if encoder is not None:
         encoder_file.check_encoder(Path(encoder), own.space)
     pictures.files(data)
@@ -317,7 +320,7 @@ def edits(
 def measure_edits(
     asked: InversionEvaluation, chosen: list[Direction], *, offline: bool, accept: bool
 ) -> dict[str, Any]:
-    """Have the weights, move every face along the directions, and write the grid."""
+    """Fetch the weights, edit every face along the directions, and write the grid."""
     from vidinv.report import edits as reports
     from vidinv.report import published_baselines
 
@@ -341,7 +344,7 @@ def measure_edits(
 
 
 def judges(models: Models, method: str) -> EditEvaluators:
-    """What draws and judges: an encoder's code is drawn by the proxy head, as `--quality fast` does, others in full."""
+    """Return the renderer and evaluators; encoder codes are rendered by the proxy head, like `--quality fast`."""
     from vidinv.faces import independent_attributes
     from vidinv.faces.attribute_meter import SPREADS
     from vidinv.report.edits import EditEvaluators
@@ -363,7 +366,7 @@ def judges(models: Models, method: str) -> EditEvaluators:
 
 
 def coded_faces(asked: InversionEvaluation, method: str, networks: Networks, size: int) -> Iterator[tuple[Face, Code]]:
-    """Every face and its code: inverted now, or stored."""
+    """Yield every face and its code, inverted now or stored."""
     from vidinv import config as configs
     from vidinv.faces import pictures
     from vidinv.report import inversions

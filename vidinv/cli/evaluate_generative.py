@@ -1,4 +1,4 @@
-"""`vidinv evaluate generative`: how well a trained autoencoder reconstructs, samples and mixes."""
+"""`vidinv evaluate generative`: measure a trained autoencoder's reconstructions, samples and mixtures."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ FEATURES = {"vgg16": "lpips/vgg16", "mobilenet-v2": "features/mobilenet-v2"}
 
 
 def generative(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Of vidinv train ae-stylegan or automodulator.")],
-    data: Annotated[Path, typer.Option("--data", metavar="PATH", help="Pictures that it never saw: folder or corpus.")],
-    count: Annotated[int, typer.Option(help="Pictures, of a corpus the last; samples are as many.", min=4)] = 1000,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of vidinv train ae-stylegan or automodulator.")],
+    data: Annotated[Path, typer.Option("--data", metavar="PATH", help="Held-out pictures: folder or corpus.")],
+    count: Annotated[int, typer.Option(help="Number of pictures (a corpus' last ones) and of samples.", min=4)] = 1000,
     features: Annotated[
-        str, typer.Option(metavar="vgg16|mobilenet-v2", help="What the Frechet distances are taken of.")
+        str, typer.Option(metavar="vgg16|mobilenet-v2", help="Feature network of the Frechet distances.")
     ] = "vgg16",
-    seed: Annotated[int, typer.Option(help="Of what is drawn.")] = 0,
-    card: Annotated[bool, typer.Option("--card", help="Write DIR/card.md, the model's card, too.")] = False,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
+    card: Annotated[bool, typer.Option("--card", help="Also write the model card, DIR/card.md.")] = False,
     json_to: options.JsonTo = None,
     offline: options.Offline = False,
     accept_licences: options.AcceptLicences = False,
 ) -> None:
-    """MSE, PSNR and LPIPS of reconstructions, Frechet distances, LPIPS diversity and perceptual path length.
+    """Measure MSE, PSNR and LPIPS of reconstructions, Frechet distances, LPIPS diversity and perceptual path length.
 
-    Frechet distances are those of samples, reconstructions, reconstructions of samples, mixtures and interpolations
-    from the pictures; on these networks' features they compare with each other and not with published FIDs. LPIPS is
-    VGG16's.
+    Frechet distances to the pictures are given for samples, reconstructions, reconstructions of samples, mixtures and
+    interpolations; with these feature networks they are comparable to each other, not to published FIDs. LPIPS uses
+    VGG16.
 
     Example: vidinv evaluate generative runs/ae --data corpus.npy --json -
     """
@@ -46,7 +46,7 @@ def generative(
     from vidinv.weights import cache
 
     if features not in FEATURES:
-        raise UsageError(f"--features {features!r} is not known", remedy=f"choose one of {', '.join(FEATURES)}")
+        raise UsageError(f"unknown --features {features!r}", remedy=f"choose one of {', '.join(FEATURES)}")
     of = trained_autoencoder.load_autoencoder(folder)
     real = _pictures(data, count, of.generator.resolution)
     cache.pull([*{"lpips/vgg16", FEATURES[features]}], offline=offline, accept=accept_licences)
@@ -65,7 +65,7 @@ def generative(
 
 
 def _pictures(data: Path, count: int, size: int) -> Tensor:
-    """At most `count` pictures [N,3,size,size]. Raises InputUnreadable."""
+    """Read at most `count` pictures [N,3,size,size]. Raises InputUnreadable."""
     from vidinv.jobs.autoencoder import trained as trained_autoencoder
     from vidinv.trainers.data import corpus
 

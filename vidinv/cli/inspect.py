@@ -1,4 +1,4 @@
-"""`vidinv inspect`: what a file says of how it was made."""
+"""`vidinv inspect`: show the provenance that a file carries."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from vidinv.provenance.manifest import ReadManifest
     from vidinv.provenance.statement import Sidecar
 
-NOTHING = "nothing of vidinv is found. That is no proof: metadata are easily lost, and most outputs carry no watermark"
+NOTHING = "no trace of vidinv was found. This is no proof: metadata are easily lost, and most outputs have no watermark"
 
 
 def inspect(
@@ -26,7 +26,7 @@ def inspect(
     json_to: options.JsonTo = None,
     debug: options.Debug = False,
 ) -> None:
-    """Show what a file says of how it was made: metadata, the report beside it, C2PA manifest, watermark.
+    """Show a file's provenance: metadata, report file, C2PA manifest and watermark.
 
     Example: vidinv inspect older.mp4
     """
@@ -45,24 +45,24 @@ def _print(found: Inspection) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("where", "what it says", box=None, pad_edge=False, title=Text(found.file), title_justify="left")
+    table = Table("where", "content", box=None, pad_edge=False, title=Text(found.file), title_justify="left")
     for where, words in _rows(found):
         table.add_row(where, Text(words))
     for note in found.notes:
         table.add_row("note", Text(note))
-    table.add_row("in short", Text(_short(found)))
+    table.add_row("summary", Text(_short(found)))
     table.columns[0].no_wrap = True
     Console().print(table)
 
 
 def _rows(found: Inspection) -> list[tuple[str, str]]:
-    said, mark = found.metadata, found.watermark
-    rows = [("metadata", "none of vidinv's")]
-    if said:
-        weights = said.get("weights", "").replace(" ", ", ") or "unknown"
-        edits = said.get("edits", "unknown")
-        rows = [("metadata", f"vidinv {said.get('version', 'unknown')}; edits: {edits}; weights: {weights}")]
-    rows.append(("report", "none beside it" if found.sidecar is None else _report(found.sidecar)))
+    stored, mark = found.metadata, found.watermark
+    rows = [("metadata", "none of vidinv")]
+    if stored:
+        weights = stored.get("weights", "").replace(" ", ", ") or "unknown"
+        edits = stored.get("edits", "unknown")
+        rows = [("metadata", f"vidinv {stored.get('version', 'unknown')}; edits: {edits}; weights: {weights}")]
+    rows.append(("report", "no report file" if found.sidecar is None else _report(found.sidecar)))
     rows.append(("C2PA", "none found" if found.c2pa is None else _manifest(found.c2pa)))
     words = "none found"
     if mark is not None:
@@ -70,21 +70,21 @@ def _rows(found: Inspection) -> list[tuple[str, str]]:
     return [*rows, ("watermark", words)]
 
 
-def _report(beside: Sidecar) -> str:
-    if beside.problem:
-        return f"{beside.path}: {beside.problem}"
-    agrees = {True: "agrees", False: "does not agree", None: "is not in it"}
-    edits = "unknown" if beside.edits is None else " ".join(beside.edits) or "none"
+def _report(sidecar: Sidecar) -> str:
+    if sidecar.problem:
+        return f"{sidecar.path}: {sidecar.problem}"
+    agrees = {True: "agrees", False: "does not agree", None: "is not given"}
+    edits = "unknown" if sidecar.edits is None else " ".join(sidecar.edits) or "none"
     return (
-        f"{beside.path}: vidinv {beside.version or 'unknown'}; edits: {edits}; the file's name "
-        f"{agrees[beside.name_agrees]}, its sha256 {agrees[beside.sha256_agrees]}"
+        f"{sidecar.path}: vidinv {sidecar.version or 'unknown'}; edits: {edits}; the file's name "
+        f"{agrees[sidecar.name_agrees]}, its sha256 {agrees[sidecar.sha256_agrees]}"
     )
 
 
 def _manifest(signed: ReadManifest) -> str:
     if signed.state == "Unread":
-        return "there seems to be a manifest; it was not read"
-    kinds = {"Trusted": "valid and trusted", "Valid": "valid; its signer is not among the trusted (--trust)"}
+        return "there may be a manifest; it was not read"
+    kinds = {"Trusted": "valid and trusted", "Valid": "valid; its signer is not trusted (see --trust)"}
     words = f"{kinds.get(signed.state, 'INVALID')}; signed by {signed.signer or 'unknown'}; made by {signed.generator}"
     words += f"; {', '.join(signed.actions)}"
     return words if signed.edit is None else f"{words}; edits: {' '.join(signed.edit.get('edits', [])) or 'none'}"
@@ -95,8 +95,8 @@ def _short(found: Inspection) -> str:
         return NOTHING
     where = {
         "its metadata": bool(found.metadata),
-        "the report beside it": found.sidecar is not None and not found.sidecar.problem,
+        "its report file": found.sidecar is not None and not found.sidecar.problem,
         "its C2PA manifest": found.c2pa is not None and found.c2pa.edit is not None,
         "its watermark": found.watermark is not None,
     }
-    return "made by vidinv, as say " + ", ".join(name for name, is_there in where.items() if is_there)
+    return "made by vidinv, according to " + ", ".join(name for name, is_there in where.items() if is_there)

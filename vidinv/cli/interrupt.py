@@ -1,7 +1,7 @@
-"""Ctrl-C ends a command soon, also where it comes during a long call into a library, which Python cannot break off.
+"""End a command soon after Ctrl-C, even during a long library call that Python cannot interrupt.
 
-The interrupt is Python's own, and lets the command tidy up. Beside it a thread hears of the signal and ends the process
-when the command does not: a job is written so that it can be ended at any moment.
+Python raises KeyboardInterrupt, so that the command can clean up. In addition, a thread is notified of the signal and
+ends the process if the command does not: a job can be killed at any moment and resumed.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from contextlib import contextmanager
 
 CODE = 130
 WORDS = "interrupted; the same command continues where it stopped"
-GRACE = 1.2  # seconds to tidy up in; a second Ctrl-C ends it at once
+GRACE = 1.2  # seconds for cleaning up; a second Ctrl-C ends the process at once
 SHOW_CURSOR = "\x1b[?25h"  # which a progress bar hides
 
 
 @contextmanager
 def soon() -> Iterator[None]:
-    """Within it, SIGINT ends the process after GRACE seconds at the latest. Does nothing outside the main thread."""
+    """Within this context, SIGINT ends the process after at most GRACE seconds. No effect outside the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    heard, told = socket.socketpair()
-    told.setblocking(False)
-    before = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
+    heard, wakeup = socket.socketpair()
+    wakeup.setblocking(False)
+    before = signal.set_wakeup_fd(wakeup.fileno(), warn_on_full_buffer=False)
     thread = threading.Thread(target=_watch, args=(heard,), name="interrupt", daemon=True)
     thread.start()
     try:
         yield
     finally:
         signal.set_wakeup_fd(before)
-        told.close()  # which ends the thread
+        wakeup.close()  # which ends the thread
         thread.join()
 
 
@@ -55,6 +55,6 @@ def _watch(heard: socket.socket) -> None:
 
 
 def _end() -> None:
-    begin = f"{SHOW_CURSOR}\n" if sys.stderr.isatty() else ""  # below the bar
+    begin = f"{SHOW_CURSOR}\n" if sys.stderr.isatty() else ""  # starts below the progress bar
     os.write(2, f"{begin}error: {WORDS}\n".encode())
     os._exit(CODE)

@@ -1,4 +1,4 @@
-"""`vidinv invert`: the codes of a face, or of every face of a video, without an edit."""
+"""`vidinv invert`: invert the faces of a picture or a video and write their codes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def invert(
         Path | None,
         typer.Option("--render", metavar="FILE", help="Source, G(w) and G(w, F): .png for a few faces, .mp4 for all."),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace codes that exist.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing codes.")] = False,
     *,
     common: options.Job,
 ) -> None:

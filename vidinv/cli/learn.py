@@ -1,4 +1,4 @@
-"""`vidinv directions learn`: from a score of faces to a direction that edits."""
+"""`vidinv directions learn`: learn a direction from scored faces."""
 
 from __future__ import annotations
 
@@ -24,50 +24,54 @@ if TYPE_CHECKING:
     from vidinv.progress import Display
 
 METHODS = ("ridge", "boundary", "difference")
-CHANNELS = 10  # of the styles, where no number is given
-SAMPLES = 1500  # faces, where none are given
-FEWEST = 10  # faces with a score
+CHANNELS = 10  # default number of style channels
+SAMPLES = 1500  # default number of faces
+FEWEST = 10  # minimum number of scored faces
 
 
 def learn(
-    attribute: Annotated[str, typer.Option("--attribute", metavar="NAME", help="What the direction raises.")],
+    attribute: Annotated[
+        str, typer.Option("--attribute", metavar="NAME", help="The attribute that the direction increases.")
+    ],
     name: Annotated[
-        str | None, typer.Option("--as", metavar="NAME", help="What to call it; as the attribute if not given.")
+        str | None, typer.Option("--as", metavar="NAME", help="Name of the direction. Default: the attribute's.")
     ] = None,
     scorer: Annotated[
         str | None,
-        typer.Option(metavar="MODULE:FUNCTION", help="Your own: pictures [N,3,S,S] in [-1,1] -> N numbers."),
+        typer.Option(metavar="MODULE:FUNCTION", help="Your own scorer: pictures (N,3,S,S) in [-1,1] -> N numbers."),
     ] = None,
-    unit: Annotated[str | None, typer.Option(help="What your scorer counts, for the calibration.")] = None,
-    method: Annotated[str, typer.Option(metavar="|".join(METHODS), help="How it is fitted.")] = "boundary",
+    unit: Annotated[str | None, typer.Option(help="Unit of your scorer, for the calibration.")] = None,
+    method: Annotated[str, typer.Option(metavar="|".join(METHODS), help="Method of fitting.")] = "boundary",
     free_of: Annotated[
-        list[str] | None, typer.Option("--free-of", metavar="NAME", help="An attribute to leave alone; repeatable.")
+        list[str] | None, typer.Option("--free-of", metavar="NAME", help="An attribute to keep unchanged; repeatable.")
     ] = None,
-    rows: Annotated[str | None, typer.Option(metavar="FIRST-LAST", help="Rows of w+; chosen if not given.")] = None,
+    rows: Annotated[
+        str | None, typer.Option(metavar="FIRST-LAST", help="Rows of w+. Default: chosen by measurement.")
+    ] = None,
     scores: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="Scores that you have: columns seed or file, and the attribute.")
+        Path | None, typer.Option(metavar="CSV", help="Existing scores: columns seed or file, and the attribute.")
     ] = None,
     photos: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Learn on the encoder's own codes of these pictures.")
+        Path | None, typer.Option(metavar="FOLDER", help="Learn from the encoder's codes of these pictures.")
     ] = None,
-    samples: Annotated[
-        int | None, typer.Option(help=f"Faces that are drawn and measured; {SAMPLES} if not given.", min=20)
-    ] = None,
-    style: Annotated[bool, typer.Option("--style", help="Of single style channels, instead of w.")] = False,
+    samples: Annotated[int | None, typer.Option(help=f"Number of sampled faces. Default: {SAMPLES}.", min=20)] = None,
+    style: Annotated[bool, typer.Option("--style", help="Learn single style channels instead of w.")] = False,
     channels: Annotated[
-        int | None, typer.Option(metavar="N", help=f"How many, with --style; {CHANNELS} if not given.", min=1)
+        int | None, typer.Option(metavar="N", help=f"Number of style channels for --style. Default: {CHANNELS}.", min=1)
     ] = None,
-    trials: Annotated[int, typer.Option(help="Faces that rows and calibration are measured on.", min=2)] = 12,
-    seed: Annotated[int, typer.Option(help="Which faces.")] = 11,
-    region: Annotated[str, typer.Option(metavar="NAME", help="Where it shows: face, head, hair, mouth, ...")] = "face",
+    trials: Annotated[
+        int, typer.Option(help="Number of faces for the choice of rows and the calibration.", min=2)
+    ] = 12,
+    seed: Annotated[int, typer.Option(help="Seed of the faces.")] = 11,
+    region: Annotated[str, typer.Option(metavar="NAME", help="Region to edit: face, head, hair, mouth, ...")] = "face",
     device: options.Device = None,
     progress_as: options.Show = None,
     *,
     common: options.Making,
 ) -> None:
-    """Learn a direction from faces and a score of each, calibrate it, and keep it for edits.
+    """Learn a direction from scored faces, calibrate it, and store it for edits.
 
-    The faces are the generator's own (`directions faces` draws them by seed), or photos.
+    The faces are the generator's samples (`directions faces` renders them by seed), or photos.
 
     Example: vidinv directions learn --attribute tan --scorer mine:skin_tone --unit luma --free-of age
     """
@@ -80,16 +84,16 @@ def learn(
 
     chosen = backends.choose_backend(common.backend)
     if method not in METHODS:
-        raise UsageError(f"--method {method!r} is not known", remedy=f"choose one of {', '.join(METHODS)}")
+        raise UsageError(f"unknown --method {method!r}", remedy=f"choose one of {', '.join(METHODS)}")
     own = None if scorer is None else _function(scorer)
     _check_known(attribute, free_of or [], chosen, own is not None or scores is not None)
     if region not in REGIONS:
-        raise UsageError(f"--region {region!r} is not known", remedy=f"choose one of {', '.join(REGIONS)}")
+        raise UsageError(f"unknown --region {region!r}", remedy=f"choose one of {', '.join(REGIONS)}")
     if style and (rows is not None or free_of):
-        remedy = "leave them out: the channels kept are those that change little else"
-        raise UsageError("--rows and --free-of are of w, not of --style", remedy=remedy)
+        remedy = "remove them: --style selects channels with small side effects"
+        raise UsageError("--rows and --free-of apply to w, not to --style", remedy=remedy)
     if channels is not None and not style:
-        raise UsageError("--channels is of --style", remedy="give both, or neither")
+        raise UsageError("--channels needs --style", remedy="give both, or neither")
     path = directions.place(name or attribute, chosen.space, common.out, overwrite=common.overwrite)
     wanted = direction_training.Lesson(
         attribute,
@@ -127,7 +131,7 @@ def learn(
 
 @dataclass(frozen=True)
 class LearningSource:
-    """Which faces a direction is learned from: those of a table of scores, a folder's photos, or samples."""
+    """Faces that a direction is learned from: those of a score table, a folder's photos, or samples."""
 
     attribute: str
     table: Scores | None
@@ -136,11 +140,11 @@ class LearningSource:
     seed: int
 
     def check(self) -> None:
-        """Raise UsageError for what does not go together, InputUnreadable for a folder without pictures."""
+        """Raise UsageError for contradictory options, InputUnreadable for a folder without pictures."""
         if self.samples is not None and (self.table is not None or self.photos is not None):
-            raise UsageError("--samples is for faces that are drawn", remedy="leave it out with --scores or --photos")
+            raise UsageError("--samples applies to sampled faces only", remedy="remove it, or --scores and --photos")
         if self.table is not None and self.table.seeds and self.photos is not None:
-            raise UsageError("the scores are of seeds, not of --photos", remedy="leave one out, or give a column file")
+            raise UsageError("the scores belong to seeds, not to --photos", remedy="remove one, or add a column file")
         self._pictures()
 
     def material(self, backend: Backend, models: Models, studio: RenderContext, shown: Display) -> Material:
@@ -161,7 +165,7 @@ class LearningSource:
         return training_set.of_samples(studio, self.samples or SAMPLES, self.seed, shown.advance)
 
     def _pictures(self) -> list[Path]:
-        """The pictures to invert, in order; none where faces are drawn."""
+        """Return the pictures to invert, in order; empty if faces are sampled."""
         from vidinv.jobs.directions import example_codes
 
         if self.table is not None and self.table.files:
@@ -170,18 +174,18 @@ class LearningSource:
 
 
 def _check_known(attribute: str, free_of: list[str], backend: Backend, is_scored: bool) -> None:
-    """Raise UsageError for an attribute of which there are no scores."""
+    """Raise UsageError for an attribute without scores."""
     known = sorted({*backend.measures, *([attribute] if is_scored else [])})
     for name in (attribute, *free_of):
         if name not in known:
-            remedy = f"known are {', '.join(known)}; or give --scorer or --scores"
-            raise UsageError(f"nothing here measures {name!r}", remedy=remedy)
+            remedy = f"measured attributes: {', '.join(known)}; or give --scorer or --scores"
+            raise UsageError(f"no network measures {name!r}", remedy=remedy)
     if attribute in free_of:
-        raise UsageError(f"{attribute} cannot be free of itself", remedy="leave that --free-of out")
+        raise UsageError(f"{attribute} cannot be free of itself", remedy="remove that --free-of")
 
 
 def _possible(wanted: Lesson, readings: MeasuredSamples) -> Lesson:
-    """The lesson free of what varies at all. Raises UsageError where its own scores teach nothing."""
+    """Return the lesson without constant attributes. Raises UsageError if its own scores are unusable."""
     from vidinv.editing import direction_training
 
     score = readings.known(wanted.name).scores[wanted.name]
@@ -191,7 +195,7 @@ def _possible(wanted: Lesson, readings: MeasuredSamples) -> Lesson:
     if wanted.name not in known:
         raise UsageError(f"{wanted.name} is the same on all {len(score)} faces", remedy="choose another scorer")
     if wanted.method == "difference" and not 0 < int((score > 0.5).sum()) < len(score):
-        remedy = "its score is above 0.5 where a face has it; or choose another --method"
+        remedy = "scores above 0.5 mean that a face has it; or choose another --method"
         raise UsageError(f"all {len(score)} faces, or none, have {wanted.name}", remedy=remedy)
     return replace(wanted, free_of=tuple(name for name in wanted.free_of if name in known))
 
@@ -200,13 +204,13 @@ def _check_rises(direction: Direction) -> None:
     for unit, change in direction.calibration.items():
         if not change > 0:
             raise UsageError(
-                f"{direction.name} does not rise along what was found ({change:+.3g} {unit})",
+                f"{direction.name} does not increase along the learned direction ({change:+.3g} {unit})",
                 remedy="give more faces, fewer --free-of, or another --method",
             )
 
 
 def _told(direction: Direction) -> str:
-    """A line on what was learned."""
+    """Describe the learned direction in one line."""
     effect = [f"{change:+.3g} {unit}" for unit, change in direction.calibration.items()]
     first, last = direction.layers
     where = f"{len(direction.channels)} style channels" if direction.is_style else f"rows {first}-{last - 1}"
@@ -214,21 +218,21 @@ def _told(direction: Direction) -> str:
 
 
 def _function(where: str) -> Callable[[Any], Any]:
-    """The function that MODULE:FUNCTION names."""
+    """Import the function named by MODULE:FUNCTION. Raises UsageError."""
     module, _, name = where.partition(":")
     if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # a module beside the user, also where vidinv is a console script
+        sys.path.append(os.getcwd())  # modules of the current folder, which a console script lacks
     try:
         found = getattr(importlib.import_module(module), name)
-    except Exception as error:  # whatever the user's own module raises
+    except Exception as error:  # the user's module can raise anything
         raise UsageError(f"--scorer {where!r} cannot be imported: {error}", remedy="write MODULE:FUNCTION") from error
     if not callable(found):
-        raise UsageError(f"--scorer {where!r} is no function", remedy="write MODULE:FUNCTION")
+        raise UsageError(f"--scorer {where!r} is not a function", remedy="write MODULE:FUNCTION")
     return found
 
 
 def _measure(backend: Backend, attribute: str, own: Callable[[Any], Any] | None) -> Measure:
-    """The backend's measures, with the user's own among them."""
+    """Return the backend's measures extended by the user's scorer."""
     import numpy as np
 
     known = backend.measure()
@@ -238,11 +242,13 @@ def _measure(backend: Backend, attribute: str, own: Callable[[Any], Any] | None)
     def measure(pictures: Any) -> dict[str, Any]:
         try:
             score = np.asarray(own(pictures), dtype=np.float32)
-        except Exception as error:  # whatever the user's own function raises
+        except Exception as error:  # the user's function can raise anything
             what = f"--scorer failed: {type(error).__name__}: {error}"
-            raise UsageError(what, remedy="pictures [N,3,S,S] in [-1,1] go in, N numbers come out") from error
+            raise UsageError(what, remedy="it takes pictures [N,3,S,S] in [-1,1] and returns N numbers") from error
         if score.shape != (len(pictures),):
-            raise UsageError(f"--scorer gave {score.shape} for {len(pictures)} pictures", remedy="return one of each")
+            raise UsageError(
+                f"--scorer gave {score.shape} for {len(pictures)} pictures", remedy="return one score per picture"
+            )
         return {**known(pictures), attribute: score}
 
     return measure

@@ -1,4 +1,4 @@
-"""The command line: one typer app, and `main`, which turns errors into one line and an exit code."""
+"""Run the command line: one typer app, and `main`, which turns errors into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from vidinv.cli import (
 from vidinv.errors import told
 from vidinv.process import tune_process
 
-# click's UsageError, whether typer brings a copy of click or uses the package
+# click's UsageError, from typer's own copy of click or from the package
 REFUSED: type[typer.BadParameter] = typer.BadParameter.__bases__[0]
 
 app = typer.Typer(
@@ -72,11 +72,11 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with interrupt.soon():
             code = typer.main.get_command(app).main(args=given, prog_name="vidinv", standalone_mode=False)
-        if code == interrupt.CODE:  # typer's, which has caught the interruption and says nothing
+        if code == interrupt.CODE:  # typer caught the interruption without printing anything
             raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
     except REFUSED as error:
-        return _report(error, error.format_message() or "nothing to do; name a command", 2, given)
+        return _report(error, error.format_message() or "no command given; see vidinv --help", 2, given)
     except (KeyboardInterrupt, typer.Abort) as error:
         return _report(error, interrupt.WORDS, interrupt.CODE, given)
     except Exception as error:

@@ -1,4 +1,4 @@
-"""`vidinv mix` and `vidinv interpolate`: two pictures' faces."""
+"""`vidinv mix` and `vidinv interpolate`: mix the styles of two faces, or make a video from one face to another."""
 
 from __future__ import annotations
 
@@ -14,21 +14,23 @@ from vidinv.errors import UsageError
 
 @options.grouped
 def mix(
-    source: Annotated[Path, typer.Argument(metavar="A", help="The picture that is kept.")],
-    other: Annotated[Path, typer.Argument(metavar="B", help="The picture whose style is taken.")],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="A as a picture, mixed.")],
+    source: Annotated[Path, typer.Argument(metavar="A", help="The picture to change.")],
+    other: Annotated[Path, typer.Argument(metavar="B", help="The picture that gives the style.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The mixed picture.")],
     layers: Annotated[
         str | None,
-        typer.Option(metavar="FIRST-LAST", help="Rows of w+ taken from B; those behind F if not given."),
+        typer.Option(metavar="FIRST-LAST", help="Rows of w+ taken from B. Default: those after F."),
     ] = None,
-    share: Annotated[float, typer.Option(help="How far towards B.", min=0, max=1)] = 1.0,
-    region: Annotated[str, typer.Option(metavar="NAME", help="Where it shows: face, head, hair, ...")] = "head",
+    share: Annotated[float, typer.Option(help="Interpolation weight of B.", min=0, max=1)] = 1.0,
+    region: Annotated[str, typer.Option(metavar="NAME", help="Region to change: face, head, hair, ...")] = "head",
     overwrite: options.Overwrite = False,
     preview: options.Preview = False,
     *,
     common: options.Job,
 ) -> None:
-    """Give the face of A the style of B: F from A, rows of w+ from B. --faces chooses of A; of B it is the largest.
+    """Give the face of A the style of B: F from A, rows of w+ from B.
+
+    --faces selects the faces of A; the largest face of B is used.
 
     Example: vidinv mix a.jpg b.jpg -o mixed.png --layers 8-15
     """
@@ -39,7 +41,7 @@ def mix(
     from vidinv.weights import cache
 
     if region not in REGIONS:
-        raise UsageError(f"--region {region!r} is not known", remedy=f"choose one of {', '.join(REGIONS)}")
+        raise UsageError(f"unknown --region {region!r}", remedy=f"choose one of {', '.join(REGIONS)}")
     request = Request(source, output, resolve(common), overwrite=overwrite, preview=preview)
     backend = backends.choose_backend(request.config.backend)
     rows = options.rows(layers, "--layers", backend.slots)
@@ -58,13 +60,13 @@ def mix(
 def interpolate(
     source: Annotated[Path, typer.Argument(metavar="A", help="The first picture.")],
     other: Annotated[Path, typer.Argument(metavar="B", help="The last picture.")],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.mp4", help="The film.")],
-    seconds: Annotated[float, typer.Option(help="How long it lasts.", min=0.1, max=60)] = 3.0,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.mp4", help="The video to write.")],
+    seconds: Annotated[float, typer.Option(help="Length of the video.", min=0.1, max=60)] = 3.0,
     overwrite: options.Overwrite = False,
     *,
     common: options.Job,
 ) -> None:
-    """Make a film of one face becoming another, both inverted and aligned.
+    """Make a video that interpolates between the inversions of two aligned faces.
 
     Example: vidinv interpolate a.jpg b.jpg -o from_a_to_b.mp4
     """

@@ -1,4 +1,4 @@
-"""Options that several commands share, so that each means and says the same everywhere; and the JSON they can write."""
+"""Define the options that several commands share, and write their JSON output."""
 
 from __future__ import annotations
 
@@ -19,60 +19,64 @@ from vidinv.errors import UsageError
 if TYPE_CHECKING:
     from vidinv.report.gate import Gate
 
-Faces = Annotated[str | None, typer.Option(metavar="all|largest|N|REF.jpg", help="Which faces.")]
+Faces = Annotated[str | None, typer.Option(metavar="all|largest|N|REF.jpg", help="Faces to edit.")]
 Quality = Annotated[str | None, typer.Option(metavar="fast|balanced|best", help="Preset.")]
-Backend = Annotated[str | None, typer.Option(metavar="NAME|FILE", help="Generator, encoder, alignment, ...")]
+Backend = Annotated[str | None, typer.Option(metavar="NAME|FILE", help="Backend: generator, encoder, alignment, ...")]
 Boxes = Annotated[
-    str | None, typer.Option(metavar="CSV", help="Where it is, x0,y0,x1,y1 (and frame), if nothing is to look for it.")
+    str | None, typer.Option(metavar="CSV", help="Given boxes x0,y0,x1,y1 (and frame) instead of detection.")
 ]
 Encoder = Annotated[
-    str | None, typer.Option(metavar="FILE", help="Your own encoder (of vidinv train); the shipped one if not given.")
+    str | None, typer.Option(metavar="FILE", help="An encoder of vidinv train. Default: the shipped one.")
 ]
 Tune = Annotated[
     str | None,
-    typer.Option(metavar="none|encoder|generator", help="What is tuned to the clip before it is inverted."),
+    typer.Option(metavar="none|encoder|generator", help="Network to tune to the clip before the inversion."),
 ]
 Generator = Annotated[
-    str | None, typer.Option(metavar="FILE", help="Of vidinv tune --what generator; as it is if not given.")
+    str | None, typer.Option(metavar="FILE", help="A generator of vidinv tune. Default: the untuned one.")
 ]
-Device = Annotated[str | None, typer.Option(metavar="auto|cpu|cuda", help="Where the networks run.")]
+Device = Annotated[str | None, typer.Option(metavar="auto|cpu|cuda", help="Device of the networks.")]
 Engine = Annotated[
-    str | None, typer.Option(metavar="auto|eager|compile|openvino|onnx", help="What runs the networks that draw.")
+    str | None,
+    typer.Option(metavar="auto|eager|compile|openvino|onnx", help="Engine of the networks that need no gradient."),
 ]
-Config = Annotated[str | None, typer.Option(metavar="FILE|NAME", help="Configuration, or a preset's name.")]
-Changes = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key.")]
+Config = Annotated[str | None, typer.Option(metavar="FILE|NAME", help="Configuration file, or the name of a preset.")]
+Changes = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set a configuration key; repeatable.")
+]
 Offline = Annotated[bool, typer.Option("--offline", help="Never use the network.")]
-AcceptLicences = Annotated[bool, typer.Option("--accept-licences", help="Accept the weights' terms.")]
+AcceptLicences = Annotated[bool, typer.Option("--accept-licences", help="Accept the weights' licence terms.")]
 Show = Annotated[
-    str | None, typer.Option("--progress", metavar="bar|json|none", help="A bar on a terminal if not given.")
+    str | None,
+    typer.Option("--progress", metavar="bar|json|none", help="Progress output. Default: a bar on a terminal."),
 ]
 Edits = Annotated[
     list[str] | None, typer.Option("--edit", metavar="E", help="age+2, age=60, smile+1@0:03-0:07; repeatable.")
 ]
-Tracks = Annotated[list[str] | None, typer.Option("--track", metavar="N:E", help="An edit of person N; repeatable.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what exists under that name.")]
-Preview = Annotated[bool, typer.Option("--preview", help="Also write source, inversion, edit side by side.")]
-NoThumbnails = Annotated[bool, typer.Option("--no-thumbnails", help="Leave pictures of faces out of the page.")]
+Tracks = Annotated[
+    list[str] | None, typer.Option("--track", metavar="N:E", help="An edit of person N, such as 1:age+2; repeatable.")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")]
+Preview = Annotated[bool, typer.Option("--preview", help="Also write source, inversion and edit side by side.")]
+NoThumbnails = Annotated[bool, typer.Option("--no-thumbnails", help="Omit pictures of faces from the page.")]
 MinIdentity = Annotated[
-    float | None, typer.Option(metavar="X", help="Exit 6 where a face's similarity to the source is below X.")
+    float | None, typer.Option(metavar="X", help="Exit 6 if a face's identity similarity to the source is below X.")
 ]
-MinIc = Annotated[
-    float | None, typer.Option(metavar="X", help="Exit 6 where a person's identity consistency is below X.")
-]
-Blend = Annotated[str | None, typer.Option(metavar="auto|residual|replace", help="How the edit is put in.")]
-JsonTo = Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write JSON there; - is standard output.")]
+MinIc = Annotated[float | None, typer.Option(metavar="X", help="Exit 6 if a person's identity consistency is below X.")]
+Blend = Annotated[str | None, typer.Option(metavar="auto|residual|replace", help="Blend mode.")]
+JsonTo = Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write JSON to FILE; - is standard output.")]
 C2pa = Annotated[
-    bool, typer.Option("--c2pa", help="Sign the output (extra [c2pa]; c2pa.certificate and c2pa.key, PEM files).")
+    bool, typer.Option("--c2pa", help="Sign the output (extra \\[c2pa]; c2pa.certificate and c2pa.key, PEM files).")
 ]
-Watermark = Annotated[bool, typer.Option("--watermark", help="Put an invisible mark into what is edited.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Watermark = Annotated[bool, typer.Option("--watermark", help="Embed an invisible watermark in the edited region.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of errors.")]
 Name = Annotated[str, typer.Option(metavar="NAME|FILE", help="Generator, encoder, alignment, ...")]
 LICENCE = "yours, as far as the labels' and the generator's terms allow (the default parts: non-commercial)"
 
 
 @dataclass(frozen=True)
 class Job:
-    """What every command that inverts faces takes: which, how and with what, and how it shows itself."""
+    """Options of every command that inverts faces."""
 
     faces: Faces = None
     quality: Quality = None
@@ -94,9 +98,11 @@ class Job:
 
 @dataclass(frozen=True)
 class Making:
-    """What every command that makes directions takes: where they go, and where the networks come from."""
+    """Options of every command that makes directions."""
 
-    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Default: beside the weights.")] = None
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Output folder. Default: the weights cache.")
+    ] = None
     overwrite: Overwrite = False
     backend: Name = "default"
     offline: Offline = False
@@ -104,14 +110,14 @@ class Making:
     debug: Debug = False
 
     def have(self, needs: tuple[str, ...]) -> None:
-        """Have these parts in the cache."""
+        """Fetch these parts into the cache."""
         from vidinv.weights import cache
 
         cache.need(needs, offline=self.offline, accept=self.accept_licences)
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
-    """`command(..., *, common: Group)` as typer reads it: an option for every field of the dataclass Group."""
+    """Adapt `command(..., *, common: Group)` to typer: every field of the dataclass Group becomes an option."""
     hints = get_type_hints(command, include_extras=True)
     group = hints["common"]
 
@@ -138,38 +144,42 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def rows(text: str | None, option: str, slots: int) -> tuple[int, int] | None:
-    """`4-9`, rows of w+ with both ends, as first <= l < last; UsageError for what cannot be of `slots` rows."""
+    """Parse `4-9`, rows of w+ with both ends, to (first, last) with first <= l < last. Raises UsageError."""
     if text is None:
         return None
     found = re.fullmatch(r"(\d{1,3})-(\d{1,3})", text, re.ASCII)
     if found is None or not int(found[1]) <= int(found[2]) < slots:
-        raise UsageError(f"{option} {text!r} cannot be", remedy=f"write FIRST-LAST of 0-{slots - 1}, as in 4-9")
+        raise UsageError(
+            f"{option} {text!r} is not a valid range", remedy=f"write FIRST-LAST of 0-{slots - 1}, as in 4-9"
+        )
     return int(found[1]), int(found[2]) + 1
 
 
 def pairs(texts: list[str] | None) -> dict[str, str]:
-    """`KEY=VALUE` of a repeated option by key; UsageError for what has no `=`."""
+    """Parse `KEY=VALUE` texts to a dict. Raises UsageError for a text without `=`."""
     found = {}
     for text in texts or ():
         key, equals, value = text.partition("=")
         if not (key and equals):
-            raise UsageError(f"--set {text!r} cannot be read", remedy="write KEY=VALUE")
+            raise UsageError(f"--set {text!r} is not KEY=VALUE", remedy="write KEY=VALUE")
         found[key] = value
     return found
 
 
 def gate(min_identity: float | None, min_ic: float | None) -> Gate:
-    """The gate of --min-identity and --min-ic; UsageError for what is no cosine."""
+    """Return the gate of --min-identity and --min-ic. Raises UsageError for values outside [-1, 1]."""
     from vidinv.report.gate import Gate
 
     for option, value in (("--min-identity", min_identity), ("--min-ic", min_ic)):
         if value is not None and not -1 <= value <= 1:
-            raise UsageError(f"{option} {value:g} is no similarity", remedy="give a number from -1 to 1, such as 0.6")
+            raise UsageError(
+                f"{option} {value:g} is not a similarity", remedy="give a number from -1 to 1, such as 0.6"
+            )
     return Gate(min_identity, min_ic)
 
 
 def write_json(value: Any, target: str) -> None:
-    """Write `value` as JSON to a file; `-` is standard output."""
+    """Write `value` as JSON to a file, or to standard output for `-`. Raises OutputUnwritable."""
     text = json.dumps(value, indent=1, ensure_ascii=False)
     if target == "-":
         typer.echo(text)

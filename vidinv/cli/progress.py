@@ -16,10 +16,10 @@ KINDS = ("bar", "json", "none")
 def show(kind: str | None, unit: str = "frames") -> Iterator[Display]:
     """The progress `kind` asks for: bar, json or none; None is a bar on a terminal and nothing elsewhere.
 
-    What is counted are frames, or another `unit`.
+    `unit` names what is counted. Raises UsageError for an unknown kind.
     """
     if kind is not None and kind not in KINDS:
-        raise UsageError(f"--progress {kind!r} is not known", remedy=f"choose one of {', '.join(KINDS)}")
+        raise UsageError(f"unknown --progress {kind!r}", remedy=f"choose one of {', '.join(KINDS)}")
     chosen = kind or ("bar" if sys.stderr.isatty() else "none")
     if chosen == "json":
         yield JsonLines(unit)

@@ -1,4 +1,4 @@
-"""What every training does with its folder: a recipe is resolved, kept there, and found again by --resume."""
+"""Resolve a training's recipe, store it in the training folder, and read it back for --resume."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 Recipe = TypeVar("Recipe")
 RECIPE = "recipe.yaml"
-Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="A new training.")]
-Resume = Annotated[Path | None, typer.Option("--resume", metavar="DIR", help="Continue one.")]
-Config = Annotated[str | None, typer.Option(metavar="FILE|NAME", help="A recipe; light if none.")]
-Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where it trains.")]
-Devices = Annotated[int, typer.Option(help="Processes on this machine, one a GPU.", min=1)]
-Nodes = Annotated[int, typer.Option(help="Machines; each gives the same command.", min=1)]
-Meet = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Where several machines meet: one of them.")]
+Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="Folder of a new training.")]
+Resume = Annotated[Path | None, typer.Option("--resume", metavar="DIR", help="Folder of a training to resume.")]
+Config = Annotated[str | None, typer.Option(metavar="FILE|NAME", help="Recipe. Default: light.")]
+Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Training device.")]
+Devices = Annotated[int, typer.Option(help="Processes on this machine, one per GPU.", min=1)]
+Nodes = Annotated[int, typer.Option(help="Number of machines; run the same command on each.", min=1)]
+Meet = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Address of the coordinating machine.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved plan and stop.")]
 
 
@@ -35,13 +35,13 @@ def resolve(
     changes: Sequence[str] | None,
     usual: str = "light",
 ) -> tuple[Path, Recipe]:
-    """The folder of a training and its recipe: of the folder that is resumed, else `config`, else the `usual` one.
+    """Return a training's folder and recipe: that of the resumed folder, else `config`, else the `usual` one.
 
-    Raises UsageError where it is not told whether the training is new.
+    Raises UsageError unless exactly one of `output` and `resume` is given.
     """
     folder = resume or output
     if folder is None or (output is not None and resume is not None):
-        raise UsageError("a training is new (-o DIR) or continued (--resume DIR)", remedy="give one of the two")
+        raise UsageError("a training needs -o DIR (new) or --resume DIR", remedy="give one of the two")
     known = folder / RECIPE if resume is not None and config is None else None
     if known is not None and not known.exists():
         raise UsageError(f"{folder} holds no training", remedy="give -o DIR")
@@ -51,10 +51,10 @@ def resolve(
 
 
 def claim(folder: Path, recipe: Any, group: str, *, again: bool) -> None:
-    """UsageError where a new training would hide another, or one to be continued has another recipe."""
+    """Raise UsageError if a new training would overwrite another, or a resumed training has another recipe."""
     record = folder / RECIPE
     if again != record.exists():
-        state = "holds no training" if again else "holds a training already"
+        state = "does not contain a training" if again else "already contains a training"
         raise UsageError(f"{folder} {state}", remedy="give -o DIR" if again else f"give --resume {folder}")
     if again and config_loading.load_dataclass(type(recipe), group, str(record)) != recipe:
         raise UsageError(f"{folder} was begun with another recipe", remedy=f"repeat its options: see {record}")
@@ -66,7 +66,7 @@ def keep(folder: Path, recipe: Any) -> None:
 
 
 def text(recipe: Any) -> str:
-    """The recipe as YAML."""
+    """Return the recipe as YAML."""
     from omegaconf import OmegaConf
 
     return OmegaConf.to_yaml(asdict(recipe)).rstrip()

@@ -1,4 +1,4 @@
-"""`vidinv report`: the page on a run again, on any pair of videos, or on several reports side by side."""
+"""`vidinv report`: rebuild a run's report page, measure a pair of videos, or compare several reports."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vidinv.errors import InputUnreadable, UsageError
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """What every kind of report takes."""
+    """Options of every kind of report."""
 
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE.html", help="The page.")] = None
     overwrite: options.Overwrite = False
@@ -39,15 +39,15 @@ class ReportOptions:
 @options.grouped
 def report(
     paths: Annotated[
-        list[Path], typer.Argument(metavar="OUT.mp4 | JOB | SOURCE EDITED | compare A B...", help="What to show.")
+        list[Path], typer.Argument(metavar="OUT.mp4 | JOB | SOURCE EDITED | compare A B...", help="What to report on.")
     ],
     *,
     common: ReportOptions,
 ) -> None:
-    """Show how well the person was kept, as one page that needs no network.
+    """Report how well identity was preserved, as one HTML page that works offline.
 
-    Of one path, a run's output or its kept job folder, the page is built again. Of two videos, the second is measured
-    against the first, whatever made it. `compare` puts the reports of several outputs side by side.
+    For one path, a run's output or its kept job folder, the page is built again. For two videos, the second is measured
+    against the first, whatever tool made it. `compare` shows the reports of several outputs side by side.
 
     Example: vidinv report talk.mp4 talk.made_by_another_tool.mp4 --min-identity 0.6
     """
@@ -58,11 +58,14 @@ def report(
     elif len(paths) == 2:
         _measure(paths[0], paths[1], common)
     else:
-        raise UsageError(f"{len(paths)} files", remedy="give one output, a SOURCE and an EDITED, or compare A B ...")
+        raise UsageError(
+            f"report takes one or two files, got {len(paths)}",
+            remedy="give one output, a SOURCE and an EDITED, or compare A B ...",
+        )
 
 
 def _again(path: Path, common: ReportOptions) -> None:
-    """The page of a run, of its report and of the pictures that its job folder or its old page holds."""
+    """Rebuild a run's page from its report and the pictures in its job folder or its old page."""
     from vidinv.jobs import write_page
     from vidinv.jobs.job_folder import page_path
     from vidinv.report import identity_evidence
@@ -86,7 +89,7 @@ def _compare(paths: list[Path], common: ReportOptions) -> None:
     from vidinv.report import compare_page
 
     if len(paths) < 2:
-        raise UsageError("nothing to compare", remedy="give two outputs or more, as in compare a.mp4 b.mp4")
+        raise UsageError("nothing to compare", remedy="give at least two outputs, as in compare a.mp4 b.mp4")
     target = common.output or Path("comparison.html")
     _may_write(target, paths[0], overwrite=common.overwrite)
     reports = [(str(path), read_report(path)) for path in paths]
@@ -127,7 +130,7 @@ def _measure(source: Path, edited: Path, common: ReportOptions) -> None:
 
 
 def read_report(made: Path) -> dict[str, Any]:
-    """The report on an output, or in a report's own file. Raises InputUnreadable where there is none."""
+    """Read the report of an output, or a report file. Raises InputUnreadable if there is none."""
     from vidinv.jobs.job_folder import sidecar_path
     from vidinv.report import sidecar
 

@@ -1,4 +1,4 @@
-"""`vidinv run`: a video in, the same video with its face edited out."""
+"""`vidinv run`: edit the faces of a video."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vidinv.jobs.request import Request
     from vidinv.progress import Display
 
-# Of a job, those that are keys of its settings.
+# Job options that are also configuration keys.
 OPTIONS = ("faces", "backend", "boxes", "encoder", "generator", "tune", "device", "engine")
 
 
@@ -27,10 +27,13 @@ OPTIONS = ("faces", "backend", "boxes", "encoder", "generator", "tune", "device"
 def run(
     source: Annotated[Path, typer.Argument(metavar="IN", help="The video, or a folder of pictures.")],
     edit: options.Edits = None,
-    edits: Annotated[Path | None, typer.Option("--edits", metavar="FILE", help="More edits, a YAML list.")] = None,
+    edits: Annotated[
+        Path | None, typer.Option("--edits", metavar="FILE", help="Further edits, as a YAML list.")
+    ] = None,
     track: options.Tracks = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Default: IN's name with .edited; without suffix a folder.")
+        Path | None,
+        typer.Option("-o", "--output", help="Default: IN's name with .edited; a folder if it has no suffix."),
     ] = None,
     overwrite: options.Overwrite = False,
     blend: options.Blend = None,
@@ -38,29 +41,30 @@ def run(
     crf: Annotated[int | None, typer.Option(help="Quality of the codec; lower is better.")] = None,
     preset: Annotated[str | None, typer.Option(metavar="NAME", help="Preset of the encoder (slow, 6, ...).")] = None,
     pixel_format: Annotated[
-        str | None, typer.Option("--pix-fmt", metavar="NAME", help="Convert to yuv420p, ...; default: the source's.")
+        str | None,
+        typer.Option("--pix-fmt", metavar="NAME", help="Pixel format, such as yuv420p. Default: the source's."),
     ] = None,
     preview: options.Preview = False,
     at: Annotated[
-        str | None, typer.Option(metavar="T", help="With --preview: only some seconds from T (0:12).")
+        str | None, typer.Option(metavar="T", help="With --preview: only a few seconds from T (0:12).")
     ] = None,
     codes: Annotated[
         Path | None,
-        typer.Option("--codes", metavar="FILE", help="The inversion: used if it is there, else made and kept."),
+        typer.Option("--codes", metavar="FILE", help="Code file: read if it exists, else written."),
     ] = None,
     report: Annotated[
-        bool, typer.Option("--report", help="Also write a page on how well the person was kept.")
+        bool, typer.Option("--report", help="Also write a report page on identity preservation.")
     ] = False,
     no_thumbnails: options.NoThumbnails = False,
     min_identity: options.MinIdentity = None,
     min_ic: options.MinIc = None,
     c2pa: options.C2pa = False,
     watermark: options.Watermark = False,
-    keep_job: Annotated[bool, typer.Option("--keep-job", help="Keep the job folder (it holds faces).")] = False,
+    keep_job: Annotated[bool, typer.Option("--keep-job", help="Keep the job folder (it contains faces).")] = False,
     *,
     common: options.Job,
 ) -> None:
-    """Edit the face of a video; every other sample, stream and timestamp is kept.
+    """Edit the faces of a video and keep every other sample, stream and timestamp.
 
     Example: vidinv run talk.mp4 --edit age+2 --edit smile-1 -o older.mp4
     """
@@ -97,7 +101,7 @@ def run(
 
 
 def check_gate(verdict: dict[str, Any] | None, remedy: str) -> None:
-    """Raise QualityGateMissed, with the `remedy`, where the report's gate was missed."""
+    """Raise QualityGateMissed, with the `remedy`, if the report's gate was missed."""
     from vidinv.report import gate
 
     if verdict is not None and not verdict["passed"]:
@@ -105,7 +109,7 @@ def check_gate(verdict: dict[str, Any] | None, remedy: str) -> None:
 
 
 def default_output(source: Path) -> Path:
-    """IN's name with .edited, as .mkv where IN's kind of file is not written; a folder for a folder."""
+    """Return IN's name with .edited; .mkv if IN's format cannot be written, a folder for a folder."""
     from vidinv.media import remux
 
     if source.is_dir():
@@ -115,13 +119,13 @@ def default_output(source: Path) -> Path:
 
 
 def resolve(common: options.Job, **own: str | int | None) -> RunConfig:
-    """The preset or file, then the options (the command's `own` among them), then --set."""
+    """Resolve the configuration: preset or file, then options (including the command's `own`), then --set."""
     quality, config = common.quality, common.config
     if quality is not None and quality not in configs.CHOICES["quality"]:
         known = ", ".join(configs.CHOICES["quality"])
-        raise UsageError(f"--quality {quality!r} is not known", remedy=f"choose one of {known}")
+        raise UsageError(f"unknown --quality {quality!r}", remedy=f"choose one of {known}")
     if quality is not None and config is not None:
-        raise UsageError("--quality and --config both choose a configuration", remedy="give one of them")
+        raise UsageError("--quality and --config both select a configuration", remedy="give only one of them")
     asked = {key: getattr(common, key) for key in OPTIONS} | own
     given = {key: value for key, value in asked.items() if value is not None}
     return configs.load_run_config(config or quality or "balanced", common.changes, given)

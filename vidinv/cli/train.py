@@ -1,4 +1,4 @@
-"""`vidinv train`: your own encoders."""
+"""`vidinv train`: train encoders and autoencoders, and tune generators."""
 
 from __future__ import annotations
 
@@ -33,14 +33,19 @@ app.command("near-perfect")(train_near_perfect.near_perfect)
 
 @app.command("feature-style")
 def feature_style(
-    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="A new training.")] = None,
-    resume: Annotated[Path | None, typer.Option("--resume", metavar="DIR", help="Continue one.")] = None,
-    config: Annotated[str | None, typer.Option(metavar="FILE|NAME", help="A recipe; light if none.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="DIR", help="Folder of a new training.")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option("--resume", metavar="DIR", help="Folder of a training to resume.")
+    ] = None,
+    config: Annotated[str | None, typer.Option(metavar="FILE|NAME", help="Recipe. Default: light.")] = None,
     changes: options.Changes = None,
     pool: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="True images, for pool=N; else drawn into DIR/pool.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Existing sample pool for pool=N. Default: generated in DIR/pool."),
     ] = None,
-    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where it trains.")] = "auto",
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Training device.")] = "auto",
     devices: recipes.Devices = 1,
     nodes: recipes.Nodes = 1,
     meet: recipes.Meet = None,
@@ -48,11 +53,11 @@ def feature_style(
     offline: options.Offline = False,
     accept_licences: options.AcceptLicences = False,
 ) -> None:
-    """Train a Feature-Style encoder on the default generator's own samples, and on photos where given.
+    """Train a Feature-Style encoder on the default generator's samples, and on photos if given.
 
-    Recipes: light (the shipped encoder's), paper, published; `--set photos=FOLDER` adds aligned faces.
+    Recipes: light (used for the shipped encoder), paper, published; `--set photos=FOLDER` adds aligned faces.
     Several processes share each batch: --devices 2, or torchrun --nproc-per-node 2 -m vidinv train feature-style ...;
-    several machines share DIR as well.
+    several machines also need a shared DIR.
 
     Example: vidinv train feature-style -o my-encoder --set images=100000
     """
@@ -63,7 +68,7 @@ def feature_style(
     from vidinv.trainers.feature_style.config import FeatureStyleRecipe
 
     if pool is not None and resume is not None:
-        raise UsageError("a training goes on with the pool that it began with", remedy="leave --pool out")
+        raise UsageError("a resumed training keeps its sample pool", remedy="remove --pool")
     folder, recipe = recipes.resolve(FeatureStyleRecipe, GROUP, output, resume, config, changes)
     if recipe.start not in ("", "shipped"):
         recipe = replace(recipe, start=str(Path(recipe.start).absolute()))
@@ -73,7 +78,7 @@ def feature_style(
         recipes.claim(folder, recipe, GROUP, again=resume is not None)
     takes_pool = recipe.pool > 0 and recipe.synthetic
     if pool is not None and not takes_pool:
-        raise UsageError("--pool is given, but the recipe takes none", remedy="say how many: --set pool=N")
+        raise UsageError("--pool is given, but the recipe uses no pool", remedy="give its size: --set pool=N")
     from vidinv.backends import registry as backends
     from vidinv.generators import registry
     from vidinv.jobs.request import pick_device
@@ -81,10 +86,10 @@ def feature_style(
 
     used = pick_device(device)
     launch.take_device(used, here)
-    begun = resume is not None and checkpoint.exists(folder)  # then the checkpoint holds every weight
+    begun = resume is not None and checkpoint.exists(folder)  # then the checkpoint contains every weight
     if not begun:
         trainer.check_start(backends.SPACE, recipe)
-    alone = here.count == 1  # several would fetch the same files and ask the same question
+    alone = here.count == 1  # several processes would fetch the same files and ask the same question
     cache.pull(backends.choose_backend("default").needs, offline=offline or not alone, accept=accept_licences)
     if due:
         raise typer.Exit(launch.launch(devices, nodes, meet, sys.argv[1:]))
@@ -110,11 +115,11 @@ def feature_style(
         return
     typer.echo(made)
     if setup.photos is not None and setup.photos.bad:
-        typer.echo(f"{len(setup.photos.bad)} of {len(setup.photos.files)} photos were passed over", err=True)
+        typer.echo(f"{len(setup.photos.bad)} of {len(setup.photos.files)} photos were skipped", err=True)
 
 
 def begin(folder: Path, recipe: FeatureStyleRecipe, pool: Path | None) -> None:
-    """Write the recipe, and a link to the pool that was given, so that --resume finds both."""
+    """Write the recipe and a link to the given pool, so that --resume finds both."""
     recipes.keep(folder, recipe)
     if pool is not None:
         pool.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""`vidinv train ae-stylegan` and `automodulator`: a generator and its encoder from nothing, on pictures."""
+"""`vidinv train ae-stylegan` and `automodulator`: train a generator and its encoder from scratch on pictures."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def ae_stylegan(
 ) -> None:
     """Train a StyleGAN2 together with its encoder (AE-StyleGAN), on data=CORPUS.npy, FOLDER, TAR or LMDB.
 
-    Recipes: light, paper, published, tiny; scheme=decoupled and space=w_plus are the paper's other variants. DIR holds
-    generator.safetensors and encoder.safetensors, which `vidinv backend create` takes. Several processes share each
+    Recipes: light, paper, published, tiny; scheme=decoupled and space=w_plus are the paper's other variants. DIR
+    receives generator.safetensors and encoder.safetensors for `vidinv backend create`. Several processes share each
     batch, as in feature-style.
 
     Example: vidinv train ae-stylegan -o runs/ae --set data=corpus.npy --set scheme=decoupled
@@ -89,11 +89,11 @@ def automodulator(
     offline: options.Offline = False,
     accept_licences: options.AcceptLicences = False,
 ) -> None:
-    """Train a deep automodulator, growing from small pictures to large, on data=CORPUS.npy, FOLDER, TAR or LMDB.
+    """Train a deep automodulator by progressive growing, on data=CORPUS.npy, FOLDER, TAR or LMDB.
 
     Recipes: light, paper, published, tiny; layers=0 and distance=l1 reconstruction=1 are the paper's ablations, extra
-    and mirror=1 its weak supervision. DIR holds generator.safetensors and encoder.safetensors. Several processes share
-    each batch, as in feature-style.
+    and mirror=1 its weak supervision. DIR receives generator.safetensors and encoder.safetensors. Several processes
+    share each batch, as in feature-style.
 
     Example: vidinv train automodulator -o runs/auto --set data=corpus.npy --set layers=0
     """
@@ -143,7 +143,7 @@ def _write(
     settings: dict[str, int | float],
     family: str,
 ) -> None:
-    """Both files, each whole, and their names."""
+    """Write both files atomically."""
     from vidinv.encoders import encoder_file
     from vidinv.generators import generator_file
 

@@ -1,4 +1,4 @@
-"""`vidinv train gan-encoder`: an encoder that mirrors its generator, pre-trained on samples or tuned to pictures."""
+"""`vidinv train gan-encoder`: train an encoder that mirrors its generator on samples, or tune it to pictures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 GROUP = "train/gan_encoder"
 Classifier = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="A VGG16 of ImageNet, for regions=heat; else MobileNetV2."),
+    typer.Option(metavar="FILE", help="An ImageNet VGG16 for regions=heat. Default: MobileNetV2."),
 ]
 
 
@@ -41,10 +41,10 @@ def gan_encoder(
     offline: options.Offline = False,
     accept_licences: options.AcceptLicences = False,
 ) -> None:
-    """Train an encoder that mirrors a generator, on its own samples; with photos=FOLDER tune one to each of these.
+    """Train an encoder that mirrors a generator on its samples; with photos=FOLDER, tune one to each photo.
 
-    Recipes: light, light-fine, paper-256, paper-512, paper-1024, biggan, fine. What was reached is measured on held-out
-    samples, or on the photos, and kept in evaluation.json.
+    Recipes: light, light-fine, paper-256, paper-512, paper-1024, biggan, fine. The result is measured on held-out
+    samples, or on the photos, and written to evaluation.json.
 
     Example: vidinv train gan-encoder -o runs/adaptive --config light --set samples=4000
     """
@@ -57,7 +57,7 @@ def gan_encoder(
     from vidinv.weights import cache
 
     if launch.place().count > 1:
-        raise UsageError("a GAN encoder is trained by one process", remedy="start it without torchrun")
+        raise UsageError("gan-encoder training supports one process only", remedy="start it without torchrun")
     folder, recipe = recipes.resolve(GanRecipe, GROUP, output, resume, config, changes)
     if recipe.start:
         recipe = replace(recipe, start=str(Path(recipe.start).absolute()))
@@ -72,7 +72,7 @@ def gan_encoder(
         typer.echo(recipes.text(recipe))
         typer.echo(loop.describe(setup.networks, [setup.step], setup.plan))
         return
-    gan_encoder.facts(room)  # what cannot be begun with is said before there is a folder
+    gan_encoder.facts(room)  # raises for unusable settings before the folder is created
     faces = _faces(recipe) if recipe.photos else {}
     recipes.keep(folder, recipe)
     made = _tuned(room, faces, folder) if faces else _pretrained(gan_encoder.set_up(room), folder)
@@ -84,7 +84,7 @@ def gan_encoder(
 
 
 def _needs(recipe: GanRecipe, classifier: Path | None) -> list[str]:
-    """Catalogue names of what the recipe runs."""
+    """Return the catalogue names of the weights that the recipe needs."""
     needs = [f"lpips/{recipe.network}"]
     needs += ["generator/mobile-stylegan-ffhq"] if recipe.generator == "mobile-stylegan-ffhq-1024" else []
     return needs + (["features/mobilenet-v2"] if recipe.regions == "heat" and classifier is None else [])
@@ -105,11 +105,11 @@ def _judges(recipe: GanRecipe, classifier: Path | None, device: str) -> GanEvalu
         return GanEvaluators(perceptual, load_vgg16(classifier).to(device))
     except (OSError, RuntimeError) as error:
         what = str(error).splitlines()[0]
-        raise InputUnreadable(f"{classifier} is no VGG16 with torchvision's names ({what})") from error
+        raise InputUnreadable(f"{classifier} is not a VGG16 with torchvision's names ({what})") from error
 
 
 def _pretrained(setup: GanEncoderSetup, folder: Path) -> dict[str, Figures]:
-    """Train to the end, write the encoder, and judge it on samples that it never saw."""
+    """Train to the end, write the encoder, and evaluate it on held-out samples."""
     from vidinv.encoders import encoder_file
     from vidinv.trainers.gan_encoder import evaluate as gan_evaluate
     from vidinv.trainers.gan_encoder import train as gan_encoder
@@ -123,7 +123,7 @@ def _pretrained(setup: GanEncoderSetup, folder: Path) -> dict[str, Figures]:
 
 
 def _faces(recipe: GanRecipe) -> dict[str, Tensor]:
-    """The photos [N,3,S,S] by name, each alone or all together. Raises InputUnreadable where none can be read."""
+    """Return the photos [N,3,S,S] by name, each alone or all as one. Raises InputUnreadable if none can be read."""
     import torch
 
     from vidinv.trainers.data.photos import open_photos
@@ -137,7 +137,7 @@ def _faces(recipe: GanRecipe) -> dict[str, Tensor]:
 
 
 def _tuned(room: GanRenderContext, groups: Mapping[str, Tensor], folder: Path) -> dict[str, Figures]:
-    """Tune to each group of faces alone, and judge before and after; `mean` is over all photos."""
+    """Tune to each group of faces separately, and evaluate before and after; `mean` is over all photos."""
     from vidinv.encoders import encoder_file
     from vidinv.trainers.gan_encoder import evaluate as gan_evaluate
     from vidinv.trainers.gan_encoder import train as gan_encoder

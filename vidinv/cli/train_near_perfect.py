@@ -1,4 +1,4 @@
-"""`vidinv train near-perfect`: a generator fine-tuned to pictures, each alone or all together."""
+"""`vidinv train near-perfect`: fine-tune the generator to pictures, each alone or all together."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GROUP = "train/generator_tuning"
 def near_perfect(
     output: recipes.Output = None,
     resume: recipes.Resume = None,
-    config: Annotated[str | None, typer.Option(metavar="FILE|NAME", help="A recipe; full if none.")] = None,
+    config: Annotated[str | None, typer.Option(metavar="FILE|NAME", help="Recipe. Default: full.")] = None,
     changes: options.Changes = None,
     backend: options.Name = "default",
     device: recipes.Device = "auto",
@@ -32,10 +32,10 @@ def near_perfect(
     offline: options.Offline = False,
     accept_licences: options.AcceptLicences = False,
 ) -> None:
-    """Fine-tune the generator to aligned photos, whose codes w and F stay as the encoder gives them.
+    """Fine-tune the generator to aligned photos with fixed encoder codes w and F.
 
-    Recipes: full, its ablations no-recon, no-local, no-global and pti-ball, and clip. What is written is a file of a
-    few megabytes for each photo, for `vidinv run --generator FILE`.
+    Recipes: full, its ablations no-recon, no-local, no-global and pti-ball, and clip. A file of a few megabytes is
+    written for each photo, for `vidinv run --generator FILE`.
 
     Example: vidinv train near-perfect -o near --set photos=faces/
     """
@@ -67,7 +67,7 @@ def near_perfect(
 
 
 def _photos(models: Models, recipe: GeneratorTuningRecipe) -> dict[str, PivotFaces]:
-    """The photos with their codes, each alone or all as one. Raises InputUnreadable where there are none."""
+    """Return the photos with their codes, each alone or all as one. Raises InputUnreadable if there are none."""
     import torch
 
     from vidinv.frames import concatenate
@@ -75,7 +75,7 @@ def _photos(models: Models, recipe: GeneratorTuningRecipe) -> dict[str, PivotFac
     from vidinv.trainers.generator_tuning.context import PivotFaces
 
     if not recipe.photos:
-        raise InputUnreadable("no photos are given", remedy="--set photos=FOLDER of aligned pictures")
+        raise InputUnreadable("no photos given", remedy="give --set photos=FOLDER with aligned pictures")
     photos = open_photos(Path(recipe.photos), models.generator.sizes[0])
     found: dict[str, PivotFaces] = {}
     for place, path in enumerate(photos.files):
@@ -108,7 +108,7 @@ def _tuned(models: Models, pivots: PivotFaces, recipe: GeneratorTuningRecipe, fo
 
 
 def _reached(made: Tuned) -> dict[str, float]:
-    """Squared error in [-1,1] at the recipe's size, before and after."""
+    """Return the mean squared error in [-1,1] at the recipe's size, before and after."""
     best = made.best
     assert best is not None
     mse, before = (4 / 10 ** (check.psnr / 10) for check in (best, made.curve[0]))

