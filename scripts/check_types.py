@@ -1,7 +1,7 @@
 """Check the types of the whole package with mypy: python scripts/check_types.py [mypy's options]
 
-In a checkout `stages/`, `trainers/` and `configs/` lie beside `vidinv/`, and only an installed copy has them below it.
-mypy follows imports over real folders alone, so it reads a temporary tree of links in which they lie as installed.
+In a checkout `stages/`, `trainers/` and `configs/` are next to `vidinv/`; only an installed copy has them inside it.
+mypy follows imports over real folders only, so it reads a temporary tree of links with the installed layout.
 """
 
 from __future__ import annotations

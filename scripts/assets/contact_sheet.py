@@ -1,4 +1,4 @@
-"""A picture of a run: frames of the source above the same frames of the output.
+"""Make a picture of a run: frames of the source above the same frames of the output.
 
 python scripts/assets/contact_sheet.py examples/synthetic.mp4 examples/synthetic.edited.mp4 sheet.png --frames 12 24 36
 """

@@ -2,8 +2,8 @@
 
 python scripts/assets/learn_directions.py --samples 2800 --gradients 600 --work FOLDER [--only age] [--table PAGE]
 
-What is measured lies in the work folder and is taken from there the next time. `--table` writes the page that shows
-every shipped direction, and its strips beside it.
+Measurements are stored in the work folder and reused by later runs. `--table` writes the page that shows every shipped
+direction, with its picture strips.
 """
 
 from __future__ import annotations

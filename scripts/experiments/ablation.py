@@ -1,9 +1,9 @@
-"""What parts of the Feature-Style training pay: the same small budget with and without each, as a table and curves.
+"""Compare Feature-Style trainings with and without each component at the same small budget, as a table and curves.
 
 python scripts/experiments/ablation.py -o runs/ablation --faces FOLDER --images 2400 [--pool POOL] [--curves curves.png]
 
-FOLDER holds aligned faces that no training saw. A is the paper's "no multi-scale LPIPS", B its "no feature branch"
-(Table 4). What is trained already is taken as it is, and what was cut off goes on. Curves need the extra [dev].
+FOLDER holds held-out aligned faces. A is the paper's "no multi-scale LPIPS", B its "no feature branch" (Table 4).
+Finished trainings are reused and interrupted ones are resumed. Curves need the extra [dev].
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Clips composed of others, for measuring what a cut, a crossing, a hand or a blur does; frames are [H,W,3] uint8 RGB.
+"""Compose test clips with cuts, crossings, occlusions or blur from other clips; frames are [H,W,3] uint8 RGB.
 
-What lies before a face is drawn here with a known alpha, in other ways than `trainers/augment/occluders.py` draws what the
-network of `vidinv/faces/occlusion.py` was trained on.
+Occluding objects are drawn with a known alpha, by other methods than those of `trainers/augment/occluders.py`, with
+which the network of `vidinv/faces/occlusion.py` was trained.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Draw the losses of one or several trainings by images seen: python scripts/experiments/curves.py DIR ... -o curves.png
+"""Plot the losses of one or several trainings over the images seen.
+
+python scripts/experiments/curves.py DIR ... -o curves.png
 
 DIR is what `vidinv train feature-style`, `ae-stylegan` or `automodulator` wrote; a line each, named after its folder.
 An automodulator's stages follow each other. Needs the extra [dev].

@@ -1,4 +1,4 @@
-"""How many cuts are found, and how many that are none: on clips spliced of others, by vidinv and by PySceneDetect.
+"""Measure recall and false positives of shot detection on spliced clips, for vidinv and PySceneDetect.
 
 python -m scripts.experiments.cuts FOLDER [--json FILE]
 

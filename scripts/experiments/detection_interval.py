@@ -1,4 +1,4 @@
-"""What is lost and gained by detecting faces on every k-th frame alone, and following their landmarks between.
+"""Measure accuracy and cost of detecting faces on every k-th frame only and following their landmarks between.
 
 python -m scripts.experiments.detection_interval CLIP... [--every 1 2 5 10] [--frames 100] [--json FILE]
 

@@ -1,6 +1,7 @@
-"""What edits do to real faces: attributes and identity before and after, with a random direction as the control.
+"""Measure the effect of edits on real faces: attributes and identity before and after, with a random control direction.
 
-python scripts/experiments/edit_table.py PICTURE_OR_CLIP ... --edit age+2 --edit age-2 --edit smile+1 [--picture sheet.png]
+python scripts/experiments/edit_table.py PICTURE_OR_CLIP ... --edit age+2 --edit age-2 --edit smile+1
+    [--picture sheet.png]
 python scripts/experiments/edit_table.py CLIP ... --edit age+2 --edit age-2 --codes FOLDER
 
 Each picture, and `--frames` frames of each clip, is aligned, refined as a run's first frame is, and edited by Eq. 1.

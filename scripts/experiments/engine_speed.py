@@ -1,10 +1,9 @@
-"""What the default backend's networks cost by each engine and precision, and a refinement's gradients by torch.
+"""Measure the cost of the default backend's networks by engine and precision, and of refinement gradients in torch.
 
 python -m scripts.experiments.engine_speed [--repeats 6] [--engines eager openvino onnx] [--json FILE]
 
-Processors' milliseconds for one picture, in one thread, the least of a few tries that go through all the rows in turn,
-so that all meet the same load of the machine. Beside them the PSNR to torch in float32, its peak the range of what is
-wanted.
+Figures are CPU milliseconds per picture in one thread, the minimum of several rounds over all rows, so that all rows
+run under the same machine load, and the PSNR to torch in float32, whose peak is the range of the reference.
 """
 
 from __future__ import annotations

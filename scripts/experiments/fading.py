@@ -1,6 +1,7 @@
-"""Whether an edit goes and comes softly where a face is blurred, hidden or half outside the picture, and never springs.
+"""Measure whether an edit fades smoothly where a face is blurred, occluded or half outside the picture.
 
-python -m scripts.experiments.fading CLIP... [--quality fast] [--frames 60] [--edit age+2] [--sheets FOLDER] [--json FILE]
+python -m scripts.experiments.fading CLIP... [--quality fast] [--frames 60] [--edit age+2] [--sheets FOLDER]
+    [--json FILE]
 
 In the middle of each clip, for half a second, the picture is blurred, or a large hand lies over the face; and on a
 third copy the camera turns until half of the face is outside. Reported: the confidence, when the edit is flagged as

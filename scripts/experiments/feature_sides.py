@@ -1,4 +1,4 @@
-"""What F at 16x16 and at 32x32 buys and costs: fidelity of the inversion, and what an edit of w still does.
+"""Compare F at 16x16 and 32x32: fidelity of the inversion, and the remaining effect of an edit of w.
 
 python scripts/experiments/feature_sides.py PICTURE ... --edit age+2 [--picture sheet.png] [--json FILE]
 

@@ -1,4 +1,4 @@
-"""How much the inversion and an edit of it tremble, on consecutive frames of a clip whose codes were kept.
+"""Measure the flicker of an inversion and its edit on consecutive frames of a clip with stored codes.
 
 python scripts/experiments/flicker.py talk.mp4 --codes talk.codes.safetensors --edit age+2 [--frames 24] [--start 0]
 

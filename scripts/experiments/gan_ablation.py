@@ -1,9 +1,9 @@
-"""Attentions and SSIM of the GAN-encoder training, switched off one by one: the paper's tables 6 and 7 at small scale.
+"""Ablate the attentions and SSIM of the GAN-encoder training: the paper's tables 6 and 7 at small scale.
 
 python scripts/experiments/gan_ablation.py -o runs/gan-ablation --samples 1200 [--set KEY=VALUE ...]
 
-Every variant is trained from the same beginning on the same samples (recipe light) and judged on the same held-out
-ones: whole, and at AT1 and AT2. What is trained already is taken as it is, and what was cut off goes on.
+Every variant is trained from the same start on the same samples (recipe light) and evaluated on the same held-out
+samples: whole, and at AT1 and AT2. Finished trainings are reused and interrupted ones are resumed.
 """
 
 from __future__ import annotations

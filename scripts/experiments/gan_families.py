@@ -1,9 +1,9 @@
-"""Each generator family's adaptive encoder pre-trained for real at a tiny size: held-out figures before and after.
+"""Pre-train each generator family's adaptive encoder at a tiny size and print held-out figures before and after.
 
 python scripts/experiments/gan_families.py [--steps 500] [--lpips] [--json FILE]
 
-Seeded random generators of 32 to 64 pixels, the paper's optimiser and losses; LPIPS, by far the dearest of them, only
-where it is asked for (VGG16, in the weights cache).
+Seeded random generators of 32 to 64 pixels, the paper's optimiser and losses; LPIPS, by far the most expensive
+of them, is used on request only (VGG16, in the weights cache).
 """
 
 from __future__ import annotations

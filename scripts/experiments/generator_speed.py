@@ -1,4 +1,4 @@
-"""How much longer a generator takes than the convolutions in it: time of `synthesize` over the sum of theirs.
+"""Compare the time of a generator's `synthesize` with the sum of its convolutions' times.
 
 python scripts/experiments/generator_speed.py stylegan2-1024 [--repeats 5] [--json -]
 

@@ -1,7 +1,9 @@
-"""What a generator tuned to one picture is: how near it comes, what other samples become, and what edits still move.
+"""Evaluate generators tuned to one picture: reconstruction, change of other samples, and remaining effect of edits.
 
-python scripts/experiments/generator_tuning_ablation.py FACE... [--recipe full]... [--samples 300] [--reference 2000] [--set KEY=VALUE]
-python scripts/experiments/generator_tuning_ablation.py --synthetic 5 --filter sketch --recipe full --samples 0 --picture FOLDER
+python scripts/experiments/generator_tuning_ablation.py FACE... [--recipe full]... [--samples 300] [--reference 2000]
+    [--set KEY=VALUE]
+python scripts/experiments/generator_tuning_ablation.py --synthetic 5 --filter sketch --recipe full --samples 0
+    --picture FOLDER
 
 Each FACE, an aligned picture, or sample of the generator, as it is or as a sketch or a statue, is coded by the encoder,
 and w+ and F stay as they are; a generator is tuned to it by each recipe. Printed are MSE and LPIPS at 256 pixels before

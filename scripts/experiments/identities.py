@@ -1,4 +1,4 @@
-"""Whether a person stays the same person: on clips composed of two people's, whose faces are known on every frame.
+"""Count identity switches of the tracker on clips composed of two people, whose faces are known on every frame.
 
 python -m scripts.experiments.identities A.mp4 B.mp4 [C.mp4 ...] [--json FILE]
 

@@ -1,4 +1,4 @@
-"""A run with a published pair of a user's, from the checkpoints to the video: how long it takes and what memory.
+"""Measure time and memory of a run with an imported generator and encoder, from the checkpoints to the video.
 
 Writes a StyleGAN2 of 1024 pixels (rosinality's layout) and a Feature-Style encoder of 18 heads (its published layout),
 both of random values, imports them, puts a backend together and edits a clip by SeFa, all through the command line in

@@ -1,10 +1,11 @@
-"""How local an edit is: the share of the pixels that it changes which lie outside the attribute's region.
+"""Measure the locality of an edit: the share of changed pixels outside the attribute's region.
 
-python scripts/experiments/locality.py --attribute smile --region mouth smile my_smile_style [--faces FOLDER] [--json OUT.json]
+python scripts/experiments/locality.py --attribute smile --region mouth smile my_smile_style [--faces FOLDER]
+    [--json OUT.json]
 
 Every direction is brought to the effect that the first has at `--strength` (the mean of what the meter measures), so
-that like is compared with like. On the generator's own samples, or on aligned pictures through the encoder by Eq. 1;
-drawn by the whole synthesis, without a mask.
+that effects are comparable. Faces are the generator's samples, or aligned pictures inverted by the encoder and edited
+by Eq. 1; they are rendered by the full synthesis, without a mask.
 """
 
 from __future__ import annotations

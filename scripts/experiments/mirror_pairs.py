@@ -1,4 +1,6 @@
-"""What an automodulator's coarse blocks decide: python -m scripts.experiments.mirror_pairs DIR ... --data corpus.npy
+"""Measure what an automodulator's coarse blocks encode.
+
+python -m scripts.experiments.mirror_pairs DIR ... --data corpus.npy
 
 For pictures and their mirror images: how far the picture drawn of one's code with the coarse blocks (4x4 and the first
 8x8) of the other's is from the mirror image, and how far those of either whole code are. L_inv wants the first small

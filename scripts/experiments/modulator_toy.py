@@ -1,4 +1,4 @@
-"""Which weights let an automodulator learn a toy: discs of 8x8 pixels, 600 turns of 16, on one core in seconds.
+"""Test automodulator loss weights on a toy dataset: discs of 8x8 pixels, 600 steps of 16, in seconds on one core.
 
     python -m scripts.experiments.modulator_toy --set divergence=0.1 --set code=0.195
 

@@ -1,6 +1,7 @@
-"""How much of a thing before the face an edit leaves as it was, and how much of the edit a clear face keeps.
+"""Measure how much of an occluding object an edit leaves unchanged, and how much of the edit a clear face keeps.
 
-python -m scripts.experiments.occlusion CLIP... [--quality fast] [--frames 24] [--edit age+2] [--sheets FOLDER] [--json FILE]
+python -m scripts.experiments.occlusion CLIP... [--quality fast] [--frames 24] [--edit age+2] [--sheets FOLDER]
+    [--json FILE]
 
 A bar, a hand of the person's own colour and a microphone are laid over each clip with a known alpha. Counted are their
 pixels (alpha above .9) where the edit of the clear clip changes something by more than 3 levels: the share that stays

@@ -1,6 +1,7 @@
-"""The autoencoder's encoder against a projector: how alike after how many seconds, and what their codes are good for.
+"""Compare an autoencoder's encoder with a projector: reconstruction against CPU time, and usability of the codes.
 
-python -m scripts.experiments.projector DIR --data corpus.npy [--space w_plus] [--count 256] [--steps 10 30 100] [-o projector.png]
+python -m scripts.experiments.projector DIR --data corpus.npy [--space w_plus] [--count 256] [--steps 10 30 100]
+    [-o projector.png]
 
 DIR is what `vidinv train ae-stylegan` wrote. A projector descends from the mean w, for each picture on its own, by
 LPIPS and the squared error; it is also started from the encoder's code. Drawn is LPIPS (VGG16) of `--shown` pictures

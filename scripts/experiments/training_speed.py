@@ -1,4 +1,4 @@
-"""How many images a second each training sees, and where the time of a turn goes.
+"""Measure each trainer's images per second and the time of the parts of a step.
 
 python -m scripts.experiments.training_speed [TRAINER...] [--turns N] [--set KEY=VALUE] [--json FILE]
 

@@ -1,6 +1,7 @@
-"""How much of the gap between the encoder and a full optimisation a tuning to the clip closes, on held-out frames.
+"""Measure how much of the gap between encoder and full optimisation a clip tuning closes, on held-out frames.
 
-python scripts/experiments/tuning_gap.py CLIP... [--what encoder] [--faces 3] [--latent 50] [--feature 100] [--config best]
+python scripts/experiments/tuning_gap.py CLIP... [--what encoder] [--faces 3] [--latent 50] [--feature 100]
+    [--config best]
 
 Per clip: PSNR (at 256 pixels, [-1,1]) and ArcFace similarity of the encoder, of the encoder or the generator tuned to
 the clip as `--tune` does, and of w+ and F optimised for each face, on frames that the tuning never saw; what share of

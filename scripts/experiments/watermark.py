@@ -1,6 +1,7 @@
-"""What the watermark costs and what it survives: PSNR of the marked samples, reading after re-encodings, false alarms.
+"""Measure the watermark: PSNR of the marked samples, detection after re-encoding, and false alarms.
 
-python scripts/experiments/watermark.py survive PLAIN MARKED     # two lossless outputs of one run, without and with --watermark
+python scripts/experiments/watermark.py survive PLAIN MARKED     # two lossless outputs of one run, without and with
+    --watermark
 python scripts/experiments/watermark.py clean CLIP...            # stretches of unmarked clips, each read on its own
 """
 

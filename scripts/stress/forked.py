@@ -1,7 +1,7 @@
-"""Many runs of the command line, one after the other, each in a process of its own that can be killed or limited.
+"""Run the command line many times, each time in a forked process that can be killed or limited.
 
-The interpreter and the libraries take seconds to start: one process loads them, and a fork of it is each run. It has
-one thread when it forks, so that nothing of the libraries is held in the child by a thread that is not there.
+The interpreter and the libraries take seconds to start: one process loads them, and each run is a fork of it. It has
+only one thread when it forks, so that no lock in the child is held by a thread that does not exist there.
 """
 
 from __future__ import annotations

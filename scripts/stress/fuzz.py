@@ -1,6 +1,7 @@
-"""Hand damaged videos and damaged job folders to the command line, and hold how it ends.
+"""Run the command line on damaged videos and damaged job folders, and check how it ends.
 
-python -m scripts.stress.fuzz [--inputs 10000] [--first 0] [--seed 0] [--minutes M] [--json FILE] [--only NUMBER --keep FOLDER]
+python -m scripts.stress.fuzz [--inputs 10000] [--first 0] [--seed 0] [--minutes M] [--json FILE]
+    [--only NUMBER --keep FOLDER]
 
 Each input is one of: `read`, a damaged video whose frames are read; `run`, one that is edited by `vidinv run --backend
 tiny`; `resume`, the folder of a killed job, some of its files damaged, whose command is repeated. It runs in a process

@@ -1,4 +1,4 @@
-"""Kill runs at random moments, repeat them, and hold that each ends as one that nobody disturbed.
+"""Kill runs at random moments, repeat them, and check that each ends like an undisturbed run.
 
 python -m scripts.stress.kill_and_resume [--kills 100] [--seed 0] [--json FILE]
 

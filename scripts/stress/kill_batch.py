@@ -1,4 +1,4 @@
-"""Kill batches at random, repeat them, and hold that nothing is lost and nothing is done twice.
+"""Kill batches at random, repeat them, and check that nothing is lost and nothing is done twice.
 
 python -m scripts.stress.kill_batch [--clips 8] [--kills 20] [--pool local|ray|both] [--seed 0] [--json FILE]
 

@@ -1,4 +1,4 @@
-"""How the memory of a run grows with its clip: a simulated one through the real passes, graph, journal and report.
+"""Measure how a run's memory grows with the clip's length, on a simulated clip with the real passes, graph and report.
 
 python -m scripts.stress.memory [--minutes 60] [--from 5] [--json FILE]
 

@@ -1,4 +1,4 @@
-"""Ways to damage the bytes of a file: at random, and by what a file of boxes or of numbers is made of."""
+"""Damage the bytes of a file at random, or by the structure of box-based and number-based formats."""
 
 from __future__ import annotations
 

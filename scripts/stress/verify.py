@@ -1,4 +1,4 @@
-"""Hold outputs against their source: times, sound, every attribute, identity by both networks, the mask's cover.
+"""Compare outputs with their source: times, sound, attributes, identity by both networks, and the mask's cover.
 
 python scripts/stress/verify.py talk.mp4 talk.edited.mp4 [more outputs of talk.mp4 ...] [--every 4] [--json -]
 
