@@ -145,7 +145,7 @@ def test_a_backend_takes_it_and_edits_a_clip(
 
 def test_a_file_that_is_no_trained_generator_is_refused(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["backend", "create", "x", "--generator", str(trained / "encoder.safetensors")]) == 2
-    assert "is no generator that says what it is" in capsys.readouterr().err
+    assert "is not a trained generator's file" in capsys.readouterr().err
 
 
 @pytest.mark.weights

@@ -1,4 +1,4 @@
-"""StyleGAN3's layers as signals: their cutoffs, sampling rates and filters (Karras et al., "Alias-Free GANs").
+"""Compute the cutoffs, sampling rates and filters of StyleGAN3's layers (Karras et al., "Alias-Free GANs").
 
 Frequencies are in cycles per image side. Filters are Kaiser-windowed: sinc in one dimension, jinc where radial.
 """
@@ -20,7 +20,7 @@ OVERSAMPLING = 2  # for the nonlinearity
 
 @dataclass(frozen=True)
 class Signal:
-    """What a layer gives: its band, sampling rate, canvas side in samples (margins included) and channels."""
+    """Output signal of a layer: band, sampling rate, canvas side in samples (including margins) and channels."""
 
     cutoff: float
     half_width: float  # of the transition band
@@ -30,7 +30,7 @@ class Signal:
 
 
 def signals(resolution: int, layers: int, critical: int, channel_base: int, channel_max: int) -> list[Signal]:
-    """Layers 0 to `layers`, the last being the RGB image; the last `critical` ones are critically sampled.
+    """Return the signals of layers 0 to `layers` (the RGB image); the last `critical` ones are critically sampled.
 
     Section 3 and appendix C: cutoff and stopband grow geometrically and then stay; the rate is the next power of two
     over twice the stopband.
@@ -43,7 +43,7 @@ def signals(resolution: int, layers: int, critical: int, channel_base: int, chan
         share = min(index / (layers - critical), 1.0)
         cutoff = FIRST_CUTOFF * (last / FIRST_CUTOFF) ** share
         stopband = FIRST_STOPBAND * (last * LAST_STOPBAND_RATIO / FIRST_STOPBAND) ** share
-        # Rounded before the logarithm: at powers of two the quotient must not come out a hair above.
+        # Rounded before the logarithm, so that rounding errors at powers of two do not increase the result.
         rate = 2 ** math.ceil(math.log2(round(min(2 * stopband, resolution), 6)))
         size = resolution if index >= layers - 1 else rate + 2 * MARGIN
         channels = 3 if index == layers else round(min(channel_base / 2 / cutoff, channel_max))
@@ -53,7 +53,7 @@ def signals(resolution: int, layers: int, critical: int, channel_base: int, chan
 
 @dataclass(frozen=True)
 class Resampling:
-    """From one signal to the next: factors and taps of the filters before and after the nonlinearity, and padding."""
+    """Resampling between two signals: factors and taps of the filters around the nonlinearity, and padding."""
 
     up: int
     down: int
@@ -64,12 +64,12 @@ class Resampling:
 
 
 def resampling(before: Signal, after: Signal, side: int, *, to_rgb: bool) -> Resampling:
-    """How a layer whose convolution is `side` wide (padded by side - 1) gets from one canvas to the next."""
+    """Return the resampling of a layer whose convolution is `side` wide (padded by side - 1)."""
     rate = max(before.rate, after.rate) * (1 if to_rgb else OVERSAMPLING)
     up, down = rate // before.rate, rate // after.rate
     up_taps = TAPS * up if up > 1 and not to_rgb else 1
     down_taps = TAPS * down if down > 1 and not to_rgb else 1
-    # What must be added so that the canvas comes out at its size, its centre where it was.
+    # The padding gives the canvas its size and keeps its centre.
     total = (after.size - 1) * down + 1 - (before.size + side - 1) * up + up_taps + down_taps - 2
     low = (total + up) // 2
     return Resampling(up, down, up_taps, down_taps, (low, total - low), rate)
@@ -96,7 +96,7 @@ def low_pass(taps: int, cutoff: float, width: float, rate: float, *, radial: boo
 
 
 def _beta(attenuation: float) -> float:
-    """Kaiser's beta for an attenuation in dB."""
+    """Return Kaiser's beta for an attenuation in dB."""
     if attenuation > 50:
         return 0.1102 * (attenuation - 8.7)
     if attenuation > 21:

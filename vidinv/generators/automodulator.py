@@ -1,4 +1,4 @@
-"""The decoder of a deep automodulator (Heljakka et al., "Deep Automodulators", appendices A and B).
+"""Decode latents with a deep automodulator's decoder (Heljakka et al., "Deep Automodulators", appendices A and B).
 
 A latent z on the unit sphere modulates every convolution's output by AdaIN; nothing else of it reaches the canvas,
 which begins as ones. Block b draws at 4 * 2^b pixels: nearest neighbours x2 (but in the first), convolution, binomial
@@ -21,7 +21,7 @@ from vidinv.generators.stylegan1 import adain
 
 
 def widths(resolution: int, most: int = 512, halves_from: int = 128) -> dict[int, int]:
-    """Channels by side: `most` up to below `halves_from`, then halved with every doubling of the side.
+    """Return channels by side: `most` below `halves_from`, then halved with every doubling of the side.
 
     The paper's 512 five times, 256, 128 at 256 pixels; with 64 for `halves_from` CelebA-HQ's 512 four times, 256, 128,
     64.
@@ -74,10 +74,10 @@ class Layer(nn.Module):
 
 
 class Automodulator(Chain):
-    """See the module's head. `extra` adds a second block of 8x8, which L_inv over mirror pairs needs (section 4).
+    """See the module docstring. `extra` adds a second block of 8x8, which L_inv over mirror pairs needs (section 4).
 
-    While it grows (`growing`), the picture of half the side is still drawn and `share` says how far the last block has
-    come in; a finished network has no such part.
+    While growing (`growing`), the picture of half the side is rendered too, and `share` is the blend weight of the last
+    block; a finished network has no such part.
     """
 
     def __init__(
@@ -128,12 +128,12 @@ class Automodulator(Chain):
         return self.get_buffer("ones")
 
     def map(self, z: Tensor, c: Tensor | None = None) -> Tensor:
-        """z on the unit sphere: there is no mapping network."""
+        """Normalise z to the unit sphere; there is no mapping network."""
         self._check_latent(z, c)
         return functional.normalize(z, dim=1)
 
     def styles(self, ws: Tensor) -> list[Tensor]:
-        """(s - 1, m) of every layer, one [N,2C] each."""
+        """Return (s - 1, m) of every layer, one [N,2C] each."""
         self._check(ws)
         return [self._own(k).modulation(ws[:, k]) for k in range(self.num_ws)]
 
@@ -150,7 +150,7 @@ class Automodulator(Chain):
         return self._own(k)(x.contiguous(memory_format=torch.channels_last), rows[k], own)
 
     def _draw(self, k: int, x: Tensor, picture: Tensor | None, rows: list[Tensor]) -> Tensor | None:
-        """The picture of half the side, while the last block comes in."""
+        """Render the picture of half the side, while the last block is blended in."""
         return self.before(x) if self.before is not None and self.share < 1 and k == self.before_at else picture
 
     def _image(self, x: Tensor, picture: Tensor | None, rows: list[Tensor], size: int | None) -> Tensor:

@@ -1,4 +1,4 @@
-"""The interface of every generator: map, synthesize (whole or in part), styles."""
+"""Define the interface of generators: map, synthesize (fully or in part), styles."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class LayerSpec:
 
 
 class Generator(nn.Module):
-    """A generator whose synthesis can be cut at any layer.
+    """Generator whose synthesis can start and stop at any layer.
 
     `layers[k]` describes feature k, counted from 0. G^K(w) is `synthesize(ws, stop=K)`; injecting a feature code F
     in place of feature K is `synthesize(ws, feature=F, at=K)`; both together give Eq. 1 of the Feature-Style
@@ -43,7 +43,7 @@ class Generator(nn.Module):
     w_avg: Tensor  # [D], a buffer
 
     def map(self, z: Tensor, c: Tensor | None = None) -> Tensor:
-        """Mapping network: z [N,Z], and c [N,c_dim] (one-hot or a blend) where there are classes -> w [N,D]."""
+        """Map z [N,Z], and c [N,c_dim] (one-hot or a blend) if there are classes, to w [N,D]."""
         raise NotImplementedError("abstract: a generator family defines its own mapping network")
 
     def synthesize(
@@ -59,7 +59,7 @@ class Generator(nn.Module):
         noise: Noise = "const",
         size: int | None = None,
     ) -> Tensor:
-        """ws [N,L,D] -> image [N,3,size,size], or the feature [N,C,h,w] of layer `stop`.
+        """Render ws [N,L,D] to an image [N,3,size,size], or to the feature [N,C,h,w] of layer `stop`.
 
         feature, at: the feature code and the layer whose output it replaces.
         start, canvas: begin at layer `start` from `canvas`, the output of layer start-1; at layer 0 it replaces
@@ -76,21 +76,21 @@ class Generator(nn.Module):
 
     @torch.no_grad()
     def picture(self, code: Code, size: int | None = None) -> Tensor:
-        """The image [N,3,size,size] in [-1,1] of a code on any device, without gradients."""
+        """Render a code on any device to an image [N,3,size,size] in [-1,1], without gradients."""
         ws = code.ws.to(self.w_avg)
         feature = None if code.feature is None else code.feature.to(self.w_avg)
         styles = self.restyled(ws, code.styles)
         return self.synthesize(ws, feature=feature, at=code.at, styles=styles, size=size).clamp(-1, 1)
 
     def styles(self, ws: Tensor) -> list[Tensor]:
-        """StyleSpace: the modulation vectors that `ws` [N,L,D] becomes, one [N,C_i] per modulated layer."""
+        """Return the modulation vectors of `ws` [N,L,D] (StyleSpace), one [N,C_i] per modulated layer."""
         raise NotImplementedError("abstract: a generator family defines its own modulation")
 
     @torch.no_grad()
     def first_weights(self, rows: tuple[int, int]) -> Tensor:
-        """A [C,D], the linear part by which the rows first <= l < last of w+, moved alike, become styles.
+        """Return A [C,D], the linear part of the map from rows first <= l < last of w+, moved equally, to styles.
 
-        Read off `styles`, which is affine in w.
+        It is computed from `styles`, which is affine in w.
         """
         at = torch.zeros(self.w_dim + 1, self.num_ws, self.w_dim, device=self.w_avg.device)
         at[1:, rows[0] : rows[1]] = torch.eye(self.w_dim, device=at.device)[:, None]
@@ -98,7 +98,7 @@ class Generator(nn.Module):
         return (made[1:] - made[0]).T
 
     def restyled(self, ws: Tensor, offset: Tensor | None) -> list[Tensor] | None:
-        """`styles(ws)` with `offset` [N,S] or [1,S] added, S the channels of all of them; None where nothing is."""
+        """Return `styles(ws)` plus `offset` [N,S] or [1,S], S the number of all style channels; None without offset."""
         if offset is None:
             return None
         rows = self.styles(ws)
@@ -109,54 +109,54 @@ class Generator(nn.Module):
 
     @property
     def constant(self) -> Tensor | None:
-        """The learned input [1,C,4,4] of layer 0; None where the latent itself is the input."""
+        """Return the learned input [1,C,4,4] of layer 0; None if the latent itself is the input."""
         return None
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Output sides that `synthesize` can give."""
+        """Return the output sides that `synthesize` supports."""
         return (self.resolution,)
 
     def broadcast(self, w: Tensor) -> Tensor:
-        """w [N,D] -> ws [N,L,D], the same row for every slot."""
+        """Repeat w [N,D] to ws [N,L,D], the same row for every slot."""
         if w.ndim != 2 or w.shape[1] != self.w_dim:
             raise ValueError(f"w must be [N,{self.w_dim}], got {tuple(w.shape)}")
         return w[:, None].expand(-1, self.num_ws, -1)
 
     def sample(self, count: int, seed: int = 0) -> Tensor:
-        """Draw `count` w [N,D] as `latents` says."""
+        """Sample `count` w [N,D] from the seeded `latents`."""
         return self.map(*self.latents(count, seed))
 
     def latents(self, count: int, seed: int = 0) -> tuple[Tensor, Tensor | None]:
-        """`count` seeded normal z [N,Z], and evenly drawn classes, one-hot [N,c_dim], where there are some."""
+        """Return `count` seeded normal z [N,Z], and uniform one-hot classes [N,c_dim], or None without classes."""
         random = torch.Generator().manual_seed(seed)
         z = torch.randn(count, self.z_dim, generator=random).to(self.w_avg)
         return z, self._classes(count, random)
 
     @property
     def typical(self) -> Tensor:
-        """A latent [D] that an optimisation may begin with: the average one, where that is one."""
+        """Return a start latent [D] for optimisation: the average latent, if it is a valid one."""
         return self.w_avg
 
     def truncate(self, w: Tensor, psi: float) -> Tensor:
-        """w_avg + psi (w - w_avg), the truncation trick; w is [N,D] or [N,L,D]."""
+        """Return w_avg + psi (w - w_avg), the truncation trick; w is [N,D] or [N,L,D]."""
         return self.w_avg.lerp(w, psi)
 
     def _check_latent(self, z: Tensor, c: Tensor | None) -> None:
-        """ValueError unless z is [N,Z] and c, where there are classes, [N,c_dim]."""
+        """Raise ValueError unless z is [N,Z] and c, if there are classes, [N,c_dim]."""
         if z.ndim != 2 or z.shape[1] != self.z_dim:
             raise ValueError(f"z must be [N,{self.z_dim}], got {tuple(z.shape)}")
         if self.c_dim and (c is None or c.shape != (len(z), self.c_dim)):
             raise ValueError(f"c must be [{len(z)},{self.c_dim}], got {None if c is None else tuple(c.shape)}")
 
     def _classes(self, count: int, random: torch.Generator) -> Tensor | None:
-        """One-hot classes [N,c_dim] for samples; None where there are no classes."""
+        """Return random one-hot classes [N,c_dim]; None if there are no classes."""
         if not self.c_dim:
             return None
         return torch.eye(self.c_dim)[torch.randint(self.c_dim, (count,), generator=random)].to(self.w_avg)
 
     def layer_at(self, resolution: int) -> int:
-        """Index of the last feature layer at this resolution."""
+        """Return the index of the last feature layer at this resolution. Raises ValueError if there is none."""
         found = [k for k, spec in enumerate(self.layers) if spec.resolution == resolution]
         if not found:
             raise ValueError(f"{self.name} has no {resolution}x{resolution} feature")

@@ -1,9 +1,9 @@
-"""BigGAN-deep (Brock et al., "Large Scale GAN Training for High Fidelity Natural Image Synthesis", appendix B).
+"""Generate images with BigGAN-deep (Brock et al., "Large Scale GAN Training for ...", appendix B).
 
-The state's keys are those of the widespread PyTorch checkpoints (`embeddings`, `generator.gen_z`,
+The state's keys are those of the common PyTorch checkpoints (`embeddings`, `generator.gen_z`,
 `generator.layers.{i}`), with the spectral norm folded into the weights. There is one row of w+, [z | e(c)]: the latent
-and the embedded class, so that both can be inverted and edited. The batch statistics depend on how much z was
-truncated: `truncation` in [0, 1] picks them.
+and the embedded class, so that both can be inverted and edited. The batch statistics depend on the truncation of z:
+`truncation` in [0, 1] selects them.
 
 Feature 0 is the linear layer's output at 4x4, feature k that of `generator.layers.{k-1}`, a residual block or the
 self-attention.
@@ -31,7 +31,7 @@ ATTENTION_BEFORE = 8  # this block
 STATISTICS = 51  # batch statistics are stored for truncation 0, 0.02, ... 1
 EPS = 1e-4
 REDUCTION = 4  # of the channels inside a residual block
-Z_CUT = 2.0  # z is drawn again where it lies beyond, then scaled by the truncation
+Z_CUT = 2.0  # z beyond this is drawn again, then scaled by the truncation
 
 
 class BatchNorm(nn.Module):
@@ -53,7 +53,7 @@ class BatchNorm(nn.Module):
 
     @staticmethod
     def _at(stored: Tensor, truncation: float) -> Tensor:
-        """Between the two stored sets [C] that are nearest to a truncation."""
+        """Interpolate between the two stored sets [C] that are nearest to a truncation."""
         place = truncation * (len(stored) - 1)
         below = min(int(place), max(len(stored) - 2, 0))
         return stored[below].lerp(stored[min(below + 1, len(stored) - 1)], place - below)
@@ -103,7 +103,7 @@ class ResBlock(nn.Module):
             self.add_module(f"conv_{index}", nn.Conv2d(read, made, side, padding=side // 2))
 
     def norms(self) -> list[ConditionalBatchNorm]:
-        """Its four batch norms in order."""
+        """Return its four batch norms in order."""
         return [norm for norm in self.children() if isinstance(norm, ConditionalBatchNorm)]
 
     def forward(self, x: Tensor, rows: list[Tensor], truncation: float) -> Tensor:
@@ -130,10 +130,10 @@ class SelfAttention(nn.Module):
         self.gamma = nn.Parameter(torch.zeros(1))
 
     def forward(self, x: Tensor) -> Tensor:
-        asked = self.snconv1x1_theta(x).flatten(2)  # [N,C/8,h*w]
+        queries = self.snconv1x1_theta(x).flatten(2)  # [N,C/8,h*w]
         keys = functional.max_pool2d(self.snconv1x1_phi(x), 2).flatten(2)  # [N,C/8,h*w/4]
         values = functional.max_pool2d(self.snconv1x1_g(x), 2).flatten(2)  # [N,C/2,h*w/4]
-        weights = torch.bmm(asked.transpose(1, 2), keys).softmax(2)  # [N,h*w,h*w/4]
+        weights = torch.bmm(queries.transpose(1, 2), keys).softmax(2)  # [N,h*w,h*w/4]
         seen = torch.bmm(values, weights.transpose(1, 2)).unflatten(2, x.shape[2:])
         return x + self.gamma * self.snconv1x1_o_conv(seen)
 
@@ -150,7 +150,7 @@ class Synthesis(nn.Module):
 
 
 class BigGAN(Chain):
-    """See the module's head. `width` channels in the last block; `blocks` and `attention_before` as in the tables."""
+    """See the module docstring. `width`: channels of the last block; `blocks`, `attention_before` as in the tables."""
 
     def __init__(
         self,
@@ -191,29 +191,29 @@ class BigGAN(Chain):
 
     @property
     def w_avg(self) -> Tensor:  # type: ignore[override]
-        """Zero, followed by the mean of the classes' embeddings: [D]."""
+        """Return zeros, followed by the mean of the classes' embeddings: [D]."""
         mean = self.embeddings.weight.mean(1)
         return torch.cat([mean.new_zeros(self.z_dim), mean])
 
     def map(self, z: Tensor, c: Tensor | None = None) -> Tensor:
-        """w is [z | e(c)]."""
+        """Return w = [z | e(c)]."""
         self._check_latent(z, c)
         assert c is not None
         return torch.cat([z, self.embeddings(c)], 1)
 
     def latents(self, count: int, seed: int = 0) -> tuple[Tensor, Tensor | None]:
-        """`count` seeded z, normal within +-2 and scaled by `truncation`, and evenly drawn classes."""
+        """Return `count` seeded z, normal within +-2 and scaled by `truncation`, and uniform classes."""
         random = torch.Generator().manual_seed(seed)
         z = torch.empty(count, self.z_dim)
         nn.init.trunc_normal_(z, a=-Z_CUT, b=Z_CUT, generator=random)
         return z.to(self.embeddings.weight) * self.truncation, self._classes(count, random)
 
     def truncate(self, w: Tensor, psi: float) -> Tensor:
-        """z is scaled by psi; the class stays. The statistics are those of `truncation`, which is set apart."""
+        """Scale z by psi and keep the class; the batch statistics follow `truncation`, which is set separately."""
         return torch.cat([w[..., : self.z_dim] * psi, w[..., self.z_dim :]], -1)
 
     def styles(self, ws: Tensor) -> list[Tensor]:
-        """Four [N,2C] per residual block: what its batch norms add to their scale, and their shift."""
+        """Return four [N,2C] per residual block: the scale offsets and shifts of its batch norms."""
         self._check(ws)
         return [norm.style(ws[:, 0]) for block in self._blocks() for norm in block.norms()]
 

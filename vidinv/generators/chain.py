@@ -1,4 +1,4 @@
-"""A synthesis network as a chain of layers that can be cut, continued and fed with features anywhere."""
+"""Run a synthesis network as a chain of layers that can be cut, continued and given features at any layer."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from vidinv.generators.base import Generator, Noise
 
 
 class Chain(Generator):
-    """Layer k turns the output of layer k - 1 into feature k; a family says how, and how a picture is made of them.
+    """Base of generators whose layer k maps the output of layer k - 1 to feature k; a family defines the layers.
 
-    A feature that is handed in replaces the output of its layer after that layer has given its share to the picture.
-    In a family whose picture is a sum over the layers (`sums_pictures`), the shares of the layers below still come
-    from ws, so those layers are run whenever a picture is asked for; elsewhere nothing below a replaced layer is run.
+    A given feature replaces the output of its layer after that layer has contributed to the image. In a family whose
+    image is a sum over the layers (`sums_pictures`), the contributions of the layers below still come from ws, so these
+    layers run whenever an image is requested; in other families nothing below a replaced layer runs.
     """
 
     noise_modes: tuple[str, ...] = ("const", "random", "none")
@@ -42,7 +42,7 @@ class Chain(Generator):
         last = len(self.layers) - 1 if stop is None else stop
         draws = stop is None
         begin = 0
-        if not (draws and self.sums_pictures):  # nothing below a replaced layer reaches the output
+        if not (draws and self.sums_pictures):  # layers below a replaced layer do not affect the output
             begin = 1 + max((k for k in given if draws or k < last), default=-1)
         x = given[begin - 1] if begin else self._own_input(start, canvas)
         picture = None
@@ -61,15 +61,15 @@ class Chain(Generator):
         raise NotImplementedError("abstract: a family defines its layers")
 
     def _draw(self, k: int, x: Tensor, picture: Tensor | None, rows: list[Tensor]) -> Tensor | None:
-        """The picture so far with the share of layer k, whose own output is `x`."""
+        """Add the contribution of layer k, whose own output is `x`, to the image so far."""
         return picture
 
     def _image(self, x: Tensor, picture: Tensor | None, rows: list[Tensor], size: int | None) -> Tensor:
-        """The image from the last feature and the picture summed up."""
+        """Return the image from the last feature and the accumulated image."""
         raise NotImplementedError("abstract: a family defines how an image is made")
 
     def _given(self, feature: Tensor | None, at: int | None, start: int, canvas: Tensor | None) -> dict[int, Tensor]:
-        """Features by the layer whose output they replace: the canvas to start from, and the feature code."""
+        """Return given features by the layer whose output they replace: the start canvas, and the feature code."""
         if (feature is None) != (at is None):
             raise ValueError("give a feature code and the layer it replaces together")
         if start and canvas is None:
@@ -82,7 +82,7 @@ class Chain(Generator):
         return given
 
     def _own_input(self, start: int, canvas: Tensor | None) -> Tensor | None:
-        """The canvas of layer 0, in place of the constant input; None for the network's own."""
+        """Return the canvas that replaces the constant input of layer 0; None for the network's own."""
         if start or canvas is None:
             return None
         constant = self.constant

@@ -1,7 +1,7 @@
-"""What tuning changed of a generator, as a file of megabytes: differences of some layers' weights, one set a person.
+"""Write and read tuned generators as weight differences from the base generator, one set per person.
 
-Safetensors, `PERSON/NAME` -> difference, in half precision. Their metadata say what they were made by and from: the
-base generator's own weights are asked for by their fingerprint, and no other takes them.
+The file is safetensors, `PERSON/NAME` -> difference, in half precision. Its metadata hold the origin and the
+fingerprint of the base generator's weights; only that generator accepts them.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ PEOPLE = Mapping[int, Delta]  # by track
 
 @dataclass(frozen=True)
 class DeltaFacts:
-    """What a file of deltas says: the base, what they were tuned to (sha256 of the source) and how."""
+    """Metadata of a delta file: the base generator, the source (sha256) and the tuning recipe."""
 
     generator: str
     space: str
-    base: str  # `fingerprint` of the generator that they were made from
+    base: str  # `fingerprint` of the base generator
     source: str = ""
     recipe: dict[str, Any] = field(default_factory=dict)
 
@@ -51,7 +51,7 @@ def fingerprint(generator: Generator) -> str:
 
 
 def between(base: Generator, tuned: Mapping[str, Tensor]) -> Delta:
-    """What `tuned`, weights by name, differ from those of `base`. ValueError for a name that it has not."""
+    """Return the differences of `tuned` weights, by name, from `base`. Raises ValueError for an unknown name."""
     own = dict(base.named_parameters())
     unknown = sorted(set(tuned) - set(own))
     if unknown:
@@ -60,7 +60,7 @@ def between(base: Generator, tuned: Mapping[str, Tensor]) -> Delta:
 
 
 def added(base: Generator, delta: Delta) -> Generator:
-    """A generator with the delta's weights that shares all others with `base`; frozen, in eval mode."""
+    """Return a generator with the delta applied that shares all other weights with `base`; frozen, in eval mode."""
     shared: dict[int, Any] = {id(value): value for name, value in base.named_parameters() if name not in delta}
     shared |= {id(value): value for value in base.buffers()}
     other = deepcopy(base, shared)
@@ -72,10 +72,10 @@ def added(base: Generator, delta: Delta) -> Generator:
 
 
 def packed(people: PEOPLE, facts: DeltaFacts, rank: int = 0, more: Mapping[str, str] | None = None) -> bytes:
-    """The file's bytes, with `more` metadata.
+    """Return the file's bytes, with `more` metadata.
 
-    With a `rank` matrices are kept as the nearest product of two of so many columns. Convolutions 1x1 count as
-    matrices; what a product would not make smaller stays as it is.
+    With a `rank`, matrices are stored as the nearest product of two matrices of that rank. 1x1 convolutions count as
+    matrices; tensors that a product would not shrink are stored unchanged.
     """
     tensors: dict[str, Tensor] = {}
     for track, delta in people.items():
@@ -92,9 +92,9 @@ def packed(people: PEOPLE, facts: DeltaFacts, rank: int = 0, more: Mapping[str, 
 
 
 def unpacked(data: bytes, base: Generator, what: str) -> tuple[dict[int, Delta], DeltaFacts]:
-    """The deltas by person in the bytes of a file, which errors call `what`, and its facts.
+    """Return the deltas by person in a file's bytes, and its facts; `what` names the file in errors.
 
-    WeightsUnavailable for one that is damaged, or was made from another generator than `base`.
+    Raises WeightsUnavailable if it is damaged, or was made from another generator than `base`.
     """
     shapes = {name: value.shape for name, value in base.named_parameters()}
     try:
@@ -109,10 +109,11 @@ def unpacked(data: bytes, base: Generator, what: str) -> tuple[dict[int, Delta],
             whole = value.float() @ tensors[key.removesuffix(LEFT) + RIGHT].float() if key.endswith(LEFT) else value
             people.setdefault(int(track), {})[name] = whole.float().reshape(shapes.get(name, (-1,)))
     except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise WeightsUnavailable(f"{what} is no tuned generator", remedy="make it anew: vidinv tune") from error
+        raise WeightsUnavailable(f"{what} is not a tuned generator", remedy="make it again: vidinv tune") from error
     if facts.base != fingerprint(base):
         raise WeightsUnavailable(
-            f"{what} was tuned from another {facts.generator} than this {base.name}", remedy="make it anew: vidinv tune"
+            f"{what} was tuned from another {facts.generator} than this {base.name}",
+            remedy="make it again: vidinv tune",
         )
     return people, facts
 
@@ -123,7 +124,7 @@ def write_deltas(path: Path, data: bytes) -> None:
 
 
 def read_deltas(path: Path, base: Generator) -> tuple[dict[int, Delta], DeltaFacts]:
-    """The deltas by person in a file, and its facts; raises WeightsUnavailable as `unpacked` does."""
+    """Read the deltas by person in a file, and its facts. Raises WeightsUnavailable as `unpacked` does."""
     try:
         return unpacked(path.read_bytes(), base, str(path))
     except OSError as error:
@@ -131,7 +132,7 @@ def read_deltas(path: Path, base: Generator) -> tuple[dict[int, Delta], DeltaFac
 
 
 def _shrinks(change: Tensor, rank: int) -> bool:
-    """Whether it is a matrix, and the product of two of `rank` columns has fewer numbers."""
+    """Return whether it is a matrix for which a product of rank `rank` has fewer numbers."""
     if change.ndim < 2 or change[0, 0].numel() > 1:
         return False
     rows, columns = change.shape[:2]

@@ -1,4 +1,4 @@
-"""Discriminators that came with an imported generator: what its facts are built as, and which generator has one."""
+"""Build and load the discriminator that was imported with a generator."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ KIND = "discriminator"
 
 
 def build_discriminator(facts: ImportedFacts) -> Discriminator:
-    """An untrained network of these sizes."""
+    """Build the untrained network of an import's facts."""
     return Discriminator(**facts.settings)
 
 
 def known(generator: str) -> ImportedFacts | None:
-    """What is said of the discriminator that came in one file with the generator of this name; None without one.
+    """Return the facts of the discriminator imported from one file with the generator of this name, or None.
 
-    One that is left of another file, from before the generator was overwritten, is none of it. Raises
-    WeightsUnavailable where the JSON of either is damaged.
+    A discriminator left over from another file, before the generator was overwritten, does not count. Raises
+    WeightsUnavailable if the JSON of either is damaged.
     """
     if generator not in generator_file.names() or generator not in imported.names(KIND):
         return None
@@ -28,9 +28,9 @@ def known(generator: str) -> ImportedFacts | None:
 
 
 def load_discriminator(generator: str, device: str = "cpu") -> Discriminator | None:
-    """The discriminator that came with the generator of this name, a copy to train; None without one.
+    """Load a trainable copy of the discriminator imported with the generator of this name, or None.
 
-    Raises WeightsUnavailable for a damaged one.
+    Raises WeightsUnavailable if it is damaged.
     """
     if known(generator) is None:
         return None

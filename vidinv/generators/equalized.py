@@ -1,4 +1,4 @@
-"""Layers with an equalised learning rate: weights are stored with unit variance and scaled when they are used.
+"""Implement layers with an equalised learning rate: weights have unit variance and are scaled on use.
 
 Karras et al., "Progressive Growing of GANs", section 4.1: w = w_stored * gain / sqrt(fan in).
 """
@@ -14,7 +14,7 @@ GAIN = 2**0.5  # keeps the variance through a leaky ReLU
 
 
 def normalized(x: Tensor) -> Tensor:
-    """x divided by its root mean square over axis 1 (channels, or the entries of a latent)."""
+    """Divide x by its root mean square over axis 1 (channels, or the entries of a latent)."""
     return x * (x.square().mean(1, keepdim=True) + 1e-8).rsqrt()
 
 

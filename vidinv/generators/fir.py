@@ -1,6 +1,6 @@
-"""Filtering and resampling of images by short symmetric FIR filters, channel by channel.
+"""Filter and resample images by short symmetric FIR filters, channel by channel.
 
-In channels-last memory the depthwise convolutions are several times as fast on a CPU as in the usual order.
+In channels-last memory the depthwise convolutions are several times as fast on a CPU as in the default order.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ BINOMIAL = (1.0, 3.0, 3.0, 1.0)
 
 
 def separable(taps: tuple[float, ...], gain: float = 1.0) -> Tensor:
-    """The filter [T,T] of outer products of `taps`, whose entries sum to `gain`."""
+    """Return the filter [T,T], the outer product of `taps`, whose entries sum to `gain`."""
     row = torch.tensor(taps)
     kernel = torch.outer(row, row)
     return kernel * (gain / kernel.sum())
 
 
 def blur(x: Tensor, kernel: Tensor, padding: int, bias: Tensor | None = None) -> Tensor:
-    """x [N,C,h,w] filtered by kernel [S,T] (symmetric), zeros beyond the edges, plus bias [C].
+    """Filter x [N,C,h,w] by kernel [S,T] (symmetric) with zero padding, and add bias [C].
 
     -> [N,C,h+2p-S+1,w+2p-T+1].
     """
@@ -28,12 +28,12 @@ def blur(x: Tensor, kernel: Tensor, padding: int, bias: Tensor | None = None) ->
 
 
 def upsample(x: Tensor, kernel: Tensor) -> Tensor:
-    """x [N,C,h,w] -> [N,C,2h,2w]: zeros between the samples, then kernel [4,4] (symmetric, its sum 4)."""
+    """Upsample x [N,C,h,w] to [N,C,2h,2w]: zeros between the samples, then kernel [4,4] (symmetric, sum 4)."""
     return functional.conv_transpose2d(x, _depthwise(x, kernel), stride=2, padding=1, groups=x.shape[1])
 
 
 def interpolate(x: Tensor, taps: Tensor | None, factor: int, padding: tuple[int, int]) -> Tensor:
-    """factor - 1 zeros after each sample, padding (or cut, where negative), then the filter, whose sum is 1.
+    """Insert factor - 1 zeros after each sample, pad (or crop, if negative), and filter; the filter's sum is 1.
 
     x [N,C,h,w] -> [N,C,factor*h+lo+hi-T+1,...]; taps [T] for both axes, symmetric. The mean is kept. Without taps
     the factor is 1 and only the padding is done.
@@ -43,7 +43,7 @@ def interpolate(x: Tensor, taps: Tensor | None, factor: int, padding: tuple[int,
         return functional.pad(x, [low, high, low, high])
     count, channels = len(taps), x.shape[1]
     line = (taps * factor).to(x.dtype).expand(channels, 1, 1, count)
-    # The transposed convolution gives every sample's whole stamp; what the padding leaves of it is cut out.
+    # The transposed convolution gives every sample's full response; the padding determines the part that is kept.
     cut = [low - count + 1, high - count + factor]
     x = functional.conv_transpose2d(x, line, stride=(1, factor), groups=channels)
     x = functional.pad(x, cut)
@@ -52,7 +52,7 @@ def interpolate(x: Tensor, taps: Tensor | None, factor: int, padding: tuple[int,
 
 
 def decimate(x: Tensor, taps: Tensor | None, factor: int) -> Tensor:
-    """The filter [T] for both axes or [T,T] (symmetric), then every `factor`-th sample of x [N,C,h,w]; no padding."""
+    """Filter x [N,C,h,w] by [T] on both axes or [T,T] (symmetric) and keep every `factor`-th sample; no padding."""
     if taps is None:
         return x
     channels = x.shape[1]

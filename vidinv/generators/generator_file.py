@@ -1,7 +1,7 @@
-"""Generators in files: what an import's facts are built as, and the file of one that a training made.
+"""Build imported generators from their facts, and write, read and adopt the files of trained generators.
 
-`registry.load_generator(name)` finds imports by the name they were given. How they are kept is `vidinv.weights.network_file`'s
-matter, how they come in `vidinv.importing`'s. A training's own file says what is in it; `adopt` makes it an import.
+`registry.load_generator(name)` loads imports by name; `vidinv.weights.network_file` stores them and `vidinv.importing`
+imports them. The file of a training describes its contents; `adopt` makes it an import.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from vidinv.weights.imported import ImportedFacts
 
 KIND = "generator"
 KEY = "generator"  # of the metadata of a training's file
-TRAINED = "yours, as far as the terms of what it was trained on allow"
+TRAINED = "yours, as far as the terms of its training data allow"
 FAMILIES: dict[str, Callable[..., Generator]] = {
     "automodulator": automodulator.Automodulator,
     "biggan": biggan.BigGAN,
@@ -39,17 +39,17 @@ FAMILIES: dict[str, Callable[..., Generator]] = {
 
 
 def names() -> list[str]:
-    """Every imported generator."""
+    """List every imported generator."""
     return imported.names(KIND)
 
 
 def build_generator(facts: ImportedFacts) -> Generator:
-    """An untrained network of the family."""
+    """Build the untrained network of an import's facts."""
     return FAMILIES[facts.architecture](facts.name, facts.space, **facts.settings)
 
 
 def set_average(network: Generator, given: Tensor | None, samples: int = 10_000) -> str:
-    """Put the average latent in, or estimate it from seeded samples, and say which."""
+    """Set the given average latent, or estimate it from seeded samples; return which, as text."""
     average = network_file.average_apart(network)
     if average is None or isinstance(network, pggan.PGGAN):
         return "part of the network"
@@ -63,7 +63,7 @@ def set_average(network: Generator, given: Tensor | None, samples: int = 10_000)
 
 @dataclass(frozen=True)
 class Made:
-    """What the file of a trained generator says of it: its name, its space, and what its family is built with."""
+    """Metadata of a trained generator's file: name, latent space, architecture and constructor settings."""
 
     name: str
     space: str
@@ -72,7 +72,7 @@ class Made:
 
 
 def write_generator(path: Path, network: Generator, architecture: str, settings: dict[str, Any]) -> Path:
-    """Store a trained generator, whole or not at all. Raises OutputUnwritable."""
+    """Write a trained generator atomically. Raises OutputUnwritable."""
     made = Made(network.name, network.space, architecture, settings)
     state = network.state_dict() | {network_file.AVERAGE: network.w_avg}
     fileio.write_tensors(path, state, {KEY: json.dumps(asdict(made))}, parents=True)
@@ -80,7 +80,7 @@ def write_generator(path: Path, network: Generator, architecture: str, settings:
 
 
 def read_generator(path: Path, device: str = "cpu") -> Generator:
-    """The generator in a training's file, frozen, in eval mode. Raises UsageError for another file."""
+    """Read the generator in a training's file, frozen, in eval mode. Raises UsageError for another file."""
     made = check_generator(path)
     try:
         network = FAMILIES[made.architecture](made.name, made.space, **made.settings)
@@ -88,34 +88,34 @@ def read_generator(path: Path, device: str = "cpu") -> Generator:
         network.w_avg.copy_(state.pop(network_file.AVERAGE))
         network.load_state_dict(state)
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise UsageError(f"{path} is damaged ({error})", remedy="vidinv train ... --resume writes it anew") from error
+        raise UsageError(
+            f"{path} is damaged ({error})", remedy="write it again with vidinv train ... --resume"
+        ) from error
     return network.eval().requires_grad_(False).to(device)
 
 
 def check_generator(path: Path) -> Made:
-    """What the header of a training's file says. Raises UsageError for another file."""
+    """Read the metadata of a training's file. Raises UsageError for another file."""
     try:
         with safe_open(str(path), framework="pt") as file:
             return Made(**json.loads((file.metadata() or {})[KEY]))
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise UsageError(
-            f"{path} is no generator that says what it is", remedy="give the generator.safetensors of vidinv train"
+            f"{path} is not a trained generator's file", remedy="give the generator.safetensors of vidinv train"
         ) from error
 
 
 def adopt(path: Path, *, replace: bool = False) -> str:
-    """Make a training's generator an import under its own name, which is returned.
+    """Import a training's generator under its own name, which is returned.
 
-    One that is the same is left as it is. Raises UsageError where another import has the name, unless that is to go.
+    An identical import is kept. Raises UsageError if another import has the name, unless `replace`.
     """
     made, network = check_generator(path), read_generator(path)
     digest = fileio.sha256(path)
     if made.name in names() and not replace:
         if imported.facts(KIND, made.name).source_sha256 == digest:
             return made.name
-        raise UsageError(
-            f"there is another generator called {made.name!r}", remedy="train with name=..., or give --overwrite"
-        )
+        raise UsageError(f"another generator is named {made.name!r}", remedy="train with name=..., or give --overwrite")
     layers = [[spec.name, spec.channels, spec.resolution] for spec in network.layers]
     sizes = {"resolution": network.resolution, "num_ws": network.num_ws, "w_dim": network.w_dim, "layers": layers}
     sizes["parameters"] = sum(parameter.numel() for parameter in network.parameters())

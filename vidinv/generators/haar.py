@@ -1,7 +1,7 @@
-"""The Haar wavelet transform of 2x2 cells and its inverse, differentiable to any order.
+"""Compute the Haar wavelet transform of 2x2 cells and its inverse, differentiable to any order.
 
-Both are orthogonal, so each is the other's gradient; written out, because what autograd derives from sums and a pixel
-shuffle passes three times as often over memory, and memory is what bounds these layers.
+Both are orthogonal, so each is the other's gradient. The gradients are explicit because those that autograd derives
+from sums and a pixel shuffle pass three times as often over memory, whose bandwidth limits these layers.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from vidinv.generators.ops import is_exported
 
 
 def inverse_haar(bands: Tensor) -> Tensor:
-    """[N,4C,h,w] -> [N,C,2h,2w].
+    """Transform bands [N,4C,h,w] to an image [N,C,2h,2w].
 
     The first C channels are the low band; the other 3C hold, channel by channel, the vertical, horizontal and
     diagonal detail.
@@ -23,12 +23,12 @@ def inverse_haar(bands: Tensor) -> Tensor:
 
 
 def haar(image: Tensor) -> Tensor:
-    """[N,C,2h,2w] -> [N,4C,h,w], bands ordered as `inverse_haar` reads them."""
+    """Transform an image [N,C,2h,2w] to bands [N,4C,h,w], ordered as in `inverse_haar`."""
     return _Forward.apply(image)
 
 
 def _exportable(bands: Tensor) -> Tensor:
-    """The same in sums alone, for graphs that leave torch."""
+    """Compute the inverse by sums only, for export to engines other than torch."""
     a, b, c, d = _bands(bands * 0.5)
     cells = torch.stack((a + b + c + d, a + b - c - d, a - b + c - d, a - b - c + d), 2)
     return functional.pixel_shuffle(cells.flatten(1, 2), 2)
@@ -65,19 +65,19 @@ Four = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 def _bands(x: Tensor) -> Four:
-    """Views of low, vertical, horizontal and diagonal: four [N,C,h,w]."""
+    """Return views of the low, vertical, horizontal and diagonal bands: four [N,C,h,w]."""
     c = x.shape[1] // 4
     detail = x[:, c:].unflatten(1, (c, 3))
     return x[:, :c], detail[:, :, 0], detail[:, :, 1], detail[:, :, 2]
 
 
 def _cells(x: Tensor) -> Four:
-    """Views of the upper left, lower left, upper right and lower right samples of [N,C,4,h,w]: four [N,C,h,w]."""
+    """Return views of the upper left, lower left, upper right and lower right samples: four [N,C,h,w]."""
     return x[:, :, 0], x[:, :, 2], x[:, :, 1], x[:, :, 3]
 
 
 def _butterfly(source: Four, target: Four) -> None:
-    """target = H source with the symmetric, orthogonal 4x4 matrix H of entries +-1/2."""
+    """Compute target = H source with the symmetric, orthogonal 4x4 matrix H of entries +-1/2."""
     a, b, c, d = source
     total, differ = (a + b).mul_(0.5), (a - b).mul_(0.5)
     torch.add(c, d, out=(across := torch.empty_like(total)))

@@ -1,11 +1,11 @@
-"""The last block of a MobileStyleGAN at half its side: the picture at a quarter of the full side, and nothing learned.
+"""Run the last block of a MobileStyleGAN at half its side, which gives the picture at a quarter of the full side.
 
 The picture [N,3,s,s], averaged over the 2x2 cells of the exact one of 2s pixels, needs the last feature's mean over
 each cell alone, for the map to RGB is linear and pointwise. So the block is run on means, of s pixels:
 
 - Its first depthwise convolution follows an inverse Haar transform. The mean of both over a cell is a depthwise
   convolution of the four bands, 3x3 each, and exact.
-- The activation is taken of the mean, not the mean of the activation: the one thing that is wrong here.
+- The activation is applied to the mean instead of averaging the activation: the only approximation.
 - Its second depthwise convolution is the mean over a cell of what it gives of a feature that is constant in each.
 """
 
@@ -25,8 +25,8 @@ from vidinv.generators.mobile_stylegan import Block, MobileStyleGAN, StyledConv,
 class HalvedBlock(nn.Module):
     """A head (`proxy.Proxy`): the feature before the last [N,C,s,s] and ws [N,L,D] -> image [N,3,s,s].
 
-    `rows`, the generator's styles, are read in place of those of ws where they are given. Made of the generator's
-    weights as they are when it is made.
+    `rows`, the generator's styles, replace those of ws if given. The head is built from the generator's current
+    weights; nothing is trained.
     """
 
     def __init__(self, generator: MobileStyleGAN) -> None:
@@ -82,5 +82,5 @@ def _take_means(own: StyledConv, source: StyledConv, rise: Callable[[Tensor], Te
 
 
 def _repeated(x: Tensor) -> Tensor:
-    """Twice the side, each value in its cell of 2x2."""
+    """Double the side by repeating each value in its cell of 2x2."""
     return functional.interpolate(x, scale_factor=2, mode="nearest")

@@ -1,4 +1,4 @@
-"""MobileStyleGAN: a StyleGAN2 student with depthwise-separable convolutions and a wavelet output.
+"""Generate images with MobileStyleGAN, a StyleGAN2 student with depthwise-separable convolutions and wavelet output.
 
 The 1024 network has 16 W+ slots: slot 0 is the 4x4 convolution, slots 1+2i and 2+2i are block i, slot 15 the image.
 Demodulation does not depend on the style and is folded into the weights; noise maps are frozen constants.
@@ -24,20 +24,20 @@ FFHQ_CHANNELS = (512, 512, 512, 512, 512, 256, 128, 64)  # of the features at 4,
 
 
 def pointwise(x: Tensor, weight: Tensor, style: Tensor) -> Tensor:
-    """1x1 convolution of x [N,C,h,w], channels scaled by style [N,C], with weight [D,C,1,1] -> [N,D,h*w].
+    """Convolve x [N,C,h,w], channels scaled by style [N,C], with weight [D,C,1,1] -> [N,D,h*w].
 
-    As one matrix product per sample: on a CPU twice as fast as the convolution.
+    One matrix product per sample is twice as fast on a CPU as the convolution.
     """
     return torch.bmm(_scaled(weight, style), x.flatten(2))
 
 
 def pointwise_last(x: Tensor, weight: Tensor, style: Tensor) -> Tensor:
-    """The same of x that lies channels last; so does the result, seen as [N,D,h*w]."""
+    """Compute `pointwise` for channels-last x; the result is channels last too, viewed as [N,D,h*w]."""
     return torch.bmm(by_pixel(x), _scaled(weight, style).transpose(1, 2)).transpose(1, 2)
 
 
 def goes_in_one_pass(x: Tensor, network: nn.Module) -> bool:
-    """Whether a large feature takes the compiled passes (`fused.py`): where torch runs it and no weight is trained."""
+    """Return whether a large feature uses the compiled kernels (`fused.py`): run by torch, without trained weights."""
     is_trained = torch.is_grad_enabled() and any(each.requires_grad for each in network.parameters())
     return fused.takes(x) and not is_trained
 
@@ -78,12 +78,12 @@ class StyledConv(nn.Module):
             return functional.leaky_relu(x + self.noise + self.bias, 0.2)
         x = functional.conv2d(x, self.depthwise, padding=1, groups=x.shape[1])
         y = pointwise(x, self.weight, style)  # [N,D,h*w]; the style commutes with a depthwise convolution
-        # In place, and before the view: the product itself is needed by nobody, and memory bounds these layers.
+        # In place, and before the view: the product itself is not needed, and memory bandwidth limits these layers.
         noise, bias = (value.flatten(2).to(y.dtype) for value in (self.noise, self.bias))  # sums of two kinds are slow
         return functional.leaky_relu_(y.add_(noise).add_(bias), 0.2).unflatten(2, x.shape[2:])
 
     def in_one_pass(self, x: Tensor, style: Tensor) -> Tensor:
-        """The same of a separable one with frozen weights, of x that lies channels last."""
+        """Compute a separable layer with frozen weights for channels-last x, in one pass over memory."""
         assert self.depthwise is not None
         x = frozen.depthwise(x, self.depthwise)
         y = torch.bmm(by_pixel(x), _scaled(self.weight, style).transpose(1, 2))  # [N,h*w,D]
@@ -93,8 +93,8 @@ class StyledConv(nn.Module):
 class Block(nn.Module):
     """Doubles the side by an inverse Haar transform of the modulated feature, then two styled convolutions.
 
-    Large features lie channels last where no weight wants a gradient: a depthwise convolution on a CPU takes a seventh
-    of the time there, and the transform needs no shuffle.
+    Large features are channels last if no weight needs a gradient: a depthwise convolution on a CPU then takes a
+    seventh of the time, and the transform needs no shuffle.
     """
 
     def __init__(self, w_dim: int, c_in: int, c_out: int, resolution: int) -> None:
@@ -129,7 +129,7 @@ class ToImage(nn.Module):
 
 
 class MobileStyleGAN(Chain):
-    """See the module's head. `channels[k]` is the width of feature k, whose side is 4 * 2**k."""
+    """See the module docstring. `channels[k]` is the width of feature k, whose side is 4 * 2**k."""
 
     noise_modes = ("const",)  # frozen maps
     is_light = True
@@ -159,7 +159,7 @@ class MobileStyleGAN(Chain):
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Half size is exact: it is the low band of the Haar output."""
+        """Return full and half size; half size is exact, the low band of the Haar output."""
         return (self.resolution // 2, self.resolution)
 
     def map(self, z: Tensor, c: Tensor | None = None) -> Tensor:
@@ -193,7 +193,7 @@ class MobileStyleGAN(Chain):
 
 
 def load_ffhq(path: Path, name: str = "mobile-stylegan-ffhq-1024") -> MobileStyleGAN:
-    """The converted FFHQ network from its safetensors file, frozen and in eval mode."""
+    """Load the converted FFHQ network from its safetensors file, frozen and in eval mode."""
     network = MobileStyleGAN(name, space="mobile-stylegan-ffhq-w")
     with safe_open(str(path), framework="pt") as file:
         network.load_state_dict({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118

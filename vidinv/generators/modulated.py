@@ -1,4 +1,4 @@
-"""Weight modulation and demodulation (Karras et al., "Analyzing and Improving the Image Quality of StyleGAN").
+"""Modulate and demodulate weights (Karras et al., "Analyzing and Improving the Image Quality of StyleGAN").
 
 Eq. 1: w'_ijk = s_i w_ijk, and eq. 3: w''_ijk = w'_ijk / sqrt(sum_ik w'_ijk^2 + eps), with i the input and j the output
 channel.
@@ -26,11 +26,11 @@ def convolve(
     demodulate: bool = True,
     eps: float = 1e-8,
 ) -> Tensor:
-    """gain * (de)modulated convolution of x [N,I,h,w] by weight [O,I,k,k] under style [N,I], plus bias [O].
+    """Return gain * (de)modulated convolution of x [N,I,h,w] by weight [O,I,k,k] under style [N,I], plus bias [O].
 
-    `convolution` may resample and filter within channels. One image: its weights are made, which saves passes over
-    the feature. A batch: instead of weights for every sample, the input's channels are scaled by s and the output's by
-    the demodulation. The products are the same, and one convolution serves the whole batch.
+    `convolution` may resample and filter within channels. For one image its weights are modulated, which saves passes
+    over the feature. For a batch, the input's channels are scaled by s and the output's by the demodulation instead,
+    so that one convolution serves the whole batch; the products are the same.
     """
     if len(x) == 1:
         own, factor = weight * style[0, :, None, None], torch.as_tensor(gain, dtype=weight.dtype, device=weight.device)

@@ -1,4 +1,4 @@
-"""Image operations that networks share."""
+"""Provide tensor operations that several networks share: resizing and memory layouts."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from torch.nn import functional
 
 
 def is_exported() -> bool:
-    """Whether the call is traced, for an engine other than torch to take over: plain float32 operations are wanted."""
+    """Return whether the call is traced for export to another engine, which needs plain float32 operations."""
     tracing: bool = torch._C._is_tracing()
     return tracing
 
 
 def resize(image: Tensor, size: int) -> Tensor:
-    """[N,C,S,S] -> [N,C,size,size]: area average down by whole factors, else bilinear, antialiased when it shrinks."""
+    """Resize [N,C,S,S] to [N,C,size,size]: area average for integer factors, else bilinear with antialiasing."""
     side = image.shape[-1]
     if side == size:
         return image
@@ -24,15 +24,15 @@ def resize(image: Tensor, size: int) -> Tensor:
 
 
 def lies_channels_last(x: Tensor) -> bool:
-    """Whether x [N,C,h,w] lies in memory as [N,h,w,C], and not as [N,C,h,w] as well."""
+    """Return whether x [N,C,h,w] is channels last in memory, and not contiguous as [N,C,h,w] too."""
     return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
 
 
 def by_pixel(x: Tensor) -> Tensor:
-    """x [N,C,h,w] in channels-last memory -> the same memory as [N,h*w,C]."""
+    """View x [N,C,h,w] in channels-last memory as [N,h*w,C]."""
     return x.permute(0, 2, 3, 1).flatten(1, 2)
 
 
 def by_channel(y: Tensor, height: int, width: int) -> Tensor:
-    """y [N,h*w,C] -> the same memory as [N,C,h,w], channels last."""
+    """View y [N,h*w,C] as [N,C,h,w], channels last."""
     return y.view(y.shape[0], height, width, -1).permute(0, 3, 1, 2)

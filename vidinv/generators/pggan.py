@@ -1,7 +1,7 @@
-"""The generator of "Progressive Growing of GANs" (Karras et al.), fully grown.
+"""Generate images with the fully grown generator of "Progressive Growing of GANs" (Karras et al.).
 
 The state's keys are those of the PyTorch conversions with `lod`, `layer{i}` and `output{i}`; weights are unscaled.
-There is one row of w+: the latent z itself, and behind it the class c where there are classes. Feature k is what
+There is one row of w+: the latent z itself, followed by the class c if there are classes. Feature k is what
 `layer{k}` gives: convolution (from the second resolution on, even k doubles the side first), bias, leaky ReLU and
 pixelwise normalisation.
 """
@@ -19,7 +19,7 @@ from vidinv.generators.stylegan2 import widths
 
 
 class PGGAN(Chain):
-    """See the module's head. `channel_multiplier` and `channel_max` as in `stylegan2.widths`; 1 is as published."""
+    """See the module docstring. `channel_multiplier` and `channel_max` as in `stylegan2.widths`; 1 is as published."""
 
     lod: Tensor  # the level of detail that was reached; 0 is fully grown
 
@@ -54,17 +54,17 @@ class PGGAN(Chain):
         self.w_avg[z_dim:] = 1 / max(c_dim, 1)
 
     def map(self, z: Tensor, c: Tensor | None = None) -> Tensor:
-        """w is z, followed by c where there are classes."""
+        """Return w: z, followed by c if there are classes."""
         self._check_latent(z, c)
         return z if c is None or not self.c_dim else torch.cat([z, c], 1)
 
     @property
     def typical(self) -> Tensor:
-        """A sample: latents lie on a sphere, and their average is none."""
+        """Return a sample: latents lie on a sphere, and their average is not a valid latent."""
         return self.sample(1, seed=0)[0]
 
     def styles(self, ws: Tensor) -> list[Tensor]:
-        """Nothing is modulated here."""
+        """Return no styles: this generator has no modulation."""
         self._check(ws)
         return []
 

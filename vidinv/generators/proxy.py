@@ -1,7 +1,7 @@
-"""Small heads: the generator's feature at some side to a small image, for cheap gradients and previews.
+"""Render small images with proxy heads, which replace the last layers of a generator for cheap gradients and previews.
 
-A head stands in for the rest of the synthesis. It is distilled (`fidelity` in its metadata says how far it is from the
-true image, averaged to the head's size: PSNR, dB), or made of the generator's own weights (`halved.py`).
+A head is distilled (`fidelity` in its metadata is its PSNR in dB to the true image, downsampled to the head's size), or
+made from the generator's own weights (`halved.py`).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Modulated(nn.Module):
 
 @dataclass(frozen=True)
 class HeadSpec:
-    """A head's shape: it reads [N,channels,side,side] and the last `slots` rows of w+, and draws `size` pixels."""
+    """A head's shape: it reads [N,channels,side,side] and the last `slots` rows of w+, and renders `size` pixels."""
 
     side: int
     size: int  # 2 * side or 4 * side
@@ -52,14 +52,14 @@ class HeadSpec:
     w_dim: int = 512
 
 
-# By size of the image, of heads that are distilled.
+# Shapes of the distilled heads, by size of the image.
 FFHQ_HEADS = {128: HeadSpec(32, 128, 512, 9, 192), 256: HeadSpec(128, 256, 256, 5, 64)}
 
 
 def spec_for(generator: Generator, size: int) -> HeadSpec:
-    """The shape of a head of `size` pixels for any generator that has a layer of the side that FFHQ_HEADS read.
+    """Return the shape of a head of `size` pixels for any generator with a layer of the side in FFHQ_HEADS.
 
-    It reads the rows of w+ that no layer below it has read. Raises UsageError where there is no such layer.
+    The head reads the rows of w+ that no earlier layer reads. Raises UsageError if there is no such layer.
     """
     usual = FFHQ_HEADS[size]
     try:
@@ -93,7 +93,7 @@ class ProxyHead(nn.Module):
         self.out = Modulated(fine, 12, 3, style)
 
     def forward(self, feature: Tensor, ws: Tensor, rows: Sequence[Tensor] | None = None) -> Tensor:
-        """`rows`, the generator's own styles, are not what a distilled head reads."""
+        """Render the feature; `rows`, the generator's own styles, are ignored by a distilled head."""
         spec = self.spec
         if feature.shape[1:] != (spec.channels, spec.side, spec.side):
             raise ValueError(
@@ -110,7 +110,7 @@ class ProxyHead(nn.Module):
             return functional.pixel_shuffle(self.out(x, style), 2).float()
 
     def _reduce(self, feature: Tensor, style: Tensor) -> Tensor:
-        """The first 1x1 convolution, of the normalised feature: one product, for passing over a large one is slow."""
+        """Apply the first 1x1 convolution to the normalised feature in one product, as passes over memory are slow."""
         convolution = self.reduce.conv
         assert convolution.bias is not None
         scale = self.reduce.style(style) / self.std.flatten()  # [N,C]
@@ -130,8 +130,8 @@ Head = ProxyHead | HalvedBlock
 class Proxy(nn.Module):
     """G with its tail replaced by a head: ws (and F at layer `at`) -> image [N,3,size,size].
 
-    `styles`, an offset [N,S] of the generator's style channels, is seen everywhere by a halved block, and by a
-    distilled head where it acts below it.
+    `styles` is an offset [N,S] of the generator's style channels: a halved block applies all of it, a distilled head
+    only the part for the layers below the head.
     """
 
     is_quick = True
@@ -148,20 +148,20 @@ class Proxy(nn.Module):
         return self.head(self._canvas(ws, feature, at, rows), ws, rows)
 
     def with_whole(self, ws: Tensor, feature: Tensor | None, at: int | None, size: int) -> tuple[Tensor, Tensor]:
-        """What the head draws, and the generator's own image at `size`; the layers below the head run once for both."""
+        """Return the head's image and the generator's own at `size`; the layers below the head run only once."""
         canvas = self._canvas(ws, feature, at)
         return self.head(canvas, ws), self.generator.synthesize(ws, start=self.layer + 1, canvas=canvas, size=size)
 
     def _canvas(self, ws: Tensor, feature: Tensor | None, at: int | None, rows: list[Tensor] | None = None) -> Tensor:
         if feature is not None and at is not None and at >= self.layer:
             if at > self.layer:
-                raise ValueError(f"the head reads layer {self.layer}, before F is put in at layer {at}")
+                raise ValueError(f"the head reads layer {self.layer}, but F replaces the later layer {at}")
             return feature
         return self.generator.synthesize(ws, feature=feature, at=at, styles=rows, stop=self.layer)
 
 
 class WholeSynthesis(nn.Module):
-    """Stands where there is no head: the whole synthesis, averaged to `size` pixels. True, and no quicker."""
+    """Image decoder without a head: the full synthesis, downsampled to `size` pixels; exact, but not faster."""
 
     is_quick = False
 
@@ -176,7 +176,7 @@ class WholeSynthesis(nn.Module):
         return resize(self.generator.synthesize(ws, feature=feature, at=at, styles=rows), self.size)
 
     def with_whole(self, ws: Tensor, feature: Tensor | None, at: int | None, size: int) -> tuple[Tensor, Tensor]:
-        """The picture at the stand-in's own size, and at `size`."""
+        """Return the image at the decoder's own size and at `size`."""
         image = self.generator.synthesize(ws, feature=feature, at=at, size=size)
         return resize(image, self.size), image
 
@@ -185,9 +185,9 @@ ImageDecoder = Proxy | WholeSynthesis
 
 
 def over(painter: ImageDecoder, generator: Generator) -> ImageDecoder:
-    """The painter for a tuned copy of its generator: its head reads that one's features, or is made of its weights.
+    """Return the image decoder for a tuned copy of its generator, with the tuned features or weights.
 
-    A distilled head no longer stands for the whole synthesis where a picture is shown (`is_quick`): it was not tuned.
+    A distilled head was not tuned and is therefore no longer used for displayed images (`is_quick`).
     """
     if isinstance(painter, Proxy) and isinstance(painter.head, HalvedBlock):
         return _frozen(generator, _halved(generator))
@@ -201,12 +201,12 @@ def _frozen(generator: Generator, head: Head) -> Proxy:
 
 
 def painter(generator: Generator, size: int) -> ImageDecoder:
-    """The proxy of `size` pixels where the generator has one, else what stands for it."""
+    """Return the proxy of `size` pixels if the generator has one, else the full synthesis."""
     return load_proxy(generator, size) if (generator.name, size) in HEADS else WholeSynthesis(generator, size)
 
 
 def load_proxy(generator: Generator, size: int) -> Proxy:
-    """The proxy of a registered generator that draws `size` pixels, frozen, on its device."""
+    """Load the proxy of `size` pixels of a registered generator, frozen, on its device. Raises UsageError."""
     if (generator.name, size) not in HEADS:
         raise UsageError(
             f"{generator.name!r} has no proxy head of {size} pixels",
@@ -216,32 +216,32 @@ def load_proxy(generator: Generator, size: int) -> Proxy:
 
 
 def told(generator: Generator, spec: HeadSpec) -> dict[str, str]:
-    """What a head's file says of it, for `read`."""
+    """Return the metadata of a head's file, for `read_proxy`."""
     return {"generator": generator.name, "spec": json.dumps(asdict(spec))}
 
 
 def read_proxy(path: Path, generator: Generator) -> Proxy:
-    """The proxy of a user's own head, whose file says what it reads and draws, on the generator's device.
+    """Load the proxy of a user's own head, described by its file's metadata, on the generator's device.
 
-    Raises UsageError for a file that does not say so, and for a head of another generator.
+    Raises UsageError for a file without these metadata, and for a head of another generator.
     """
     try:
         with safe_open(str(path), framework="pt") as file:
-            said = file.metadata() or {}
-        spec = HeadSpec(**json.loads(said["spec"]))
+            metadata = file.metadata() or {}
+        spec = HeadSpec(**json.loads(metadata["spec"]))
         head = load_head(path, spec)
     except (SafetensorError, OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise UsageError(
-            f"{path} is no proxy head that says what it is",
+            f"{path} is not a proxy head file",
             remedy="distil one: python -m vidinv.trainers.proxy_head.train",
         ) from error
-    if said.get("generator") != generator.name:
-        raise UsageError(f"{path} is a proxy head of {said.get('generator')!r}, not of {generator.name!r}")
+    if metadata.get("generator") != generator.name:
+        raise UsageError(f"{path} is a proxy head of {metadata.get('generator')!r}, not of {generator.name!r}")
     return _frozen(generator, head)
 
 
 def load_head(path: Path, spec: HeadSpec) -> ProxyHead:
-    """A distilled head from its safetensors file, frozen."""
+    """Load a distilled head from its safetensors file, frozen."""
     head = ProxyHead(spec)
     head.load_state_dict(quantized_file.read_state(path))
     return head.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -1,4 +1,4 @@
-"""Every generator by name; one line is the whole wiring of a new one."""
+"""Load generators by name; a new generator needs one line here."""
 
 from __future__ import annotations
 
@@ -34,5 +34,5 @@ GENERATORS: dict[str, Callable[[], Generator]] = {
 
 
 def load_generator(name: str, device: str = "cpu") -> Generator:
-    """The named generator, registered or imported, frozen, in eval mode, on `device`."""
+    """Load the named generator, registered or imported, frozen, in eval mode, on `device`. Raises UsageError."""
     return network_file.load_network(generator_file.KIND, name, GENERATORS, generator_file.build_generator, device)

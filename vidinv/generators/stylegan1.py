@@ -1,7 +1,7 @@
-"""StyleGAN (Karras et al., "A Style-Based Generator Architecture for Generative Adversarial Networks").
+"""Generate images with StyleGAN (Karras et al., "A Style-Based Generator Architecture for GANs").
 
 The state's keys are those of the PyTorch conversions with `const`, `decode_block.{i}`, `to_rgb.{i}` and
-`block_{1..8}.fc`; their weights have the equalised learning rate's scales in them already. Where the side is 128 or
+`block_{1..8}.fc`; their weights already include the scales of the equalised learning rate. Where the side is 128 or
 more the published network upsamples in one transposed convolution (weights [I,O,3,3]), below that by nearest
 neighbours and a convolution ([O,I,3,3]). The blur, the average latent and the fixed noise are no part of the state.
 
@@ -37,9 +37,9 @@ def adain(x: Tensor, style: Tensor) -> Tensor:
 
 
 def _adain_by_pixel(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """The same of x in channels-last memory, and in its precision. On a CPU `var_mean` takes seven times as long there.
+    """Compute `adain` for channels-last x in its precision, where `var_mean` takes seven times as long on a CPU.
 
-    The variance is that of what is left without the mean, for bfloat16 cannot tell large squares apart.
+    The variance is computed after subtracting the mean, since bfloat16 cannot resolve large squares.
     """
     pixels = by_pixel(x)  # [N,h*w,C]
     pixels = pixels - pixels.mean(1, keepdim=True)
@@ -48,7 +48,7 @@ def _adain_by_pixel(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
 
 
 def stamp(weight: Tensor) -> Tensor:
-    """[..., 3,3] -> [..., 4,4]: a transposed convolution of stride 2 by it upsamples by nearest neighbours first."""
+    """Extend a kernel [..., 3,3] to [..., 4,4], whose stride-2 transposed convolution includes nearest upsampling."""
     padded = functional.pad(weight, [1, 1, 1, 1])
     return padded[..., 1:, 1:] + padded[..., :-1, 1:] + padded[..., 1:, :-1] + padded[..., :-1, :-1]
 
@@ -114,7 +114,7 @@ class ToRGB(nn.Module):
 
 
 class StyleGAN1(Chain):
-    """See the module's head. `channel_multiplier` and `channel_max` as in `stylegan2.widths`; 1 is as published."""
+    """See the module docstring. `channel_multiplier` and `channel_max` as in `stylegan2.widths`; 1 is as published."""
 
     def __init__(
         self,
@@ -160,7 +160,7 @@ class StyleGAN1(Chain):
         return x
 
     def styles(self, ws: Tensor) -> list[Tensor]:
-        """The AdaIN vectors (y_s, y_b), one [N,2C] per layer."""
+        """Return the AdaIN vectors (y_s, y_b), one [N,2C] per layer."""
         self._check(ws)
         return [self.decode_block[k // 2].get_submodule(f"style_{k % 2 + 1}")(ws[:, k]) for k in range(self.num_ws)]
 

@@ -1,6 +1,6 @@
-"""StyleGAN2 (Karras et al., "Analyzing and Improving the Image Quality of StyleGAN"), config F, at any resolution.
+"""Generate images with StyleGAN2 (Karras et al., "Analyzing and Improving ..."), config F, at any resolution.
 
-The state's keys and shapes are those of the widespread PyTorch checkpoints (`style.{1..8}`, `input`, `conv1`,
+The state's keys and shapes are those of the common PyTorch checkpoints (`style.{1..8}`, `input`, `conv1`,
 `to_rgb1`, `convs.{i}`, `to_rgbs.{i}`, `noises`), so that such a file's `g_ema` loads as it is. The average latent is
 apart there and here: `w_avg` is not part of the state.
 
@@ -27,7 +27,7 @@ MAPPING_LR = 0.01
 
 
 def widths(resolution: int, multiplier: float = 2, most: int = 512) -> dict[int, int]:
-    """Channels at 4, 8, ... `resolution`: 16384 * multiplier / side, and `most` where that is more."""
+    """Return channels at 4, 8, ... `resolution`: 16384 * multiplier / side, at most `most`."""
     sides = [2**k for k in range(2, resolution.bit_length())]
     if resolution < 8 or sides[-1] != resolution:
         raise ValueError(f"the resolution must be a power of two from 8 on, got {resolution}")
@@ -52,7 +52,7 @@ class ModulatedConv(nn.Module):
 
 
 class NoiseStrength(nn.Module):
-    """By how much the noise map counts: `weight` [1]."""
+    """Scale of the noise map: `weight` [1]."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -113,7 +113,7 @@ class ConstantInput(nn.Module):
 
 
 class StyleGAN2(Chain):
-    """See the module's head. `channel_multiplier` and `channel_max` as in `widths`; `c_dim` classes, 0 for none."""
+    """See the module docstring. `channel_multiplier` and `channel_max` as in `widths`; `c_dim` classes, 0 for none."""
 
     sums_pictures = True
 
@@ -184,7 +184,7 @@ class StyleGAN2(Chain):
             x = self.constant.expand(len(ws), -1, -1, -1) if x is None else x
             return x.contiguous(memory_format=torch.channels_last)
         assert x is not None
-        x = x.contiguous(memory_format=torch.channels_last)  # features handed in may lie otherwise
+        x = x.contiguous(memory_format=torch.channels_last)  # given features may have another memory order
         fixed = self.noises.get_buffer(f"noise_{k - 1}")
         return self._convolution(k)(x, rows[k - 1 + k // 2], noise_map(fixed, len(ws), noise))
 
@@ -201,7 +201,7 @@ class StyleGAN2(Chain):
         return layer
 
     def _to_rgb(self, k: int) -> ToRGB:
-        """What draws the picture of convolution k = 1, 3, 5 ..."""
+        """Return the RGB layer of convolution k = 1, 3, 5 ..."""
         layer = self.to_rgb1 if k == 1 else self.to_rgbs[(k - 3) // 2]
         assert isinstance(layer, ToRGB)
         return layer

@@ -1,7 +1,7 @@
-"""StyleGAN2's residual discriminator (Karras et al., "Analyzing and Improving the Image Quality of StyleGAN").
+"""Classify images with StyleGAN2's residual discriminator (Karras et al., "Analyzing and Improving ...").
 
-Keys and shapes of the state are those of the `d` in the widespread PyTorch checkpoints. Double backward works, as R1
-needs it.
+Keys and shapes of the state are those of the `d` in the common PyTorch checkpoints. Double backward is supported, which
+R1 needs.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from vidinv.generators.equalized import Activation, EqualConv, EqualLinear
 from vidinv.generators.fir import Blur
 from vidinv.generators.stylegan2 import widths
 
-GROUP = 4  # images over which the minibatch deviation is taken, at most
+GROUP = 4  # maximum number of images per group of the minibatch deviation
 
 
 def deviations(x: Tensor) -> Tensor:
-    """How much the images of each image's group differ: x [N,C,h,w] -> [N].
+    """Return the minibatch deviation of each image's group: x [N,C,h,w] -> [N].
 
     The standard deviation over the group, averaged over channels and pixels ("Progressive Growing of GANs", section
     3). A group has up to 4 images, evenly spaced in the batch; as many as divide it.
@@ -30,13 +30,13 @@ def deviations(x: Tensor) -> Tensor:
 
 
 def with_deviation(x: Tensor, deviation: Tensor) -> Tensor:
-    """x [N,C,h,w] and one channel of its `deviation` [N] -> [N,C+1,h,w]."""
+    """Append the `deviation` [N] as a channel to x [N,C,h,w] -> [N,C+1,h,w]."""
     n, _, height, width = x.shape
     return torch.cat([x, deviation.view(n, 1, 1, 1).expand(n, 1, height, width)], 1)
 
 
 def conv(c_in: int, c_out: int, side: int, *, down: bool = False, activate: bool = True) -> nn.Sequential:
-    """Blur where it halves the side, equalised convolution, bias and leaky ReLU where it activates."""
+    """Build a blur (if `down`), an equalised convolution, and bias and leaky ReLU (if `activate`)."""
     if down:
         halving = EqualConv(c_in, c_out, side, stride=2, bias=False)
         layers = [Blur(padding=1 + side // 2), halving]
@@ -59,7 +59,7 @@ class ResBlock(nn.Module):
 
 
 def trunk(channels: dict[int, int]) -> nn.Sequential:
-    """From RGB to a feature of 4x4 pixels: `channels` by side, 1x1 convolution, then a block for every halving."""
+    """Build the trunk from RGB to 4x4 pixels: 1x1 convolution, then a block per halving; `channels` by side."""
     down = sorted(channels, reverse=True)
     blocks = [ResBlock(channels[side], channels[side // 2]) for side in down[:-1]]
     return nn.Sequential(conv(3, channels[down[0]], 1), *blocks)
@@ -68,8 +68,8 @@ def trunk(channels: dict[int, int]) -> nn.Sequential:
 class Discriminator(nn.Module):
     """RGB images [N,3,S,S] in [-1,1] -> logits [N,1]; high is real.
 
-    An image's logit depends on the others of the batch, by `deviation`. Judge one kind of images at a time, real or
-    made: in a mixed group it would not tell the kinds apart.
+    An image's logit depends on the rest of the batch, by `deviation`. A batch must hold only real or only generated
+    images: in a mixed group the deviation cannot distinguish them.
     """
 
     def __init__(

@@ -1,9 +1,9 @@
-"""StyleGAN3 (Karras et al., "Alias-Free Generative Adversarial Networks"), configurations T and R.
+"""Generate images with StyleGAN3 (Karras et al., "Alias-Free Generative Adversarial Networks"), config T or R.
 
 The state's keys and shapes are those of the published `G_ema` (`mapping.fc{i}`, `synthesis.input`,
-`synthesis.L{i}_{size}_{channels}`). There is no noise. Feature 0 is the Fourier input, row 0 of w+ places it; feature
-k is the output of layer k - 1, on a canvas with margins: 36x36 at first. The clamp that guards half precision in
-training is left out.
+`synthesis.L{i}_{size}_{channels}`). There is no noise. Feature 0 is the Fourier input, which row 0 of w+
+transforms; feature k is the output of layer k - 1, on a canvas with margins: 36x36 at first. The clamp for
+half-precision training is omitted.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ class Synthesis(nn.Module):
 
 
 class StyleGAN3(Chain):
-    """See the module's head. Configuration T convolves 3x3; R 1x1, with radial filters and twice the channels."""
+    """See the module docstring. Configuration T convolves 3x3; R 1x1, with radial filters and twice the channels."""
 
     def __init__(
         self,

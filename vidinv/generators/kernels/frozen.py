@@ -1,8 +1,8 @@
-"""The operations of a large layer whose weights are frozen, channels last and with gradients of its input and styles.
+"""Compute operations of large channels-last layers with frozen weights, with gradients of input and styles.
 
-Where no weight wants a gradient, the gradient of a depthwise convolution is one by the turned kernel, which lies well
-in memory too, and noise and bias pass it through. Forward and backward go over memory once (`fused.py`). A gradient
-that is to be differentiated again is made of torch's operations.
+If no weight needs a gradient, the gradient of a depthwise convolution is a convolution by the rotated kernel, and noise
+and bias pass it through. Forward and backward pass over memory once (`fused.py`). A gradient that is differentiated
+again uses torch's operations.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from vidinv.generators.ops import by_channel, by_pixel
 
 
 def depthwise(x: Tensor, kernel: Tensor) -> Tensor:
-    """x [N,C,h,w] convolved channel by channel with kernel [C,1,3,3], which has no gradient."""
+    """Convolve x [N,C,h,w] channel by channel with kernel [C,1,3,3], which has no gradient."""
     return _Depthwise.apply(x, kernel)
 
 
 def activate(y: Tensor, noise: Tensor, bias: Tensor) -> Tensor:
-    """`fused.activate` in place, with the gradient of y [N,P,D]."""
+    """Apply `fused.activate` in place, with the gradient of y [N,P,D]."""
     return _Activate.apply(y, noise, bias)
 
 
 def prelu(x: Tensor, slope: Tensor) -> Tensor:
-    """`functional.prelu` of x [N,C,h,w] with slope [C] or [1], which has no gradient."""
+    """Apply `functional.prelu` to x [N,C,h,w] with slope [C] or [1], which has no gradient."""
     return _PReLU.apply(x, slope.expand(x.shape[1]).contiguous())
 
 
 def inverse_haar(bands: Tensor, scale: Tensor) -> Tensor:
-    """`fused.modulated_inverse_haar` with the gradients of bands [N,4C,h,w] and scale [N,4C]."""
+    """Apply `fused.modulated_inverse_haar` with gradients of bands [N,4C,h,w] and scale [N,4C]."""
     return _InverseHaar.apply(bands, scale)
 
 
@@ -43,7 +43,7 @@ def _last(x: Tensor) -> Tensor:
 
 
 def _through_bend(gradient: Tensor, signed: Tensor, slope: Tensor | None = None) -> Tensor:
-    """gradient [N,P,D], times the slope (by default the leaky ReLU's) where `signed` [N,P,D] is not above 0."""
+    """Multiply gradient [N,P,D] by the slope (default: the leaky ReLU's) where `signed` [N,P,D] is not above 0."""
     if not torch.is_grad_enabled():
         return fused.activation_gradient(gradient, signed, slope)
     factor = float(fused.SLOPE) if slope is None else slope.to(gradient.dtype)

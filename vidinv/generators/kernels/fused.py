@@ -1,7 +1,7 @@
-"""Large features on a CPU in one pass over memory, where torch takes three to six: these layers are bound by it.
+"""Process large features on a CPU in one pass over memory, where torch takes three to six.
 
-Compiled by numba, for float32 and bfloat16, which it does not know: its 16 bits are the upper half of a float32. Sums
-are taken in float32 and rounded once. What has gradients is made of this in `frozen.py`.
+Memory bandwidth limits these layers. The kernels are compiled by numba for float32 and for bfloat16, which numba lacks:
+its 16 bits are the upper half of a float32. Sums use float32 and are rounded once. `frozen.py` adds the gradients.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ SLOPE = np.float32(0.2)  # of the leaky ReLU
 
 
 def takes(x: Tensor) -> bool:
-    """Whether a feature can go this way: it lies on the CPU, in a kind that is compiled, and torch itself runs it."""
+    """Return whether these kernels support a feature: on the CPU, of a compiled type, and not in an exported graph."""
     is_plain = not (is_exported() or torch.compiler.is_compiling())
     return is_plain and x.device.type == "cpu" and x.dtype in KINDS
 
 
 def activate(y: Tensor, noise: Tensor, bias: Tensor) -> Tensor:
-    """y [N,P,D] = leaky ReLU of y + noise + bias, in place; noise has P values, bias D. y is contiguous."""
+    """Compute y [N,P,D] = leaky ReLU of y + noise + bias, in place; noise has P values, bias D. y is contiguous."""
     _, pixels, channels = y.shape
     if noise.numel() != pixels or bias.numel() != channels:
         given = f"{noise.numel()} and {bias.numel()}"
@@ -45,9 +45,9 @@ def activate(y: Tensor, noise: Tensor, bias: Tensor) -> Tensor:
 
 
 def activation_gradient(gradient: Tensor, out: Tensor, slope: Tensor | None = None) -> Tensor:
-    """What `activate`, which gave `out` [N,P,D], hands back of a gradient [N,P,D]; both are contiguous.
+    """Return the input gradient [N,P,D] of `activate` from its `out` [N,P,D] and a gradient; both are contiguous.
 
-    A PReLU's with its `slope` [D], where `out` has the sign of what it was given.
+    With a `slope` [D] it is the gradient of a PReLU, where `out` has the sign of the input.
     """
     found, slopes = torch.empty_like(out), torch.full(out.shape[2:], float(SLOPE)) if slope is None else slope
     if slopes.shape != out.shape[2:]:
@@ -58,7 +58,7 @@ def activation_gradient(gradient: Tensor, out: Tensor, slope: Tensor | None = No
 
 
 def modulated_inverse_haar(bands: Tensor, scale: Tensor) -> Tensor:
-    """`haar.inverse_haar` of bands [N,4C,h,w] times scale [N,4C] -> [N,C,2h,2w]; both lie channels last."""
+    """Apply `haar.inverse_haar` to bands [N,4C,h,w] times scale [N,4C] -> [N,C,2h,2w]; both are channels last."""
     count, channels, height, width = bands.shape
     if scale.shape != (count, channels):
         raise ValueError(f"bands {tuple(bands.shape)} take scales {(count, channels)}, got {tuple(scale.shape)}")
@@ -70,9 +70,9 @@ def modulated_inverse_haar(bands: Tensor, scale: Tensor) -> Tensor:
 
 
 def haar_gradients(gradient: Tensor, bands: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-    """What `modulated_inverse_haar` hands back: the gradients of bands [N,4C,h,w] and of scale [N,4C].
+    """Return the gradients of `modulated_inverse_haar`: of bands [N,4C,h,w] and of scale [N,4C].
 
-    `gradient` [N,C,2h,2w] is the image's; all lie channels last.
+    `gradient` [N,C,2h,2w] is the image's; all are channels last.
     """
     count, _, height, width = bands.shape
     found = bands.new_empty(count, height, width, bands.shape[1])
@@ -88,13 +88,13 @@ def _floats(x: Tensor) -> Array:
 
 
 def _memory(x: Tensor) -> Array:
-    """The same memory as an array; bfloat16 as its bits."""
+    """Return the same memory as an array; bfloat16 as its bits."""
     x = x.detach()
     return x.view(torch.uint16).numpy() if x.dtype == torch.bfloat16 else x.numpy()
 
 
 def _in_parts(kernel: Callable[..., None], count: int, *arrays: Array) -> None:
-    """kernel(start, stop, *arrays) over range(count), by as many threads as torch has."""
+    """Run kernel(start, stop, *arrays) over range(count) with as many threads as torch uses."""
     threads = min(torch.get_num_threads(), count)
     if threads == 1:
         kernel(0, count, *arrays)
@@ -124,12 +124,12 @@ _as_bits: Any = intrinsic(_float_to_bits)
 
 
 def _read(value: Any) -> Any:
-    """A float32 of what lies in memory."""
+    """Convert a value in memory to float32."""
     return np.uint32(int(value) << 16).view(np.float32) if isinstance(value, np.uint16) else value
 
 
 def _write(out: Any, value: Any) -> Any:
-    """What lies in memory where `out` does, of a float32, to nearest, ties to even."""
+    """Convert a float32 to the memory type of `out`, to nearest, ties to even."""
     if not isinstance(out, np.uint16):
         return value
     bits = int(np.float32(value).view(np.uint32))
@@ -181,8 +181,8 @@ def _activate_back(
 def _haar(start: int, stop: int, bands: Array, scale: Array, image: Array) -> None:  # pragma: no cover - compiled
     """Rows `start` to `stop` of bands [h,w,4C] -> image [2h,2w,C].
 
-    A loop for each line it reads or writes, with a pixel's sums between: one loop for all takes three times as long,
-    for it is not made of vector instructions.
+    Each line read or written has its own loop, so that the loops are vectorised; a single loop takes three times as
+    long.
     """
     half = np.float32(0.5)
     channels = image.shape[2]
