@@ -1,4 +1,4 @@
-"""The four verbs of the library, load, run, invert and edit; and `autoencoder`, which loads what was trained here."""
+"""Provide the library's functions: load, run, invert, edit, and `autoencoder`, which loads a trained autoencoder."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from vidinv.jobs.autoencoder.trained import Autoencoder
 
 
 def load(backend: str = "default", device: str = "auto", encoder: str | Path = "") -> Models:
-    """The networks of a backend, from the weights cache; `encoder` is a file of `vidinv train`, else the shipped one.
+    """Load the networks of a backend from the weights cache; `encoder` is a file of `vidinv train` (default: shipped).
 
-    Raises WeightsUnavailable when the weights are not there, UsageError for a file that is no such encoder.
+    Raises WeightsUnavailable if weights are missing, UsageError for a file that is not such an encoder.
     """
     return backends.choose_backend(backend).models(requests.pick_device(device), str(encoder))
 
@@ -39,34 +39,34 @@ def run(
     overwrite: bool = False,
     preview: bool = False,
 ) -> dict[str, Any]:
-    """Edit the face of the video `source` into `output`; returns the report. `settings` are KEY=VALUE strings."""
+    """Edit the faces of the video `source`, write `output` and return the report. `settings` are KEY=VALUE strings."""
     resolved = configs.with_edits(configs.load_run_config(config, settings), edits)
     return video_job.run(requests.Request(Path(source), Path(output), resolved, overwrite=overwrite, preview=preview))
 
 
 def invert(models: Models, images: Tensor) -> Code:
-    """Aligned faces [N,3,S,S] in [-1,1] -> their codes, by the encoder alone."""
+    """Invert aligned faces [N,3,S,S] in [-1,1] to codes by the encoder alone."""
     with torch.no_grad():
         return models.encoder(images.to(models.device))
 
 
 def edit(models: Models, code: Code, edits: list[str]) -> Tensor:
-    """The picture [N,3,S,S] of `code` after `edits` such as "age+2" or "age+2@layers=4-9" (Eq. 1).
+    """Render `code` after `edits` such as "age+2" or "age+2@layers=4-9" (Eq. 1) to pictures [N,3,S,S].
 
-    Raises UsageError for one with a time, a person, a part of the face or a value: those take a picture or a clip.
+    Raises UsageError for an edit with a time, person, region or target value, which needs a picture or a clip.
     """
     asked = check.resolve_edits(edits, models.backend)
     for text, entry in zip(edits, (move.edit for move in asked), strict=True):
         if replace(entry, name="", strength=0.0, layers=None) != Edit("", 0.0):
-            raise UsageError(f"a code alone cannot be edited by {text!r}", remedy="give a strength and layers alone")
+            raise UsageError(f"{text!r} cannot be applied to a code alone", remedy="give only a strength and layers")
     moves = [(move.direction, move.edit.strength) for move in asked]
     with torch.no_grad():
         return models.generator.picture(feature_edit.edit(models.generator, code, moves))
 
 
 def autoencoder(folder: str | Path, device: str = "auto") -> Autoencoder:
-    """What `vidinv train ae-stylegan` or `automodulator` left in `folder`: it can encode, draw and sample.
+    """Load the result of `vidinv train ae-stylegan` or `automodulator` in `folder`, which encodes, renders and samples.
 
-    `vidinv.editing.style_mixing` mixes, varies, edits and interpolates its codes. Raises UsageError where there is none.
+    `vidinv.editing.style_mixing` mixes, varies, edits and interpolates its codes. Raises UsageError if there is none.
     """
     return autoencoders.load_autoencoder(Path(folder), requests.pick_device(device))

@@ -1,4 +1,4 @@
-"""Every error a person can meet: one line that says what, where and what to do, and the exit code it carries."""
+"""Define the errors shown to users: one line with what happened, where and what to do, and the exit code."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ class InputUnreadable(VidinvError):
 
 
 class NoFaceFound(VidinvError):
-    """No face answers the request; nothing was written."""
+    """No face matches the request; nothing was written."""
 
     exit_code = 4
 
 
 class WeightsUnavailable(VidinvError):
-    """Weights are missing, corrupt or their terms were not accepted."""
+    """Weights are missing or corrupt, or their terms were not accepted."""
 
     exit_code = 5
 
@@ -63,11 +63,11 @@ class OutputUnwritable(VidinvError):
 
 
 def told(error: BaseException) -> tuple[int, str]:
-    """The exit code of any error, and the one line that a person is told."""
+    """Return the exit code of any error, and the line to show to the user."""
     if isinstance(error, VidinvError):
         return error.exit_code, str(error)
     if isinstance(error, MemoryError):
         return 1, "out of memory; lower it with --set batch=1 or --quality fast"
     what = f"internal error: {type(error).__name__}: {error}".splitlines()[0]
     where = " ".join(getattr(error, "__notes__", []))
-    return 1, f"{what} {where}".rstrip() + "; run it with --debug and report it"
+    return 1, f"{what} {where}".rstrip() + "; run it with --debug and report the traceback"

@@ -1,7 +1,7 @@
-"""The data that flows between the parts: small frozen dataclasses that state their axes, range and time.
+"""Define the data passed between stages: small frozen dataclasses that state their axes, range and time.
 
 Conventions. Pixel centres sit at integer coordinates, x to the right and y down. Images inside networks are
-RGB, NCHW, float32 in [-1, 1]. Time is a pts with its time base; an index is never turned into seconds by an fps.
+RGB, NCHW, float32 in [-1, 1]. Time is a pts with its time base; an index is never converted to seconds by a frame rate.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ Rect = tuple[int, int, int, int]  # x0, y0, x1, y1 in luma samples, half open
 
 @dataclass(frozen=True)
 class Colour:
-    """How the samples mean colour: ITU-T H.273 code points as FFmpeg numbers them, never guessed twice.
+    """Colour of the samples, by ITU-T H.273 code points as FFmpeg numbers them.
 
-    `matrix` is the matrix used for conversion (unspecified already resolved); the `*_tag` fields are what the
-    source says and what the output says again.
+    `matrix` is the matrix used for conversion (unspecified is already resolved); the `*_tag` fields are the source's
+    tags, which the output repeats.
     """
 
     matrix: str  # "bt601" | "bt709" | "bt2020" | "smpte240m"
@@ -38,7 +38,7 @@ class Colour:
 
 @dataclass(frozen=True)
 class Display:
-    """How a player shows coded pixels: first each is stretched, then the picture mirrored, then turned.
+    """How a player displays coded pixels: each is stretched, then the picture is mirrored, then rotated.
 
     `pixel_aspect` is width by height of one pixel; `is_mirrored` left to right, in coded axes; `rotation` the clockwise
     degrees (0, 90, 180, 270) that then make it upright.
@@ -54,7 +54,7 @@ class Planes:
     """One frame's own samples: Y [H,W], U and V [h,w] or G, B, R; alpha [H,W] last; uint16 for more than 8 bits.
 
     `sub_x`, `sub_y` are the log2 chroma shifts (1, 1 for 4:2:0) and `depth` the bits per sample.
-    `source` is the decoder's own frame, kept so that an untouched frame is passed on as it came.
+    `source` is the decoder's own frame, kept so that an unchanged frame is passed on as decoded.
     """
 
     planes: tuple[Array, ...]
@@ -113,7 +113,7 @@ class FaceBatch:
 class Code:
     """Latent code of N images: `ws` [N,L,D] and the feature code `feature` [N,C,h,w] that replaces layer `at`.
 
-    `styles` [N,S] is added to the modulation vectors that `ws` becomes, all layers side by side (StyleSpace).
+    `styles` [N,S] is added to the modulation vectors of `ws`, concatenated over layers (StyleSpace).
     `space` names latent space and generator ("mobile-stylegan-ffhq-w"); a direction applies where its space matches.
     """
 
@@ -177,7 +177,7 @@ class Mask:
 
     alpha: Array
     skin_cover: float = 1.0  # share of the parsed skin area that the mask covers
-    occluded: float = 0.0  # share of the mask that was taken out of it, since something lies before the face there
+    occluded: float = 0.0  # share of the mask that was removed because an object occludes the face
     face: float = 1.0  # share of the crop in which the parser sees the source's face
 
 
@@ -204,35 +204,36 @@ class Track:
     embedding: Array
     crop: int = 1024
     score: float = 0.0
-    trust: Array | None = None  # [T] in [0,1]: how far an edit may show by how well the face is seen; None: wholly
+    trust: Array | None = None  # [T] in [0,1]: edit confidence by visibility of the face; None: 1 everywhere
 
 
 @dataclass(frozen=True)
 class Edit:
-    """One requested edit: a direction's name, how far, for whom and when (`vidinv.editing.grammar` writes it).
+    """One requested edit: direction, strength, person and time (see `vidinv.editing.grammar`).
 
-    `strength` counts as `vidinv.editing.directions.Direction` says. With a `target` (in the unit of the direction's
-    calibration) it is found by measuring.
+    `strength` is defined by `vidinv.editing.directions.Direction`. With a `target` (in the unit of the direction's
+    calibration) it is found by measurement.
     """
 
     name: str
     strength: float
     target: float | None = None
-    reached: float | None = None  # what was measured at the strength that was found for it
-    is_lost: bool = False  # its target could not be sought
-    track: int | None = None  # None: every person that is edited
+    reached: float | None = None  # measured value at the strength found for the target
+    is_lost: bool = False  # no strength could be searched for its target
+    track: int | None = None  # None: every edited person
     layers: tuple[int, int] | None = None  # rows first <= l < last of w+; None: the direction's own
     span: tuple[float, float] = (0.0, math.inf)  # seconds from the clip's first frame
     region: str | None = None  # of `faces.regions`; None: the direction's own
-    ramp: float = 0.4  # seconds, inside the span, in which it comes and goes
+    ramp: float = 0.4  # seconds of fading in and out, inside the span
 
 
 @dataclass(frozen=True)
 class EditLayer:
-    """What is edited of N faces in one region: a picture over those of the layers below it.
+    """Edit of N faces in one region: a picture that is blended over those of the layers below it.
 
-    `codes` hold this layer's edits and those of every layer below; `presence` says per face, 0 to 1, how much of it may
-    show at this time. `picture` [N,3,S,S] is drawn by `synthesize`; of a face without presence it is the one below.
+    `codes` include the edits of this layer and of every layer below; `presence` is, per face, the share in [0,1] of the
+    layer that may show at this time. `picture` [N,3,S,S] is rendered by `synthesize`; for a face without presence it is
+    the picture of the layer below.
     """
 
     region: str  # of `faces.regions`
@@ -242,8 +243,8 @@ class EditLayer:
 
     @property
     def drawn(self) -> Tensor:
-        """The picture [N,3,S,S] of a layer that `synthesize` has drawn."""
-        assert self.picture is not None, "the layer has not been drawn"
+        """Return the picture [N,3,S,S] of a rendered layer."""
+        assert self.picture is not None, "the layer has not been rendered"
         return self.picture
 
 
@@ -306,14 +307,14 @@ class FaceMetrics:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What identity is judged by, of one face on one frame: its `pictures`, in this order.
+    """Identity evidence of one face on one frame: embeddings of its `pictures`, in this order.
 
-    `embeddings` by network [P,D], L2-normalised; `strip` a JPEG of the pictures side by side, empty where none is kept.
+    `embeddings` by network [P,D], L2-normalised; `strip` is a JPEG of the pictures side by side, empty if not kept.
     """
 
     frame: int
     track: int
-    pictures: tuple[str, ...]  # source, inversion, edit; of two videos that were compared source, edit
+    pictures: tuple[str, ...]  # source, inversion, edit; for a comparison of two videos source, edit
     embeddings: dict[str, Array]
     strip: bytes = b""
 
@@ -347,7 +348,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Analysis:
-    """What the first pass learned about the clip."""
+    """Result of the first pass over the clip."""
 
     frame_count: int
     pts: tuple[int, ...]
@@ -356,5 +357,5 @@ class Analysis:
     tracks: tuple[Track, ...]
 
     def second(self, pts: int) -> float:
-        """Seconds from the clip's first frame to `pts`: what a person means by 0:03."""
+        """Return the seconds from the clip's first frame to `pts`, as in a user's 0:03."""
         return float((pts - self.pts[0]) * self.time_base)

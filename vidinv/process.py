@@ -22,7 +22,7 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # glibc's malloc.h
 def tune_process() -> None:
     """Set up this process, before torch is imported.
 
-    Large activations are otherwise mapped and page-faulted on every call, which costs several times the arithmetic.
+    Otherwise large activations are mapped and page-faulted on every call, which costs several times the arithmetic.
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(cores()))
     os.environ.setdefault("SVT_LOG", "1")  # of the AV1 encoder: errors alone
@@ -71,7 +71,7 @@ def lock_descriptor(descriptor: int) -> bool:
 
 
 def use_threads(count: int) -> None:
-    """Have torch work with so many threads at what the calling thread asks of it."""
+    """Set the number of torch threads for operations of the calling thread."""
     import torch
 
     torch.get_num_threads()  # a thread's first operation would else take over what another thread set last
@@ -80,7 +80,7 @@ def use_threads(count: int) -> None:
 
 @contextmanager
 def threads_kept() -> Iterator[int]:
-    """How many threads torch has here, and has again at the end: what a thread sets, later threads begin with."""
+    """Yield torch's number of threads and restore it at the end, since later threads inherit it."""
     import torch
 
     count = torch.get_num_threads()
