@@ -79,7 +79,7 @@ def test_parts_of_other_generators_are_refused(
     save_file({"x": torch.zeros(1)}, tmp_path / "head.safetensors")
     create("headed", "stylegan2-tiny", "--proxy", tmp_path / "head.safetensors", "--alignment", "none", *PLAIN)
     capsys.readouterr()
-    assert "is no proxy head" in refused(capsys, 2, "backend", "check", "headed")
+    assert "is not a proxy head" in refused(capsys, 2, "backend", "check", "headed")
 
 
 def test_a_class_is_one_of_the_generators(capsys: pytest.CaptureFixture[str]) -> None:

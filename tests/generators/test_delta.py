@@ -73,7 +73,7 @@ def test_another_base_refuses_it_with_exit_code_5(tmp_path: Path) -> None:
 def test_a_damaged_one_is_refused(tmp_path: Path, spoil: object) -> None:
     path = tmp_path / "d.safetensors"
     path.write_bytes(spoil(delta.packed({0: changes()}, facts())))  # type: ignore[operator]
-    with pytest.raises(WeightsUnavailable, match="no tuned generator"):
+    with pytest.raises(WeightsUnavailable, match="not a tuned generator"):
         delta.read_deltas(path, mobile_stylegan.tiny())
     with pytest.raises(WeightsUnavailable, match="cannot be read"):
         delta.read_deltas(tmp_path / "absent", mobile_stylegan.tiny())

@@ -42,7 +42,7 @@ def test_a_feature_at_the_heads_own_layer_is_what_it_draws_and_a_later_one_is_re
     own = generator.synthesize(ws, stop=stand_in.layer)
     assert torch.equal(stand_in(ws, own, stand_in.layer), stand_in(ws))
     assert not torch.equal(stand_in(ws, own + 0.5, stand_in.layer), stand_in(ws))
-    with pytest.raises(ValueError, match="before F"):
+    with pytest.raises(ValueError, match="F replaces the later layer"):
         stand_in(ws, own, stand_in.layer + 1)
 
 
