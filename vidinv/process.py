@@ -25,7 +25,7 @@ def tune_process() -> None:
     Otherwise large activations are mapped and page-faulted on every call, which costs several times the arithmetic.
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(cores()))
-    os.environ.setdefault("SVT_LOG", "1")  # of the AV1 encoder: errors alone
+    os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder logs errors only
     if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
         return
     libc = ctypes.CDLL(None)

@@ -195,7 +195,7 @@ def pooled(
 
 
 def drive(place: BatchFolder, pool: WorkerPool, tries: int, split: float, shown: Display) -> None:
-    """Work until no clip waits; a bar counts the clips that came to their end."""
+    """Process clips until none is pending; a progress bar counts the finished clips."""
     from vidinv.batch.driver import Driver
 
     counts = place.journal.counts()
@@ -205,7 +205,7 @@ def drive(place: BatchFolder, pool: WorkerPool, tries: int, split: float, shown:
 
 
 def tell(found: dict[str, Any], page: str, place: BatchFolder, shown: Display) -> None:
-    """The last words: each failed clip with its error, and how many there are of all."""
+    """Print each failed clip with its error, and the totals."""
     for clip in place.journal.clips("failed"):
         shown.fail(f"failed: row {clip.row}, {clip.source}: {clip.error} (exit code {clip.code})")
     totals = found["totals"]

@@ -122,7 +122,7 @@ def _space(file: File, shape: tuple[int, ...], asked: str | None, own: Space) ->
 
 
 def _measured(direction: Direction, backend: Backend, device: str, attribute: str | None, shown: Display) -> Direction:
-    """The direction with our strength 1, and with what that does to `attribute` and to the rest."""
+    """Return the direction calibrated to our strength 1, with its measured effect on `attribute` and the others."""
     from vidinv.backends import registry as backends
     from vidinv.editing import direction_training, directions
     from vidinv.faces.attribute_meter import UNITS

@@ -108,7 +108,7 @@ def faces(
     with progress.show(show_as) as shown:
         shown.phase("faces", count)
         preview.faces(output, chosen.models(where, ""), range(first, first + count), shown.advance)
-    typer.echo(f"made {output}: learn from its faces.csv with --scores, once it has a column of scores")
+    typer.echo(f"made {output}: add a score column to its faces.csv and learn from it with --scores")
 
 
 @app.command("find")
@@ -122,7 +122,7 @@ def find(
     *,
     common: options.Making,
 ) -> None:
-    """Find directions that nobody labelled: sefa.1, sefa.2, ... Look at them with `directions show`.
+    """Find unsupervised directions: sefa.1, sefa.2, ... View them with `directions show`.
 
     Example: vidinv directions find --method sefa --rows 0-5 --count 8
     """

@@ -172,7 +172,7 @@ class EvaluationGrid:
             self.rows.append((Path(name).name, [picture[0] for picture in shown]))
 
     def write(self) -> None:
-        """Raises OutputUnwritable."""
+        """Write the grid to `path`. Raises OutputUnwritable."""
         from vidinv.media import picture
         from vidinv.media.image_grid import image_grid
 

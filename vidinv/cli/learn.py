@@ -148,7 +148,7 @@ class LearningSource:
         self._pictures()
 
     def material(self, backend: Backend, models: Models, studio: RenderContext, shown: Display) -> Material:
-        """The readings of the faces."""
+        """Measure the faces and return the training material."""
         from vidinv.jobs.directions import training_set
 
         if files := self._pictures():

@@ -61,7 +61,7 @@ def claim(folder: Path, recipe: Any, group: str, *, again: bool) -> None:
 
 
 def keep(folder: Path, recipe: Any) -> None:
-    """Write the recipe, whole or not at all."""
+    """Write the recipe atomically."""
     fileio.write_atomically(folder / RECIPE, text(recipe) + "\n", parents=True)
 
 

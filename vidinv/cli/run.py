@@ -151,7 +151,7 @@ def perform(
 
 
 def tell(report: dict[str, Any], files: list[Path], shown: Display) -> None:
-    """The last words of a job that made `files`, below its bars."""
+    """Print the summary of a job that wrote `files`."""
     from vidinv.report import summary
 
     for line in summary.lines(report, files):

@@ -247,7 +247,7 @@ def write_direction(direction: Direction, folder: Path) -> Path:
 
 
 def save_direction(direction: Direction, path: Path) -> Path:
-    """Save a direction, whole or not at all. Raises OutputUnwritable."""
+    """Save a direction atomically. Raises OutputUnwritable."""
     told = {"direction": json.dumps(_stored(direction))}
     fileio.write_tensors(path, {"vector": direction.vector}, told, parents=True, remedy="choose another --out")
     return path

@@ -76,7 +76,7 @@ def read_arrays(path: Path) -> File:
     else:
         raise WeightsUnavailable(f"{path} is neither a .npy nor a torch file", remedy="give a file of either kind")
     if not arrays or not all(array.isfinite().all() for array in arrays.values()):
-        raise WeightsUnavailable(f"{path} holds no array of finite numbers", remedy="get the file again")
+        raise WeightsUnavailable(f"{path} does not hold arrays of finite numbers", remedy="download it again")
     return File(path.name, arrays, not content.startswith(NUMPY), fileio.sha256_of_bytes(content))
 
 

@@ -87,7 +87,7 @@ def with_feature(encoder: Encoder, generator: Generator) -> Encoder:
 
 
 def write_encoder(path: Path, state: dict[str, Tensor], facts: EncoderFacts) -> Path:
-    """Store an encoder's `state` as fp16, whole or not at all. Raises OutputUnwritable."""
+    """Write an encoder's `state` as fp16, atomically. Raises OutputUnwritable."""
     half = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
     fileio.write_tensors(path, half, {KEY: json.dumps(asdict(facts))})
     return path

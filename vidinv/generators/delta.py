@@ -40,7 +40,7 @@ class DeltaFacts:
 
 
 def fingerprint(generator: Generator) -> str:
-    """sha256 over the names and values of all weights."""
+    """Return the sha256 over the names and values of all weights."""
 
     def blocks() -> Iterator[bytes]:
         for name, value in sorted(generator.state_dict().items()):
@@ -119,7 +119,7 @@ def unpacked(data: bytes, base: Generator, what: str) -> tuple[dict[int, Delta],
 
 
 def write_deltas(path: Path, data: bytes) -> None:
-    """Put the bytes of a file there, whole or not at all. Raises OutputUnwritable."""
+    """Write the bytes to a file atomically. Raises OutputUnwritable."""
     fileio.write_atomically(path, data)
 
 

@@ -60,7 +60,7 @@ def assemble(segments: list[Path], source: Path, output: Path, *, metadata: dict
     """
     source, output = Path(source), Path(output)
     if not is_written(output):
-        raise UsageError(f"{output.name}: unknown kind of file", remedy=f"end the name in {', '.join(_FORMATS)}")
+        raise UsageError(f"{output.name}: unknown file format", remedy=f"end the name in {', '.join(_FORMATS)}")
     with fileio.replacing(output) as draft:
         return _write(segments, source, draft, output, metadata)
 

@@ -37,7 +37,7 @@ class Message:
 
 
 def identity(source_sha256: str, edits: Sequence[str]) -> str:
-    """The first 32 bits of sha256 over the source's own sha256 and the edits, one a line; 8 hexadecimal digits."""
+    """Return the first 32 bits, as 8 hex digits, of the sha256 over the source's sha256 and the edits, one per line."""
     return fileio.sha256_of_bytes("\n".join([source_sha256, *edits]))[:8]
 
 

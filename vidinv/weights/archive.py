@@ -16,7 +16,7 @@ REMEDY = "delete it and run: vidinv weights pull"
 
 
 def check_archive(path: Path, sha256: str) -> None:
-    """Raises WeightsUnavailable, naming the file, unless its sha256 (hex) is the pinned one."""
+    """Raise WeightsUnavailable, naming the file, unless its sha256 (hex) is the pinned one."""
     found = fileio.sha256(path)
     if found != sha256:
         raise WeightsUnavailable(
@@ -40,7 +40,7 @@ def read_members(path: Path, members: Iterable[Member]) -> dict[str, bytes]:
         raise WeightsUnavailable(f"the archive {path} cannot be read: {error}", remedy=REMEDY) from error
     for name, member in wanted.items():
         if name not in found:
-            raise WeightsUnavailable(f"the archive {path} holds no {name} of {member.bytes} bytes", remedy=REMEDY)
+            raise WeightsUnavailable(f"the archive {path} does not hold {name} of {member.bytes} bytes", remedy=REMEDY)
         if fileio.sha256_of_bytes(found[name]) != member.sha256:
             raise WeightsUnavailable(f"{name} in {path} is not the pinned file (sha256 differs)", remedy=REMEDY)
     return found

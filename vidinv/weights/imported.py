@@ -70,10 +70,10 @@ def facts(kind: str, name: str) -> ImportedFacts:
         raise damaged(kind, name) from error
 
 
-def record(told: ImportedFacts) -> None:
-    """Write the JSON of an import, whole or not at all. Raises OutputUnwritable."""
-    text = json.dumps(asdict(told), indent=2, ensure_ascii=False)
-    places.write_cached(path(told.kind, told.name).with_suffix(".json"), text + "\n")
+def record(facts: ImportedFacts) -> None:
+    """Write the JSON of an import atomically. Raises OutputUnwritable."""
+    text = json.dumps(asdict(facts), indent=2, ensure_ascii=False)
+    places.write_cached(path(facts.kind, facts.name).with_suffix(".json"), text + "\n")
 
 
 def damaged(kind: str, name: str) -> WeightsUnavailable:

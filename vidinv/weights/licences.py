@@ -41,7 +41,7 @@ def require_accepted(entries: Sequence[Entry], *, accept: bool, console: Console
             f"the terms of {names} were not accepted", remedy=f"give --accept-licences or set {ENVIRONMENT}=1"
         )
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    remembered.update({entry.name: {"terms": entry.licence, "accepted": now} for entry in asked})
+    remembered.update({entry.name: {"terms": entry.licence, "accepted": now} for entry in pending})
     places.write_cached(places.acceptances(), json.dumps(remembered, indent=2, ensure_ascii=False))
 
 

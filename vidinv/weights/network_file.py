@@ -36,7 +36,7 @@ def blank(build: Callable[[ImportedFacts], Network], facts: ImportedFacts) -> Ne
 
 
 def write_network(network: nn.Module, facts: ImportedFacts) -> Path:
-    """Store a network and its JSON in the cache under its name, each whole or not at all. Raises OutputUnwritable."""
+    """Write a network and its JSON to the cache under its name, each atomically. Raises OutputUnwritable."""
     state = dict(network.state_dict())
     average = average_apart(network)
     if average is not None:
