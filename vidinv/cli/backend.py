@@ -14,7 +14,7 @@ from vidinv.errors import UsageError
 if TYPE_CHECKING:
     from vidinv.backends.interface import Backend
 
-app = typer.Typer(help="Your own generator and its parts: create, list, show, check.", no_args_is_help=True)
+app = typer.Typer(help="Create, list, show and check backends for your own generators.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(metavar="NAME|FILE", help="A backend's name, or its YAML file.")]
 
 
@@ -181,7 +181,7 @@ def check(
 
 
 def _facts(chosen: Backend) -> dict[str, Any]:
-    """What a backend's description says, and of a built-in one what is known."""
+    """Return a backend's description; for a built-in one, its known parts."""
     from vidinv.backends import registry as backends
     from vidinv.backends import spec as backend_spec
 

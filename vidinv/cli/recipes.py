@@ -44,7 +44,7 @@ def resolve(
         raise UsageError("a training needs -o DIR (new) or --resume DIR", remedy="give one of the two")
     known = folder / RECIPE if resume is not None and config is None else None
     if known is not None and not known.exists():
-        raise UsageError(f"{folder} holds no training", remedy="give -o DIR")
+        raise UsageError(f"{folder} does not contain a training", remedy="give -o DIR to start one")
     return folder, config_loading.load_dataclass(
         kind, group, str(known or config or usual), list(changes or ()) or None
     )
@@ -57,7 +57,7 @@ def claim(folder: Path, recipe: Any, group: str, *, again: bool) -> None:
         state = "does not contain a training" if again else "already contains a training"
         raise UsageError(f"{folder} {state}", remedy="give -o DIR" if again else f"give --resume {folder}")
     if again and config_loading.load_dataclass(type(recipe), group, str(record)) != recipe:
-        raise UsageError(f"{folder} was begun with another recipe", remedy=f"repeat its options: see {record}")
+        raise UsageError(f"{folder} was started with another recipe", remedy=f"use its options: see {record}")
 
 
 def keep(folder: Path, recipe: Any) -> None:

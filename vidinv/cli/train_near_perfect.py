@@ -92,7 +92,7 @@ def _photos(models: Models, recipe: GeneratorTuningRecipe) -> dict[str, PivotFac
 
 
 def _tuned(models: Models, pivots: PivotFaces, recipe: GeneratorTuningRecipe, folder: Path) -> dict[str, float]:
-    """Tune, write the generator beside the checkpoints, and say what was reached."""
+    """Tune, write the generator to the checkpoint folder, and return the figures."""
     from vidinv.generators import delta
     from vidinv.trainers.generator_tuning import train as trainer
 

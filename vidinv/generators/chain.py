@@ -33,7 +33,7 @@ class Chain(Generator):
         size: int | None = None,
     ) -> Tensor:
         if (noise if isinstance(noise, str) else "random") not in self.noise_modes:
-            raise ValueError(f"{self.name} knows noise {' and '.join(self.noise_modes)}, got noise={noise!r}")
+            raise ValueError(f"{self.name} supports noise {' and '.join(self.noise_modes)}, got noise={noise!r}")
         if size is not None and size not in self.sizes:
             raise ValueError(f"{self.name} gives images of {self.sizes}, asked for {size}")
         self._check(ws)
@@ -57,7 +57,7 @@ class Chain(Generator):
         return self._image(x, picture, rows, size) if draws else x
 
     def _layer(self, k: int, x: Tensor | None, ws: Tensor, rows: list[Tensor], noise: Noise) -> Tensor:
-        """Feature k from feature k - 1; for k = 0 `x` is what stands in for the constant input, or None."""
+        """Compute feature k from feature k - 1; for k = 0 `x` replaces the constant input, or is None."""
         raise NotImplementedError("abstract: a family defines its layers")
 
     def _draw(self, k: int, x: Tensor, picture: Tensor | None, rows: list[Tensor]) -> Tensor | None:
@@ -108,7 +108,7 @@ class Chain(Generator):
 
 
 def noise_map(fixed: Tensor, count: int, mode: Noise) -> Tensor | None:
-    """The noise of a layer whose fixed map is [1,1,h,w]: that, or `count` new ones [N,1,h,w], or none at all."""
+    """Return a layer's noise by mode: the fixed map [1,1,h,w], `count` random maps [N,1,h,w], or None."""
     if not isinstance(mode, str):
         return mode(fixed, count)
     if mode == "none":

@@ -11,7 +11,7 @@ from vidinv.media.readers.base import SHOWN, CannotRead, Decoded, eight_bit_clip
 
 
 def frames(path: Path, first: int) -> Iterator[Decoded]:
-    """Every frame from index `first` on; CannotRead for what decord gets wrong or not at all."""
+    """Yield every frame from index `first` on. Raises CannotRead for clips that decord reads wrongly or not at all."""
     decord = load_optional("decord", "the reader decord", instead="use the reader pyav")
     clip = eight_bit_clip(path)
     codec = probe(path).codec

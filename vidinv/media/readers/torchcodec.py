@@ -10,7 +10,7 @@ from vidinv.media.readers.base import SHOWN, CannotRead, Decoded, eight_bit_clip
 
 
 def frames(path: Path, first: int) -> Iterator[Decoded]:
-    """Every frame from index `first` on; CannotRead for what torchcodec does not give as it is coded."""
+    """Yield every frame from index `first` on. Raises CannotRead where torchcodec alters the coded frames."""
     load_optional("torchcodec", "the reader torchcodec", instead="use the reader pyav")
     from torchcodec.decoders import VideoDecoder
 
