@@ -79,7 +79,9 @@ def _faded(work: Work, known: list[Past], analysis: Analysis, over: float) -> Wo
     curves: dict[int, dict[float, float]] = {}
     for track in {track for track, _, _ in _known(work, analysis)}:
         seconds, values = np.array(sorted({(second, value) for other, second, value in known if other == track})).T
-        curves[track] = dict(zip(seconds.tolist(), edit_confidence.faded(seconds, values, over).tolist(), strict=True))
+        curves[track] = dict(
+            zip(seconds.tolist(), edit_confidence.fade_over_time(seconds, values, over).tolist(), strict=True)
+        )
     for n, each in enumerate(metrics):
         if each is not None and each.trust is not None and work.faces is not None:
             second = _second(work, int(work.faces.frame[n]), analysis)

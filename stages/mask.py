@@ -12,7 +12,7 @@ import torch
 from vidinv.backends.interface import Occlude, Parse
 from vidinv.config import MaskConfig
 from vidinv.faces import regions
-from vidinv.faces.occlusion import refined
+from vidinv.faces.occlusion import refine_alpha
 from vidinv.faces.parser import FACE, SKIN
 from vidinv.frames import Array, FaceMetrics, Mask, Work
 from vidinv.generators.ops import resize
@@ -72,7 +72,7 @@ def clear(
         return masks
     found: list[dict[str, Mask]] = [{} for _ in masks]
     for n, alpha in zip(shown, occlusion(images[shown]), strict=True):
-        before = settings.occlusion * refined(alpha, (images[n].permute(1, 2, 0).numpy() + 1) / 2)  # CHW -> HWC
+        before = settings.occlusion * refine_alpha(alpha, (images[n].permute(1, 2, 0).numpy() + 1) / 2)  # CHW -> HWC
         found[n] = {name: _behind(mask, before) for name, mask in masks[n].items()}
     return found
 

@@ -18,7 +18,7 @@ from vidinv.frames import Code, Work
 from vidinv.generators.base import Generator
 from vidinv.generators.ops import resize
 from vidinv.generators.proxy import ImageDecoder
-from vidinv.process import threads_kept, use_threads
+from vidinv.process import restored_threads, use_threads
 from vidinv.stages.graph import Stage
 
 Reads = Callable[[Work, int], bool]  # does anything read the detail of this face's inversion?
@@ -87,7 +87,7 @@ def _painters(generator: Generator, runner: Runner) -> Iterator[Callable[..., It
         yield map
         return
     begin = partial(use_threads, runner.threads // 2)
-    with threads_kept(), ThreadPoolExecutor(2, thread_name_prefix="paint", initializer=begin) as pool:
+    with restored_threads(), ThreadPoolExecutor(2, thread_name_prefix="paint", initializer=begin) as pool:
         yield pool.map
 
 

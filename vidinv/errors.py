@@ -62,7 +62,7 @@ class OutputUnwritable(VidinvError):
     exit_code = 7
 
 
-def told(error: BaseException) -> tuple[int, str]:
+def exit_code_and_message(error: BaseException) -> tuple[int, str]:
     """Return the exit code of any error, and the line to show to the user."""
     if isinstance(error, VidinvError):
         return error.exit_code, str(error)

@@ -79,7 +79,7 @@ def use_threads(count: int) -> None:
 
 
 @contextmanager
-def threads_kept() -> Iterator[int]:
+def restored_threads() -> Iterator[int]:
     """Yield torch's number of threads and restore it at the end, since later threads inherit it."""
     import torch
 

@@ -149,7 +149,7 @@ def table(page: Path, models: Models, space: str) -> None:
     ]
     lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
     strips = []
-    for name in directions.shipped(space):
+    for name in directions.shipped_names(space):
         entry = directions.load_direction(name, space)
         ((unit, change),) = entry.calibration.items()
         kept = ", ".join(f"{entry.kept[s]:.2f}" for s in ("-2", "-1", "+1", "+2"))
@@ -199,7 +199,7 @@ def main() -> None:
                 direction, entry.unit, studio, fresh, direction_training.spreads_of(readings)
             )
         else:
-            done = direction_training.learned(entry, LESSONS, readings, studio, fresh)
+            done = direction_training.learn_direction(entry, LESSONS, readings, studio, fresh)
         done = replace(done, licence=LICENCE)
         leak = sorted(done.leak.items(), key=lambda item: -abs(item[1]))[:4]
         print(

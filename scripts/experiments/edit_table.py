@@ -70,7 +70,7 @@ def main() -> None:
     models, meter = api.load(device="cpu"), load_meter()
     wanted = [grammar.parse(text) for text in args.edits]
     moves = [(directions.load_direction(edit.name, models.generator.space), edit.strength) for edit in wanted]
-    moves.append((directions.random(moves[0][0], seed=5), 2.0))
+    moves.append((directions.random_control(moves[0][0], seed=5), 2.0))
     names = ["source", "inversion", *args.edits, "random+2"]
     found: dict[str, list[dict[str, Any]]] = {}
     sheet = []

@@ -132,7 +132,7 @@ def judge(clip: Path, args: argparse.Namespace, folder: JobFolder) -> dict[str, 
     wall, cpu = time.monotonic() - wall, time.process_time() - cpu
     assert said is not None
     held = said["held_out"]
-    keys = [held[place] for place in crops.evenly(args.faces, len(held))]
+    keys = [held[place] for place in crops.evenly_spaced(args.faces, len(held))]
     faces = key_crops(clip, analysis, keys, models.generator.sizes[0])
     codes = {"encoder": coded(models.encoder, faces), "tuned": coded(tuned.encoder, faces)}
     codes["optimised"] = optimised(models, guides, faces, Effort(args.latent, args.feature))

@@ -17,7 +17,7 @@ COUNT, OVER = 60, TrustConfig().fade_seconds
 
 @pytest.fixture(autouse=True)
 def well_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(edit_confidence, "seen", lambda track, settings: np.ones(len(track.frames)))
+    monkeypatch.setattr(edit_confidence, "visibility", lambda track, settings: np.ones(len(track.frames)))
 
 
 def found(frames: list[int], shots: tuple[Shot, ...], searched: tuple[int, int] = (0, COUNT)) -> dict[int, float]:

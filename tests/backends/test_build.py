@@ -24,7 +24,7 @@ def test_the_default_backend_is_a_description_like_any_other() -> None:
     assert (chosen.space, chosen.slots, chosen.dim) == ("mobile-stylegan-ffhq-w", 16, 512)
     assert [path.name for path in chosen.shipped] == ["feature_style_light.safetensors"]
     assert all(path.exists() for path in chosen.shipped) and not chosen.brought
-    assert set(directions.shipped(chosen.space)) > {"age", "smile"} and chosen.direction("age").calibration
+    assert set(directions.shipped_names(chosen.space)) > {"age", "smile"} and chosen.direction("age").calibration
 
 
 def test_what_a_backend_fetches_follows_from_its_parts() -> None:

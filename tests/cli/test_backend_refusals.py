@@ -92,9 +92,9 @@ def test_a_class_is_one_of_the_generators(capsys: pytest.CaptureFixture[str]) ->
     assert torch.equal(begun[generator.z_dim :], generator.embeddings.weight[:, 1])
     picture = torch.zeros(1, 3, 32, 32)
     with pytest.raises(UsageError, match="label, 0 to 2"):
-        class_conditional.bound(encoder_file.build_encoder("adaptive-tiny", generator, 16), generator, None)
+        class_conditional.bind_class(encoder_file.build_encoder("adaptive-tiny", generator, 16), generator, None)
     encoder = encoder_file.build_encoder("adaptive-tiny", generator, 16).eval()
-    one, two = (class_conditional.bound(encoder, generator, label)(picture).ws for label in (0, 1))
+    one, two = (class_conditional.bind_class(encoder, generator, label)(picture).ws for label in (0, 1))
     assert not torch.equal(one, two)
     torch.testing.assert_close(one, encoder(picture, torch.tensor([[1.0, 0, 0]])).ws)
 
@@ -105,7 +105,7 @@ def test_an_encoder_of_other_rows_is_refused_with_both_numbers(
     torch.save(layouts.feature_style(), tmp_path / "fse.pt")
     assert main(["weights", "import", str(tmp_path / "fse.pt"), "--as", "fse", "--for", "stylegan2-tiny"]) == 0
     known = imported.facts("encoder", "fse")
-    imported.record(replace(known, sizes={**known.sizes, "rows": 18}))  # as if of another generator of that name
+    imported.write_facts(replace(known, sizes={**known.sizes, "rows": 18}))  # as if of another generator of that name
     capsys.readouterr()
     make = ["backend", "create", "mine", "--generator", "stylegan2-tiny", "--alignment", "none", *PLAIN]
     line = refused(capsys, 2, *make, "--encoder", "fse")

@@ -37,7 +37,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def taken(name: str = "taken", space: str = tiny.SPACE) -> Direction:
-    return directions.read_direction(directions.own() / space / f"{name}.safetensors")
+    return directions.read_direction(directions.own_folder() / space / f"{name}.safetensors")
 
 
 # what a file is made of, what is given with it, and what its strength 1 adds to w+ [8,32] by its publisher's rule
@@ -247,7 +247,7 @@ def test_a_hostile_file_is_not_run(how: str, tmp_path: Path, capsys: pytest.Capt
 
 def test_rows_of_stylegan2_are_laid_where_the_default_reads_them() -> None:
     step = torch.arange(18.0)[:, None].expand(18, 512)
-    laid = spaces.laid(step, spaces.SPACES["mobile-stylegan-ffhq-w"])
+    laid = spaces.step_in_space(step, spaces.SPACES["mobile-stylegan-ffhq-w"])
     assert laid[:, 0].tolist() == [*range(15), 17]
 
 

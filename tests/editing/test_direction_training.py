@@ -122,6 +122,6 @@ def test_strength_one_of_uneven_rows_is_a_deviation_of_the_samples_on_the_chosen
 def test_what_nothing_measures_is_learned_and_not_calibrated(readings: MeasuredSamples) -> None:
     scored = MeasuredSamples(readings.w, {**readings.scores, "charm": readings.scores["age"]})
     wanted, fresh = Lesson("charm", "points", "ridge"), direction_training.samples(TINY, 4, seed=9)
-    direction = direction_training.learned(wanted, {}, scored, STUDIO, fresh)
+    direction = direction_training.learn_direction(wanted, {}, scored, STUDIO, fresh)
     assert direction.calibration == {} and direction.layers == (0, SLOTS)
     assert float(direction.vector @ AGE) > 0.6 and direction.leak["age"] > 0.5 and direction.kept["+2"] < 1

@@ -63,7 +63,7 @@ def test_an_offset_moves_its_own_layers_only() -> None:
 
 def test_a_random_control_is_as_long_and_elsewhere() -> None:
     direction = made("age")
-    first, again, other = (directions.random(direction, seed).offset(2.0, slots=8) for seed in (1, 1, 2))
+    first, again, other = (directions.random_control(direction, seed).offset(2.0, slots=8) for seed in (1, 1, 2))
     own = direction.offset(2.0, slots=8)
     assert torch.equal(first, again) and not torch.equal(first, other)
     assert torch.allclose(first.norm(dim=1), own.norm(dim=1)) and not torch.allclose(first, own, atol=0.1)

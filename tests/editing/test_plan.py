@@ -78,7 +78,9 @@ def test_presence_is_that_of_the_edit_that_is_most_there() -> None:
 
 
 def test_an_edit_for_nobody_in_particular_is_for_everybody_chosen() -> None:
-    moves = plan.assigned([ResolvedEdit(AGE, Edit("age", 1)), ResolvedEdit(SMILE, Edit("smile", 1, track=2))], [0, 1])
+    moves = plan.expand_persons(
+        [ResolvedEdit(AGE, Edit("age", 1)), ResolvedEdit(SMILE, Edit("smile", 1, track=2))], [0, 1]
+    )
     assert [(move.direction.name, move.edit.track) for move in moves] == [("age", 0), ("age", 1), ("smile", 2)]
 
 
@@ -86,7 +88,7 @@ def test_a_track_keeps_the_frames_on_which_it_is_edited() -> None:
     frames = np.array([0, 1, 3, 5, 6])
     track = Track(0, frames, np.arange(30.0).reshape(5, 2, 3), np.zeros((5, 106, 2)), np.zeros(4))
     seconds = [index * 0.5 for index in range(8)]
-    kept = plan.edited(track, [ResolvedEdit(AGE, Edit("age", 1, span=(1.0, 2.6), ramp=0.0))], seconds)
+    kept = plan.restrict_to_edits(track, [ResolvedEdit(AGE, Edit("age", 1, span=(1.0, 2.6), ramp=0.0))], seconds)
     assert kept.frames.tolist() == [3, 5] and kept.to_frame[:, 0, 0].tolist() == [12.0, 18.0]
 
 

@@ -87,7 +87,7 @@ def test_the_difference_is_that_of_the_extremes_in_deviations() -> None:
 def test_the_channel_that_changes_least_beside_is_kept(readings: MeasuredSamples) -> None:
     fresh = direction_training.samples(TINY, 4, seed=9)
     told: list[int] = []
-    made = stylespace.learned(Lesson("glow", "light"), readings, STUDIO, fresh, 1, told.append)
+    made = stylespace.learn_style_direction(Lesson("glow", "light"), readings, STUDIO, fresh, 1, told.append)
     assert made.channels == [GLOW] and made.kind == "style" and len(told) == stylespace.PROPOSED
     rows = torch.cat(TINY.styles(TINY.broadcast(TINY.sample(2000, seed=13))), 1)
     spread = float(rows[:, GLOW].double().std())
@@ -97,7 +97,7 @@ def test_the_channel_that_changes_least_beside_is_kept(readings: MeasuredSamples
 
 def test_what_nothing_measures_is_proposed_alone(readings: MeasuredSamples) -> None:
     scored = MeasuredSamples(readings.w, {"age": readings.scores["age"], "charm": readings.scores["glow"]})
-    made = stylespace.learned(
+    made = stylespace.learn_style_direction(
         Lesson("charm", "points"), scored, STUDIO, direction_training.samples(TINY, 3, seed=9), 12
     )
     assert made.calibration == {} and len(made.channels) == 12 and {GLOW, BESIDE} < set(made.channels)
@@ -108,7 +108,9 @@ def test_an_attribute_of_no_channel_is_said(readings: MeasuredSamples) -> None:
     blind = RenderContext(TINY, lambda code: torch.zeros(len(code), 3, 8, 8), measure, embed)
     scored = MeasuredSamples(readings.w, {"glow": noise})
     with pytest.raises(UsageError, match="no style channel raises glow"):
-        stylespace.learned(Lesson("glow", ""), scored, blind, direction_training.samples(TINY, 3, seed=9), 2)
+        stylespace.learn_style_direction(
+            Lesson("glow", ""), scored, blind, direction_training.samples(TINY, 3, seed=9), 2
+        )
 
 
 def test_an_edit_is_eq_1_in_style_space(code: Code) -> None:
@@ -183,7 +185,7 @@ def test_offsets_are_each_faces_own() -> None:
 def test_it_is_stored_with_its_kind_and_has_no_rows(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIDINV_CACHE", str(tmp_path))
     made = direction(0)
-    again = directions.read_direction(directions.write_direction(made, directions.own()))
+    again = directions.read_direction(directions.write_direction(made, directions.own_folder()))
     assert again.kind == "style" and torch.equal(again.vector, made.vector) and again.channels == made.channels
     assert directions.facts(again)["channels"] == made.channels and len(made.channels) == 6
     with pytest.raises(UsageError, match="style channels, not rows"):

@@ -137,7 +137,7 @@ def test_what_stands_for_an_encoder_and_what_is_told_of_classes_lie_with_the_gen
     generator = generators.load_generator("stylegan2-classes-tiny", DEVICE)
     code = mean_latent.for_generator(generator, label=1)(picture(32))
     assert code.ws.device.type == DEVICE and code.feature is not None and code.feature.device.type == DEVICE
-    told = class_conditional.bound(
+    told = class_conditional.bind_class(
         encoders.load_encoder("adaptive-biggan-tiny", DEVICE), generators.load_generator("biggan-tiny", DEVICE), 1
     )
     assert told(picture()).ws.device.type == DEVICE
@@ -152,7 +152,7 @@ def test_a_proxy_head_draws_with_and_without_gradients(size: int) -> None:
     put = generator.synthesize(ws, stop=2).detach()
     with torch.no_grad():
         assert all(each.device.type == DEVICE for each in painter.with_whole(ws, put, 2, generator.sizes[0]))
-        assert proxy.over(painter, generator)(ws).device.type == DEVICE
+        assert proxy.for_tuned_generator(painter, generator)(ws).device.type == DEVICE
         assert proxy.WholeSynthesis(generator)(ws).device.type == DEVICE
 
 
@@ -269,8 +269,8 @@ def generator_losses() -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
         "latent": lambda a, b: latent.gap(latent.prior_divergence(a.flatten(1)), a.new_zeros(()), 1e9),
         "path": lambda a, b: balance.PathLength().to(DEVICE)(balance.path_lengths(a**2, a, torch.ones_like(a))),
         "adaptive": lambda a, b: (a**2).sum() * balance.adaptive_weight(a.sum(), (a * b).sum(), a),
-        "ball": lambda a, b: locality.ball(locality.on_ball(a[..., 0], b[..., 0], 0.5), b[..., 0]),
-        "movement": lambda a, b: locality.movement((a, 2 * a), (b, 2 * b)),
+        "ball": lambda a, b: locality.ball_loss(locality.points_on_ball(a[..., 0], b[..., 0], 0.5), b[..., 0]),
+        "movement": lambda a, b: locality.edit_effect_loss((a, 2 * a), (b, 2 * b)),
         "image": lambda a, b: reconstruction.image_loss(a, b, near, cropped)[0],
         "heat": lambda a, b: reconstruction.image_loss(a, b, near, heat)[0] + reconstruction.latent_loss(a, b),
     }

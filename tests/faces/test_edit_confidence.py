@@ -33,7 +33,7 @@ def track(yaws: list[float], sides: list[float]) -> Track:
 
 def test_a_profile_and_a_tiny_face_are_left_alone() -> None:
     clip = track([0, 30, -30, 80, -80, 0, 0], [200, 200, 200, 200, 200, 20, 28])
-    found = edit_confidence.seen(clip, TrustConfig())
+    found = edit_confidence.visibility(clip, TrustConfig())
     assert found[:3].tolist() == [1, 1, 1] and found[3:6].tolist() == [0, 0, 0] and found[6] == pytest.approx(0.5)
     assert edit_confidence.head_yaw(clip, 1) * edit_confidence.head_yaw(clip, 2) < 0
 
@@ -42,11 +42,11 @@ def test_what_goes_takes_its_time_and_is_gone_when_it_must_be() -> None:
     seconds = np.arange(20) / 10
     values = np.ones(20)
     values[8:11] = 0
-    found = edit_confidence.faded(seconds, values, over=0.5)
+    found = edit_confidence.fade_over_time(seconds, values, over=0.5)
     assert (found <= values).all() and np.abs(np.diff(found)).max() <= 0.2 + 1e-9
     assert found[3] == 1 and found[8:11].tolist() == [0, 0, 0] and found[16] == 1
     assert found[7] == pytest.approx(0.2) and found[11] == pytest.approx(0.2)
 
 
 def test_a_steady_face_is_as_it_was() -> None:
-    assert edit_confidence.faded(np.arange(5) / 25, np.full(5, 0.7), over=0.2).tolist() == [0.7] * 5
+    assert edit_confidence.fade_over_time(np.arange(5) / 25, np.full(5, 0.7), over=0.2).tolist() == [0.7] * 5

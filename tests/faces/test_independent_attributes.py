@@ -87,6 +87,6 @@ def test_both_see_the_same_faces_alike() -> None:
     draw = proxy.load_proxy(generator, 256)
     with torch.inference_mode():
         crops = draw(generator.broadcast(direction_training.samples(generator, 16, seed=99))).clamp(-1, 1)
-    first, second = load_meter().measure(crops), independent_attributes.load_witness().measure(crops)
+    first, second = load_meter().measure(crops), independent_attributes.load_independent_meter().measure(crops)
     for name, least in (("yaw", 0.9), ("mouth_open", 0.7), ("smile", 0.6)):
         assert np.corrcoef(first[name], second[name])[0, 1] > least, name

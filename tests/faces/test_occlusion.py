@@ -22,13 +22,13 @@ def test_an_edge_goes_where_the_pictures_is() -> None:
     thing[:, 70:] = 1
     picture = np.repeat((0.3 + 0.4 * thing)[..., None], 3, 2)
     found = np.roll(cv2.GaussianBlur(thing, (0, 0), 3), 2, 1)  # too soft, and beside it
-    before, after = (np.abs(each - thing).mean() for each in (found, occlusion.refined(found, picture)))
+    before, after = (np.abs(each - thing).mean() for each in (found, occlusion.refine_alpha(found, picture)))
     assert after < 0.5 * before
 
 
 def test_where_nothing_is_nothing_appears() -> None:
     picture = np.random.default_rng(0).random((64, 64, 3)).astype(np.float32)
-    assert (occlusion.refined(np.zeros((32, 32), np.float32), picture) == 0).all()
+    assert (occlusion.refine_alpha(np.zeros((32, 32), np.float32), picture) == 0).all()
 
 
 def test_the_filter_is_the_papers() -> None:
@@ -45,7 +45,7 @@ def test_the_filter_is_the_papers() -> None:
             i, p = guide[window], wide[window]
             slopes[y, x] = ((i * p).mean() - i.mean() * p.mean()) / (i.var() + occlusion.EPSILON)
             offsets[y, x] = p.mean() - slopes[y, x] * i.mean()
-    found = occlusion.refined(alpha, picture)
+    found = occlusion.refine_alpha(alpha, picture)
     for y, x in ((12, 12), (10, 13)):
         window = np.s_[y - reach : y + reach + 1, x - reach : x + reach + 1]
         filtered = slopes[window].mean() * guide[y, x] + offsets[window].mean()
@@ -72,7 +72,7 @@ def face() -> Array:
 def seen(picture: Array) -> Array:
     found = occlusion.Occlusion(occlusion.load_network())
     image = torch.from_numpy(picture).permute(2, 0, 1)[None] * 2 - 1
-    return occlusion.refined(found(image)[0], picture)
+    return occlusion.refine_alpha(found(image)[0], picture)
 
 
 @pytest.mark.weights

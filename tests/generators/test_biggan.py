@@ -136,7 +136,7 @@ def network() -> BigGAN:
         classes=CLASSES,
         statistics=STATISTICS,
     )
-    made.load_state_dict(spectral.folded(published_state()), strict=True)
+    made.load_state_dict(spectral.fold_spectral_norm(published_state()), strict=True)
     return made.eval().requires_grad_(False)
 
 
@@ -156,7 +156,7 @@ def test_image_and_features_are_the_papers_at_every_truncation(network: BigGAN, 
 
 def test_folding_leaves_what_has_no_spectral_norm_alone() -> None:
     plain = {"a.weight": torch.ones(2, 2), "a.weight_u": torch.ones(2), "b.bias": torch.zeros(1)}
-    assert spectral.folded(plain).keys() == plain.keys()
+    assert spectral.fold_spectral_norm(plain).keys() == plain.keys()
 
 
 @pytest.mark.parametrize(("resolution", "millions"), [(128, 50.4), (256, 55.9), (512, 56.2)])

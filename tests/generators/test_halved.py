@@ -62,7 +62,7 @@ def test_of_a_tuned_generator_it_is_made_anew_and_stays_quick() -> None:
     tuned.to_image.bias.data += 0.4
     ws = generator.broadcast(generator.sample(1, seed=3))
     base = proxy.Proxy(generator, HalvedBlock(generator))
-    own = proxy.over(base, tuned)
+    own = proxy.for_tuned_generator(base, tuned)
     assert own.is_quick
     torch.testing.assert_close(own(ws), base(ws) + 0.2, rtol=1e-4, atol=1e-3)  # the low band counts half
 

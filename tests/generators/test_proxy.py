@@ -74,7 +74,7 @@ def test_the_shipped_head_is_as_close_to_the_true_image_as_its_file_says() -> No
 
 def test_where_no_head_was_distilled_the_generator_draws_itself() -> None:
     generator = registry.load_generator("stylegan2-tiny")
-    stand_in = proxy.painter(generator, 16)
+    stand_in = proxy.image_decoder(generator, 16)
     ws = generator.broadcast(generator.sample(2, seed=3))
     feature = generator.synthesize(ws, stop=5) + 0.3
     whole = generator.synthesize(ws, feature=feature, at=5)
@@ -83,7 +83,7 @@ def test_where_no_head_was_distilled_the_generator_draws_itself() -> None:
     drawn, same = stand_in.with_whole(ws, feature, 5, 64)
     torch.testing.assert_close(drawn, resize(whole, 16))
     torch.testing.assert_close(same, whole)
-    assert proxy.painter(mobile_stylegan.tiny(), 128).is_quick
+    assert proxy.image_decoder(mobile_stylegan.tiny(), 128).is_quick
 
 
 def test_a_head_of_ones_own_is_read_for_its_generator_alone(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_a_head_of_ones_own_is_read_for_its_generator_alone(tmp_path: Path) -> N
     spec = proxy.HeadSpec(32, 64, 16, 1, 9, 32)
     head = proxy.ProxyHead(spec)
     path = tmp_path / "head.safetensors"
-    save_file(head.state_dict(), path, metadata=proxy.told(generator, spec))
+    save_file(head.state_dict(), path, metadata=proxy.head_metadata(generator, spec))
     found = proxy.read_proxy(path, generator)
     ws = generator.broadcast(generator.sample(1, seed=3))
     torch.testing.assert_close(found(ws), proxy.Proxy(generator, head.eval())(ws))

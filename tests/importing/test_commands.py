@@ -98,7 +98,7 @@ def test_every_layout_is_in_the_documentation_with_keys_that_tell_it() -> None:
     page = (Path(__file__).parents[2] / "docs" / "importing.md").read_text(encoding="utf-8")
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line[:2] == "| "]
     told = {row[0]: row for row in rows}
-    for known in (*formats.FORMATS, *formats.BESIDE):
+    for known in (*formats.FORMATS, *formats.COMPANION_FORMATS):
         _, kind, keys, _ = told[known.name]
         assert kind == known.kind
         shown = [f"{key}{end}" for key in re.findall(r"`([^`]+)`", keys) for end in ("", ".weight", ".0.weight")]

@@ -16,7 +16,7 @@ from tests.helpers.discriminator_files import State, checkpoint, judge
 from vidinv.cli.main import main
 from vidinv.generators import discriminator_file, registry
 from vidinv.generators.stylegan2_discriminator import Discriminator
-from vidinv.importing.import_checkpoint import ImportOptions, bring
+from vidinv.importing.import_checkpoint import ImportOptions, import_networks
 from vidinv.weights import imported
 
 
@@ -56,7 +56,7 @@ def test_that_of_a_pickled_stylegan2_ada_judges_as_the_same_weights_do(
     content = pickled_network(ada_state(published_stylegan2.published_state()), monkeypatch, ada_judge(state))
     (tmp_path / "ada.pkl").write_bytes(content)
     monkeypatch.setenv("VIDINV_CACHE", str(tmp_path / "cache"))
-    _, facts = bring(tmp_path / "ada.pkl")
+    _, facts = import_networks(tmp_path / "ada.pkl")
     assert facts.format == "NVIDIA StyleGAN2-ADA discriminator" and facts.missing == facts.unused == ()
     made, images = discriminator_file.load_discriminator("ada"), torch.randn(4, 3, 16, 16)
     plain = Discriminator(16, channel_multiplier=8 * 16 / 16384, channel_max=16)
@@ -89,9 +89,9 @@ def test_one_that_does_not_fit_is_passed_over_and_named(
 
 
 def test_one_of_another_file_is_not_the_generators(tmp_path: Path) -> None:
-    bring(checkpoint(tmp_path / "car.pt"))
+    import_networks(checkpoint(tmp_path / "car.pt"))
     assert discriminator_file.load_discriminator("stylegan2-tiny") is None
-    (facts,) = bring(checkpoint(tmp_path / "bare.pt", lambda held: held.pop("d")), "bare")
+    (facts,) = import_networks(checkpoint(tmp_path / "bare.pt", lambda held: held.pop("d")), "bare")
     assert "d" not in facts.unused and discriminator_file.load_discriminator("bare") is None
-    bring(tmp_path / "bare.pt", "car", ImportOptions(replace=True))
+    import_networks(tmp_path / "bare.pt", "car", ImportOptions(replace=True))
     assert imported.names("discriminator") == ["car"] and discriminator_file.load_discriminator("car") is None

@@ -15,7 +15,7 @@ from vidinv.cli.main import main
 from vidinv.encoders import encoder_file, feature_style, map2style, registry
 from vidinv.errors import UsageError, WeightsUnavailable
 from vidinv.generators import registry as generators
-from vidinv.importing.import_checkpoint import ImportOptions, bring
+from vidinv.importing.import_checkpoint import ImportOptions, import_networks
 from vidinv.weights import imported
 
 PICTURE = torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(3)) * 2 - 1
@@ -26,7 +26,7 @@ GENERATOR = "stylegan2-tiny"
 def test_a_feature_style_encoder_gives_what_its_equations_say(tmp_path: Path, at: int | None, side: int) -> None:
     state, generator = layouts.feature_style(), generators.load_generator(GENERATOR)
     asked = {} if at is None else {"at": str(at)}
-    (facts,) = bring(saved(tmp_path / "fse.pt", state), generator=GENERATOR, asked=asked)
+    (facts,) = import_networks(saved(tmp_path / "fse.pt", state), generator=GENERATOR, asked=asked)
     assert (facts.kind, facts.architecture, facts.missing, facts.unused) == ("encoder", "feature-style", (), ())
     assert facts.latent_average == f"that of {GENERATOR}" and facts.sizes["rows"] == layouts.SLOTS
     encoder = registry.load_encoder("fse")
@@ -48,13 +48,13 @@ def test_a_feature_style_encoder_is_found_in_a_training_and_behind_a_prefix(tmp_
         state = {f"{wrap}{key}": value for key, value in state.items()}
     else:
         state = {"n_epoch": 12, wrap: state, "opt_state_dict": {"state": {}}}
-    (facts,) = bring(saved(tmp_path / "fse.pt", state), generator=GENERATOR)
+    (facts,) = import_networks(saved(tmp_path / "fse.pt", state), generator=GENERATOR)
     assert facts.missing == () and registry.load_encoder("fse").at == 5
 
 
 def test_options_that_were_saved_as_arguments_are_read(tmp_path: Path) -> None:
     opts = argparse.Namespace(encoder_type="Encoder4Editing", start_from_latent_avg=False, exp_dir=Path("runs"))
-    _, facts = bring(psp_file(tmp_path / "e4e.pt", opts))
+    _, facts = import_networks(psp_file(tmp_path / "e4e.pt", opts))
     assert facts.settings["progressive"] is True and facts.latent_average == "none is added"
 
 
@@ -62,7 +62,7 @@ def test_options_that_were_saved_as_arguments_are_read(tmp_path: Path) -> None:
 def test_psp_and_e4e_give_an_encoder_and_its_generator_under_one_name(tmp_path: Path, progressive: bool) -> None:
     kind = "Encoder4Editing" if progressive else "GradualStyleEncoder"
     path = psp_file(tmp_path / "faces.pt", {"encoder_type": kind, "start_from_latent_avg": True})
-    first, second = bring(path)
+    first, second = import_networks(path)
     assert (first.part, second.part) == ("generator/faces", "encoder/faces")
     assert first.unused == () and (first.missing, second.missing, second.unused) == ((), (), ())
     encoder, generator = registry.load_encoder("faces"), generators.load_generator("faces")
@@ -78,7 +78,7 @@ def test_psp_and_e4e_give_an_encoder_and_its_generator_under_one_name(tmp_path: 
 
 def test_the_average_latent_is_left_out_where_the_training_did(tmp_path: Path) -> None:
     opts = {"encoder_type": "GradualStyleEncoder", "start_from_latent_avg": False}
-    _, facts = bring(psp_file(tmp_path / "faces.pt", opts))
+    _, facts = import_networks(psp_file(tmp_path / "faces.pt", opts))
     assert facts.latent_average == "none is added"
     state = layouts.map2style(8, published_stylegan2.W)
     expected = equations.map2style(state, PICTURE, torch.zeros(published_stylegan2.W), False)
@@ -92,10 +92,10 @@ def test_what_the_options_do_not_say_is_asked_for(tmp_path: Path, capsys: pytest
     assert main(["weights", "import", str(path), "--set", "progressive=true", "--set", "average=false"]) == 0
     assert imported.facts("encoder", "faces").settings["progressive"] is True
     for opts, beside in (({"progressive_steps": [0]}, {}), ({}, {"discriminator_state_dict": {}})):
-        _, facts = bring(psp_file(tmp_path / "e4e.pt", opts, **beside), terms=ImportOptions(replace=True))
+        _, facts = import_networks(psp_file(tmp_path / "e4e.pt", opts, **beside), terms=ImportOptions(replace=True))
         assert facts.settings["progressive"] is True
     with pytest.raises(WeightsUnavailable, match="SingleStyle"):
-        bring(psp_file(tmp_path / "other.pt", {"encoder_type": "SingleStyle"}))
+        import_networks(psp_file(tmp_path / "other.pt", {"encoder_type": "SingleStyle"}))
 
 
 def test_an_encoder_alone_is_told_its_generator(tmp_path: Path) -> None:
@@ -103,8 +103,8 @@ def test_an_encoder_alone_is_told_its_generator(tmp_path: Path) -> None:
     held = {"state_dict": state, "opts": {"encoder_type": "GradualStyleEncoder"}}
     path = saved(tmp_path / "psp.pt", held)
     with pytest.raises(UsageError, match="--for"):
-        bring(path)
-    (facts,) = bring(path, generator=GENERATOR)
+        import_networks(path)
+    (facts,) = import_networks(path, generator=GENERATOR)
     assert facts.generator == GENERATOR and facts.space == "stylegan2-tiny-w"
     assert torch.equal(registry.load_encoder("psp").get_buffer("w_avg"), generators.load_generator(GENERATOR).w_avg)
 
@@ -133,7 +133,7 @@ def test_what_cannot_be_the_encoders_generator_is_one_line(
 def test_a_generator_given_to_a_file_that_needs_none_is_refused(tmp_path: Path) -> None:
     path = psp_file(tmp_path / "faces.pt", {"encoder_type": "GradualStyleEncoder"})
     with pytest.raises(UsageError, match="its own generator"):
-        bring(path, generator=GENERATOR)
+        import_networks(path, generator=GENERATOR)
 
 
 def parameters(network: torch.nn.Module, prefix: str = "") -> int:

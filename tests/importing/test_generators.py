@@ -20,7 +20,7 @@ from vidinv.errors import UsageError, WeightsUnavailable
 from vidinv.generators import registry
 from vidinv.generators.stylegan2 import StyleGAN2
 from vidinv.generators.stylegan3 import StyleGAN3
-from vidinv.importing.import_checkpoint import ImportOptions, bring
+from vidinv.importing.import_checkpoint import ImportOptions, import_networks
 from vidinv.weights import imported
 from vidinv.weights.importers import spectral
 
@@ -45,7 +45,7 @@ def stylegan2_file(path: Path, change: Callable[[dict[str, Any]], None] = lambda
 
 
 def test_a_rosinality_checkpoint_is_imported_and_loaded_by_its_name(tmp_path: Path, cache: Path) -> None:
-    (facts,) = bring(stylegan2_file(tmp_path / "Cars 512.pt"), terms=ImportOptions("CC BY-NC 4.0"))
+    (facts,) = import_networks(stylegan2_file(tmp_path / "Cars 512.pt"), terms=ImportOptions("CC BY-NC 4.0"))
     path = imported.path("generator", facts.name)
     assert facts.name == "cars-512" and path == cache / "imported" / "generator" / "cars-512.safetensors"
     told = json.loads(path.with_suffix(".json").read_text())
@@ -66,14 +66,14 @@ def test_a_rosinality_checkpoint_is_imported_and_loaded_by_its_name(tmp_path: Pa
 def test_the_arguments_of_a_training_are_no_hindrance(tmp_path: Path) -> None:
     args = argparse.Namespace(size=32, path=Path("data"), lr=0.002)
     held = {"args": args, "g_optim": {"state": {0: {"exp_avg": torch.zeros(3)}}, "param_groups": [{"lr": 0.1}]}}
-    (facts,) = bring(stylegan2_file(tmp_path / "550000.pt", lambda state: state.update(held)))
+    (facts,) = import_networks(stylegan2_file(tmp_path / "550000.pt", lambda state: state.update(held)))
     assert facts.missing == () and facts.unused == ("d", "args", "g_optim")
 
 
 def test_half_precision_safetensors_and_a_prefix_are_taken(tmp_path: Path) -> None:
     state = {f"module.{key}": value.half() for key, value in published_stylegan2.published_state().items()}
     save_file(state, tmp_path / "x.safetensors")
-    (facts,) = bring(tmp_path / "x.safetensors")
+    (facts,) = import_networks(tmp_path / "x.safetensors")
     assert facts.latent_average == "estimated from 10000 samples" and facts.unused == ()
     network = registry.load_generator("x")
     drawn = network.sample(4000, seed=9).mean(0)
@@ -86,7 +86,7 @@ def test_a_pickled_stylegan2_ada_draws_what_the_same_weights_draw(
     state = published_stylegan2.published_state()
     (tmp_path / "ada.pkl").write_bytes(pickled_network(ada_state(state), monkeypatch))
     monkeypatch.setenv("VIDINV_CACHE", str(tmp_path / "cache"))
-    (facts,) = bring(tmp_path / "ada.pkl")
+    (facts,) = import_networks(tmp_path / "ada.pkl")
     assert facts.format == "NVIDIA StyleGAN2-ADA" and facts.missing == () and facts.latent_average == "from the file"
     plain = StyleGAN2("t", "t-w", 32, channel_multiplier=12 * 32 / 16384, channel_max=24, w_dim=published_stylegan2.W)
     plain.load_state_dict(state)
@@ -98,9 +98,9 @@ def test_genforces_stylegan2_draws_what_the_same_weights_draw(tmp_path: Path) ->
     state = published_stylegan2.published_state()
     held = {"generator": {}, "generator_smooth": genforce_state(state), "discriminator": {"x": torch.zeros(1)}}
     torch.save(held, tmp_path / "ffhq.pth")
-    (facts,) = bring(tmp_path / "ffhq.pth")
+    (facts,) = import_networks(tmp_path / "ffhq.pth")
     assert (facts.format, facts.missing, facts.latent_average) == ("genforce StyleGAN2", (), "from the file")
-    bring(stylegan2_file(tmp_path / "plain.pt"))
+    import_networks(stylegan2_file(tmp_path / "plain.pt"))
     ws = torch.randn(1, 8, published_stylegan2.W, generator=torch.Generator().manual_seed(0))
     made, plain = registry.load_generator("ffhq"), registry.load_generator("plain")
     assert torch.allclose(made.synthesize(ws), plain.synthesize(ws), atol=1e-4)
@@ -112,7 +112,7 @@ def test_a_pickled_stylegan3_is_imported(tmp_path: Path, monkeypatch: pytest.Mon
     state = published_stylegan3.published_state(radial)
     (tmp_path / "three.pkl").write_bytes(pickled_network(state, monkeypatch))
     monkeypatch.setenv("VIDINV_CACHE", str(tmp_path / "cache"))
-    (facts,) = bring(tmp_path / "three.pkl")
+    (facts,) = import_networks(tmp_path / "three.pkl")
     assert facts.format == "NVIDIA StyleGAN3" and facts.settings["config"] == ("r" if radial else "t")
     network = registry.load_generator("three")
     assert isinstance(network, StyleGAN3)
@@ -130,11 +130,11 @@ def test_stylegan1_in_its_parts_and_pggan_are_imported(tmp_path: Path) -> None:
         "dlatent_avg": {"buff": torch.ones(18, published_stylegan1.W)},
     }
     torch.save(parts, tmp_path / "one.pth")
-    (facts,) = bring(tmp_path / "one.pth")
+    (facts,) = import_networks(tmp_path / "one.pth")
     assert (facts.format, facts.unused) == ("StyleGAN1 PyTorch", ())
     assert torch.equal(registry.load_generator("one").w_avg, torch.ones(published_stylegan1.W))
     torch.save({"generator_smooth": published_pggan.published_state()}, tmp_path / "grown.pth")
-    (facts,) = bring(tmp_path / "grown.pth")
+    (facts,) = import_networks(tmp_path / "grown.pth")
     assert facts.format == "PGGAN PyTorch" and facts.space == "grown-z"
     assert registry.load_generator("grown").resolution == 32
 
@@ -142,16 +142,16 @@ def test_stylegan1_in_its_parts_and_pggan_are_imported(tmp_path: Path) -> None:
 def test_a_pggan_that_is_still_growing_is_refused(tmp_path: Path) -> None:
     torch.save(published_pggan.published_state() | {"lod": torch.tensor(2.0)}, tmp_path / "grown.pth")
     with pytest.raises(WeightsUnavailable, match="lod"):
-        bring(tmp_path / "grown.pth")
+        import_networks(tmp_path / "grown.pth")
 
 
 def test_a_biggan_is_imported_with_its_spectral_norm_folded(tmp_path: Path) -> None:
     state = biggan_state()
     torch.save(state, tmp_path / "big.pt")
-    (facts,) = bring(tmp_path / "big.pt")
+    (facts,) = import_networks(tmp_path / "big.pt")
     assert facts.settings["resolution"] == 128 and facts.format == "BigGAN-deep PyTorch"
     made = registry.load_generator("big").state_dict()
-    assert all(torch.equal(made[key], value) for key, value in spectral.folded(state).items())
+    assert all(torch.equal(made[key], value) for key, value in spectral.fold_spectral_norm(state).items())
     assert float(torch.linalg.svdvals(made["generator.gen_z.weight"])[0]) == pytest.approx(1, abs=1e-5)
 
 
@@ -160,8 +160,8 @@ def test_the_decoder_of_a_psp_checkpoint_is_taken_only_when_told(tmp_path: Path)
     held = {"state_dict": decoder | {"encoder.input_layer.0.weight": torch.zeros(4)}, "latent_avg": torch.ones(8, 20)}
     torch.save(held | {"opts": {"lr": 1e-4}}, tmp_path / "psp.pt")
     with pytest.raises(WeightsUnavailable, match=r"encoder\.input_layer\.0\.weight"):
-        bring(tmp_path / "psp.pt")
-    (facts,) = bring(tmp_path / "psp.pt", terms=ImportOptions(partial=True))
+        import_networks(tmp_path / "psp.pt")
+    (facts,) = import_networks(tmp_path / "psp.pt", terms=ImportOptions(partial=True))
     assert facts.unused == ("encoder.input_layer.0.weight", "opts") and facts.missing == ()
 
 
@@ -169,7 +169,7 @@ def test_a_key_that_asks_for_a_giant_is_refused(tmp_path: Path) -> None:
     for key in ("to_rgbs.40.bias", "style.1000000.bias"):
         path = stylegan2_file(tmp_path / "giant.pt", lambda held, key=key: held["g_ema"].update({key: torch.zeros(3)}))
         with pytest.raises(WeightsUnavailable):
-            bring(path)
+            import_networks(path)
 
 
 def wrong(key: str, *shape: int) -> Callable[[dict[str, Any]], None]:
@@ -246,17 +246,17 @@ def test_a_partial_import_says_what_it_left(tmp_path: Path, capsys: pytest.Captu
 
 def test_names_that_are_taken_or_cannot_be_are_refused(tmp_path: Path) -> None:
     path = stylegan2_file(tmp_path / "again.pt")
-    bring(path)
+    import_networks(path)
     with pytest.raises(UsageError, match="'again'"):
-        bring(path)
-    bring(path, terms=ImportOptions(replace=True))
+        import_networks(path)
+    import_networks(path, terms=ImportOptions(replace=True))
     for name in ("stylegan2-tiny", "../x", "A b"):
         with pytest.raises(UsageError, match=name):
-            bring(path, name)
+            import_networks(path, name)
 
 
 def test_a_damaged_import_is_named(tmp_path: Path) -> None:
-    (facts,) = bring(stylegan2_file(tmp_path / "again.pt"))
+    (facts,) = import_networks(stylegan2_file(tmp_path / "again.pt"))
     path = imported.path("generator", facts.name)
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(WeightsUnavailable, match=r"again\.safetensors"):

@@ -16,7 +16,7 @@ from tests.helpers import equations, layouts, reference_generators
 from vidinv.errors import UsageError, WeightsUnavailable
 from vidinv.faces import fan, parser, recognition
 from vidinv.faces import registry as faces
-from vidinv.importing.import_checkpoint import bring
+from vidinv.importing.import_checkpoint import import_networks
 from vidinv.losses import lpips
 from vidinv.weights import imported
 
@@ -39,7 +39,7 @@ def saved(path: Path, state: object) -> Path:
 def test_both_arcface_families_give_what_their_equations_say(
     tmp_path: Path, state: Callable[[], dict[str, Tensor]], architecture: str, expected: Callable[..., list[Tensor]]
 ) -> None:
-    (facts,) = bring(saved(tmp_path / "arc.pth", state()))
+    (facts,) = import_networks(saved(tmp_path / "arc.pth", state()))
     assert (facts.kind, facts.architecture, facts.missing, facts.unused) == ("identity", architecture, (), ())
     network, image = faces.identity("arc"), picture(112)
     for made, level in zip(network.taps_of_template(image), expected(state(), image), strict=True):
@@ -49,7 +49,7 @@ def test_both_arcface_families_give_what_their_equations_say(
 
 
 def test_a_parser_gives_what_its_equations_say(tmp_path: Path) -> None:
-    (facts,) = bring(saved(tmp_path / "79999_iter.pth", layouts.bisenet()))
+    (facts,) = import_networks(saved(tmp_path / "79999_iter.pth", layouts.bisenet()))
     assert (facts.part, facts.missing, facts.unused) == ("parser/79999_iter", (), ())
     network, image = faces.parsing("79999_iter"), picture(64)
     for made, expected in zip(network.scores(image), equations.bisenet(layouts.bisenet(), image), strict=True):
@@ -62,11 +62,11 @@ def test_a_parser_gives_what_its_equations_say(tmp_path: Path) -> None:
 def test_lpips_gives_what_its_equation_says(tmp_path: Path, backbone: str, whole: bool) -> None:
     heads, trunk = layouts.lpips(backbone)
     if whole:
-        (facts,) = bring(saved(tmp_path / "lpips.pth", layouts.lpips_whole(backbone)))
+        (facts,) = import_networks(saved(tmp_path / "lpips.pth", layouts.lpips_whole(backbone)))
     else:
         classifier = {"classifier.1.weight": torch.zeros(10, 4)}
         beside = saved(tmp_path / "trunk.pth", trunk | classifier)
-        (facts,) = bring(saved(tmp_path / "lpips.pth", heads), trunk=beside)
+        (facts,) = import_networks(saved(tmp_path / "lpips.pth", heads), trunk=beside)
     assert (facts.kind, facts.missing, facts.unused) == ("perceptual", (), ())
     a, b = picture(64, 2), picture(64, 2)
     expected = equations.lpips(backbone, heads, trunk, a, b)
@@ -76,13 +76,15 @@ def test_lpips_gives_what_its_equation_says(tmp_path: Path, backbone: str, whole
 def test_the_heads_of_lpips_alone_are_told_what_they_lack(tmp_path: Path) -> None:
     heads, _ = layouts.lpips("alexnet")
     with pytest.raises(WeightsUnavailable, match="--with FILE"):
-        bring(saved(tmp_path / "alex.pth", heads))
+        import_networks(saved(tmp_path / "alex.pth", heads))
 
 
 @pytest.mark.parametrize("modules", [1, 2])
 def test_fan_gives_what_its_equations_say(tmp_path: Path, modules: int) -> None:
     state = layouts.fan(modules)
-    (facts,) = bring(saved(tmp_path / "fan.pth.tar", {f"module.{key}": value for key, value in state.items()}))
+    (facts,) = import_networks(
+        saved(tmp_path / "fan.pth.tar", {f"module.{key}": value for key, value in state.items()})
+    )
     assert (facts.kind, facts.settings) == ("landmarks", {"modules": modules, "width": 8, "depth": 4})
     image = (picture(256) + 1) / 2
     made = faces.landmarks("fan.pth").network(image)
@@ -125,10 +127,10 @@ def test_the_published_sizes() -> None:
     with torch.device("meta"):
         networks = {
             "ArcFace iresnet50": recognition.IResNet(),
-            "ArcFace IR-SE50": recognition.WeighedResNet(),
+            "ArcFace IR-SE50": recognition.IrSeNet(),
             "BiSeNet ResNet-18": parser.BiSeNet(),
-            "LPIPS alexnet": lpips.blank("alexnet", lpips.WIDTHS["alexnet"]),
-            "LPIPS vgg16": lpips.blank("vgg16", lpips.WIDTHS["vgg16"]),
+            "LPIPS alexnet": lpips.build_zero_lpips("alexnet", lpips.WIDTHS["alexnet"]),
+            "LPIPS vgg16": lpips.build_zero_lpips("vgg16", lpips.WIDTHS["vgg16"]),
             "2DFAN4": fan.FAN(),
         }
     counts = {name: sum(value.numel() for value in network.parameters()) for name, network in networks.items()}
@@ -181,13 +183,13 @@ def test_every_network_has_a_tiny_one(name: str) -> None:
 
 def test_one_name_may_be_taken_once_in_each_kind(tmp_path: Path) -> None:
     path = saved(tmp_path / "mine.pth", layouts.iresnet())
-    bring(path)
-    bring(saved(tmp_path / "two.pth", layouts.bisenet()), "mine")
+    import_networks(path)
+    import_networks(saved(tmp_path / "two.pth", layouts.bisenet()), "mine")
     assert imported.parts() == ["identity/mine", "parser/mine"]
     with pytest.raises(UsageError, match="an identity called 'mine'"):
-        bring(path)
+        import_networks(path)
     with pytest.raises(UsageError, match=r"identity/mine, parser/mine"):
-        imported.one("mine")
+        imported.find_import("mine")
 
 
 def script_file(path: Path) -> tuple[fan.FAN, Path]:
@@ -206,7 +208,7 @@ def test_a_torchscript_archive_is_read_and_its_code_is_not(tmp_path: Path) -> No
     with zipfile.ZipFile(path) as whole, zipfile.ZipFile(tmp_path / "spoiled.zip", "w") as spoiled:
         for name in whole.namelist():
             spoiled.writestr(name, b"raise SystemExit" if "/code/" in name else whole.read(name))
-    (facts,) = bring(tmp_path / "spoiled.zip", "fan68")
+    (facts,) = import_networks(tmp_path / "spoiled.zip", "fan68")
     assert (facts.part, facts.missing, facts.unused) == ("landmarks/fan68", (), ())
     image = picture(256)
     assert torch.allclose(faces.landmarks("fan68").network(image), network(image), atol=1e-5)
@@ -225,4 +227,4 @@ def test_a_faulty_torchscript_archive_is_refused_and_named(tmp_path: Path, fault
             if "/data/" not in name or fault != "no storage":
                 faulty.writestr(name, content)
     with pytest.raises(WeightsUnavailable, match=r"posix\.system" if fault == "hostile" else r"faulty\.zip"):
-        bring(tmp_path / "faulty.zip")
+        import_networks(tmp_path / "faulty.zip")

@@ -56,7 +56,7 @@ def torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("backbone", sorted(our_lpips.BACKBONES))
 def test_the_package_and_ours_say_the_same_of_every_pair(backbone: str, torchvision: None) -> None:
-    ours, random = our_lpips.blank(backbone, our_lpips.WIDTHS[backbone]), torch.Generator().manual_seed(0)
+    ours, random = our_lpips.build_zero_lpips(backbone, our_lpips.WIDTHS[backbone]), torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in ours.parameters():
             scale = max(parameter[0].numel(), 1) ** -0.5

@@ -87,7 +87,7 @@ def test_a_packet_of_a_stream_that_was_not_announced_is_passed_over() -> None:
                     raise IndexError("list index out of range")  # PyAV's
                 yield number
 
-    assert list(source.packets(Container(), [])) == [0, 1, 2, 7, 8, 9]  # type: ignore[arg-type]
+    assert list(source.read_packets(Container(), [])) == [0, 1, 2, 7, 8, 9]  # type: ignore[arg-type]
 
 
 def test_a_stream_of_no_known_kind_has_a_name() -> None:

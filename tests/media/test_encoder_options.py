@@ -22,6 +22,6 @@ def test_x264_is_kept_from_routines_whose_result_depends_on_where_memory_lies(
     monkeypatch.setattr(codecs.platform, "machine", lambda: "x86_64")
     codecs._reproducible.cache_clear()
     info = replace(probe(make_clip(tmp_path / "in.mp4", frames=2)), fields="tff")
-    told = codecs.choose(EncoderOptions("h264"), info).options["x264-params"].split(":")
+    told = codecs.select_encoder(EncoderOptions("h264"), info).options["x264-params"].split(":")
     codecs._reproducible.cache_clear()
     assert told == [*(["asm=FMA3,BMI2,AVX2"] if has_them else []), "tff=1"]

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from vidinv.media.mastering import Mastering, mastering_of, parameters
+from vidinv.media.mastering import Mastering, encoder_parameters, mastering_of
 
 SCREEN = Mastering(
     primaries=(0.68, 0.32, 0.265, 0.69, 0.15, 0.06, 0.3127, 0.329), luminance=(0.005, 1000.0), light=(1000, 400)
@@ -33,8 +33,8 @@ def test_a_frame_without_says_nothing() -> None:
 
 
 def test_each_encoder_is_told_in_its_own_units() -> None:
-    display, light = parameters("libx265", SCREEN)
+    display, light = encoder_parameters("libx265", SCREEN)
     assert display == "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
     assert light == "max-cll=1000,400"
-    assert parameters("libsvtav1", SCREEN)[0].endswith("WP(0.31270,0.32900)L(1000.0000,0.0050)")
-    assert parameters("ffv1", SCREEN) == []
+    assert encoder_parameters("libsvtav1", SCREEN)[0].endswith("WP(0.31270,0.32900)L(1000.0000,0.0050)")
+    assert encoder_parameters("ffv1", SCREEN) == []

@@ -31,7 +31,7 @@ def test_frames_pass_in_order_and_none_is_read_before_it_is_wanted() -> None:
             made.append(number)
             yield batch(number)
 
-    watched = read_timeout.watched(frames(), Path("in.mp4"), 30)
+    watched = read_timeout.with_timeout(frames(), Path("in.mp4"), 30)
     assert next(watched).index == (0,) and made == [0]
     assert [each.index[0] for each in watched] == [1, 2, 3, 4]
 
@@ -42,7 +42,7 @@ def test_an_error_of_the_reader_is_its_own() -> None:
         raise InputUnreadable("cut off")
 
     with pytest.raises(InputUnreadable, match="cut off"):
-        list(read_timeout.watched(frames(), Path("in.mp4"), 30))
+        list(read_timeout.with_timeout(frames(), Path("in.mp4"), 30))
 
 
 def test_a_reader_that_is_left_early_is_closed() -> None:
@@ -55,7 +55,7 @@ def test_a_reader_that_is_left_early_is_closed() -> None:
         finally:
             closed.set()
 
-    watched = read_timeout.watched(frames(), Path("in.mp4"), 30)
+    watched = read_timeout.with_timeout(frames(), Path("in.mp4"), 30)
     next(watched)
     watched.close()  # type: ignore[attr-defined]
     assert closed.is_set()

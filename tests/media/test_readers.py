@@ -105,10 +105,10 @@ def test_a_clip_beyond_a_reader_is_handed_over_loudly(
     for a, b in zip(mine, known, strict=True):
         assert all(np.array_equal(x, y) for x, y in zip(a.native[0].planes, b.native[0].planes, strict=True))
     if name == "pyav":
-        assert not caplog.messages and reader.refusal(source, name) == ""
+        assert not caplog.messages and reader.refusal_reason(source, name) == ""
     else:
         assert word in caplog.messages[0] and name in caplog.messages[0] and "pyav reads it" in caplog.messages[0]
-        assert reader.refusal(source, name) == caplog.messages[0]
+        assert reader.refusal_reason(source, name) == caplog.messages[0]
 
 
 @pytest.mark.parametrize("content", [b"", b"no video at all\n" * 99])

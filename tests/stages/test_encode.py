@@ -154,7 +154,7 @@ def of_a_job(name: str) -> Encoder:
     encoder = encoders.load_encoder(name)
     generator = next(found for found in map(generators.load_generator, GENERATORS) if found.space == encoder.space)
     label = 0 if generator.c_dim else None
-    return class_conditional.bound(encoder_file.with_feature(encoder, generator), generator, label)
+    return class_conditional.bind_class(encoder_file.with_feature(encoder, generator), generator, label)
 
 
 @pytest.mark.parametrize("name", TINY)

@@ -54,7 +54,7 @@ def confidences(made: Sequence[Work]) -> list[float | None]:
 def test_it_is_the_whole_clips_curve_whatever_the_batches(size: int) -> None:
     spans = [(k, min(k + size, FRAMES)) for k in range(0, FRAMES, size)]
     done = list(fade_confidence.build_fade_stage(analysis(), OVER)(iter(works(spans))))
-    expected = edit_confidence.faded(np.arange(FRAMES) / 25, VALUES, OVER)
+    expected = edit_confidence.fade_over_time(np.arange(FRAMES) / 25, VALUES, OVER)
     assert np.allclose(np.array(confidences(done), float), expected) and (expected < VALUES).any()
     assert [metrics.confidence for metrics in metrics_of(done)] == VALUES.tolist()  # the mask's judgement stays
     assert np.allclose([metrics.shown_cover for metrics in metrics_of(done)], 0.5 * expected)
@@ -65,7 +65,9 @@ def test_nothing_fades_across_a_cut() -> None:
     cut = 18
     spans = [(k, min(k + 6, cut if k < cut else FRAMES)) for k in (*range(0, cut, 6), *range(cut, FRAMES, 6))]
     done = confidences(list(fade_confidence.build_fade_stage(analysis(cut), OVER)(iter(works(spans, cut)))))
-    halves = [edit_confidence.faded(np.arange(len(part)) / 25, part, OVER) for part in (VALUES[:cut], VALUES[cut:])]
+    halves = [
+        edit_confidence.fade_over_time(np.arange(len(part)) / 25, part, OVER) for part in (VALUES[:cut], VALUES[cut:])
+    ]
     assert np.allclose(np.array(done, float), np.concatenate(halves))
 
 
@@ -74,7 +76,7 @@ def test_a_job_that_goes_on_fades_as_one_that_was_never_stopped() -> None:
     past = [(3, k / 25, float(VALUES[k])) for k in range(resume)]
     spans = [(k, min(k + 6, FRAMES)) for k in range(resume, FRAMES, 6)]
     done = confidences(list(fade_confidence.build_fade_stage(analysis(), OVER, past)(iter(works(spans)))))
-    expected = edit_confidence.faded(np.arange(FRAMES) / 25, VALUES, OVER)[resume:]
+    expected = edit_confidence.fade_over_time(np.arange(FRAMES) / 25, VALUES, OVER)[resume:]
     assert np.allclose(np.array(done, float), expected)
 
 

@@ -91,7 +91,7 @@ def test_a_generator_of_ones_own_draws_that_person_alone(work: Work) -> None:
     two = replace(work, faces=replace(work.faces, track=torch.tensor([0, 1, 0])))
     plain, tuned = (
         next(synthesize.build_synthesize_stage(generator, head, 64, lambda w, n: True, people=people)(iter([two])))
-        for people in ({}, {1: (own, proxy.over(head, own))})
+        for people in ({}, {1: (own, proxy.for_tuned_generator(head, own))})
     )
     for name in ("inversion", "edit"):
         before, after = getattr(plain, name), getattr(tuned, name)
@@ -102,7 +102,7 @@ def test_a_tuned_person_is_not_shown_by_the_head_that_was_not_tuned() -> None:
     generator = mobile_stylegan.tiny()
     head = proxy.load_proxy(generator, 128)
     assert synthesize.is_drawn_by_proxy(generator, head, 48)
-    assert not synthesize.is_drawn_by_proxy(generator, proxy.over(head, generator), 48)
+    assert not synthesize.is_drawn_by_proxy(generator, proxy.for_tuned_generator(head, generator), 48)
 
 
 def test_two_faces_at_once_are_what_one_after_the_other_is(work: Work) -> None:

@@ -14,7 +14,7 @@ from vidinv.faces.embedder import IdentityNetwork
 from vidinv.faces.parser import load_parser
 from vidinv.generators.base import Generator
 from vidinv.losses.feature import feature_reconstruction
-from vidinv.losses.identity import identity, multi_layer_identity, taps_apart
+from vidinv.losses.identity import identity, multi_layer_identity, tap_distance
 from vidinv.losses.lpips import LPIPS, multi_scale_lpips
 from vidinv.losses.parsing import multi_layer_parsing
 from vidinv.trainers.data.face_batches import FaceTrainingBatch, Painter
@@ -152,7 +152,7 @@ def compare(
                 found["parsing"] = multi_layer_parsing(judges.parser, made, wanted).float()
             else:
                 scores = judges.parser.scores
-                found["parsing"] = taps_apart(scores(made), scores(wanted)).float()
+                found["parsing"] = tap_distance(scores(made), scores(wanted)).float()
     return found
 
 

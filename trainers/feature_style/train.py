@@ -98,7 +98,7 @@ def begin(generator: Generator, recipe: FeatureStyleRecipe) -> Encoder:
     check_start(generator.space, recipe)
     if recipe.start == "shipped":
         return encoders.load_encoder("feature-style-light").train().requires_grad_(True)
-    return encoder_file.trained(Path(recipe.start), generator)
+    return encoder_file.read_trainable_encoder(Path(recipe.start), generator)
 
 
 def check_start(space: str, recipe: FeatureStyleRecipe) -> None:

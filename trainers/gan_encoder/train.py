@@ -236,7 +236,7 @@ def set_up(room: GanRenderContext, encoder: Encoder | None = None) -> GanEncoder
 def begin(recipe: GanRecipe, generator: Generator) -> Encoder:
     """The recipe's encoder: untrained, or from the file that it starts with."""
     if recipe.start:
-        return encoder_file.trained(Path(recipe.start), generator)
+        return encoder_file.read_trainable_encoder(Path(recipe.start), generator)
     return encoder_file.build_encoder(recipe.encoder, generator, 16)
 
 

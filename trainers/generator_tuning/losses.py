@@ -61,7 +61,7 @@ def _cohesion(here: TuningContext, discriminator: nn.Module | None, random: Step
     if recipe.anchor:
         with torch.no_grad():
             was = here.draw(code, tuned=False, whole=here.is_whole)
-        found["anchor"] = recipe.anchor * recipe.cohesion_every * locality.ball(made, was, here.perceptual)
+        found["anchor"] = recipe.anchor * recipe.cohesion_every * locality.ball_loss(made, was, here.perceptual)
     return found
 
 
@@ -73,17 +73,17 @@ def _movement(here: TuningContext, code: Code, own: Tensor, random: StepRandom) 
         was = [here.draw(each, tuned=False, whole=here.is_whole) for each in (code, moved)]
     side = here.recipe.moved_side
     now = resize(own, side), resize(here.draw(moved, whole=here.is_whole), side)
-    return locality.movement(now, (resize(was[0], side), resize(was[1], side)))
+    return locality.edit_effect_loss(now, (resize(was[0], side), resize(was[1], side)))
 
 
 def _ball(here: TuningContext, code: Code, random: StepRandom) -> Tensor:
     """The tuned generator against the frozen one on the ball around the pivots, F moved by Eq. 1."""
     around = here.frozen.broadcast(here.latents(len(code), random))
     with torch.no_grad():
-        offset = locality.on_ball(code.ws, around, here.recipe.radius) - code.ws
+        offset = locality.points_on_ball(code.ws, around, here.recipe.radius) - code.ws
         near = feature_edit.shift(here.frozen, code, offset)
         was = here.draw(near, tuned=False, whole=here.is_whole)
-    return locality.ball(here.draw(near, whole=here.is_whole), was, here.perceptual)
+    return locality.ball_loss(here.draw(near, whole=here.is_whole), was, here.perceptual)
 
 
 def of_discriminator(here: TuningContext, discriminator: nn.Module, batch: TuningBatch, random: StepRandom) -> Judged:

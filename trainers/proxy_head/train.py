@@ -16,7 +16,7 @@ from torch.nn import functional
 from vidinv import fileio
 from vidinv.generators import registry
 from vidinv.generators.base import Generator
-from vidinv.generators.proxy import FFHQ_HEADS, HeadSpec, ProxyHead, spec_for, told
+from vidinv.generators.proxy import FFHQ_HEADS, HeadSpec, ProxyHead, head_metadata, spec_for
 from vidinv.trainers.data.generated_samples import SamplePool, load_pool
 
 HELD_OUT = 64
@@ -79,7 +79,7 @@ def main() -> None:
     head, fidelity = distil(generator, load_pool(args.pool), generator.layer_at(16), spec, args.seconds)
     print(f"held-out PSNR {fidelity:.2f} dB")
     state = {key: value.half() for key, value in head.state_dict().items()}
-    fileio.write_tensors(args.output, state, {"fidelity": f"{fidelity:.2f}", **told(generator, spec)})
+    fileio.write_tensors(args.output, state, {"fidelity": f"{fidelity:.2f}", **head_metadata(generator, spec)})
 
 
 if __name__ == "__main__":

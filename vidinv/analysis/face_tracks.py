@@ -46,7 +46,7 @@ def link(
     asked = choose(tracks, config.faces, lambda: _recognising(backend, config), source)
     ids = [track.id for track in asked]
     kept = asked + [tracks[number] for number in sorted(named.difference(ids))]
-    return Analysis(len(seen.pts), seen.pts, seen.time_base, seen.shots, tuple(kept)), plan.assigned(moves, ids)
+    return Analysis(len(seen.pts), seen.pts, seen.time_base, seen.shots, tuple(kept)), plan.expand_persons(moves, ids)
 
 
 def trusted(analysis: Analysis, settings: TrustConfig, searched: tuple[int, int]) -> Analysis:
@@ -57,7 +57,7 @@ def trusted(analysis: Analysis, settings: TrustConfig, searched: tuple[int, int]
     """
 
     def faded(track: Track) -> Track:
-        found = edit_confidence.seen(track, settings)
+        found = edit_confidence.visibility(track, settings)
         for shot in analysis.shots:
             first, stop = max(shot.start, searched[0]), min(shot.stop, searched[1])
             inside = np.flatnonzero((track.frames >= first) & (track.frames < stop))
@@ -67,7 +67,7 @@ def trusted(analysis: Analysis, settings: TrustConfig, searched: tuple[int, int]
             frames, values = np.concatenate([there, lost]), np.concatenate([found[inside], np.zeros(len(lost))])
             order = np.argsort(frames)
             seconds = np.array([analysis.second(analysis.pts[frame]) for frame in frames[order]])
-            values[order] = edit_confidence.faded(seconds, values[order], settings.fade_seconds)
+            values[order] = edit_confidence.fade_over_time(seconds, values[order], settings.fade_seconds)
             found[inside] = values[: len(inside)]
         return replace(track, trust=found)
 
@@ -77,7 +77,7 @@ def trusted(analysis: Analysis, settings: TrustConfig, searched: tuple[int, int]
 def edited(analysis: Analysis, moves: ResolvedEdits, source: Path) -> Analysis:
     """The analysis with the frames of each track on which some move may show; NoFaceFound where there is none."""
     seconds = [analysis.second(pts) for pts in analysis.pts]
-    tracks = [plan.edited(track, moves, seconds) for track in analysis.tracks]
+    tracks = [plan.restrict_to_edits(track, moves, seconds) for track in analysis.tracks]
     kept = tuple(track for track in tracks if len(track.frames))
     if not kept:
         raise NoFaceFound(

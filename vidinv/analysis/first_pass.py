@@ -26,7 +26,7 @@ from vidinv.config import RunConfig
 from vidinv.faces import framing
 from vidinv.frames import Array, Display, FrameBatch, Planes, Shot
 from vidinv.media import colour as colours
-from vidinv.process import threads_kept, use_threads
+from vidinv.process import restored_threads, use_threads
 
 FOREHEAD = 0.34  # of the landmarks' height, how far the detector's boxes reach above them (mean over seven clips)
 
@@ -72,7 +72,7 @@ def analyse(
 
     count = 2 if config.threads > 1 else 1
     with (
-        threads_kept() as threads,
+        restored_threads() as threads,
         ordered_pool.InOrder(keep, count, partial(use_threads, max(threads // count, 1))) as looked,
     ):
         for batch in frames(

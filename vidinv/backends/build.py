@@ -78,7 +78,7 @@ def build_backend(name: str, description: Description) -> Backend:
         measuring=face_models.MEASURING if description.measures == "faces" else (),
         shipped=_shipped(description),
         brought=brought,
-        framing=framing.of(description.alignment, description.margin),
+        framing=framing.framing_by_name(description.alignment, description.margin),
         boxes=Path(description.boxes) if description.boxes else None,
         takes_boxes=description.detection == "boxes",
         recognises=description.identity != "none",
@@ -112,7 +112,7 @@ def _direction(wanted: str, description: Description, space: str) -> Direction:
     if wanted not in at_hand and unsupervised.NAME.fullmatch(wanted):
         return _component(wanted, description.generator)
     if wanted not in at_hand:
-        raise directions.unknown(wanted, [*listed, *at_hand, *unsupervised.EXAMPLES], space)
+        raise directions.unknown_direction_error(wanted, [*listed, *at_hand, *unsupervised.EXAMPLES], space)
     return directions.load_direction(wanted, space)
 
 
@@ -128,18 +128,18 @@ def _encoder(description: Description, generator: Generator, own: str, backend: 
     """
     named, label = description.encoder, None if description.label < 0 else description.label
     if own or backend_spec.is_file(named):
-        return class_conditional.bound(encoder_file.read_encoder(Path(own or named), generator), generator, label)
+        return class_conditional.bind_class(encoder_file.read_encoder(Path(own or named), generator), generator, label)
     if named == "none":
         return mean_latent.for_generator(generator, label)
     found = encoders.load_encoder(named, generator.w_avg.device.type)
     validate.check_space(backend, named, found.space, latent)
-    return class_conditional.bound(encoder_file.with_feature(found, generator), generator, label)
+    return class_conditional.bind_class(encoder_file.with_feature(found, generator), generator, label)
 
 
 def _proxy(description: Description, generator: Generator) -> proxies.ImageDecoder:
     if description.proxy:
         return proxies.read_proxy(Path(description.proxy), generator)
-    return proxies.painter(generator, PROXY)
+    return proxies.image_decoder(generator, PROXY)
 
 
 def _locator(description: Description, source: str) -> Locate:

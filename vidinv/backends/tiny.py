@@ -54,7 +54,7 @@ def direction(name: str) -> Direction:
     if name in learned and name not in DIRECTIONS:
         return directions.load_direction(name, SPACE)
     if name not in DIRECTIONS:
-        raise directions.unknown(name, [*DIRECTIONS, *learned], SPACE)
+        raise directions.unknown_direction_error(name, [*DIRECTIONS, *learned], SPACE)
     generator = generators.load_generator(GENERATOR)
     vector = torch.randn(generator.w_dim, generator=torch.Generator().manual_seed(DIRECTIONS.index(name)))
     years = {"years": 2.6} if name == "age" else {}  # as `measure` has it

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vidinv.batch import storage
 from vidinv.batch.task import TaskOrder
-from vidinv.errors import VidinvError, told
+from vidinv.errors import VidinvError, exit_code_and_message
 from vidinv.jobs import cost_estimate
 from vidinv.media.probe import probe
 
@@ -34,7 +34,7 @@ def of(order: TaskOrder) -> Estimate:
     try:
         return _of(order, known)
     except VidinvError as error:
-        code, line = told(error)
+        code, line = exit_code_and_message(error)
         return replace(known, code=code, error=line)
 
 

@@ -16,7 +16,7 @@ from vidinv import config as configs
 from vidinv import fileio
 from vidinv.batch import storage
 from vidinv.batch.task import Outcome, Task, TaskOrder
-from vidinv.errors import QualityGateMissed, told
+from vidinv.errors import QualityGateMissed, exit_code_and_message
 from vidinv.jobs import job_folder as folders
 from vidinv.jobs import split_merge, video_job
 from vidinv.jobs.finalize import installed
@@ -49,7 +49,7 @@ def perform(task: Task, folder: str, split: float = 0.0) -> Outcome:
         listener = Listener(say=said.append)
         outcome = _patiently(lambda: _STEPS[task.step](task, folder, listener, split))
     except Exception as error:
-        outcome = Outcome(*told(error))
+        outcome = Outcome(*exit_code_and_message(error))
     return replace(outcome, seconds=round(time.monotonic() - begin, 3), log=tuple(said))
 
 

@@ -27,7 +27,7 @@ from vidinv.jobs.job import AnalyzedJob, OpenJob
 from vidinv.jobs.request import Request
 from vidinv.jobs.video_job import Listener
 from vidinv.media import reader
-from vidinv.process import threads_kept, use_threads
+from vidinv.process import restored_threads, use_threads
 from vidinv.stages import decode
 
 FRAMES = 300  # a longer clip is not taken: all its Works lie in memory
@@ -93,7 +93,7 @@ def _second_pass(job: AnalyzedJob, spent: _Spent) -> None:
     flow = render.flow(job, plan, lambda count: None)
     with spent.by("decode"):
         works = list(flow.source)
-    with threads_kept():
+    with restored_threads():
         use_threads(render.lane_threads(job, flow.stages))
         for name, stage in flow.stages:
             with spent.by(name):

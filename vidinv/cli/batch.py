@@ -99,9 +99,11 @@ def batch(
     if cluster is not None and not (cluster == "ray" or cluster.startswith("ray://")):
         raise UsageError(f"unknown --cluster {cluster!r}", remedy="give ray, or ray://HOST:PORT")
     needs: set[str] = set()
-    orders = ordered(given, output, pattern, name or output_names.DEFAULT, edit or [], asked, overwrite, common, needs)
+    orders = prepare_tasks(
+        given, output, pattern, name or output_names.DEFAULT, edit or [], asked, overwrite, common, needs
+    )
     if dry_run:
-        estimated(orders, output, common)
+        print_estimate(orders, output, common)
         return
     from vidinv.batch import folder as batch_folder
     from vidinv.batch import worker
@@ -109,23 +111,23 @@ def batch(
     begin, length = time.monotonic(), split if split is not None else 60.0 if cluster else 0.0
     with batch_folder.opened(output) as opened, progress.show(common.show, unit="clips") as shown:
         opened.journal.enter(orders, again=retry_failed)
-        had_weights(needs, common)
+        fetch_weights(needs, common)
         opened.keep()
         terms = worker.WorkerOptions(output, length, tuple(sorted(needs)), common.offline, common.accept_licences)
         with ExitStack() as stack:
-            pool = pooled(opened, workers, cluster, (cores, gpus, memory), terms)
+            pool = create_pool(opened, workers, cluster, (cores, gpus, memory), terms)
             stack.callback(pool.close)
-            drive(opened, pool, retries + 1, length, shown)
+            process_clips(opened, pool, retries + 1, length, shown)
         found = summary.document(opened.journal, given, time.monotonic() - begin)
         page = summary.write_page(found, output)
-        tell(found, page, opened, shown)
+        print_summary(found, page, opened, shown)
     if common.json_to is not None:
         options.write_json(found, common.json_to)
     if found["exit_code"]:
         raise typer.Exit(found["exit_code"])
 
 
-def ordered(
+def prepare_tasks(
     given: str,
     output: str,
     pattern: str | None,
@@ -172,14 +174,14 @@ def ordered(
             raise UsageError(f"row {row.number} ({row.source}): {error.what}", remedy=error.remedy) from error
 
 
-def had_weights(needs: set[str], common: options.Job) -> None:
+def fetch_weights(needs: set[str], common: options.Job) -> None:
     """Fetch the required weights into this machine's cache."""
     from vidinv.weights import cache
 
     cache.need(sorted(needs), offline=common.offline, accept=common.accept_licences)
 
 
-def pooled(
+def create_pool(
     place: BatchFolder, workers: int, cluster: str | None, needs: tuple[int, float, int], terms: WorkerOptions
 ) -> WorkerPool:
     """Create the worker pool: on the cluster if one is named, else on this machine."""
@@ -194,7 +196,7 @@ def pooled(
     return LocalPool(workers or max(1, here() // 2), terms, place.log, held)
 
 
-def drive(place: BatchFolder, pool: WorkerPool, tries: int, split: float, shown: Display) -> None:
+def process_clips(place: BatchFolder, pool: WorkerPool, tries: int, split: float, shown: Display) -> None:
     """Process clips until none is pending; a progress bar counts the finished clips."""
     from vidinv.batch.driver import Driver
 
@@ -204,7 +206,7 @@ def drive(place: BatchFolder, pool: WorkerPool, tries: int, split: float, shown:
     Driver(place.journal, pool, place.folder, place.held, tries, split, place.note, shown.advance, place.keep).run()
 
 
-def tell(found: dict[str, Any], page: str, place: BatchFolder, shown: Display) -> None:
+def print_summary(found: dict[str, Any], page: str, place: BatchFolder, shown: Display) -> None:
     """Print each failed clip with its error, and the totals."""
     for clip in place.journal.clips("failed"):
         shown.fail(f"failed: row {clip.row}, {clip.source}: {clip.error} (exit code {clip.code})")
@@ -214,7 +216,7 @@ def tell(found: dict[str, Any], page: str, place: BatchFolder, shown: Display) -
     last(f"{totals['done']} of {totals['clips']} clips done, {totals['failed']} failed{again}; see {page}")
 
 
-def estimated(orders: Iterable[TaskOrder], output: str, common: options.Job) -> None:
+def print_estimate(orders: Iterable[TaskOrder], output: str, common: options.Job) -> None:
     """Print the cost of every pending clip and their sum; exit with the most severe error of an unreadable clip."""
     from dataclasses import asdict
 

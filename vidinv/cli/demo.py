@@ -9,7 +9,7 @@ import typer
 
 from vidinv import config as configs
 from vidinv.cli import options, progress
-from vidinv.cli.run import perform
+from vidinv.cli.run import run_request
 from vidinv.errors import OutputUnwritable
 
 
@@ -54,4 +54,4 @@ def demo(
     if only_clip:
         return
     request = Request(source, output, config, overwrite=overwrite)
-    perform(request, show, offline=offline, accept=accept_licences, backend=backend)
+    run_request(request, show, offline=offline, accept=accept_licences, backend=backend)

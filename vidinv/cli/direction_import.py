@@ -72,7 +72,7 @@ def import_direction(
             else f"its generator {of.generator} is not available"
         )
         raise UsageError(f"--attribute {attribute} cannot be measured", remedy=f"remove it; {known}")
-    target = directions.place(named, of.name, common.out, overwrite=common.overwrite)
+    target = directions.new_direction_path(named, of.name, common.out, overwrite=common.overwrite)
     which = "" if component is None else f", component {component}"
     facts = directions.Imported(
         format=found,
@@ -83,7 +83,9 @@ def import_direction(
         sign=published.FORMATS[found].sign,
         sha256=file.digest,
     )
-    made = directions.of_step(named, spaces.laid(step, of), of.name, options.rows(rows, "--rows", of.rows), facts)
+    made = directions.of_step(
+        named, spaces.step_in_space(step, of), of.name, options.rows(rows, "--rows", of.rows), facts
+    )
     made = replace(made, region=region, origin=f"imported from {path.name} ({found}{which})", licence=licence)
     if is_here:
         where = requests.pick_device(device or "auto")
@@ -91,7 +93,7 @@ def import_direction(
         with progress.show(progress_as) as shown:
             made = _measured(made, chosen, where, attribute, shown)
     elif of.generator in generator_file.names():
-        made = directions.rescaled(made, registry.load_generator(of.generator))
+        made = directions.rescale_imported(made, registry.load_generator(of.generator))
     directions.save_direction(made, target)
     if json_to is not None:
         options.write_json(directions.facts(made), json_to)
@@ -110,11 +112,11 @@ def _space(file: File, shape: tuple[int, ...], asked: str | None, own: Space) ->
     from vidinv.editing import spaces
 
     if asked is not None:
-        return spaces.named(asked, own)
-    known = ", ".join(map(str, spaces.beside(own).values()))
+        return spaces.find_by_name(asked, own)
+    known = ", ".join(map(str, spaces.known_with_own(own).values()))
     if len(shape) == 1:
         raise UsageError(f"{file} does not name its generator", remedy=f"give --space, one of {known}")
-    found = spaces.fitting(shape[0], shape[1], own)
+    found = spaces.find_by_shape(shape[0], shape[1], own)
     if found is None:
         told = "x".join(map(str, shape))
         raise UsageError(f"{file} is of {told} numbers, which fits no latent space here", remedy=f"known are {known}")
@@ -129,9 +131,9 @@ def _measured(direction: Direction, backend: Backend, device: str, attribute: st
     from vidinv.generators import registry
 
     if attribute is None:
-        return directions.rescaled(direction, registry.load_generator(backend.generator))
+        return directions.rescale_imported(direction, registry.load_generator(backend.generator))
     studio = backends.render_context(backend.models(device, ""))
-    direction = directions.rescaled(direction, studio.generator)
+    direction = directions.rescale_imported(direction, studio.generator)
     shown.phase("faces", SAMPLES)
     readings = direction_training.measure_samples(
         studio, direction_training.samples(studio.generator, SAMPLES, SEED), shown.advance

@@ -41,7 +41,7 @@ def list_directions(json_to: options.JsonTo = None, backend: options.Name = "def
             effect = f"{entry.deviation / entry.imported.native:.3g} of its file's own"
         kept = f"; ArcFace {entry.kept['+1']:.2f} at +1" if "+1" in entry.kept else ""
         typer.echo(f"{entry.name:<15} {entry.region:<6} {entry.blend:<9} strength 1: {effect or 'not measured'}{kept}")
-    for name, of in directions.elsewhere(space).items():
+    for name, of in directions.names_of_other_spaces(space).items():
         typer.echo(f"{name:<15} of {of}, which belongs to another generator")
 
 
@@ -135,7 +135,9 @@ def find(
     chosen = backends.choose_backend(common.backend)
     where = options.rows(rows, "--rows", chosen.slots) or (0, chosen.slots)
     names = [f"{method}.{number}" for number in range(1, count + 1)]
-    paths = [directions.place(name, chosen.space, common.out, overwrite=common.overwrite) for name in names]
+    paths = [
+        directions.new_direction_path(name, chosen.space, common.out, overwrite=common.overwrite) for name in names
+    ]
     common.have(chosen.needs)
     generator = registry.load_generator(chosen.generator)
     by_rows = method == "sefa"
@@ -169,7 +171,7 @@ def from_pictures(
     from vidinv.jobs.directions import example_codes
 
     chosen = backends.choose_backend(common.backend)
-    path = directions.place(name, chosen.space, common.out, overwrite=common.overwrite)
+    path = directions.new_direction_path(name, chosen.space, common.out, overwrite=common.overwrite)
     where = options.rows(rows, "--rows", chosen.slots) or (0, chosen.slots)
     listed = [example_codes.files(paths) for paths in (having, lacking)]
     on = requests.pick_device(device or "auto")

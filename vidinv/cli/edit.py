@@ -9,7 +9,7 @@ import typer
 
 from vidinv import config as configs
 from vidinv.cli import options, progress
-from vidinv.cli.run import resolve, tell
+from vidinv.cli.run import print_summary, resolve
 from vidinv.errors import UsageError
 
 
@@ -48,6 +48,6 @@ def edit(
         shown.phase("edit", 1)
         report = image_job.edit(checked)
         shown.advance(1)
-    tell(report, request.writes(), shown)
+    print_summary(report, request.writes(), shown)
     if common.json_to is not None:
         options.write_json(report, common.json_to)

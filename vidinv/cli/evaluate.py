@@ -296,7 +296,7 @@ def edits(
         raise UsageError(f"unknown --method {how!r}", remedy=f"choose one of {', '.join(EDITED)}")
     if (how == "stored") != (codes is not None):
         raise UsageError("--method stored and --codes FOLDER need each other", remedy="give both or neither")
-    chosen = [own.direction(name) for name in names or directions.shipped(own.space)]
+    chosen = [own.direction(name) for name in names or directions.shipped_names(own.space)]
     if not chosen:
         raise UsageError(f"vidinv ships no direction of {own.space}", remedy="name one with --edit NAME")
     for direction in chosen:
@@ -331,7 +331,7 @@ def measure_edits(
     grid = EvaluationGrid(asked.picture, ("face", "inversion", *edited))
     tallies = published_baselines.tallies(networks.guides.perceptual, networks.features)
     table = reports.evaluate(
-        judges(models, method),
+        edit_evaluators(models, method),
         coded_faces(asked, method, networks, models.generator.sizes[0]),
         chosen,
         tallies,
@@ -343,7 +343,7 @@ def measure_edits(
     return {"method": method, **table, "papers": published_baselines.summaries(tallies, networks.frechet)}
 
 
-def judges(models: Models, method: str) -> EditEvaluators:
+def edit_evaluators(models: Models, method: str) -> EditEvaluators:
     """Return the renderer and evaluators; encoder codes are rendered by the proxy head, like `--quality fast`."""
     from vidinv.faces import independent_attributes
     from vidinv.faces.attribute_meter import SPREADS
@@ -358,7 +358,7 @@ def judges(models: Models, method: str) -> EditEvaluators:
         models.generator,
         draw,
         models.backend.measure(),
-        independent_attributes.load_witness().measure,
+        independent_attributes.load_independent_meter().measure,
         tuple(independent_attributes.UNITS),
         SPREADS,
         {"id": models.identity["arcface"], "id_other": models.identity["lightcnn"]},

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vidinv.cli import options, progress
-from vidinv.cli.run import perform, resolve
+from vidinv.cli.run import resolve, run_request
 
 
 @options.grouped
@@ -35,7 +35,7 @@ def invert(
     render_codes.check_render(render, source, output, overwrite)
     request = Request(source, output, resolved, overwrite=overwrite, codes=output, only_codes=True)
     backend = backends.choose_backend(resolved.backend)
-    report = perform(request, common.show, offline=common.offline, accept=common.accept_licences, backend=backend)
+    report = run_request(request, common.show, offline=common.offline, accept=common.accept_licences, backend=backend)
     if render is not None:
         stored = render_codes.open_stored(source, output)
         with progress.show(common.show) as shown:

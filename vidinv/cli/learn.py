@@ -94,7 +94,7 @@ def learn(
         raise UsageError("--rows and --free-of apply to w, not to --style", remedy=remedy)
     if channels is not None and not style:
         raise UsageError("--channels needs --style", remedy="give both, or neither")
-    path = directions.place(name or attribute, chosen.space, common.out, overwrite=common.overwrite)
+    path = directions.new_direction_path(name or attribute, chosen.space, common.out, overwrite=common.overwrite)
     wanted = direction_training.Lesson(
         attribute,
         (unit if own else None) or UNITS.get(attribute, "score"),
@@ -117,11 +117,11 @@ def learn(
         if style:
             shown.phase("channels", (channels or CHANNELS) * stylespace.PROPOSED)
             count = channels or CHANNELS
-            direction = stylespace.learned(wanted, found.readings, studio, fresh, count, shown.advance)
+            direction = stylespace.learn_style_direction(wanted, found.readings, studio, fresh, count, shown.advance)
             how = direction.origin
         else:
             shown.phase("calibration", 0)
-            direction, how = direction_training.learned(wanted, {}, found.readings, studio, fresh), method
+            direction, how = direction_training.learn_direction(wanted, {}, found.readings, studio, fresh), method
         _check_rises(direction)
         told = f"{found.told}, {how}" + "".join(f", scored by {by}" for by in (scorer, scores and scores.name) if by)
         direction = replace(direction, name=name or attribute, origin=told, licence=options.LICENCE)

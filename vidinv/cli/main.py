@@ -26,7 +26,7 @@ from vidinv.cli import (
     tune,
     weights,
 )
-from vidinv.errors import told
+from vidinv.errors import exit_code_and_message
 from vidinv.process import tune_process
 
 # click's UsageError, from typer's own copy of click or from the package
@@ -80,7 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort) as error:
         return _report(error, interrupt.WORDS, interrupt.CODE, given)
     except Exception as error:
-        code, line = told(error)
+        code, line = exit_code_and_message(error)
         return _report(error, line, code, given)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vidinv.cli import options, progress
-from vidinv.cli.run import resolve, tell
+from vidinv.cli.run import print_summary, resolve
 from vidinv.errors import UsageError
 
 
@@ -51,7 +51,7 @@ def mix(
         shown.phase("mix", 1)
         report = mixes.mix(pair, rows, share, region)
         shown.advance(1)
-    tell(report, request.writes(), shown)
+    print_summary(report, request.writes(), shown)
     if common.json_to is not None:
         options.write_json(report, common.json_to)
 

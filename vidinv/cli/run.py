@@ -93,7 +93,7 @@ def run(
         c2pa=c2pa,
         watermark=watermark,
     )
-    made = perform(request, common.show, offline=common.offline, accept=common.accept_licences)
+    made = run_request(request, common.show, offline=common.offline, accept=common.accept_licences)
     if common.json_to is not None:
         options.write_json(made, common.json_to)
     kept = made["output"]["path"] or made["output"].get("preview")
@@ -131,7 +131,7 @@ def resolve(common: options.Job, **own: str | int | None) -> RunConfig:
     return configs.load_run_config(config or quality or "balanced", common.changes, given)
 
 
-def perform(
+def run_request(
     request: Request, show: str | None, *, offline: bool, accept: bool, backend: Backend | None = None
 ) -> dict[str, Any]:
     """Check the request, have the weights, run the job; `backend` is the request's, where it is resolved already."""
@@ -146,11 +146,11 @@ def perform(
         listener = video_job.Listener(say=shown.say, phase=shown.phase, done=shown.advance)
         report = video_job.run(request, listener, checked.backend)
     verdict = report.get("gate")
-    tell(report, files if verdict is None or verdict["passed"] else below, shown)
+    print_summary(report, files if verdict is None or verdict["passed"] else below, shown)
     return report
 
 
-def tell(report: dict[str, Any], files: list[Path], shown: Display) -> None:
+def print_summary(report: dict[str, Any], files: list[Path], shown: Display) -> None:
     """Print the summary of a job that wrote `files`."""
     from vidinv.report import summary
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vidinv.cli import options
-from vidinv.cli.run import perform, resolve
+from vidinv.cli.run import resolve, run_request
 from vidinv.errors import UsageError
 
 WHAT = ("encoder", "generator")
@@ -40,6 +40,6 @@ def tune(
     from vidinv.jobs.request import Request
 
     request = Request(source, output, config, overwrite=overwrite, only_tuned=True)
-    report = perform(request, common.show, offline=common.offline, accept=common.accept_licences)
+    report = run_request(request, common.show, offline=common.offline, accept=common.accept_licences)
     if common.json_to is not None:
         options.write_json(report, common.json_to)

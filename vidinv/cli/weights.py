@@ -30,7 +30,7 @@ def list_parts(
     Example: vidinv weights list --json -
     """
     rows = [_row(entry) for entry in catalog.CATALOG.values()]
-    rows += [_imported_row(*part) for part in imported.selected("all")]
+    rows += [_imported_row(*part) for part in imported.select_imports("all")]
     if json_to is not None:
         options.write_json(rows, json_to)
         return
@@ -101,7 +101,7 @@ def path(name: Annotated[str, typer.Argument(help="A part, such as parser/bisene
 
     Example: vidinv weights path parser/bisenet
     """
-    part = imported.one(name)
+    part = imported.find_import(name)
     typer.echo(str(imported.path(*part) if part else cache.path(name)))
 
 
@@ -142,7 +142,9 @@ def import_file(
     if licence is None and sys.stdin.isatty():
         licence = typer.prompt("Licence terms of the file?", default="", show_default=False, err=True)
     terms = import_checkpoint.ImportOptions(licence or "", partial, overwrite)
-    made = import_checkpoint.bring(file, name, terms, generator=generator, trunk=trunk, asked=options.pairs(settings))
+    made = import_checkpoint.import_networks(
+        file, name, terms, generator=generator, trunk=trunk, asked=options.pairs(settings)
+    )
     if json_to is not None:
         options.write_json([asdict(facts) for facts in made], json_to)
         return
@@ -161,9 +163,9 @@ def import_file(
 
 def _chosen(names: Sequence[str]) -> tuple[list[catalog.Entry], list[tuple[str, str]]]:
     """Select catalogue entries and imports by names, roles or `all`. Raises UsageError for an unknown name."""
-    imports = [part for name in names for part in imported.selected(name)]
+    imports = [part for name in names for part in imported.select_imports(name)]
     known = {"all", *catalog.CATALOG, *(entry.role for entry in catalog.CATALOG.values())}
-    others = [name for name in names if name in known or not imported.selected(name)]
+    others = [name for name in names if name in known or not imported.select_imports(name)]
     return cache.select(others) if others else [], list(dict.fromkeys(imports))
 
 

@@ -163,7 +163,7 @@ def spreads_of(readings: MeasuredSamples) -> dict[str, float]:
     return {name: float(score.std()) for name, score in found.items() if len(score) > 1 and float(score.std()) > 0}
 
 
-def learned(
+def learn_direction(
     lesson: Lesson, lessons: Mapping[str, Lesson], readings: MeasuredSamples, studio: RenderContext, fresh: Tensor
 ) -> Direction:
     """Learn the calibrated direction of a lesson; rows and figures are measured on G(w) of `fresh` samples [N,D].

@@ -138,7 +138,7 @@ def of_step(name: str, step: Tensor, space: str, rows: tuple[int, int] | None, f
     return Direction(name, vector.float(), native, (first, last), space, imported=found)
 
 
-def rescaled(direction: Direction, generator: Generator) -> Direction:
+def rescale_imported(direction: Direction, generator: Generator) -> Direction:
     """Return an imported direction with strength 1 by `spread` over the generator's samples."""
     assert direction.imported is not None
     found = spread(direction.vector, direction.layers, generator)
@@ -155,13 +155,13 @@ def _stored(direction: Direction) -> dict[str, Any]:
     return {key: value for key, value in asdict(direction).items() if key != "vector"}
 
 
-def random(like: Direction, seed: int) -> Direction:
+def random_control(like: Direction, seed: int) -> Direction:
     """Return a random direction with the length and rows of `like`, as its control."""
     vector = torch.randn(like.vector.shape, generator=torch.Generator().manual_seed(seed))
     return replace(like, name="random", vector=vector / vector.norm() * like.vector.norm())
 
 
-def own() -> Path:
+def own_folder() -> Path:
     """Return the folder of the user's own directions, in the weights cache."""
     return places.root() / "directions"
 
@@ -171,7 +171,7 @@ def names(space: str) -> list[str]:
     return sorted(_files(space))
 
 
-def shipped(space: str) -> list[str]:
+def shipped_names(space: str) -> list[str]:
     """List the shipped directions of a latent space, sorted by name."""
     return sorted(path.stem for path in (FOLDER / space).glob("*.safetensors"))
 
@@ -180,25 +180,25 @@ def load_direction(name: str, space: str) -> Direction:
     """Load the named direction of `space`. Raises UsageError with similar names if it does not exist."""
     known = _files(space)
     if name not in known:
-        raise unknown(name, list(known), space)
+        raise unknown_direction_error(name, list(known), space)
     return read_direction(known[name])
 
 
 def _files(space: str) -> dict[str, Path]:
     """Return every direction's file by name; a shipped direction has priority over the user's of the same name."""
-    found = [path for folder in (own(), FOLDER) for path in (folder / space).glob("*.safetensors")]
+    found = [path for folder in (own_folder(), FOLDER) for path in (folder / space).glob("*.safetensors")]
     return {path.stem: path for path in found}
 
 
-def elsewhere(space: str) -> dict[str, str]:
+def names_of_other_spaces(space: str) -> dict[str, str]:
     """Return the user's own directions of other latent spaces: name -> space."""
-    found = sorted(own().glob("*/*.safetensors"))
+    found = sorted(own_folder().glob("*/*.safetensors"))
     return {path.stem: path.parent.name for path in found if path.parent.name != space}
 
 
-def unknown(name: str, known: list[str], space: str) -> UsageError:
+def unknown_direction_error(name: str, known: list[str], space: str) -> UsageError:
     """Return the error for a direction that does not exist, or exists for another latent space only."""
-    if name in (others := elsewhere(space)):
+    if name in (others := names_of_other_spaces(space)):
         spaces = known_spaces()
         of = spaces.get(others[name], others[name])
         return UsageError(
@@ -223,7 +223,7 @@ def read_direction(path: Path) -> Direction:
         raise UsageError(f"{path} is not a valid direction file", remedy="learn or import it again") from error
 
 
-def place(name: str, space: str, out: Path | None, *, overwrite: bool) -> Path:
+def new_direction_path(name: str, space: str, out: Path | None, *, overwrite: bool) -> Path:
     """Return the path of a new direction: in `out`, or among the user's own.
 
     Raises UsageError for an invalid name, or for a shipped direction's name (if `out` is None), and OutputUnwritable
@@ -231,9 +231,9 @@ def place(name: str, space: str, out: Path | None, *, overwrite: bool) -> Path:
     """
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.]*", name, re.ASCII):
         raise UsageError(f"{name!r} is not a valid direction name", remedy="use letters, digits, '_' and '.'")
-    if out is None and name in shipped(space):
+    if out is None and name in shipped_names(space):
         raise UsageError(f"{name} is a shipped direction", remedy="choose another name, or give --out")
-    path = (out or own()) / space / f"{name}.safetensors"
+    path = (out or own_folder()) / space / f"{name}.safetensors"
     if path.exists() and not overwrite:
         raise OutputUnwritable(f"{path} exists", remedy="give --overwrite, or choose another name")
     with fileio.writing(path.parent, remedy="choose another --out"):

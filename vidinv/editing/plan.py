@@ -57,7 +57,7 @@ def resolve_edit(direction: Direction, edit: Edit, slots: int, measured: Collect
     return ResolvedEdit(direction, edit)
 
 
-def assigned(moves: Iterable[ResolvedEdit], persons: Sequence[int]) -> list[ResolvedEdit]:
+def expand_persons(moves: Iterable[ResolvedEdit], persons: Sequence[int]) -> list[ResolvedEdit]:
     """Expand the edits to one per person; an edit without a person applies to every one of `persons`."""
     found = []
     for entry in moves:
@@ -115,7 +115,7 @@ def presence(moves: Iterable[ResolvedEdit], second: float, person: int) -> float
     return max((min(1.0, 2 * share(each.edit, second, person)) for each in moves if not each.is_still), default=0.0)
 
 
-def edited(track: Track, moves: Sequence[ResolvedEdit], seconds: Sequence[float]) -> Track:
+def restrict_to_edits(track: Track, moves: Sequence[ResolvedEdit], seconds: Sequence[float]) -> Track:
     """Restrict `track` to the frames where an edit is present, in a clip whose frames have times `seconds`."""
     rows = np.array([presence(moves, seconds[int(frame)], track.id) > 0 for frame in track.frames], bool)
     if track.trust is not None:

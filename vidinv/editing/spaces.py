@@ -51,25 +51,25 @@ def known() -> dict[str, Space]:
     return found
 
 
-def beside(own: Space) -> dict[str, Space]:
+def known_with_own(own: Space) -> dict[str, Space]:
     """Return every space by name, a generator's `own` space first."""
     return {own.name: own} | known()
 
 
-def named(name: str, own: Space) -> Space:
+def find_by_name(name: str, own: Space) -> Space:
     """Return the space of that name, which may be a generator's `own`. Raises UsageError if unknown."""
-    spaces = beside(own)
+    spaces = known_with_own(own)
     if name not in spaces:
         raise UsageError(f"unknown --space {name!r}", remedy=f"choose one of {', '.join(spaces)}")
     return spaces[name]
 
 
-def fitting(rows: int, dim: int, own: Space) -> Space | None:
+def find_by_shape(rows: int, dim: int, own: Space) -> Space | None:
     """Return the space of shape [rows,dim], preferring the generator's `own`; None if no space matches."""
-    return next((space for space in beside(own).values() if (space.rows, space.dim) == (rows, dim)), None)
+    return next((space for space in known_with_own(own).values() if (space.rows, space.dim) == (rows, dim)), None)
 
 
-def laid(step: Tensor, space: Space) -> Tensor:
+def step_in_space(step: Tensor, space: Space) -> Tensor:
     """Convert a step in w [D] (equal for every row) or w+ [L,D] to a step in w+ of `space` [rows,dim].
 
     Rows of a related space are mapped by `ROWS_OF`. Raises UsageError for a shape that does not match.

@@ -61,7 +61,7 @@ def of_channels(name: str, steps: Tensor, generator: Generator, *, region: str =
     return Direction(name, vector, spread, rows, generator.space, kind="style", region=region, origin=origin)
 
 
-def learned(
+def learn_style_direction(
     wanted: Lesson,
     readings: MeasuredSamples,
     studio: RenderContext,

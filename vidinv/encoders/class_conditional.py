@@ -42,10 +42,10 @@ def one_hot(generator: Generator, label: int) -> Tensor:
     return functional.one_hot(torch.tensor([label], device=generator.w_avg.device), generator.c_dim).to(generator.w_avg)
 
 
-def bound(encoder: Encoder, generator: Generator, label: int | None) -> Encoder:
+def bind_class(encoder: Encoder, generator: Generator, label: int | None) -> Encoder:
     """Return the encoder for one class; unchanged without a label. Raises UsageError if it needs a label."""
     if isinstance(encoder, GeneratorFeature):
-        return GeneratorFeature(bound(encoder.encoder, generator, label), generator)
+        return GeneratorFeature(bind_class(encoder.encoder, generator, label), generator)
     if label is not None:
         return OfClass(encoder, one_hot(generator, label))
     if isinstance(encoder, adaptive.ClassEncoder):

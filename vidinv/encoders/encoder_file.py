@@ -128,7 +128,7 @@ def read_encoder(path: Path, generator: Generator) -> Encoder:
     return encoder if facts.feature_branch else GeneratorFeature(encoder, generator)
 
 
-def trained(path: Path, generator: Generator) -> Encoder:
+def read_trainable_encoder(path: Path, generator: Generator) -> Encoder:
     """Read the network in `path` on the CPU, trainable, to continue a training. Raises UsageError."""
     return _filled(path, check_encoder(path, generator.space), generator)
 

@@ -65,7 +65,7 @@ class MapToStyle(Encoder):
     ) -> None:
         super().__init__()
         self.space, self.at, self.progressive = space, at, progressive
-        self.trunk = residual.WeighedBody(stages)
+        self.trunk = residual.IrSeTrunk(stages)
         _, fine, medium, coarse = (width for width, _ in stages)
         sides = [SIDES[(row >= MEDIUM) + (row >= FINE)] for row in range(slots)]
         self.styles = nn.ModuleList(StyleHead(coarse, len(w_avg), side) for side in sides)

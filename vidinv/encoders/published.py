@@ -39,7 +39,7 @@ def build_published(facts: ImportedFacts) -> Encoder:
     return FAMILIES[facts.architecture](facts.space, w_avg=torch.zeros(w_dim), **settings)
 
 
-def bound(settings: dict[str, Any], generator: Generator) -> dict[str, Any]:
+def bind_settings(settings: dict[str, Any], generator: Generator) -> dict[str, Any]:
     """Return an encoder's settings with the layer of this generator that its feature code replaces.
 
     Raises WeightsUnavailable if the codes do not match the generator, UsageError if the feature does not.

@@ -30,7 +30,7 @@ def aligned_faces(source: Path, wanted: WantedCrops, size: int) -> Iterator[tupl
             return
 
 
-def evenly(count: int, among: int) -> list[int]:
+def evenly_spaced(count: int, among: int) -> list[int]:
     """Return up to `count` evenly spaced numbers from 0 to `among` - 1, both ends included."""
     return sorted({round(place) for place in np.linspace(0, among - 1, min(count, among)).tolist()})
 

@@ -28,21 +28,21 @@ def head_turn(track: Track, k: int) -> tuple[float, float]:
     return geometry.head_pose(upright, track.crop, track.crop)[:2]
 
 
-def side(track: Track, k: int) -> float:
+def crop_side(track: Track, k: int) -> float:
     """Return the side of the face's crop on the track's k-th frame, in frame pixels."""
     return track.crop * math.sqrt(abs(float(np.linalg.det(track.to_frame[k, :, :2]))))
 
 
-def seen(track: Track, settings: TrustConfig) -> Array:
+def visibility(track: Track, settings: TrustConfig) -> Array:
     """Return the confidence [T] in [0,1] of a track: 1 for a clearly visible face, 0 for a profile or a tiny face."""
     turned = np.abs([pose(track, k).get("head_yaw", 0.0) for k in range(len(track.frames))])
-    sides = np.array([side(track, k) for k in range(len(track.frames))])
+    sides = np.array([crop_side(track, k) for k in range(len(track.frames))])
     frontal = (settings.yaw_bad - turned) / (settings.yaw_bad - settings.yaw_good)
     large = (sides - settings.side_bad) / (settings.side_good - settings.side_bad)
     return np.minimum(_ramp(frontal), _ramp(large))
 
 
-def faded(seconds: Array, values: Array, over: float) -> Array:
+def fade_over_time(seconds: Array, values: Array, over: float) -> Array:
     """Return the largest curve [T] below `values` [T] in [0,1] that takes at least `over` seconds from 0 to 1.
 
     The curve therefore falls before `values` does. `seconds` [T] ascend.

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vidinv.faces.landmarks import around, expected, in_crops
+from vidinv.faces.landmarks import check_boxes, crop_around_box, detect_in_crops
 from vidinv.frames import Array
 from vidinv.weights.imported import ImportedFacts
 
@@ -138,15 +138,15 @@ class FanPoints:
         def points(crops: Tensor) -> Array:
             return peaks(self.network(crops.to(device) / 255)) * (SIZE / MAP)
 
-        to_frame = [_to_frame(box, rotation) for box in expected(boxes)]
-        return in_crops(image, to_frame, SIZE, points) if to_frame else np.zeros((0, POINTS, 2), np.float32)
+        to_frame = [_to_frame(box, rotation) for box in check_boxes(boxes)]
+        return detect_in_crops(image, to_frame, SIZE, points) if to_frame else np.zeros((0, POINTS, 2), np.float32)
 
 
 def _to_frame(box: Array, rotation: int) -> Array:
     """Return the similarity from FAN's crop around a box [4] to the coded frame's pixels."""
     width, height = box[2] - box[0], box[3] - box[1]
     tall = width if (rotation // 90) % 2 else height  # of the upright picture
-    return around(box, (width + height) * REACH, SIZE, rotation, rise=RISE * tall)
+    return crop_around_box(box, (width + height) * REACH, SIZE, rotation, rise=RISE * tall)
 
 
 def build_fan(facts: ImportedFacts) -> FAN:

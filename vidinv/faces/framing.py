@@ -19,11 +19,11 @@ CORNERS = 4
 NAMES = ("ffhq", "center", "none")
 
 
-def of(name: str, margin: float = 1.0) -> Framing:
+def framing_by_name(name: str, margin: float = 1.0) -> Framing:
     """Return the strategy of that name, one of NAMES; `margin` applies to `center` only."""
     if name == "ffhq":
         return alignment.to_frame
-    return partial(center, margin=margin) if name == "center" else stretched
+    return partial(center, margin=margin) if name == "center" else stretched_box
 
 
 def center(corners: Array, size: int, margin: float = 1.0) -> Array:
@@ -38,7 +38,7 @@ def center(corners: Array, size: int, margin: float = 1.0) -> Array:
     return similarity.fit(_edges(size), np.stack(square))
 
 
-def stretched(corners: Array, size: int) -> Array:
+def stretched_box(corners: Array, size: int) -> Array:
     """Return the affine map that scales the box's two sides to those of the crop (not a similarity)."""
     top_left, bottom_left, _, top_right = corners.astype(np.float64)
     linear = np.stack([top_right - top_left, bottom_left - top_left], axis=1) / size

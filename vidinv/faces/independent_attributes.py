@@ -30,7 +30,7 @@ FEWEST = 20  # pixels; the shape of a smaller mouth is not measured
 MOUTH = ("mouth", "lip_upper", "lip_lower")
 
 
-class Witness:
+class IndependentMeter:
     """Parser and detector behind one call."""
 
     def __init__(self, parser: BiSeNet, detector: Detector) -> None:
@@ -145,6 +145,6 @@ def _known(value: Tensor, mouth: Tensor) -> Tensor:
     return torch.where(mouth.sum((1, 2)) >= FEWEST, value, torch.nan)
 
 
-def load_witness() -> Witness:
+def load_independent_meter() -> IndependentMeter:
     """Load parser and detector from the weights cache."""
-    return Witness(load_parser(), load_detector())
+    return IndependentMeter(load_parser(), load_detector())

@@ -53,8 +53,8 @@ class Landmarks106:
             (out,) = self.network(crops.to(device))
             return (out.float().cpu().numpy().reshape(-1, 106, 2) + 1) * (self.SIZE / 2)
 
-        to_frame = [_box_to_frame(box, self.SIZE, self.MARGIN, rotation) for box in expected(boxes)]
-        return in_crops(image, to_frame, self.SIZE, points) if to_frame else np.zeros((0, 106, 2), np.float32)
+        to_frame = [_box_to_frame(box, self.SIZE, self.MARGIN, rotation) for box in check_boxes(boxes)]
+        return detect_in_crops(image, to_frame, self.SIZE, points) if to_frame else np.zeros((0, 106, 2), np.float32)
 
     def of_crops(self, crops: Tensor, box: Array) -> Tensor:
         """Return points [N,106,2] in pixels of crops [N,3,S,S] in [-1,1] with a face in `box` [4]; differentiable."""
@@ -64,14 +64,14 @@ class Landmarks106:
         return points @ transform[:, :2].T.to(points) + transform[:, 2].to(points)
 
 
-def expected(boxes: Array) -> Array:
+def check_boxes(boxes: Array) -> Array:
     """Return the boxes. Raises ValueError if they are not [N,4]."""
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise ValueError(f"boxes must be [N,4], got {boxes.shape}")
     return boxes
 
 
-def in_crops(image: Array, to_frame: Sequence[Array], size: int, points: Callable[[Tensor], Array]) -> Array:
+def detect_in_crops(image: Array, to_frame: Sequence[Array], size: int, points: Callable[[Tensor], Array]) -> Array:
     """Apply `points` to square crops of an RGB image [h,w,3]; return float32 [N,P,2] in the image's pixels.
 
     `to_frame` are the similarities [2,3] from each crop's pixels; `points` maps crops [N,3,size,size] in [0,255] to
@@ -83,7 +83,7 @@ def in_crops(image: Array, to_frame: Sequence[Array], size: int, points: Callabl
     return np.stack([similarity.apply(t, p) for t, p in zip(to_frame, found, strict=True)]).astype(np.float32)
 
 
-def around(box: Array, side: float, size: int, rotation: int, rise: float = 0) -> Array:
+def crop_around_box(box: Array, side: float, size: int, rotation: int, rise: float = 0) -> Array:
     """Return the similarity from an upright size x size crop, `side` frame pixels wide, around the box to coded pixels.
 
     The crop's centre is `rise` frame pixels above the box's centre, in the upright picture.
@@ -99,7 +99,7 @@ def around(box: Array, side: float, size: int, rotation: int, rise: float = 0) -
 
 def _box_to_frame(box: Array, size: int, margin: float, rotation: int) -> Array:
     """Return the similarity from an upright crop, `margin` times the box's longer side, to the coded frame's pixels."""
-    return around(box, max(box[2] - box[0], box[3] - box[1]) * margin, size, rotation)
+    return crop_around_box(box, max(box[2] - box[0], box[3] - box[1]) * margin, size, rotation)
 
 
 class FanLandmarks:

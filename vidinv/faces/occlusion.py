@@ -80,7 +80,7 @@ class Occlusion:
         return found
 
 
-def refined(alpha: Array, image: Array) -> Array:
+def refine_alpha(alpha: Array, image: Array) -> Array:
     """Upsample `alpha` [s,s] in [0,1] to `image` [S,S,3] in [0,1], with edges aligned to those of the image.
 
     This is the guided filter (He, Sun & Tang, "Guided Image Filtering", 2013) with the image's luma as guide: within

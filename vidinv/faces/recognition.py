@@ -48,7 +48,7 @@ class IResNet(IdentityNetwork):
         return *taps, self.features(self.fc(self.bn2(x).flatten(1)))
 
 
-class WeighedResNet(IdentityNetwork):
+class IrSeNet(IdentityNetwork):
     """IR-SE network: the `trunk` with squeeze and excitation, and `output_layer`."""
 
     template, size, dim = ARCFACE_TEMPLATE, SIZE, 512
@@ -57,7 +57,7 @@ class WeighedResNet(IdentityNetwork):
         super().__init__()
         self.dim = dim
         width = stages[-1][0]
-        self.trunk = residual.WeighedBody(stages)
+        self.trunk = residual.IrSeTrunk(stages)
         self.output_layer = nn.Sequential(
             nn.BatchNorm2d(width), nn.Dropout(0.6), nn.Flatten(), nn.Linear(width * LAST**2, dim), nn.BatchNorm1d(dim)
         )
@@ -68,7 +68,7 @@ class WeighedResNet(IdentityNetwork):
         return *levels, self.output_layer(levels[-1])
 
 
-FAMILIES: dict[str, Callable[..., IdentityNetwork]] = {"iresnet": IResNet, "ir-se": WeighedResNet}
+FAMILIES: dict[str, Callable[..., IdentityNetwork]] = {"iresnet": IResNet, "ir-se": IrSeNet}
 
 
 def build_recognition(facts: ImportedFacts) -> IdentityNetwork:

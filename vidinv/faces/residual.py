@@ -52,7 +52,7 @@ class ChannelWeights(nn.Module):
         return x * self.fc2(self.fc1(x.mean((2, 3), keepdim=True)).relu()).sigmoid()
 
 
-class WeighedBlock(nn.Module):
+class IrSeBlock(nn.Module):
     """IR-SE: BN - conv3x3 - PReLU - conv3x3 (carries the stride) - BN - channel weights, plus the shortcut.
 
     The shortcut is every second sample if only the side changes, and conv1x1 and BN if the channels change.
@@ -76,7 +76,7 @@ class WeighedBlock(nn.Module):
         return self.shortcut_layer(x) + self.res_layer(x)
 
 
-class WeighedBody(nn.Module):
+class IrSeTrunk(nn.Module):
     """The trunk of IR-SE networks, under its published names: `input_layer` and `body.{i}`, stage after stage."""
 
     def __init__(self, stages: Stages = STAGES) -> None:
@@ -89,7 +89,7 @@ class WeighedBody(nn.Module):
         self.ends: list[int] = []  # the last block of every stage
         for c_out, count in stages:
             for n in range(count):
-                self.body.append(WeighedBlock(width, c_out, 1 if n else 2))
+                self.body.append(IrSeBlock(width, c_out, 1 if n else 2))
                 width = c_out
             self.ends.append(len(self.body) - 1)
 

@@ -50,7 +50,7 @@ def build_generator(facts: ImportedFacts) -> Generator:
 
 def set_average(network: Generator, given: Tensor | None, samples: int = 10_000) -> str:
     """Set the given average latent, or estimate it from seeded samples; return which, as text."""
-    average = network_file.average_apart(network)
+    average = network_file.separate_average(network)
     if average is None or isinstance(network, pggan.PGGAN):
         return "part of the network"
     with torch.no_grad():
@@ -62,7 +62,7 @@ def set_average(network: Generator, given: Tensor | None, samples: int = 10_000)
 
 
 @dataclass(frozen=True)
-class Made:
+class TrainedGeneratorFacts:
     """Metadata of a trained generator's file: name, latent space, architecture and constructor settings."""
 
     name: str
@@ -73,7 +73,7 @@ class Made:
 
 def write_generator(path: Path, network: Generator, architecture: str, settings: dict[str, Any]) -> Path:
     """Write a trained generator atomically. Raises OutputUnwritable."""
-    made = Made(network.name, network.space, architecture, settings)
+    made = TrainedGeneratorFacts(network.name, network.space, architecture, settings)
     state = network.state_dict() | {network_file.AVERAGE: network.w_avg}
     fileio.write_tensors(path, state, {KEY: json.dumps(asdict(made))}, parents=True)
     return path
@@ -94,11 +94,11 @@ def read_generator(path: Path, device: str = "cpu") -> Generator:
     return network.eval().requires_grad_(False).to(device)
 
 
-def check_generator(path: Path) -> Made:
+def check_generator(path: Path) -> TrainedGeneratorFacts:
     """Read the metadata of a training's file. Raises UsageError for another file."""
     try:
         with safe_open(str(path), framework="pt") as file:
-            return Made(**json.loads((file.metadata() or {})[KEY]))
+            return TrainedGeneratorFacts(**json.loads((file.metadata() or {})[KEY]))
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise UsageError(
             f"{path} is not a trained generator's file", remedy="give the generator.safetensors of vidinv train"

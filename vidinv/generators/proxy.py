@@ -184,7 +184,7 @@ class WholeSynthesis(nn.Module):
 ImageDecoder = Proxy | WholeSynthesis
 
 
-def over(painter: ImageDecoder, generator: Generator) -> ImageDecoder:
+def for_tuned_generator(painter: ImageDecoder, generator: Generator) -> ImageDecoder:
     """Return the image decoder for a tuned copy of its generator, with the tuned features or weights.
 
     A distilled head was not tuned and is therefore no longer used for displayed images (`is_quick`).
@@ -200,7 +200,7 @@ def _frozen(generator: Generator, head: Head) -> Proxy:
     return Proxy(generator, head.to(generator.w_avg.device)).eval().requires_grad_(False)
 
 
-def painter(generator: Generator, size: int) -> ImageDecoder:
+def image_decoder(generator: Generator, size: int) -> ImageDecoder:
     """Return the proxy of `size` pixels if the generator has one, else the full synthesis."""
     return load_proxy(generator, size) if (generator.name, size) in HEADS else WholeSynthesis(generator, size)
 
@@ -215,7 +215,7 @@ def load_proxy(generator: Generator, size: int) -> Proxy:
     return _frozen(generator, HEADS[generator.name, size](generator))
 
 
-def told(generator: Generator, spec: HeadSpec) -> dict[str, str]:
+def head_metadata(generator: Generator, spec: HeadSpec) -> dict[str, str]:
     """Return the metadata of a head's file, for `read_proxy`."""
     return {"generator": generator.name, "spec": json.dumps(asdict(spec))}
 

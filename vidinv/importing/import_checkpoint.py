@@ -18,7 +18,7 @@ from vidinv.generators import generator_file
 from vidinv.generators import registry as generators
 from vidinv.generators.base import Generator
 from vidinv.importing.kinds import KINDS
-from vidinv.importing.match_state_dict import Fit, filled, shape
+from vidinv.importing.match_state_dict import Fit, fill_network, shape
 from vidinv.weights import imported, network_file
 from vidinv.weights.catalog import CATALOG
 from vidinv.weights.imported import ImportedFacts
@@ -49,7 +49,7 @@ class Draft:
     fit: Fit
 
 
-def bring(
+def import_networks(
     source: Path,
     name: str | None = None,
     terms: ImportOptions | None = None,
@@ -142,14 +142,14 @@ def _facts(found: Checkpoint, file: CheckpointNetworks, told: ImportedFacts, ask
 
 def _draft(facts: ImportedFacts, found: Checkpoint) -> Draft:
     """Fill a network that is independent of others."""
-    network = network_file.blank(KINDS[facts.kind].build, facts)
-    return Draft(network, replace(facts, sizes=_sizes(network)), filled(network, found))
+    network = network_file.build_untrained(KINDS[facts.kind].build, facts)
+    return Draft(network, replace(facts, sizes=_sizes(network)), fill_network(network, found))
 
 
 def _generator(facts: ImportedFacts, found: Checkpoint) -> Draft:
     facts = replace(facts, space=f"{facts.name}-{'z' if facts.architecture in ('pggan', 'biggan') else 'w'}")
-    network = network_file.blank(generator_file.build_generator, facts)
-    fit = filled(network, found)
+    network = network_file.build_untrained(generator_file.build_generator, facts)
+    fit = fill_network(network, found)
     average = generator_file.set_average(network, _average(found, network.w_dim))
     layers = [[spec.name, spec.channels, spec.resolution] for spec in network.layers]
     sizes = {"resolution": network.resolution, "num_ws": network.num_ws, "w_dim": network.w_dim, "layers": layers}
@@ -165,11 +165,11 @@ def _encoder(facts: ImportedFacts, found: Checkpoint, of: Generator | None) -> D
             f"{facts.source} holds an encoder without its generator",
             remedy=f"name its generator with --for, one of {here}",
         )
-    settings = published.bound(facts.settings, of)
+    settings = published.bind_settings(facts.settings, of)
     averaged = settings.pop("average", True)
     facts = replace(facts, settings=settings, space=of.space, generator=of.name)
-    network = network_file.blank(published.build_published, facts)
-    fit = filled(network, found)
+    network = network_file.build_untrained(published.build_published, facts)
+    fit = fill_network(network, found)
     given = _average(found, of.w_dim)
     if averaged:
         network.get_buffer("w_avg").copy_(of.w_avg if given is None else given)

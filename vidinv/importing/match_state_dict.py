@@ -35,7 +35,7 @@ class Fit:
 
 
 @torch.no_grad()
-def filled(network: nn.Module, found: Checkpoint) -> Fit:
+def fill_network(network: nn.Module, found: Checkpoint) -> Fit:
     """Copy every matching tensor of a checkpoint into the network, and return the match.
 
     Shapes may differ by axes of size one. A tensor with non-finite values does not match.

@@ -164,11 +164,11 @@ def document(
 def _losses(job: AnalyzedJob) -> list[str]:
     """What the asked reader could not read, and what of the source's picture the output's codec cannot say."""
     request = job.request
-    refused = reader.refusal(request.source, request.config.reader)
+    refused = reader.refusal_reason(request.source, request.config.reader)
     found = [refused] if refused else []
     if request.at is None:
         wish = requests.encoder_options(request.config, request.output)
-        found += codecs.choose(wish, job.info, suffix=request.output.suffix.lower()).warnings
+        found += codecs.select_encoder(wish, job.info, suffix=request.output.suffix.lower()).warnings
     return found
 
 

@@ -59,7 +59,7 @@ def turned(rows: Iterable[FaceRow], yaws: Mapping[tuple[int, int], float | None]
 def looks(person: Track, span: range) -> list[FaceView]:
     """How a person is seen on every frame of `span` that shows the face, edited or not."""
     return [
-        FaceView(frame, edit_confidence.side(person, k), edit_confidence.pose(person, k).get("head_yaw"))
+        FaceView(frame, edit_confidence.crop_side(person, k), edit_confidence.pose(person, k).get("head_yaw"))
         for k, frame in enumerate(person.frames.tolist())  # numpy's numbers would be looked for one by one in a range
         if frame in span
     ]

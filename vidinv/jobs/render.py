@@ -19,7 +19,7 @@ from vidinv.jobs.request import edits_faces
 from vidinv.media import read_timeout, reader
 from vidinv.media.codecs import EncoderOptions
 from vidinv.media.writer import SegmentWriter
-from vidinv.process import threads_kept, use_threads
+from vidinv.process import restored_threads, use_threads
 from vidinv.provenance import payload
 from vidinv.stages import (
     align,
@@ -58,7 +58,7 @@ def render(
     made = flow(job, plan, done)
     try:
         begin = partial(use_threads, lane_threads(job, made.stages))
-        with threads_kept():
+        with restored_threads():
             times = graph.run(made.stages, ("decode", made.source), ("reencode", made.recorder), _parted(job), begin)
     except BaseException:
         made.recorder.abandon()
@@ -125,7 +125,7 @@ def flow(job: AnalyzedJob, plan: list[tuple[int, int]], done: Callable[[int], No
         done,
     )
     frames: Iterator[FrameBatch] = reader.read_frames(request.source, batch=1, first=resume)
-    frames = read_timeout.watched(frames, request.source, config.stall_seconds)
+    frames = read_timeout.with_timeout(frames, request.source, config.stall_seconds)
     return RenderGraph(
         decode.decode(frames, plan, job.analysis.shots, job.segments),
         [] if job.models is None else face_stages(job, job.models, resume),

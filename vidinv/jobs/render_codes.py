@@ -105,5 +105,5 @@ def faces(source: Path, stored: CodeReader, wanted: set[tuple[int, int]]) -> Ite
 
 def spread(stored: CodeReader, count: int) -> set[tuple[int, int]]:
     """(frame, track) of up to `count` stored faces, evenly over the rows."""
-    rows = crops.evenly(count, len(stored))
+    rows = crops.evenly_spaced(count, len(stored))
     return {(int(stored.rows.frame[row]), int(stored.rows.track[row])) for row in rows}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vidinv import fileio
 from vidinv.errors import InputUnreadable
-from vidinv.media.source import reason
+from vidinv.media.source import error_reason
 
 Stamp = tuple[tuple[str, int, int, int], ...]  # of each file: name, size, time of its last change in ns, inode
 
@@ -26,7 +26,7 @@ class SourceState:
         try:
             return cls(path, _stamp(path), fileio.content_sha256(path))
         except OSError as error:
-            raise InputUnreadable(f"{path} cannot be read ({reason(error)})", remedy="check the path") from error
+            raise InputUnreadable(f"{path} cannot be read ({error_reason(error)})", remedy="check the path") from error
 
     def check(self) -> None:
         """Raise InputUnreadable where the source is gone, or holds other bytes than it did."""
@@ -35,7 +35,8 @@ class SourceState:
                 return
         except OSError as error:
             raise InputUnreadable(
-                f"{self.path} went away while the job ran ({reason(error)})", remedy="put it back and run it again"
+                f"{self.path} went away while the job ran ({error_reason(error)})",
+                remedy="put it back and run it again",
             ) from error
         raise InputUnreadable(
             f"{self.path} changed while the job ran", remedy="put it back as it was, or start anew when it is finished"

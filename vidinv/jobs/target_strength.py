@@ -176,7 +176,7 @@ def wanted(analysis: Analysis, moves: Sequence[ResolvedEdit], size: int) -> dict
                 for k, frame in enumerate(track.frames)
                 if plan.share(edit, analysis.second(analysis.pts[int(frame)]), track.id) > 0
             ]
-            for place in crops.evenly(FACES, len(seen)) if seen else []:
+            for place in crops.evenly_spaced(FACES, len(seen)) if seen else []:
                 k = seen[place]
                 found[int(track.frames[k]), track.id] = crops.rescale(track.to_frame[k], track.crop, size)
     return found

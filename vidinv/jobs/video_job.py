@@ -100,7 +100,7 @@ def analyze_job(job: OpenJob, listener: Listener) -> AnalyzedJob:
     listener.phase("analyse", info.frame_count, 0)
     only = None if request.at is None else (request.at, request.at + config.preview_seconds)
     sightings = first_pass.analyse(
-        lambda first: read_timeout.watched(
+        lambda first: read_timeout.with_timeout(
             reader.read_frames(request.source, batch=config.batch, first=first, reader=config.reader),
             request.source,
             config.stall_seconds,

@@ -23,10 +23,10 @@ def multi_layer_identity(network: IdentityNetwork, a: Tensor, b: Tensor) -> Tens
     """
     if a.shape != b.shape:
         raise ValueError(f"identity loss takes batches of one shape, got {tuple(a.shape)}, {tuple(b.shape)}")
-    return taps_apart(network.taps(a), network.taps(b))
+    return tap_distance(network.taps(a), network.taps(b))
 
 
-def taps_apart(a: Iterable[Tensor], b: Iterable[Tensor]) -> Tensor:
+def tap_distance(a: Iterable[Tensor], b: Iterable[Tensor]) -> Tensor:
     """Sum over two networks' taps [N,...] of 1 - cos of the flattened features, mean over the batch -> scalar."""
     apart = [1 - F.cosine_similarity(x.flatten(1), y.flatten(1), dim=1).mean() for x, y in zip(a, b, strict=True)]
     return torch.stack(apart).sum()

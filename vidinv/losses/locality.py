@@ -8,7 +8,7 @@ from torch.nn import functional
 from vidinv.losses.reconstruction import Distance
 
 
-def on_ball(pivot: Tensor, samples: Tensor, radius: float) -> Tensor:
+def points_on_ball(pivot: Tensor, samples: Tensor, radius: float) -> Tensor:
     """w_r = w_p + radius (w_z - w_p) / |w_z - w_p|, row by row; [N,L,D] twice -> [N,L,D].
 
     Roich et al., "Pivotal Tuning for Latent-based Editing of Real Images", eq. 5.
@@ -21,13 +21,13 @@ def on_ball(pivot: Tensor, samples: Tensor, radius: float) -> Tensor:
     return pivot + radius * apart / apart.norm(dim=-1, keepdim=True).clamp(min=1e-8)
 
 
-def ball(tuned: Tensor, frozen: Tensor, perceptual: Distance | None = None, pixel: float = 1.0) -> Tensor:
+def ball_loss(tuned: Tensor, frozen: Tensor, perceptual: Distance | None = None, pixel: float = 1.0) -> Tensor:
     """Return LPIPS + `pixel` L2 between images of the tuned and the frozen generator on the ball (PTI, eq. 6)."""
     found = pixel * functional.mse_loss(tuned, frozen)
     return found if perceptual is None else found + perceptual(tuned, frozen).mean()
 
 
-def movement(tuned: tuple[Tensor, Tensor], frozen: tuple[Tensor, Tensor]) -> Tensor:
+def edit_effect_loss(tuned: tuple[Tensor, Tensor], frozen: tuple[Tensor, Tensor]) -> Tensor:
     """Compare an edit's effect before and after tuning: pairs of (before, after), each [N,3,S,S] -> scalar.
 
     mean |(T' - T) - (G' - G)|^2 / mean |G' - G|^2: 0 if the effect is unchanged, 1 if the edit has no effect any more.

@@ -118,7 +118,7 @@ def multi_scale_lpips(net: LPIPS, a: Tensor, b: Tensor, scales: Sequence[float] 
     return total
 
 
-def blank(backbone: str, widths: Sequence[int]) -> LPIPS:
+def build_zero_lpips(backbone: str, widths: Sequence[int]) -> LPIPS:
     """Build a zero-initialised LPIPS whose convolutions have these channels (`WIDTHS` are the published ones)."""
     state: dict[str, Tensor] = {}
     c_in = 3
@@ -128,12 +128,12 @@ def blank(backbone: str, widths: Sequence[int]) -> LPIPS:
             f"conv.{index}.bias": torch.zeros(width),
         }
         c_in = width
-    for tap, index in enumerate(tapped(backbone)):
+    for tap, index in enumerate(tapped_convolutions(backbone)):
         state[f"head.{tap}.weight"] = torch.zeros(1, widths[index], 1, 1)
     return LPIPS(backbone, state)
 
 
-def tapped(backbone: str) -> list[int]:
+def tapped_convolutions(backbone: str) -> list[int]:
     """Return the indices of the convolutions whose outputs the five heads read."""
     index, found = -1, []
     for kind, _ in BACKBONES[backbone]:
@@ -145,12 +145,15 @@ def tapped(backbone: str) -> list[int]:
 
 def build_lpips(facts: ImportedFacts) -> LPIPS:
     """Build the untrained network of an import's facts."""
-    return blank(facts.settings["backbone"], facts.settings["widths"])
+    return build_zero_lpips(facts.settings["backbone"], facts.settings["widths"])
 
 
 def tiny(backbone: str) -> LPIPS:
     """A seeded random network with narrow convolutions and non-negative heads, for tests."""
-    network, random = blank(backbone, [4 + i for i in range(len(KERNELS[backbone]))]), torch.Generator().manual_seed(0)
+    network, random = (
+        build_zero_lpips(backbone, [4 + i for i in range(len(KERNELS[backbone]))]),
+        torch.Generator().manual_seed(0),
+    )
     with torch.no_grad():
         for parameter in network.parameters():
             fan_in = max(parameter[0].numel(), 1)

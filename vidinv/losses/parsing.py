@@ -6,7 +6,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from vidinv.losses.identity import taps_apart
+from vidinv.losses.identity import tap_distance
 
 
 class Taps(Protocol):
@@ -22,4 +22,4 @@ def multi_layer_parsing(network: Taps, a: Tensor, b: Tensor) -> Tensor:
     """
     if a.shape != b.shape:
         raise ValueError(f"parsing loss takes batches of one shape, got {tuple(a.shape)}, {tuple(b.shape)}")
-    return taps_apart(network.taps(a), network.taps(b))
+    return tap_distance(network.taps(a), network.taps(b))

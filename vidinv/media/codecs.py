@@ -51,7 +51,7 @@ class EncoderOptions:
 
 
 @dataclass(frozen=True)
-class Choice:
+class SelectedEncoder:
     """One encoder with its sample format and options; `codec` is the short name ("h264", "hevc", ...)."""
 
     codec: str
@@ -61,7 +61,7 @@ class Choice:
     warnings: tuple[str, ...] = ()
 
 
-def resolve(options: EncoderOptions, info: VideoInfo, suffix: str = "") -> str:
+def resolve_codec(options: EncoderOptions, info: VideoInfo, suffix: str = "") -> str:
     """Return the codec of the request for this video in a file with this suffix. Raises UsageError if unknown.
 
     "auto" is H.264 at 8 bits and HEVC above or for RGB; VP9 and AV1 in .webm or for odd sides with halved chroma;
@@ -84,14 +84,14 @@ def resolve(options: EncoderOptions, info: VideoInfo, suffix: str = "") -> str:
     return "hevc" if shape.depth > 8 or shape.is_rgb else "h264"
 
 
-def choose(options: EncoderOptions, info: VideoInfo, *, suffix: str = "", threads: int = 2) -> Choice:
+def select_encoder(options: EncoderOptions, info: VideoInfo, *, suffix: str = "", threads: int = 2) -> SelectedEncoder:
     """Select encoder, sample format and settings for a request; `threads` limits the encoder's threads.
 
     No encoder reorders frames (no B-frames), so dts = pts, every pts is kept, and segments concatenate. `warnings`
     of the result name the source's metadata that this codec cannot hold.
     Raises UsageError if the encoder would lose depth, chroma or alpha.
     """
-    name = resolve(options, info, suffix)
+    name = resolve_codec(options, info, suffix)
     encoder = _ENCODERS[name]
     wanted = _wanted(options, info)
     _check_alpha(name, wanted, info, options)
@@ -101,10 +101,10 @@ def choose(options: EncoderOptions, info: VideoInfo, *, suffix: str = "", thread
     if name == "ffv1" and not _cuts_cells(wanted, info):
         settings["slices"] = "4"
     pix_fmt = _encoder_format(name, encoder, wanted)
-    return Choice(name, encoder, pix_fmt, settings, _lost_metadata(name, encoder, info))
+    return SelectedEncoder(name, encoder, pix_fmt, settings, _lost_metadata(name, encoder, info))
 
 
-def written(colour: Colour, source: str, pix_fmt: str) -> Colour:
+def output_colour(colour: Colour, source: str, pix_fmt: str) -> Colour:
     """Return the output's colour tags for a source of pixel format `source`: the same, unless RGB becomes YUV or back.
 
     RGB becomes limited-range BT.709.
@@ -119,14 +119,14 @@ def written(colour: Colour, source: str, pix_fmt: str) -> Colour:
 def check_container(options: EncoderOptions, info: VideoInfo, output: Path) -> None:
     """Raise UsageError if the container of `output`'s suffix cannot hold the requested video."""
     suffix = output.suffix.lower()
-    name = resolve(options, info, suffix)
+    name = resolve_codec(options, info, suffix)
     allowed = _SUFFIXES[name]
     if suffix not in allowed:
         raise UsageError(
             f"{output.suffix or 'a name without suffix'} cannot hold {name} video ({output.name})",
             remedy=f"name the output {' or '.join(output.stem + known for known in allowed)}",
         )
-    choose(options, info, suffix=suffix)
+    select_encoder(options, info, suffix=suffix)
 
 
 def _cuts_cells(pix_fmt: str, info: VideoInfo) -> bool:
@@ -205,7 +205,7 @@ def _keep_fields(name: str, settings: dict[str, str], info: VideoInfo) -> None:
 
 
 def _add_mastering(encoder: str, settings: dict[str, str], info: VideoInfo) -> None:
-    values = mastering.parameters(encoder, info.mastering)
+    values = mastering.encoder_parameters(encoder, info.mastering)
     if values:
         key = {"libx264": "x264-params", "libx265": "x265-params", "libsvtav1": "svtav1-params"}[encoder]
         _add(settings, key, *values)
@@ -220,7 +220,7 @@ def _lost_metadata(name: str, encoder: str, info: VideoInfo) -> tuple[str, ...]:
     """Return warnings that name the source's metadata which this codec loses."""
     found = [f"the per-frame {kind} metadata is left out" for kind in info.mastering.dynamic]
     static = info.mastering.primaries or info.mastering.light
-    if static and not mastering.parameters(encoder, info.mastering):
+    if static and not mastering.encoder_parameters(encoder, info.mastering):
         found.append(f"{name} cannot store the source's mastering display and light levels; hevc and av1 can")
     if info.fields:
         order = {"tff": "top", "bff": "bottom"}[info.fields]

@@ -44,7 +44,7 @@ def mastering_of(frame: av.VideoFrame) -> Mastering:
     return Mastering(primaries, luminance, light, tuple(dynamic))
 
 
-def parameters(encoder: str, mastering: Mastering) -> list[str]:
+def encoder_parameters(encoder: str, mastering: Mastering) -> list[str]:
     """Return the encoder's `key=value` settings that write the metadata; empty if it has no such settings."""
     if encoder not in _KEYS:
         return []

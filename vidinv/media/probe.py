@@ -108,7 +108,7 @@ def _fields(frame: av.VideoFrame, context: Any) -> str:
 
 
 def _pictures(path: Path) -> int:
-    return len(sequence.pictures(path)) if path.is_dir() else 0
+    return len(sequence.list_pictures(path)) if path.is_dir() else 0
 
 
 def probe(path: Path | str) -> VideoInfo:

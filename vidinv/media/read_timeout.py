@@ -20,7 +20,7 @@ class Stalled(InputUnreadable):
     """The input returned no frame within the time limit; running again may succeed."""
 
 
-def watched(frames: Iterator[FrameBatch], source: Path, seconds: float) -> Iterator[FrameBatch]:
+def with_timeout(frames: Iterator[FrameBatch], source: Path, seconds: float) -> Iterator[FrameBatch]:
     """Yield the batches of `frames`, each read in a separate thread only when it is requested.
 
     Raises Stalled, which names the frame, if one batch takes longer than `seconds`; the reading thread is then

@@ -30,7 +30,7 @@ def read_frames(
     return _batched(_frames(Path(path), reader, first), batch, start_pts)
 
 
-def refusal(path: Path, reader: str) -> str:
+def refusal_reason(path: Path, reader: str) -> str:
     """Return why `reader` cannot start reading the clip, as text for a report; empty if it can."""
     try:
         next(READERS[reader](path, 0), None)

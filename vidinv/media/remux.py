@@ -18,9 +18,9 @@ from av.container import InputContainer, OutputContainer
 from vidinv import fileio
 from vidinv.errors import InputUnreadable, OutputUnwritable, UsageError
 from vidinv.media import formats
-from vidinv.media.codecs import written
+from vidinv.media.codecs import output_colour
 from vidinv.media.probe import colour_of, display_matrix
-from vidinv.media.source import first_frame, open_video, packets, video_stream
+from vidinv.media.source import first_frame, open_video, read_packets, video_stream
 
 _FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 _ISO = ("mp4", "mov")
@@ -202,7 +202,7 @@ def _copy_appearance(stream: Any, source: Path, pix_fmt: str) -> None:
         video = video_stream(container)
         frame = first_frame(container, video)
         assert frame is not None  # it was read twice
-        colour = written(colour_of(frame, video.codec_context), formats.planar(frame.format.name), pix_fmt)
+        colour = output_colour(colour_of(frame, video.codec_context), formats.planar(frame.format.name), pix_fmt)
         stream.set_display_matrix(display_matrix(frame))
     context = stream.codec_context
     context.color_primaries, context.color_trc = colour.primaries_tag, colour.transfer_tag
@@ -341,7 +341,7 @@ def _other_packets(origin: InputContainer, routes: dict[int, Any], video: Any, s
     for stream in origin.streams:
         if stream not in wanted:
             stream.discard = av.stream.Discard.all
-    for packet in packets(origin, wanted):
+    for packet in read_packets(origin, wanted):
         if packet is None:  # unreadable data, which the video's reader reports too
             continue
         if packet.size and _is_cover(packet.stream):

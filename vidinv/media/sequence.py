@@ -31,7 +31,7 @@ def is_picture(path: Path) -> bool:
     return path.suffix.lower() in _DEMUXERS
 
 
-def pictures(folder: Path) -> list[Path]:
+def list_pictures(folder: Path) -> list[Path]:
     """List the folder's pictures in natural order (2 before 10); other files are ignored.
 
     Raises InputUnreadable if there are no pictures or pictures of several formats.
@@ -47,7 +47,7 @@ def pictures(folder: Path) -> list[Path]:
     return found
 
 
-def rate(folder: Path) -> Fraction:
+def frame_rate(folder: Path) -> Fraction:
     """Return the frames per second from the folder's `frames.json`, else 25. Raises InputUnreadable if invalid."""
     path = folder / TIMES
     if not path.is_file():

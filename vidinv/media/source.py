@@ -56,18 +56,18 @@ def _open(path: Path) -> InputContainer:
         if not path.is_dir() and path.stat().st_size == 0:
             raise InputUnreadable(f"{path} is empty (0 bytes)", remedy="copy or download it again")
         if path.is_dir() or sequence.is_picture(path):
-            reel = sequence.Reel(sequence.pictures(path) if path.is_dir() else [path])
-            options = _LIMITS | {"framerate": str(sequence.rate(path))}
+            reel = sequence.Reel(sequence.list_pictures(path) if path.is_dir() else [path])
+            options = _LIMITS | {"framerate": str(sequence.frame_rate(path))}
             return av.open(reel, "r", format=reel.demuxer, options=options, buffer_size=1 << 20)
         # The absolute name starts with a slash, so that no part of it is taken for a protocol or an option.
         return av.open(str(path.absolute()), "r", options=_OPTIONS | _LIMITS, metadata_errors="replace")
     except PermissionError as error:
         raise InputUnreadable(f"{path} cannot be read (permission denied)", remedy="check its permissions") from error
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise InputUnreadable(f"{path} is not a readable video ({reason(error)})", remedy=REMEDY) from error
+        raise InputUnreadable(f"{path} is not a readable video ({error_reason(error)})", remedy=REMEDY) from error
 
 
-def packets(container: InputContainer, streams: list[Any]) -> Iterator[Any]:
+def read_packets(container: InputContainer, streams: list[Any]) -> Iterator[Any]:
     """Yield the packets of `streams` in file order, and None at each read error, after which reading continues."""
     failures = 0
     while failures < FAILURES:
@@ -83,9 +83,9 @@ def packets(container: InputContainer, streams: list[Any]) -> Iterator[Any]:
             yield None
 
 
-def decoded(container: InputContainer, stream: Any) -> Iterator[av.VideoFrame | None]:
+def decode_frames(container: InputContainer, stream: Any) -> Iterator[av.VideoFrame | None]:
     """Yield the stream's frames, and None where data could not be read or decoded."""
-    for packet in packets(container, [stream]):
+    for packet in read_packets(container, [stream]):
         try:
             frames = [None] if packet is None else packet.decode()
         except av.FFmpegError:
@@ -95,7 +95,7 @@ def decoded(container: InputContainer, stream: Any) -> Iterator[av.VideoFrame | 
 
 def first_frame(container: InputContainer, stream: Any) -> av.VideoFrame | None:
     """Return the stream's first decodable frame, or None."""
-    return next((frame for frame in decoded(container, stream) if frame is not None), None)
+    return next((frame for frame in decode_frames(container, stream) if frame is not None), None)
 
 
 def video_stream(container: InputContainer) -> Any:
@@ -112,6 +112,6 @@ def side_data(frame: av.VideoFrame) -> Mapping[str, Any]:
         return {}
 
 
-def reason(error: Exception) -> str:
+def error_reason(error: Exception) -> str:
     """Return the error text of the operating system or FFmpeg without its error number."""
     return str(getattr(error, "strerror", None) or error)

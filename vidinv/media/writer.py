@@ -15,7 +15,7 @@ from vidinv.errors import UsageError
 from vidinv.fileio import unwritable
 from vidinv.frames import Colour, Planes
 from vidinv.media import codecs, formats
-from vidinv.media.codecs import Choice, EncoderOptions
+from vidinv.media.codecs import EncoderOptions, SelectedEncoder
 from vidinv.media.probe import VideoInfo
 from vidinv.process import without_real_time_threads
 
@@ -44,9 +44,9 @@ class SegmentWriter:
         threads: int = 2,
     ):
         self.path = Path(path)
-        self.choice = codecs.choose(options, info, suffix=suffix, threads=threads)
+        self.choice = codecs.select_encoder(options, info, suffix=suffix, threads=threads)
         self._info = info
-        self._colour = codecs.written(info.colour, info.pix_fmt, self.choice.pix_fmt)
+        self._colour = codecs.output_colour(info.colour, info.pix_fmt, self.choice.pix_fmt)
         self._last: int | None = None
         self._container = _open_segment(str(self.path.absolute()), self.choice, info)
         self._stream = _open_encoder(self._container, self.choice, info, threads)
@@ -94,21 +94,21 @@ class SegmentWriter:
 
 def check_encodable(info: VideoInfo, options: EncoderOptions, suffix: str) -> None:
     """Raise UsageError if the encoder does not accept the source's size or format, or the requested preset."""
-    choice = codecs.choose(options, info, suffix=suffix)
+    choice = codecs.select_encoder(options, info, suffix=suffix)
     with _open_segment(BytesIO(), choice, info) as container:
         _open_encoder(container, choice, info, threads=1)
 
 
-def _open_segment(file: str | BytesIO, choice: Choice, info: VideoInfo) -> OutputContainer:
+def _open_segment(file: str | BytesIO, choice: SelectedEncoder, info: VideoInfo) -> OutputContainer:
     form = _FORMATS.get(choice.encoder, _FORMAT)
     ticks = str(info.time_base.denominator)
     options = {"video_track_timescale": ticks, "movie_timescale": ticks} if form == "mov" else {}
     return av.open(file, "w", format=form, container_options=options)
 
 
-def _open_encoder(container: OutputContainer, choice: Choice, info: VideoInfo, threads: int) -> Any:
+def _open_encoder(container: OutputContainer, choice: SelectedEncoder, info: VideoInfo, threads: int) -> Any:
     """Add a stream to `container` and open its encoder. Raises UsageError if the encoder refuses the settings."""
-    colour = codecs.written(info.colour, info.pix_fmt, choice.pix_fmt)
+    colour = codecs.output_colour(info.colour, info.pix_fmt, choice.pix_fmt)
     stream: Any = container.add_stream(choice.encoder, rate=info.rate, options=dict(choice.options))
     context = stream.codec_context
     context.width, context.height, context.pix_fmt = info.width, info.height, choice.pix_fmt

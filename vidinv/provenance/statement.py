@@ -90,7 +90,7 @@ def _of(report: Any, *keys: str) -> Any:
 
 
 def _of_folder(path: Path) -> dict[str, str]:
-    sequence.pictures(path)
+    sequence.list_pictures(path)
     try:
         made = _of(json.loads((path / sequence.TIMES).read_text(encoding="utf-8")), "made")
     except (OSError, ValueError, RecursionError):

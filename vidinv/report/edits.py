@@ -118,7 +118,7 @@ def evaluate(
         for direction in chosen:
             pictures = _pictures(judges, code, direction)
             _read(rows[direction.name], judges, direction, face, pictures, persons)
-            control = _pictures(judges, code, directions.random(direction, seed=count))
+            control = _pictures(judges, code, directions.random_control(direction, seed=count))
             rows[direction.name].control.append(judges.measure(control)[direction.name])
             for tally in tallies:
                 tally.add_edit(direction.name, resize(pictures[ABOVE : ABOVE + 1], SIZE), small)

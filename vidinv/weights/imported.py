@@ -70,7 +70,7 @@ def facts(kind: str, name: str) -> ImportedFacts:
         raise damaged(kind, name) from error
 
 
-def record(facts: ImportedFacts) -> None:
+def write_facts(facts: ImportedFacts) -> None:
     """Write the JSON of an import atomically. Raises OutputUnwritable."""
     text = json.dumps(asdict(facts), indent=2, ensure_ascii=False)
     places.write_cached(path(facts.kind, facts.name).with_suffix(".json"), text + "\n")
@@ -100,19 +100,19 @@ def verify(kind: str, name: str) -> Path:
     return file
 
 
-def selected(name: str) -> list[tuple[str, str]]:
+def select_imports(name: str) -> list[tuple[str, str]]:
     """Return kind and name of every import that `name` selects: NAME, KIND/NAME, KIND, or `all`."""
     kind, _, own = name.rpartition("/")
     pairs = [tuple(part.split("/", 1)) for part in parts()]
     return [(k, n) for k, n in pairs if name in ("all", k) or (own == n and kind in ("", k))]
 
 
-def one(name: str) -> tuple[str, str] | None:
+def find_import(name: str) -> tuple[str, str] | None:
     """Return kind and name of the import NAME or KIND/NAME, or None if there is none.
 
     Raises UsageError if imports of several kinds have the name.
     """
-    found = [pair for pair in selected(name) if name in (pair[1], "/".join(pair))]
+    found = [pair for pair in select_imports(name) if name in (pair[1], "/".join(pair))]
     if len(found) > 1:
         meant = ", ".join("/".join(pair) for pair in found)
         raise UsageError(f"{name!r} is the name of several imports", remedy=f"give one of {meant}")

@@ -21,13 +21,13 @@ AVERAGE = "latent_avg"  # key in the file for `w_avg` of a network whose state d
 Network = TypeVar("Network", bound=nn.Module)
 
 
-def average_apart(network: nn.Module) -> Tensor | None:
+def separate_average(network: nn.Module) -> Tensor | None:
     """Return the network's buffer `w_avg` [D] if it is not part of the state, else None."""
     own = dict(network.named_buffers(recurse=False))
     return own.get("w_avg") if "w_avg" not in network.state_dict() else None
 
 
-def blank(build: Callable[[ImportedFacts], Network], facts: ImportedFacts) -> Network:
+def build_untrained(build: Callable[[ImportedFacts], Network], facts: ImportedFacts) -> Network:
     """Build the untrained network of an import's facts. Raises WeightsUnavailable if its settings are impossible."""
     try:
         return build(facts)
@@ -38,13 +38,13 @@ def blank(build: Callable[[ImportedFacts], Network], facts: ImportedFacts) -> Ne
 def write_network(network: nn.Module, facts: ImportedFacts) -> Path:
     """Write a network and its JSON to the cache under its name, each atomically. Raises OutputUnwritable."""
     state = dict(network.state_dict())
-    average = average_apart(network)
+    average = separate_average(network)
     if average is not None:
         state[AVERAGE] = average
     target = imported.path(facts.kind, facts.name)
     told = {"architecture": facts.architecture, "licence": facts.licence}
     fileio.write_tensors(target, state, told, parents=True, remedy=places.REMEDY)
-    imported.record(replace(facts, sha256=fileio.sha256(target), bytes=target.stat().st_size))
+    imported.write_facts(replace(facts, sha256=fileio.sha256(target), bytes=target.stat().st_size))
     return target
 
 
@@ -57,7 +57,7 @@ def read_network(kind: str, name: str, build: Callable[[ImportedFacts], Network]
     try:
         state = load_file(imported.path(kind, name))
         network = build(facts)
-        average = average_apart(network)
+        average = separate_average(network)
         if average is not None:
             average.copy_(state.pop(AVERAGE))
         network.load_state_dict(state)

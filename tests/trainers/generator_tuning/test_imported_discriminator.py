@@ -15,7 +15,7 @@ from tests.helpers.near_perfect import SHORT, two_photos
 from tests.helpers.tuning_recipes import SMALL, tuned
 from vidinv.cli.main import main
 from vidinv.generators import registry
-from vidinv.importing.import_checkpoint import bring
+from vidinv.importing.import_checkpoint import import_networks
 from vidinv.trainers.core import loop
 from vidinv.weights import imported
 
@@ -54,7 +54,7 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 
 def test_it_begins_with_the_imported_weights_and_trains_a_copy(tmp_path: Path, trainings: Trained) -> None:
-    bring(checkpoint(tmp_path / "own.pt"))
+    import_networks(checkpoint(tmp_path / "own.pt"))
     path = imported.path("discriminator", "own")
     before = path.read_bytes()
     tuned(registry.load_generator("own"), BRIEF, tmp_path / "near", count=1)
@@ -64,8 +64,8 @@ def test_it_begins_with_the_imported_weights_and_trains_a_copy(tmp_path: Path, t
 
 
 def test_a_recipe_declines_it_and_a_file_without_one_has_none(tmp_path: Path, trainings: Trained) -> None:
-    bring(checkpoint(tmp_path / "own.pt"))
-    bring(checkpoint(tmp_path / "bare.pt", lambda held: held.pop("d")))
+    import_networks(checkpoint(tmp_path / "own.pt"))
+    import_networks(checkpoint(tmp_path / "bare.pt", lambda held: held.pop("d")))
     tuned(registry.load_generator("own"), replace(BRIEF, brought=False), tmp_path / "declined", count=1)
     tuned(registry.load_generator("bare"), BRIEF, tmp_path / "none", count=1)
     assert [names for names, _, _ in trainings] == [WARM_UP, TUNING, WARM_UP, TUNING]
@@ -73,7 +73,7 @@ def test_a_recipe_declines_it_and_a_file_without_one_has_none(tmp_path: Path, tr
 
 
 def test_the_command_takes_it_of_a_backend_of_ones_own(tmp_path: Path, faces: Path, trainings: Trained) -> None:
-    bring(checkpoint(tmp_path / "own.pt"))
+    import_networks(checkpoint(tmp_path / "own.pt"))
     made = ["--generator", "own", "--alignment", "center", "--guides", "pixels"]
     assert main(["backend", "create", "mine", *made]) == 0
     command = ["train", "near-perfect", "-o", str(tmp_path / "near"), "--backend", "mine", "--device", "cpu", *SHORT]

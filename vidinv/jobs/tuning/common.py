@@ -160,7 +160,7 @@ def spread(tracks: tuple[Track, ...], span: tuple[int, int], count: int, size: i
     total = sum(map(len, rows))
     wanted = {}
     for track, here in zip(tracks, rows, strict=True):
-        for place in crops.evenly(max(1, round(count * len(here) / max(total, 1))), len(here)):
+        for place in crops.evenly_spaced(max(1, round(count * len(here) / max(total, 1))), len(here)):
             k = here[place]
             wanted[int(track.frames[k]), track.id] = crops.rescale(track.to_frame[k], track.crop, size)
     return wanted

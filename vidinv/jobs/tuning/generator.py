@@ -71,7 +71,7 @@ def tuned(
 def drawn_by(models: Models, people: Mapping[int, Delta]) -> Models:
     """`models` with these differences, each for its person."""
     own = {person: delta.added(models.generator, each) for person, each in people.items()}
-    return replace(models, people={k: (each, proxy.over(models.proxy, each)) for k, each in own.items()})
+    return replace(models, people={k: (each, proxy.for_tuned_generator(models.proxy, each)) for k, each in own.items()})
 
 
 def from_file(models: Models, clip: TuningClip, config: RunConfig) -> Models:

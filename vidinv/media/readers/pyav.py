@@ -18,7 +18,7 @@ from vidinv.frames import Array, Colour, Display, Planes
 from vidinv.media import formats
 from vidinv.media.probe import colour_of, display_of
 from vidinv.media.readers.base import Decoded
-from vidinv.media.source import decoded, open_video, video_stream
+from vidinv.media.source import decode_frames, open_video, video_stream
 
 
 def frames(path: Path, first: int) -> Iterator[Decoded]:
@@ -57,7 +57,7 @@ def _timed(container: InputContainer, stream: Any) -> Iterator[tuple[av.VideoFra
     """Yield frames with growing pts, their pts, and whether data in or between this frame and the last are damaged."""
     last: int | None = None
     hurt = False
-    for frame in decoded(container, stream):
+    for frame in decode_frames(container, stream):
         pts = None if frame is None else _pts(frame, last, stream)
         if frame is None or pts is None or (last is not None and pts <= last):
             hurt = True  # no encoder accepts two frames with the same pts

@@ -79,7 +79,7 @@ def _networks(state: dict[str, Tensor], top: dict[Any, Any]) -> tuple[Checkpoint
     found = []
     for prefix in PREFIXES:
         own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-        if of := formats.told(own):
+        if of := formats.identify_format(own):
             check_plain(own, prefix)
             average = _average(top)
             average = own.get(of.average or "") if average is None else average
@@ -94,7 +94,7 @@ def _discriminator(beside: Mapping[str, Any]) -> Checkpoint | None:
     """Return the discriminator if its layout is known, without checking its sizes; else None."""
     for name in DISCRIMINATORS:
         state = _tensors(beside.get(name))
-        if of := formats.told(state, formats.BESIDE):
+        if of := formats.identify_format(state, formats.COMPANION_FORMATS):
             return Checkpoint(of, of.prepared(state), f"{name}.", None)
     return None
 

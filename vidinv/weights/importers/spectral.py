@@ -9,7 +9,7 @@ from vidinv.errors import WeightsUnavailable
 ORIGINAL, LEFT, RIGHT = "_orig", "_u", "_v"  # suffixes of the tensors stored for a normalised weight
 
 
-def folded(state: dict[str, Tensor]) -> dict[str, Tensor]:
+def fold_spectral_norm(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Replace every `weight_orig` [O,...], `weight_u` [O] and `weight_v` [rest] by `weight`; other tensors stay.
 
     Raises WeightsUnavailable if the sizes of the three do not match.

@@ -8,10 +8,10 @@ from vidinv.weights.importers.formats import discriminators, encoders, faces, ge
 from vidinv.weights.importers.formats.base import Format
 
 FORMATS: tuple[Format, ...] = (*generators.FORMATS, *encoders.FORMATS, *faces.FORMATS, *perceptual.FORMATS)
-BESIDE = discriminators.FORMATS  # of networks stored together with a generator
+COMPANION_FORMATS = discriminators.FORMATS  # of networks stored together with a generator
 
 
-def told(keys: Iterable[str], among: Iterable[Format] = FORMATS) -> Format | None:
+def identify_format(keys: Iterable[str], among: Iterable[Format] = FORMATS) -> Format | None:
     """Return the first format whose marks all match the keys, or None."""
     keys = list(keys)
     return next((known for known in among if known.fits(keys)), None)

@@ -68,7 +68,7 @@ def numbers(state: State, pattern: str) -> list[int]:
     return [int(found[1]) for key in state if (found := re.fullmatch(pattern, key))]
 
 
-def largest(state: State, pattern: str, what: str) -> int:
+def largest_number(state: State, pattern: str, what: str) -> int:
     """Return the largest of these numbers. Raises WeightsUnavailable if there is none or it is implausible."""
     found = numbers(state, pattern)
     if not found:
@@ -78,7 +78,7 @@ def largest(state: State, pattern: str, what: str) -> int:
     return max(found)
 
 
-def counted(state: State, pattern: str, what: str) -> int:
+def count_numbers(state: State, pattern: str, what: str) -> int:
     """Count these numbers; numbers with few keys are ignored, so that a stray key has no effect."""
     found = Counter(numbers(state, pattern))
     if not found:

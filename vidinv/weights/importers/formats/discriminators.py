@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from vidinv.weights.importers.formats.base import Format, State, largest, numbers, sizes
+from vidinv.weights.importers.formats.base import Format, State, largest_number, numbers, sizes
 from vidinv.weights.importers.formats.generators import binomial_filter, stylegan2_sizes
 
 KIND = "discriminator"
@@ -29,7 +29,7 @@ ADA_PARTS = {
 
 
 def _settings(state: State) -> dict[str, Any]:
-    resolution = 4 << largest(state, r"convs\.(\d+)\.conv1\..*", "resolution")
+    resolution = 4 << largest_number(state, r"convs\.(\d+)\.conv1\..*", "resolution")
     widths = [*sizes(state, r"convs\.0\.(0\.weight|1\.bias)", 0), *sizes(state, r"convs\.1\.conv1\.0\.weight", 1)]
     most = sizes(state, r"final_(conv\.0\.weight|conv\.1\.bias|linear\.0\.bias)", 0)
     return stylegan2_sizes(resolution, widths, most)

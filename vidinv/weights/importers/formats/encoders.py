@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from vidinv.errors import UsageError, WeightsUnavailable
-from vidinv.weights.importers.formats.base import Format, State, largest, most_common, sizes
-from vidinv.weights.importers.formats.trunks import residual_stages, weighed_stages
+from vidinv.weights.importers.formats.base import Format, State, largest_number, most_common, sizes
+from vidinv.weights.importers.formats.trunks import ir_se_stages, residual_stages
 
 NOT_PROGRESSIVE, PROGRESSIVE = "GradualStyleEncoder", "Encoder4Editing"  # pSp's and e4e's names in `opts`
 
@@ -16,7 +16,7 @@ NOT_PROGRESSIVE, PROGRESSIVE = "GradualStyleEncoder", "Encoder4Editing"  # pSp's
 def _feature_style_settings(state: State) -> dict[str, Any]:
     content = [*sizes(state, r"content_layer\.(2|5)\.(weight|bias|running_mean|running_var)", 0)]
     return {
-        "slots": largest(state, r"styles\.(\d+)\..*", "rows of w+, styles.*") + 1,
+        "slots": largest_number(state, r"styles\.(\d+)\..*", "rows of w+, styles.*") + 1,
         "w_dim": most_common(sizes(state, r"styles\.\d+\.bias", 0), "latent size, styles.*"),
         "channels": most_common(content, "feature code, content_layer.*"),
         "stages": residual_stages(state, r"block_{s}\.", "residual blocks, block_*"),
@@ -25,9 +25,9 @@ def _feature_style_settings(state: State) -> dict[str, Any]:
 
 def _map2style_settings(state: State) -> dict[str, Any]:
     return {
-        "slots": largest(state, r"styles\.(\d+)\..*", "rows of w+, styles.*") + 1,
+        "slots": largest_number(state, r"styles\.(\d+)\..*", "rows of w+, styles.*") + 1,
         "w_dim": most_common(sizes(state, r"styles\.\d+\.(linear|convs\.\d+)\.bias", 0), "latent size, styles.*"),
-        "stages": weighed_stages(state),
+        "stages": ir_se_stages(state),
     }
 
 

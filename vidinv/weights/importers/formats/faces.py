@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from vidinv.weights.importers.formats.base import Format, State, counted, most_common, sizes
-from vidinv.weights.importers.formats.trunks import STATISTICS, residual_stages, weighed_stages
+from vidinv.weights.importers.formats.base import Format, State, count_numbers, most_common, sizes
+from vidinv.weights.importers.formats.trunks import STATISTICS, ir_se_stages, residual_stages
 
 
 def _iresnet_settings(state: State) -> dict[str, Any]:
@@ -18,7 +18,7 @@ def _iresnet_settings(state: State) -> dict[str, Any]:
 
 def _weighed_settings(state: State) -> dict[str, Any]:
     dims = [*sizes(state, rf"output_layer\.4\.{STATISTICS}", 0), *sizes(state, r"output_layer\.3\.(weight|bias)", 0)]
-    return {"stages": weighed_stages(state), "dim": most_common(dims, "embedding, output_layer.*")}
+    return {"stages": ir_se_stages(state), "dim": most_common(dims, "embedding, output_layer.*")}
 
 
 def _bisenet_settings(state: State) -> dict[str, Any]:
@@ -28,9 +28,9 @@ def _bisenet_settings(state: State) -> dict[str, Any]:
 
 def _fan_settings(state: State) -> dict[str, Any]:
     return {
-        "modules": counted(state, r"m(\d+)\..*", "hourglasses, m*"),
+        "modules": count_numbers(state, r"m(\d+)\..*", "hourglasses, m*"),
         "width": most_common(sizes(state, rf"bn_end\d+\.{STATISTICS}", 0), "channels, bn_end*"),
-        "depth": counted(state, r"m\d+\.b1_(\d+)\..*", "hourglasses' depth, m*.b1_*"),
+        "depth": count_numbers(state, r"m\d+\.b1_(\d+)\..*", "hourglasses' depth, m*.b1_*"),
     }
 
 

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from vidinv.errors import WeightsUnavailable
 from vidinv.weights.importers import spectral
-from vidinv.weights.importers.formats.base import Format, State, largest, most_common, numbers, sizes
+from vidinv.weights.importers.formats.base import Format, State, largest_number, most_common, numbers, sizes
 
 BINOMIAL = torch.tensor([1.0, 3.0, 3.0, 1.0])
 
 
 def _rosinality_settings(state: State) -> dict[str, Any]:
-    top = largest(state, r"to_rgbs\.(\d+)\..*", "resolution")
+    top = largest_number(state, r"to_rgbs\.(\d+)\..*", "resolution")
     resolution, last = 8 << top, f"convs.{2 * top + 1}"
     widths = [
         *sizes(state, rf"{last}\.activate\.bias", 0),
@@ -31,7 +31,7 @@ def _rosinality_settings(state: State) -> dict[str, Any]:
     return stylegan2_sizes(resolution, widths, most) | {
         "w_dim": most_common(sizes(state, r"style\.\d+\.bias", 0), "latent size"),
         "c_dim": embeds[0] if embeds else 0,
-        "mapping_layers": largest(state, r"style\.(\d+)\..*", "mapping network"),
+        "mapping_layers": largest_number(state, r"style\.(\d+)\..*", "mapping network"),
     }
 
 
@@ -70,7 +70,7 @@ def _ada_layer(k: int) -> str:
 
 
 def _ada_settings(state: State) -> dict[str, Any]:
-    resolution = largest(state, r"synthesis\.b(\d+)\..*", "resolution")
+    resolution = largest_number(state, r"synthesis\.b(\d+)\..*", "resolution")
     last = rf"synthesis\.b{resolution}"
     widths = [*sizes(state, rf"{last}\.conv[01]\.bias", 0), *sizes(state, rf"{last}\.torgb\.affine\.bias", 0)]
     embeds = sizes(state, r"mapping\.embed\.weight", 1)
@@ -80,7 +80,7 @@ def _ada_settings(state: State) -> dict[str, Any]:
         "channel_max": most_common(sizes(state, r"synthesis\.b4\.(conv1|torgb)\.affine\.(bias|weight)", 0), "channels"),
         "w_dim": most_common(sizes(state, r"mapping\.fc\d+\.bias", 0), "latent size"),
         "c_dim": embeds[0] if embeds else 0,
-        "mapping_layers": largest(state, r"mapping\.fc(\d+)\..*", "mapping network") + 1,
+        "mapping_layers": largest_number(state, r"mapping\.fc(\d+)\..*", "mapping network") + 1,
     }
 
 
@@ -101,7 +101,7 @@ def _genforce_name(key: str) -> str:
 
 
 def _genforce_settings(state: State) -> dict[str, Any]:
-    top = largest(state, r"synthesis\.output(\d+)\..*", "resolution")
+    top = largest_number(state, r"synthesis\.output(\d+)\..*", "resolution")
     resolution, final = 4 << top, rf"synthesis\.(layer{2 * top}|output{top})"
     widths = [*sizes(state, rf"{final}\.style\.(weight|bias)", 0), *sizes(state, rf"{final}\.weight", 1)]
     first = [*sizes(state, r"synthesis\.(layer|output)0\.style\.(weight|bias)", 0)]
@@ -110,7 +110,7 @@ def _genforce_settings(state: State) -> dict[str, Any]:
         "channel_multiplier": most_common(widths, "channels") * resolution / 16384,
         "channel_max": most_common([*first, *sizes(state, r"synthesis\.layer0\.bias", 0)], "channels"),
         "w_dim": most_common(sizes(state, r"mapping\.dense\d+\.bias", 0), "latent size"),
-        "mapping_layers": largest(state, r"mapping\.dense(\d+)\..*", "mapping network") + 1,
+        "mapping_layers": largest_number(state, r"mapping\.dense(\d+)\..*", "mapping network") + 1,
     }
 
 
@@ -167,7 +167,7 @@ def _stylegan3_settings(state: State) -> dict[str, Any]:
 
 
 def _stylegan1_settings(state: State) -> dict[str, Any]:
-    top = largest(state, r"decode_block\.(\d+)\..*", "resolution")
+    top = largest_number(state, r"decode_block\.(\d+)\..*", "resolution")
     resolution = 4 << top
     widths = sizes(state, rf"decode_block\.{top}\.(bias|noise_weight)_[12]", 1)
     return {
@@ -183,7 +183,7 @@ def _pggan_settings(state: State) -> dict[str, Any]:
         raise WeightsUnavailable(
             "lod is not 0: the network is not fully grown", remedy="use a fully trained checkpoint"
         )
-    top = largest(state, r"output(\d+)\..*", "resolution")
+    top = largest_number(state, r"output(\d+)\..*", "resolution")
     resolution = 4 << top
     widths = [*sizes(state, rf"layer({2 * top}|{2 * top + 1})\.bias", 0), *sizes(state, rf"output{top}\.weight", 1)]
     return {
@@ -270,6 +270,6 @@ FORMATS = (
         architecture="biggan",
         marks=(r"generator\.layers\.\d+\.bn_\d\..*", r"generator\.layers\.\d+\.conv_\d\..*"),
         settings=_biggan_settings,
-        prepared=spectral.folded,
+        prepared=spectral.fold_spectral_norm,
     ),
 )

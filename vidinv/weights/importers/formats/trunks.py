@@ -6,7 +6,7 @@ from collections import Counter
 from itertools import pairwise
 
 from vidinv.errors import WeightsUnavailable
-from vidinv.weights.importers.formats.base import LONGEST, State, counted, most_common, numbers, sizes, stages
+from vidinv.weights.importers.formats.base import LONGEST, State, count_numbers, most_common, numbers, sizes, stages
 
 STATISTICS = r"(weight|bias|running_mean|running_var)"
 
@@ -16,14 +16,14 @@ def residual_stages(state: State, block: str, what: str) -> tuple[tuple[int, int
     counts, widths = [], []
     for s in range(1, 5):
         names = block.format(s=s)
-        counts.append(counted(state, rf"{names}(\d+)\..*", what))
+        counts.append(count_numbers(state, rf"{names}(\d+)\..*", what))
         widths.append(most_common(sizes(state, rf"{names}\d+\.(prelu|bn2|bn3)\.{STATISTICS}", 0), what))
     return stages(counts, widths)
 
 
-def weighed_stages(state: State) -> tuple[tuple[int, int], ...]:
+def ir_se_stages(state: State) -> tuple[tuple[int, int], ...]:
     """Return (channels, blocks) of an IR-SE trunk's four stages; each stage starts at a block with a shortcut."""
-    count = counted(state, r"body\.(\d+)\..*", "blocks, body.*")
+    count = count_numbers(state, r"body\.(\d+)\..*", "blocks, body.*")
     shortcuts = Counter(numbers(state, r"body\.(\d+)\.shortcut_layer\.\d\..*")).most_common(3)
     starts = [0, *sorted(index for index, _ in shortcuts), count]
     if len(starts) != 5 or count > 4 * LONGEST:
