@@ -50,10 +50,10 @@ def followed(clip: Path, locate: Locate, every: int, frames: int) -> tuple[list[
     """The tracks of the clip's first frames, and the CPU seconds that a frame took."""
     config = configs.load_run_config("fast", [f"detect_every={every}", "batch=1"])
     with tempfile.TemporaryDirectory() as folder:
-        begun = time.process_time()
+        started = time.process_time()
         read = lambda first: islice(reader.read_frames(clip, batch=1, first=first), frames)  # noqa: E731
         seen = first_pass.analyse(read, locate, Path(folder), config, 0, lambda done: None)
-        spent = time.process_time() - begun
+        spent = time.process_time() - started
         return Tracker().link(seen.faces, seen.shots), spent / len(seen.pts)
 
 

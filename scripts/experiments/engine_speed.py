@@ -49,9 +49,9 @@ class EngineRow:
     least: float = math.inf
 
     def try_once(self) -> None:
-        begun = time.process_time()
+        started = time.process_time()
         self.call()
-        self.least = min(self.least, 1e3 * (time.process_time() - begun))
+        self.least = min(self.least, 1e3 * (time.process_time() - started))
 
 
 def drawn_rows(engines: list[str]) -> list[EngineRow]:
@@ -83,8 +83,8 @@ def drawn_rows(engines: list[str]) -> list[EngineRow]:
                 ) -> tuple[Tensor, ...]:
                     return run(of, *given)
 
-                alike = min(likeness(ours, true) for ours, true in zip(call(), wanted, strict=True))
-                rows.append(EngineRow(name, engine, precision, call, alike))
+                psnr = min(likeness(ours, true) for ours, true in zip(call(), wanted, strict=True))
+                rows.append(EngineRow(name, engine, precision, call, psnr))
     return rows
 
 
@@ -111,8 +111,8 @@ def gradient_rows() -> list[EngineRow]:
         wanted = step(draw, False)
         for precision in ("float32", "bfloat16"):
             call: Call = lambda draw=draw, half=precision == "bfloat16": step(draw, half)  # type: ignore[misc]  # noqa: E731
-            alike = min(likeness(ours, true) for ours, true in zip(call(), wanted, strict=True))
-            rows.append(EngineRow(f"{name}, forth and back", "eager", precision, call, alike))
+            psnr = min(likeness(ours, true) for ours, true in zip(call(), wanted, strict=True))
+            rows.append(EngineRow(f"{name}, forth and back", "eager", precision, call, psnr))
     return rows
 
 

@@ -3,7 +3,7 @@
 python scripts/experiments/locality.py --attribute smile --region mouth smile my_smile_style [--faces FOLDER]
     [--json OUT.json]
 
-Every direction is brought to the effect that the first has at `--strength` (the mean of what the meter measures), so
+Every direction is scaled to the effect that the first has at `--strength` (the mean of what the meter measures), so
 that effects are comparable. Faces are the generator's samples, or aligned pictures inverted by the encoder and edited
 by Eq. 1; they are rendered by the full synthesis, without a mask.
 """

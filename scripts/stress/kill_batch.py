@@ -5,7 +5,7 @@ python -m scripts.stress.kill_batch [--clips 8] [--kills 20] [--pool local|ray|b
 Every batch has five hostile clips among its clips. What is killed (SIGKILL) at a random moment is the driver, a worker,
 or with Ray the cluster's own processes on this machine; then the same command is repeated to its end. It must end with
 the exit code 3, each output must have the frames, times and report of `vidinv run` on its clip alone, no clip that was
-done may be begun again, and nothing else may be left. With the tiny backend.
+done may be started again, and nothing else may be left. With the tiny backend.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ def comparable(folder: Path) -> dict[str, str]:
 
 
 def again(log: Path) -> list[str]:
-    """The clips that were begun after they were done."""
+    """Return the clips that were started after they were done."""
     done, wrong = set(), []
     for line in log.read_text(encoding="utf-8").splitlines():
         name = line.split()[2].rstrip(":")

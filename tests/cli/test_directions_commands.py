@@ -161,7 +161,7 @@ def test_photos_teach_by_the_encoders_own_codes(tmp_path: Path, capsys: pytest.C
     [
         ("seed,glow\n1,2\n", [], 2, "line 1: no column 'tan'"),
         ("seed,tan\n1,2\n2,much\n", [], 2, "line 3: tan 'much' is not a number"),
-        ("file,tan\nnobody.png,2\n", [], 2, "line 2: does not exist"),
+        ("file,tan\nnobody.png,2\n", [], 2, "line 2: the picture"),
         ("seed,tan\n1,2\n2,3\n", [], 2, "2 faces have a score of tan; give at least 10"),
         ("seed,tan\n" + "".join(f"{k},2\n" for k in range(12)), [], 2, "is the same on all 12 faces"),
         (

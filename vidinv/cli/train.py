@@ -86,15 +86,15 @@ def feature_style(
 
     used = pick_device(device)
     launch.take_device(used, here)
-    begun = resume is not None and checkpoint.exists(folder)  # then the checkpoint contains every weight
-    if not begun:
+    has_checkpoint = resume is not None and checkpoint.exists(folder)  # then the checkpoint contains every weight
+    if not has_checkpoint:
         trainer.check_start(backends.SPACE, recipe)
     alone = here.count == 1  # several processes would fetch the same files and ask the same question
     cache.pull(backends.choose_backend("default").needs, offline=offline or not alone, accept=accept_licences)
     if due:
         raise typer.Exit(launch.launch(devices, nodes, meet, sys.argv[1:]))
     generator = registry.load_generator("mobile-stylegan-ffhq-1024", used)
-    setup = trainer.set_up(generator, replace(recipe, start="") if begun else recipe)
+    setup = trainer.set_up(generator, replace(recipe, start="") if has_checkpoint else recipe)
     if dry_run:
         if here.is_first:
             typer.echo(recipes.text(recipe))

@@ -149,8 +149,8 @@ def calibrate(
         return float(np.nanmean(looked[1.0][0][of] - looked[-1.0][0][of]) / 2)
 
     still = looked[0.0][1]
-    alike = {s: round(float((looked[s][1] * still).sum(1).mean()), 3) for s in STRENGTHS if s}
-    kept = {} if studio.embed is None else {f"{s:+g}": value for s, value in alike.items()}
+    similarities = {s: round(float((looked[s][1] * still).sum(1).mean()), 3) for s in STRENGTHS if s}
+    kept = {} if studio.embed is None else {f"{s:+g}": value for s, value in similarities.items()}
     measured = looked[0.0][0]
     leak = {of: round(slope(of) / spread, 3) for of, spread in spreads.items() if of != name and of in measured}
     calibration = {unit: round(slope(name), 4)} if name in measured else {}

@@ -210,9 +210,7 @@ def _sefa(file: File, component: int) -> Tensor:
 
 FORMATS = {
     "fse": DirectionFormat("(1, L*D), of norm 1; its strength 1 is 15 times it", _is_fse, _fse, "as its author has it"),
-    "stit": DirectionFormat(
-        "(L, D), all rows alike; strength 1 is half of it", _is_stit, _stit, "+ is older, more of it"
-    ),
+    "stit": DirectionFormat("(L, D), equal rows; strength 1 is half of it", _is_stit, _stit, "+ is older, more of it"),
     "e4e": DirectionFormat("torch (1, D) or (1, L, D), rows of norm 1", _is_e4e, _row, "as its author has it"),
     "interfacegan": DirectionFormat(
         "numpy (1, D), of norm 1", _is_interfacegan, _row, "+ is the boundary's positive side"

@@ -61,11 +61,11 @@ class Hourglass(nn.Module):
         return self._level(self.depth, x)
 
     def _level(self, level: int, x: Tensor) -> Tensor:
-        beside = self.get_submodule(f"b1_{level}")(x)
+        skip = self.get_submodule(f"b1_{level}")(x)
         low = self.get_submodule(f"b2_{level}")(functional.avg_pool2d(x, 2))
         low = self._level(level - 1, low) if level > 1 else self.get_submodule("b2_plus_1")(low)
         low = self.get_submodule(f"b3_{level}")(low)
-        return beside + functional.interpolate(low, scale_factor=2, mode="nearest")
+        return skip + functional.interpolate(low, scale_factor=2, mode="nearest")
 
 
 class FAN(nn.Module):

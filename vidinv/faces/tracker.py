@@ -104,9 +104,9 @@ class Tracker:
         if not live:
             return []
         shared = intersection_over_union(np.stack([item.box for item in live if item.box is not None]), here.boxes)
-        alike = np.stack([item.identity for item in live]) @ here.embeddings.T
-        fits = ((shared >= self.overlap) & (alike >= self.different)) | (alike >= self.same)
-        worth = np.where(fits, shared + alike, -np.inf)
+        similarities = np.stack([item.identity for item in live]) @ here.embeddings.T
+        fits = ((shared >= self.overlap) & (similarities >= self.different)) | (similarities >= self.same)
+        worth = np.where(fits, shared + similarities, -np.inf)
         pairs = []
         while np.isfinite(worth.max()):
             row, column = (int(k) for k in np.unravel_index(worth.argmax(), worth.shape))

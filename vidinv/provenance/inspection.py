@@ -35,9 +35,9 @@ class Inspection:
     @property
     def is_ours(self) -> bool:
         """Return whether any evidence shows that vidinv made the file."""
-        beside = self.sidecar is not None and not self.sidecar.problem
+        has_report = self.sidecar is not None and not self.sidecar.problem
         signed = self.c2pa is not None and self.c2pa.edit is not None
-        return bool(self.metadata) or beside or signed or self.watermark is not None
+        return bool(self.metadata) or has_report or signed or self.watermark is not None
 
     def document(self) -> dict[str, Any]:
         """Return the inspection as a JSON document."""
@@ -63,13 +63,13 @@ def inspect(
     `phase(frames)` and `done(frames)` report the progress of the watermark search. Raises InputUnreadable for any
     other file.
     """
-    said, notes = statement.metadata(path), list[str]()
+    stored, notes = statement.metadata(path), list[str]()
     sha256 = fileio.content_sha256(path)
-    beside = statement.sidecar(path, sha256)
+    report = statement.sidecar(path, sha256)
     signed = _manifest(path, roots, notes)
     message = _picture_mark(path) if photo.is_photo(path) else _video_mark(path, phase, done, notes)
-    notes += _disagreements(path, said, beside, signed, message)
-    return Inspection(path.name, sha256, said, beside, signed, message, tuple(notes))
+    notes += _disagreements(path, stored, report, signed, message)
+    return Inspection(path.name, sha256, stored, report, signed, message, tuple(notes))
 
 
 def _manifest(path: Path, roots: Path | None, notes: list[str]) -> manifest.ReadManifest | None:
@@ -126,20 +126,20 @@ def _frames(path: Path, notes: list[str]) -> Iterator[FrameBatch]:
 
 def _disagreements(
     path: Path,
-    said: dict[str, str],
-    beside: statement.Sidecar | None,
+    stored: dict[str, str],
+    report: statement.Sidecar | None,
     signed: manifest.ReadManifest | None,
     message: Message | None,
 ) -> Iterator[str]:
     """Yield the contradictions between the kinds of evidence."""
-    if beside is not None:
-        yield from _of_report(path, said, beside)
+    if report is not None:
+        yield from _of_report(path, stored, report)
     if signed is not None and signed.state == "Invalid":
         yield f"the C2PA manifest is invalid: {', '.join(signed.problems)}"
     if message is None:
         return
     claimed = signed.edit.get("watermark") if signed is not None and signed.edit is not None else None
-    known = {"report": beside.identity if beside is not None else None, "C2PA manifest": claimed}
+    known = {"report": report.identity if report is not None else None, "C2PA manifest": claimed}
     for where, identity in known.items():
         if identity and identity != message.identity:
             yield (
@@ -148,12 +148,12 @@ def _disagreements(
             )
 
 
-def _of_report(path: Path, said: dict[str, str], beside: statement.Sidecar) -> Iterator[str]:
-    if beside.problem:
-        yield f"{beside.path}: {beside.problem}"
-    if beside.name_agrees is False:
-        yield f"{beside.path} is the report of a file with another name"
-    if beside.sha256_agrees is False:
-        yield f"{path.name} differs from the file that {beside.path} describes: it was changed afterwards"
-    if said and beside.edits is not None and said.get("edits") != (" ".join(beside.edits) or "none"):
+def _of_report(path: Path, stored: dict[str, str], report: statement.Sidecar) -> Iterator[str]:
+    if report.problem:
+        yield f"{report.path}: {report.problem}"
+    if report.name_agrees is False:
+        yield f"{report.path} is the report of a file with another name"
+    if report.sha256_agrees is False:
+        yield f"{path.name} differs from the file that {report.path} describes: it was changed afterwards"
+    if stored and report.edits is not None and stored.get("edits") != (" ".join(report.edits) or "none"):
         yield "the metadata and the report name different edits"

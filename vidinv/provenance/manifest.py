@@ -187,7 +187,7 @@ def _definition(output: Path, kind: str, claim: Claim) -> dict[str, Any]:
         "description": "faces edited by GAN inversion: " + (" ".join(claim.edits) or "none"),
         "parameters": {"org.vidinv.edits": list(claim.edits)},
     }
-    said = {
+    edit = {
         "edits": list(claim.edits),
         "weights_sha256": claim.weights,
         "source_sha256": claim.source_sha256,
@@ -199,7 +199,7 @@ def _definition(output: Path, kind: str, claim: Claim) -> dict[str, Any]:
         "format": kind,
         "assertions": [
             {"label": "c2pa.actions.v2", "data": {"actions": [edited]}},
-            {"label": LABEL, "data": said},
+            {"label": LABEL, "data": edit},
         ],
     }
 

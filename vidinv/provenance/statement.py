@@ -55,24 +55,24 @@ def metadata(path: Path) -> dict[str, str]:
 
 def sidecar(path: Path, sha256: str) -> Sidecar | None:
     """Read the report file of `path`, whose bytes have `sha256`; None if there is none."""
-    beside = path.with_name(path.name + ".json")
-    if not beside.is_file():
+    report_path = path.with_name(path.name + ".json")
+    if not report_path.is_file():
         return None
     try:
-        if beside.stat().st_size > MAX_REPORT:
-            return Sidecar(beside.name, problem=f"larger than {MAX_REPORT >> 20} MiB")
-        report = json.loads(beside.read_text(encoding="utf-8"))
+        if report_path.stat().st_size > MAX_REPORT:
+            return Sidecar(report_path.name, problem=f"larger than {MAX_REPORT >> 20} MiB")
+        report = json.loads(report_path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        return Sidecar(beside.name, problem=f"cannot be read ({type(error).__name__})")
+        return Sidecar(report_path.name, problem=f"cannot be read ({type(error).__name__})")
     kind = _of(report, "schema")
     if not isinstance(kind, str) or kind.partition("/")[0] != SCHEMA.partition("/")[0]:
-        return Sidecar(beside.name, problem="not a report of vidinv")
+        return Sidecar(report_path.name, problem="not a report of vidinv")
     edits, source = _of(report, "settings", "edits"), _of(report, "input", "sha256")
     name, digest = _of(report, "output", "path"), _of(report, "output", "sha256")
     edits = tuple(map(str, edits)) if isinstance(edits, list) else None
     source = source if isinstance(source, str) else None
     return Sidecar(
-        path=beside.name,
+        path=report_path.name,
         version=_of(report, "versions", "vidinv"),
         edits=edits,
         source_sha256=source,
@@ -102,8 +102,8 @@ def _of_picture(path: Path) -> dict[str, str]:
     """Return a PNG's text entries, or the EXIF field Software parsed as `key=value; key=value`."""
     try:
         with Image.open(path) as file:
-            said = str(file.getexif().get(ExifTags.Base.Software, ""))
-            pairs = dict(part.split("=", 1) for part in said.split("; ") if "=" in part)
+            software = str(file.getexif().get(ExifTags.Base.Software, ""))
+            pairs = dict(part.split("=", 1) for part in software.split("; ") if "=" in part)
             text = {key: str(value) for key, value in file.info.items() if isinstance(key, str)}
             return pairs | {key: value for key, value in text.items() if key.startswith(PREFIX)}
     except (OSError, ValueError, SyntaxError, TypeError, Image.DecompressionBombError) as error:
