@@ -195,7 +195,7 @@ REFUSED = {
         lambda path: files.stit(path, array((512,)), 18, 1.0),
         ["--attribute", "age"],
         2,
-        "stylegan2-ffhq-1024 is not here",
+        "stylegan2-ffhq-1024 is not available",
     ),
     "missing": (lambda path: None, [], 3, "cannot read"),
     "nan": (lambda path: np.save(path, np.full((8, 32), np.nan)), [], 5, "does not hold arrays of finite numbers"),

@@ -54,7 +54,7 @@ def test_metadata_and_report_are_shown_and_agree(clip: Path, capsys: pytest.Capt
     assert found["sidecar"]["name_agrees"] and found["sidecar"]["sha256_agrees"]
     assert found["c2pa"] is found["watermark"] is None
     said = capsys.readouterr().out
-    assert "age+3" in said and "made by vidinv, as say its metadata, the report beside it" in said
+    assert "age+3" in said and "made by vidinv, according to its metadata, its report file" in said
 
 
 def test_a_file_of_others_is_said_to_hold_nothing(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,7 +68,7 @@ def test_a_file_that_was_changed_since_its_report_is_noted(clip: Path) -> None:
     output = edited(clip, clip.parent / "out.mp4")
     clip.replace(output)
     found = inspected(output)
-    assert found["sidecar"]["sha256_agrees"] is False and "changed since" in found["notes"][0]
+    assert found["sidecar"]["sha256_agrees"] is False and "changed afterwards" in found["notes"][0]
     assert found["metadata"] is None
 
 

@@ -56,7 +56,7 @@ def test_without_its_feature_branch_the_inversion_is_g_of_w(
 
 
 def test_one_of_another_space_is_refused(stored: Path) -> None:
-    with pytest.raises(UsageError, match="the generator's is 'other-w'"):
+    with pytest.raises(UsageError, match="the generator has the space 'other-w'"):
         encoder_file.check_encoder(stored, "other-w")
 
 
