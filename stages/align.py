@@ -1,4 +1,4 @@
-"""Align: the upright face crops of every frame, read from the source's own planes."""
+"""Align: cut an upright crop of every tracked face out of the source's own planes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from vidinv.stages.graph import Stage
 
 
 def build_align_stage(tracks: tuple[Track, ...], size: int) -> Stage:
-    """A stage that adds `faces` ([N,3,size,size]) to each Work; frames without a face of `tracks` add none."""
+    """A stage that adds `faces` to each Work: crops [N,3,size,size] in [-1,1] with their crop-to-frame transforms.
+
+    The faces are in order of frame, then of track. A frame without a face of `tracks` adds none; a Work without any
+    face passes unchanged.
+    """
     where = {track.id: {int(i): k for k, i in enumerate(track.frames)} for track in tracks}
 
     def align(works: Iterator[Work]) -> Iterator[Work]:

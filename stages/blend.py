@@ -1,4 +1,4 @@
-"""Blend: put the edit into the source's own planes, inside its mask, and leave every other sample alone."""
+"""Blend: add the edit to the source's own planes inside the mask, and keep every other sample bit for bit."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from vidinv.stages.graph import Stage
 def build_blend_stage(mode: str) -> Stage:
     """A stage that adds `output` to each Work, and `rect` to the metrics of every face with masks.
 
-    `mode` "residual" adds (edit - inversion) to the source, "replace" adds (edit - source crop): the paper's paste.
-    A layer's blend weight is its mask times its presence times the face's `faded_confidence`.
+    `mode` "residual" adds (edit - inversion) to the source; "replace" adds (edit - source crop), which pastes the edit
+    as the paper does. The blend weight of a layer is its mask times its presence times the face's `faded_confidence`.
+    The output of a frame without an edited face is the source's planes.
     """
 
     def blend(works: Iterator[Work]) -> Iterator[Work]:
@@ -39,9 +40,11 @@ def build_blend_stage(mode: str) -> Stage:
                     for layer in work.layers
                     if layer.region in mine
                 ]
-                delta, where = layered(work.faces.image[n], work.inversion[n], shown, mode, known.faded_confidence)
+                delta, where = compose_layers(
+                    work.faces.image[n], work.inversion[n], shown, mode, known.faded_confidence
+                )
                 position = int(work.faces.frame[n])
-                output[position], rect = add(
+                output[position], rect = add_difference(
                     output[position], work.frames.colour, work.faces.to_frame[n].numpy(), delta, where
                 )
                 metrics[n] = replace(known, rect=rect)
@@ -50,17 +53,18 @@ def build_blend_stage(mode: str) -> Stage:
     return blend
 
 
-def layered(
+def compose_layers(
     source: torch.Tensor,
     inversion: torch.Tensor,
     layers: Sequence[tuple[torch.Tensor, Array]],
     mode: str,
     confidence: float,
 ) -> tuple[Array, Array]:
-    """What the layers change of a face's crop: an RGB difference [S,S,3] in [-1,1], weights applied, and where.
+    """The change of a face's crop: a weighted RGB difference [S,S,3] in [-1,1], and the support [S,S] as 0 or 1.
 
-    `layers` are pictures [3,S,S] and their weights [S,S] in [0,1], the lowest first; "replace" fades each in over what
-    lies below it, "residual" adds its difference to the picture below.
+    `source` and `inversion` are [3,S,S] in [-1,1]. `layers` are pictures [3,S,S] and their weights [S,S] in [0,1], the
+    lowest first. "replace" blends each picture over the result so far; "residual" adds its difference to the picture
+    of the layer below it.
     """
     canvas, below = source, inversion
     where = np.zeros(source.shape[-2:], np.float32)
@@ -74,16 +78,19 @@ def layered(
 
 
 def mode_of(asked: str, directions: Iterable[Direction]) -> str:
-    """The blend mode: the one asked for, or for "auto" replace as soon as one direction needs it."""
+    """The blend mode: `asked`, or for "auto" "replace" if one of the directions needs it and else "residual"."""
     if asked != "auto":
         return asked
     return "replace" if any(direction.blend == "replace" for direction in directions) else "residual"
 
 
-def add(planes: Planes, colour: Colour, to_frame: Array, delta: Array, alpha: Array) -> tuple[Planes, Rect | None]:
-    """`planes` with the RGB difference `delta` [S,S,3] weighted by `alpha` [S,S] added where `to_frame` puts it.
+def add_difference(
+    planes: Planes, colour: Colour, to_frame: Array, delta: Array, alpha: Array
+) -> tuple[Planes, Rect | None]:
+    """Add the RGB difference `delta` [S,S,3], weighted by `alpha` [S,S], to `planes` where `to_frame` maps it.
 
-    Also returns the mask's chroma-aligned rectangle, outside which no sample of any plane can change.
+    Returns the planes and the mask's chroma-aligned rectangle, outside which no sample of any plane changes; the
+    rectangle is None, and the planes are the given ones, where the mask is empty or outside the frame.
     """
     box = mask_box(alpha)
     rect = None if box is None else quad_rect(to_frame, box, planes)

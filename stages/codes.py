@@ -1,4 +1,4 @@
-"""Inversion: keep a clip's codes in a file, or take them from one instead of encoding and refining again."""
+"""Codes: store the latent and feature codes of a clip in a file, or read them back instead of encoding again."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def origin(config: RunConfig, backend: Backend, source_digest: str, encoder: str
 
 
 def encoder_digest(config: RunConfig) -> str:
-    """sha256 of the user's own encoder; empty with the shipped one."""
+    """The sha256 of the user's own encoder file; empty with the shipped one."""
     return fileio.content_sha256(Path(config.encoder)) if config.encoder else ""
 
 
 def rows(tracks: tuple[Track, ...], size: int) -> CodeRows:
-    """A row for every face of `tracks`, with its transform for crops of `size` pixels."""
+    """One row per face of `tracks`, in order of frame and track, with its transform for crops of `size` pixels."""
     found = [
         (int(frame), track.id, rescale(track.to_frame[k], track.crop, size))
         for track in tracks
@@ -59,41 +59,49 @@ def rows(tracks: tuple[Track, ...], size: int) -> CodeRows:
 
 @dataclass(frozen=True)
 class Codes:
-    """A job's inversion: written to `path` in the job folder, or `known` already."""
+    """The stored codes of a job: `known` where they are read from a file, else they are written to `path`."""
 
     path: Path
     origin: CodeOrigin
     known: CodeReader | None
 
     def can_go_on(self) -> bool:
-        """Whether what finished segments found is still there."""
+        """Whether the codes of the finished segments still exist, so that the job can resume."""
         return self.known is not None or self.path.exists()
 
 
 def is_due(codes: Codes | None) -> bool:
-    """Whether faces have still to be inverted."""
+    """Whether the faces still need to be inverted."""
     return codes is None or codes.known is None
 
 
 def open_codes(path: Path, made: CodeOrigin) -> CodeReader:
-    """The codes at `path`; UsageError where they are of another source or were made in another way."""
+    """Open the codes at `path`. Raises UsageError where their source or settings differ from `made`."""
     reader = CodeReader(path)
     different = reader.origin.differs_from(made)
     if different is not None:
-        raise UsageError(f"the codes in {path} {different}", remedy="give another --codes, or that setting")
+        raise UsageError(
+            f"the codes in {path} {different}", remedy="give other codes with --codes, or the same setting"
+        )
     return reader
 
 
 def check_faces(reader: CodeReader, wanted: CodeRows) -> None:
-    """Raise UsageError where some face that the analysis found has no code, or one of another place."""
+    """Raise UsageError where a face of the analysis has no stored code, or one with a different crop transform."""
     places = [reader.row_of.get((int(f), int(t))) for f, t in zip(wanted.frame, wanted.track, strict=True)]
     known = [place for place in places if place is not None]
     if len(known) < len(places) or not np.allclose(reader.rows.to_frame[known], wanted.to_frame, atol=1e-3):
-        raise UsageError(f"the codes in {reader.path} are of other faces", remedy="give another --codes")
+        raise UsageError(
+            f"the codes in {reader.path} belong to other faces than those found in this video",
+            remedy="give the codes of this video with --codes",
+        )
 
 
 def build_store_stage(codes: Codes, rows_of: CodeRows) -> Stage:
-    """A stage that stores the codes of each Work, and passes them on as they will be read back."""
+    """A stage that writes the `codes` of each Work to the file, and yields them as the file returns them.
+
+    The stored precision is lower than that of the encoder, so a later run from the file draws the same pictures.
+    """
 
     def store(works: Iterator[Work]) -> Iterator[Work]:
         writer: CodeWriter | None = None
@@ -102,7 +110,7 @@ def build_store_stage(codes: Codes, rows_of: CodeRows) -> Stage:
                 if work.codes is None or work.faces is None:
                     yield work
                     continue
-                if writer is None:  # only now every shape is known
+                if writer is None:  # the first codes give the shapes
                     writer = CodeWriter(codes.path, rows_of, work.codes, codes.origin)
                 stored = [writer.put(*which, work.codes[n : n + 1]) for n, which in enumerate(_faces(work))]
                 writer.sync()  # before the journal says that these frames are done
@@ -115,7 +123,7 @@ def build_store_stage(codes: Codes, rows_of: CodeRows) -> Stage:
 
 
 def build_replay_stage(reader: CodeReader, device: str) -> Stage:
-    """A stage that adds the stored `codes` to each Work with faces."""
+    """A stage that adds `codes` from the file to each Work with faces, on `device`."""
 
     def read(works: Iterator[Work]) -> Iterator[Work]:
         for work in works:

@@ -1,4 +1,4 @@
-"""Decode: the source's frames in batches that never cross a segment or a cut."""
+"""Decode: group the source's decoded frames into Works, the batches that no segment border and no cut divides."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Segment = tuple[int, int]  # frames, first <= i < end
 def segments(
     pts: tuple[int, ...], time_base: Fraction, seconds: float, start: int, stop: int, cuts: Collection[int] = ()
 ) -> list[tuple[int, int]]:
-    """Split the frames start <= i < stop into runs of at least `seconds`, by their pts: [(first, end), ...].
+    """Split the frames start <= i < stop into segments of at least `seconds`, by their pts: [(first, end), ...].
 
-    At one of the `cuts` (first frames of shots) half of that is enough: nothing crosses a cut, so that a segment which
-    begins there can be made for itself, on another machine too. The runs depend on the clip alone, so a resumed job
-    finds the same ones.
+    A segment may end after half of that at one of the `cuts` (first frames of shots): no state crosses a cut, so a
+    segment that begins there can be rendered independently, also on another machine. The last segment may be shorter.
+    The segments depend on the clip alone, so a resumed job computes the same ones.
     """
     found: list[tuple[int, int]] = []
     first = start
@@ -35,7 +35,7 @@ def segments(
 
 
 def batches(parts: Iterable[tuple[int, int]], shots: Iterable[Shot], size: int) -> list[tuple[int, int]]:
-    """Frame ranges of at most `size` frames inside one segment and one shot, in order."""
+    """Frame ranges [(first, end), ...] of at most `size` frames, each inside one segment of `parts` and one shot."""
     starts = {shot.start for shot in shots}
     found: list[tuple[int, int]] = []
     for first, end in parts:
@@ -50,9 +50,10 @@ def batches(parts: Iterable[tuple[int, int]], shots: Iterable[Shot], size: int) 
 def decode(
     frames: Iterable[FrameBatch], plan: list[tuple[int, int]], shots: tuple[Shot, ...], parts: list[tuple[int, int]]
 ) -> Iterator[Work]:
-    """Regroup decoded `frames` into one Work per range of `plan`; frames before and after the plan are dropped.
+    """Regroup decoded `frames` into one Work per range of `plan`, as `batches` returns them.
 
-    `parts` are the segments that the plan was made from.
+    Each Work holds `frames`, `new_shot` and `segment`. Frames before and after the plan are dropped. `parts` are the
+    segments that the plan was made from. Raises InputUnreadable where the video ends before the plan does.
     """
     starts, segment_of = {shot.start for shot in shots}, [first for first, _ in parts]
     pending = iter(plan)
@@ -70,8 +71,8 @@ def decode(
             group, current = [], next(pending, None)
     if current is not None:
         raise InputUnreadable(
-            f"the video ended before frame {current[1] - 1}, which was there when it was analysed",
-            remedy="put it back as it was and run it again",
+            f"the video ended before frame {current[1] - 1}, which the analysis had read",
+            remedy="restore the original file and run the same command again",
         )
 
 

@@ -1,4 +1,4 @@
-"""Encode: invert every face, in batches over the frames and faces of a Work, then refine from the neighbour."""
+"""Encode: invert every face of a Work in one batch, then refine the codes, each frame starting from its neighbour."""
 
 from __future__ import annotations
 
@@ -20,30 +20,33 @@ from vidinv.engines.transfer import to_device
 from vidinv.frames import Code, FaceBatch, Work, concatenate
 from vidinv.stages.graph import Stage
 
-KEPT = 8  # states on the disk: the video encoder is at most a few batches behind, none longer than a segment
+KEPT = 8  # states kept on disk; the video encoder is at most a few batches behind, and a batch is within a segment
 
 
 @dataclass(frozen=True)
 class LastRefined:
-    """A track's last refined frame: what it hands on, and its time."""
+    """A track's last refined frame: the state that the next refinement starts from, and the frame's time."""
 
     trace: Trace
     seconds: float
 
 
 class Traces:
-    """The last frame's refinement of each track; stored at a segment's start so that a resumed run is equal."""
+    """The refinement state of each track's last frame.
+
+    It is stored at the start of every segment, so that a resumed run gives the same frames.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.last: dict[int, LastRefined] = {}
 
     def forget(self) -> None:
-        """Nothing crosses a cut."""
+        """Clear the state of every track, as at a cut."""
         self.last.clear()
 
     def save(self, frame: int) -> None:
-        """Write the state before `frame`, whole or not at all."""
+        """Write the state before `frame` atomically, and delete all but the newest KEPT states."""
         tensors = {
             f"{track}.{name}": value.contiguous()
             for track, last in self.last.items()
@@ -59,7 +62,7 @@ class Traces:
         return fileio.read_sealed(self._path(frame)) is not None
 
     def restore(self, frame: int, device: str) -> None:
-        """Read back the state before `frame` onto `device`; nothing where none was written."""
+        """Load the state before `frame` onto `device`; the state is empty where none was written."""
         self.last.clear()
         kept = fileio.read_sealed(self._path(frame))
         if kept is None:
@@ -95,12 +98,13 @@ def build_encode_stage(
     device: str,
     runner: Runner | None = None,
 ) -> Stage:
-    """A stage that adds `codes` to each Work with faces.
+    """A stage that adds `codes` to each Work with faces: ws [N,L,D] and feature [N,C,h,w].
 
-    Without `refine` the encoder's codes are used as they are, and `runner` is its engine (torch in float32 if none is
-    given). With it, each track's key frames are refined in order, each from its neighbour's result, with more steps
-    where there is no neighbour (start, cut, the face was away); the frames between take what the keys around them
-    found. The networks are, and the codes stay, on `device`.
+    Without `refine` the encoder's codes are used directly, and `runner` is the encoder's engine (torch in float32 by
+    default). With `refine`, each track's key frames are refined in order, each starting from the result of its
+    neighbour, with more steps where there is no neighbour (at the start, after a cut, after the face was absent). The
+    refinements of the frames between are interpolated from the key frames around them. The networks are on `device`,
+    and so are the codes.
     """
 
     run = runner if runner is not None and refine is None else Runner()
@@ -132,14 +136,15 @@ def build_encode_stage(
 
 
 def keys(seconds: Sequence[float], gap: float, since: float | None) -> list[int]:
-    """Positions among ascending times that are refined: the last, and back from it as few as keep `gap` seconds.
+    """Positions of key frames among ascending times: the last, and the fewest before it at most `gap` seconds apart.
 
-    `since` is when the face was last refined, on the frame just before; None where it was not: the first is then one.
+    `since` is the time in seconds at which the face was last refined, on the frame just before; with None the first
+    position is a key frame as well.
     """
     before = [-math.inf if since is None else since, *seconds]  # of each position, the time of the frame before it
     chosen = [len(seconds) - 1]
     for position in range(len(seconds) - 2, -1, -1):
-        if seconds[chosen[-1]] - before[position] > gap * 1.01:  # frame rates do not divide seconds
+        if seconds[chosen[-1]] - before[position] > gap * 1.01:  # 1 %: a gap is rarely a whole number of frames
             chosen.append(position)
     return chosen[::-1]
 
@@ -147,9 +152,9 @@ def keys(seconds: Sequence[float], gap: float, since: float | None) -> list[int]
 def _refined(
     codes: Code, images: torch.Tensor, work: Work, refine: Refine, traces: Traces, steps: RefineConfig
 ) -> Code:
-    """The codes of a Work's faces, each track's in the order of its frames.
+    """Refine the codes of a Work's faces, track by track in the order of the frames.
 
-    A track goes on from its trace only where its face was on the frame before.
+    A track continues from its trace only where its face is on the preceding frame.
     """
     assert work.faces is not None
     found: dict[int, Code] = {}
@@ -169,7 +174,7 @@ def _refined(
 
 
 def _runs(faces: FaceBatch, track: int) -> list[list[int]]:
-    """The track's faces [n, ...] in order of time, parted where the face was away."""
+    """The track's faces as runs [n, ...] of consecutive frames, in order of time."""
     runs: list[list[int]] = []
     before = None
     for n in (faces.track == track).nonzero().flatten().tolist():
@@ -189,9 +194,9 @@ def _refine_run(
     steps: RefineConfig,
     person: int,
 ) -> tuple[list[Code], LastRefined]:
-    """Refine the keys among codes and images of one face on consecutive frames, and fill in the rest.
+    """Refine the key frames among the codes and images of one face on consecutive frames, and interpolate the others.
 
-    Returns the codes in order and the last one's state.
+    Returns the codes in order and the state of the last one.
     """
     wanted = set(keys(seconds, steps.gap, None if last is None else last.seconds))
     done: list[Code] = []
@@ -200,7 +205,7 @@ def _refine_run(
             continue
         before, effort = (None, steps.first) if last is None else (last.trace, steps.following)
         refined, after = refine(code, image, before, effort, person)
-        for w in range(len(done), k):  # frames since the key before
+        for w in range(len(done), k):  # frames since the previous key frame
             assert last is not None
             share = (seconds[w] - last.seconds) / (seconds[k] - last.seconds)
             done.append(between(given[w][0], last.trace, after, share))

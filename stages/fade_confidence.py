@@ -12,15 +12,16 @@ from vidinv.faces import edit_confidence
 from vidinv.frames import Analysis, Work
 from vidinv.stages.graph import Stage
 
-Past = tuple[int, float, float]  # track, second, trust
+Past = tuple[int, float, float]  # track, time in seconds, trust
 
 
 def build_fade_stage(analysis: Analysis, over: float, past: Iterable[Past] = ()) -> Stage:
     """A stage that adds `trust` and `faded_confidence` to the metrics of every face.
 
-    `trust` is the confidence of the inversion, limited by what the analysis says of the face. `faded_confidence` is the
-    largest curve below it that takes `over` seconds from 0 to 1; no fade crosses a cut. Works are held back until every
-    frame that can affect them is known; `past` is the trust of the frames that a resumed job measured before.
+    `trust` is the confidence of the inversion, limited by the track's own trust from the analysis. `faded_confidence`
+    is the largest curve below it that takes `over` seconds from 0 to 1; no fade crosses a cut. The stage holds Works
+    back until it knows every frame that can affect them. `past` is the trust of the frames before the first Work, which
+    a resumed job reads from its journal.
     """
     limits = {
         (track.id, int(frame)): float(limit)
@@ -35,16 +36,16 @@ def build_fade_stage(analysis: Analysis, over: float, past: Iterable[Past] = ())
         for work in works:
             if work.new_shot:
                 while held:
-                    yield _faded(held.popleft(), known, analysis, over)
+                    yield _with_faded_confidence(held.popleft(), known, analysis, over)
                 known = []
-            held.append(_trusted(work, limits))
-            known += _known(held[-1], analysis)
+            held.append(_with_trust(work, limits))
+            known += _trust_over_time(held[-1], analysis)
             while _second(held[0], -1, analysis) + over < _second(work, -1, analysis):
-                yield _faded(held.popleft(), known, analysis, over)
+                yield _with_faded_confidence(held.popleft(), known, analysis, over)
                 begin = _second(held[0], 0, analysis) - over
                 known = [each for each in known if each[1] >= begin]
         while held:
-            yield _faded(held.popleft(), known, analysis, over)
+            yield _with_faded_confidence(held.popleft(), known, analysis, over)
 
     return fade
 
@@ -53,7 +54,7 @@ def _second(work: Work, position: int, analysis: Analysis) -> float:
     return analysis.second(work.frames.pts[position])
 
 
-def _trusted(work: Work, limits: dict[tuple[int, int], float]) -> Work:
+def _with_trust(work: Work, limits: dict[tuple[int, int], float]) -> Work:
     metrics = list(work.metrics)
     for n, known in enumerate(metrics):
         if known is not None and known.confidence is not None and work.faces is not None:
@@ -63,7 +64,7 @@ def _trusted(work: Work, limits: dict[tuple[int, int], float]) -> Work:
     return replace(work, metrics=tuple(metrics))
 
 
-def _known(work: Work, analysis: Analysis) -> list[Past]:
+def _trust_over_time(work: Work, analysis: Analysis) -> list[Past]:
     if work.faces is None:
         return []
     faces = zip(work.faces.track.tolist(), work.faces.frame.tolist(), work.metrics, strict=False)
@@ -74,10 +75,10 @@ def _known(work: Work, analysis: Analysis) -> list[Past]:
     ]
 
 
-def _faded(work: Work, known: list[Past], analysis: Analysis, over: float) -> Work:
+def _with_faded_confidence(work: Work, known: list[Past], analysis: Analysis, over: float) -> Work:
     metrics = list(work.metrics)
     curves: dict[int, dict[float, float]] = {}
-    for track in {track for track, _, _ in _known(work, analysis)}:
+    for track in {track for track, _, _ in _trust_over_time(work, analysis)}:
         seconds, values = np.array(sorted({(second, value) for other, second, value in known if other == track})).T
         curves[track] = dict(
             zip(seconds.tolist(), edit_confidence.fade_over_time(seconds, values, over).tolist(), strict=True)

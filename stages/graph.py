@@ -1,12 +1,13 @@
-"""Run the stages as a threaded graph: one thread decodes, one encodes, and between them the stages go in lanes.
+"""Graph: run the stages in threads; one thread decodes, one encodes the video, and the stages between run in lanes.
 
-A lane is a thread, the first the caller's. What one draws the next masks, blends and measures, while the next frames
-are drawn: all are torch's, whose small operations leave a core idle where one thread runs them all. The queues are
-bounded, so memory does not grow with the clip; order is kept because each lane is one thread. The first error stops all
-and surfaces with its stage and frame.
+A lane is a thread that runs consecutive stages; the first lane is the caller's thread. While one lane draws the next
+frames, the following lane masks, blends and measures the frames that were drawn: torch's small operations leave a core
+idle when one thread runs them all. The queues between lanes are bounded, so memory does not grow with the clip. The
+order is kept because each lane is one thread. The first error stops every thread and is raised with its stage and
+frame.
 
-On a GPU all threads work on its default stream, so that what one puts there before it hands a Work on is done before
-what the next one asks for: no stage may choose a stream of its own.
+On a GPU all threads use the default stream, so the operations that a thread queues before it passes a Work on finish
+before those of the thread that receives it. A stage must not choose a stream of its own.
 """
 
 from __future__ import annotations
@@ -23,15 +24,15 @@ from vidinv.frames import Work
 
 Stage = Callable[[Iterator[Work]], Iterator[Work]]
 DEPTH = 3  # Works that a queue holds
-DRAWN = 1  # of those that are drawn, which are large
+DRAWN = 1  # Works that a queue between lanes holds; they contain pictures and are large
 _END = object()
 
 
 @dataclass
 class StageTime:
-    """Seconds a stage worked (`busy_s`), stood waiting for its neighbours (`wait_s`), and its own thread's CPU time.
+    """Seconds in which a stage worked (`busy_s`) and waited for its neighbours (`wait_s`), and its CPU seconds.
 
-    `cpu_s` counts the stage's Python thread, not torch's pool, nor the threads in which faces are drawn.
+    `cpu_s` counts the stage's Python thread, but neither torch's pool nor the threads that draw faces in parallel.
     """
 
     busy_s: float = 0.0
@@ -54,7 +55,7 @@ class _GraphState:
 
 
 class _Stopped(Exception):
-    """Another thread failed first."""
+    """Another thread failed, so this one stops."""
 
 
 def run(
@@ -64,11 +65,11 @@ def run(
     parted: Sequence[str] = (),
     begin: Callable[[], None] = lambda: None,
 ) -> dict[str, StageTime]:
-    """Pull every Work from `source` through `stages` into `sink`; returns the seconds of each stage by name.
+    """Pull every Work from `source` through `stages` into `sink`; returns the times of each stage by name.
 
-    A lane begins at each stage named in `parted`, in a thread of its own; `begin` is called in every lane, the caller's
-    too. The error of a stage is raised again with the note `in stage NAME near frame I`. KeyboardInterrupt stops the
-    threads and is raised.
+    `source`, `sink` and `stages` are (name, callable or iterable). A new lane, with its own thread, begins at each
+    stage named in `parted`; `begin` is called once in every lane, the caller's included. The error of a stage is raised
+    again with the note `in stage NAME near frame I`. KeyboardInterrupt stops the threads and is raised.
     """
     times = {name: StageTime() for name in (source[0], *(name for name, _ in stages), sink[0])}
     lanes = lanes_of(stages, parted)
@@ -78,21 +79,21 @@ def run(
     reading = (source, queues[0], shared, times[source[0]])
     writing = (sink, queues[-1], shared, times[sink[0]])
     threads = [
-        threading.Thread(target=_decode, args=reading, name="decode", daemon=True),
-        threading.Thread(target=_encode, args=writing, name="encode", daemon=True),
+        threading.Thread(target=_run_source, args=reading, name="decode", daemon=True),
+        threading.Thread(target=_run_sink, args=writing, name="encode", daemon=True),
     ]
     for number, lane in enumerate(lanes[1:], 1):
         given = (lane, queues[number], queues[number + 1], shared, times, begin)
-        threads.append(threading.Thread(target=_models, args=given, name=f"lane {lane[0][0]}", daemon=True))
+        threads.append(threading.Thread(target=_run_lane, args=given, name=f"lane {lane[0][0]}", daemon=True))
     for thread in threads:
         thread.start()
     try:
-        _models(lanes[0], queues[0], queues[1], shared, times, begin)
+        _run_lane(lanes[0], queues[0], queues[1], shared, times, begin)
         _join(threads)
     except BaseException as error:
         shared.fail(error, "")
     finally:
-        _join(threads)  # nothing of them goes on behind the caller's back
+        _join(threads)  # no thread outlives the call
     if shared.error is not None:
         if shared.where and hasattr(shared.error, "add_note"):  # Python 3.11
             shared.error.add_note(shared.where)
@@ -101,7 +102,7 @@ def run(
 
 
 def lanes_of(stages: list[tuple[str, Stage]], parted: Sequence[str]) -> list[list[tuple[str, Stage]]]:
-    """The stages lane by lane; a lane begins at the first and at each that is named in `parted`."""
+    """Split the stages into lanes: one begins at the first stage, and one at each stage named in `parted`."""
     lanes: list[list[tuple[str, Stage]]] = [[]]
     for name, stage in stages:
         if name in parted and lanes[-1]:
@@ -115,7 +116,9 @@ def _join(threads: list[threading.Thread]) -> None:
         thread.join()
 
 
-def _decode(source: tuple[str, Iterable[Work]], out: queue.Queue[Any], shared: _GraphState, took: StageTime) -> None:
+def _run_source(
+    source: tuple[str, Iterable[Work]], out: queue.Queue[Any], shared: _GraphState, took: StageTime
+) -> None:
     frame = 0
     works = iter(source[1])
     try:
@@ -137,7 +140,7 @@ def _decode(source: tuple[str, Iterable[Work]], out: queue.Queue[Any], shared: _
             close()
 
 
-def _encode(
+def _run_sink(
     sink: tuple[str, Callable[[Work], None]], inbox: queue.Queue[Any], shared: _GraphState, took: StageTime
 ) -> None:
     frame = 0
@@ -155,7 +158,7 @@ def _encode(
         shared.fail(error, f"in stage {sink[0]} at frame {frame}")
 
 
-def _models(
+def _run_lane(
     stages: list[tuple[str, Stage]],
     inbox: queue.Queue[Any],
     out: queue.Queue[Any],
@@ -188,7 +191,7 @@ def _models(
 
 @dataclass
 class _Clock:
-    """Seconds spent so far inside one iterator's `next`, everything upstream included."""
+    """Seconds spent so far inside one iterator's `next`, including everything upstream of it."""
 
     wall: float = 0.0
     cpu: float = 0.0
@@ -203,7 +206,7 @@ def _timed(
     shared: _GraphState,
     seen: list[int],
 ) -> Iterator[Work]:
-    """Book the time of each `next` on the stage, less what it spent inside the stage before it."""
+    """Yield from `flow`, and add the time of each `next` to `took`, less the time spent in the stage before it."""
     while True:
         before = (upstream.wall, upstream.cpu) if upstream else (0.0, 0.0)
         wall, cpu = time.perf_counter(), time.thread_time()
@@ -228,7 +231,7 @@ def _timed(
 
 
 class _busy:
-    """Book the enclosed seconds as work of a thread that is one stage."""
+    """Context manager that adds the enclosed seconds to a stage that has a thread of its own."""
 
     def __init__(self, took: StageTime) -> None:
         self.took = took

@@ -1,4 +1,8 @@
-"""Mask: where an edit may show, parsed softly from source and edit, and how far the inversion can be trusted."""
+"""Mask: make a soft mask of each edited face region by parsing source and edit, and compute the confidence.
+
+The confidence of a frame in [0,1] says how far its inversion can be trusted: it falls with the inversion's error and
+with the part of the face that is hidden.
+"""
 
 from __future__ import annotations
 
@@ -18,18 +22,18 @@ from vidinv.frames import Array, FaceMetrics, Mask, Work
 from vidinv.generators.ops import resize
 from vidinv.stages.graph import Stage
 
-COMPARED = 128
-IN_FRONT = regions.labels("background", "cloth")  # what the parser calls a hand or a thing before a face
-NO_FACE, FACE_AREA = 0.03, 0.08  # of the crop: so little is no face; a whole one covers .15 to .3
-SMALLEST = 0.03  # radius of what is in front, in sides of the crop: less is a hole of the parser
+COMPARED = 128  # pixels, side at which source and inversion are compared
+IN_FRONT = regions.labels("background", "cloth")  # the parser's labels for a hand or an object in front of a face
+NO_FACE, FACE_AREA = 0.03, 0.08  # shares of the crop: confidence 0 at or below the first; a face covers 0.15 to 0.3
+SMALLEST = 0.03  # least radius of an occluder, in sides of the crop; a smaller blob is a hole of the parser
 
 
 def build_mask_stage(parse: Parse, occlusion: Occlude, settings: MaskConfig) -> Stage:
     """A stage that adds `masks`, and `skin_cover`, `occluded`, `residual`, `confidence` of the metrics, to each Work.
 
-    The face is parsed every `settings.parse_every` frames of a segment, and where another layer begins to show; the
-    masks are carried in crop space between. What is in front of the face is detected on every frame and removed from
-    them. A face of which no edit shows has no masks, and None as its metrics.
+    The face is parsed every `settings.parse_every` frames of a segment, and where a layer begins to show; on the frames
+    between, the last masks are used again in crop space. Occluders are detected on every frame and removed from the
+    masks. A face on which no edit shows has no masks and None as its metrics.
     """
     carried: dict[tuple[int, str], Mask] = {}
 
@@ -40,16 +44,16 @@ def build_mask_stage(parse: Parse, occlusion: Occlude, settings: MaskConfig) -> 
             if work.faces is None or work.check is None:
                 yield work
                 continue
-            masks = clear(_masks(work, parse, settings, carried), work.faces.image, occlusion, settings)
+            masks = remove_occlusion(_masks(work, parse, settings, carried), work.faces.image, occlusion, settings)
             metrics: list[FaceMetrics | None] = []
             for n, mine in enumerate(masks):
                 if not mine:
                     metrics.append(None)
                     continue
                 region, first = next(iter(mine.items()))
-                residual, confidence = trust(work.faces.image[n], work.check[n], first, settings)
+                residual, confidence = measure_confidence(work.faces.image[n], work.check[n], first, settings)
                 if not regions.is_local(region):
-                    confidence = min(confidence, parsed(first))
+                    confidence = min(confidence, parser_confidence(first))
                 metrics.append(
                     FaceMetrics(
                         skin_cover=first.skin_cover,
@@ -63,51 +67,56 @@ def build_mask_stage(parse: Parse, occlusion: Occlude, settings: MaskConfig) -> 
     return mask
 
 
-def clear(
+def remove_occlusion(
     masks: list[dict[str, Mask]], images: torch.Tensor, occlusion: Occlude, settings: MaskConfig
 ) -> list[dict[str, Mask]]:
-    """The masks of faces [N,3,S,S] in [-1,1] without what lies before them, as far as `settings.occlusion` says."""
+    """Remove what is in front of the faces [N,3,S,S] in [-1,1] from their masks.
+
+    `occlusion` returns the alpha of the occluders; `settings.occlusion` in [0,1] scales it, and 0 returns `masks`.
+    """
     shown = [n for n, mine in enumerate(masks) if mine]
     if settings.occlusion == 0 or not shown:
         return masks
     found: list[dict[str, Mask]] = [{} for _ in masks]
     for n, alpha in zip(shown, occlusion(images[shown]), strict=True):
         before = settings.occlusion * refine_alpha(alpha, (images[n].permute(1, 2, 0).numpy() + 1) / 2)  # CHW -> HWC
-        found[n] = {name: _behind(mask, before) for name, mask in masks[n].items()}
+        found[n] = {name: _without_occluder(mask, before) for name, mask in masks[n].items()}
     return found
 
 
-def _behind(mask: Mask, before: Array) -> Mask:
+def _without_occluder(mask: Mask, before: Array) -> Mask:
     alpha = mask.alpha * (1 - before)
     left = float(alpha.sum() / max(mask.alpha.sum(), 1e-6))
     return replace(mask, alpha=alpha, skin_cover=mask.skin_cover * left, occluded=1 - left)
 
 
-def trust(source: torch.Tensor, inversion: torch.Tensor, mask: Mask, settings: MaskConfig) -> tuple[float, float]:
-    """Mean |source - inversion| inside the mask, in [0,1], and the confidence in [0,1].
+def measure_confidence(
+    source: torch.Tensor, inversion: torch.Tensor, mask: Mask, settings: MaskConfig
+) -> tuple[float, float]:
+    """The residual, mean |source - inversion| inside the mask in [0,1], and the confidence in [0,1].
 
-    That follows from it and from how much of the face lies behind something. The pictures are compared at `COMPARED`
-    pixels, so that their sides may differ.
+    The confidence is the smaller of two linear ramps, one of the residual and one of the occluded share of the mask.
+    The pictures [3,S,S] in [-1,1] are compared at COMPARED pixels or fewer, so their sizes may differ.
     """
     size = min(COMPARED, source.shape[-1], inversion.shape[-1])
     weight = resize(torch.from_numpy(mask.alpha)[None, None], size)[0, 0]
     error = (resize(source[None], size) - resize(inversion[None], size)).abs().mean((0, 1)) / 2  # [s,s]
     residual = float((error * weight).sum() / weight.sum().clamp(min=1e-6))
-    alike = (settings.residual_bad - residual) / (settings.residual_bad - settings.residual_good)
-    seen = (settings.occluded_bad - mask.occluded) / (settings.occluded_bad - settings.occluded_good)
-    return residual, float(np.clip(min(alike, seen), 0, 1))
+    fidelity = (settings.residual_bad - residual) / (settings.residual_bad - settings.residual_good)
+    visibility = (settings.occluded_bad - mask.occluded) / (settings.occluded_bad - settings.occluded_good)
+    return residual, float(np.clip(min(fidelity, visibility), 0, 1))
 
 
-def parsed(mask: Mask) -> float:
-    """How far there is a face for the parser, by the size of the source's, in [0,1]: in a heavy blur it finds none."""
+def parser_confidence(mask: Mask) -> float:
+    """Confidence in [0,1] that the parser found a face, by the face's share of the crop; a heavy blur hides it."""
     return float(np.clip((mask.face - NO_FACE) / (FACE_AREA - NO_FACE), 0, 1))
 
 
-def mask_of(source: Array, edit: Array, name: str, size: int, settings: MaskConfig) -> Mask:
-    """The mask [size,size] of a region in either of two parsed crops (labels [s,s]), source and edit.
+def region_mask(source: Array, edit: Array, name: str, size: int, settings: MaskConfig) -> Mask:
+    """The mask [size,size] of region `name` in the union of two parsed crops (labels [s,s]), source and edit.
 
-    What lies before the source's face stays out of it. Its `skin_cover` is taken over the source's skin, or over the
-    part that is edited where it is not the whole face.
+    Occluders in front of the source's face are excluded. `skin_cover` is the mean of the mask over the source's skin,
+    or over the source's part where the region is a part of the face.
     """
     region, hidden = regions.inside(source, name) | regions.inside(edit, name), in_front(source)
     if regions.is_local(name):
@@ -117,9 +126,9 @@ def mask_of(source: Array, edit: Array, name: str, size: int, settings: MaskConf
 
 
 def in_front(labels: Array) -> Array:
-    """What lies before the face in a parsed crop [s,s], bool: a blob of no face inside the outline of the visible face.
+    """Occluders in a parsed crop [s,s], as bool: blobs of other labels inside the convex outline of the visible face.
 
-    Small ones are the parser's holes and do not count.
+    Blobs with a radius below SMALLEST are ignored as holes of the parser.
     """
     side = labels.shape[0]
     seen = np.isin(labels, FACE).astype(np.uint8)
@@ -135,7 +144,7 @@ def in_front(labels: Array) -> Array:
 
 
 def soften(region: Array, skin: Array, size: int, settings: MaskConfig) -> Mask:
-    """The soft mask [size,size] of a parsed `region` [s,s]: grown, blurred, and zero at the crop's border."""
+    """The soft mask [size,size] of a parsed `region` [s,s], bool: dilated, blurred, and zero at the crop's border."""
     side = region.shape[0]
     grow = round(settings.grow * side)
     grown: Array = region.astype(np.float32)
@@ -150,7 +159,7 @@ def soften(region: Array, skin: Array, size: int, settings: MaskConfig) -> Mask:
 
 
 def fill_holes(region: Array) -> Array:
-    """`region` [s,s] bool with what it encloses: the parser loses spots of noses and cheeks at low resolution."""
+    """`region` [s,s], bool, with its holes filled: at low resolution the parser misses spots of noses and cheeks."""
     side = region.shape[0]
     reach = max(1, side // 40)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
@@ -162,7 +171,7 @@ def fill_holes(region: Array) -> Array:
 def _masks(
     work: Work, parse: Parse, settings: MaskConfig, carried: dict[tuple[int, str], Mask]
 ) -> list[dict[str, Mask]]:
-    """Per face, the mask of every layer that shows, by its region."""
+    """The masks of every face by region, one for each layer that shows."""
     assert work.faces is not None
     tracks = work.faces.track.tolist()
     showing = [(n, layer) for n in range(len(tracks)) for layer in work.layers if layer.presence[n] > 0]
@@ -183,7 +192,7 @@ def _masks(
         labels = parse(torch.cat(pictures), settings.parse_size)
         sources = dict(zip(wanted, labels, strict=False))
         for (n, layer), edit in zip(due, labels[len(wanted) :], strict=True):
-            parsed[n, layer.region] = mask_of(sources[n], edit, layer.region, size, settings)
+            parsed[n, layer.region] = region_mask(sources[n], edit, layer.region, size, settings)
     masks: list[dict[str, Mask]] = [{} for _ in tracks]
     for n, layer in showing:
         key = (tracks[n], layer.region)

@@ -1,4 +1,7 @@
-"""Measure: how well the person is kept, per face, on the blended frame before the video encoder (Eq. 9's R)."""
+"""Measure identity: compare every face of the blended frame with the source, before the video is encoded.
+
+The identity network is R of Eq. 9 of the Feature-Style encoder paper.
+"""
 
 from __future__ import annotations
 
@@ -24,14 +27,18 @@ from vidinv.metrics.flicker import flicker
 from vidinv.report import identity_evidence
 from vidinv.stages.graph import Stage
 
-MAIN = "arcface"  # the network of every measured frame; the others are witnesses
-WATCHED = ("age", "smile", "yaw")  # attributes that are measured whatever is edited
+MAIN = "arcface"  # the network that measures every sampled frame; the others are secondary evaluators
+WATCHED = ("age", "smile", "yaw")  # attributes that are measured in every run
 COMPARED = 256  # pixels, side at which pictures are compared
 
 
 @dataclass(frozen=True)
 class SecondaryEvaluators:
-    """What is asked now and then, beside the main network: attributes by name, and what perceives a difference."""
+    """Evaluators that run at a longer interval than the main network: attributes, the parser, LPIPS.
+
+    `attributes` measures pictures by attribute name, `watched` names the attributes that are reported. `parse` and
+    `perceptual` are None where the backend has no such network.
+    """
 
     attributes: Measure
     watched: tuple[str, ...]
@@ -40,7 +47,7 @@ class SecondaryEvaluators:
 
     @classmethod
     def of(cls, backend: Backend, parse: Parse, edited: Iterable[str]) -> SecondaryEvaluators:
-        """The backend's, which watch what is `edited` beside what they always do; None for what it has not."""
+        """The evaluators of a backend; they watch the `edited` attributes as well as WATCHED."""
         asked = {*WATCHED, *edited}
         watched = tuple(name for name in backend.measures if name in asked)
         perceptual = backend.guides("cpu").perceptual if backend.perceives else None
@@ -49,53 +56,54 @@ class SecondaryEvaluators:
 
 @dataclass(frozen=True)
 class MeasuredCrops:
-    """One face's `pictures` as crops `images` [P,3,S,S] in [-1,1], and `small` [P,3,s,s] at COMPARED pixels or fewer.
+    """The pictures of one face: `images` [P,3,S,S] in [-1,1], and `small` [P,3,s,s], s at most COMPARED pixels.
 
-    The edit is the blended frame cut by the source's transform, where a frame was made; else the picture itself.
+    `pictures` names them: source, inversion (if there is one) and edit. The edit is cropped from the blended frame by
+    the source's transform where there is such a frame; else it is the edit's own picture.
     """
 
     frame: int
     pictures: tuple[str, ...]
     images: Tensor
     small: Tensor
-    inside: Tensor | None = None  # [1,s,s]: the soft mask of what may differ, where there is one
+    inside: Tensor | None = None  # [1,s,s]: the soft mask of the edit, where there is one
 
 
 @dataclass(frozen=True)
 class DueMeasures:
-    """What is measured on one frame."""
+    """The measurements that are due on one frame."""
 
     identity: bool
-    witness: bool
-    flicker: bool  # against the frame before, which a witness saw
+    secondary: bool
+    flicker: bool  # between this frame and the one before, which the secondary evaluators measured
 
 
-def due(nth: int, settings: IdentityConfig) -> DueMeasures:
-    """What is measured on the `nth` frame of a segment."""
-    witness = nth % settings.witness_every == 0
+def due_measures(nth: int, settings: IdentityConfig) -> DueMeasures:
+    """The measurements that are due on the `nth` frame of a segment, counted from 0."""
+    secondary = nth % settings.witness_every == 0
     return DueMeasures(
-        nth % settings.every == 0 or witness, witness, nth > 0 and (nth - 1) % settings.witness_every == 0
+        nth % settings.every == 0 or secondary, secondary, nth > 0 and (nth - 1) % settings.witness_every == 0
     )
 
 
-def reads_inversion(nth: int, settings: IdentityConfig) -> bool:
-    """Whether the inversion is looked at on the `nth` frame of a segment."""
-    return any(vars(due(nth, settings)).values())
+def needs_inversion(nth: int, settings: IdentityConfig) -> bool:
+    """Whether any measurement on the `nth` frame of a segment needs the inversion's picture."""
+    return any(vars(due_measures(nth, settings)).values())
 
 
 def build_measure_stage(
-    networks: dict[str, Embed], witnesses: SecondaryEvaluators, settings: IdentityConfig, *, keep_strips: bool
+    networks: dict[str, Embed], secondary: SecondaryEvaluators, settings: IdentityConfig, *, keep_strips: bool
 ) -> Stage:
     """A stage that completes `metrics` and adds `evidence`, for faces on every `settings.every`-th frame of a segment.
 
-    On each: `similarity` by the main network, and `sharpness`. On every `settings.witness_every`-th: `similarity` by
-    the other networks too, `attributes`, `hidden`, and `mask_area`, `psnr`, `ssim`, `lpips` of the inversion inside the
-    mask. On the frame after such a one: `flicker_inversion` and `flicker_edit` between the two. A face whose metrics
-    are None is not measured. The evidence has pictures if `keep_strips`.
+    Every sampled frame has `similarity` by the main network, and `sharpness`. Every `settings.witness_every`-th frame
+    also has `similarity` by the other networks, `attributes`, `hidden`, and `mask_area`, `psnr`, `ssim` and `lpips` of
+    the inversion inside the mask. The frame after such a frame has `flicker_inversion` and `flicker_edit` between the
+    two. A face whose metrics are None is not measured. The evidence includes pictures if `keep_strips`.
     """
 
     def measure(works: Iterator[Work]) -> Iterator[Work]:
-        before: dict[int, MeasuredCrops] = {}  # by track: what the next frame's flicker is measured against
+        before: dict[int, MeasuredCrops] = {}  # by track: the crops of the last measured frame, for the flicker
         for work in works:
             if work.faces is None or work.edit is None or not work.metrics:
                 yield work
@@ -104,20 +112,20 @@ def build_measure_stage(
                 before.clear()
             metrics, found = list(work.metrics), []
             for n in range(len(work.faces)):
-                now = due(work.nth(int(work.faces.frame[n])), settings)
+                now = due_measures(work.nth(int(work.faces.frame[n])), settings)
                 known = metrics[n]
                 if known is None or not any(vars(now).values()):
                     continue
                 seen, track = _crops(work, n), int(work.faces.track[n])
                 if now.identity:
-                    asked = {name: embed for name, embed in networks.items() if now.witness or name == MAIN}
+                    asked = {name: embed for name, embed in networks.items() if now.secondary or name == MAIN}
                     embeddings = {name: np.asarray(embed(seen.images)) for name, embed in asked.items()}
                     known = replace(known, similarity=_similarity(seen, embeddings), sharpness=_sharpness(seen))
                     strip = _strip(seen) if keep_strips else b""
                     found.append(Evidence(seen.frame, track, seen.pictures, embeddings, strip))
-                if now.witness:
-                    known = _with_attributes(known, seen, witnesses)
-                    known = _with_fidelity(known, seen, witnesses)
+                if now.secondary:
+                    known = _with_attributes(known, seen, secondary)
+                    known = _with_fidelity(known, seen, secondary)
                 if now.flicker and track in before and before[track].frame == seen.frame - 1:
                     known = _with_flicker(known, before[track], seen)
                 metrics[n] = known
@@ -139,14 +147,14 @@ def _crops(work: Work, n: int) -> MeasuredCrops:
     images = torch.stack([*shown.values(), edit])
     small = resize(images, min(COMPARED, size)).clamp(-1, 1)
     inside = None
-    if work.masks:  # of the lowest layer that shows
+    if work.masks:  # the mask of the lowest layer that shows
         alpha = torch.from_numpy(next(iter(work.masks[n].values())).alpha)
         inside = resize(alpha[None, None], small.shape[-1])[0]
     return MeasuredCrops(work.frames.index[position], (*shown, "edit"), images, small, inside)
 
 
 def _similarity(seen: MeasuredCrops, embeddings: dict[str, Array]) -> dict[str, IdentitySimilarity]:
-    """By network, the cosines of inversion and edit to the source."""
+    """The cosines of inversion and edit to the source, by network."""
     found = {}
     for network, rows in embeddings.items():
         of = {picture: float(rows[0] @ row) for picture, row in zip(seen.pictures, rows, strict=True)}
@@ -155,28 +163,28 @@ def _similarity(seen: MeasuredCrops, embeddings: dict[str, Array]) -> dict[str, 
 
 
 def _sharpness(seen: MeasuredCrops) -> float:
-    """Variance of the source's Laplacian, of grey levels in [0,255]."""
+    """The variance of the Laplacian of the source, in grey levels of [0,255]."""
     grey = cv2.cvtColor(_hwc(seen.small[0]) * 255, cv2.COLOR_RGB2GRAY)
     return float(cv2.Laplacian(grey, cv2.CV_32F).var())
 
 
-def _with_attributes(known: FaceMetrics, seen: MeasuredCrops, witnesses: SecondaryEvaluators) -> FaceMetrics:
-    """Add the attributes of every picture, and how much of the source's face is hidden."""
-    readings = witnesses.attributes(seen.small)
+def _with_attributes(known: FaceMetrics, seen: MeasuredCrops, secondary: SecondaryEvaluators) -> FaceMetrics:
+    """Add the attributes of every picture, and the hidden share of the source's face."""
+    readings = secondary.attributes(seen.small)
     found = {}
-    for name in witnesses.watched:
+    for name in secondary.watched:
         of = {picture: _finite(value) for picture, value in zip(seen.pictures, readings[name], strict=True)}
         if any(value is not None for value in of.values()):
             found[name] = PictureValues(**of)
     hidden = None
-    if witnesses.parse is not None:
-        labels = torch.from_numpy(witnesses.parse(seen.small[:1], seen.small.shape[-1]))
+    if secondary.parse is not None:
+        labels = torch.from_numpy(secondary.parse(seen.small[:1], seen.small.shape[-1]))
         hidden = _finite(parsed_attributes.hidden(labels)[0])
     return replace(known, attributes=found, hidden=hidden)
 
 
-def _with_fidelity(known: FaceMetrics, seen: MeasuredCrops, witnesses: SecondaryEvaluators) -> FaceMetrics:
-    """Add how close the inversion is to the source inside the mask; nothing where there is no mask."""
+def _with_fidelity(known: FaceMetrics, seen: MeasuredCrops, secondary: SecondaryEvaluators) -> FaceMetrics:
+    """Add PSNR, SSIM and LPIPS of the inversion to the source inside the mask; nothing without a mask."""
     if seen.inside is None:
         return known
     source, inversion = _masked(seen)[:2, None]  # [1,3,s,s] each
@@ -185,23 +193,23 @@ def _with_fidelity(known: FaceMetrics, seen: MeasuredCrops, witnesses: Secondary
         mask_area=_finite(seen.inside.mean()),
         psnr=_finite(image.psnr_inside(inversion, source, seen.inside[None])),
         ssim=_finite(image.ssim_inside(inversion, source, seen.inside[None])),
-        lpips=None if witnesses.perceptual is None else _finite(witnesses.perceptual(inversion, source)),
+        lpips=None if secondary.perceptual is None else _finite(secondary.perceptual(inversion, source)),
     )
 
 
 def _masked(seen: MeasuredCrops) -> Tensor:
-    """The small pictures with the source's samples outside the mask: the inversion differs where the edit may."""
+    """The small pictures with the source's samples outside the mask, so that they differ only where the edit may."""
     return seen.small if seen.inside is None else seen.small[:1] + seen.inside * (seen.small - seen.small[:1])
 
 
 def _finite(value: Any) -> float | None:
-    """A number as a float; None for NaN and infinity, which say that it could not be measured."""
+    """A number as a float; None for NaN and infinity, which mean that it could not be measured."""
     number = float(value)
     return number if isfinite(number) else None
 
 
 def _with_flicker(known: FaceMetrics, before: MeasuredCrops, now: MeasuredCrops) -> FaceMetrics:
-    """Add the flicker of inversion and edit between two consecutive frames, in shares of the full range."""
+    """Add the flicker of inversion and edit between two consecutive frames, as a share of the full range."""
     pairs = zip(_masked(before), _masked(now), strict=True)
     both = [np.stack([_hwc(first), _hwc(second)]) for first, second in pairs]  # [2,s,s,3] each
     of = {name: flicker(both[0], made) for name, made in list(zip(now.pictures, both, strict=True))[1:]}

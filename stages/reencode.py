@@ -1,4 +1,4 @@
-"""Reencode: write segments of closed GOPs, each listed in the journal only when it is whole and on the disk."""
+"""Reencode: write the blended frames as segments of video, and record each finished segment in the job's journal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from vidinv.report.face_rows import FaceRow
 
 
 class Writer(Protocol):
-    """What `vidinv.media.writer.SegmentWriter` offers."""
+    """The part of `vidinv.media.writer.SegmentWriter` that the recorder uses."""
 
     def write(self, planes: Planes, pts: int) -> None: ...
 
@@ -30,18 +30,18 @@ class Writer(Protocol):
 
 @dataclass(frozen=True)
 class SegmentRecord:
-    """A finished segment: what the journal keeps of it."""
+    """The journal's record of a finished segment."""
 
     segment: int  # its number, counted from 0
     first: int  # frame index of its first frame
     last: int  # frame index of its last frame, inclusive
     files: Mapping[str, str]  # file name in the job folder -> sha256
-    faces: tuple[FaceRow, ...]  # of the faces that were measured, in order of frame
+    faces: tuple[FaceRow, ...]  # the measured faces, in order of frame
     gaps: tuple[tuple[float, float], ...] = ()  # damaged spans of the source, in seconds
 
 
 class SegmentJournal(Protocol):
-    """What `vidinv.jobs.journal.Journal` offers: the folder of the segments, and a way to list a finished one."""
+    """The part of `vidinv.jobs.journal.Journal` that the recorder uses: the segments' folder, and `append`."""
 
     folder: Path
 
@@ -49,10 +49,12 @@ class SegmentJournal(Protocol):
 
 
 class Recorder:
-    """The sink of the render graph: writes frames into segments and closes each at its last frame.
+    """The sink of the render graph: writes frames into segments of closed GOPs and closes each at its last frame.
 
-    `open_segment(path)` gives the writer of the main video, `open_preview(path)` that of the side-by-side one; either
-    may be None. `done(frames)` hears how many frames went by.
+    A segment is recorded in `journal` only once its files are complete and synced to disk. `open_segment(path)` returns
+    the writer of the main video, `open_preview(path)` that of the side-by-side video with panels of `panel` pixels;
+    either may be None. `done(frames)` is called with the number of frames of each Work. Raises OutputUnwritable where a
+    file cannot be written.
     """
 
     def __init__(
@@ -77,19 +79,20 @@ class Recorder:
         self.gaps: list[tuple[float, float]] = []
 
     def __call__(self, work: Work) -> None:
-        """Write one Work's frames."""
+        """Write the frames of one Work."""
         try:
             self._write(work)
         except OSError as error:
             where = f"{self.journal.folder} (frame {work.frames.index[0]})"
             raise OutputUnwritable(
-                f"writing {where} failed: {error.strerror or error}", remedy="free some disk space and run it again"
+                f"writing {where} failed: {error.strerror or error}",
+                remedy="free disk space and run the same command again",
             ) from error
 
     def abandon(self) -> None:
-        """Close what is open after an error; the unfinished segment is not journaled."""
+        """Close and delete the files of the unfinished segment after an error; the journal does not record it."""
         for path, writer in self.writers.values():
-            with contextlib.suppress(VidinvError, OSError):  # the first error is the one to show
+            with contextlib.suppress(VidinvError, OSError):  # the caller shows the first error
                 writer.close()
             path.unlink(missing_ok=True)
         self.writers.clear()
@@ -135,9 +138,9 @@ class Recorder:
 
 
 def side_by_side(work: Work, position: int, panel: int) -> Planes:
-    """Source, inversion and edit of the frame's face that is edited most, 4:2:0 8-bit planes [panel, 3*panel].
+    """Source, inversion and edit of the frame's most strongly edited face, as 8-bit 4:2:0 planes [panel, 3*panel].
 
-    The first one where several are, or none is; black where there is no face.
+    Of several faces with the same presence it is the first; without a face the picture is black.
     """
     faces = work.faces
     picture: Array = np.zeros((panel, 3 * panel, 3), np.float32)
@@ -152,7 +155,7 @@ def side_by_side(work: Work, position: int, panel: int) -> Planes:
 
 
 def yuv420(rgb: Array) -> Planes:
-    """BT.601 limited-range planes of an 8-bit RGB picture [H,W,3] with even sides."""
+    """Convert an 8-bit RGB picture [H,W,3] with even sides to BT.601 limited-range 4:2:0 planes."""
     height, width = rgb.shape[:2]
     packed = cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_I420)  # [H*3/2, W]
     chroma = packed[height:].reshape(2, height // 2, width // 2)
@@ -160,7 +163,7 @@ def yuv420(rgb: Array) -> Planes:
 
 
 def preview_info(info: Any, panel: int) -> Any:
-    """The VideoInfo of the side-by-side video: the source's times, its own size and colour."""
+    """The VideoInfo of the side-by-side video: the source's timing with the preview's own size and colour."""
     colour = replace(info.colour, matrix="bt601", full_range=False, primaries_tag=2, transfer_tag=2)
     colour = replace(colour, matrix_tag=6, range_tag=1)
     info = replace(info, width=3 * panel, height=panel, display=Display(), fields="", mastering=Mastering())

@@ -1,4 +1,4 @@
-"""Synthesize: the pictures of the inversion and of the edit."""
+"""Synthesize: decode the codes and the edited codes of every face into pictures, the inversion and the edit."""
 
 from __future__ import annotations
 
@@ -21,48 +21,49 @@ from vidinv.generators.proxy import ImageDecoder
 from vidinv.process import restored_threads, use_threads
 from vidinv.stages.graph import Stage
 
-Reads = Callable[[Work, int], bool]  # does anything read the detail of this face's inversion?
-Drawer = tuple[Generator, ImageDecoder]
-NOBODY: Mapping[int, Drawer] = MappingProxyType({})
+NeedsInversion = Callable[[Work, int], bool]  # whether a later stage needs the full detail of the inversion of face n
+OwnGenerator = tuple[Generator, ImageDecoder]
+NO_OWN_GENERATORS: Mapping[int, OwnGenerator] = MappingProxyType({})
 
 
 def build_synthesize_stage(
     generator: Generator,
     proxy: ImageDecoder,
     size: int,
-    reads_inversion: Reads,
+    reads_inversion: NeedsInversion,
     runner: Runner | None = None,
-    people: Mapping[int, Drawer] = NOBODY,
+    people: Mapping[int, OwnGenerator] = NO_OWN_GENERATORS,
 ) -> Stage:
     """A stage that adds `inversion` and `edit`, [N,3,size,size] in [-1,1], and `check` at the proxy head's own size.
 
-    The codes may lie on any device; the pictures come back to the CPU, where the planes are, all of a Work at once.
-    `runner` is the engine; torch in float32 if none is given.
+    The stage also adds the picture of each layer to `layers`; `edit` is that of the highest. The codes may be on any
+    device; the pictures of a Work are copied to the CPU together. `runner` is the engine (torch in float32 by default).
 
-    Every edit is synthesized for itself. `check` is the inversion through the proxy head: how far a frame can be
-    trusted is judged by it alone, whatever else is drawn. An inversion whose detail nothing reads is `check` resized.
-    See `source` for what draws the rest. The `people` with a generator of their own, by track, are drawn by that.
+    `check` is the inversion drawn by the proxy head; the confidence of a frame is computed from it alone, whichever
+    network draws the other pictures. An inversion whose detail no later stage needs (`reads_inversion`) is `check`
+    resized. `describe_renderer` says which network draws the rest. `people` maps a track to the generator and proxy
+    head that were tuned to that person.
     """
     drawn_at, runner = at_size(generator, size), runner or Runner()
     usual = Renderer(generator, proxy, runner)
     own = {person: Renderer(*drawer, runner) for person, drawer in people.items()}
 
     def draw(work: Work, n: int) -> tuple[torch.Tensor, ...]:
-        """`check`, and what is shown of face n: the inversion, and over it layer by layer."""
+        """`check`, the inversion, and the picture of every layer of face n, from the lowest to the highest."""
         assert work.codes is not None and work.faces is not None
-        painting, code = own.get(int(work.faces.track[n]), usual), work.codes[n : n + 1]
-        if reads_inversion(work, n) and not is_drawn_by_proxy(painting.generator, painting.proxy, size):
-            check, image = painting.both(code, drawn_at)
+        renderer, code = own.get(int(work.faces.track[n]), usual), work.codes[n : n + 1]
+        if reads_inversion(work, n) and not is_drawn_by_proxy(renderer.generator, renderer.proxy, size):
+            check, image = renderer.both(code, drawn_at)
         else:
-            check = image = painting.sketch(code)
+            check = image = renderer.sketch(code)
         shown = [resize(image, size)]
         for layer in work.layers:
             is_there = layer.presence[n] > 0
-            shown.append(_drawn(painting, layer.codes[n : n + 1], size) if is_there else shown[-1])
+            shown.append(_render(renderer, layer.codes[n : n + 1], size) if is_there else shown[-1])
         return check, *shown
 
     def synthesize(works: Iterator[Work]) -> Iterator[Work]:
-        with _painters(generator, runner) as mapped:
+        with _face_pool(generator, runner) as mapped:
             for work in works:
                 if work.codes is None:
                     yield work
@@ -78,49 +79,53 @@ def build_synthesize_stage(
 
 
 @contextmanager
-def _painters(generator: Generator, runner: Runner) -> Iterator[Callable[..., Iterable[tuple[torch.Tensor, ...]]]]:
-    """What draws faces: two at once, each with half of torch's threads, where torch draws them on a CPU.
+def _face_pool(generator: Generator, runner: Runner) -> Iterator[Callable[..., Iterable[tuple[torch.Tensor, ...]]]]:
+    """A function like `map` that draws two faces at once, each with half of torch's threads, with torch on a CPU.
 
-    Two pictures keep two cores busier than two threads keep with one, whose operations are small.
+    Two pictures at once use two cores better than one picture in two threads does, because its operations are small.
+    With any other engine or device, or with one thread, it is `map`.
     """
     if runner.threads < 2 or runner.engine != "eager" or generator.w_avg.device.type != "cpu":
         yield map
         return
     begin = partial(use_threads, runner.threads // 2)
-    with restored_threads(), ThreadPoolExecutor(2, thread_name_prefix="paint", initializer=begin) as pool:
+    with restored_threads(), ThreadPoolExecutor(2, thread_name_prefix="synthesize", initializer=begin) as pool:
         yield pool.map
 
 
-def source(generator: Generator, proxy: ImageDecoder, size: int) -> str:
-    """What draws the pictures of `size` pixels, for the report."""
+def describe_renderer(generator: Generator, proxy: ImageDecoder, size: int) -> str:
+    """The name of the network that draws pictures of `size` pixels and its size, for the report."""
     if is_drawn_by_proxy(generator, proxy, size):
         return f"proxy head at {proxy.size}"
     return f"{generator.name} at {at_size(generator, size)}"
 
 
 def is_drawn_by_proxy(generator: Generator, proxy: ImageDecoder, size: int) -> bool:
-    """A head draws what is no size of the generator and not above the head's own."""
+    """Whether the proxy head draws pictures of `size` pixels.
+
+    It does where `size` is not one of the generator's output sizes and is at most the head's own.
+    """
     return proxy.is_quick and size not in generator.sizes and size <= proxy.size
 
 
-def drawer(generator: Generator, proxy: ImageDecoder, size: int) -> Callable[[Code], torch.Tensor]:
-    """What draws a code's picture [N,3,size,size] in [-1,1] on the CPU, as an edit is drawn, in float32."""
-    painting = Renderer(generator, proxy, Runner())
-    return lambda code: _drawn(painting, code, size).cpu()
+def build_drawer(generator: Generator, proxy: ImageDecoder, size: int) -> Callable[[Code], torch.Tensor]:
+    """A function that draws a code's picture [N,3,size,size] in [-1,1], as the edit is drawn: float32, on the CPU."""
+    renderer = Renderer(generator, proxy, Runner())
+    return lambda code: _render(renderer, code, size).cpu()
 
 
-def _drawn(painting: Renderer, code: Code, size: int) -> torch.Tensor:
-    """The picture [N,3,size,size] of a code, where the networks are."""
-    if is_drawn_by_proxy(painting.generator, painting.proxy, size):
-        return resize(painting.sketch(code), size)
-    return resize(painting.whole(code, at_size(painting.generator, size)), size)
+def _render(renderer: Renderer, code: Code, size: int) -> torch.Tensor:
+    """The picture [N,3,size,size] of a code, on the networks' device."""
+    if is_drawn_by_proxy(renderer.generator, renderer.proxy, size):
+        return resize(renderer.sketch(code), size)
+    return resize(renderer.whole(code, at_size(renderer.generator, size)), size)
 
 
-def whole(generator: Generator, code: Code, size: int) -> torch.Tensor:
-    """The picture [N,3,size,size] in [-1,1] of a code, through the whole synthesis."""
+def render_whole(generator: Generator, code: Code, size: int) -> torch.Tensor:
+    """The picture [N,3,size,size] in [-1,1] of a code, drawn by the whole generator and resized."""
     return resize(generator.picture(code, at_size(generator, size)), size)
 
 
 def at_size(generator: Generator, size: int) -> int:
-    """The side at which the generator draws what is shown at `size`."""
+    """The output size at which the generator draws a picture of `size` pixels: `size` itself, else its largest."""
     return size if size in generator.sizes else max(generator.sizes)

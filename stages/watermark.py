@@ -1,4 +1,4 @@
-"""Mark: the invisible watermark, put into what blend has edited and nowhere else."""
+"""Watermark: add an invisible watermark to the blended parts of the frames, and to nothing else."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from vidinv.stages.graph import Stage
 
 
 def build_watermark_stage(identity: str, info: VideoInfo, analysis: Analysis) -> Stage:
-    """A stage that marks `output` with `identity` (8 hexadecimal digits), as strongly as each face's edit shows.
+    """A stage that adds the watermark of `identity` (8 hexadecimal digits) to `output`.
 
-    One grid serves the whole clip: that of the smallest face's usual size.
+    Its strength follows the blend weight of each face's edit. The whole clip has one grid, whose cell size follows the
+    median size of the smallest face.
     """
     chips = payload.encode(identity)
-    count = watermark_embed.count_for(min(info.width, info.height), _side(analysis))
+    count = watermark_embed.count_for(min(info.width, info.height), _smallest_side(analysis))
     cells = watermark_embed.grid(info.height, info.width, count, info.display.pixel_aspect)
 
     def marked(works: Iterator[Work]) -> Iterator[Work]:
@@ -31,20 +32,20 @@ def build_watermark_stage(identity: str, info: VideoInfo, analysis: Analysis) ->
                 if weight is None or work.faces is None:
                     continue
                 position, to_frame = int(work.faces.frame[n]), work.faces.to_frame[n].numpy()
-                output[position] = _add(output[position], work, to_frame, weight, cells, chips)
+                output[position] = _add_watermark(output[position], work, to_frame, weight, cells, chips)
             yield replace(work, output=tuple(output))
 
     return marked
 
 
-def _side(analysis: Analysis) -> float:
-    """Samples along the crop of the smallest face: of each track the median over time."""
+def _smallest_side(analysis: Analysis) -> float:
+    """The crop's side in samples of the frame, for the smallest face: the least of the tracks' medians over time."""
     sides = [track.crop * np.hypot(track.to_frame[:, 0, 0], track.to_frame[:, 1, 0]) for track in analysis.tracks]
     return min((float(np.median(side)) for side in sides if len(side)), default=1.0)
 
 
 def _weights(work: Work) -> list[Array | None]:
-    """Per face how much of its edit shows, [S,S] in [0,1]; None where nothing was blended in."""
+    """The blend weight of each face's edit, [S,S] in [0,1]; None for a face without an edit."""
     found: list[Array | None] = []
     for n, (masks, metrics) in enumerate(zip(work.masks, work.metrics, strict=False)):
         shown = [masks[layer.region].alpha * layer.presence[n] for layer in work.layers if layer.region in masks]
@@ -53,7 +54,7 @@ def _weights(work: Work) -> list[Array | None]:
     return found
 
 
-def _add(
+def _add_watermark(
     planes: Planes, work: Work, to_frame: Array, weight: Array, cells: watermark_embed.WatermarkGrid, chips: Array
 ) -> Planes:
     box = mask_box(weight)

@@ -11,8 +11,8 @@ from vidinv.backends import tiny
 from vidinv.config import MaskConfig
 from vidinv.faces import regions
 from vidinv.faces.parser import CLASSES
-from vidinv.stages.blend import layered
-from vidinv.stages.mask import fill_holes, in_front, mask_of
+from vidinv.stages.blend import compose_layers
+from vidinv.stages.mask import fill_holes, in_front, region_mask
 
 
 def test_a_hole_inside_the_face_is_filled_and_nothing_far_outside_is() -> None:
@@ -29,8 +29,8 @@ def test_what_lies_before_the_face_stays_there() -> None:
     hand = np.zeros((128, 128), bool)
     hand[70:90, :80] = True  # from the left, over the mouth
     covered = np.where(hand, CLASSES.index("background"), labels).astype(np.uint8)
-    mask = mask_of(covered, labels, "face", 128, SETTINGS)
-    open_mask = mask_of(labels, labels, "face", 128, SETTINGS)
+    mask = region_mask(covered, labels, "face", 128, SETTINGS)
+    open_mask = region_mask(labels, labels, "face", 128, SETTINGS)
     assert open_mask.alpha[80, 60] > 0.99 and mask.alpha[77:83, 30:70].max() < 0.05
     assert mask.alpha[60, 64] > 0.99  # the nose above it
 
@@ -51,7 +51,7 @@ SETTINGS = MaskConfig()
 
 def test_a_part_reaches_around_itself_and_no_farther() -> None:
     mouth = np.isin(PARSED, regions.REGIONS["mouth"])
-    mask = mask_of(PARSED, PARSED, "mouth", 128, SETTINGS)
+    mask = region_mask(PARSED, PARSED, "mouth", 128, SETTINGS)
     assert mask.alpha[mouth].min() > 0.99 and mask.skin_cover > 0.99
     far = cv2.distanceTransform((~mouth).astype(np.uint8), cv2.DIST_L2, 5) > 0.13 * 128
     assert mask.alpha[far].max() < 1e-3 and mask.alpha.mean() < 0.15
@@ -59,23 +59,23 @@ def test_a_part_reaches_around_itself_and_no_farther() -> None:
 
 def test_the_head_has_hair_and_the_face_has_none() -> None:
     hair = np.isin(PARSED, regions.REGIONS["hair"])
-    face, head = (mask_of(PARSED, PARSED, name, 128, SETTINGS) for name in ("face", "head"))
+    face, head = (region_mask(PARSED, PARSED, name, 128, SETTINGS) for name in ("face", "head"))
     assert head.alpha[hair].mean() > 0.9 > 0.6 > face.alpha[hair].mean()
 
 
 def test_what_the_edit_draws_is_covered_too() -> None:
     lower = np.roll(PARSED, 20, 0)
-    mask = mask_of(PARSED, lower, "mouth", 128, SETTINGS)
+    mask = region_mask(PARSED, lower, "mouth", 128, SETTINGS)
     assert mask.alpha[np.isin(lower, regions.REGIONS["mouth"])].min() > 0.99
 
 
 def test_a_part_that_is_not_seen_changes_nothing() -> None:
-    assert not mask_of(PARSED, PARSED, "eyes", 128, SETTINGS).alpha.any()
+    assert not region_mask(PARSED, PARSED, "eyes", 128, SETTINGS).alpha.any()
 
 
 def test_hair_is_a_ring_and_not_what_it_encloses() -> None:
     hair = np.isin(PARSED, regions.REGIONS["hair"])
-    mask = mask_of(PARSED, PARSED, "hair", 128, SETTINGS)
+    mask = region_mask(PARSED, PARSED, "hair", 128, SETTINGS)
     assert mask.alpha[hair].mean() > 0.9
     assert mask.alpha[np.isin(PARSED, regions.REGIONS["mouth"])].mean() < 1e-2
 
@@ -94,7 +94,7 @@ def layer(value: float, weight: float) -> tuple[torch.Tensor, np.ndarray]:  # ty
 )
 def test_layers_lie_over_each_other(mode: str, wanted: float) -> None:
     source, inversion = torch.zeros(3, 4, 4), torch.full((3, 4, 4), 0.1)
-    delta, where = layered(source, inversion, [layer(0.4, 0.5), layer(0.8, 0.25)], mode, 1.0)
+    delta, where = compose_layers(source, inversion, [layer(0.4, 0.5), layer(0.8, 0.25)], mode, 1.0)
     assert delta == pytest.approx(np.full((4, 4, 3), wanted / 2), abs=1e-6) and where.all()
-    nothing, nowhere = layered(source, inversion, [layer(0.4, 0.5)], mode, 0.0)
+    nothing, nowhere = compose_layers(source, inversion, [layer(0.4, 0.5)], mode, 0.0)
     assert not nothing.any() and not nowhere.any()

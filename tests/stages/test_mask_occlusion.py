@@ -28,7 +28,7 @@ def crop(columns: slice) -> torch.Tensor:
 
 def test_a_thing_is_left_out_and_its_share_is_said() -> None:
     crops = crop(slice(16, 32)).repeat(2, 1, 1, 1)
-    mine, other = mask.clear([{"face": WHOLE}, {}], crops, tiny.occlusion, MaskConfig())
+    mine, other = mask.remove_occlusion([{"face": WHOLE}, {}], crops, tiny.occlusion, MaskConfig())
     assert other == {}
     assert mine["face"].alpha[:, 18:30].max() < 0.02 and mine["face"].alpha[:, 40:].min() > 0.98
     assert abs(mine["face"].occluded - 0.25) < 0.05 and mine["face"].skin_cover == 1 - mine["face"].occluded
@@ -36,15 +36,15 @@ def test_a_thing_is_left_out_and_its_share_is_said() -> None:
 
 def test_without_it_the_masks_are_as_they_were() -> None:
     masks = [{"face": WHOLE}]
-    assert mask.clear(masks, crop(slice(0, 64)), tiny.occlusion, MaskConfig(occlusion=0.0)) is masks
+    assert mask.remove_occlusion(masks, crop(slice(0, 64)), tiny.occlusion, MaskConfig(occlusion=0.0)) is masks
 
 
 def test_a_face_that_is_hidden_is_not_trusted() -> None:
     picture = torch.zeros(3, 64, 64)
 
     def confidence(columns: int) -> float:
-        (mine,) = mask.clear([{"face": WHOLE}], crop(slice(0, columns)), tiny.occlusion, MaskConfig())
-        return mask.trust(picture, picture, mine["face"], MaskConfig())[1]
+        (mine,) = mask.remove_occlusion([{"face": WHOLE}], crop(slice(0, columns)), tiny.occlusion, MaskConfig())
+        return mask.measure_confidence(picture, picture, mine["face"], MaskConfig())[1]
 
     found = [confidence(columns) for columns in (0, 24, 40, 62)]
     assert found[:2] == [1, 1] and 0.1 < found[2] < 0.9 and found[3] == 0
@@ -53,9 +53,9 @@ def test_a_face_that_is_hidden_is_not_trusted() -> None:
 def test_a_face_that_the_parser_does_not_find_is_not_trusted() -> None:
     labels = np.zeros((128, 128), np.uint8)  # all background
     seen = tiny.parse(torch.zeros(1, 3, 8, 8), 128)[0]
-    found = [mask.mask_of(source, seen, "face", 64, MaskConfig()) for source in (seen, labels)]
-    assert [mask.parsed(each) for each in found] == [1, 0]
-    assert mask.parsed(Mask(WHOLE.alpha, face=0.055)) == pytest.approx(0.5)
+    found = [mask.region_mask(source, seen, "face", 64, MaskConfig()) for source in (seen, labels)]
+    assert [mask.parser_confidence(each) for each in found] == [1, 0]
+    assert mask.parser_confidence(Mask(WHOLE.alpha, face=0.055)) == pytest.approx(0.5)
 
 
 def clip(path: Path) -> Path:

@@ -126,7 +126,7 @@ def test_two_faces_at_once_are_what_one_after_the_other_is(work: Work) -> None:
     before = torch.get_num_threads()
     one, two = drawn(1), drawn(6)
     assert counts == {before, 3} and torch.get_num_threads() == before
-    assert len(painters) == 3 and not any(thread.name.startswith("paint") for thread in threading.enumerate())
+    assert len(painters) == 3 and not any(thread.name.startswith("synthesize") for thread in threading.enumerate())
     for name in ("check", "inversion", "edit"):
         torch.testing.assert_close(getattr(two, name), getattr(one, name), atol=1e-5, rtol=0)
 
@@ -140,7 +140,7 @@ def test_the_error_of_one_painter_ends_both(work: Work) -> None:
     )
     with pytest.raises(RuntimeError, match="face 0"):
         list(stage(iter([work])))
-    assert not any(thread.name.startswith("paint") for thread in threading.enumerate())
+    assert not any(thread.name.startswith("synthesize") for thread in threading.enumerate())
 
 
 def test_a_lane_has_one_of_torchs_threads_where_there_are_no_more_than_lanes() -> None:

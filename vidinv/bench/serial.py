@@ -199,8 +199,8 @@ def _blend(flow: SerialClip, analysis: Analysis, moves: ResolvedEdits, region: s
     for index in range(flow.frames):
         source, inversion, edited = (_tensor(kind.read(index)) for kind in (crops, inversions, edits))
         labels = [parse(picture, PARSED)[0] for picture in (source, edited)]
-        alpha = mask.mask_of(labels[0], labels[1], region, _side(flow), settings).alpha
-        delta, where = blend.layered(source[0], inversion[0], [(edited[0], alpha)], mode, 1.0)
+        alpha = mask.region_mask(labels[0], labels[1], region, _side(flow), settings).alpha
+        delta, where = blend.compose_layers(source[0], inversion[0], [(edited[0], alpha)], mode, 1.0)
         picture = frames.read(index).astype(np.float32) / 255
         rect = (0, 0, picture.shape[1], picture.shape[0])
         weighted = np.ascontiguousarray(delta * where[:, :, None], np.float32)

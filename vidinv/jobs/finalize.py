@@ -273,7 +273,7 @@ def _output(job: AnalyzedJob) -> dict[str, Any]:
     how = {name: getattr(config, name) for name in ("codec", "crf", "quality", "tune", "blend")}
     drawn = "none"
     if job.models is not None:
-        drawn = synthesize.source(job.models.generator, job.models.proxy, config.crop)
+        drawn = synthesize.describe_renderer(job.models.generator, job.models.proxy, config.crop)
     paths |= {"watermark": watermark(job), "c2pa": request.c2pa and request.at is None}
     return paths | how | ({} if touched else {"tune": "none"}) | {"synthesis": drawn}
 

@@ -102,7 +102,7 @@ def interpolate(pair: CheckedPair, seconds: float, done: Callable[[int], None] =
                     for index in range(count):
                         with torch.no_grad():
                             code = mixing.between(models.generator, a, b, index / (count - 1))
-                            drawn = synthesize.whole(models.generator, code, size)[0]
+                            drawn = synthesize.render_whole(models.generator, code, size)[0]
                         writer.write(reencode.yuv420(picture.pixels(drawn)), index)
                         done(1)
                 finally:

@@ -173,7 +173,7 @@ def drawing(job: AnalyzedJob, models: Models, mode: str) -> list[tuple[str, grap
     def reads_inversion(work: Work, n: int) -> bool:
         assert work.faces is not None
         nth = work.nth(int(work.faces.frame[n]))
-        return measure_identity.reads_inversion(nth, config.identity) or mode == "residual" or job.request.preview
+        return measure_identity.needs_inversion(nth, config.identity) or mode == "residual" or job.request.preview
 
     witnesses = measure_identity.SecondaryEvaluators.of(
         job.backend, models.parse, [move.edit.name for move in job.moves]

@@ -62,7 +62,7 @@ class Judge:
     @torch.no_grad()
     def _picture(self, sample: AimedFace, moves: Sequence[ResolvedEdit]) -> Tensor:
         models, size = self.models.of(sample.person), sample.image.shape[-1]
-        draw = synthesize.drawer(models.generator, models.proxy, size)
+        draw = synthesize.build_drawer(models.generator, models.proxy, size)
         whole = [ResolvedEdit(each.direction, replace(each.edit, track=None, span=Edit.span)) for each in moves]
         when = [(0.0, sample.person)]
         found = edits.layers(models.generator, models.parse, sample.image, sample.code, whole, when)
@@ -70,15 +70,15 @@ class Judge:
         source, *parsed = models.parse(torch.cat([sample.image, *drawn]), self.mask.parse_size)
         pairs = zip(found, parsed, strict=True)
         unhidden = {
-            layer.region: mask.mask_of(source, labels, layer.region, size, self.mask) for layer, labels in pairs
+            layer.region: mask.region_mask(source, labels, layer.region, size, self.mask) for layer, labels in pairs
         }
-        (masks,) = mask.clear([unhidden], sample.image, models.occlusion, self.mask)
+        (masks,) = mask.remove_occlusion([unhidden], sample.image, models.occlusion, self.mask)
         code = sample.code
         check = models.proxy(code.ws, code.feature, code.at).clamp(-1, 1).cpu()
-        _, confidence = mask.trust(sample.image[0], check[0], next(iter(masks.values())), self.mask)
+        _, confidence = mask.measure_confidence(sample.image[0], check[0], next(iter(masks.values())), self.mask)
         shown = [(picture[0], masks[layer.region].alpha) for picture, layer in zip(drawn, found, strict=True)]
         inversion = draw(code)[0] if self.mode == "residual" else sample.image[0]
-        delta, _ = blend.layered(sample.image[0], inversion, shown, self.mode, confidence)
+        delta, _ = blend.compose_layers(sample.image[0], inversion, shown, self.mode, confidence)
         return (sample.image + 2 * torch.from_numpy(delta).permute(2, 0, 1)).clamp(-1, 1)
 
 
