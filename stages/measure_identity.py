@@ -217,7 +217,7 @@ def _with_flicker(known: FaceMetrics, before: MeasuredCrops, now: MeasuredCrops)
 
 
 def _strip(seen: MeasuredCrops) -> bytes:
-    return identity_evidence.strip([_hwc(each) for each in seen.small])
+    return identity_evidence.encode_strip([_hwc(each) for each in seen.small])
 
 
 def _hwc(picture: Tensor) -> Array:

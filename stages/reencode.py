@@ -130,8 +130,8 @@ class Recorder:
             files[path.name] = fileio.synced_sha256(path)
         self.writers.clear()
         if self.evidence:
-            path = self.journal.folder / identity_evidence.name(self.number)
-            identity_evidence.save_evidence(path, identity_evidence.thinned(self.evidence))
+            path = self.journal.folder / identity_evidence.file_name(self.number)
+            identity_evidence.save_evidence(path, identity_evidence.thin_strips(self.evidence))
             files[path.name] = fileio.synced_sha256(path)
         first, end = self.segments[self.number]
         self.journal.append(SegmentRecord(self.number, first, end - 1, files, tuple(self.faces), tuple(self.gaps)))

@@ -95,8 +95,10 @@ def _panned(frame: Array, shift: int) -> Array:
 
 
 def by_vidinv(shown: Sequence[Array]) -> list[int]:
-    watch = shot_detection.Watch()
-    return shot_detection.starts(np.array([watch.look(_planes(frame)) for frame in shown]), RunConfig.cut_threshold)[1:]
+    watch = shot_detection.ChangeMeter()
+    return shot_detection.shot_starts(
+        np.array([watch.look(_planes(frame)) for frame in shown]), RunConfig.cut_threshold
+    )[1:]
 
 
 def _planes(rgb: Array) -> Planes:

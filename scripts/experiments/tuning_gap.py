@@ -61,7 +61,7 @@ def analysed(clip: Path, config: RunConfig, folder: JobFolder) -> Analysis:
         probe(clip).rotation,
         lambda frames: None,
     )
-    analysis, _ = face_tracks.link(seen, config, backend, clip, [])
+    analysis, _ = face_tracks.link_tracks(seen, config, backend, clip, [])
     return analysis
 
 

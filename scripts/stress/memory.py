@@ -183,8 +183,8 @@ def simulated(folder: Path, minutes: float, mark: float) -> dict[str, dict[str, 
         look = lambda first: frames(count, first)  # noqa: E731
         seen = phase("analyse", lambda p: first_pass.analyse(look, locator(), job.path, config, 0, p.done))
         moves = resolve_edits(["age+3"], backends.choose_backend("tiny"))
-        linked = lambda p: face_tracks.link(seen, config, backends.choose_backend("tiny"), folder / "in.mp4", moves)  # noqa: E731
-        analysis, moves = phase("link", linked)
+        backend, clip = backends.choose_backend("tiny"), folder / "in.mp4"
+        analysis, moves = phase("link", lambda p: face_tracks.link_tracks(seen, config, backend, clip, moves))
         segments = decode.segments(analysis.pts, analysis.time_base, config.segment_seconds, 0, count)
         plan = decode.batches(segments, analysis.shots, config.batch)
         journal = Journal(job.path)

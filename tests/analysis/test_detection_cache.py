@@ -11,7 +11,7 @@ import pytest
 
 from vidinv import config as configs
 from vidinv.analysis import detection_cache, first_pass
-from vidinv.analysis.first_pass import Sightings
+from vidinv.analysis.first_pass import Detections
 from vidinv.backends.interface import LocatedFaces
 from vidinv.frames import Array, Colour, FrameBatch, Planes
 
@@ -48,12 +48,12 @@ class Locator:
         return LocatedFaces(np.full((1, 4), place), np.ones(1), np.full((1, 106, 2), place), np.full((1, 4), 0.5))
 
 
-def looked(folder: Path, locate: Locator) -> Sightings:
+def looked(folder: Path, locate: Locator) -> Detections:
     config = configs.load_run_config("fast", ["detect_every=5"])
     return first_pass.analyse(frames, locate, folder, config, 0, lambda done: None)
 
 
-def summary(seen: Sightings) -> list[object]:
+def summary(seen: Detections) -> list[object]:
     faces = [None if found is None else found.landmarks[:, 0, 0].tolist() for found in seen.faces]
     return [seen.pts, seen.time_base, seen.shots, faces]
 

@@ -25,7 +25,7 @@ def run(count: int, frames: int = 7) -> tuple[list[int], set[str]]:
             assert found.result()[0] == entry
             threads.add(found.result()[1])
 
-    with ordered_pool.InOrder(keep, count) as looked:
+    with ordered_pool.OrderedPool(keep, count) as looked:
         for number in range(frames):
             looked.add(number, None if number == 3 else looked.submit(work, number))
             assert number + 1 - len(kept) < count
@@ -41,7 +41,7 @@ def test_what_is_found_is_kept_in_order(count: int) -> None:
 
 def test_two_are_in_work_at_once() -> None:
     met = threading.Barrier(2, timeout=10)
-    with ordered_pool.InOrder[int, int](lambda entry, found: None, 2) as looked:
+    with ordered_pool.OrderedPool[int, int](lambda entry, found: None, 2) as looked:
         for number in range(4):
             looked.add(number, looked.submit(lambda: met.wait()))
 
@@ -58,7 +58,7 @@ def test_an_error_comes_where_its_frame_is_kept_and_nothing_after_it_is() -> Non
         assert found is not None
         kept.append(found.result())
 
-    with pytest.raises(ValueError, match="no"), ordered_pool.InOrder(keep, 2) as looked:
+    with pytest.raises(ValueError, match="no"), ordered_pool.OrderedPool(keep, 2) as looked:
         for number in range(6):
             looked.add(number, looked.submit(fail, number))
-    assert kept == [0, 1] and not [t for t in threading.enumerate() if t.name.startswith("ahead")]
+    assert kept == [0, 1] and not [t for t in threading.enumerate() if t.name.startswith("first-pass")]

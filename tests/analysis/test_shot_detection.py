@@ -31,8 +31,10 @@ def planes(rgb: Array) -> Planes:
 
 
 def found(frames: Sequence[Array]) -> list[int]:
-    watch = shot_detection.Watch()
-    return shot_detection.starts(np.array([watch.look(planes(frame)) for frame in frames]), RunConfig.cut_threshold)
+    watch = shot_detection.ChangeMeter()
+    return shot_detection.shot_starts(
+        np.array([watch.look(planes(frame)) for frame in frames]), RunConfig.cut_threshold
+    )
 
 
 def test_a_hard_cut_is_found_on_its_frame() -> None:
@@ -76,7 +78,7 @@ def test_light_that_goes_up_slowly_and_noise_are_no_cuts() -> None:
 
 def test_what_is_said_of_a_frame_depends_on_the_frames_just_before_alone() -> None:
     frames = shown(1, 12) + shown(2, 12)
-    whole, part = shot_detection.Watch(), shot_detection.Watch()
+    whole, part = shot_detection.ChangeMeter(), shot_detection.ChangeMeter()
     expected = [whole.look(planes(frame)) for frame in frames]
     assert [part.look(planes(frame)) for frame in frames[6:]][shot_detection.LAG :] == expected[
         6 + shot_detection.LAG :

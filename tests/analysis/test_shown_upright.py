@@ -34,7 +34,7 @@ def centre(picture: Array) -> Array:
     return np.array([x.mean(), y.mean()])
 
 
-def looked_at(source: Path, folder: Path) -> tuple[list[Array], first_pass.Sightings, int]:
+def looked_at(source: Path, folder: Path) -> tuple[list[Array], first_pass.Detections, int]:
     """The pictures a detector is given, what it found (the spot), and the turn it is told."""
     info, seen = probe(source), []
 
@@ -49,13 +49,13 @@ def looked_at(source: Path, folder: Path) -> tuple[list[Array], first_pass.Sight
     return seen, sightings, info.rotation
 
 
-def back(sightings: first_pass.Sightings) -> Array:
+def back(sightings: first_pass.Detections) -> Array:
     first = sightings.faces[0]
     assert first is not None
     points = first.landmarks[:1]
     to_frame = np.concatenate([np.eye(2), points[0, :1].T], axis=1)[None]
     track = Track(0, np.array([0]), to_frame, points, np.ones(1))
-    return face_tracks._coded(track, sightings.to_coded).to_frame[0, :, 2]
+    return face_tracks._in_coded_pixels(track, sightings.to_coded).to_frame[0, :, 2]
 
 
 def shown(source: Path, size: tuple[int, int]) -> Array:

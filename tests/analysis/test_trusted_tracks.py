@@ -25,7 +25,7 @@ def found(frames: list[int], shots: tuple[Shot, ...], searched: tuple[int, int] 
     at = np.array(frames)
     person = Track(0, at, np.zeros((len(at), 2, 3)), np.zeros((len(at), 106, 2)), np.ones(1))
     analysis = Analysis(COUNT, tuple(range(COUNT)), Fraction(1, 25), shots, (person,))
-    (track,) = face_tracks.trusted(analysis, TrustConfig(), searched).tracks
+    (track,) = face_tracks.add_trust(analysis, TrustConfig(), searched).tracks
     values: Array = track.trust
     return dict(zip(frames, values.tolist(), strict=True))
 

@@ -137,7 +137,7 @@ def test_what_a_backend_cannot_do_is_refused_before_it_begins(
     assert "choose one of default, tiny, car" in refused(capsys, 2, *begin, "--backend", "cat", "--edit", "sefa.1+1")
     picture = tmp_path / "ref.png"
     picture.write_bytes(b"")
-    assert "recognises nobody" in refused(capsys, 2, *with_boxes, "--edit", "sefa.1+1", "--faces", picture)
+    assert "does not recognise persons" in refused(capsys, 2, *with_boxes, "--edit", "sefa.1+1", "--faces", picture)
     empty = tmp_path / "none.csv"
     empty.write_text("frame,x0,y0,x1,y1\n99,1,2,3,4\n")
     assert "no box in shape.mkv" in refused(capsys, 4, *begin, "--boxes", empty, "--edit", "sefa.1+1")
@@ -150,11 +150,11 @@ def test_what_a_backend_cannot_do_is_refused_before_it_begins(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("x0,y0,x1\n1,2,3\n", "line 2: no box"),
-        ("x0,y0,x1,y1\n1,2,one,4\n", "line 2: no box"),
-        ("x0,y0,x1,y1\n5,2,5,4\n", "of no area"),
-        ("x0,y0,x1,y1\n1,2,nan,4\n", "of no area"),
-        ("x0,y0,x1,y1\n", "holds no boxes"),
+        ("x0,y0,x1\n1,2,3\n", "line 2: not a box"),
+        ("x0,y0,x1,y1\n1,2,one,4\n", "line 2: not a box"),
+        ("x0,y0,x1,y1\n5,2,5,4\n", "the box has no area"),
+        ("x0,y0,x1,y1\n1,2,nan,4\n", "the box has no area"),
+        ("x0,y0,x1,y1\n", "contains no boxes"),
     ],
 )
 def test_boxes_that_are_none_are_refused_with_their_line(

@@ -59,7 +59,7 @@ def test_the_last_words_name_the_files_the_likeness_and_the_warnings() -> None:
         "identity": {"arcface": means, "lightcnn": {"edit_mean": 0.7, "inversion_mean": 0.9}},
         "warnings": ["no room for subtitles"],
     }
-    first, last = summary.lines(report, [Path("out/older.mp4"), Path("older.codes")])
+    first, last = summary.summary_lines(report, [Path("out/older.mp4"), Path("older.codes")])
     assert first == "warning: no room for subtitles"
     assert last.startswith("made out/older.mp4, older.codes; ")
     assert "ArcFace 0.79 (inversion 0.97), LightCNN 0.70 (inversion 0.90)" in last
@@ -68,8 +68,8 @@ def test_the_last_words_name_the_files_the_likeness_and_the_warnings() -> None:
 def test_a_run_that_touched_no_face_names_its_file_alone() -> None:
     nothing = {"edit_mean": None, "inversion_mean": None}
     report = {"identity": {"arcface": nothing, "lightcnn": nothing}}
-    assert summary.lines(report, [Path("out/copy.mp4")]) == ["made out/copy.mp4"]
-    assert summary.lines({}, [Path("codes")]) == ["made codes"]
+    assert summary.summary_lines(report, [Path("out/copy.mp4")]) == ["made out/copy.mp4"]
+    assert summary.summary_lines({}, [Path("codes")]) == ["made codes"]
 
 
 def test_a_bar_outside_a_with_starts_with_its_phase_and_ends_when_it_is_closed(

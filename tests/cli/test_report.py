@@ -15,7 +15,7 @@ from tests.helpers.runs import SHOWN, TINY, document, face_rows, frames_of, left
 from vidinv.bench.synthetic_clip import make_clip
 from vidinv.cli.main import main
 from vidinv.faces import edit_confidence
-from vidinv.report.strips import unpacked
+from vidinv.report.strips import strips_from_html
 from vidinv.stages import measure_identity
 
 EDIT = ["--edit", "age+3", *TINY, *SHOWN, "--progress", "none"]
@@ -122,7 +122,7 @@ def test_what_was_measured_survives_a_kill(clip: Path, tmp_path: Path, monkeypat
         assert seen - 4 < 5  # Works that were measured anew, of 5 or more
     whole, resumed = (document(tmp_path / f"{name}.mp4.json") for name in ("whole", "out"))
     assert whole["identity"] == resumed["identity"] and whole["flags"] == resumed["flags"]
-    pages = [unpacked((tmp_path / f"{name}.mp4.report.html").read_text()) for name in ("whole", "out")]
+    pages = [strips_from_html((tmp_path / f"{name}.mp4.report.html").read_text()) for name in ("whole", "out")]
     assert pages[0] == pages[1] and len(pages[0]) > 4
 
 
@@ -130,17 +130,17 @@ def test_a_page_is_built_again_of_its_output_or_of_its_job(clip: Path, tmp_path:
     output, page = tmp_path / "out.mp4", tmp_path / "out.mp4.report.html"
     assert run(clip, "-o", output, "--report", "--keep-job", *EDIT) == 0
     first = page.read_text()
-    assert page.stat().st_mode & 0o077 == 0 and unpacked(first)
+    assert page.stat().st_mode & 0o077 == 0 and strips_from_html(first)
     assert report(output) == 0 and page.read_text() == first
     page.unlink()
     assert report(tmp_path / "out.mp4.vidinv") == 0 and page.read_text() == first
     assert report(output, "-o", tmp_path / "bare.html", "--no-thumbnails") == 0
-    assert not unpacked((tmp_path / "bare.html").read_text())
+    assert not strips_from_html((tmp_path / "bare.html").read_text())
 
 
 def test_no_picture_of_a_face_is_kept_where_none_is_wanted(clip: Path, tmp_path: Path) -> None:
     assert run(clip, "-o", tmp_path / "out.mp4", "--report", "--no-thumbnails", "--keep-job", *EDIT) == 0
-    assert not unpacked((tmp_path / "out.mp4.report.html").read_text())
+    assert not strips_from_html((tmp_path / "out.mp4.report.html").read_text())
     with np.load(next((tmp_path / "out.mp4.vidinv").glob("evidence-*.npz"))) as evidence:
         assert evidence["strips"].size == 0 and len(evidence["arcface.embedding"]) == 24
 

@@ -32,7 +32,7 @@ def test_reports_of_one_name_share_a_box_over_their_tracks() -> None:
 
 def test_boxes_keep_the_order_in_which_reports_were_given() -> None:
     groups = [("z", "edit", [0.5]), ("a", "source", [0.6]), ("a", "edit", [0.7])]
-    assert charts.boxes(groups, "").layout.xaxis.categoryarray == ("z", "a")
+    assert charts.box_plot(groups, "").layout.xaxis.categoryarray == ("z", "a")
 
 
 def test_equal_reports_give_an_equal_page() -> None:

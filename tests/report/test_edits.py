@@ -123,7 +123,7 @@ def test_what_nothing_sees_is_null_in_the_json() -> None:
     assert hidden["edits"]["age"]["scorer"]["rises"] == 0
     assert hidden["edits"]["age"]["scorer"]["mean"]["-2"] is None and hidden["inversion"]["age"] is None
     json.dumps(hidden, allow_nan=False)
-    assert "?" in "\n".join(tables.of_edits(hidden))
+    assert "?" in "\n".join(tables.edit_tables(hidden))
 
 
 class Colours(nn.Module):
@@ -146,7 +146,7 @@ def test_a_paper_is_followed_with_the_edits_that_are_there() -> None:
     pictures = [Sheet()(edits.feature_edit.edit(GENERATOR, c, [(direction("smile", 1), 1.0)])) for _, c in faces]
     expected = [10 * np.log10(4 / float(picture.square().mean())) for picture in pictures]
     assert style["psnr"] == pytest.approx(np.mean(expected), rel=1e-3)
-    assert style["frechet_colours"] >= 0 and "FID 27.45" in "\n".join(tables.of_paper("a paper", style))
+    assert style["frechet_colours"] >= 0 and "FID 27.45" in "\n".join(tables.protocol_table("a paper", style))
 
 
 def test_a_protocol_of_sets_alone_says_what_it_takes() -> None:
@@ -154,13 +154,13 @@ def test_a_protocol_of_sets_alone_says_what_it_takes() -> None:
     faces = [(Face("a", torch.zeros(1, 3, 256, 256)), code(0))]
     edits.evaluate(judges(), faces, [direction("smile", 1)], tallies, lambda *_: None)
     style, tuning = published_baselines.summaries(tallies, "frechet_colours").values()
-    assert "--frechet" in tables.of_paper("sets", style)[0] and len(tables.of_paper("sets", style)) == 1
-    assert "FID" not in "\n".join(tables.of_paper("pairs", tuning)) and "18.28" in "\n".join(
-        tables.of_paper("", tuning)
+    assert "--frechet" in tables.protocol_table("sets", style)[0] and len(tables.protocol_table("sets", style)) == 1
+    assert "FID" not in "\n".join(tables.protocol_table("pairs", tuning)) and "18.28" in "\n".join(
+        tables.protocol_table("", tuning)
     )
 
 
 def test_the_tables_are_markdown_of_one_width() -> None:
-    for lines in (tables.of_scores(table(["a.png"])), tables.of_people(table(["a.png"]))):
+    for lines in (tables.score_table(table(["a.png"])), tables.identity_table(table(["a.png"]))):
         assert len({len(line) for line in lines}) == 1 and len({line.count("|") for line in lines}) == 1
         assert lines[2].startswith("| age") and set(lines[1]) == set("|- ")

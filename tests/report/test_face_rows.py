@@ -64,7 +64,7 @@ def test_columns_have_their_published_names() -> None:
 def test_a_tracks_columns_have_an_entry_for_every_face() -> None:
     metrics = [FaceMetrics(confidence=1.0, faded_confidence=1.0), METRICS, FaceMetrics(sharpness=3.0)]
     rows = [FaceRow(10 + k, 0, each) for k, each in enumerate(metrics)]
-    (track,) = sidecar.identity({0: rows}, {}, lambda frame: frame / 10, {"age": "years"})["tracks"]
+    (track,) = sidecar.identity_summary({0: rows}, {}, lambda frame: frame / 10, {"age": "years"})["tracks"]
     columns = track["per_frame"]
     assert {len(column) for column in columns.values()} == {3}
     assert columns["frame"] == [10, 11, 12] and columns["time_s"] == [1.0, 1.1, 1.2]

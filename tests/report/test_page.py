@@ -13,7 +13,7 @@ import pytest
 from tests.helpers import simulated_reports
 from tests.helpers.page_contents import EVIL, Contents, shape
 from vidinv.report import charts, document, page
-from vidinv.report.strips import unpacked
+from vidinv.report.strips import strips_from_html
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def made() -> dict[str, Any]:
 def test_what_these_tests_build_on_is_valid_and_makes_a_page(kind: dict[str, Any]) -> None:
     made = simulated_reports.report(**{"frames": 60} | kind)
     simulated_reports.check(made)
-    assert unpacked(page.build_report_page(made, simulated_reports.strips(made)))
+    assert strips_from_html(page.build_report_page(made, simulated_reports.strips(made)))
 
 
 def test_text_of_the_report_is_text_in_the_page(made: dict[str, Any]) -> None:
@@ -54,7 +54,7 @@ def test_equal_reports_give_equal_bytes_and_an_old_page_serves_again(made: dict[
     strips = simulated_reports.strips(made, every=2)
     html = page.build_report_page(made, strips)
     assert page.build_report_page(copy.deepcopy(made), strips) == html
-    assert page.build_report_page(made, unpacked(html)) == html
+    assert page.build_report_page(made, strips_from_html(html)) == html
 
 
 def test_a_page_without_pictures_is_under_a_megabyte(made: dict[str, Any]) -> None:
@@ -70,7 +70,7 @@ def test_ten_minutes_stay_small() -> None:
     made = simulated_reports.report(frames=15000)
     html = page.build_report_page(made, simulated_reports.strips(made, every=25))
     assert len(html.encode()) < 6_000_000
-    figure = charts.of_track(made, made["identity"]["tracks"][0])
+    figure = charts.track_chart(made, made["identity"]["tracks"][0])
     assert max(len(trace.x) for trace in figure.data) <= 2010
 
 
@@ -94,7 +94,7 @@ def test_the_page_says_whether_it_holds_pictures(made: dict[str, Any]) -> None:
     without = Contents(page.build_report_page(made, []))
     assert "holds no pictures" in without.text and not any("data-frame" in found for _, found in without.tags)
     html = page.build_report_page(made, simulated_reports.strips(made, every=10))
-    held = len(unpacked(html))
+    held = len(strips_from_html(html))
     assert f"{held} pictures of faces" in Contents(html).text and "biometric data" in html
 
 
@@ -117,7 +117,7 @@ def test_a_report_in_which_nothing_was_measured_makes_a_page(made: dict[str, Any
 
 def test_boxes_hold_the_frames_quartiles(made: dict[str, Any]) -> None:
     track = made["identity"]["tracks"][1]
-    (box,) = [trace for trace in charts.consistency([("one", [track])]).data if trace.name == "edit"]
+    (box,) = [trace for trace in charts.consistency_chart([("one", [track])]).data if trace.name == "edit"]
     values = [value for value in track["per_frame"]["arcface_ic_edit"] if value is not None]
     expected = [*quantiles(values, n=4, method="inclusive"), min(values), max(values), fmean(values)]
     drawn = [box.q1[0], box.median[0], box.q3[0], box.lowerfence[0], box.upperfence[0], box.mean[0]]
@@ -126,11 +126,11 @@ def test_boxes_hold_the_frames_quartiles(made: dict[str, Any]) -> None:
 
 
 def test_the_chart_shows_cuts_flags_and_the_gate(made: dict[str, Any]) -> None:
-    figure = charts.of_track(made, made["identity"]["tracks"][0])
+    figure = charts.track_chart(made, made["identity"]["tracks"][0])
     named = {trace.name: trace for trace in figure.data}
     assert len([x for x in named["cuts"].x if x is not None]) == 2 * len(made["cuts_s"])
     assert {"another person", "blur", "profile view"} <= set(named)
     labels = [shape.label.text for shape in figure.layout.shapes]
     assert "gate 0.5" in labels and sum(label is None for label in labels) == 1  # and the span of another person
-    other = charts.of_track(made, made["identity"]["tracks"][1])
+    other = charts.track_chart(made, made["identity"]["tracks"][1])
     assert "another person" not in {trace.name for trace in other.data}  # that is flagged on track 0

@@ -11,7 +11,16 @@ import pytest
 
 from tests.helpers import simulated_reports
 from vidinv.errors import InputUnreadable
-from vidinv.report.strips import APART, TIMELINE, WORST, Strip, chosen, packed, shrunk, unpacked
+from vidinv.report.strips import (
+    APART,
+    TIMELINE,
+    WORST,
+    Strip,
+    choose_strips,
+    shrink_strip,
+    strips_from_html,
+    strips_to_html,
+)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +38,7 @@ def size(strip: Strip) -> tuple[int, ...]:
 
 
 def test_the_timeline_is_small_even_and_reaches_both_ends(made: dict[str, Any], strips: list[Strip]) -> None:
-    timeline, _ = chosen(made, strips)
+    timeline, _ = choose_strips(made, strips)
     assert len(timeline) <= TIMELINE + 4 and {size(strip) for strip in timeline} == {(72, 216, 3)}
     for track in (0, 1):
         times = [strip.time_s for strip in timeline if strip.track == track]
@@ -39,13 +48,13 @@ def test_the_timeline_is_small_even_and_reaches_both_ends(made: dict[str, Any], 
 
 def test_a_short_track_takes_its_share_and_no_more(strips: list[Strip], made: dict[str, Any]) -> None:
     short = [strip for strip in strips if strip.track == 0 or strip.time_s <= 3.0]
-    timeline, _ = chosen(made, short)
+    timeline, _ = choose_strips(made, short)
     shares = [sum(strip.track == track for strip in timeline) for track in (0, 1)]
     assert shares[0] >= 100 and 2 <= shares[1] <= 8
 
 
 def test_the_worst_are_the_lowest_and_apart_in_time_and_as_they_came(made: dict[str, Any], strips: list[Strip]) -> None:
-    _, worst = chosen(made, strips)
+    _, worst = choose_strips(made, strips)
     rows = {track["id"]: track["per_frame"]["arcface_edit"] for track in made["identity"]["tracks"]}
     values = [rows[strip.track][strip.frame] for strip in worst]
     assert len(worst) == WORST and values == sorted(values)
@@ -61,31 +70,34 @@ def test_frames_that_were_not_compared_are_not_among_the_worst(made: dict[str, A
     track = made["identity"]["tracks"][0]
     rows = track["per_frame"] | {"arcface_edit": [None] * track["frames"]}
     blind = made | {"identity": made["identity"] | {"tracks": [track | {"per_frame": rows}]}}
-    timeline, worst = chosen(blind, strips)
+    timeline, worst = choose_strips(blind, strips)
     assert timeline and not worst
 
 
 def test_what_was_packed_is_unpacked(strips: list[Strip]) -> None:
     odd = replace(strips[3], time_s=1 / 3)
-    assert unpacked(f"<p>before</p>{packed([odd, *strips[:5]])}<img src='other.png'>") == [odd, *strips[:5]]
+    assert strips_from_html(f"<p>before</p>{strips_to_html([odd, *strips[:5]])}<img src='other.png'>") == [
+        odd,
+        *strips[:5],
+    ]
 
 
 def test_choosing_again_from_what_was_chosen_gives_the_same(made: dict[str, Any], strips: list[Strip]) -> None:
-    timeline, worst = chosen(made, strips)
-    assert chosen(made, [*timeline, *worst]) == (timeline, worst)
+    timeline, worst = choose_strips(made, strips)
+    assert choose_strips(made, [*timeline, *worst]) == (timeline, worst)
 
 
 def test_no_strips_are_none_chosen(made: dict[str, Any]) -> None:
-    assert chosen(made, []) == ([], [])
+    assert choose_strips(made, []) == ([], [])
 
 
 def test_a_damaged_picture_in_a_page_is_named(strips: list[Strip]) -> None:
     with pytest.raises(InputUnreadable, match="damaged"):
-        unpacked(packed(strips[:1]).replace("base64,", "base64,!"))
+        strips_from_html(strips_to_html(strips[:1]).replace("base64,", "base64,!"))
     with pytest.raises(InputUnreadable, match="damaged"):
-        unpacked(packed(strips[:1]).replace('data-time="0.0"', ""))
+        strips_from_html(strips_to_html(strips[:1]).replace('data-time="0.0"', ""))
 
 
 def test_what_is_no_picture_is_refused() -> None:
     with pytest.raises(ValueError, match="track 1, frame 2"):
-        shrunk(Strip(1, 2, 0.1, b"no picture"))
+        shrink_strip(Strip(1, 2, 0.1, b"no picture"))

@@ -1,6 +1,7 @@
-"""Sightings on the disk: what the first pass saw, in sealed shards of some hundred frames; a cut may end one early.
+"""Detection cache: store the detections of the first pass on disk, in checksummed shards of up to FRAMES frames.
 
-A killed pass goes on behind the last whole one. Shards hold faces: they live in the job folder and go with it.
+A killed pass resumes after the last complete shard. A shard also ends where a shot may begin. Shards hold biometric
+data: they are in the job folder and are deleted with it.
 """
 
 from __future__ import annotations
@@ -19,26 +20,29 @@ from vidinv.analysis.shot_detection import Change
 from vidinv.backends.interface import LocatedFaces
 from vidinv.frames import Array
 
-FRAMES = 256  # of a shard at most
+FRAMES = 256  # frames in a shard at most
 _FACES = ("boxes", "scores", "landmarks", "embeddings")
 _NOBODY = LocatedFaces(np.zeros((0, 4)), np.zeros(0), np.zeros((0, 106, 2)), np.zeros((0, 1)))
 Shard = Mapping[str, Array]
 
 
-class Shards:
-    """Written as frames are added; `next_frame` is the first that none of the shards in `folder` holds."""
+class DetectionShards:
+    """The shards in `folder`, read when it is opened and written as frames are added.
+
+    `next_frame` is the first frame that no shard in the folder contains.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.starts: list[int] = []  # of each shard
+        self.starts: list[int] = []  # the first frame of each shard
         self.next_frame = 0
         self.pts: list[int] = []
-        self.changes: list[Array] = []  # [n,3] of each shard, as `cuts.Change` has them
+        self.changes: list[Array] = []  # per shard [n,3], the fields of `shot_detection.Change`
         self.time_base, self.to_coded = Fraction(1), np.eye(2, 3)
-        self.last: LocatedFaces | None = None  # the faces of the frame before the next one
+        self.last: LocatedFaces | None = None  # the faces of the last stored frame
         while (shard := load_shard(folder, self.next_frame)) is not None:
             self._note(shard)
-            self.last = of_frame(shard, self.starts[-1], self.next_frame - 1)
+            self.last = faces_of_frame(shard, self.starts[-1], self.next_frame - 1)
         self._begin()
 
     def add(
@@ -51,7 +55,7 @@ class Shards:
         found: LocatedFaces | None,
         to_coded: Array,
     ) -> None:
-        """Add the frame `index`, the next one, with what was found on it; if `is_new`, it begins a shard."""
+        """Add the next frame, `index`, with its detections (None: not searched); if `is_new`, it begins a shard."""
         if self.held and (is_new or len(self.held) >= FRAMES):
             self.flush()
         self.time_base, self.to_coded = time_base, to_coded
@@ -84,7 +88,7 @@ class Shards:
         self.found: list[LocatedFaces] = []
 
     def _note(self, shard: Shard) -> None:
-        """Keep what is known of the whole clip; the faces stay on the disk."""
+        """Keep the shard's times and changes in memory; its faces stay on disk."""
         self.starts.append(self.next_frame)
         self.next_frame += len(shard["pts"])
         self.pts += shard["pts"].tolist()
@@ -92,13 +96,14 @@ class Shards:
         self.time_base, self.to_coded = Fraction(*shard["time_base"].tolist()), shard["to_coded"]
 
 
-class Faces(Sequence[LocatedFaces | None]):
-    """The faces of every frame, None where nobody was looked for.
+class CachedFaces(Sequence[LocatedFaces | None]):
+    """The faces of every frame as a sequence [T]; None for a frame that was not searched.
 
-    One shard at a time is in memory: go through them in order.
+    One shard at a time is in memory, so sequential access is fast and random access is slow. Raises OSError where a
+    shard was damaged after the pass.
     """
 
-    def __init__(self, shards: Shards) -> None:
+    def __init__(self, shards: DetectionShards) -> None:
         self.folder, self.starts, self.frames = shards.folder, list(shards.starts), shards.next_frame
         self.number, self.shard = -1, dict[str, Array]()
 
@@ -122,11 +127,11 @@ class Faces(Sequence[LocatedFaces | None]):
             if shard is None:
                 raise OSError(f"the analysis in {self.folder} was damaged while the job ran")
             self.number, self.shard = number, shard
-        return of_frame(self.shard, self.starts[number], frame)
+        return faces_of_frame(self.shard, self.starts[number], frame)
 
 
 def load_shard(folder: Path, first: int) -> dict[str, Array] | None:
-    """The shard that begins at frame `first`; None where there is none, or it is damaged."""
+    """Load the shard that begins at frame `first`; None where it is missing or damaged."""
     data = fileio.read_sealed(_path(folder, first))
     if data is None:
         return None
@@ -134,8 +139,8 @@ def load_shard(folder: Path, first: int) -> dict[str, Array] | None:
         return dict(shard)
 
 
-def of_frame(shard: Shard, first: int, index: int) -> LocatedFaces | None:
-    """The faces of a frame of the shard that begins at `first`, maybe none; None where nobody was looked for."""
+def faces_of_frame(shard: Shard, first: int, index: int) -> LocatedFaces | None:
+    """The faces of frame `index` in the shard that begins at `first`; None where the frame was not searched."""
     if not shard["searched"][index - first]:
         return None
     begin, end = np.searchsorted(shard["frame"], (index, index + 1))

@@ -1,4 +1,4 @@
-"""From sightings to the people whose faces are edited: linked, smoothed, and chosen by the request."""
+"""Face tracks: link the detections of all frames into smoothed tracks, and keep those that the request edits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vidinv.analysis.first_pass import Sightings
+from vidinv.analysis.first_pass import Detections
 from vidinv.backends.interface import Backend, Locate
 from vidinv.config import RunConfig, TrustConfig
 from vidinv.editing import plan
@@ -18,42 +18,43 @@ from vidinv.faces import edit_confidence, pictures, similarity
 from vidinv.faces.tracker import Tracker
 from vidinv.frames import Analysis, Array, Track
 
-LIKE = 0.35  # cosine from which a reference picture and a track are one person
+SAME_PERSON_COSINE = 0.35  # least cosine similarity at which a reference picture and a track show the same person
 
 
-def empty(seen: Sightings) -> Analysis:
-    """The analysis of a clip in which no face is looked for."""
+def analysis_without_faces(seen: Detections) -> Analysis:
+    """The analysis of a clip in which faces are not searched: shots and times without tracks."""
     return Analysis(len(seen.pts), seen.pts, seen.time_base, seen.shots, ())
 
 
-def link(
-    seen: Sightings, config: RunConfig, backend: Backend, source: Path, moves: ResolvedEdits
+def link_tracks(
+    seen: Detections, config: RunConfig, backend: Backend, source: Path, edits: ResolvedEdits
 ) -> tuple[Analysis, list[ResolvedEdit]]:
-    """Link the faces of all frames into tracks; keep those that `config.faces` asks for or a move names.
+    """Link the faces of all frames into tracks; keep those that `config.faces` selects or an edit names.
 
-    Also returns the moves with their persons: one that names none is for everybody that `config.faces` asks for.
-    Raises NoFaceFound when none is left, UsageError for a request that cannot be read.
+    Also returns the edits with their persons; an edit that names no person applies to everyone that `config.faces`
+    selects. Raises NoFaceFound when no track is left, and UsageError for a `config.faces` that cannot be read.
     """
     smooth = config.smooth
     tracker = Tracker(sigma_centre=smooth.centre, sigma_axes=smooth.axes, framing=backend.framing)
-    tracks = [_coded(track, seen.to_coded) for track in tracker.link(seen.faces, seen.shots)]
+    tracks = [_in_coded_pixels(track, seen.to_coded) for track in tracker.link(seen.faces, seen.shots)]
     if not tracks:
         raise NoFaceFound(
             f"no {backend.subject} in {source.name} ({len(seen.pts)} frames searched)",
             remedy=f"choose a clip that shows a {backend.subject}" if backend.subject == "face" else "give other boxes",
         )
-    named = {person(tracks, move.edit.track, source) for move in moves if move.edit.track is not None}
-    asked = choose(tracks, config.faces, lambda: _recognising(backend, config), source)
+    named = {check_person(tracks, each.edit.track, source) for each in edits if each.edit.track is not None}
+    asked = choose_tracks(tracks, config.faces, lambda: _recognising_locator(backend, config), source)
     ids = [track.id for track in asked]
     kept = asked + [tracks[number] for number in sorted(named.difference(ids))]
-    return Analysis(len(seen.pts), seen.pts, seen.time_base, seen.shots, tuple(kept)), plan.expand_persons(moves, ids)
+    return Analysis(len(seen.pts), seen.pts, seen.time_base, seen.shots, tuple(kept)), plan.expand_persons(edits, ids)
 
 
-def trusted(analysis: Analysis, settings: TrustConfig, searched: tuple[int, int]) -> Analysis:
-    """The analysis with how far each face may be edited, by how well it is seen; it fades inside each shot.
+def add_trust(analysis: Analysis, settings: TrustConfig, searched: tuple[int, int]) -> Analysis:
+    """The analysis with each track's `trust` in [0,1] per frame, by how well the face is visible.
 
-    Also where a face is found no more, or not yet: it goes before it is lost. Faces were looked for on the frames
-    `searched` (first, end); there nothing is lost.
+    Within a shot the trust fades over `settings.fade_seconds` to 0 at frames on which the face is not found, before
+    and after its appearance. Faces were searched on the frames `searched` (first, end); beyond them the face does not
+    count as lost.
     """
 
     def faded(track: Track) -> Track:
@@ -74,54 +75,61 @@ def trusted(analysis: Analysis, settings: TrustConfig, searched: tuple[int, int]
     return replace(analysis, tracks=tuple(map(faded, analysis.tracks)))
 
 
-def edited(analysis: Analysis, moves: ResolvedEdits, source: Path) -> Analysis:
-    """The analysis with the frames of each track on which some move may show; NoFaceFound where there is none."""
+def keep_edited_frames(analysis: Analysis, edits: ResolvedEdits, source: Path) -> Analysis:
+    """Keep the frames of each track on which an edit may show. Raises NoFaceFound where there is none."""
     seconds = [analysis.second(pts) for pts in analysis.pts]
-    tracks = [plan.restrict_to_edits(track, moves, seconds) for track in analysis.tracks]
+    tracks = [plan.restrict_to_edits(track, edits, seconds) for track in analysis.tracks]
     kept = tuple(track for track in tracks if len(track.frames))
     if not kept:
         raise NoFaceFound(
-            f"nobody is seen well enough in {source.name} while an edit lasts", remedy="give other times or persons"
+            f"no person in {source.name} is visible well enough during the times of the edits",
+            remedy="change the times or the persons of the edits",
         )
     return replace(analysis, tracks=kept)
 
 
-def person(tracks: list[Track], number: int, source: Path) -> int:
-    """`number`, where there is such a person (counted from 0, the largest first); NoFaceFound where there is none."""
+def check_person(tracks: list[Track], number: int, source: Path) -> int:
+    """Check that person `number` exists (counted from 0, the largest first), and return it; else raise NoFaceFound."""
     if number >= len(tracks):
         raise NoFaceFound(
-            f"{source.name} has no person {number}", remedy=f"there are {len(tracks)}, counted from 0, largest first"
+            f"{source.name} has no person {number}",
+            remedy=f"choose one of the {len(tracks)} persons, counted from 0, largest first",
         )
     return number
 
 
-def choose(tracks: list[Track], asked: str, locator: Callable[[], Locate], source: Path) -> list[Track]:
-    """The tracks that `asked` names: all, largest, N (counted from 0, largest first) or a reference picture's path."""
+def choose_tracks(tracks: list[Track], asked: str, locator: Callable[[], Locate], source: Path) -> list[Track]:
+    """The tracks that `asked` selects: all, largest, N (counted from 0, largest first) or a reference picture's path.
+
+    Raises UsageError for any other value, and NoFaceFound where there is no such person.
+    """
     if asked == "all":
         return tracks
     if asked == "largest":
         return tracks[:1]
     if asked.isdigit():
-        return [tracks[person(tracks, int(asked), source)]]
+        return [tracks[check_person(tracks, int(asked), source)]]
     if not Path(asked).exists():
-        raise UsageError(f"--faces {asked!r} is not known", remedy="give all, largest, a number or a picture")
+        raise UsageError(
+            f"--faces {asked!r} is not valid", remedy="give all, largest, a number or the path of a picture"
+        )
     wanted = _reference(Path(asked), locator())
     best = max(tracks, key=lambda track: float(track.embedding @ wanted))
     likeness = float(best.embedding @ wanted)
-    if likeness < LIKE:
+    if likeness < SAME_PERSON_COSINE:
         raise NoFaceFound(
-            f"nobody in {source.name} looks like {asked} (best similarity {likeness:.2f})",
-            remedy="give a clearer picture, or --faces N",
+            f"no face in {source.name} matches {asked} (best similarity {likeness:.2f})",
+            remedy="give a clearer picture of the person, or --faces N",
         )
     return [best]
 
 
-def _recognising(backend: Backend, config: RunConfig) -> Locate:
-    """What finds a face and says whose it is."""
+def _recognising_locator(backend: Backend, config: RunConfig) -> Locate:
+    """The backend's face locator. Raises UsageError where it does not compute identity embeddings."""
     if not backend.recognises:
         raise UsageError(
-            f"the backend {config.backend} recognises nobody, so --faces cannot be a picture",
-            remedy="give all, largest or a number",
+            f"the backend {config.backend} does not recognise persons, so --faces cannot be a picture",
+            remedy="give --faces all, largest or a number",
         )
     return backend.locator(config.landmarks)
 
@@ -133,12 +141,12 @@ def _reference(path: Path, locate: Locate) -> Array:
     return np.asarray(found.embeddings[0])
 
 
-def _coded(track: Track, to_coded: Array) -> Track:
-    """The track in the coded picture's pixels."""
+def _in_coded_pixels(track: Track, to_coded: Array) -> Track:
+    """The track with its transforms and landmarks in pixels of the coded picture."""
     if np.array_equal(to_coded, np.eye(2, 3)):
         return track
     to_frame = np.stack([similarity.compose(to_coded, each) for each in track.to_frame])
     landmarks = np.empty_like(track.landmarks)
-    for k, points in enumerate(track.landmarks):  # one at a time: an hour of them is large
+    for k, points in enumerate(track.landmarks):  # one frame at a time, since an hour of landmarks is large
         landmarks[k] = similarity.apply(to_coded, points)
     return replace(track, to_frame=to_frame, landmarks=landmarks)

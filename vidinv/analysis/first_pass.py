@@ -1,7 +1,8 @@
-"""The first pass: decode the whole clip, find faces and cuts, link the faces into tracks, smooth their crops.
+"""First pass: decode the whole clip, measure the change between frames, detect cuts, and locate faces.
 
-What was found is written in shards as it goes (`vidinv/analysis/detection_cache.py`), so that a killed job continues from the last one.
-Two frames are looked at at once: the networks are small, and one alone leaves a core idle.
+`vidinv/analysis/face_tracks.py` links the faces into tracks afterwards. The detections are written in shards during the
+pass (`vidinv/analysis/detection_cache.py`), so that a killed job resumes after the last one. Two frames are searched in
+parallel, because the networks are small and a single frame leaves a core idle.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import cv2
 import numpy as np
 
 from vidinv.analysis import ordered_pool, shot_detection
-from vidinv.analysis.detection_cache import Faces, Shards
+from vidinv.analysis.detection_cache import CachedFaces, DetectionShards
 from vidinv.analysis.given_boxes import Boxes
 from vidinv.backends.interface import Locate, LocatedFaces
 from vidinv.config import RunConfig
@@ -28,20 +29,20 @@ from vidinv.frames import Array, Display, FrameBatch, Planes, Shot
 from vidinv.media import colour as colours
 from vidinv.process import restored_threads, use_threads
 
-FOREHEAD = 0.34  # of the landmarks' height, how far the detector's boxes reach above them (mean over seven clips)
+FOREHEAD = 0.34  # the part of a detector's box above the landmarks, in heights of the landmarks (mean of seven clips)
 
 
 @dataclass(frozen=True)
-class Sightings:
-    """Everything seen in the clip, before linking: each frame's pts and faces."""
+class Detections:
+    """All detections of a clip, before linking: times, shots, and the faces of each frame."""
 
     pts: tuple[int, ...]  # [T]
     time_base: Fraction
     shots: tuple[Shot, ...]
-    faces: Sequence[LocatedFaces | None]  # [T], in the picture with square pixels and not mirrored; go through in order
+    faces: Sequence[LocatedFaces | None]  # [T], in the unmirrored picture with square pixels; fast in order only
     to_coded: Array = field(
         default_factory=lambda: np.eye(2, 3)
-    )  # [2,3] from that picture's pixel centres to the coded one's
+    )  # [2,3] from that picture's pixel centres to the coded picture's
 
 
 def analyse(
@@ -53,17 +54,19 @@ def analyse(
     done: Callable[[int], None],
     only: tuple[float, float] | None = None,
     given: Boxes | None = None,
-) -> Sightings:
-    """Look at every frame of `frames(first)`, or continue after the shards already in `folder`.
+) -> Detections:
+    """Detect cuts and faces on every frame, continuing after the shards that exist in `folder`.
 
-    `locate` None looks for cuts alone. `only` (start, stop in seconds from the first frame) restricts where
-    faces are looked for; where boxes are `given`, nothing else is looked for.
+    `frames(first)` returns the decoded frames from index `first`. With `locate` None only cuts are detected. `only`
+    (start, stop in seconds from the first frame) limits the face search in time; with `given` boxes the search is
+    limited to them. `rotation` in degrees says how a player turns the picture. `done(n)` is called for every n frames
+    that are finished.
     """
-    shards = Shards(folder)
+    shards = DetectionShards(folder)
     start = shards.next_frame
     done(start)
-    watch, recent = shot_detection.Watch(), deque[float](maxlen=shot_detection.AROUND + 1)
-    last = None if shards.last is None else ordered_pool.known(shards.last)
+    watch, recent = shot_detection.ChangeMeter(), deque[float](maxlen=shot_detection.AROUND + 1)
+    last = None if shards.last is None else ordered_pool.finished(shards.last)
     first = shards.pts[0] if shards.pts else None  # pts of the clip's first frame
 
     def keep(add: Callable[[LocatedFaces | None], None], found: Future[LocatedFaces] | None) -> None:
@@ -73,11 +76,9 @@ def analyse(
     count = 2 if config.threads > 1 else 1
     with (
         restored_threads() as threads,
-        ordered_pool.InOrder(keep, count, partial(use_threads, max(threads // count, 1))) as looked,
+        ordered_pool.OrderedPool(keep, count, partial(use_threads, max(threads // count, 1))) as looked,
     ):
-        for batch in frames(
-            max(start - shot_detection.LAG, 0)
-        ):  # those before the first new one, which its change depends on
+        for batch in frames(max(start - shot_detection.LAG, 0)):  # a frame's change depends on the LAG frames before
             for position, index in enumerate(batch.index):
                 native, pts = batch.native[position], batch.pts[position]
                 change = watch.look(native)
@@ -85,41 +86,44 @@ def analyse(
                 if index < start:
                     continue
                 first = pts if first is None else first
-                is_new = shot_detection.is_new(list(recent), config.cut_threshold)
+                is_new = shot_detection.may_begin_shot(list(recent), config.cut_threshold)
                 last = None if is_new else last
                 inside = only is None or only[0] <= float((pts - first) * batch.time_base) < only[1]
                 found: Future[LocatedFaces] | None = None
                 if locate is not None and inside:
                     is_searched = index % config.detect_every == 0
-                    known = None if last is None or is_searched else _boxes(last.result(), rotation)
-                    picture = _as_shown(_bytes(native, batch), batch.display)
-                    last = found = looked.submit(seen, locate, given, index, picture, rotation, known)
+                    known = None if last is None or is_searched else _boxes_around(last.result(), rotation)
+                    picture = _as_shown(_rgb_bytes(native, batch), batch.display)
+                    last = found = looked.submit(locate_in_frame, locate, given, index, picture, rotation, known)
                 where = to_coded(batch.display, native.width)
                 looked.add(partial(shards.add, index, pts, batch.time_base, change, is_new, to_coded=where), found)
     shards.flush()
-    return _seen(shards, config.cut_threshold)
+    return _collect(shards, config.cut_threshold)
 
 
-def seen(
+def locate_in_frame(
     locate: Locate, given: Boxes | None, index: int, picture: Array, rotation: int, known: Array | None = None
 ) -> LocatedFaces:
-    """What is on frame `index`, a `picture` [H,W,3]: in the boxes that are given for it, else where `locate` looks."""
+    """Locate the faces of frame `index`, a `picture` [H,W,3] uint8: in its `given` boxes, else by `locate`.
+
+    `known` are boxes [N,4] in which `locate` searches instead of detecting.
+    """
     if given is None:
         return locate(picture, rotation, known)
     return given.named(index, locate(picture, rotation, given.at(index, picture.shape[:2], rotation)))
 
 
-def _seen(shards: Shards, cut_threshold: float) -> Sightings:
-    starts = shot_detection.starts(np.concatenate(shards.changes), cut_threshold) if shards.changes else []
+def _collect(shards: DetectionShards, cut_threshold: float) -> Detections:
+    starts = shot_detection.shot_starts(np.concatenate(shards.changes), cut_threshold) if shards.changes else []
     shots = tuple(Shot(first, stop) for first, stop in itertools.pairwise([*starts, shards.next_frame]))
-    return Sightings(tuple(shards.pts), shards.time_base, shots, Faces(shards), shards.to_coded)
+    return Detections(tuple(shards.pts), shards.time_base, shots, CachedFaces(shards), shards.to_coded)
 
 
-def _boxes(last: LocatedFaces, rotation: int) -> Array:
-    """Boxes [N,4] around the last landmarks [N,P,2], as the detector would draw them: where faces are looked for next.
+def _boxes_around(last: LocatedFaces, rotation: int) -> Array:
+    """Boxes [N,4] around the last landmarks [N,P,2], sized as the detector's, in which the next faces are searched.
 
-    Landmarks end at the brows, the detector's boxes above the forehead; `rotation` says which side of the coded picture
-    that is. What has a box's corners for landmarks stays where it was.
+    Landmarks end at the eyebrows and a detector's box above the forehead; `rotation` gives the side of the coded
+    picture on which the forehead is. Boxes whose landmarks are their own corners are returned unchanged.
     """
     if last.landmarks.shape[1] == framing.CORNERS:
         return last.boxes
@@ -130,7 +134,7 @@ def _boxes(last: LocatedFaces, rotation: int) -> Array:
 
 
 def _as_shown(rgb: Array, display: Display) -> Array:
-    """The picture [H,W,3] with square pixels and not mirrored; not turned, which is the detector's part."""
+    """The picture [H,W,3] unmirrored and with square pixels. The detector itself handles the rotation."""
     if display.pixel_aspect != 1:
         height, width = rgb.shape[:2]
         rgb = cv2.resize(rgb, (round(width * display.pixel_aspect), height), interpolation=cv2.INTER_AREA)
@@ -138,7 +142,7 @@ def _as_shown(rgb: Array, display: Display) -> Array:
 
 
 def to_coded(display: Display, width: int) -> Array:
-    """[2,3] from pixel centres of the picture that `_as_shown` makes to those of the coded one, `width` wide."""
+    """[2,3] from pixel centres of the picture that `_as_shown` returns to those of the coded picture, `width` wide."""
     shown = round(width * display.pixel_aspect)
     step = width / shown
     if display.is_mirrored:
@@ -146,6 +150,6 @@ def to_coded(display: Display, width: int) -> Array:
     return np.array([[step, 0, 0.5 * step - 0.5], [0, 1.0, 0]])
 
 
-def _bytes(native: Planes, batch: FrameBatch) -> Array:
-    """The whole frame as uint8 RGB: only to look at, never to write."""
+def _rgb_bytes(native: Planes, batch: FrameBatch) -> Array:
+    """The whole frame as uint8 RGB [H,W,3], for detection only; it is never written to the output."""
     return np.rint(colours.to_rgb(native, batch.colour) * 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Do the work of a few frames at once and take what is found in the order of the frames."""
+"""Ordered pool: process a few frames in parallel and deliver the results in the order of the frames."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ Entry = TypeVar("Entry")
 Given = ParamSpec("Given")
 
 
-def known(found: Found) -> Future[Found]:
-    """What was found before, as work that is done."""
+def finished(found: Found) -> Future[Found]:
+    """A finished future that holds a result."""
     done: Future[Found] = Future()
     done.set_result(found)
     return done
 
 
-class InOrder(Generic[Entry, Found]):
-    """Up to `count` frames in work, each in a thread, where `begin` is called first; with a count of 1 in the caller's.
+class OrderedPool(Generic[Entry, Found]):
+    """A context manager that runs up to `count` tasks in parallel and delivers their results in order.
 
-    `keep(entry, found)` is called for each that is added, in that order and in the caller's thread; all are kept when
-    the block ends. The work's error comes where it is waited for. After an error nothing more is kept.
+    Each worker thread calls `begin` first; with a count of 1 the tasks run in the caller's thread. `keep(entry, found)`
+    is called for every entry that is added, in the order of adding and in the caller's thread; all entries are
+    delivered when the block ends. A task's error is raised where its future is read. After an error in the block no
+    further entry is delivered.
     """
 
     def __init__(
@@ -34,22 +36,22 @@ class InOrder(Generic[Entry, Found]):
         begin: Callable[[], None] = lambda: None,
     ) -> None:
         self.keep, self.count = keep, count
-        self.pool = ThreadPoolExecutor(count, thread_name_prefix="ahead", initializer=begin) if count > 1 else None
+        self.pool = ThreadPoolExecutor(count, thread_name_prefix="first-pass", initializer=begin) if count > 1 else None
         self.waiting: deque[tuple[Entry, Future[Found] | None]] = deque()
 
     def submit(self, work: Callable[Given, Found], *arguments: Given.args, **options: Given.kwargs) -> Future[Found]:
-        """Begin to work."""
+        """Start a task and return its future."""
         if self.pool is None:
-            return known(work(*arguments, **options))
+            return finished(work(*arguments, **options))
         return self.pool.submit(work, *arguments, **options)
 
     def add(self, entry: Entry, found: Future[Found] | None) -> None:
-        """What is to be kept next, once it is found; None where nothing was looked for."""
+        """Queue an entry with the future of its result, or None where there is no task; may deliver earlier entries."""
         self.waiting.append((entry, found))
         while len(self.waiting) >= self.count:
             self.keep(*self.waiting.popleft())
 
-    def __enter__(self) -> InOrder[Entry, Found]:
+    def __enter__(self) -> OrderedPool[Entry, Found]:
         return self
 
     def __exit__(

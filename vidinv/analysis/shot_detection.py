@@ -1,9 +1,10 @@
-"""Cuts: how much each frame differs from those before it, and where, by the whole clip's curve, another shot begins.
+"""Shot detection: measure how much each frame differs from those before it, and find the frames where a shot begins.
 
-A jump cut between two takes of one person changes no more than a gesture does; it stands out since it is sudden. So the
-difference to the frame before is taken after the motion between the two (dense optical flow), and compared with that of
-its neighbours. A flash goes back to the picture before it, and in the middle of a dissolve each frame is the mean of an
-earlier and a later one that do not look alike; neither does a moving camera.
+A jump cut between two takes of one person changes the picture no more than a gesture does, but suddenly. So the
+difference to the preceding frame is taken after the motion between the two is compensated (dense optical flow), and is
+compared with that of the neighbouring frames. A flash is told from a cut because the picture returns to the one before
+it. In the middle of a dissolve each frame is the mean of an earlier and a later frame that differ from each other,
+which camera motion does not produce.
 """
 
 from __future__ import annotations
@@ -16,22 +17,22 @@ import numpy as np
 
 from vidinv.frames import Array, Planes
 
-WIDTH, HEIGHT = 160, 120  # pixels, at which pictures are compared, whatever their shape: the flow fails on odd ones
-AROUND = 4  # frames either side, whose change a cut's must exceed
-FEW = 2  # cuts around a cut; of more it is the picture that is wild
-LEAST = 1.2  # of 255: less is no cut whatever the neighbours are
-LARGE = 15.0  # of 255: so much is no motion
-LAG = 8  # frames across which a dissolve is looked for
-BLEND = 0.25  # of what two frames differ by, how far the one between may be from their mean
-ALIKE = 0.8  # correlation of their luma from which two pictures show the same
+WIDTH, HEIGHT = 160, 120  # pixels at which pictures of any shape are compared: the flow fails on unusual shapes
+AROUND = 4  # frames on either side whose change a cut's change must exceed
+FEW = 2  # cuts that may be near a cut; more of them mean that the picture itself changes a lot
+LEAST = 1.2  # grey levels of 255: a smaller change is never a cut
+LARGE = 15.0  # grey levels of 255: a change that motion does not explain
+LAG = 8  # frames across which a dissolve is searched
+BLEND = 0.25  # largest distance of the frame between from the mean of two frames, in shares of their difference
+ALIKE = 0.8  # correlation of the luma from which two pictures show the same scene
 
 
 class Change(NamedTuple):
-    """What is new on a frame, in grey levels of 255.
+    """How much a frame differs from those before it, in grey levels of 255.
 
-    `sudden` is the mean difference to the frame before, motion taken out; `back` the least such difference to one of
-    the 2 to AROUND + 1 frames before, where `sudden` is large (else infinite); `blended` the mean difference to the
-    frame LAG before where the one between is a mean of both (else 0).
+    `sudden` is the mean absolute difference to the preceding frame after motion compensation. `back` is the least such
+    difference to the frames 2 to AROUND + 1 before it where `sudden` is large, else infinite. `blended` is the mean
+    difference to the frame LAG before it where the frame between is the mean of both, else 0.
     """
 
     sudden: float = 0.0
@@ -39,15 +40,15 @@ class Change(NamedTuple):
     blended: float = 0.0
 
 
-class Watch:
-    """Looks at frame after frame; what it says depends on the LAG frames before, which it keeps small."""
+class ChangeMeter:
+    """Measures the change of consecutive frames; it keeps thumbnails of the LAG frames before the next one."""
 
     def __init__(self) -> None:
         self.seen: deque[Array] = deque(maxlen=LAG)
         self.flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
 
     def look(self, native: Planes) -> Change:
-        """The change on the next frame."""
+        """Measure the change of the next frame; the first frame has none."""
         now = thumbnail(native)
         if not self.seen:
             self.seen.append(now)
@@ -61,16 +62,16 @@ class Watch:
         return Change(sudden, back, blended)
 
     def _moved(self, before: Array, now: Array) -> float:
-        """Mean |difference| after the motion from `before` to `now` is taken out."""
+        """Mean |difference| of two thumbnails after motion compensation."""
         flow = self.flow.calc(_grey(now), _grey(before), None)  # type: ignore[call-overload]
         y, x = np.mgrid[: now.shape[0], : now.shape[1]].astype(np.float32)
         there = cv2.remap(before, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         return float(cv2.absdiff(there, now).mean())
 
     def _blended(self, now: Array) -> float:
-        """How far the frame LAG before is from `now`, where the one between is nearly their mean; else 0.
+        """The mean difference to the frame LAG before `now`, where the frame between is nearly their mean; else 0.
 
-        Also 0 where both show the same, brighter or moved.
+        It is also 0 where both show the same scene, brighter or moved.
         """
         first, between = self.seen[0], self.seen[LAG // 2]
         a, m, b = (cv2.GaussianBlur(each, (0, 0), 2).astype(np.float32) for each in (first, between, now))
@@ -81,33 +82,35 @@ class Watch:
         return 0.0 if alike > ALIKE or self._moved(first, now) < LARGE else apart
 
 
-def starts(changes: Array, ratio: float) -> list[int]:
-    """The frames at which a shot begins: the first, and every cut's first frame, ascending.
+def shot_starts(changes: Array, ratio: float) -> list[int]:
+    """The frames at which a shot begins, ascending: frame 0 and the first frame after every cut.
 
-    `changes` [T,3] are those of every frame, as `Change` has them. A cut changes at least `ratio` times as much as any
-    frame around it. A dissolve's is its middle.
+    `changes` [T,3] holds the fields of `Change` for every frame. The change at a cut is at least `ratio` times that of
+    every frame around it. The cut of a dissolve is its middle.
     """
     sudden, back, blended = np.asarray(changes, np.float64).T
     found = {0}
     for index in np.flatnonzero(sudden >= LEAST).tolist():
         around = [k for k in range(max(1, index - AROUND), min(len(sudden), index + AROUND + 1)) if k != index]
-        others = [k for k in around if sudden[k] >= LARGE <= sudden[index]]  # cuts themselves, if they are few
+        others = [k for k in around if sudden[k] >= LARGE <= sudden[index]]  # other cuts, ignored if they are few
         usual = max((sudden[k] for k in around if k not in others or len(others) > FEW), default=0.0)
-        least = usual * (ratio if len(around) == 2 * AROUND else ratio**2)  # less is known at the clip's ends
+        least = usual * (
+            ratio if len(around) == 2 * AROUND else ratio**2
+        )  # near the clip's ends fewer frames are known
         soon = slice(index, index + AROUND + 1)
-        is_flash = (back[soon] < sudden[soon] / 2).any()  # the picture before comes back
+        is_flash = (back[soon] < sudden[soon] / 2).any()  # the earlier picture returns
         if sudden[index] >= least and not is_flash:
             found.add(index)
     return sorted(found.union(_dissolves(blended, found)))
 
 
-def is_new(sudden: list[float], ratio: float) -> bool:
-    """Whether the last of these frames may begin a shot, as far as one can tell without those that follow."""
+def may_begin_shot(sudden: list[float], ratio: float) -> bool:
+    """Whether the last of these frames may begin a shot, judged by the frames before it alone."""
     return sudden[-1] >= max(LEAST, ratio * max(sudden[-AROUND - 1 : -1], default=0.0))
 
 
 def _dissolves(blended: Array, cuts: set[int]) -> list[int]:
-    """Middles of the runs of frames that are `blended` [T], where no cut is near."""
+    """The middle frames of dissolves: of the runs in which `blended` [T] is large and no cut is near."""
     frames = np.flatnonzero(blended >= LARGE)
     runs = np.split(frames, np.flatnonzero(np.diff(frames) > LAG) + 1) if len(frames) else []
     middles = [int(run[np.argmax(blended[run])]) - LAG // 2 for run in runs]
@@ -119,7 +122,7 @@ def _grey(bgr: Array) -> Array:
 
 
 def thumbnail(native: Planes) -> Array:
-    """A small BGR picture of luma and chroma, straight from the planes: no conversion of the frame."""
+    """A BGR thumbnail [HEIGHT,WIDTH,3] uint8, made from the planes without converting the whole frame."""
     planes = []
     for plane in native.planes[:3]:
         small: Array = cv2.resize(plane, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)

@@ -231,7 +231,8 @@ def _outcome(report: dict[str, Any], request: Request) -> Outcome:
     verdict = report["gate"]
     if verdict is not None and not verdict["passed"]:
         missed = QualityGateMissed(
-            f"the identity gate was missed: {gate.words(verdict)}", remedy=f"kept as {report['output']['path']}"
+            f"the identity gate was missed: {gate.describe_misses(verdict)}",
+            remedy=f"kept as {report['output']['path']}",
         )
         return Outcome(missed.exit_code, str(missed), figures)
     return Outcome(0, figures=figures)

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from vidinv.analysis import face_tracks
-from vidinv.analysis.first_pass import Sightings
+from vidinv.analysis.first_pass import Detections
 from vidinv.backends.interface import Backend, Locate, Models
 from vidinv.config import RunConfig
 from vidinv.editing.plan import ResolvedEdits
@@ -153,8 +153,8 @@ def _align(flow: SerialClip, pts: list[int]) -> tuple[Analysis, ResolvedEdits]:
 def linked(setup: SerialSetup, pictures: list[Array], pts: list[int]) -> tuple[Analysis, ResolvedEdits]:
     """The faces of the clip's first pictures [H,W,3] uint8; InputUnreadable where the edited one is not on all."""
     found = [setup.locate(picture, setup.info.rotation, None) for picture in pictures]
-    seen = Sightings(tuple(pts), Fraction(setup.info.time_base), (Shot(0, len(pts)),), found)
-    analysis, moves = face_tracks.link(seen, setup.config, setup.backend, setup.source, setup.moves)
+    seen = Detections(tuple(pts), Fraction(setup.info.time_base), (Shot(0, len(pts)),), found)
+    analysis, moves = face_tracks.link_tracks(seen, setup.config, setup.backend, setup.source, setup.moves)
     if len(analysis.tracks[0].frames) < len(pts):
         raise InputUnreadable(f"{setup.source.name} does not show the face on each of its first {len(pts)} frames")
     return analysis, moves

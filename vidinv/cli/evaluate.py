@@ -311,7 +311,7 @@ def edits(
     if json_to is not None:
         options.write_json(table, json_to)
     if json_to != "-":
-        typer.echo("\n".join(tables.of_edits(table)))
+        typer.echo("\n".join(tables.edit_tables(table)))
     if picture is not None:
         shown = ", ".join(f"{direction.name} at -2 and +2" for direction in chosen)
         typer.echo(f"made {picture}: the face, its inversion, {shown}")

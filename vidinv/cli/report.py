@@ -69,16 +69,16 @@ def _again(path: Path, common: ReportOptions) -> None:
     from vidinv.jobs import write_page
     from vidinv.jobs.job_folder import page_path
     from vidinv.report import identity_evidence
-    from vidinv.report.strips import Strip, unpacked
+    from vidinv.report.strips import Strip, strips_from_html
 
     is_job, strips = path.is_dir() and path.suffix == ".vidinv", list[Strip]()
     known = read_report(path / "report.json" if is_job else path)
     made = path.with_name(known["output"]["path"] or path.stem)
     old = page_path(made)
     if is_job:
-        strips = write_page.strips(known, identity_evidence.every(sorted(path.glob("evidence-*.npz"))))
+        strips = write_page.strips(known, identity_evidence.load_all_evidence(sorted(path.glob("evidence-*.npz"))))
     elif old.is_file():
-        strips = unpacked(old.read_text(encoding="utf-8", errors="replace"))
+        strips = strips_from_html(old.read_text(encoding="utf-8", errors="replace"))
     target = common.output or old
     _may_write(target, made, overwrite=common.overwrite or common.output is None)
     write_page.write_page(target, known, [] if common.no_thumbnails else strips)

@@ -105,7 +105,7 @@ def check_gate(verdict: dict[str, Any] | None, remedy: str) -> None:
     from vidinv.report import gate
 
     if verdict is not None and not verdict["passed"]:
-        raise QualityGateMissed(f"the identity gate was missed: {gate.words(verdict)}", remedy=remedy)
+        raise QualityGateMissed(f"the identity gate was missed: {gate.describe_misses(verdict)}", remedy=remedy)
 
 
 def default_output(source: Path) -> Path:
@@ -154,5 +154,5 @@ def print_summary(report: dict[str, Any], files: list[Path], shown: Display) -> 
     """Print the summary of a job that wrote `files`."""
     from vidinv.report import summary
 
-    for line in summary.lines(report, files):
+    for line in summary.summary_lines(report, files):
         shown.say(line)

@@ -31,7 +31,7 @@ def check_request(request: Request, backend: Backend | None = None) -> CheckedRe
     backend, moves = check_common(request, backend)
     touched = touches_faces(request, moves)
     if touched:
-        given_boxes.of(request.config, backend)
+        given_boxes.boxes_of_run(request.config, backend)
     info = probe(request.source)
     _check_times(moves, info)
     check_outputs([request.output], request.source, request.overwrite)

@@ -55,7 +55,7 @@ def check_pair(pair: Pair) -> tuple[VideoInfo, VideoInfo]:
     Raises OutputUnwritable where the page exists or cannot be written.
     """
     check.check_networks(pair.config, pair.backend)
-    given_boxes.of(pair.config, pair.backend)
+    given_boxes.boxes_of_run(pair.config, pair.backend)
     one, two = probe(pair.source), probe(pair.edited)
     (width, height), (other_width, other_height) = _shown(one), _shown(two)
     if abs(width * other_height / (height * other_width) - 1) > SHAPE:
@@ -92,9 +92,9 @@ def run(pair: Pair, listener: Listener) -> dict[str, Any]:
                 info.rotation,
                 listener.done,
                 None,
-                given_boxes.of(config, backend),
+                given_boxes.boxes_of_run(config, backend),
             )
-            analysis, _ = face_tracks.link(sightings, config, backend, pair.source, [])
+            analysis, _ = face_tracks.link_tracks(sightings, config, backend, pair.source, [])
             listener.phase("measure", analysis.frame_count, 0)
             measured = _measured(pair, analysis, (info, other), folder, listener)
             report = _document(pair, info, analysis, measured) | {"timing": clock.spent(), "warnings": []}

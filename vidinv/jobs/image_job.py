@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from vidinv.analysis import face_tracks, first_pass, given_boxes
-from vidinv.analysis.first_pass import Sightings
+from vidinv.analysis.first_pass import Detections
 from vidinv.backends.interface import Backend
 from vidinv.editing.plan import ResolvedEdits
 from vidinv.errors import UsageError
@@ -59,7 +59,7 @@ def check_source(request: Request, backend: Backend | None = None) -> CheckedReq
     for move in moves:
         if move.edit.span != Edit.span:
             raise UsageError(f"a picture has no time for {move.edit.name} to come and go", remedy="leave the time out")
-    given_boxes.of(request.config, backend)
+    given_boxes.boxes_of_run(request.config, backend)
     info = _info(request.source, photo.read_photo(request.source))
     check.check_outputs([request.output], request.source, request.overwrite)
     return CheckedRequest(request, backend, moves, info, touches_faces=True)
@@ -108,9 +108,9 @@ def open_picture(checked: CheckedRequest, folder: JobFolder) -> OpenPicture:
     if checked.request.config.engine != "auto":
         engine_autotune.check_engine(config, backend)
     known = photo.read_photo(source)
-    found = first_pass.seen(backend.locator(config.landmarks), opened.given, 0, known.rgb, 0)
-    seen = Sightings((0,), BASE, (Shot(0, 1),), (found,))
-    analysis, moves = face_tracks.link(seen, config, backend, source, checked.moves)
+    found = first_pass.locate_in_frame(backend.locator(config.landmarks), opened.given, 0, known.rgb, 0)
+    seen = Detections((0,), BASE, (Shot(0, 1),), (found,))
+    analysis, moves = face_tracks.link_tracks(seen, config, backend, source, checked.moves)
     models = backend.models(config.device, config.encoder)
     job = AnalyzedJob(opened, analysis, moves, models, segments=[(0, 1)])
     work = Work(_frame(known), new_shot=True)

@@ -126,7 +126,7 @@ def open_checked(checked: CheckedRequest, folder: JobFolder) -> OpenJob:
     if not checked.touches_faces:
         config = replace(config, engine="eager")  # nothing is drawn that would be worth a choice
     config = requests.settle(config, checked.backend, folder.config if folder.is_begun else None)
-    given = given_boxes.of(config, checked.backend) if checked.touches_faces else None
+    given = given_boxes.boxes_of_run(config, checked.backend) if checked.touches_faces else None
     checked = replace(checked, request=replace(request, config=config))
     source, encoder = SourceState.of(request.source), stored_codes.encoder_digest(config)
     return OpenJob(checked, source, encoder, given, folder, Clock.now())

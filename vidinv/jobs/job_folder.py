@@ -132,7 +132,7 @@ class JobFolder:
     def evidence(self, records: Sequence[SegmentRecord]) -> Callable[[], Iterator[Evidence]]:
         """A function that iterates over the evidence of the journal's `records` from the start on every call."""
         paths = [self.path / name for record in records for name in record.files if name.startswith("evidence-")]
-        return lambda: identity_evidence.every(paths)
+        return lambda: identity_evidence.load_all_evidence(paths)
 
     def delete(self) -> None:
         """Remove the folder and everything in it: last what says that the output is its own.

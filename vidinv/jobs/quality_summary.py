@@ -34,7 +34,7 @@ def verdict(
     whole = {track.id: track for track in (*analysis.tracks, *people)}
     seen = {number: looks(track, span) for number, track in whole.items()}
     yaws = {(look.frame, number): look.head_yaw for number, found in seen.items() for look in found}
-    rows, medoids = identity.compared(turned(measured.rows, yaws), measured.evidence)
+    rows, medoids = identity.compare_over_time(turned(measured.rows, yaws), measured.evidence)
     tracks = sidecar.by_track(rows)
 
     def second(frame: int) -> float:
@@ -43,10 +43,10 @@ def verdict(
     cuts = [shot.start for shot in analysis.shots[1:] if shot.start in span]
     units = {move.edit.name: unit for move in moves for unit in move.direction.calibration}
     return {
-        "identity": sidecar.identity(tracks, medoids, second, UNITS | units),
+        "identity": sidecar.identity_summary(tracks, medoids, second, UNITS | units),
         "cuts_s": [round(second(cut), 4) for cut in cuts],
-        "flags": flags.find(tracks, {person.id: seen[person.id] for person in people}, span, cuts, second),
-        "gate": gate.judge(asked, tracks, second),
+        "flags": flags.find_flags(tracks, {person.id: seen[person.id] for person in people}, span, cuts, second),
+        "gate": gate.judge_gate(asked, tracks, second),
     }
 
 

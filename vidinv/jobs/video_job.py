@@ -114,17 +114,17 @@ def analyze_job(job: OpenJob, listener: Listener) -> AnalyzedJob:
         job.given,
     )
     job.source.check()
-    analysis = face_tracks.empty(sightings)
+    analysis = face_tracks.analysis_without_faces(sightings)
     if works_on_faces:
-        analysis, moves = face_tracks.link(sightings, config, backend, request.source, moves)
+        analysis, moves = face_tracks.link_tracks(sightings, config, backend, request.source, moves)
         searched = (0, analysis.frame_count) if codes is not None else _frame_range(analysis, only)
-        analysis = face_tracks.trusted(analysis, config.trust, searched)
+        analysis = face_tracks.add_trust(analysis, config.trust, searched)
     if codes is not None and codes.known is not None:
         stored_codes.check_faces(codes.known, stored_codes.rows(analysis.tracks, config.crop))
     named = {move.edit.track for move in moves}
     people = tuple(track for track in analysis.tracks if not named or track.id in named)
     if requests.edits_faces(moves) and not request.preview and not (codes is not None and codes.known is None):
-        analysis = face_tracks.edited(analysis, moves, request.source)
+        analysis = face_tracks.keep_edited_frames(analysis, moves, request.source)
     seen = {track.id for track in analysis.tracks}
     moves = [move for move in moves if move.edit.track in seen]
     busy = {"analyse": job.clock.busy()}

@@ -1,4 +1,4 @@
-"""A page that shows what came of many clips: a line for each, to be sorted by any of its figures."""
+"""Batch page: build the HTML page of a batch, a table with one row per clip that can be sorted by any figure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ HEADS = ("Row", "Clip", "Edits", "State", "Frames", *FIGURES.values(), "Flags", 
 
 
 def build_batch_page(found: dict[str, Any]) -> str:
-    """The HTML of a batch (`vidinv/batch/summary.py` has its form) as one file that fetches nothing; no picture is in it."""
+    """The HTML of a batch summary (its form is in `vidinv/batch/summary.py`) as one file that fetches nothing.
+
+    The page contains no pictures.
+    """
     return document.render(
         "report_batch.html.j2",
         title=f"Batch: {found['input']}",
@@ -39,7 +42,7 @@ def _cells(clip: dict[str, Any]) -> list[str]:
 
 
 def _links(clip: dict[str, Any]) -> list[tuple[str, str]]:
-    """What lies beside the page, as (words, address): the output, its page, its JSON."""
+    """The clip's output files as (label, address) relative to the page: the video, its report page, its JSON."""
     folder, found = PurePosixPath(clip["name"]).parent, []
     for name in clip["figures"].get("files", ()):
         kind = "report" if name.endswith(".report.html") else "JSON" if name.endswith(".json") else "video"

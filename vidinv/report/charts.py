@@ -1,4 +1,4 @@
-"""The charts of a report as plotly figures. Colours of text and grid are the page's style sheet's."""
+"""Charts: draw a report's charts as plotly figures. The page's style sheet colours their text and grid."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from vidinv.report.curves import POINTS, at, curve
+from vidinv.report.curves import POINTS, axis_position, curve
 from vidinv.report.text import KINDS, SAME_PERSON
 
 COLOURS = {"source": "#80868f", "inversion": "#d07a00", "edit": "#2f81f7"}
@@ -18,24 +18,25 @@ GRAVE, LIGHT, GATE, CUT = "#e5484d", "#b8860b", "#c2388f", "#8b6fd0"
 GRAVE_KINDS = ("another_person", "low_similarity")
 SIMILARITY_PX, ATTRIBUTE_PX, LANE_PX, GAP_PX, MARGIN = 270, 110, 20, 46, {"l": 96, "r": 16, "t": 64, "b": 40}
 
-MARKERS = 300  # of one curve that is drawn as points
-DOTTED = 100  # points of a line up to which each is shown as well
+MARKERS = 300  # points of a curve that is drawn as markers, at most
+DOTTED = 100  # points of a line up to which markers are drawn on it as well
 
-Layer = tuple[str, int]  # what a row of a track's chart shows, and its height in pixels
+Layer = tuple[str, int]  # a row of a track's chart: its title, and its height in pixels
 
 
-def of_track(report: dict[str, Any], track: dict[str, Any]) -> go.Figure:
-    """Over time, in rows with one time axis: similarities with the gate, flags, edited attributes, flicker.
+def track_chart(report: dict[str, Any], track: dict[str, Any]) -> go.Figure:
+    """The chart of a track over time, in rows that share a time axis.
 
-    Times lie on a date axis, see `curves.at`. A trace whose `meta` holds `say` has a value to
-    read out at a time; `layout.meta.flags` holds the flags' spans and texts.
+    The rows are the similarities with the gate, the flags, the edited attributes, and the flicker. The time axis is a
+    date axis, see `curves.axis_position`. The page reads out the value of each trace whose `meta` has `say`;
+    `layout.meta.flags` holds the spans and texts of the flags.
     """
     flags = [flag for flag in report["flags"] if flag["track"] in (None, track["id"])]
     kinds = [kind for kind in KINDS if any(flag["kind"] == kind for flag in flags)]
     attributes = _attributes(report, track)
     layers = [("Similarity to the source (cosine)", SIMILARITY_PX)]
     layers += [("Flags", LANE_PX * len(kinds) + 10)] if kinds else []
-    layers += [(_titled(name, track), ATTRIBUTE_PX) for name in attributes]
+    layers += [(_attribute_title(name, track), ATTRIBUTE_PX) for name in attributes]
     flickers = [name for name in ("flicker_inversion", "flicker_edit") if _measured(track, name)]
     layers += [("Flicker (share of full range)", ATTRIBUTE_PX)] if flickers else []
     figure = _rows(layers, track["per_frame"]["time_s"] or [0.0])
@@ -51,17 +52,17 @@ def of_track(report: dict[str, Any], track: dict[str, Any]) -> go.Figure:
     for name in flickers:
         picture = name.removeprefix("flicker_")
         _line(figure, row + 1, track, name, f"flicker of {picture}", picture, digits=4)
-    figure.update_layout(meta={"flags": [_spoken(flag) for flag in flags]})
+    figure.update_layout(meta={"flags": [_flag_meta(flag) for flag in flags]})
     return figure
 
 
-def consistency(named: Sequence[tuple[str, Sequence[dict[str, Any]]]], *, network: str = "arcface") -> go.Figure:
-    """Box plots of the frames' similarity to their track's frame 0 (Figure 9 of the paper), three for each name.
+def consistency_chart(named: Sequence[tuple[str, Sequence[dict[str, Any]]]], *, network: str = "arcface") -> go.Figure:
+    """Box plots of the frames' similarity to their track's first frame (Figure 9 of the paper), three for each name.
 
-    The box holds the middle half, its line is the median, the dashed line the mean (IC); whiskers reach the lowest and
-    the highest frame.
+    The box spans the quartiles, its line is the median and the dashed line the mean (IC); the whiskers reach the lowest
+    and the highest frame.
     """
-    return boxes(
+    return box_plot(
         [
             (name, picture, [v for t in tracks for v in t["per_frame"].get(f"{network}_ic_{picture}", [])])
             for name, tracks in named
@@ -71,13 +72,13 @@ def consistency(named: Sequence[tuple[str, Sequence[dict[str, Any]]]], *, networ
     )
 
 
-def boxes(groups: Iterable[tuple[str, str, Sequence[float | None]]], title: str) -> go.Figure:
-    """A box for each (name, picture, values) in which something was measured, side by side under their name.
+def box_plot(groups: Iterable[tuple[str, str, Sequence[float | None]]], title: str) -> go.Figure:
+    """One box for each (name, picture, values) with a measured value; boxes of one name are side by side.
 
-    Names come in the order of `groups`.
+    The names are in the order of `groups`.
     """
     figure = go.Figure(layout=_layout(360, boxmode="group"))
-    known = [(_literal(name), picture, [v for v in values if v is not None]) for name, picture, values in groups]
+    known = [(_escaped(name), picture, [v for v in values if v is not None]) for name, picture, values in groups]
     for picture, colour in COLOURS.items():
         drawn = [(name, values) for name, of, values in known if of == picture and values]
         if not drawn:
@@ -104,7 +105,7 @@ def _layout(height: int, **more: Any) -> dict[str, Any]:
 
 
 def _rows(layers: list[Layer], times: Sequence[float]) -> go.Figure:
-    """Empty rows, one under the other, with one axis of time."""
+    """An empty figure with one row per layer and a shared time axis."""
     inner = sum(height for _, height in layers) + GAP_PX * (len(layers) - 1)
     figure = make_subplots(
         rows=len(layers),
@@ -121,7 +122,7 @@ def _rows(layers: list[Layer], times: Sequence[float]) -> go.Figure:
         {"dtickrange": [1000, None], "value": f"{minutes}:%S"},
     ]
     spike = {"spikecolor": COLOURS["source"], "spikethickness": 1, "spikedash": "solid"}
-    ends = [at(times[0]), at(max(times[-1], times[0] + 0.1))]
+    ends = [axis_position(times[0]), axis_position(max(times[-1], times[0] + 0.1))]
     figure.update_xaxes(type="date", range=ends, tickformatstops=stops, hoverformat=f"{minutes}:%S.%2f", **spike)
     figure.update_xaxes(showticklabels=True, ticklabelstandoff=4)
     return figure
@@ -138,7 +139,7 @@ def _similarities(
     figure.update_yaxes(range=[low, 1.04], row=1, col=1)
     for flag in flags:
         if flag["kind"] in GRAVE_KINDS and len(flags) <= 200:
-            x0, x1 = at(flag["from_s"]), at(flag["to_s"])
+            x0, x1 = axis_position(flag["from_s"]), axis_position(flag["to_s"])
             figure.add_shape(
                 type="rect",
                 x0=x0,
@@ -153,17 +154,17 @@ def _similarities(
                 line_color=GRAVE,
                 layer="below",
             )
-    _uprights(figure, report["cuts_s"], low)
-    _level(figure, SAME_PERSON, f"one person is usually above {SAME_PERSON} by ArcFace", COLOURS["source"], "dot")
+    _cut_lines(figure, report["cuts_s"], low)
+    _level_line(figure, SAME_PERSON, f"one person is usually above {SAME_PERSON} by ArcFace", COLOURS["source"], "dot")
     gate = report["gate"]
     if gate is not None and gate["min_identity"] is not None:
-        _level(figure, gate["min_identity"], f"gate {gate['min_identity']:g}", GATE, "dash")
+        _level_line(figure, gate["min_identity"], f"gate {gate['min_identity']:g}", GATE, "dash")
 
 
-def _uprights(figure: go.Figure, times: Sequence[float], low: float) -> None:
-    """A vertical line at each cut, all in one trace."""
+def _cut_lines(figure: go.Figure, times: Sequence[float], low: float) -> None:
+    """Draw a vertical line at each cut, all in one trace."""
     if times:
-        x = [value for time in times for value in (at(time), at(time), None)]
+        x = [value for time in times for value in (axis_position(time), axis_position(time), None)]
         line = {"color": CUT, "width": 1, "dash": "dash"}
         trace = go.Scatter(
             x=x, y=[low, 1.04, None] * len(times), mode="lines", name="cuts", line=line, hoverinfo="skip"
@@ -171,8 +172,8 @@ def _uprights(figure: go.Figure, times: Sequence[float], low: float) -> None:
         figure.add_trace(trace, 1, 1)
 
 
-def _level(figure: go.Figure, value: float, text: str, colour: str, dash: str) -> None:
-    """A line across the similarities, its meaning written on it."""
+def _level_line(figure: go.Figure, value: float, text: str, colour: str, dash: str) -> None:
+    """Draw a horizontal line with a label across the similarities."""
     line = {"color": colour, "width": 1.5, "dash": dash}
     label = {"text": text, "textposition": "end", "yanchor": "bottom", "padding": 1, "font": {"size": 11}}
     across = {"xref": "x domain", "x0": 0, "x1": 1, "y0": value, "y1": value}
@@ -180,14 +181,14 @@ def _level(figure: go.Figure, value: float, text: str, colour: str, dash: str) -
 
 
 def _lanes(figure: go.Figure, row: int, flags: list[dict[str, Any]], kinds: list[str]) -> None:
-    """A lane for each kind of flag, gravest on top; a flag of one frame is still wide enough to be seen."""
+    """Draw one lane per kind of flag, the most serious on top; a marker keeps a flag of one frame visible."""
     for kind in kinds:
         own = [flag for flag in flags if flag["kind"] == kind]
-        x = [value for flag in own for value in (at(flag["from_s"]), at(flag["to_s"]), None)]
+        x = [value for flag in own for value in (axis_position(flag["from_s"]), axis_position(flag["to_s"]), None)]
         line = {"color": GRAVE if kind in GRAVE_KINDS else LIGHT, "width": 3}
         y = [KINDS[kind]] * len(x)
         marker = {"symbol": "square", "size": 8}
-        texts = [text for flag in own for text in (*[_literal(flag["text"])] * 2, "")]
+        texts = [text for flag in own for text in (*[_escaped(flag["text"])] * 2, "")]
         trace = go.Scatter(x=x, y=y, mode="lines+markers", line=line, marker=marker, showlegend=False)
         figure.add_trace(trace.update(name=KINDS[kind], text=texts, hovertemplate="%{text}<extra></extra>"), row, 1)
     order = [KINDS[kind] for kind in reversed(kinds)]
@@ -218,24 +219,24 @@ def _line(
         look = {
             "marker": {"color": colour, "size": 6, "symbol": "diamond-open" if picture == "inversion" else "diamond"}
         }
-    trace = go.Scatter(x=x, y=y, mode=mode, name=_literal(name), hovertemplate=f"%{{y:.{digits}f}}", **look)
+    trace = go.Scatter(x=x, y=y, mode=mode, name=_escaped(name), hovertemplate=f"%{{y:.{digits}f}}", **look)
     figure.add_trace(trace.update(meta={"say": name, "digits": digits}, showlegend=row == 1), row, 1)
 
 
 def _attributes(report: dict[str, Any], track: dict[str, Any]) -> list[str]:
-    """The attributes that were edited; without an edit all that were measured."""
+    """The edited attributes; without an edit, all measured attributes."""
     known = [name for name in track.get("attributes", {}) if _measured(track, f"{name}_edit")]
     edited = [name for name in known if any(edit["name"] == name for edit in report["edits"])]
     return edited if report["edits"] else known
 
 
-def _titled(name: str, track: dict[str, Any]) -> str:
+def _attribute_title(name: str, track: dict[str, Any]) -> str:
     unit = track["attributes"][name]["unit"].replace("_", " ")
-    return _literal(f"{name}, before (grey) and after ({unit})")
+    return _escaped(f"{name}, before (grey) and after ({unit})")
 
 
-def _literal(text: str) -> str:
-    """Text that plotly shows as it is; it takes tags for its own."""
+def _escaped(text: str) -> str:
+    """Escape a text for plotly, which interprets tags."""
     return html.escape(text, quote=False)
 
 
@@ -243,5 +244,5 @@ def _measured(track: dict[str, Any], column: str) -> bool:
     return any(value is not None for value in track["per_frame"].get(column, ()))
 
 
-def _spoken(flag: dict[str, Any]) -> dict[str, Any]:
-    return {"from": at(flag["from_s"]), "to": at(flag["to_s"]), "text": flag["text"]}
+def _flag_meta(flag: dict[str, Any]) -> dict[str, Any]:
+    return {"from": axis_position(flag["from_s"]), "to": axis_position(flag["to_s"]), "text": flag["text"]}

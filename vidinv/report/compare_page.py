@@ -1,4 +1,4 @@
-"""A page that shows several reports side by side: clips, encoders, tools."""
+"""Compare page: build the HTML page that shows several reports side by side, of clips, encoders or tools."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ SIMILARITIES = {"inversion": "arcface_inversion", "edit": "arcface_edit"}
 
 
 def build_compare_page(reports: Sequence[tuple[str, dict[str, Any]]]) -> str:
-    """The HTML of a comparison of named reports (vidinv/assets/report.schema.json), which fetches nothing.
+    """The HTML of a comparison of named reports (vidinv/assets/report.schema.json), as one file that fetches nothing.
 
-    In the box plots the tracks of reports of one name, as of one encoder on several clips, lie in one box. There are no
-    pictures of faces in it.
+    In the box plots the tracks of reports with the same name, for example one encoder on several clips, share a box.
+    The page contains no pictures of faces.
     """
     groups: dict[str, list[dict[str, Any]]] = {}
     for name, report in reports:
         groups.setdefault(name, []).extend(report["identity"]["tracks"])
-    rows = [(name, report, _cells(report)) for name, report in reports]
+    rows = [(name, report, _headline_cells(report)) for name, report in reports]
     return document.render(
         "report_compare.html.j2",
         title="Identity reports compared",
@@ -37,23 +37,23 @@ def build_compare_page(reports: Sequence[tuple[str, dict[str, Any]]]) -> str:
 
 
 def _figures(groups: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
-    figures = {"frames": charts.consistency(list(groups.items()))}
+    figures = {"frames": charts.consistency_chart(list(groups.items()))}
     alike = [
         (name, picture, list(chain.from_iterable(track["per_frame"].get(column, []) for track in tracks)))
         for name, tracks in groups.items()
         for picture, column in SIMILARITIES.items()
     ]
-    figures["similarity"] = charts.boxes(alike, "Similarity to the source")
+    figures["similarity"] = charts.box_plot(alike, "Similarity to the source")
     if any(len(tracks) > 1 for tracks in groups.values()):
         means = [
             (name, picture, [track["arcface"]["ic"][picture] for track in tracks])
             for name, tracks in groups.items()
             for picture in charts.COLOURS
         ]
-        figures["tracks"] = charts.boxes(means, "IC of a track")
+        figures["tracks"] = charts.box_plot(means, "IC of a track")
     return figures
 
 
-def _cells(report: dict[str, Any]) -> dict[str, HeadlineRow]:
-    """The headline figures by name."""
+def _headline_cells(report: dict[str, Any]) -> dict[str, HeadlineRow]:
+    """The report's headline figures by name."""
     return {row.name: row for row in report_text.headline(report["identity"])}

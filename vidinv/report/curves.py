@@ -1,4 +1,4 @@
-"""Columns of a report as curves that a browser draws quickly."""
+"""Curves: reduce the columns of a report to curves that a browser draws quickly."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import numpy as np
 
 from vidinv.frames import Array
 
-POINTS = 2000  # of one curve
-GAP = 10  # steps between two measured frames from which the curve is broken
+POINTS = 2000  # points of a curve, at most
+GAP = 10  # median steps between two measured frames above which the curve is interrupted
 
-EPOCH = 86_400_000  # ms on the charts' date axis where a clip begins: plotly takes a number of four digits for a year
+EPOCH = 86_400_000  # ms on the date axis at which a clip begins: plotly reads a number of four digits as a year
 
 Curve = tuple[list[float], list[float | None]]
 
 
-def at(seconds: float) -> float:
-    """Where a time of the clip lies on the axis, in milliseconds."""
+def axis_position(seconds: float) -> float:
+    """The position of a time of the clip, given in seconds, on the charts' date axis, in milliseconds."""
     return round(EPOCH + seconds * 1000, 1)
 
 
 def curve(times: Sequence[float], values: Sequence[float | None], points: int = POINTS) -> Curve:
-    """(x, y) of what was measured, x as `at` has it, with at most about `points` entries.
+    """The measured values as (x, y) with about `points` entries at most; x as `axis_position` returns it.
 
-    A longer column keeps the lowest and the highest of each of `points` / 2 runs of equal length, and its ends, so that
-    no dip is lost. Where nothing was measured for more than GAP median steps stands a None, which breaks the line.
+    A longer column keeps its ends and the lowest and highest value of each of `points` / 2 runs of equal length, so no
+    dip is lost. A None interrupts the line where nothing was measured for more than GAP median steps.
     """
     measured = [(time, value) for time, value in zip(times, values, strict=True) if value is not None]
     if not measured:
@@ -36,8 +36,8 @@ def curve(times: Sequence[float], values: Sequence[float | None], points: int = 
     x: list[float] = []
     y: list[float | None] = []
     last = stretch[0]
-    for index in _kept(table[:, 1], points):
-        place = at(float(table[index, 0]))
+    for index in _kept_indices(table[:, 1], points):
+        place = axis_position(float(table[index, 0]))
         if stretch[index] != last:
             x.append(place)
             y.append(None)
@@ -47,8 +47,8 @@ def curve(times: Sequence[float], values: Sequence[float | None], points: int = 
     return x, y
 
 
-def _kept(values: Array, points: int) -> Array:
-    """Indices of the entries that stay, rising."""
+def _kept_indices(values: Array, points: int) -> Array:
+    """The indices of the entries that are kept, ascending."""
     if len(values) <= points:
         return np.arange(len(values))
     runs = np.array_split(np.arange(len(values)), points // 2)

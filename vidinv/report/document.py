@@ -1,4 +1,4 @@
-"""A page that is one file: style, program, charts and pictures in it, and nothing fetched."""
+"""Document: render a page as one HTML file that contains its style, scripts, charts and pictures."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ def render(
 ) -> str:
     """The HTML of `template` (in vidinv/assets, based on report_base.html.j2) with `figures` drawn where it names them.
 
-    Every value is escaped unless it is Markup. The page's policy lets only the programs run that are put in here
-    (`programs` of vidinv/assets too) and lets nothing be fetched. A page with figures holds plotly.js compressed
-    (0.6 MB); report.js unpacks it and adds it as a script, which the policy allows by its digest.
+    Every value is escaped unless it is Markup. The page's content security policy allows only the scripts that this
+    function inserts, among them the `programs` of vidinv/assets, and forbids every request. A page with figures
+    contains plotly.js compressed (0.6 MB); report.js unpacks it and adds it as a script, which the policy allows by its
+    digest.
     """
     library = (ASSETS / LIBRARY).read_bytes() if figures else b""
     scripts = [_asset("report.js")] if figures else []

@@ -1,10 +1,9 @@
-"""What edits do to real faces: what they are named after, what else, and the person; with a random direction beside.
+"""Edits: evaluate edits on real faces by their attribute, the other attributes and identity, against random directions.
 
-Every face is inverted, moved along each direction by Eq. 1 at STRENGTHS, drawn and measured. A file (a picture, or a
-clip of which several frames were taken) has the mean of its faces as its value, and rises where that value never falls
-from one strength to the next and is larger at the last than at the first. A scorer that has come to its end trembles (a
-closed mouth does not close further, a sure gender does not get surer): it is also counted with falls of up to NOISE
-standard deviations passed over.
+Every face is inverted, edited along each direction by Eq. 1 at STRENGTHS, drawn and measured. The value of a file (a
+picture, or a clip of which several frames are used) is the mean of its faces. A file rises where its value never falls
+from one strength to the next and is larger at the last than at the first. A saturated scorer fluctuates (a closed mouth
+does not close further), so the files are also counted with falls of up to NOISE standard deviations ignored.
 """
 
 from __future__ import annotations
@@ -27,18 +26,18 @@ from vidinv.report import published_baselines
 from vidinv.report.inversions import SIZE, Face
 
 STRENGTHS = (-2.0, -1.0, 1.0, 2.0)
-NOISE = 0.05  # standard deviations of an attribute over faces: less is the scorer's own tremble
-BELOW, ABOVE = 1, 2  # where -1 and +1 stand among them
+NOISE = 0.05  # standard deviations of an attribute over faces: smaller changes are noise of the scorer
+BELOW, ABOVE = 1, 2  # indices of -1 and +1 in STRENGTHS
 Embed = Callable[[Tensor], Array]  # pictures [N,3,S,S] -> unit embeddings [N,E]
 
 
 @dataclass(frozen=True)
 class EditEvaluators:
-    """What draws an edit and what judges it.
+    """The networks that draw an edit and those that evaluate it.
 
-    `measure` is the scorer that directions are calibrated by, `second` what other networks say of the attributes
-    `seen_twice`. `spreads`: one standard deviation of each attribute over faces, in which a leak is counted. `identity`
-    networks by the name of their figure.
+    `measure` is the scorer by which directions are calibrated. `second` measures the attributes `seen_twice` by other
+    networks. `spreads` is one standard deviation of each attribute over faces, the unit of a leak. `identity` maps the
+    name of a figure to its identity network.
     """
 
     generator: Generator
@@ -52,16 +51,16 @@ class EditEvaluators:
 
 @dataclass
 class EditReadings:
-    """What one direction did, an entry a face: values [4] at STRENGTHS, `control` those along a random direction."""
+    """Measurements of one direction, one entry per face: values [4] at STRENGTHS; `control` of a random direction."""
 
     files: list[str] = field(default_factory=list)
     scores: list[Mapping[str, Array]] = field(default_factory=list)
-    second: list[Array] = field(default_factory=list)  # of the attribute itself; empty where nothing else sees it
+    second: list[Array] = field(default_factory=list)  # the same attribute; empty without a second network
     control: list[Array] = field(default_factory=list)
-    kept: list[dict[str, Array]] = field(default_factory=list)  # likeness to the real face, by network
+    kept: list[dict[str, Array]] = field(default_factory=list)  # cosine similarity to the real face, by network
 
     def by_file(self, values: list[Array]) -> Array:
-        """[files,4]: the mean over each file's faces of `values`; NaN where none of its faces shows the attribute."""
+        """[files,4]: the mean of `values` over each file's faces; NaN where none of them shows the attribute."""
         rows, names = np.stack(values), np.array(self.files)
         seen = np.isfinite(rows)
         total = [np.where(seen, rows, 0)[names == name].sum(0) for name in dict.fromkeys(self.files)]
@@ -70,56 +69,57 @@ class EditReadings:
             return np.stack(total) / np.stack(count)
 
     def summary(self, direction: Direction, spreads: Mapping[str, float]) -> dict[str, Any]:
-        """The figures of the direction, as `evaluate` says."""
+        """The figures of the direction, as `evaluate` documents them."""
         of = {name: self.by_file([scores[name] for scores in self.scores]) for name in self.scores[0]}
         own, control = of[direction.name], self.by_file(self.control)
         leak = {name: _mean(of[name][:, ABOVE] - of[name][:, BELOW]) / 2 / spread for name, spread in spreads.items()}
         return {
             "unit": next(iter(direction.calibration), ""),
             "files": len(own),
-            "scorer": _course(own) | {"rises_but_for_noise": int(rises(own, NOISE * spreads[direction.name]).sum())},
-            "second": _course(self.by_file(self.second)) if self.second else None,
-            "random": _course(control) | {"moves": _rounded(_mean(np.abs(control[:, -1] - control[:, 0])))},
+            "scorer": _mean_and_rises(own)
+            | {"rises_but_for_noise": int(rises(own, NOISE * spreads[direction.name]).sum())},
+            "second": _mean_and_rises(self.by_file(self.second)) if self.second else None,
+            "random": _mean_and_rises(control) | {"moves": _rounded(_mean(np.abs(control[:, -1] - control[:, 0])))},
             "moves": _rounded(_mean(np.abs(own[:, -1] - own[:, 0]))),
-            **{network: _named(np.mean([kept[network] for kept in self.kept], 0)) for network in self.kept[0]},
+            **{network: _by_strength(np.mean([kept[network] for kept in self.kept], 0)) for network in self.kept[0]},
             "leak": {name: _rounded(value) for name, value in leak.items() if name != direction.name},
         }
 
 
 def evaluate(
-    judges: EditEvaluators,
+    evaluators: EditEvaluators,
     faces: Iterable[tuple[Face, Code]],
     chosen: Sequence[Direction],
     tallies: Sequence[published_baselines.Tally],
     seen: Callable[[str, list[Tensor]], None],
 ) -> dict[str, Any]:
-    """{faces, files, inversion: {...}, edits: {NAME: {...}}} over faces and their codes.
+    """Evaluate directions on faces and their codes: {faces, files, inversion: {...}, edits: {NAME: {...}}}.
 
-    Of a direction: its `unit`; `scorer` and `second` {mean: {strength: value}, rises: files that rise of `files`}, the
-    scorer's `rises_but_for_noise` as well; `random` the same of a random direction as long (another for every face);
-    `moves`, the mean absolute change from the first strength to the last; each identity network's likeness to the real
-    face by strength; `leak`, what strength 1 does to every other attribute, in standard deviations. `second` is None
-    where no second network sees the attribute. `tallies` are given the real faces and what strength +1 made of them, at
-    256 pixels. `seen` hears of every face: its name, and at 256 pixels the face, its inversion, and each direction's
-    first and last strength.
+    The figures of a direction are its `unit`; `scorer` and `second` as {mean: {strength: value}, rises: number of the
+    `files` that rise}, with `rises_but_for_noise` for the scorer; `random`, the same for a random direction of equal
+    length (another one for every face); `moves`, the mean absolute change from the first strength to the last; the
+    cosine similarity to the real face by strength, for each identity network; and `leak`, the change of every other
+    attribute at strength 1, in standard deviations. `second` is None where no second network measures the attribute.
+    `tallies` collect the real faces and their edits at strength +1, at 256 pixels. `seen` is called for every face with
+    its name and, at 256 pixels, the face, its inversion, and each direction's edits at the first and last strength.
     """
     rows = {direction.name: EditReadings() for direction in chosen}
     still: list[dict[str, float]] = []
     names: dict[str, None] = {}
     for count, (face, code) in enumerate(faces):
         names[face.name] = None
-        small, inverted = resize(face.image, SIZE), judges.draw(code)
-        persons = {network: embed(face.image)[0] for network, embed in judges.identity.items()}
-        alike = {network: float(judges.identity[network](inverted)[0] @ who) for network, who in persons.items()}
-        still.append({name: float(value[0]) for name, value in judges.measure(inverted).items()} | alike)
+        small, inverted = resize(face.image, SIZE), evaluators.draw(code)
+        persons = {network: embed(face.image)[0] for network, embed in evaluators.identity.items()}
+        alike = {network: float(evaluators.identity[network](inverted)[0] @ who) for network, who in persons.items()}
+        still.append({name: float(value[0]) for name, value in evaluators.measure(inverted).items()} | alike)
         shown = [small, resize(inverted, SIZE)]
         for tally in tallies:
             tally.add_real(small)
         for direction in chosen:
-            pictures = _pictures(judges, code, direction)
-            _read(rows[direction.name], judges, direction, face, pictures, persons)
-            control = _pictures(judges, code, directions.random_control(direction, seed=count))
-            rows[direction.name].control.append(judges.measure(control)[direction.name])
+            pictures = _edited_pictures(evaluators, code, direction)
+            _add_readings(rows[direction.name], evaluators, direction, face, pictures, persons)
+            control = _edited_pictures(evaluators, code, directions.random_control(direction, seed=count))
+            rows[direction.name].control.append(evaluators.measure(control)[direction.name])
             for tally in tallies:
                 tally.add_edit(direction.name, resize(pictures[ABOVE : ABOVE + 1], SIZE), small)
             shown += [resize(pictures[end], SIZE) for end in (slice(0, 1), slice(-1, None))]
@@ -130,56 +130,56 @@ def evaluate(
         "faces": len(still),
         "files": len(names),
         "inversion": {key: _rounded(_mean(np.array([row[key] for row in still]))) for key in still[0]},
-        "edits": {d.name: rows[d.name].summary(d, judges.spreads) for d in chosen},
+        "edits": {d.name: rows[d.name].summary(d, evaluators.spreads) for d in chosen},
     }
 
 
 def rises(values: Array, slack: float = 0.0) -> Array:
-    """Which rows of [files,4] never fall by more than `slack` from one strength to the next, and rise over all by more.
+    """Which rows of `values` [files,4] rise: no step falls by more than `slack`, and the whole rises by more than it.
 
     A row with a NaN does not rise.
     """
     return (np.diff(values, axis=1) >= -slack).all(1) & (values[:, -1] - values[:, 0] > slack)
 
 
-def _pictures(judges: EditEvaluators, code: Code, direction: Direction) -> Tensor:
-    """G of the code [1] moved to each of STRENGTHS: [4,3,S,S]."""
+def _edited_pictures(evaluators: EditEvaluators, code: Code, direction: Direction) -> Tensor:
+    """The pictures [4,3,S,S] of one code, edited at each of STRENGTHS."""
     with torch.no_grad():
-        moved = [feature_edit.edit(judges.generator, code, [(direction, strength)]) for strength in STRENGTHS]
-        return judges.draw(concatenate(moved))
+        moved = [feature_edit.edit(evaluators.generator, code, [(direction, strength)]) for strength in STRENGTHS]
+        return evaluators.draw(concatenate(moved))
 
 
-def _read(
+def _add_readings(
     readings: EditReadings,
-    judges: EditEvaluators,
+    evaluators: EditEvaluators,
     direction: Direction,
     face: Face,
     pictures: Tensor,
     persons: dict[str, Array],
 ) -> None:
     readings.files.append(face.name)
-    readings.scores.append(judges.measure(pictures))
-    if direction.name in judges.seen_twice:
-        readings.second.append(judges.second(pictures)[direction.name])
-    readings.kept.append({network: judges.identity[network](pictures) @ who for network, who in persons.items()})
+    readings.scores.append(evaluators.measure(pictures))
+    if direction.name in evaluators.seen_twice:
+        readings.second.append(evaluators.second(pictures)[direction.name])
+    readings.kept.append({network: evaluators.identity[network](pictures) @ who for network, who in persons.items()})
 
 
-def _course(values: Array) -> dict[str, Any]:
-    """Mean over the files [files,4] at each strength, and how many rise."""
-    return {"mean": _named(np.array([_mean(column) for column in values.T])), "rises": int(rises(values).sum())}
+def _mean_and_rises(values: Array) -> dict[str, Any]:
+    """The mean over the files [files,4] at each strength, and the number of files that rise."""
+    return {"mean": _by_strength(np.array([_mean(column) for column in values.T])), "rises": int(rises(values).sum())}
 
 
-def _named(values: Array) -> dict[str, float | None]:
-    """By strength, [4]."""
+def _by_strength(values: Array) -> dict[str, float | None]:
+    """Values [4] by the name of their strength."""
     return {f"{strength:+g}": _rounded(value) for strength, value in zip(STRENGTHS, values, strict=True)}
 
 
 def _mean(values: Array) -> float:
-    """Of what is known; NaN where nothing is."""
+    """The mean of the finite values; NaN where there are none."""
     known = values[np.isfinite(values)]
     return float(known.mean()) if len(known) else float("nan")
 
 
 def _rounded(value: float) -> float | None:
-    """Four figures; None, which JSON has, for NaN."""
+    """Round to four significant figures; None for NaN, which JSON does not have."""
     return float(f"{value:.4g}") if np.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""Rows of faces: one face on one frame with everything that is known of it, as JSON and as the report's columns."""
+"""Face rows: hold the measurements of one face on one frame, and convert them to JSON and to report columns."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ PICTURES = ("source", "inversion", "edit")
 
 @dataclass(frozen=True)
 class IdentityOverTime:
-    """Cosines in [-1,1] of one network between a face's pictures and other frames of its track.
+    """Cosine similarities in [-1,1] between a face's pictures and other frames of its track, by one network.
 
-    `ic` compares with the same picture of the track's first face (None on that face itself), `medoid` with the source's
-    medoid.
+    `ic` compares with the same kind of picture of the track's first face (None on that face itself), `medoid` with the
+    medoid of the source's faces.
     """
 
     ic: PictureValues = field(default_factory=PictureValues)
@@ -26,7 +26,7 @@ class IdentityOverTime:
 
 @dataclass(frozen=True)
 class FaceRow:
-    """One face on one frame: what the stages measured, and what is added once the whole clip is known."""
+    """One face on one frame: the measurements of the stages, and those that need the whole clip."""
 
     frame: int
     track: int
@@ -35,17 +35,17 @@ class FaceRow:
     over_time: Mapping[str, IdentityOverTime] = field(default_factory=dict)  # by identity network
 
     def similarity(self, network: str) -> IdentitySimilarity:
-        """Similarity to the source by a network; empty where it was not measured."""
+        """The similarity to the source by a network; empty where it was not measured."""
         return self.metrics.similarity.get(network, IdentitySimilarity())
 
     def compared(self, network: str) -> IdentityOverTime:
-        """Similarity to other frames by a network; empty where it was not measured."""
+        """The similarity to other frames by a network; empty where it was not measured."""
         return self.over_time.get(network, IdentityOverTime())
 
 
 @dataclass(frozen=True)
 class FaceView:
-    """How a person's face is seen on one frame, whether it is edited or not."""
+    """The size and pose of a person's face on one frame, whether or not it is edited."""
 
     frame: int
     face_px: float  # side of the aligned crop, in pixels of the frame
@@ -53,9 +53,9 @@ class FaceView:
 
 
 def to_row(face: FaceRow) -> dict[str, Any]:
-    """A face's frame, track and metrics as JSON values, without what was not measured; `from_row` reads it.
+    """A face's frame, track and metrics as JSON values, without unmeasured fields; `from_row` reads them back.
 
-    What is only known of the whole clip (`head_yaw`, `over_time`) is not part of it.
+    The measurements that need the whole clip (`head_yaw`, `over_time`) are not included.
     """
     found: dict[str, Any] = {"frame": face.frame, "track": face.track}
     for name, value in _measured(face.metrics).items():
@@ -65,7 +65,7 @@ def to_row(face: FaceRow) -> dict[str, Any]:
 
 
 def from_row(row: Mapping[str, Any]) -> FaceRow:
-    """The face that `to_row` wrote. Raises TypeError or KeyError for a row of another form."""
+    """Read the face that `to_row` wrote. Raises TypeError or KeyError for a row of another form."""
     metrics = dict(row)
     frame, track = metrics.pop("frame"), metrics.pop("track")
     if "rect" in metrics:
@@ -79,8 +79,8 @@ def from_row(row: Mapping[str, Any]) -> FaceRow:
 def to_columns(face: FaceRow) -> dict[str, Any]:
     """The face as entries of the report's `per_frame` columns (vidinv/assets/report.schema.json), by column name.
 
-    What was not measured is left out. The published names `confidence` and `cover` are those of the faded values, which
-    say what a viewer sees.
+    Unmeasured entries are left out. The columns `confidence` and `cover` hold the faded values, which correspond to
+    what a viewer sees.
     """
     metrics = face.metrics
     found: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""What a person should look at: frames whose face is not seen, turned away, blurred, hidden, or not the person's."""
+"""Flags: find the frames that a person should check: face absent, turned away, blurred, hidden, or another."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import Any, Generic, TypeVar
 from vidinv.report import frame_spans
 from vidinv.report.face_rows import FaceRow, FaceView
 
-Seconds = Callable[[int], float]  # of a frame
+Seconds = Callable[[int], float]  # frame index -> time in seconds
 Seen = TypeVar("Seen", FaceRow, FaceView)
-SAME_PERSON = 0.35  # ArcFace's cosine from which two pictures are usually of one person
+SAME_PERSON = 0.35  # ArcFace cosine from which two pictures usually show the same person
 
 
 @dataclass(frozen=True)
 class Rule(Generic[Seen]):
-    """Flags the faces whose `value` is `below` a limit or `above` it; `text` says what that means."""
+    """A rule that flags the faces whose `value` is below `below` or above `above`; `text` explains the flag."""
 
     kind: str
-    column: str  # of the report's `per_frame`, in which the value is published
+    column: str  # the column of the report's `per_frame` that holds the value
     value: Callable[[Seen], float | None]  # None: not measured
     text: str
     below: float = -float("inf")
@@ -36,14 +36,14 @@ RULES = (
         "low_similarity",
         "arcface_edit",
         lambda row: row.similarity("arcface").edit,
-        "the edited face is hardly the source's",
+        "the edited face hardly resembles the source's",
         below=SAME_PERSON,
     ),
     Rule[FaceRow](
         "another_person",
         "arcface_medoid_source",
         lambda row: row.compared("arcface").medoid.source,
-        "the source itself shows hardly the same person",
+        "the face in the source hardly resembles the person of this track",
         below=0.25,
     ),
     Rule[FaceRow](
@@ -55,7 +55,7 @@ RULES = (
     ),
     Rule[FaceRow]("hidden", "hidden", lambda row: row.metrics.hidden, "part of the face is hidden", above=0.25),
 )
-LOOKS = (  # of every frame of a person, also of those that are left alone
+VIEW_RULES = (  # rules for every frame of a person, including frames without an edit
     Rule[FaceView](
         "profile",
         "head_yaw",
@@ -66,49 +66,54 @@ LOOKS = (  # of every frame of a person, also of those that are left alone
     ),
     Rule[FaceView]("tiny", "face_px", lambda look: look.face_px, "the face is too small to be edited well", below=32),
 )
-SHARP = 0.3  # of the track's median sharpness, below which a frame is called blurred
+SHARP = 0.3  # share of the track's median sharpness below which a frame counts as blurred
 
 
-def find(
+def find_flags(
     tracks: dict[int, Sequence[FaceRow]],
     looks: dict[int, Sequence[FaceView]],
     span: range,
     cuts: Iterable[int],
     second: Seconds,
 ) -> list[dict[str, Any]]:
-    """Flags in order of time, as the report has them.
+    """The report's flags in order of time.
 
-    `tracks` hold each track's rows in order of frame, `looks` how each person whom the job is about is seen on every
-    frame of `span` that shows the face (none: nobody is looked for); `cuts` are the first frames of later shots.
+    `tracks` holds the rows of each track in order of frame. `looks` holds the view of each selected person's face on
+    every frame of `span` on which it is visible (empty: faces were not searched). `cuts` are the first frames of the
+    shots after the first.
     """
     found = [
         _flag("cut", None, frame_spans.Span(cut, cut, 1, 0.0), "a new shot begins", second, worst=None) for cut in cuts
     ]
     shown = {look.frame for seen in looks.values() for look in seen}
     away = ((frame, 0.0) for frame in span if frame not in shown) if looks else ()
-    for gone in frame_spans.join(away, gap=1):
-        found.append(_flag("no_face", None, gone, "nobody is seen whose face is edited", second, worst=None))
+    for gone in frame_spans.join_frames(away, gap=1):
+        found.append(_flag("no_face", None, gone, "none of the selected persons is visible", second, worst=None))
     for track, seen in looks.items():
-        found += _found(track, seen, LOOKS, second)
+        found += _flags_of_track(track, seen, VIEW_RULES, second)
     for track, rows in tracks.items():
-        found += _found(track, rows, (*RULES, *_blur(rows)), second)
+        found += _flags_of_track(track, rows, (*RULES, *_blur_rules(rows)), second)
     return sorted(found, key=lambda flag: (flag["from_s"], flag["kind"], flag["track"] or 0))
 
 
-def looked_for(tracks: Iterable[dict[str, Any]]) -> set[str]:
-    """The kinds of flags that could have been found, by what was measured of a report's `tracks`."""
-    columns = {column for track in tracks for column in track["per_frame"]} | {"face_px"}  # that is of the analysis
-    by_rule = {rule.kind: rule.column in columns for rule in (*RULES, *LOOKS)} | {"blur": "sharpness" in columns}
+def detectable_kinds(tracks: Iterable[dict[str, Any]]) -> set[str]:
+    """The kinds of flags that can be found in a report's `tracks`, by the columns that were measured."""
+    columns = {column for track in tracks for column in track["per_frame"]} | {
+        "face_px"
+    }  # face_px comes from the analysis
+    by_rule = {rule.kind: rule.column in columns for rule in (*RULES, *VIEW_RULES)} | {"blur": "sharpness" in columns}
     return {"cut", "no_face"} | {kind for kind, is_measured in by_rule.items() if is_measured}
 
 
-def _found(track: int, seen: Sequence[Seen], rules: Iterable[Rule[Seen]], second: Seconds) -> list[dict[str, Any]]:
+def _flags_of_track(
+    track: int, seen: Sequence[Seen], rules: Iterable[Rule[Seen]], second: Seconds
+) -> list[dict[str, Any]]:
     found = []
     for rule in rules:
         measured = [(face.frame, value) for face in seen if (value := rule.value(face)) is not None]
         frames = [frame for frame, _ in measured]
-        gap = 2 * frame_spans.apart(frames)
-        for span in frame_spans.join((each for each in measured if rule.holds(each[1])), gap=gap):
+        gap = 2 * frame_spans.usual_step(frames)
+        for span in frame_spans.join_frames((each for each in measured if rule.holds(each[1])), gap=gap):
             inside = measured[bisect_left(frames, span.first) : bisect_right(frames, span.last)]
             values = [value for _, value in inside if rule.holds(value)]
             worst = max(values, key=abs) if rule.above < float("inf") else min(values)
@@ -116,8 +121,8 @@ def _found(track: int, seen: Sequence[Seen], rules: Iterable[Rule[Seen]], second
     return found
 
 
-def _blur(rows: Sequence[FaceRow]) -> list[Rule[FaceRow]]:
-    """The rule that calls a track's frames blurred, by its own sharpness."""
+def _blur_rules(rows: Sequence[FaceRow]) -> list[Rule[FaceRow]]:
+    """The rule that flags blurred frames relative to the track's median sharpness; empty where it was not measured."""
     known = [row.metrics.sharpness for row in rows if row.metrics.sharpness is not None]
     if not known:
         return []

@@ -1,4 +1,4 @@
-"""Spans of time in which something holds, of what holds on single frames."""
+"""Frame spans: join single frames on which a condition holds into spans."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Span:
-    """Frames first <= i <= last of a clip, of which `frames` were found, and the lowest of their values."""
+    """The frames first <= i <= last of a clip; `frames` of them meet the condition, `worst` is their lowest value."""
 
     first: int
     last: int
@@ -17,8 +17,8 @@ class Span:
     worst: float
 
 
-def join(found: Iterable[tuple[int, float]], *, gap: int) -> list[Span]:
-    """(frame, value) in order of frame, as spans: frames at most `gap` apart are of one span."""
+def join_frames(found: Iterable[tuple[int, float]], *, gap: int) -> list[Span]:
+    """Join (frame, value) pairs in order of frame into spans; frames at most `gap` apart belong to one span."""
     spans: list[Span] = []
     for frame, value in found:
         if spans and frame - spans[-1].last <= gap:
@@ -29,7 +29,7 @@ def join(found: Iterable[tuple[int, float]], *, gap: int) -> list[Span]:
     return spans
 
 
-def apart(frames: Sequence[int]) -> int:
-    """How far the measured `frames`, ascending, lie apart at most where they follow one another: their usual step."""
+def usual_step(frames: Sequence[int]) -> int:
+    """The median step between consecutive measured `frames`, which are ascending; 1 for fewer than two."""
     steps = sorted(b - a for a, b in itertools.pairwise(frames))
     return steps[len(steps) // 2] if steps else 1

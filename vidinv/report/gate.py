@@ -1,4 +1,4 @@
-"""The gate: whether the person was kept as well as was asked for, and where not."""
+"""Gate: check whether identity was preserved as well as the user requires, and list the spans in which it was not."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from vidinv.report.face_rows import FaceRow
 from vidinv.report.flags import Seconds
 
 NETWORK = "arcface"
-SLACK = 1e-4  # of a cosine: what rounding takes from 1
+SLACK = 1e-4  # tolerance of a cosine, for rounding
 
 
 @dataclass(frozen=True)
 class Gate:
-    """What is asked: no measured face below `identity` (cosine of edit and source), no track's IC below `ic`."""
+    """The requirement: no measured face below `identity` (cosine of edit and source), no track's IC below `ic`."""
 
     identity: float | None = None
     ic: float | None = None
@@ -26,11 +26,11 @@ class Gate:
         return self.identity is not None or self.ic is not None
 
 
-def judge(gate: Gate, tracks: dict[int, Sequence[FaceRow]], second: Seconds) -> dict[str, Any] | None:
-    """The report's `gate`: whether it was passed, and every span in which it was missed; None where none is set.
+def judge_gate(gate: Gate, tracks: dict[int, Sequence[FaceRow]], second: Seconds) -> dict[str, Any] | None:
+    """The report's `gate`: whether it was passed, and every span in which it was missed; None where no gate is set.
 
-    `tracks` hold each track's rows in order of frame, as `identity.compared` returns them. What was not measured
-    misses nothing, but a gate over what was not measured at all is not passed.
+    `tracks` holds the rows of each track in order of frame, as `identity.compare_over_time` returns them. An unmeasured
+    face does not miss the gate, but a gate without any measurement is not passed.
     """
     if not gate.is_set:
         return None
@@ -42,8 +42,8 @@ def judge(gate: Gate, tracks: dict[int, Sequence[FaceRow]], second: Seconds) -> 
     return {"min_identity": gate.identity, "min_ic": gate.ic, "passed": measured and not misses, "misses": misses}
 
 
-def words(verdict: dict[str, Any]) -> str:
-    """Where the gate was missed, in one line."""
+def describe_misses(verdict: dict[str, Any]) -> str:
+    """One line that says where the gate was missed."""
     if not verdict["misses"]:
         return "too little was measured"
     parts = []
@@ -68,7 +68,7 @@ def _misses(gate: Gate, track: int, rows: Sequence[FaceRow], second: Seconds) ->
     if gate.identity is not None:
         known = [(row.frame, value) for row in rows if (value := _similarity(row)) is not None]
         low = [each for each in known if not each[1] >= gate.identity - SLACK]
-        for span in frame_spans.join(low, gap=frame_spans.apart([frame for frame, _ in known])):
+        for span in frame_spans.join_frames(low, gap=frame_spans.usual_step([frame for frame, _ in known])):
             found.append(_miss(track, "identity", second(span.first), second(span.last), span.worst))
     alike = [value for row in rows if (value := _consistency(row)) is not None]
     if gate.ic is not None and alike and not sum(alike) / len(alike) >= gate.ic - SLACK:

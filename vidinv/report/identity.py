@@ -1,6 +1,6 @@
-"""Identity over time: every face against its track's first and against the one most like all others.
+"""Identity over time: compare every face with its track's first face and with the medoid of its track.
 
-Eq. 9 of the Feature-Style encoder paper, IC = mean over i >= 1 of <R(x_i), R(x_0)>, for each picture.
+Eq. 9 of the Feature-Style encoder paper: IC = mean over i >= 1 of <R(x_i), R(x_0)>, for each kind of picture.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ from vidinv.frames import Array, Evidence, PictureValues
 from vidinv.report.face_rows import FaceRow, IdentityOverTime
 
 Key = tuple[int, str]  # track, network
-Found = Callable[[], Iterable[Evidence]]  # the evidence from its beginning, in order of frame
+Found = Callable[[], Iterable[Evidence]]  # starts a new pass over the evidence, in order of frame
 
 
-def compared(rows: Iterable[FaceRow], evidence: Found) -> tuple[list[FaceRow], dict[int, int]]:
-    """The rows of faces with `over_time`, and by track its medoid's frame.
+def compare_over_time(rows: Iterable[FaceRow], evidence: Found) -> tuple[list[FaceRow], dict[int, int]]:
+    """The rows of faces with `over_time` added, and the frame of each track's medoid.
 
-    `ic` is the cosine to the picture's own first face (not given of that one itself), `medoid` that to the source's
-    medoid: of unit vectors, the one nearest to their mean is the one whose cosines to all others sum highest.
-    The medoid's frame is that of the first network. The evidence is gone through three times; none of it is kept.
+    `ic` is the cosine to the first face of the same kind of picture (absent on that face itself). `medoid` is the
+    cosine to the source's medoid, the face whose cosines to all others have the largest sum; for unit vectors it is the
+    one nearest to their mean. The returned frame is that of the first network's medoid. The function reads the evidence
+    three times and keeps none of it.
     """
     first: dict[Key, tuple[int, Array]] = {}  # frame, embeddings [P,D]
     total: dict[Key, Array] = {}
@@ -29,7 +30,7 @@ def compared(rows: Iterable[FaceRow], evidence: Found) -> tuple[list[FaceRow], d
             key = (each.track, network)
             first.setdefault(key, (each.frame, embeddings))
             total[key] = total.get(key, 0) + embeddings[0]
-    best: dict[Key, tuple[float, int, Array]] = {}  # likeness to all, frame, embedding [D]
+    best: dict[Key, tuple[float, int, Array]] = {}  # sum of cosines to all faces, frame, embedding [D]
     for each in evidence():
         for network, embeddings in each.embeddings.items():
             key, likeness = (each.track, network), float(embeddings[0] @ total[each.track, network])
@@ -40,14 +41,14 @@ def compared(rows: Iterable[FaceRow], evidence: Found) -> tuple[list[FaceRow], d
     for each in evidence():
         k = place.get((each.frame, each.track))
         if k is not None:
-            found[k] = replace(found[k], over_time=_against(each, first, best))
+            found[k] = replace(found[k], over_time=_similarities_over_time(each, first, best))
     medoids: dict[int, int] = {}
     for (track, _), (_, frame, _) in best.items():
         medoids.setdefault(track, frame)
     return found, medoids
 
 
-def _against(
+def _similarities_over_time(
     each: Evidence, first: dict[Key, tuple[int, Array]], best: dict[Key, tuple[float, int, Array]]
 ) -> dict[str, IdentityOverTime]:
     found = {}

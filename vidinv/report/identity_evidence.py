@@ -1,6 +1,6 @@
-"""The evidence of identity in the job folder: embeddings and pictures of faces, a file for every segment.
+"""Identity evidence: store the embeddings and pictures of faces in the job folder, one file per segment.
 
-Biometric data: the folder is its owner's alone, and goes when the job is done.
+These are biometric data: only the owner can read the folder, and it is deleted when the job is done.
 """
 
 from __future__ import annotations
@@ -15,18 +15,19 @@ import numpy as np
 from vidinv.frames import Array, Evidence
 
 PANEL = 160  # pixels, side of one picture of a strip
-QUALITY = 80  # of JPEG
+QUALITY = 80  # JPEG quality of a strip
 
 
-def name(segment: int) -> str:
-    """The file of a segment's evidence."""
+def file_name(segment: int) -> str:
+    """The name of the file with a segment's evidence."""
     return f"evidence-{segment:05d}.npz"
 
 
-def thinned(found: Sequence[Evidence]) -> list[Evidence]:
-    """The evidence with the pictures of witnessed faces and of each track's least alike alone.
+def thin_strips(found: Sequence[Evidence]) -> list[Evidence]:
+    """The evidence with only some of its pictures, to save space.
 
-    Where no network looked, all of them are kept.
+    Pictures are kept for faces that the secondary evaluators measured, for the least similar face of each track, and
+    for faces without any embedding.
     """
     worst: dict[int, tuple[float, int]] = {}
     for each in found:
@@ -42,7 +43,7 @@ def thinned(found: Sequence[Evidence]) -> list[Evidence]:
 
 
 def save_evidence(path: Path, found: Sequence[Evidence]) -> None:
-    """Write the evidence of one segment, some at least; embeddings as float16."""
+    """Write the evidence of one segment, which must not be empty; embeddings are stored as float16."""
     columns: dict[str, Array] = {
         "pictures": np.array(found[0].pictures),
         "frame": np.array([each.frame for each in found], np.int64),
@@ -58,7 +59,7 @@ def save_evidence(path: Path, found: Sequence[Evidence]) -> None:
 
 
 def load_evidence(path: Path) -> list[Evidence]:
-    """The evidence of one segment, embeddings of unit length in float32."""
+    """Read the evidence of one segment; embeddings are float32 and of unit length."""
     with np.load(path) as columns:
         ends = np.cumsum(columns["strip_bytes"])
         strips = columns["strips"].tobytes()
@@ -73,17 +74,17 @@ def load_evidence(path: Path) -> list[Evidence]:
         return [Evidence(int(f), int(t), pictures, known, strips[a:b]) for f, t, known, a, b in rows]
 
 
-def every(paths: Iterable[Path]) -> Iterator[Evidence]:
-    """The evidence of all segments in order, one segment in memory at a time."""
+def load_all_evidence(paths: Iterable[Path]) -> Iterator[Evidence]:
+    """Read the evidence of all segments in order, with one segment in memory at a time."""
     for path in paths:
         yield from load_evidence(path)
 
 
-def strip(pictures: Sequence[Array]) -> bytes:
-    """A JPEG of square RGB pictures [S,S,3] in [0,1] side by side, PANEL pixels each."""
+def encode_strip(pictures: Sequence[Array]) -> bytes:
+    """A JPEG of square RGB pictures [S,S,3] in [0,1], side by side at PANEL pixels each."""
     small = [cv2.resize(np.ascontiguousarray(each), (PANEL, PANEL), interpolation=cv2.INTER_AREA) for each in pictures]
     row = np.rint(np.clip(np.concatenate(small, 1), 0, 1) * 255).astype(np.uint8)
     done, data = cv2.imencode(".jpg", row[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     if not done:
-        raise ValueError(f"no JPEG can be made of a picture {row.shape}")
+        raise ValueError(f"cannot encode a picture of shape {row.shape} as JPEG")
     return bytes(data)

@@ -1,7 +1,7 @@
-"""How well faces are inverted: the encoder alone, with refinement, by optimisation of w+ as the baseline, as stored.
+"""Inversions: evaluate inversion methods on aligned faces: encoder, refinement, optimisation of w+, stored codes.
 
-Protocol: aligned faces, compared at 256 pixels in [-1,1]; LPIPS with AlexNet, ID the cosine of ArcFace embeddings,
-with an independent network's beside it. IC (Feature-Style encoder paper, Eq. 9) where a clip gave several frames.
+Protocol: faces are compared at 256 pixels in [-1,1]; LPIPS uses AlexNet, ID is the cosine of ArcFace embeddings, and an
+independent network's cosine is reported as well. IC (Feature-Style encoder paper, Eq. 9) needs two frames of a clip.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ SIZE = 256
 
 @dataclass(frozen=True)
 class Networks:
-    """What inverts and what judges; `other` is an identity network that no training or refinement uses.
+    """The networks that invert and those that evaluate; `other` is an identity network that nothing is trained with.
 
-    `features` [N,3,S,S] -> [N,D] is what a Frechet distance is taken on, under the name `frechet`; None takes none.
+    `features` [N,3,S,S] -> [N,D] is the network of the Frechet distance that is reported under the name `frechet`; with
+    None it is not computed.
     `lpips` is the distance of two batches [N,3,S,S] -> [N] that is reported; None: the guides'.
     """
 
@@ -46,7 +47,7 @@ class Networks:
 
 @dataclass
 class Figures:
-    """Figures of one method, one entry per face; `embeddings` by clip, for IC; the set of pictures it made."""
+    """The figures of one method, one entry per face; its `embeddings` by clip, for IC; and its set of pictures."""
 
     figures: dict[str, list[float]] = field(default_factory=dict)
     embeddings: dict[str, list[Array]] = field(default_factory=dict)
@@ -63,21 +64,24 @@ class Figures:
 
 @dataclass(frozen=True)
 class Face:
-    """An aligned face [1,3,S,S] in [-1,1], the clip or picture it is of, and its code where one was stored."""
+    """An aligned face [1,3,S,S] in [-1,1], the name of its clip or picture, and its stored code if there is one."""
 
     name: str
     image: Tensor
     code: Code | None = None
 
 
-def invert(networks: Networks, method: str, face: Face, first: Effort, baseline: int) -> Tensor:
-    """The inversion's picture [1,3,S,S] of a face by one of METHODS."""
+def invert_face(networks: Networks, method: str, face: Face, first: Effort, baseline: int) -> Tensor:
+    """The picture [1,3,S,S] of a face's inversion by one of METHODS."""
     code = code_of(networks, method, face, first, baseline)
     return networks.generator.picture(code, networks.generator.sizes[0])
 
 
 def code_of(networks: Networks, method: str, face: Face, first: Effort, baseline: int = 0) -> Code:
-    """The code of a face by one of METHODS; `baseline` steps are those of the optimisation."""
+    """The code of a face by one of METHODS; the optimisation takes `baseline` steps.
+
+    Raises ValueError for the method "stored" where the face has no stored code.
+    """
     generator = networks.generator
     if method == "stored":
         if face.code is None:
@@ -103,9 +107,10 @@ def evaluate(
     baseline: int,
     seen: Callable[[str, list[Tensor]], None],
 ) -> dict[str, dict[str, float | int]]:
-    """{METHOD: {psnr, ssim, mse, lpips, id, id_other, ic?, frechet?, n}} over the faces.
+    """Evaluate the methods over the faces: {METHOD: {psnr, ssim, mse, lpips, id, id_other, ic?, frechet?, n}}.
 
-    `seen` hears of every face: its name, and the face with its inversions at 256 pixels.
+    `first` is the effort of the refinement. `seen` is called for every face with its name and, at 256 pixels, the face
+    and its inversions.
     """
     rows = {
         method: Figures(pictures=None if networks.features is None else Frechet(networks.features))
@@ -118,7 +123,7 @@ def evaluate(
         person, other = networks.guides.identity.embed(face.image), networks.other.embed(face.image)
         source.embeddings.setdefault(name, []).append(person[0].numpy())
         for method, found in rows.items():
-            made = invert(networks, method, face, first, baseline)
+            made = invert_face(networks, method, face, first, baseline)
             picture = resize(made, SIZE)
             shown.append(picture)
             with torch.no_grad():

@@ -1,8 +1,8 @@
-"""The editing protocols of two papers, and their own figures to put beside.
+"""Published baselines: run the editing protocols of two papers, and give the papers' own figures for reference.
 
-Both edit a folder of real faces by several attributes and compare the set of all edited pictures with the real ones.
-The papers' figures are of other faces, another generator, larger pictures, other directions and other networks (FID on
-Inception-v3, which is not to be had here): they say what the protocol gave there, and no figure here ranks beside them.
+Both protocols edit a folder of real faces by several attributes and compare the set of all edited pictures with the
+real ones. The papers used other faces, another generator, larger pictures, other directions and other networks (FID on
+Inception-v3, which is not available here), so their figures must not be compared with those measured here.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from torch import Tensor, nn
 from vidinv.metrics import image
 from vidinv.metrics.distribution import Frechet
 
-CAVEAT = "the paper's own faces, generator, directions and networks: its figures rank among themselves alone"
+CAVEAT = "the paper's own faces, generator, directions and networks, and compare only with each other"
 Perceptual = Callable[[Tensor, Tensor], Tensor]  # [N,3,S,S] twice -> [N]
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """A table of a paper: the attributes that it edits, as directions here are called, and its figures by method."""
+    """A table of a paper: its edited attributes, by the names of the directions here, and its figures by method."""
 
     name: str
     attributes: tuple[str, ...]
@@ -53,7 +53,7 @@ PROTOCOLS = (FEATURE_STYLE, FINE_TUNING)
 
 @dataclass
 class Tally:
-    """One protocol's pictures as they come: PSNR, SSIM and LPIPS to the real face, and the two sets."""
+    """Accumulates the figures of one protocol: PSNR, SSIM and LPIPS to the real face, and the two sets of pictures."""
 
     protocol: Protocol
     perceptual: Perceptual
@@ -62,12 +62,12 @@ class Tally:
     edited: set[str] = field(default_factory=set)
 
     def add_real(self, face: Tensor) -> None:
-        """A real face [1,3,S,S] in [-1,1], once."""
+        """Add a real face [1,3,S,S] in [-1,1]; each face is added once."""
         if self.sets is not None:
             self.sets.add(face, real=True)
 
     def add_edit(self, name: str, picture: Tensor, face: Tensor) -> None:
-        """An edit [1,3,S,S] of a face by the direction `name`; passed over where the protocol does not use it."""
+        """Add an edit [1,3,S,S] of a face by the direction `name`; ignored where the protocol does not use it."""
         if name not in self.protocol.attributes:
             return
         self.edited.add(name)
@@ -82,7 +82,7 @@ class Tally:
             self.sets.add(picture, real=False)
 
     def summary(self, distance: str) -> dict[str, object]:
-        """Means over all edited pictures, how many, the Frechet distance under the name `distance`, and the paper's."""
+        """Means over all edited pictures, their number, the Frechet distance as `distance`, and the paper's figures."""
         means: dict[str, object] = {key: round(float(np.mean(values)), 4) for key, values in self.figures.items()}
         if self.sets is not None and min(self.sets.counts) > 1:
             means[distance] = round(self.sets.distance(), 3)
@@ -97,10 +97,10 @@ class Tally:
 
 
 def tallies(perceptual: Perceptual, features: nn.Module | None) -> list[Tally]:
-    """A tally of every protocol; `features` is what the Frechet distances are taken on, None takes none."""
+    """A tally for every protocol; `features` is the network of the Frechet distances, which None omits."""
     return [Tally(protocol, perceptual, None if features is None else Frechet(features)) for protocol in PROTOCOLS]
 
 
 def summaries(found: Iterable[Tally], distance: str) -> dict[str, dict[str, object]]:
-    """By the protocol's name; those of which nothing was edited are left out."""
+    """The summaries by protocol name; protocols without any edit are left out."""
     return {tally.protocol.name: tally.summary(distance) for tally in found if tally.edited}

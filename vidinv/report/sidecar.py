@@ -1,6 +1,6 @@
-"""The report of a run, a JSON beside every output: what was edited, by what, and how well the person was kept.
+"""Sidecar: build the JSON report that is written next to every output: the edits, the networks, identity similarity.
 
-`vidinv/assets/report.schema.json` is its form.
+Its schema is `vidinv/assets/report.schema.json`.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ NETWORKS = ("arcface", "lightcnn")
 Rows = Sequence[FaceRow]
 
 
-def identity(
+def identity_summary(
     tracks: dict[int, Rows], medoids: dict[int, int], second: Callable[[int], float], units: dict[str, str]
 ) -> dict[str, Any]:
-    """The report's `identity`: means over all faces, and every track's means and rows.
+    """The report's `identity`: means over all faces, and the means and rows of every track.
 
-    `tracks` hold each track's rows in order of frame, `medoids` their medoid's frame, `units` those of the attributes.
+    `tracks` holds the rows of each track in order of frame, `medoids` the frame of each track's medoid, `units` the
+    unit of each attribute; `second` converts a frame index to seconds.
     """
     every = [row for rows in tracks.values() for row in rows]
     return {network: _network(every, network) for network in NETWORKS} | {
@@ -35,19 +36,19 @@ def identity(
 
 
 def by_track(rows: Rows) -> dict[int, Rows]:
-    """The rows of each track, in the order in which they came."""
+    """The rows of each track, in their given order."""
     return {number: [row for row in rows if row.track == number] for number in sorted({row.track for row in rows})}
 
 
 def write_report(path: Path, report: dict[str, Any]) -> None:
-    """Write the report, whole or not at all: indented, a list of numbers on one line. Raises OutputUnwritable."""
+    """Write the report atomically as indented JSON with each list of numbers on one line. Raises OutputUnwritable."""
     text = json.dumps(report, indent=1, ensure_ascii=False)
     text = re.sub(r'\[\n[^\[\]{}"]*\]', lambda found: " ".join(found[0].split()), text)
     fileio.write_atomically(path, text + "\n")
 
 
 def _network(rows: Rows, network: str) -> dict[str, Any]:
-    """Means over rows; IC is taken over all of them but each track's first."""
+    """Means over rows for one network; IC excludes the first row of each track."""
     alike, over_time = [row.similarity(network) for row in rows], [row.compared(network) for row in rows]
     edits = [each.edit for each in alike if each.edit is not None]
     return {
@@ -86,7 +87,7 @@ def _track(
             if any(each.source is not None for each in readings[name])
         },
         "mask_cover_mean": _mean(covers),
-        "mask_cover_min": _short(min(covers, default=None)),
+        "mask_cover_min": _five_digits(min(covers, default=None)),
         "residual_mean": _mean(each.residual for each in metrics),
         "confidence_mean": _mean(each.faded_confidence for each in metrics),
         "per_frame": _columns(rows, second),
@@ -94,11 +95,11 @@ def _track(
 
 
 def _columns(rows: Rows, second: Callable[[int], float]) -> dict[str, list[Any]]:
-    """One list for each thing that was measured, with an entry for every row."""
+    """One list per measured column, with an entry for every row."""
     columns: dict[str, list[Any]] = {}
     for k, row in enumerate(rows):  # one row's entries in memory at a time: there may be 100,000
         for name, value in to_columns(row).items():
-            columns.setdefault(name, [None] * k).append(_short(value))
+            columns.setdefault(name, [None] * k).append(_five_digits(value))
         for column in columns.values():
             if len(column) == k:
                 column.append(None)
@@ -110,16 +111,16 @@ def _columns(rows: Rows, second: Callable[[int], float]) -> dict[str, list[Any]]
 
 
 def _mean(values: Iterable[float | None], digits: int = 4) -> float | None:
-    """Mean of what was measured; None where nothing was."""
+    """The mean of the measured values; None where there are none."""
     known = [value for value in values if value is not None]
     return round(fmean(known), digits) if known else None
 
 
 def _means(values: Iterable[PictureValues]) -> dict[str, float | None]:
-    """Means by picture."""
+    """The means by kind of picture."""
     every = list(values)
     return {picture: _mean(getattr(each, picture) for each in every) for picture in PICTURES}
 
 
-def _short(value: Any) -> Any:
+def _five_digits(value: Any) -> Any:
     return float(f"{value:.5g}") if isinstance(value, float) else value

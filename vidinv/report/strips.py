@@ -1,4 +1,4 @@
-"""Strips, a face's pictures side by side: which of them a page shows, and how a page carries them."""
+"""Strips: choose which strips (a face's pictures side by side) a page shows, and store them in its HTML."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ import numpy as np
 from vidinv.errors import InputUnreadable
 from vidinv.report.text import clock
 
-TIMELINE = 120  # strips along the clip, of all tracks together; a track's two ends may come on top
-WORST = 12
-APART = 0.5  # seconds between two of the worst of a track
+TIMELINE = 120  # strips along the clip, for all tracks together; each track's two ends may be added to them
+WORST = 12  # least similar strips that a page shows
+APART = 0.5  # least seconds between two of the worst strips of a track
 PANEL = 72  # pixels, side of a panel on the timeline
-QUALITY = 80  # of its JPEGs
+QUALITY = 80  # JPEG quality of the timeline's strips
 PREFIX = "data:image/jpeg;base64,"
 
 
@@ -38,26 +38,27 @@ class Strip:
     jpeg: bytes
 
 
-def chosen(report: dict[str, Any], strips: Sequence[Strip]) -> tuple[list[Strip], list[Strip]]:
-    """(timeline, worst) of `strips`: some evenly in time with small panels, and the lowest `arcface_edit` as they are.
+def choose_strips(report: dict[str, Any], strips: Sequence[Strip]) -> tuple[list[Strip], list[Strip]]:
+    """Choose (timeline, worst) from `strips`: small ones at even times, and those of lowest `arcface_edit`.
 
-    A track's share of the timeline is its share of the time. The worst come lowest first, at most WORST, those of one
-    track at least APART seconds from one another. Choosing again from what was chosen gives the same.
+    A track's share of the timeline is its share of the time. At most WORST strips are worst, in ascending order of
+    similarity, and those of one track are at least APART seconds apart. Choosing again from the result gives the same
+    strips.
     """
     unique: dict[tuple[int, int], Strip] = {}
     for strip in strips:
         key = strip.track, strip.frame
-        if key not in unique or len(strip.jpeg) > len(unique[key].jpeg):  # the larger picture of the same face
+        if key not in unique or len(strip.jpeg) > len(unique[key].jpeg):  # prefer the larger picture of a face
             unique[key] = strip
     ordered = [unique[key] for key in sorted(unique)]
-    return [shrunk(strip) for strip in _evenly(ordered)], _lowest(report, ordered)
+    return [shrink_strip(strip) for strip in _evenly_spaced(ordered)], _lowest(report, ordered)
 
 
-def shrunk(strip: Strip) -> Strip:
-    """The strip with panels of PANEL pixels; itself where they are no larger."""
+def shrink_strip(strip: Strip) -> Strip:
+    """The strip with panels of PANEL pixels; the strip itself where they are not larger. Raises ValueError."""
     picture = cv2.imdecode(np.frombuffer(strip.jpeg, np.uint8), cv2.IMREAD_COLOR)  # [H,W,3]
     if picture is None:
-        raise ValueError(f"the strip of track {strip.track}, frame {strip.frame} is no picture")
+        raise ValueError(f"the strip of track {strip.track}, frame {strip.frame} is not a JPEG picture")
     height, width = picture.shape[:2]
     if height <= PANEL:
         return strip
@@ -65,8 +66,8 @@ def shrunk(strip: Strip) -> Strip:
     return replace(strip, jpeg=cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes())
 
 
-def packed(strips: Iterable[Strip]) -> str:
-    """The strips as HTML images that hold their bytes, one a line; `unpacked` finds them again."""
+def strips_to_html(strips: Iterable[Strip]) -> str:
+    """The strips as HTML images that contain their bytes, one per line; `strips_from_html` reads them back."""
     return "\n".join(
         f'<img data-track="{strip.track}" data-frame="{strip.frame}" data-time="{strip.time_s!r}"'
         f' alt="{html.escape(f"track {strip.track} at {clock(strip.time_s)}, pictures side by side")}"'
@@ -75,15 +76,15 @@ def packed(strips: Iterable[Strip]) -> str:
     )
 
 
-def unpacked(page: str) -> list[Strip]:
-    """All strips in the HTML of a page, in its order. Raises InputUnreadable where one is damaged."""
+def strips_from_html(page: str) -> list[Strip]:
+    """All strips in the HTML of a page, in the page's order. Raises InputUnreadable where one is damaged."""
     finder = _Finder()
     finder.feed(page)
     return finder.strips
 
 
 class _Finder(HTMLParser):
-    """Collects the images that `packed` writes."""
+    """Parser that collects the images that `strips_to_html` writes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -103,8 +104,8 @@ class _Finder(HTMLParser):
         self.strips.append(Strip(*numbers, jpeg))
 
 
-def _evenly(strips: list[Strip]) -> list[Strip]:
-    """The strips nearest to evenly spaced times of each track; both its ends are among them."""
+def _evenly_spaced(strips: list[Strip]) -> list[Strip]:
+    """The strips nearest to evenly spaced times of each track, including both of its ends."""
     tracks = [list(group) for _, group in groupby(strips, key=lambda strip: strip.track)]
     spans = [group[-1].time_s - group[0].time_s for group in tracks]
     picked: list[Strip] = []

@@ -1,4 +1,4 @@
-"""The last lines that a job says: what it made, how well the person was kept, and what went other than asked."""
+"""Summary: write the last lines of a job: its warnings, its output files, and the identity similarity."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 
-def lines(report: dict[str, Any], files: Sequence[Path]) -> list[str]:
-    """From the report of a run or an inversion that made `files`; `warning: ...` lines come first."""
+def summary_lines(report: dict[str, Any], files: Sequence[Path]) -> list[str]:
+    """The lines for the report of a run or an inversion that made `files`; the `warning: ...` lines come first."""
     warnings = [f"warning: {warning}" for warning in report.get("warnings", [])]
     made = ", ".join(map(str, files))
-    return [*warnings, f"made {made}{_likeness(report.get('identity', {}))}"]
+    return [*warnings, f"made {made}{_similarity_text(report.get('identity', {}))}"]
 
 
-def _likeness(identity: dict[str, Any]) -> str:
-    """Of a run with faces: the two networks' similarities of the edited frames to the source's."""
+def _similarity_text(identity: dict[str, Any]) -> str:
+    """The similarity of the edited frames to the source by each network; empty for a run without faces."""
     kept = [(name, identity.get(key, {})) for key, name in (("arcface", "ArcFace"), ("lightcnn", "LightCNN"))]
     known = [
         f"{name} {means['edit_mean']:.2f} (inversion {means['inversion_mean']:.2f})"

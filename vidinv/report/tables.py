@@ -1,4 +1,4 @@
-"""The figures of edits as Markdown tables, for a terminal and for a page."""
+"""Tables: format the figures of evaluated edits as Markdown tables, for the terminal and for documentation pages."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 Row = Mapping[str, Any]
-LEAKS = 3  # of the largest that are shown
+LEAKS = 3  # largest leaks that are shown
 
 
-def of_edits(table: Row) -> list[str]:
-    """Lines of what `report.edits.evaluate` found, and of the papers' protocols beside their own figures."""
+def edit_tables(table: Row) -> list[str]:
+    """The lines of a result of `report.edits.evaluate`, with the papers' protocols and their published figures."""
     still = table["inversion"]
     lines = [
         f"{table['files']} files, {table['faces']} faces; inverted by: {table.get('method', '')};"
         f" unedited, ArcFace {_number(still.get('id'))}, LightCNN {_number(still.get('id_other'))}",
         "",
-        *of_scores(table),
+        *score_table(table),
         "",
-        *of_people(table),
+        *identity_table(table),
     ]
     for name, found in table.get("papers", {}).items():
-        lines += ["", *of_paper(name, found)]
+        lines += ["", *protocol_table(name, found)]
     return lines
 
 
-def of_scores(table: Row) -> list[str]:
-    """Whether each edit raises what it is named after: by the scorer, by a second network; and a random direction.
+def score_table(table: Row) -> list[str]:
+    """Whether each edit raises its own attribute, by the scorer and by a second network, and what a random one does.
 
-    In brackets: files that rise when falls within the scorer's noise are passed over.
+    The number in parentheses counts the files that rise when falls within the scorer's noise are ignored.
     """
     head = ("edit", "scorer at -2, -1, +1, +2", "rises", "second network", "rises", "random rises", "random moves")
     rows = []
@@ -37,9 +37,9 @@ def of_scores(table: Row) -> list[str]:
         rows.append(
             (
                 name,
-                f"{_course(found['scorer']['mean'])} {found['unit']}",
+                f"{_values(found['scorer']['mean'])} {found['unit']}",
                 f"{found['scorer']['rises']} ({found['scorer']['rises_but_for_noise']}) of {of}",
-                _course(second["mean"]) if second else "none",
+                _values(second["mean"]) if second else "none",
                 f"{second['rises']} of {of}" if second else "-",
                 f"{found['random']['rises']} of {of}",
                 f"{_number(found['random']['moves'])} against {_number(found['moves'])}",
@@ -48,26 +48,29 @@ def of_scores(table: Row) -> list[str]:
     return markdown(head, rows)
 
 
-def of_people(table: Row) -> list[str]:
-    """How much of the person each edit keeps, and what else it moves."""
+def identity_table(table: Row) -> list[str]:
+    """How well each edit preserves identity, and which other attributes it changes most."""
     head = ("edit", "ArcFace at -2, -1, +1, +2", "LightCNN", "what else strength 1 moves, in standard deviations")
     rows = []
     for name, found in table["edits"].items():
         known = [(of, value) for of, value in found["leak"].items() if value is not None]
         largest = sorted(known, key=lambda item: -abs(item[1]))[:LEAKS]
         leak = ", ".join(f"{of} {value:+.2f}" for of, value in largest)
-        rows.append((name, _course(found["id"]), _course(found["id_other"]), leak))
+        rows.append((name, _values(found["id"]), _values(found["id_other"]), leak))
     return markdown(head, rows)
 
 
-def of_paper(name: str, found: Row) -> list[str]:
-    """A protocol of a paper: the figures here, then its own; of sets alone where a Frechet distance was taken."""
+def protocol_table(name: str, found: Row) -> list[str]:
+    """The table of a paper's protocol: the figures measured here, then the paper's own.
+
+    A protocol of Frechet distances alone has a table only where one was computed.
+    """
     figures = [key for key in ("psnr", "ssim", "lpips") if any(key in row for row in found["published"].values())]
     distances = [key for key in found if key.startswith("frechet")]
     left = f", without {', '.join(found['left_out'])}" if found["left_out"] else ""
     said = f"{name}: {found['pictures']} pictures, each edit at +1: {', '.join(found['edited_by'])}{left}."
     if not figures and not distances:
-        return [f"{said} It takes a Frechet distance: --frechet."]
+        return [f"{said} The protocol needs a Frechet distance: give --frechet."]
     rows = [["here", *(_number(found[key]) for key in (*figures, *distances))]]
     for method, row in found["published"].items():
         fid = [f"FID {row['fid']:g}"] * len(distances)
@@ -76,7 +79,7 @@ def of_paper(name: str, found: Row) -> list[str]:
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A table whose columns are as wide as their widest cell."""
+    """The lines of a Markdown table whose columns are as wide as their widest cell."""
     widths = [max(len(cell) for cell in column) for column in zip(head, *rows, strict=True)]
     lines = [head, ["-" * width for width in widths], *rows]
     return [
@@ -84,7 +87,7 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def _course(means: Mapping[str, float | None]) -> str:
+def _values(means: Mapping[str, float | None]) -> str:
     return ", ".join(_number(value) for value in means.values())
 
 

@@ -1,4 +1,4 @@
-"""A report's figures in plain words, for people who do not know the networks."""
+"""Text: put a report's figures into plain words, for people who do not know the networks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-SAME_PERSON = 0.35  # ArcFace cosine above which pictures of one person usually are; a tracker joins faces there as well
+SAME_PERSON = 0.35  # ArcFace cosine that pictures of one person usually exceed; the tracker joins faces from it on
 NOT_MEASURED = "—"
 KINDS = {
     "another_person": "another person",
@@ -18,13 +18,13 @@ KINDS = {
     "hidden": "face hidden",
     "blur": "blur",
     "cut": "cut",
-}  # the kinds of flags, gravest first
+}  # the kinds of flags, most serious first
 MISSED = {"identity": "similarity of edit and source", "ic": "identity consistency (IC)"}
 
 
 @dataclass(frozen=True)
 class Answer:
-    """To "is it still the same person?": `level` is good, doubtful, bad or unknown."""
+    """The answer to "is it still the same person?"; `level` is good, doubtful, bad or unknown."""
 
     level: str
     short: str
@@ -33,7 +33,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class HeadlineRow:
-    """A line of the table of headline figures, both networks' values as they are shown."""
+    """A row of the table of headline figures, with the formatted values of both networks."""
 
     name: str
     meaning: str
@@ -42,7 +42,7 @@ class HeadlineRow:
 
 
 def clock(seconds: float) -> str:
-    """0:07.40 or 1:02:03.50."""
+    """Format a time in seconds as 0:07.40 or 1:02:03.50; negative times count as 0."""
     hundredths = round(max(seconds, 0.0) * 100)
     minutes, rest = divmod(hundredths, 6000)
     text = f"{rest // 100:02d}.{rest % 100:02d}"
@@ -50,7 +50,7 @@ def clock(seconds: float) -> str:
 
 
 def span(entry: dict[str, Any]) -> str:
-    """From when to when a flag, a miss or an edit lasts."""
+    """The time span of a flag, a miss or an edit."""
     begin, end = entry["from_s"], entry["to_s"]
     if end is None:
         return f"{clock(begin)} to the end"
@@ -58,14 +58,14 @@ def span(entry: dict[str, Any]) -> str:
 
 
 def number(value: float | None, digits: int = 2) -> str:
-    """The value as it is shown; a dash for what was not measured."""
+    """Format a value with `digits` decimals; None, not measured, is a dash."""
     if value is None:
         return NOT_MEASURED
     return f"{value:.{digits}f}" if round(value, digits) else f"{0:.{digits}f}"
 
 
 def answer(report: dict[str, Any]) -> Answer:
-    """What the figures say, and no more than that."""
+    """The answer that a report's figures support."""
     arcface, lightcnn = report["identity"]["arcface"], report["identity"]["lightcnn"]
     mean, lowest = arcface["edit_mean"], arcface.get("edit_min")
     if mean is None:
@@ -89,31 +89,31 @@ def answer(report: dict[str, Any]) -> Answer:
         return Answer("doubtful", "Not everywhere", f"Similarity is low {_when(found['low_similarity'])}. {measured}")
     if lowest is not None and lowest < SAME_PERSON:
         return Answer("doubtful", "Not in every frame", f"{measured} One person is usually above {SAME_PERSON}.")
-    judges = "two networks" if lightcnn["edit_mean"] is not None else "one network"
-    return Answer("good", f"Yes, as far as {judges} can tell", measured)
+    networks = "two networks" if lightcnn["edit_mean"] is not None else "one network"
+    return Answer("good", f"Yes, as far as {networks} can tell", measured)
 
 
 def has_inversion(report: dict[str, Any]) -> bool:
-    """Whether there was an inversion to measure; two compared files have none."""
+    """Whether an inversion was measured; a comparison of two files has none."""
     means = [report["identity"][network]["inversion_mean"] for network in ("arcface", "lightcnn")]
     return any(mean is not None for mean in means)
 
 
 def headline(identity: dict[str, Any]) -> list[HeadlineRow]:
-    """The figures of a report's `identity`, or of one of its tracks, that were measured, with a meaning for each."""
+    """The measured headline figures of a report's `identity` or of one of its tracks, with their meanings."""
     arcface, lightcnn = identity["arcface"], identity["lightcnn"]
     rows = [HeadlineRow(name, meaning, number(of(arcface)), number(of(lightcnn))) for name, meaning, of in FIGURES]
     return [row for row in rows if {row.arcface, row.lightcnn} != {NOT_MEASURED}]
 
 
 def ic_gap(network: dict[str, Any]) -> float | None:
-    """IC of the source less IC of the edit, by one network."""
+    """IC of the source minus IC of the edit, by one network; None where one of them was not measured."""
     source, edit = network["ic"]["source"], network["ic"]["edit"]
     return None if source is None or edit is None else source - edit
 
 
 def effect(edit: dict[str, Any]) -> str:
-    """What an edit asked for and what was measured: `asked +2 = about +20 years, measured +18 years`."""
+    """The requested and the measured effect of an edit: `asked +2 = about +20 years, measured +18 years`."""
     strength, target, found = edit["strength"], edit.get("target"), edit.get("effect") or {}
     unit = _unit(found.get("unit", ""))
     parts = []
@@ -131,7 +131,7 @@ def effect(edit: dict[str, Any]) -> str:
 
 
 def gate_lines(gate: dict[str, Any]) -> list[str]:
-    """What a gate asked for, in words."""
+    """The requirements of a gate, in words."""
     asked = []
     if gate["min_identity"] is not None:
         asked.append(f"similarity of edit and source at least {gate['min_identity']:g}")
@@ -141,7 +141,7 @@ def gate_lines(gate: dict[str, Any]) -> list[str]:
 
 
 def details(track: dict[str, Any]) -> list[tuple[str, str]]:
-    """A track's other figures that were measured, each with its name."""
+    """The other measured figures of a track as (name, value)."""
     inversion, flicker = track.get("inversion", {}), track.get("flicker", {})
     shown = [
         ("PSNR of the inversion within the face", inversion.get("psnr"), 1, " dB"),
@@ -163,7 +163,7 @@ def details(track: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def summary(track: dict[str, Any]) -> str:
-    """One sentence on a track, for those who do not see its chart."""
+    """One sentence about a track, for readers who cannot see its chart."""
     network = track["arcface"]
     text = f"{track['frames']} frames; ArcFace similarity of edit and source {number(network['edit_mean'])} on average"
     rows = track["per_frame"]
