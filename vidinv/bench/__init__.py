@@ -1,1 +1,1 @@
-"""Measuring the main job: whole, beside the serial flow that others publish, and beside what the machine can do."""
+"""Benchmarks: measure the main job end to end, against a serial baseline, and against the limits of the machine."""

@@ -1,4 +1,4 @@
-"""Our job beside the serial baseline, in turn and in one process, so that both meet the same machine."""
+"""Compare: benchmark the main job against the serial baseline, alternately and in one process for equal conditions."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from vidinv.media import colour as colours
 from vidinv.media import reader
 from vidinv.metrics import image
 
-COMPARED = 256  # pixels, side of the crops in which the two are held together
+COMPARED = 256  # pixels, side of the crops in which the two outputs are compared
 
 
 def setup(source: Path, config: RunConfig) -> SerialSetup:
-    """The networks, loaded once for both flows. From here on this process loads no network twice."""
+    """Load the networks once for both flows. After this call the process keeps every network that it loads."""
     backends.stay_loaded()
     backend = backends.choose_backend(config.backend)
     config = requests.settle(config, backend)
@@ -41,15 +41,15 @@ def setup(source: Path, config: RunConfig) -> SerialSetup:
 
 
 def bench(source: Path, config: RunConfig, *, repeats: int, serial_frames: int) -> dict[str, Any]:
-    """Everything that `vidinv bench` says of one clip; the keys are the JSON's.
+    """All figures of `vidinv bench` for one clip, by the keys of its JSON.
 
-    Each repeat is a run of ours, one stage by stage and, with `serial_frames` above 0, one of the baseline on so many
-    frames. The ratios are of seconds a frame, pair by pair; the median counts.
+    Each repeat runs the main job, the main job stage by stage (for a short clip) and, with `serial_frames` above 0, the
+    baseline on that many frames. The ratios are those of seconds per frame in each repeat; the median is reported.
     """
     shared = setup(source, config)
     _, flops = end_to_end.counted(source, shared.config)
     end_to_end.forget_peak()
-    end_to_end.run(source, shared.config)  # compiles what an engine has to: none of that is timed below
+    end_to_end.run(source, shared.config)  # an engine compiles in this run, so that compilation is not timed below
     peak = process.peak_memory_mb()
     if serial_frames:
         _serial(shared, 1)
@@ -84,18 +84,18 @@ def bench(source: Path, config: RunConfig, *, repeats: int, serial_frames: int) 
 
 
 def shares(measured: list[MeasuredRun]) -> dict[str, float]:
-    """Of the time that all stages are busy, each one's part, in the quickest repeat."""
+    """Each stage's share of the total busy time of all stages, in the fastest repeat."""
     stages = min(measured, key=lambda each: each.wall_s).stages
     total = sum(took["busy_s"] for took in stages.values())
     return {name: round(took["busy_s"] / total, 3) for name, took in stages.items()}
 
 
 def agreement(shared: SerialSetup, frames: int = 2) -> float:
-    """PSNR in dB of our edited crops against the baseline's, where both are asked for the same.
+    """PSNR in dB between the edited crops of the main job and of the baseline, at equal settings.
 
-    For this the baseline keeps PNGs, ours parses every frame as finely and looks for nothing before the face; both
-    leave the crops unsmoothed, draw with the generator at its full size and write without loss. The least of
-    the first `frames` counts.
+    For this comparison the baseline keeps PNGs, and the main job parses every frame at the same size and detects no
+    occluders; neither smooths the crops, both draw with the generator at its full size and write losslessly. Returns
+    the least value over the first `frames`.
     """
     config = shared.config
     detailed = replace(config.mask, parse_every=1, parse_size=serial.PARSED, occlusion=0.0)
@@ -108,7 +108,7 @@ def agreement(shared: SerialSetup, frames: int = 2) -> float:
         serial.run(same, theirs, frames, lossless=True)
         end_to_end.run(shared.source, config, ours)
         places = _places(same, frames)
-        colour = shared.info.colour  # the baseline's file does not say
+        colour = shared.info.colour  # the baseline's file does not contain it
         pairs = zip(_crops(ours, colour, places), _crops(theirs / "out.nut", colour, places), strict=True)
         return round(min(float(image.psnr(*pair)) for pair in pairs), 2)
 
@@ -126,7 +126,7 @@ def _ratio(ours: MeasuredRun, theirs: MeasuredRun, key: str) -> float:
 
 
 def _places(shared: SerialSetup, frames: int) -> list[Array]:
-    """Where the face is on the first frames, for crops of COMPARED pixels."""
+    """The crop-to-frame transforms [2,3] of the face on the first frames, for crops of COMPARED pixels."""
     batch = next(reader.read_frames(shared.source, batch=frames))
     pictures = [serial.as_bytes(colours.to_rgb(planes, batch.colour)) for planes in batch.native]
     analysis, _ = serial.linked(shared, pictures, list(batch.pts))

@@ -1,4 +1,4 @@
-"""One run of the main job, measured: by its own report, the process's clock and the operating system's memory."""
+"""End to end: run the main job once and measure its time, CPU time per stage, memory and floating-point operations."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from vidinv.media.writer import SegmentWriter
 
 @dataclass(frozen=True)
 class MeasuredRun:
-    """What a run of `frames` took, in seconds: of the wall, of all cores, and by stage, as its report has it."""
+    """The cost of a run of `frames` in seconds: wall time, CPU time of all cores, and by stage as in its report."""
 
     frames: int
     wall_s: float
@@ -34,11 +34,11 @@ class MeasuredRun:
 
     @property
     def utilisation(self) -> float:
-        """Share of the time of the cores that the process may use in which they worked."""
+        """The share of the available cores' time in which they worked."""
         return self.cpu_s / self.wall_s / process.cores()
 
     def by_stage(self) -> dict[str, dict[str, float]]:
-        """Milliseconds a frame, of the wall and of the stage's own thread, and the share of the wall it was busy."""
+        """By stage: ms per frame of busy time and of its thread's CPU time, and its share of the wall time."""
         return {
             name: {
                 "ms_per_frame": round(1e3 * took["busy_s"] / self.frames, 2),
@@ -51,7 +51,7 @@ class MeasuredRun:
 
 
 def run(source: Path, config: RunConfig, keep: Path | None = None) -> MeasuredRun:
-    """Do the job in a temporary folder, or into `keep`."""
+    """Run the job into a temporary folder, or to the file `keep`, and measure it."""
     with tempfile.TemporaryDirectory() as folder:
         output = keep or Path(folder) / f"out{source.suffix}"
         report = video_job.run(Request(source, output, config))
@@ -60,10 +60,10 @@ def run(source: Path, config: RunConfig, keep: Path | None = None) -> MeasuredRu
 
 
 def counted(source: Path, config: RunConfig) -> tuple[MeasuredRun, float]:
-    """The same, slower, and the floating-point operations of its networks a frame (two to a multiplication-addition).
+    """Run the job, and count its networks' floating-point operations per frame (two per multiply-add).
 
-    Those of convolutions and products of matrices, forward and backward, which are nearly all. torch counts, in its own
-    thread alone, and therefore does all of it in that, whatever the engine and the threads.
+    torch counts those of convolutions and matrix products, forward and backward, which are nearly all. It counts in one
+    thread only, so the run uses eager torch and one thread, whatever `config` says, and is slower.
     """
     with FlopCounterMode(display=False) as counter:
         measured = run(source, replace(config, engine="eager", threads=1))
@@ -71,7 +71,7 @@ def counted(source: Path, config: RunConfig) -> tuple[MeasuredRun, float]:
 
 
 def media_alone(source: Path, config: RunConfig) -> dict[str, float]:
-    """Frames a second of the reader and of the writer, each with nothing beside it."""
+    """Frames per second of the reader and of the writer, each running alone."""
     reading = Clock.now()
     batches = list(reader.read_frames(source, batch=config.batch, reader=config.reader))
     read = reading.busy()["busy_s"]
@@ -88,7 +88,7 @@ def media_alone(source: Path, config: RunConfig) -> dict[str, float]:
 
 
 def forget_peak() -> None:
-    """Give back what is free and let the peak begin anew; on other systems than Linux with glibc it stays as it was."""
+    """Return free memory to the system and reset the peak of memory; only on Linux with glibc, else it does nothing."""
     gc.collect()
     if platform.system() == "Linux" and platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)
@@ -97,14 +97,14 @@ def forget_peak() -> None:
 
 
 def spread(values: list[float]) -> dict[str, float]:
-    """Least, median and greatest of a figure's repeats."""
+    """The minimum, median and maximum of a figure over its repeats."""
     ordered = sorted(values)
     middle = (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
     return {"min": round(ordered[0], 4), "median": round(middle, 4), "max": round(ordered[-1], 4)}
 
 
 def as_json(measured: list[MeasuredRun]) -> dict[str, Any]:
-    """The repeats of a run as JSON has them; the stages are the quickest one's."""
+    """The repeats of a run as JSON values; the stages are those of the fastest repeat."""
     return {
         "frames": measured[0].frames,
         "frames_per_s": spread([each.frames / each.wall_s for each in measured]),

@@ -1,11 +1,11 @@
-"""Every stage of the job alone, on the Works that it gets in the job: what its work costs with nothing beside it.
+"""Isolated stages: measure the CPU time of every stage running alone, on the Works that it receives in the job.
 
-The clip goes through one stage after the other, whole: each is run on the recorded output of the one before it, by one
-thread, with no queue, no decoder and no encoder beside it. What is compared is a stage's own thread: CPU seconds of it
-in the job over those alone. With one thread (`--set threads=1`) torch works in that thread, and a stage's share is
-exact; with more, its pool is `elsewhere`, as are the codecs' own threads and those in which faces are drawn, and only
-the sum of thread and elsewhere over all stages, `total`, says what the job adds. The first pass is one stage; its CPU
-seconds are of all threads.
+The whole clip passes one stage after the other: each stage runs on the recorded output of the one before it, in one
+thread, without queues and without a decoder or encoder in parallel. The comparison is between the CPU seconds of a
+stage's own thread in the job and alone. With one thread (`--set threads=1`) torch works in that thread, and the figure
+of a stage is exact. With more threads, torch's pool, the codecs' threads and those that draw faces are not included,
+and only the sum over all threads and stages, `total`, shows what the job adds. The first pass is one stage, whose CPU
+seconds are those of all threads.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from vidinv.media import reader
 from vidinv.process import restored_threads, use_threads
 from vidinv.stages import decode
 
-FRAMES = 300  # a longer clip is not taken: all its Works lie in memory
+FRAMES = 300  # longer clips are not measured, because all their Works are in memory
 SMALL = 0.01  # share of the CPU time below which a stage's surplus is noise
 
 
 @dataclass(frozen=True)
 class IsolatedCost:
-    """CPU seconds of `frames`, alone: by stage of the thread that runs it, and of all threads in all stages."""
+    """CPU seconds of the stages running alone: by stage of its own thread, and in total of all threads."""
 
     frames: int
     stages: dict[str, float]
@@ -44,7 +44,7 @@ class IsolatedCost:
 
 
 class _Spent:
-    """CPU seconds by stage."""
+    """Accumulates CPU seconds by stage."""
 
     def __init__(self) -> None:
         self.thread: dict[str, float] = {}
@@ -59,7 +59,10 @@ class _Spent:
 
 
 def run(source: Path, config: RunConfig, finish: Callable[[AnalyzedJob], None] = lambda job: None) -> IsolatedCost:
-    """The job of a clip of at most some FRAMES stage by stage; `finish` sees it before its folder goes."""
+    """Run the job stage by stage; the clip should have at most FRAMES frames.
+
+    `finish` is called with the job before its folder is deleted.
+    """
     spent = _Spent()
     with tempfile.TemporaryDirectory() as folder:
         request = Request(source, Path(folder) / f"out{source.suffix}", config)
@@ -108,10 +111,10 @@ def _each(works: list[Work]) -> Iterator[Work]:
 
 
 def beside(jobs: Sequence[MeasuredRun], alone: Sequence[IsolatedCost]) -> dict[str, Any]:
-    """CPU milliseconds a frame in the job and alone, the least of the repeats of each, and how much more the job takes.
+    """CPU milliseconds per frame in the job and alone, each the least of its repeats, and the relative surplus.
 
-    `stages` {name: {cpu_ms, alone_cpu_ms, over}}, `total` the same of all threads, `largest` the surplus of the stage
-    that has most, of those with at least SMALL of the CPU time.
+    Returns `stages` {name: {cpu_ms, alone_cpu_ms, over}}, `total`, the same for all threads, and `largest`, the stage
+    with the largest surplus among those with at least SMALL of the CPU time.
     """
     frames = jobs[0].frames
     found = {
@@ -127,6 +130,6 @@ def beside(jobs: Sequence[MeasuredRun], alone: Sequence[IsolatedCost]) -> dict[s
 
 
 def _pair(inside: float, alone: float) -> dict[str, float]:
-    """Of seconds."""
+    """The figures of one stage from its seconds per frame in the job and alone."""
     over = round(inside / max(alone, 1e-9) - 1, 3)
     return {"cpu_ms": round(1e3 * inside, 2), "alone_cpu_ms": round(1e3 * alone, 2), "over": over}

@@ -1,4 +1,4 @@
-"""Codes of pictures by an autoencoder's encoder and by a projector that optimises them, with LPIPS and CPU seconds."""
+"""Latent projection: compare an autoencoder's encoder with a projector that optimises codes, by LPIPS and CPU time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RATE, RISE, FALL = 0.1, 0.05, 0.25  # Adam's rate; shares of the steps of its wa
 
 @dataclass(frozen=True)
 class ProjectedCodes:
-    """The codes [N,L,D] after so many steps, the CPU seconds that each picture took, and LPIPS, mean over pictures."""
+    """Codes [N,L,D] after `steps`, with the CPU seconds per picture and the LPIPS, means over the pictures."""
 
     codes: Tensor
     steps: int
@@ -25,7 +25,7 @@ class ProjectedCodes:
 
 
 def encode_faces(of: Autoencoder, image: Tensor, perceptual: LPIPS) -> ProjectedCodes:
-    """The encoder's codes; drawing them is counted, as a projector draws too."""
+    """The encoder's codes; the time includes drawing them, because a projector draws its codes as well."""
     begun = time.process_time()
     codes = of.encode(image)
     of.draw(codes)
@@ -35,7 +35,7 @@ def encode_faces(of: Autoencoder, image: Tensor, perceptual: LPIPS) -> Projected
 
 
 def project_faces(of: Autoencoder, image: Tensor, start: Tensor, steps: int, perceptual: LPIPS) -> ProjectedCodes:
-    """Codes from `start`, by `steps` of Adam on LPIPS + the mean squared error of each picture.
+    """Optimise codes from `start` by `steps` of Adam on LPIPS + the mean squared error of each picture.
 
     They are in W where `start` is [N,1,D], in W+ where it is [N,L,D].
     """
@@ -60,6 +60,6 @@ def project_faces(of: Autoencoder, image: Tensor, start: Tensor, steps: int, per
 
 @torch.no_grad()
 def mean_lpips(of: Autoencoder, codes: Tensor, image: Tensor, perceptual: LPIPS) -> float:
-    """LPIPS of pictures [N,3,S,S] and what their codes draw, mean."""
+    """The mean LPIPS between the pictures [N,3,S,S] and those that their codes draw."""
     pairs = zip(of.draw(codes).split(BATCH), image.split(BATCH), strict=True)
     return float(torch.cat([perceptual(a, b) for a, b in pairs]).mean())

@@ -1,4 +1,4 @@
-"""How the cost of a frame changes with the clip's length, its size, and the number of faces in it."""
+"""Scaling: measure how the cost of a frame changes with the clip's length, its frame size and the number of faces."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ RATE = 25
 LENGTHS = (10.0, 30.0, 120.0)  # seconds
 SIDES = (256, 512, 1024)  # pixels of a frame with one face
 FACES = (1, 2, 4)
-SHORT = 2.0  # seconds of the clips that differ in size and faces
+SHORT = 2.0  # seconds of the clips that differ in frame size and number of faces
 
 
 @dataclass(frozen=True)
 class RunCost:
-    """What a run of `frames` took, in all, and the most memory that the process held meanwhile."""
+    """The total cost of a run of `frames`, and the peak memory of the process during it."""
 
     frames: int
     cpu_s: float
@@ -40,10 +40,10 @@ class RunCost:
 def measure(
     source: Path, config: RunConfig, lengths: Sequence[float] = LENGTHS, short: float = SHORT
 ) -> dict[str, Any]:
-    """Runs of clips made of `source`, played to and fro: of each length, size and number of faces.
+    """Measure runs of clips of each length, frame size and number of faces, made of `source` played back and forth.
 
-    `by_length` has the fit of CPU seconds = start + frames * each, and how far a run lies from it at most; `faces_fit`
-    that of a frame's CPU seconds = start + faces * each.
+    `by_length` includes the fit of CPU seconds = start + frames * each and its largest relative error. `faces_fit` is
+    the fit of the CPU seconds of a frame = start + faces * each.
     """
     backends.stay_loaded()
     with tempfile.TemporaryDirectory() as folder:
@@ -61,7 +61,7 @@ def measure(
 
 
 def fit(costs: Sequence[RunCost]) -> dict[str, float]:
-    """CPU seconds of a start and of each frame, and the largest relative error."""
+    """Fit the CPU seconds of the start and of each frame; also returns the largest relative error."""
     found = linear([each.frames for each in costs], [each.cpu_s for each in costs])
     return {
         "start_cpu_s": round(found["start_cpu_s"], 3),
@@ -71,9 +71,9 @@ def fit(costs: Sequence[RunCost]) -> dict[str, float]:
 
 
 def linear(counts: Sequence[int], cpu_s: Sequence[float]) -> dict[str, float]:
-    """CPU seconds = start + count * each, by least squares of relative errors, and the largest of those."""
+    """Fit CPU seconds = start + count * each by least squares of relative errors; also returns the largest error."""
     count, cpu = np.array(counts, float), np.array(cpu_s)
-    basis = np.stack([1 / cpu, count / cpu], 1)  # relative: a short run counts as much as a long one
+    basis = np.stack([1 / cpu, count / cpu], 1)  # relative errors give short and long runs equal weight
     (start, each), *_ = np.linalg.lstsq(basis, np.ones(len(count)), rcond=None)
     off = np.abs((start + each * count) / cpu - 1).max()
     found = {"start_cpu_s": start, "each_cpu_s": each, "largest_deviation": off}
@@ -91,13 +91,13 @@ def run(source: Path, folder: Path, config: RunConfig, seconds: float, side: int
 
 
 def write_clip(path: Path, source: Path, count: int, side: int, faces: int) -> None:
-    """A clip of `count` frames: the source's, to and fro, `faces` of them side by side, two in a row."""
+    """Write a clip of `count` frames: the source played back and forth, tiled `faces` times with two in a row."""
     columns = min(faces, 2)
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream("libx264", rate=RATE, options={"crf": "18", "preset": "veryfast"})
         stream.width, stream.height = side * columns, side * (faces // columns)
         stream.pix_fmt, stream.codec_context.time_base = "yuv420p", Fraction(1, RATE)
-        for index, picture in enumerate(itertools.islice(_to_and_fro(source, side), count)):
+        for index, picture in enumerate(itertools.islice(_back_and_forth(source, side), count)):
             tiled = np.tile(picture, (faces // columns, columns, 1))
             frame = av.VideoFrame.from_ndarray(tiled, format="rgb24").reformat(format="yuv420p")
             frame.pts = index
@@ -105,8 +105,8 @@ def write_clip(path: Path, source: Path, count: int, side: int, faces: int) -> N
         container.mux(stream.encode(None))
 
 
-def _to_and_fro(source: Path, side: int) -> Iterator[Array]:
-    """The source's first frames [side,side,3] without end, cut to a square; no step between two is a cut."""
+def _back_and_forth(source: Path, side: int) -> Iterator[Array]:
+    """The source's first frames [side,side,3], cropped to a square and played back and forth endlessly."""
     with av.open(str(source)) as container:
         frames = [frame.to_ndarray(format="rgb24") for frame in itertools.islice(container.decode(video=0), 100)]
     short = min(frames[0].shape[:2])

@@ -1,12 +1,12 @@
-"""The serial baseline: the flow of the published scripts, with our networks.
+"""Serial baseline: process a clip phase by phase, as the published scripts do, with the networks of the main job.
 
-Six phases, each over the whole clip before the next begins, one frame at a time, with a picture file per frame between
-them: the frames are taken out of the video; each is searched for its face, and cropped; each crop is inverted and the
-inversion drawn; the code is edited, drawn as an edit of w and, by Eq. 1, of the feature; source and edit are parsed and
-blended; the pictures become a video. The generator always draws at its full size: three passes a frame.
+Six phases run one after the other over the whole clip, one frame at a time, with one picture file per frame between
+them: extract the frames; detect and crop the face; invert each crop and draw the inversion; edit the code, and draw the
+edit of w alone and that of the feature by Eq. 1; parse source and edit, and blend; encode the pictures as a video. The
+generator always draws at its full size, in three passes per frame.
 
-Networks, allocator, threads and video encoder are those of our job. So are the smoothing, Eq. 1, the mask and the
-blend, so that both can be held to the same picture (`agreement` in `vidinv/bench/compare.py`).
+Networks, allocator, threads and video encoder are those of the main job. So are the smoothing, Eq. 1, the mask and the
+blend, so that the outputs of both can be compared (`agreement` in `vidinv/bench/compare.py`).
 """
 
 from __future__ import annotations
@@ -44,17 +44,17 @@ from vidinv.stages import blend, edit, mask
 
 PHASES = ("extract", "align", "invert", "edit", "blend", "encode")
 PARSED = 512  # pixels, side at which the published scripts parse
-QUALITY = 95  # of the pictures between the phases, where they are JPEGs
+QUALITY = 95  # JPEG quality of the pictures between the phases
 
 
 @dataclass(frozen=True)
 class SerialSetup:
-    """What both flows share: the request and the loaded networks."""
+    """The request and the loaded networks, which both flows share."""
 
     source: Path
     info: VideoInfo
     config: RunConfig
-    moves: ResolvedEdits
+    edits: ResolvedEdits
     backend: Backend
     models: Models
     locate: Locate
@@ -62,7 +62,7 @@ class SerialSetup:
 
 @dataclass(frozen=True)
 class PictureFiles:
-    """The pictures of one kind between two phases, by frame: RGB uint8 [H,W,3], as JPEG or, `lossless`, as PNG."""
+    """The pictures of one kind between two phases, by frame: RGB uint8 [H,W,3], as JPEG or, if `lossless`, as PNG."""
 
     folder: Path
     lossless: bool
@@ -83,7 +83,7 @@ class PictureFiles:
 
 @dataclass(frozen=True)
 class SerialClip:
-    """A clip on its way through the phases: `frames` of it, in files under `folder`."""
+    """The first `frames` frames of a clip in the phases, as files in `folder`."""
 
     setup: SerialSetup
     folder: Path
@@ -99,10 +99,10 @@ class SerialClip:
 
 
 def run(setup: SerialSetup, folder: Path, frames: int, *, lossless: bool = False) -> dict[str, dict[str, float]]:
-    """Do the first `frames` of the clip; returns wall and CPU seconds (`busy_s`, `cpu_s`) by phase.
+    """Process the first `frames` frames of the clip; returns wall and CPU seconds (`busy_s`, `cpu_s`) by phase.
 
-    `lossless` keeps PNGs between the phases instead of JPEGs. Raises InputUnreadable for a clip that is shorter,
-    or does not show the face on each of them.
+    `lossless` keeps PNGs instead of JPEGs between the phases. Raises InputUnreadable for a clip that is shorter or
+    that does not show the face on each of these frames.
     """
     flow, times = SerialClip(setup, folder, frames, lossless), {name: {"busy_s": 0.0, "cpu_s": 0.0} for name in PHASES}
 
@@ -117,20 +117,20 @@ def run(setup: SerialSetup, folder: Path, frames: int, *, lossless: bool = False
         with timed("extract"):
             pts = _extract(flow)
         with timed("align"):
-            analysis, moves = _align(flow, pts)
+            analysis, edits = _align(flow, pts)
         with timed("invert"):
             _invert(flow)
         with timed("edit"):
-            region = _edit(flow, analysis, moves)
+            region = _edit(flow, analysis, edits)
         with timed("blend"):
-            _blend(flow, analysis, moves, region)
+            _blend(flow, analysis, edits, region)
         with timed("encode"):
             _encode(flow, pts)
     return times
 
 
 def _extract(flow: SerialClip) -> list[int]:
-    """The frames as pictures; returns their pts."""
+    """Write the frames as pictures; returns their pts."""
     pictures, pts = flow.pictures("frames"), []
     for batch in islice(reader.read_frames(flow.setup.source, batch=1), flow.frames):
         pictures.write(batch.index[0], as_bytes(colours.to_rgb(batch.native[0], batch.colour)))
@@ -141,27 +141,30 @@ def _extract(flow: SerialClip) -> list[int]:
 
 
 def _align(flow: SerialClip, pts: list[int]) -> tuple[Analysis, ResolvedEdits]:
-    """The largest face of every frame, its crops smoothed along the clip and written at the generator's size."""
+    """Link the faces, and write the smoothed crops of the largest face at the generator's size."""
     setup, frames, crops = flow.setup, flow.pictures("frames"), flow.pictures("crops")
-    analysis, moves = linked(setup, [frames.read(index) for index in range(flow.frames)], pts)
+    analysis, edits = linked(setup, [frames.read(index) for index in range(flow.frames)], pts)
     for index in range(flow.frames):
         picture = frames.read(index).astype(np.float32) / 255
         crops.write(index, as_bytes(alignment.warp_cpu(picture, place(analysis, index, _side(flow)), _side(flow))))
-    return analysis, moves
+    return analysis, edits
 
 
 def linked(setup: SerialSetup, pictures: list[Array], pts: list[int]) -> tuple[Analysis, ResolvedEdits]:
-    """The faces of the clip's first pictures [H,W,3] uint8; InputUnreadable where the edited one is not on all."""
+    """Link the faces of the clip's first pictures [H,W,3] uint8.
+
+    Raises InputUnreadable where the edited face is not on all of them.
+    """
     found = [setup.locate(picture, setup.info.rotation, None) for picture in pictures]
     seen = Detections(tuple(pts), Fraction(setup.info.time_base), (Shot(0, len(pts)),), found)
-    analysis, moves = face_tracks.link_tracks(seen, setup.config, setup.backend, setup.source, setup.moves)
+    analysis, edits = face_tracks.link_tracks(seen, setup.config, setup.backend, setup.source, setup.edits)
     if len(analysis.tracks[0].frames) < len(pts):
         raise InputUnreadable(f"{setup.source.name} does not show the face on each of its first {len(pts)} frames")
-    return analysis, moves
+    return analysis, edits
 
 
 def _invert(flow: SerialClip) -> None:
-    """Encode each crop and draw what its code says."""
+    """Encode each crop, and draw its inversion."""
     crops, drawn, models = flow.pictures("crops"), flow.pictures("inversions"), flow.setup.models
     for index in range(flow.frames):
         code = models.encoder(_tensor(crops.read(index)))
@@ -169,14 +172,14 @@ def _invert(flow: SerialClip) -> None:
         drawn.write(index, _picture(models.generator.picture(code)))
 
 
-def _edit(flow: SerialClip, analysis: Analysis, moves: ResolvedEdits) -> str:
-    """Draw the edit of w alone, then that of the feature by Eq. 1; returns the region that it is of."""
+def _edit(flow: SerialClip, analysis: Analysis, edits: ResolvedEdits) -> str:
+    """Draw the edit of w alone, then that of the feature by Eq. 1; returns the edited region."""
     crops, of_w, of_feature = flow.pictures("crops"), flow.pictures("edits_w"), flow.pictures("edits")
     generator, layer = flow.setup.models.generator, None
     for index in range(flow.frames):
         code = torch.load(flow.folder / f"{index}.code", weights_only=False)
         when = [(analysis.second(analysis.pts[index]), analysis.tracks[0].id)]
-        layer = _layer(flow.setup, crops.read(index), code, moves, when)
+        layer = _layer(flow.setup, crops.read(index), code, edits, when)
         of_w.write(index, _picture(generator.picture(replace(layer.codes, feature=None, at=None))))
         of_feature.write(index, _picture(generator.picture(layer.codes)))
     assert layer is not None
@@ -184,18 +187,18 @@ def _edit(flow: SerialClip, analysis: Analysis, moves: ResolvedEdits) -> str:
 
 
 def _layer(
-    setup: SerialSetup, crop: Array, code: Code, moves: ResolvedEdits, when: list[tuple[float, int]]
+    setup: SerialSetup, crop: Array, code: Code, edits: ResolvedEdits, when: list[tuple[float, int]]
 ) -> EditLayer:
-    *_, last = edit.layers(setup.models.generator, setup.models.parse, _tensor(crop), code, moves, when)
+    *_, last = edit.layers(setup.models.generator, setup.models.parse, _tensor(crop), code, edits, when)
     return last
 
 
-def _blend(flow: SerialClip, analysis: Analysis, moves: ResolvedEdits, region: str) -> None:
-    """Parse source and edit, and put the edit into the frame inside its mask."""
+def _blend(flow: SerialClip, analysis: Analysis, resolved: ResolvedEdits, region: str) -> None:
+    """Parse source and edit, and blend the edit into the frame inside its mask."""
     kinds = ("frames", "crops", "inversions", "edits", "blended")
     frames, crops, inversions, edits, blended = (flow.pictures(kind) for kind in kinds)
     settings, parse = flow.setup.config.mask, flow.setup.models.parse
-    mode = blend.mode_of(flow.setup.config.blend, [move.direction for move in moves])
+    mode = blend.mode_of(flow.setup.config.blend, [each.direction for each in resolved])
     for index in range(flow.frames):
         source, inversion, edited = (_tensor(kind.read(index)) for kind in (crops, inversions, edits))
         labels = [parse(picture, PARSED)[0] for picture in (source, edited)]
@@ -208,7 +211,7 @@ def _blend(flow: SerialClip, analysis: Analysis, moves: ResolvedEdits, region: s
 
 
 def _encode(flow: SerialClip, pts: list[int]) -> None:
-    """The pictures as a video by the encoder that our job takes."""
+    """Encode the pictures as a video, by the encoder of the main job."""
     setup, blended = flow.setup, flow.pictures("blended")
     with SegmentWriter(flow.video, setup.info, encoder_options(setup.config, flow.video)) as writer:
         for index, when in enumerate(pts):
@@ -216,7 +219,7 @@ def _encode(flow: SerialClip, pts: list[int]) -> None:
 
 
 def _planes(rgb: Array, info: VideoInfo) -> Planes:
-    """A picture in the source's own pixel format."""
+    """Convert a picture to the source's own pixel format."""
     frame = av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(
         format=info.pix_fmt,
         dst_colorspace=SWSCALE[info.colour.matrix],
@@ -230,7 +233,7 @@ def _side(flow: SerialClip) -> int:
 
 
 def place(analysis: Analysis, index: int, size: int) -> Array:
-    """Crop to frame [2,3] of the face on a frame, for crops of `size` pixels."""
+    """The crop-to-frame transform [2,3] of the face on frame `index`, for crops of `size` pixels."""
     track = analysis.tracks[0]
     return rescale(track.to_frame[index], track.crop, size)
 

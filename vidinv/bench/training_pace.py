@@ -1,4 +1,4 @@
-"""The pace of a training from the reports in its log: images a second, and milliseconds of each part of a turn."""
+"""Training pace: average the speed reports in a training's log: images per second, and milliseconds of each part."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Any
 
 from vidinv.trainers.core.throughput import PARTS as ALL
 
-PARTS = ALL[: ALL.index("keep")]  # sample grids and checkpoints come too often in a short training to count
+PARTS = ALL[: ALL.index("keep")]  # in a short training, sample grids and checkpoints take an untypical share
 
 
 def mean_pace(ends: list[int], paces: list[dict[str, Any]], batch: int) -> dict[str, Any]:
-    """One report from several: each covers the turns since the one before it, up to a turn of `ends`.
+    """Average several reports into one: each covers the turns since the one before it, up to a turn of `ends`.
 
     Reports are weighted by the turns that they cover; a turn sees `batch` images.
     """

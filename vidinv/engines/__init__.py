@@ -1,1 +1,1 @@
-"""What runs a network that only looks or draws: torch as it is, torch compiled, OpenVINO or ONNX Runtime."""
+"""Engines: run networks for inference by eager torch, compiled torch, OpenVINO or ONNX Runtime."""

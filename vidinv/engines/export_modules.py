@@ -1,6 +1,6 @@
-"""The networks of a job as graphs of tensors alone, for the engines: what is encoded and what is drawn.
+"""Export modules: wrap the encoder, the proxy head and the generator as modules of tensors alone, for the engines.
 
-A code goes in as ws [N,L,D], its feature [N,C,h,w] or None, and an offset [N,S] of style channels or None.
+The inputs of a code are ws [N,L,D], its feature [N,C,h,w] or None, and an offset [N,S] of style channels or None.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from vidinv.generators.proxy import ImageDecoder
 
 
 class EncodingModule(nn.Module):
-    """image [N,3,S,S] -> ws [N,L,D], and the feature [N,C,h,w] of an encoder that gives one.
+    """image [N,3,S,S] -> ws [N,L,D], and the feature [N,C,h,w] where the encoder has a feature branch.
 
-    Whatever else an encoder's code holds (z, a class, a constant input) is said by these and read by no stage.
+    The other parts of an encoder's code (z, a class, a constant input) follow from these, and no stage reads them.
     """
 
     def __init__(self, encoder: Encoder) -> None:
@@ -28,7 +28,7 @@ class EncodingModule(nn.Module):
 
 
 class SketchModule(nn.Module):
-    """A code -> the picture [N,3,s,s] of the proxy head, with the feature at layer `at`."""
+    """Code -> the picture [N,3,s,s] of the proxy head; `at` is the layer of the feature."""
 
     def __init__(self, proxy: ImageDecoder, at: int | None) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class SketchModule(nn.Module):
 
 
 class PictureModule(nn.Module):
-    """A code -> the picture [N,3,size,size] of the generator itself."""
+    """Code -> the picture [N,3,size,size] of the generator; `at` is the layer of the feature."""
 
     def __init__(self, generator: Generator, at: int | None, size: int) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class PictureModule(nn.Module):
 
 
 class SketchAndPicture(nn.Module):
-    """A code without styles -> the proxy head's picture and the generator's own; what both need is done once."""
+    """Code without styles -> the pictures of the proxy head and of the generator; their shared layers run once."""
 
     def __init__(self, proxy: ImageDecoder, at: int | None, size: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Graphs handed to OpenVINO and to ONNX Runtime, both without a file on the disk. Neither package is needed else."""
+"""Exported: convert modules to OpenVINO and ONNX Runtime in memory. Only these functions import the two packages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Run = Callable[..., tuple[Tensor, ...]]
 
 
 def openvino(graph: nn.Module, inputs: tuple[Tensor, ...], precision: str, threads: int) -> Run:
-    """`graph` compiled by OpenVINO for inputs of these shapes, on the CPU."""
+    """Compile `graph` with OpenVINO for inputs of these shapes, on the CPU; `precision` is float32 or bfloat16."""
     import openvino as vino
 
     with warnings.catch_warnings():
@@ -33,7 +33,7 @@ def openvino(graph: nn.Module, inputs: tuple[Tensor, ...], precision: str, threa
 
 
 def onnx(graph: nn.Module, inputs: tuple[Tensor, ...], threads: int) -> Run:
-    """`graph` in ONNX Runtime for inputs of these shapes, on the CPU, in float32."""
+    """Export `graph` to ONNX Runtime for inputs of these shapes, on the CPU, in float32."""
     import onnxruntime
 
     file: Any = io.BytesIO()

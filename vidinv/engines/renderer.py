@@ -1,4 +1,4 @@
-"""What draws codes, by the engine of the job: the proxy head, the generator, or both at once."""
+"""Renderer: draw codes with the proxy head, the generator, or both at once, by the engine of the job."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from vidinv.generators.proxy import ImageDecoder
 
 
 class Renderer:
-    """Pictures in [-1,1] of codes on any device, without gradients, through a `runner`.
+    """Draws the pictures of codes in [-1,1], on the codes' device and without gradients, by the engine of `runner`.
 
-    A code that moves single style channels, or has no feature, is drawn by torch whatever the engine.
+    A code with offsets of style channels, or without a feature, is drawn by eager torch with every engine.
     """
 
     def __init__(self, generator: Generator, proxy: ImageDecoder, runner: Runner) -> None:
@@ -25,15 +25,18 @@ class Renderer:
         self.graph = lru_cache(maxsize=8)(self._graph)
 
     def sketch(self, code: Code) -> Tensor:
-        """By the proxy head, at its own size."""
+        """The picture [N,3,s,s] by the proxy head, at its own size s."""
         return self._run(self.graph("sketch", code.at, 0), code)[0]
 
     def whole(self, code: Code, size: int) -> Tensor:
-        """By the generator, at one of its sizes."""
+        """The picture [N,3,size,size] by the generator; `size` is one of its output sizes."""
         return self._run(self.graph("whole", code.at, size), code)[0]
 
     def both(self, code: Code, size: int) -> tuple[Tensor, Tensor]:
-        """By both, of a code without style channels; what they share is done once."""
+        """The pictures by the proxy head and by the generator, of a code without style offsets.
+
+        The layers that both share run once.
+        """
         sketch, whole = self._run(self.graph("both", code.at, size), code)
         return sketch, whole
 

@@ -1,8 +1,8 @@
-"""One switch between the engines, and the precision that the processor is quickest in.
+"""Runner: run modules by the chosen engine and precision.
 
-Only what needs no gradient runs here: the encoder where nothing is refined, and the drawing of pictures. A network is
-handed over as a graph of tensors (`vidinv/engines/export_modules.py`); it is prepared once for each shape of its inputs, and
-then held to what torch gives in float32.
+Only work without gradients runs here: the encoder where codes are not refined, and the drawing of pictures. A network
+is given as a module of tensors (`vidinv/engines/export_modules.py`). The runner prepares it once for each shape of its
+inputs and compares the result with that of torch in float32.
 """
 
 from __future__ import annotations
@@ -20,26 +20,27 @@ from vidinv.engines import exported
 from vidinv.errors import UsageError
 
 Run = Callable[..., tuple[Tensor, ...]]
-PACKAGES = {"openvino": "openvino", "onnx": "onnxruntime"}  # what an engine needs beside torch
+PACKAGES = {"openvino": "openvino", "onnx": "onnxruntime"}  # packages that an engine needs in addition to torch
 ENGINES = ("eager", "compile", "openvino", "onnx")
 PRECISIONS = ("float32", "bfloat16")
-TOLERANCE_DB = 45.0  # least PSNR, to float32 of torch, of what an engine gives; float32 elsewhere is above 65
+TOLERANCE_DB = 45.0  # least PSNR of an engine's result to torch in float32; other engines in float32 are above 65
 
 
 @dataclass
 class Runner:
-    """Runs graphs by one engine; `engine` of ENGINES, `precision` of PRECISIONS. Inputs may lie on any device."""
+    """Runs modules by one engine; `engine` is one of ENGINES, `precision` of PRECISIONS. Any device is supported."""
 
     engine: str = "eager"
     precision: str = "float32"
-    threads: int = 0  # of OpenVINO and ONNX Runtime; 0: torch's
+    threads: int = 0  # threads of OpenVINO and ONNX Runtime; 0: as many as torch has
     prepared: dict[tuple[object, ...], tuple[nn.Module, Run]] = field(default_factory=dict, repr=False)
 
     @torch.no_grad()
     def __call__(self, graph: nn.Module, *inputs: Tensor | None) -> tuple[Tensor, ...]:
-        """What `graph` gives for `inputs`, in float32, without gradients.
+        """The outputs of `graph` for `inputs`, in float32 and without gradients.
 
-        Raises UsageError where the engine gives another picture, or cannot take the graph.
+        Raises UsageError where the engine cannot run the module, or its result differs from torch's by more than
+        TOLERANCE_DB allows.
         """
         if self.engine == "eager":
             return self._eager(graph, inputs)
@@ -60,7 +61,7 @@ class Runner:
 
     def _prepare(self, graph: nn.Module, inputs: tuple[Tensor, ...]) -> Run:
         require(self.engine)
-        graph.eval()  # an exporter would otherwise put what it exported back into training
+        graph.eval()  # otherwise an exporter returns the module to training mode
         threads = self.threads or torch.get_num_threads()
         try:
             if self.engine == "compile":
@@ -70,7 +71,7 @@ class Runner:
             else:
                 run = exported.onnx(graph, inputs, threads)
             found = run(*inputs)
-        except Exception as error:  # each engine has its own families of errors
+        except Exception as error:  # each engine raises errors of its own classes
             reason = str(error).strip().splitlines() or [type(error).__name__]
             raise UsageError(
                 f"--engine {self.engine} cannot run {type(graph).__name__} ({reason[0][:200]})", remedy="use eager"
@@ -104,7 +105,7 @@ def require(engine: str) -> None:
 
 
 def native_precision(device: str) -> str:
-    """ "bfloat16" where the processor or the GPU multiplies in it by instructions of its own, else "float32"."""
+    """ "bfloat16" where the processor or the GPU has instructions for its products, else "float32"."""
     if device == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     able = (getattr(torch.cpu, name, lambda: False) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
@@ -112,7 +113,7 @@ def native_precision(device: str) -> str:
 
 
 def likeness(found: Tensor, wanted: Tensor) -> float:
-    """PSNR in dB of a tensor against another; the peak is the range of what is wanted."""
+    """PSNR in dB of `found` to `wanted`, whose range is the peak; infinite for equal tensors."""
     error = float((found.float() - wanted).square().mean())
     peak = float(wanted.max() - wanted.min())
     return math.inf if error == 0 else 10 * math.log10(max(peak, 1e-12) ** 2 / error)

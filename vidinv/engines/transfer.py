@@ -1,7 +1,7 @@
-"""Pictures and codes on their way to a GPU and back; on the CPU, and on any other device, plain copies as ever.
+"""Transfer: copy pictures and codes to a GPU and back without blocking the host; on other devices, copy plainly.
 
-A copy between pageable memory and a GPU holds the host up until it is done. Out of pinned memory, which the GPU reads
-and writes by itself, it is put on the current stream like any kernel, and the host goes on.
+A copy between pageable memory and a GPU blocks the host until it is done. A copy from or to pinned memory, which the
+GPU accesses directly, is queued on the current stream like any kernel, and the host continues.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from torch import Tensor
 
 
 def to_device(tensor: Tensor, device: str) -> Tensor:
-    """`tensor` on `device`: itself where it lies there already.
+    """`tensor` on `device`; the tensor itself where it is there already.
 
-    From the CPU to a GPU nothing waits. What is read of it there comes after the copy on the same stream, and torch
-    keeps the pinned memory until the copy is done. A tensor that is pinned itself must not be written meanwhile.
+    A copy from the CPU to a GPU does not block. Later operations on the same stream run after the copy, and torch keeps
+    the pinned memory until then. A `tensor` that is itself pinned must not be written before the copy is done.
     """
     if torch.device(device).type != "cuda" or tensor.device.type != "cpu":
         return tensor.to(device)
@@ -24,9 +24,9 @@ def to_device(tensor: Tensor, device: str) -> Tensor:
 
 
 def to_host(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """The tensors on the CPU: themselves where they lie there already.
+    """The tensors on the CPU; those that are there already are returned themselves.
 
-    Those of a GPU are all put on their way before any is waited for; when this returns every one has arrived.
+    The copies of all GPU tensors are queued before the function waits; all are complete when it returns.
     """
     home = [_sent(tensor) if tensor.device.type == "cuda" else tensor.cpu() for tensor in tensors]
     for device in {tensor.device for tensor in tensors if tensor.device.type == "cuda"}:
@@ -35,9 +35,9 @@ def to_host(tensors: Sequence[Tensor]) -> list[Tensor]:
 
 
 def _sent(tensor: Tensor) -> Tensor:
-    """Pinned memory into which the current stream is going to copy; not to be read before that is waited for.
+    """Queue a copy of a GPU tensor into pinned memory; the result must not be read before the stream is synchronized.
 
-    Both sides are contiguous, so that it is one plain copy, without a detour over memory that is not pinned.
+    Both tensors are contiguous, so the copy does not pass through memory that is not pinned.
     """
     home = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
     with torch.cuda.device(tensor.device):
