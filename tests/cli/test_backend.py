@@ -77,7 +77,7 @@ def test_the_report_says_what_was_not_measured(clip: Path, boxes: Path) -> None:
     assert report["parts"] == [] and report["edits"][0]["calibration"] == {}
     page = page_path(output).read_text()
     assert "Not measured" in page and "Headline figures" not in page
-    assert "None of these was seen: poor inversion, no face, tiny face, blur, cut." in page
+    assert "None of these was found: poor inversion, no face, tiny face, blur, cut." in page
 
 
 @pytest.mark.parametrize("alignment", ["center", "none"])

@@ -18,7 +18,7 @@ def test_each_report_has_its_row_and_an_odd_name_is_only_text() -> None:
     assert shape(plain) == shape(odd) and odd.text.count(EVIL) == 4  # the list, two networks, what was compared
     for report in reports:
         assert f"{report['identity']['arcface']['edit_mean']:.2f}" in plain.text
-    assert "none asked" in plain.text and "passed" in plain.text
+    assert "no gate set" in plain.text and "passed" in plain.text
 
 
 def test_reports_of_one_name_share_a_box_over_their_tracks() -> None:

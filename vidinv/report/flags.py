@@ -1,4 +1,4 @@
-"""Flags: find the frames that a person should check: face absent, turned away, blurred, hidden, or another."""
+"""Flags: find the frames to check: the face is absent, turned away, blurred, hidden, or another person's."""
 
 from __future__ import annotations
 
