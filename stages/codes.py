@@ -29,11 +29,13 @@ def origin(config: RunConfig, backend: Backend, source_digest: str, encoder: str
     The rest of the configuration may change between edits. `encoder` is the digest of the user's own, empty with the
     backend's.
     """
-    said = fingerprint.deciding(config, fingerprint.CODES) | {"descent": asdict(refine.Settings())}
-    tuning = said.pop("tuning")
+    deciding = fingerprint.deciding(config, fingerprint.CODES) | {"descent": asdict(refine.Settings())}
+    tuning = deciding.pop("tuning")
     if config.tune == "encoder":
-        said["tuning"] = tuning | {"recipe": asdict(feature_style_config.for_clip(config.tuning, feature_branch=True))}
-    settings = _flat(said)
+        deciding["tuning"] = tuning | {
+            "recipe": asdict(feature_style_config.for_clip(config.tuning, feature_branch=True))
+        }
+    settings = _flat(deciding)
     settings |= {f"weights.{name}": catalog.CATALOG[name].archive_sha256 for name in backend.needs}
     settings |= {"encoder": encoder} if encoder else {}
     settings |= {f"shipped.{path.stem}": fileio.content_sha256(path) for path in backend.shipped}

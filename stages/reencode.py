@@ -110,7 +110,7 @@ class Recorder:
                 self.writers["preview"][1].write(panels, pts)
             self.faces += face_rows(work, position)
             self.evidence += [each for each in work.evidence if each.frame == index]
-            self.gaps += [(begin, end) for beside, begin, end in work.frames.gaps if beside == index]
+            self.gaps += [(begin, end) for gap_index, begin, end in work.frames.gaps if gap_index == index]
             if index == self.segments[self.number][1] - 1:
                 self._close()
         self.done(len(work.frames))

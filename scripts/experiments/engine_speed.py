@@ -28,7 +28,7 @@ from torch import Tensor, nn  # noqa: E402
 
 from vidinv.encoders import registry as encoders  # noqa: E402
 from vidinv.engines.export_modules import EncodingModule, PictureModule, SketchAndPicture, SketchModule  # noqa: E402
-from vidinv.engines.runner import Runner, likeness, require  # noqa: E402
+from vidinv.engines.runner import Runner, psnr_db, require  # noqa: E402
 from vidinv.generators import proxy, registry  # noqa: E402
 
 GENERATOR = "mobile-stylegan-ffhq-1024"
@@ -83,7 +83,7 @@ def drawn_rows(engines: list[str]) -> list[EngineRow]:
                 ) -> tuple[Tensor, ...]:
                     return run(of, *given)
 
-                psnr = min(likeness(ours, true) for ours, true in zip(call(), wanted, strict=True))
+                psnr = min(psnr_db(ours, true) for ours, true in zip(call(), wanted, strict=True))
                 rows.append(EngineRow(name, engine, precision, call, psnr))
     return rows
 
@@ -111,7 +111,7 @@ def gradient_rows() -> list[EngineRow]:
         wanted = step(draw, False)
         for precision in ("float32", "bfloat16"):
             call: Call = lambda draw=draw, half=precision == "bfloat16": step(draw, half)  # type: ignore[misc]  # noqa: E731
-            psnr = min(likeness(ours, true) for ours, true in zip(call(), wanted, strict=True))
+            psnr = min(psnr_db(ours, true) for ours, true in zip(call(), wanted, strict=True))
             rows.append(EngineRow(f"{name}, forth and back", "eager", precision, call, psnr))
     return rows
 

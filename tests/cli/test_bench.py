@@ -135,7 +135,7 @@ def test_a_stage_that_costs_more_in_the_job_than_alone_is_named(figures: dict[st
     took = {"align": 0.1, "draw": 2.6, "fade": 0.0009}
     jobs = [end_to_end.MeasuredRun(10, 9.0, 3.0, {k: {"cpu_s": n * v} for k, v in took.items()}) for n in (1, 2)]
     apart = [isolated_stages.IsolatedCost(10, {"align": 0.1, "draw": n * 2.0, "fade": 0.0001}, n * 2.5) for n in (3, 1)]
-    found = isolated_stages.beside(jobs, apart)
+    found = isolated_stages.compare_costs(jobs, apart)
     assert found["stages"]["draw"] == {"cpu_ms": 260.0, "alone_cpu_ms": 200.0, "over": 0.3}
     assert found["largest"] == {"stage": "draw", "over": 0.3} and found["total"]["over"] == 0.2  # fade is too little
     assert figures["alone"]["stages"].keys() == figures["stages"].keys()

@@ -58,7 +58,7 @@ def test_another_engine_gives_what_torch_gives(engine: str, name: str) -> None:
     found = Runner(engine, "float32", 1)(graph, *inputs)
     for ours, wanted in zip(found, graph(*inputs), strict=True):
         assert (
-            ours.shape == wanted.shape and runner.likeness(ours, wanted.detach()) > 55
+            ours.shape == wanted.shape and runner.psnr_db(ours, wanted.detach()) > 55
         )  # the head is bfloat16 in torch
 
 
@@ -67,7 +67,7 @@ def test_half_precision_stays_near_float32_and_is_not_the_same(name: str) -> Non
     graph, inputs = graphs()[name]
     for ours, wanted in zip(Runner("eager", "bfloat16")(graph, *inputs), graph(*inputs), strict=True):
         assert ours.dtype == torch.float32 and not torch.equal(ours, wanted)
-        assert runner.likeness(ours, wanted.detach()) > 30  # random weights; the fetched ones are held to more below
+        assert runner.psnr_db(ours, wanted.detach()) > 30  # random weights; the fetched ones are held to more below
 
 
 @pytest.mark.gpu
@@ -77,7 +77,7 @@ def test_a_gpu_draws_what_the_processor_draws(precision: str) -> None:
     graph, inputs = graphs()["drawing"]
     (wanted,) = Runner()(graph, *inputs)
     (found,) = Runner("eager", precision)(graph.to("cuda"), *(each.to("cuda") for each in inputs))
-    assert found.device.type == "cuda" and runner.likeness(found.cpu(), wanted) > 30
+    assert found.device.type == "cuda" and runner.psnr_db(found.cpu(), wanted) > 30
 
 
 @pytest.mark.weights

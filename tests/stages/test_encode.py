@@ -175,4 +175,4 @@ def test_every_encoder_goes_through_the_engine_or_is_refused(engine: str, name: 
     assert len(run.prepared) == 1, "the engine ran it"
     assert done.codes is not None and (done.codes.space, done.codes.at) == (encoder.space, encoder.at)
     for ours, theirs in ((done.codes.ws, wanted.ws), (done.codes.feature, wanted.feature)):
-        assert ours is not None and theirs is not None and runner.likeness(ours, theirs) > runner.TOLERANCE_DB
+        assert ours is not None and theirs is not None and runner.psnr_db(ours, theirs) > runner.TOLERANCE_DB

@@ -21,13 +21,13 @@ from vidinv.frames import Analysis, Array, Track
 SAME_PERSON_COSINE = 0.35  # least cosine similarity at which a reference picture and a track show the same person
 
 
-def analysis_without_faces(seen: Detections) -> Analysis:
+def analysis_without_faces(detections: Detections) -> Analysis:
     """The analysis of a clip in which faces are not searched: shots and times without tracks."""
-    return Analysis(len(seen.pts), seen.pts, seen.time_base, seen.shots, ())
+    return Analysis(len(detections.pts), detections.pts, detections.time_base, detections.shots, ())
 
 
 def link_tracks(
-    seen: Detections, config: RunConfig, backend: Backend, source: Path, edits: ResolvedEdits
+    detections: Detections, config: RunConfig, backend: Backend, source: Path, edits: ResolvedEdits
 ) -> tuple[Analysis, list[ResolvedEdit]]:
     """Link the faces of all frames into tracks; keep those that `config.faces` selects or an edit names.
 
@@ -36,17 +36,21 @@ def link_tracks(
     """
     smooth = config.smooth
     tracker = Tracker(sigma_centre=smooth.centre, sigma_axes=smooth.axes, framing=backend.framing)
-    tracks = [_in_coded_pixels(track, seen.to_coded) for track in tracker.link(seen.faces, seen.shots)]
+    tracks = [
+        _in_coded_pixels(track, detections.to_coded) for track in tracker.link(detections.faces, detections.shots)
+    ]
     if not tracks:
         raise NoFaceFound(
-            f"no {backend.subject} in {source.name} ({len(seen.pts)} frames searched)",
+            f"no {backend.subject} in {source.name} ({len(detections.pts)} frames searched)",
             remedy=f"choose a clip that shows a {backend.subject}" if backend.subject == "face" else "give other boxes",
         )
     named = {check_person(tracks, each.edit.track, source) for each in edits if each.edit.track is not None}
     asked = choose_tracks(tracks, config.faces, lambda: _recognising_locator(backend, config), source)
     ids = [track.id for track in asked]
     kept = asked + [tracks[number] for number in sorted(named.difference(ids))]
-    return Analysis(len(seen.pts), seen.pts, seen.time_base, seen.shots, tuple(kept)), plan.expand_persons(edits, ids)
+    return Analysis(
+        len(detections.pts), detections.pts, detections.time_base, detections.shots, tuple(kept)
+    ), plan.expand_persons(edits, ids)
 
 
 def add_trust(analysis: Analysis, settings: TrustConfig, searched: tuple[int, int]) -> Analysis:

@@ -24,7 +24,7 @@ LEAST = 1.2  # grey levels of 255: a smaller change is never a cut
 LARGE = 15.0  # grey levels of 255: a change that motion does not explain
 LAG = 8  # frames across which a dissolve is searched
 BLEND = 0.25  # largest distance of the frame between from the mean of two frames, in shares of their difference
-ALIKE = 0.8  # correlation of the luma from which two pictures show the same scene
+SAME_SCENE = 0.8  # correlation of the luma from which two pictures show the same scene
 
 
 class Change(NamedTuple):
@@ -78,8 +78,8 @@ class ChangeMeter:
         apart = float(np.abs(a - b).mean())
         if apart < LARGE or float(np.abs(m - (a + b) / 2).mean()) > BLEND * apart:
             return 0.0
-        alike = np.corrcoef(_grey(first).ravel(), _grey(now).ravel())[0, 1]
-        return 0.0 if alike > ALIKE or self._moved(first, now) < LARGE else apart
+        correlation = np.corrcoef(_grey(first).ravel(), _grey(now).ravel())[0, 1]
+        return 0.0 if correlation > SAME_SCENE or self._moved(first, now) < LARGE else apart
 
 
 def shot_starts(changes: Array, ratio: float) -> list[int]:

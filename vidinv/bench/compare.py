@@ -71,7 +71,7 @@ def bench(source: Path, config: RunConfig, *, repeats: int, serial_frames: int) 
         source, shared.config
     )
     if apart:
-        found["alone"] = isolated_stages.beside(ours, apart)
+        found["alone"] = isolated_stages.compare_costs(ours, apart)
     if not serial_frames:
         return found
     pairs = list(zip(ours, theirs, strict=True))

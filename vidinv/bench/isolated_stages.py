@@ -110,7 +110,7 @@ def _each(works: list[Work]) -> Iterator[Work]:
     yield from works
 
 
-def beside(jobs: Sequence[MeasuredRun], alone: Sequence[IsolatedCost]) -> dict[str, Any]:
+def compare_costs(jobs: Sequence[MeasuredRun], alone: Sequence[IsolatedCost]) -> dict[str, Any]:
     """CPU milliseconds per frame in the job and alone, each the least of its repeats, and the relative surplus.
 
     Returns `stages` {name: {cpu_ms, alone_cpu_ms, over}}, `total`, the same for all threads, and `largest`, the stage

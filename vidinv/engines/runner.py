@@ -74,14 +74,15 @@ class Runner:
         except Exception as error:  # each engine raises errors of its own classes
             reason = str(error).strip().splitlines() or [type(error).__name__]
             raise UsageError(
-                f"--engine {self.engine} cannot run {type(graph).__name__} ({reason[0][:200]})", remedy="use eager"
+                f"--engine {self.engine} cannot run {type(graph).__name__} ({reason[0][:200]})",
+                remedy="use --engine eager",
             ) from error
         for ours, wanted in zip(found, graph(*inputs), strict=True):
-            if (alike := likeness(ours, wanted)) < TOLERANCE_DB:
+            if (psnr := psnr_db(ours, wanted)) < TOLERANCE_DB:
                 raise UsageError(
-                    f"--engine {self.engine} gives {type(graph).__name__} at {alike:.1f} dB to float32, less than "
-                    f"{TOLERANCE_DB:g}",
-                    remedy="use eager",
+                    f"--engine {self.engine} computes {type(graph).__name__} at {psnr:.1f} dB PSNR to float32, below "
+                    f"{TOLERANCE_DB:g} dB",
+                    remedy="use --engine eager",
                 )
         return run
 
@@ -112,7 +113,7 @@ def native_precision(device: str) -> str:
     return "bfloat16" if any(test() for test in able) else "float32"
 
 
-def likeness(found: Tensor, wanted: Tensor) -> float:
+def psnr_db(found: Tensor, wanted: Tensor) -> float:
     """PSNR in dB of `found` to `wanted`, whose range is the peak; infinite for equal tensors."""
     error = float((found.float() - wanted).square().mean())
     peak = float(wanted.max() - wanted.min())

@@ -38,12 +38,12 @@ def build_compare_page(reports: Sequence[tuple[str, dict[str, Any]]]) -> str:
 
 def _figures(groups: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     figures = {"frames": charts.consistency_chart(list(groups.items()))}
-    alike = [
+    similarities = [
         (name, picture, list(chain.from_iterable(track["per_frame"].get(column, []) for track in tracks)))
         for name, tracks in groups.items()
         for picture, column in SIMILARITIES.items()
     ]
-    figures["similarity"] = charts.box_plot(alike, "Similarity to the source")
+    figures["similarity"] = charts.box_plot(similarities, "Similarity to the source")
     if any(len(tracks) > 1 for tracks in groups.values()):
         means = [
             (name, picture, [track["arcface"]["ic"][picture] for track in tracks])

@@ -104,14 +104,16 @@ def evaluate(
     its name and, at 256 pixels, the face, its inversion, and each direction's edits at the first and last strength.
     """
     rows = {direction.name: EditReadings() for direction in chosen}
-    still: list[dict[str, float]] = []
+    inversions: list[dict[str, float]] = []
     names: dict[str, None] = {}
     for count, (face, code) in enumerate(faces):
         names[face.name] = None
         small, inverted = resize(face.image, SIZE), evaluators.draw(code)
         persons = {network: embed(face.image)[0] for network, embed in evaluators.identity.items()}
-        alike = {network: float(evaluators.identity[network](inverted)[0] @ who) for network, who in persons.items()}
-        still.append({name: float(value[0]) for name, value in evaluators.measure(inverted).items()} | alike)
+        similarity = {
+            network: float(evaluators.identity[network](inverted)[0] @ person) for network, person in persons.items()
+        }
+        inversions.append({name: float(value[0]) for name, value in evaluators.measure(inverted).items()} | similarity)
         shown = [small, resize(inverted, SIZE)]
         for tally in tallies:
             tally.add_real(small)
@@ -124,12 +126,12 @@ def evaluate(
                 tally.add_edit(direction.name, resize(pictures[ABOVE : ABOVE + 1], SIZE), small)
             shown += [resize(pictures[end], SIZE) for end in (slice(0, 1), slice(-1, None))]
         seen(face.name, shown)
-    if not still:
+    if not inversions:
         return {"faces": 0, "files": 0, "inversion": {}, "edits": {}}
     return {
-        "faces": len(still),
+        "faces": len(inversions),
         "files": len(names),
-        "inversion": {key: _rounded(_mean(np.array([row[key] for row in still]))) for key in still[0]},
+        "inversion": {key: _rounded(_mean(np.array([row[key] for row in inversions]))) for key in inversions[0]},
         "edits": {d.name: rows[d.name].summary(d, evaluators.spreads) for d in chosen},
     }
 
@@ -161,7 +163,9 @@ def _add_readings(
     readings.scores.append(evaluators.measure(pictures))
     if direction.name in evaluators.seen_twice:
         readings.second.append(evaluators.second(pictures)[direction.name])
-    readings.kept.append({network: evaluators.identity[network](pictures) @ who for network, who in persons.items()})
+    readings.kept.append(
+        {network: evaluators.identity[network](pictures) @ person for network, person in persons.items()}
+    )
 
 
 def _mean_and_rises(values: Array) -> dict[str, Any]:

@@ -92,8 +92,8 @@ def to_columns(face: FaceRow) -> dict[str, Any]:
         "trust": metrics.trust,
         "rect": None if metrics.rect is None else list(metrics.rect),
     }
-    for network, alike in metrics.similarity.items():
-        found |= {f"{network}_{picture}": value for picture, value in _measured(alike).items()}
+    for network, similarity in metrics.similarity.items():
+        found |= {f"{network}_{picture}": value for picture, value in _measured(similarity).items()}
     found["sharpness"] = metrics.sharpness
     for name, values in metrics.attributes.items():
         found |= {f"{name}_{picture}": value for picture, value in _measured(values).items()}

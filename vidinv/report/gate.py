@@ -70,10 +70,10 @@ def _misses(gate: Gate, track: int, rows: Sequence[FaceRow], second: Seconds) ->
         low = [each for each in known if not each[1] >= gate.identity - SLACK]
         for span in frame_spans.join_frames(low, gap=frame_spans.usual_step([frame for frame, _ in known])):
             found.append(_miss(track, "identity", second(span.first), second(span.last), span.worst))
-    alike = [value for row in rows if (value := _consistency(row)) is not None]
-    if gate.ic is not None and alike and not sum(alike) / len(alike) >= gate.ic - SLACK:
+    values = [value for row in rows if (value := _consistency(row)) is not None]
+    if gate.ic is not None and values and not sum(values) / len(values) >= gate.ic - SLACK:
         ends = second(rows[0].frame), second(rows[-1].frame)
-        found.append(_miss(track, "ic", *ends, sum(alike) / len(alike)))
+        found.append(_miss(track, "ic", *ends, sum(values) / len(values)))
     return found
 
 

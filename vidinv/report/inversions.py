@@ -127,18 +127,18 @@ def evaluate(
             picture = resize(made, SIZE)
             shown.append(picture)
             with torch.no_grad():
-                alike = networks.guides.identity.embed(made)
+                embedding = networks.guides.identity.embed(made)
                 figures = {
                     "psnr": image.psnr(picture, small),
                     "ssim": image.ssim(picture, small),
                     "mse": image.mse(picture, small),
                     "lpips": (networks.lpips or networks.guides.perceptual)(picture, small),
-                    "id": (alike * person).sum(1),
+                    "id": (embedding * person).sum(1),
                     "id_other": (networks.other.embed(made) * other).sum(1),
                 }
             for key, value in figures.items():
                 found.figures.setdefault(key, []).append(float(value))
-            found.embeddings.setdefault(name, []).append(alike[0].numpy())
+            found.embeddings.setdefault(name, []).append(embedding[0].numpy())
             if found.pictures is not None:
                 found.pictures.add(small, real=True)
                 found.pictures.add(picture, real=False)

@@ -49,10 +49,10 @@ def write_report(path: Path, report: dict[str, Any]) -> None:
 
 def _network(rows: Rows, network: str) -> dict[str, Any]:
     """Means over rows for one network; IC excludes the first row of each track."""
-    alike, over_time = [row.similarity(network) for row in rows], [row.compared(network) for row in rows]
-    edits = [each.edit for each in alike if each.edit is not None]
+    similarities, over_time = [row.similarity(network) for row in rows], [row.compared(network) for row in rows]
+    edits = [each.edit for each in similarities if each.edit is not None]
     return {
-        "inversion_mean": _mean(each.inversion for each in alike),
+        "inversion_mean": _mean(each.inversion for each in similarities),
         "edit_mean": _mean(edits),
         "edit_min": round(min(edits), 4) if edits else None,
         "ic": _means(each.ic for each in over_time),

@@ -11,10 +11,10 @@ LEAKS = 3  # largest leaks that are shown
 
 def edit_tables(table: Row) -> list[str]:
     """The lines of a result of `report.edits.evaluate`, with the papers' protocols and their published figures."""
-    still = table["inversion"]
+    inversion = table["inversion"]
     lines = [
         f"{table['files']} files, {table['faces']} faces; inverted by: {table.get('method', '')};"
-        f" unedited, ArcFace {_number(still.get('id'))}, LightCNN {_number(still.get('id_other'))}",
+        f" unedited, ArcFace {_number(inversion.get('id'))}, LightCNN {_number(inversion.get('id_other'))}",
         "",
         *score_table(table),
         "",
@@ -68,14 +68,14 @@ def protocol_table(name: str, found: Row) -> list[str]:
     figures = [key for key in ("psnr", "ssim", "lpips") if any(key in row for row in found["published"].values())]
     distances = [key for key in found if key.startswith("frechet")]
     left = f", without {', '.join(found['left_out'])}" if found["left_out"] else ""
-    said = f"{name}: {found['pictures']} pictures, each edit at +1: {', '.join(found['edited_by'])}{left}."
+    intro = f"{name}: {found['pictures']} pictures, each edit at +1: {', '.join(found['edited_by'])}{left}."
     if not figures and not distances:
-        return [f"{said} The protocol needs a Frechet distance: give --frechet."]
+        return [f"{intro} The protocol needs a Frechet distance: give --frechet."]
     rows = [["here", *(_number(found[key]) for key in (*figures, *distances))]]
     for method, row in found["published"].items():
         fid = [f"FID {row['fid']:g}"] * len(distances)
         rows.append([f"published: {method}", *(f"{row[key]:g}" for key in figures), *fid])
-    return [said, f"Published figures are of {found['caveat']}.", "", *markdown(("", *figures, *distances), rows)]
+    return [intro, f"Published figures are of {found['caveat']}.", "", *markdown(("", *figures, *distances), rows)]
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -192,16 +192,24 @@ def _signed(value: float, digits: int = 3) -> str:
 
 
 FIGURES: tuple[tuple[str, str, Callable[[dict[str, Any]], float | None]], ...] = (
-    ("Edit and source", "how alike an edited frame and its source are, on average", lambda n: n["edit_mean"]),
-    ("Edit and source, lowest", "the frame in which they are least alike", lambda n: n.get("edit_min")),
-    ("Inversion and source", "the same for the redrawn face before any edit", lambda n: n["inversion_mean"]),
-    ("IC of the source", "how alike its frames are to its own first frame (Eq. 9)", lambda n: n["ic"]["source"]),
-    ("IC of the inversion", "the same within the inversion", lambda n: n["ic"]["inversion"]),
-    ("IC of the edit", "the same within the edited video", lambda n: n["ic"]["edit"]),
-    ("IC gap", "source less edit: 0 is as steady as the source", ic_gap),
+    ("Edit and source", "the mean similarity of an edited frame and its source", lambda n: n["edit_mean"]),
+    ("Edit and source, lowest", "the same for the least similar frame", lambda n: n.get("edit_min")),
+    (
+        "Inversion and source",
+        "the mean similarity of the inverted face, before any edit, and its source",
+        lambda n: n["inversion_mean"],
+    ),
+    (
+        "IC of the source",
+        "the mean similarity of its frames to its own first frame (Eq. 9)",
+        lambda n: n["ic"]["source"],
+    ),
+    ("IC of the inversion", "the same for the inversion", lambda n: n["ic"]["inversion"]),
+    ("IC of the edit", "the same for the edited video", lambda n: n["ic"]["edit"]),
+    ("IC gap", "IC of the source minus IC of the edit; 0: as consistent as the source", ic_gap),
     (
         "Edit and typical face",
-        "to the source's face that is most like all others",
+        "the mean similarity to the source's most typical face",
         lambda n: n.get("medoid", {}).get("edit"),
     ),
 )  # name, meaning, and the value by one network
