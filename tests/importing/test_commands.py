@@ -73,7 +73,7 @@ def test_verify_hashes_what_was_imported(brought: Path, capsys: pytest.CaptureFi
 
 def test_the_names_of_the_catalogue_are_taken(brought: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["weights", "import", str(brought / "parser.pth"), "--as", "bisenet"]) == 2
-    assert "a parser called 'bisenet'" in capsys.readouterr().err
+    assert "a parser named 'bisenet'" in capsys.readouterr().err
 
 
 def test_directions_are_imported_for_the_spaces_of_imported_generators(

@@ -186,7 +186,7 @@ def test_one_name_may_be_taken_once_in_each_kind(tmp_path: Path) -> None:
     import_networks(path)
     import_networks(saved(tmp_path / "two.pth", layouts.bisenet()), "mine")
     assert imported.parts() == ["identity/mine", "parser/mine"]
-    with pytest.raises(UsageError, match="an identity called 'mine'"):
+    with pytest.raises(UsageError, match="an identity named 'mine'"):
         import_networks(path)
     with pytest.raises(UsageError, match=r"identity/mine, parser/mine"):
         imported.find_import("mine")
