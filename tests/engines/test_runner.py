@@ -97,7 +97,7 @@ def test_an_engine_that_gives_another_picture_is_refused(monkeypatch: pytest.Mon
     graph, inputs = graphs()["sketch"]
     monkeypatch.setattr(exported, "openvino", lambda graph, *_: lambda *given: tuple(x + 0.1 for x in graph(*given)))
     monkeypatch.setitem(runner.PACKAGES, "openvino", "torch")
-    with pytest.raises(UsageError, match="dB to float32"):
+    with pytest.raises(UsageError, match="dB PSNR to float32"):
         Runner("openvino")(graph, *inputs)
 
 
