@@ -110,6 +110,7 @@ def test_an_engine_that_is_not_installed_exits_2_with_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(runner.PACKAGES, "openvino", "no_such_package")
+    monkeypatch.setitem(extras.EXTRAS, "no_such_package", ("openvino", "the package no_such_package"))
     clip = make_clip(tmp_path / "in.mp4", frames=2)
     assert main(["run", str(clip), "--edit", "age+2", "--engine", "openvino", *TINY]) == 2
     said = capsys.readouterr().err
