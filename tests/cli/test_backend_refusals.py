@@ -130,7 +130,7 @@ def test_what_a_backend_cannot_do_is_refused_before_it_begins(
     assert "give --boxes FILE" in refused(capsys, 2, *begin, "--edit", "sefa.1+1")
     assert "no identity network" in refused(capsys, 2, *with_boxes, "--edit", "sefa.1+1", "--min-identity", 0.5)
     assert "no parser" in refused(capsys, 2, *with_boxes, "--edit", "sefa.1+1@region=mouth")
-    assert "nothing here measures sefa.1" in refused(capsys, 2, *with_boxes, "--edit", "sefa.1=40")
+    assert "no network measures sefa.1" in refused(capsys, 2, *with_boxes, "--edit", "sefa.1=40")
     assert "sefa.1 to sefa.32" in refused(capsys, 2, *with_boxes, "--edit", "sefa.33+1")
     off = ["--set", "refine.first={latent: 0, feature: 0}", "--set", "refine.following={latent: 0, feature: 0}"]
     assert "has no encoder" in refused(capsys, 2, *with_boxes, "--edit", "sefa.1+1", *off)
@@ -144,7 +144,7 @@ def test_what_a_backend_cannot_do_is_refused_before_it_begins(
     assert "there is a backend" in refused(
         capsys, 2, "backend", "create", "car", "--generator", "pggan-tiny", "--alignment", "none"
     )
-    assert "vidinv's own" in refused(capsys, 2, "backend", "create", "tiny", "--generator", "pggan-tiny")
+    assert "tiny is a built-in backend" in refused(capsys, 2, "backend", "create", "tiny", "--generator", "pggan-tiny")
 
 
 @pytest.mark.parametrize(

@@ -218,7 +218,7 @@ def _rewritten(
     [
         (["in.mp4"], 3, "no report in.mp4.json"),
         (["none.mp4"], 3, "no report none.mp4.json"),
-        (["in.mp4", "in.mp4", "in.mp4"], 2, "3 files"),
+        (["in.mp4", "in.mp4", "in.mp4"], 2, "got 3"),
         (["compare", "in.mp4"], 2, "nothing to compare"),
         (["in.mp4", "wide.mp4"], 2, "not the same picture"),
         (["in.mp4", "long.mp4"], 2, "not the same clip"),
