@@ -1,6 +1,6 @@
 """Compare Feature-Style trainings with and without each component at the same small budget, as a table and curves.
 
-python scripts/experiments/ablation.py -o runs/ablation --faces FOLDER --images 2400 [--pool POOL] [--curves curves.png]
+python -m scripts.experiments.ablation -o runs/ablation --faces FOLDER --images 2400 [--pool POOL] [--curves curves.png]
 
 FOLDER holds held-out aligned faces. A is the paper's "no multi-scale LPIPS", B its "no feature branch" (Table 4).
 Finished trainings are reused and interrupted ones are resumed. Curves need the extra [dev].
@@ -12,10 +12,10 @@ import argparse
 import json
 from pathlib import Path
 
-import curves
 from rich.console import Console
 from rich.table import Table
 
+from scripts.experiments import curves
 from vidinv import config_loading
 from vidinv.cli.main import main as vidinv
 from vidinv.trainers.feature_style.config import FeatureStyleRecipe
