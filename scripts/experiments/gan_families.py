@@ -55,14 +55,18 @@ def train(name: str, steps: int, perceptual: Distance) -> dict[str, Any]:
         perceptual=0.0 if perceptual is none else 2.0,
         fade=0.1,
     )
-    setup = gan_encoder.set_up(gan_encoder.studio(recipe, generator, GanEvaluators(perceptual)))
-    held = gan_encoder.folds(recipe)[1]
-    before = gan_evaluate.judge(setup.encoder, setup.room, gan_evaluate.batches(setup.room, held))["whole"]
+    setup = gan_encoder.set_up(gan_encoder.render_context(recipe, generator, GanEvaluators(perceptual)))
+    held = gan_encoder.split_fold(recipe)[1]
+    before = gan_evaluate.evaluate_encoder(
+        setup.encoder, setup.context, gan_evaluate.sample_batches(setup.context, held)
+    )["whole"]
     setup.encoder.train()
     with tempfile.TemporaryDirectory() as folder:
         state = gan_encoder.pretrain(setup, Path(folder))
     setup.encoder.load_state_dict(state)
-    after = gan_evaluate.judge(setup.encoder, setup.room, gan_evaluate.batches(setup.room, held))["whole"]
+    after = gan_evaluate.evaluate_encoder(
+        setup.encoder, setup.context, gan_evaluate.sample_batches(setup.context, held)
+    )["whole"]
     return {"before": before, "after": after}
 
 

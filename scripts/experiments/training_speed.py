@@ -2,10 +2,10 @@
 
 python -m scripts.experiments.training_speed [TRAINER...] [--turns N] [--set KEY=VALUE] [--json FILE]
 
-Each is `vidinv train` itself on made pictures, twice: a short one to warm up, then the one whose log is read. Figures
-are the engine's own (`trainers/core/throughput.py`): milliseconds a turn, on the wall and of all cores, without sample grids and
-checkpoints, which come too often in so short a training. The turns that are taken where none are named hold every step
-of a trainer, also those that come every so many. All but the automodulator and ae-stylegan need the weights.
+Each is a run of `vidinv train` itself on generated pictures: a short one to warm up, then the one that is measured. The
+figures are the training loop's own (`trainers/core/throughput.py`): milliseconds per turn, wall-clock and on all cores,
+without sample grids and checkpoints, which are too frequent in so short a training. The default number of turns covers
+every step of a trainer, including the lazy ones. All trainers but automodulator and ae-stylegan need the weights.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from vidinv.bench.training_pace import PARTS, mean_pace
 from vidinv.cli.main import main as vidinv
 from vidinv.generators import proxy, registry
 from vidinv.media import picture
-from vidinv.trainers.data.corpus import painted
+from vidinv.trainers.data.corpus import draw_samples
 
 WARM = 2  # turns
 PICTURES, SIDE = 64, 64  # of the corpus
@@ -84,7 +84,7 @@ def make_inputs(folder: Path, *, photos: bool) -> None:
         return
     (folder / "photos").mkdir()
     generator = registry.load_generator("mobile-stylegan-ffhq-1024")
-    faces = painted(generator, proxy.load_proxy(generator, 256), 4, 1, generator.resolution)
+    faces = draw_samples(generator, proxy.load_proxy(generator, 256), 4, 1, generator.resolution)
     for number, face in enumerate(faces):
         picture.write_picture(folder / "photos" / f"{number}.png", face)
 

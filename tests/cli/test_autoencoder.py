@@ -71,7 +71,7 @@ def test_data_that_cannot_be_read_leave_no_folder_that_would_bar_the_next_try(
     kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert train(kind, tmp_path / "new", tmp_path / "missing.tar") == 3
-    assert "missing.tar is no tar" in capsys.readouterr().err and not (tmp_path / "new").exists()
+    assert "missing.tar is not a tar" in capsys.readouterr().err and not (tmp_path / "new").exists()
 
 
 def test_a_dry_run_prints_the_plan_and_makes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

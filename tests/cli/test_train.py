@@ -97,7 +97,7 @@ def test_two_processes_share_a_training(tmp_path: Path) -> None:
 def test_a_process_without_a_rank_is_alone(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert shared.place() == shared.ProcessRank()
+    assert shared.process_rank() == shared.ProcessRank()
 
 
 def two_processes(monkeypatch: pytest.MonkeyPatch, rank: int = 0) -> None:
@@ -136,10 +136,10 @@ def test_processes_of_two_machines_know_where_they_are(monkeypatch: pytest.Monke
     two_processes(monkeypatch, 1)
     monkeypatch.setenv("RANK", "3")
     monkeypatch.setenv("WORLD_SIZE", "4")
-    assert shared.place() == shared.ProcessRank(rank=3, count=4, local=1, machines=2)
+    assert shared.process_rank() == shared.ProcessRank(rank=3, count=4, local=1, machines=2)
     monkeypatch.setenv("WORLD_SIZE", "3")
     with pytest.raises(UsageError, match="equally many"):
-        shared.place()
+        shared.process_rank()
 
 
 @pytest.mark.weights

@@ -59,14 +59,16 @@ def modulator(device: str, folder: Path) -> State:
 
 def _two_turns(setup: Any, data: KeyedDataset, folder: Path) -> State:
     plan = replace(setup.plan, images=2 * setup.plan.batch, save_every=10**9, sample_every=10**9)
-    return loop.train(setup.networks, setup.steps, data, plan, folder, shown=Quiet())
+    return loop.train(setup.networks, setup.steps, data, plan, folder, progress=Quiet())
 
 
 def gan(strategy: str) -> Callable[[str, Path], State]:
     def train(device: str, folder: Path) -> State:
         recipe = replace(TINY_GAN, samples=12, held_out=4, strategy=strategy)
         generator = generators.load_generator(recipe.generator, device)
-        setup = gan_encoder.set_up(gan_encoder.studio(recipe, generator, gan_encoder.GanEvaluators(MeanDifference())))
+        setup = gan_encoder.set_up(
+            gan_encoder.render_context(recipe, generator, gan_encoder.GanEvaluators(MeanDifference()))
+        )
         return gan_encoder.pretrain(setup, folder, Quiet())
 
     return train
@@ -75,7 +77,7 @@ def gan(strategy: str) -> Callable[[str, Path], State]:
 def near_perfect(device: str, folder: Path) -> State:
     """With movement, discriminator and proxy gaps; the steps of all of them."""
     recipe = replace(SMALL, steps=4, look=2, movement_every=2, cohesion_every=2, guard=0.0)
-    return tuned(generators.load_generator("mobile-stylegan-tiny", device), recipe, folder, shown=Quiet()).state
+    return tuned(generators.load_generator("mobile-stylegan-tiny", device), recipe, folder, progress=Quiet()).state
 
 
 def tuned_encoder(device: str, folder: Path) -> State:
@@ -100,7 +102,9 @@ def feature_style_encoder(device: str, folder: Path) -> State:
     generator = generators.load_generator("mobile-stylegan-tiny", device)
     recipe = FeatureStyleRecipe(images=8, batch=4, size=128, occlude=True, jitter=True, compress=True)
     generated_samples.draw_pool(generator, 2, folder / "pool", 8, 128)
-    with mock.patch.object(feature_style, "begin", lambda generator, recipe: for_generator(generator, **TINY_SIZES)):
+    with mock.patch.object(
+        feature_style, "initial_encoder", lambda generator, recipe: for_generator(generator, **TINY_SIZES)
+    ):
         setup = feature_style.set_up(generator, recipe, JUDGES)
     path = feature_style.train(setup, generated_samples.load_pool(folder / "pool"), folder)
     return {"written": torch.tensor(float(path.exists()))}

@@ -53,7 +53,7 @@ def settling() -> Case:
     """A new block of either network alone, on codes and pictures."""
     recipe = modulator_recipe()
     setup = automodulator.set_up(recipe, recipe.stages[1], automodulator.set_up(recipe, recipe.stages[0]))
-    step = loop.Step("block", ("G", "E"), torch.optim.SGD, growing.settling)
+    step = loop.Step("block", ("G", "E"), torch.optim.SGD, growing.new_block_loss)
     networks = {name: setup.networks[name] for name in step.nets}
     return networks, [step], setup.plan, GrowingPictures(Blobs(8), setup.stage, 0.0)
 
@@ -66,7 +66,7 @@ def batch_norm() -> Case:
     def loss(networks: loop.Networks, image: Tensor, random: StepRandom) -> tuple[Tensor, dict[str, Tensor]]:
         return (networks["net"](image) - wanted).square().mean(), {}
 
-    here = launch.place()
+    here = launch.process_rank()
     plan = loop.Plan(0, BATCH, accelerator="cpu", devices=here.count)
     return {"net": network}, [loop.Step("net", ("net",), torch.optim.SGD, loss)], plan, Blobs(8)
 
@@ -89,7 +89,7 @@ def run(name: str, folder: Path) -> None:
                 torch.nn.init.constant_(parameter, 0.1)
     plain = [replace(step, optimiser=lambda parameters: torch.optim.SGD(parameters, lr=0.02)) for step in steps]
     plan = replace(plan, images=TURNS * BATCH, log_every=1, save_every=10**9, sample_every=10**9)
-    loop.train(networks, plain, data, plan, folder / name, shown=Quiet())
+    loop.train(networks, plain, data, plan, folder / name, progress=Quiet())
 
 
 if __name__ == "__main__":

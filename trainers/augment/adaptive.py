@@ -1,7 +1,7 @@
-"""Adaptive augmentation of what a discriminator sees (Karras et al., "Training GANs with Limited Data", section 3).
+"""Augment a discriminator's input adaptively (Karras et al., "Training GANs with Limited Data", section 3).
 
-Every transformation is done to a picture with the probability p, to real and made ones alike; p rises while the
-discriminator is too sure of real pictures and falls where it is not. All of it is differentiable.
+Each transformation is applied with probability p to real and generated pictures; p rises while the discriminator
+overfits to real pictures and falls otherwise. All transformations are differentiable.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from vidinv.trainers.core.step_random import StepRandom
 
-LENGTH = 500_000  # images over which p could go from 0 to 1
-GREATEST = 0.8
-COLUMNS = 16  # random numbers of either kind that a picture takes, or more
+LENGTH = 500_000  # images over which p can rise from 0 to 1
+GREATEST = 0.8  # upper bound of p
+COLUMNS = 16  # random numbers of each kind drawn per picture; at least as many as are used
 
 
 class _RowNumbers:
-    """One column of random numbers [N] after the other, all drawn at once for each picture."""
+    """Columns of random numbers [N], all drawn at once per picture and returned one after another."""
 
     def __init__(self, random: StepRandom, count: int) -> None:
         self._uniform = iter(random.uniform(count, COLUMNS).unbind(1))
@@ -33,10 +33,10 @@ class _RowNumbers:
 
 
 class Augment(nn.Module):
-    """Images [N,3,S,S] in [-1,1] -> the same shape; `p` [] is part of the state.
+    """Adaptive augmentation: images [N,3,S,S] in [-1,1] -> the same shape; `p` [] is part of the state.
 
-    Mirroring, quarter turns, shifts, scaling, turns and stretches as one affine map; brightness, contrast, saturation
-    and hue.
+    Flips, quarter turns, shifts, scalings, rotations and anisotropic scalings are one affine map; brightness, contrast,
+    saturation and hue follow.
     """
 
     p: Tensor
@@ -56,16 +56,16 @@ class Augment(nn.Module):
 
     @torch.no_grad()
     def observe(self, real_logits: Tensor) -> None:
-        """Move p by the sign of r_t - target, r_t = mean of sign(D(x)) over real pictures (eq. 1 there)."""
+        """Update p by the sign of r_t - target, with r_t = mean of sign(D(x)) over real pictures (eq. 1 there)."""
         step = torch.sign(real_logits.sign().mean() - self.target) * len(real_logits) / LENGTH
         self.p.add_(step).clamp_(0, GREATEST)
 
     def _some(self, drawn: _RowNumbers, value: Tensor, none: float) -> Tensor:
-        """`value` [N] for a share p of the pictures, `none` for the rest."""
+        """Return `value` [N] for a share p of the pictures and `none` for the rest."""
         return torch.where(drawn.uniform() < self.p, value, torch.full_like(value, none))
 
     def _maps(self, image: Tensor, drawn: _RowNumbers) -> Tensor:
-        """[N,2,3] in pixels, about the middle."""
+        """Return affine matrices [N,2,3] in pixels, about the image centre."""
         n, side = len(image), image.shape[-1]
         normal, uniform = drawn.normal, drawn.uniform
         mirror = self._some(drawn, torch.where(uniform() < 0.5, -1.0, 1.0), 1.0)
@@ -92,5 +92,5 @@ class Augment(nn.Module):
         grey = image.mean(1, keepdim=True)
         image = grey + (image - grey) * wide(self._some(drawn, 2.0 ** normal(), 1.0))
         angle = self._some(drawn, (drawn.uniform() * 2 - 1) * torch.pi, 0.0)
-        turn = axis_angle_to_rotation_matrix((angle / 3**0.5)[:, None].expand(-1, 3))  # about the axis of greys
+        turn = axis_angle_to_rotation_matrix((angle / 3**0.5)[:, None].expand(-1, 3))  # about the grey axis
         return torch.einsum("nij,njhw->nihw", turn, image)

@@ -1,7 +1,6 @@
-"""Things to put before synthetic faces: their shapes, how they look, and how they are laid over a picture.
+"""Draw random occluders (shape and texture) and paste them over synthetic faces.
 
-Every one is drawn from the generator of random numbers that it is handed. A shape is an alpha [S,S] in [0,1]; pictures
-are [S,S,3] float32 in [0,1].
+Each function takes a random generator. A shape is an alpha [S,S] in [0,1]; pictures are [S,S,3] float32 in [0,1].
 """
 
 from __future__ import annotations
@@ -13,13 +12,13 @@ import numpy as np
 
 from vidinv.frames import Array
 
-FINE = 2  # shapes are drawn so many times larger
-FIXED = 16.0  # cv2's polygons have four bits below the pixel
+FINE = 2  # supersampling factor of shapes
+FIXED = 16.0  # cv2's polygons have four fractional bits
 Random = np.random.Generator
 
 
-def shape(side: int, random: Random) -> Array:
-    """The alpha [side,side] of a bar, a hand, a blob, a microphone, a polygon or strands of hair."""
+def occluder_shape(side: int, random: Random) -> Array:
+    """Draw the alpha [side,side] of a bar, a hand, a blob, a microphone, a polygon or strands of hair."""
     large = side * FINE
     draw = SHAPES[random.choice(len(SHAPES), p=SHARES)]
     alpha = cv2.resize(draw(large, random), (side, side), interpolation=cv2.INTER_AREA)
@@ -36,7 +35,7 @@ def _filled(large: int, *outlines: Array) -> Array:
 
 
 def _capsule(start: Array, end: Array, wide: float, tip: float) -> Array:
-    """The outline of a round-ended stroke, `wide` across at its start and `tip` at its end."""
+    """Return the outline of a round-ended stroke, `wide` across at its start and `tip` at its end."""
     along = (end - start) / max(float(np.hypot(*(end - start))), 1e-6)
     turn = np.arctan2(along[1], along[0])
     far, near = turn + np.linspace(-np.pi / 2, np.pi / 2, 12), turn + np.linspace(np.pi / 2, 3 * np.pi / 2, 12)
@@ -48,7 +47,7 @@ def _capsule(start: Array, end: Array, wide: float, tip: float) -> Array:
 
 
 def _place(random: Random) -> Array:
-    """A point on the face, in sides of the crop."""
+    """Draw a point on the face, as shares of the crop's side."""
     return random.normal([0.5, 0.6], [0.14, 0.14])
 
 
@@ -128,8 +127,8 @@ SHAPES: tuple[Callable[[int, Random], Array], ...] = (_bar, _hand, _blob, _micro
 SHARES = (0.17, 0.35, 0.13, 0.13, 0.1, 0.12)
 
 
-def look(face: Array, other: Array, alpha: Array, random: Random) -> Array:
-    """How a thing of shape `alpha` looks before `face`: skin, a piece of the picture `other`, or made of noise."""
+def occluder_colours(face: Array, other: Array, alpha: Array, random: Random) -> Array:
+    """Draw the colours [S,S,3] of an occluder: skin, a piece of the picture `other`, or noise."""
     side = face.shape[0]
     kind = random.random()
     if kind < 0.45:
@@ -149,7 +148,7 @@ def look(face: Array, other: Array, alpha: Array, random: Random) -> Array:
 
 
 def _skin(of: Array, side: int, random: Random) -> Array:
-    """The colour of a cheek or forehead, a little off, with slow changes and fine grain."""
+    """Return a slightly changed cheek or forehead colour with low-frequency variation and fine grain."""
     x, y = random.choice(np.array([(0.36, 0.62), (0.64, 0.62), (0.5, 0.36), (0.5, 0.55)]))
     left, top = round(x * side) - 4, round(y * side) - 4
     colour = of[top : top + 8, left : left + 8].mean((0, 1)) * random.normal(1, 0.12) + random.normal(0, 0.02, 3)
@@ -159,7 +158,7 @@ def _skin(of: Array, side: int, random: Random) -> Array:
 
 
 def _noise(side: int, random: Random) -> Array:
-    """Octaves of smooth noise [side,side] in [0,1]."""
+    """Draw octaves of smooth noise [side,side] in [0,1]."""
     total: Array = np.zeros((side, side), np.float32)
     for cells in (2, 4, 8, 16, 32)[: random.integers(1, 6)]:
         small = random.random((cells + 1, cells + 1)).astype(np.float32)
@@ -175,7 +174,7 @@ def _stripes(side: int, random: Random) -> Array:
 
 
 def _shading(alpha: Array, random: Random) -> Array:
-    """Roundness: darker towards the edge, lighter on one side; [S,S] around 1."""
+    """Return shading factors [S,S] around 1: darker towards the edge, lighter on one side."""
     side = alpha.shape[0]
     depth = cv2.distanceTransform((alpha > 0.5).astype(np.uint8), cv2.DIST_L2, 3)
     rounded = 1 - random.uniform(0, 0.45) * np.exp(-depth / (random.uniform(0.005, 0.04) * side))
@@ -183,13 +182,13 @@ def _shading(alpha: Array, random: Random) -> Array:
     return np.asarray(rounded * (1 + random.normal(0, 0.3) * x + random.normal(0, 0.3) * y))
 
 
-def lay(face: Array, other: Array, random: Random) -> tuple[Array, Array]:
-    """`face` [S,S,3] with something before it that may throw a shadow on it, and its alpha [S,S]."""
+def paste_occluder(face: Array, other: Array, random: Random) -> tuple[Array, Array]:
+    """Return `face` [S,S,3] with a random occluder, which may cast a shadow, and the occluder's alpha [S,S]."""
     side = face.shape[0]
-    alpha = shape(side, random)
+    alpha = occluder_shape(side, random)
     x, y = random.normal(0, 0.02 * side, 2)
     shift = np.array([[1, 0, x], [0, 1, y]])
     thrown = cv2.warpAffine(cv2.GaussianBlur(alpha, (0, 0), random.uniform(0.5, 0.05 * side)), shift, (side, side))
     shaded = face * (1 - random.choice([0, 0.45 * random.random()]) * thrown[..., None])
-    before = look(face, other, alpha, random)
+    before = occluder_colours(face, other, alpha, random)
     return (shaded + alpha[..., None] * (before - shaded)).astype(np.float32), alpha

@@ -1,9 +1,9 @@
-"""How a deep automodulator grows: a block more at either end, which first learns what it comes in for.
+"""Grow a deep automodulator by one block at either end, and train the new block to imitate its stand-in.
 
-A new block and a new way to RGB draw noise, whose variance is twenty times a picture's. While they come in over
-millions of pictures the rest has the time to teach them; over some ten thousand it is undone first. `settling` is the
-loss that teaches them alone, on fixed networks, to do what stands in for them; then the picture and the code hardly
-depend on how far they have come in. It is not in the paper.
+An untrained block and RGB layer output noise with twenty times the variance of a picture. Faded in over millions of
+pictures, they have time to learn; over some ten thousand they first destroy what the other layers learned.
+`new_block_loss` trains them alone, with all other layers frozen, to imitate the layers that stand in for them, so that
+picture and code hardly depend on the fade-in share. This step is not in the paper.
 """
 
 from __future__ import annotations
@@ -19,31 +19,32 @@ from vidinv.trainers.automodulator.losses import GrowingBatch, mixture
 from vidinv.trainers.core import loop
 from vidinv.trainers.core.step_random import StepRandom
 
-RATE = 1e-2  # at the beginning; it falls to 0 along a line
+RATE = 1e-2  # initial learning rate; it falls linearly to 0
 
 
 @torch.no_grad()
 def grow(wide: nn.Module, small: nn.Module, rgb: str) -> None:
-    """Copy what both have; the small one's way from or to RGB becomes what the wide one's block comes in from."""
+    """Copy all shared weights; the small network's RGB layer becomes the stand-in for the wide one's new block."""
     known = wide.state_dict()
     for key, value in small.state_dict().items():
         name = key.replace(rgb, "before", 1) if key.startswith(rgb) else key
-        if not key.startswith("before"):  # of the stage before that
+        if not key.startswith("before"):  # stand-ins of the previous stage are dropped
             known[name].copy_(value)
 
 
-def newest(generator: Automodulator, encoder: AutomodulatorEncoder) -> nn.ModuleList:
-    """The parts that the networks of half the side do not have."""
+def new_parts(generator: Automodulator, encoder: AutomodulatorEncoder) -> nn.ModuleList:
+    """Return the layers that the networks of half the side do not have."""
     assert generator.before_at is not None
     blocks = list(generator.blocks)[(generator.before_at + 1) // 2 :]
     return nn.ModuleList([*blocks, generator.to_rgb, encoder.from_rgb, next(iter(encoder.blocks.values()))])
 
 
-def settling(networks: loop.Networks, batch: GrowingBatch, random: StepRandom) -> tuple[Tensor, dict[str, Tensor]]:
-    """How far the new parts are from what stands in for them: mean squared errors, of picture and of feature.
+def new_block_loss(
+    networks: loop.Networks, batch: GrowingBatch, random: StepRandom
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return the mean squared errors of picture and feature between the new layers and their stand-ins.
 
-    G and E are those of `automodulator.set_up`. Codes are mixtures, and the encoder is shown pictures as sharp as they
-    are and drawn ones.
+    G and E are those of `automodulator.set_up`. Codes are mixtures; the encoder gets real and generated pictures.
     """
     generator, encoder, image = networks["G"].generator, networks["E"].encoder, batch.image
     assert isinstance(generator, Automodulator) and isinstance(encoder, AutomodulatorEncoder)
@@ -51,7 +52,7 @@ def settling(networks: loop.Networks, batch: GrowingBatch, random: StepRandom) -
     a, b = (generator.map(random.normal(len(image), generator.z_dim)) for _ in range(2))
     block = int(torch.randint(1, generator.num_ws // 2 + 1, (), generator=random.shared()))
     ws = mixture(a, b, generator.num_ws, block)
-    styles = generator.styles(ws)  # the new layers' have to be taught
+    styles = generator.styles(ws)  # the styles of the new layers are trained too
     with torch.no_grad():
         canvas = generator.synthesize(ws, styles=styles, stop=generator.before_at, noise=random.noise)
         wanted = resize(generator.before(canvas), generator.resolution).float()

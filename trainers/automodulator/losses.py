@@ -1,6 +1,6 @@
-"""The losses of a deep automodulator (Heljakka et al., eq. 1, 4, 6, 9): each step's, and the parts they are made of.
+"""Compute the losses of a deep automodulator (Heljakka et al., eq. 1, 4, 6, 9) for the encoder's and decoder's steps.
 
-In the encoder's step the decoder is frozen, in the decoder's the encoder; the step says so, not the loss.
+The decoder is frozen in the encoder's step and the encoder in the decoder's; the loop's steps see to that.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ Parts = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class GrowingBatch(TensorBatch):
-    """Real pictures `image` [N,3,S,S], and `share` [] of how far the newest blocks have come in."""
+    """Real pictures `image` [N,3,S,S], and `share` [] in [0,1], the fade-in share of the newest blocks."""
 
     image: Tensor
     share: Tensor
 
 
 def rows(z: Tensor, slots: int) -> Tensor:
-    """ws [N,L,D] of one z [N,D] for all layers."""
+    """Return ws [N,L,D] with one z [N,D] for all layers."""
     return z[:, None].expand(-1, slots, -1)
 
 
 def mixture(a: Tensor, b: Tensor, slots: int, block: int) -> Tensor:
-    """ws [N,L,D]: z_A in blocks 1 ... `block`, of two layers each, and z_B after."""
+    """Return ws [N,L,D]: z_A in blocks 1 ... `block`, of two layers each, and z_B in the rest."""
     is_first = torch.arange(slots, device=a.device) < 2 * block
     return torch.where(is_first[None, :, None], a[:, None], b[:, None])
 
 
 def mixed_rows(count: int, share: float) -> Tensor:
-    """Which rows of a batch are mixtures: [N] of bool, int(share N) of them, as evenly spread as can be."""
+    """Return which rows of a batch are mixtures: [N] bool, int(share N) of them, evenly spread."""
     before = [int(share * k + 1e-9) for k in range(count + 1)]
     return torch.tensor(before).diff() > 0
 
@@ -52,14 +52,14 @@ def mixed_rows(count: int, share: float) -> Tensor:
 def layer_loss(decode: Decode, encode: Encode, a: Tensor, mixed: Tensor, slots: int, block: int) -> Tensor:
     """L_j, eq. 4: the canvas after block j of E(x^_AB) against that of z_A, mean squared; -> scalar.
 
-    `mixed` [N,3,S,S] is x^_AB, drawn of `mixture(a, b, slots, block)`. It is 0 when the encoder says z_A.
+    `mixed` [N,3,S,S] is x^_AB, rendered from `mixture(a, b, slots, block)`. The loss is 0 when the encoder returns z_A.
     """
     last = 2 * block - 1  # the block's second layer
     return functional.mse_loss(decode(rows(encode(mixed), slots), stop=last), decode(rows(a, slots), stop=last))
 
 
 def mirror_loss(decode: Decode, one: Tensor, two: Tensor, wanted: Tensor, slots: int, distance: Decode) -> Tensor:
-    """L_inv, eq. 10: blocks 1 and 2 (4x4 and 8x8) of z2, the rest of z1, has to be x2; -> scalar.
+    """L_inv, eq. 10: distance between x2 and the rendering of z2 in blocks 1 and 2, z1 in the rest; -> scalar.
 
     z1 and z2 [N,D] are codes of a picture and its mirror image, `wanted` [N,3,S,S] is x2.
     """
@@ -68,7 +68,7 @@ def mirror_loss(decode: Decode, one: Tensor, two: Tensor, wanted: Tensor, slots:
 
 @dataclass(frozen=True)
 class DecodedSamples:
-    """x^ [N,3,S,S] of `z` [N,D], which of them are mixtures [N] (then z is z_A), and the block these split at."""
+    """Samples x^ [N,3,S,S] of `z` [N,D]; which are mixtures [N] (then z is z_A), and after which block they switch."""
 
     image: Tensor
     z: Tensor
@@ -78,14 +78,14 @@ class DecodedSamples:
 
 @dataclass(frozen=True)
 class AutomodulatorLosses:
-    """The two steps of one stage, whose margin is `margin` and whose decoder has `slots` rows."""
+    """The losses of the two steps of one stage; `margin` is M of eq. 1, `slots` the decoder's number of w+ rows."""
 
     recipe: AutomodulatorRecipe
     margin: float
     slots: int
 
     def encoder(self, networks: loop.Networks, batch: GrowingBatch, random: StepRandom) -> tuple[Tensor, Parts]:
-        """Eq. 1: max(-M, KL(E(x)) - KL(E(x^))) + l_x d(x, G(E(x))), and L_inv where it has a weight."""
+        """Eq. 1: max(-M, KL(E(x)) - KL(E(x^))) + l_x d(x, G(E(x))), plus L_inv if its weight is not 0."""
         recipe, image = self.recipe, batch.image
         decode, encode = self._of(networks, batch, random)
         with torch.no_grad():
@@ -123,7 +123,7 @@ class AutomodulatorLosses:
         return total, parts
 
     def _of(self, networks: loop.Networks, batch: GrowingBatch, random: StepRandom) -> tuple[Decode, Encode]:
-        """The two networks as functions, at the batch's share; pictures have new noise, canvases the fixed maps."""
+        """Return decoder and encoder at the batch's share; pictures get new noise, canvases fixed noise."""
         share = float(batch.share)
 
         def decode(ws: Tensor, stop: int | None = None) -> Tensor:
@@ -135,7 +135,7 @@ class AutomodulatorLosses:
         return decode, encode
 
     def _samples(self, decode: Decode, count: int, random: StepRandom) -> DecodedSamples:
-        """New ones, a share of them mixtures."""
+        """Draw new samples, a share of them mixtures."""
         a, b = (functional.normalize(random.normal(count, self.recipe.w_dim), dim=1) for _ in range(2))
         block = int(torch.randint(1, self.slots // 2 + 1, (), generator=random.shared()))  # j ~ U{1, N}
         is_mixed = mixed_rows(count, self.recipe.mixed).to(a.device)
@@ -149,5 +149,5 @@ class AutomodulatorLosses:
 
 
 def _divergence(z: Tensor) -> Tensor:
-    """That of the whole batch's codes, those of other processes too."""
-    return prior_divergence(distributed.gathered(z))
+    """Return the divergence over the global batch, codes of other processes included."""
+    return prior_divergence(distributed.gather_rows(z))

@@ -1,8 +1,8 @@
 """Train a deep automodulator (Heljakka et al.): encoder and decoder against each other, without a discriminator.
 
-One training for every side in pixels, from small to large, each in a folder of its own: the networks of the next are
-those of the last with a block more, which comes in little by little. Turns have two steps, the encoder's and the
-decoder's (`trainers/automodulator/losses.py`).
+There is one training per resolution, from small to large, each in its own folder. Each stage adds a block to the
+networks of the previous one and fades it in. A turn has two steps, the encoder's and the decoder's
+(`trainers/automodulator/losses.py`).
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from vidinv.trainers.core.step_random import StepRandom
 from vidinv.trainers.data.keyed_dataset import ImageDataset, KeyedDataset
 from vidinv.trainers.data.step_sampler import SampleKey
 
-SHOWN = 8  # pictures of a sample grid
+SHOWN = 8  # pictures per row of a sample grid
 BETAS, EPS = (0.0, 0.99), 1e-8
-Open = Callable[[int], ImageDataset]  # side in pixels -> the pictures
+Open = Callable[[int], ImageDataset]  # side in pixels -> dataset
 
 
-class Decoding(nn.Module):
+class DecoderForward(nn.Module):
     """G as one forward: ws [N,L,D] -> image [N,3,S,S], or the canvas of layer `stop`."""
 
     def __init__(self, generator: Automodulator) -> None:
@@ -62,7 +62,7 @@ class EncoderForward(nn.Module):
 
 @dataclass(frozen=True)
 class AutomodulatorSetup:
-    """One stage before its first turn. `networks` are G, E and the learned distance."""
+    """A stage before its first turn. `networks`: G, E and the learned robust distance."""
 
     recipe: AutomodulatorRecipe
     stage: Stage
@@ -74,12 +74,12 @@ class AutomodulatorSetup:
 
 
 def build_decoder(recipe: AutomodulatorRecipe, side: int, *, grows: bool = False) -> Automodulator:
-    """The recipe's untrained decoder at a side in pixels."""
-    return Automodulator(recipe.name, f"{recipe.name}-z", growing=grows, **settings(recipe, side))
+    """Return the recipe's untrained decoder at a side in pixels."""
+    return Automodulator(recipe.name, f"{recipe.name}-z", growing=grows, **decoder_settings(recipe, side))
 
 
-def settings(recipe: AutomodulatorRecipe, side: int) -> dict[str, Any]:
-    """What `build` is told, for the decoder's file."""
+def decoder_settings(recipe: AutomodulatorRecipe, side: int) -> dict[str, Any]:
+    """Return the decoder's constructor settings, which its file stores."""
     keys = ("channel_max", "halves_from", "w_dim", "extra")
     return {"resolution": side} | {key: getattr(recipe, key) for key in keys}
 
@@ -87,8 +87,8 @@ def settings(recipe: AutomodulatorRecipe, side: int) -> dict[str, Any]:
 def set_up(
     recipe: AutomodulatorRecipe, stage: Stage, before: AutomodulatorSetup | None = None, device: str = "cpu"
 ) -> AutomodulatorSetup:
-    """A stage's networks, grown from those of the stage before where there is one, and its two steps."""
-    here = launch.place()
+    """Build a stage's two steps and its networks, grown from the stage `before` if there is one."""
+    here = launch.process_rank()
     recipe.check(here.count)
     torch.manual_seed(recipe.seed + stage.side)
     generator = build_decoder(recipe, stage.side, grows=before is not None)
@@ -100,7 +100,7 @@ def set_up(
         distance = before.networks["robust"]
         assert isinstance(distance, RobustLoss)
         robust = distance.grown()
-    networks: dict[str, nn.Module] = {"G": Decoding(generator), "E": EncoderForward(encoder), "robust": robust}
+    networks: dict[str, nn.Module] = {"G": DecoderForward(generator), "E": EncoderForward(encoder), "robust": robust}
     for network in networks.values():
         network.to(device)
     losses = AutomodulatorLosses(recipe, stage.margin, generator.num_ws)
@@ -128,7 +128,7 @@ def _adam(rate: float) -> Callable[[Sequence[nn.Parameter]], torch.optim.Optimiz
 
 
 def _in(recipe: AutomodulatorRecipe, loss: loop.Loss) -> loop.Loss:
-    """The loss in the recipe's precision."""
+    """Run the loss in the recipe's precision."""
 
     def minimised(networks: loop.Networks, batch: GrowingBatch, random: StepRandom) -> tuple[Tensor, dict[str, Tensor]]:
         with torch.autocast(batch.image.device.type, torch.bfloat16, enabled=recipe.half):
@@ -138,31 +138,33 @@ def _in(recipe: AutomodulatorRecipe, loss: loop.Loss) -> loop.Loss:
 
 
 def train(
-    recipe: AutomodulatorRecipe, open_at: Open, folder: Path, device: str = "cpu", shown: Progress | None = None
+    recipe: AutomodulatorRecipe, open_at: Open, folder: Path, device: str = "cpu", progress: Progress | None = None
 ) -> tuple[Automodulator, AutomodulatorEncoder]:
-    """Train every stage to its end, continuing what `folder` holds: the averaged decoder and encoder."""
+    """Train every stage to its end, resuming from `folder`; returns the averaged decoder and encoder."""
     setup: AutomodulatorSetup | None = None
     average: dict[str, Tensor] = {}
     for stage in recipe.stages:
         is_first = setup is None
         setup, pictures, place = set_up(recipe, stage, setup, device), open_at(stage.side), folder / stage.folder
         if recipe.settle and not is_first and not checkpoint.exists(place):
-            settle(setup, pictures, place.with_name(f"{stage.folder}-block"), shown)
-        average = _train(setup, pictures, place, is_first, shown)
+            train_new_blocks(setup, pictures, place.with_name(f"{stage.folder}-block"), progress)
+        average = _train(setup, pictures, place, is_first, progress)
     assert setup is not None
-    return finished(setup, average)
+    return averaged_networks(setup, average)
 
 
-def settle(setup: AutomodulatorSetup, pictures: ImageDataset, folder: Path, shown: Progress | None) -> None:
-    """Teach a stage's new parts, alone, to do what they come in for."""
+def train_new_blocks(
+    setup: AutomodulatorSetup, pictures: ImageDataset, folder: Path, progress: Progress | None
+) -> None:
+    """Train only a stage's new layers, to imitate the layers that stand in for them."""
     recipe, plan = setup.recipe, setup.plan
-    new = {id(value) for value in growing.newest(setup.generator, setup.encoder).parameters()}
+    new = {id(value) for value in growing.new_parts(setup.generator, setup.encoder).parameters()}
     adam = _adam(growing.RATE)
     step = loop.Step(
         "block",
         ("G", "E"),
         lambda parameters: adam([value for value in parameters if id(value) in new]),
-        _in(recipe, growing.settling),
+        _in(recipe, growing.new_block_loss),
     )
 
     loop.train(
@@ -171,30 +173,30 @@ def settle(setup: AutomodulatorSetup, pictures: ImageDataset, folder: Path, show
         GrowingPictures(pictures, setup.stage, 0.0),
         replace(plan, images=recipe.settle, rate=lambda seen: 1 - seen / recipe.settle),
         folder,
-        shown=shown,
+        progress=progress,
     )
 
 
 def _train(
-    setup: AutomodulatorSetup, pictures: ImageDataset, folder: Path, first: bool, shown: Progress | None
+    setup: AutomodulatorSetup, pictures: ImageDataset, folder: Path, first: bool, progress: Progress | None
 ) -> dict[str, Tensor]:
-    """The averaged weights after a stage; one that is done already is only read."""
+    """Return the averaged weights after a stage; a finished stage is only read."""
     growing_pictures = GrowingPictures(pictures, setup.stage, 0.0 if first else setup.recipe.fade)
 
     def samples(networks: loop.Networks) -> Tensor:
-        device, share = next(networks["G"].parameters()).device, setup.generator.share  # the last turn's
-        image = faded(pictures.draw(SHOWN, 7), share).to(device)
+        device, share = next(networks["G"].parameters()).device, setup.generator.share  # of the last turn
+        image = blend_resolutions(pictures.draw(SHOWN, 7), share).to(device)
         z = torch.randn(SHOWN, setup.recipe.w_dim, generator=torch.Generator().manual_seed(7)).to(device)
         again = networks["G"](rows(networks["E"](image, share), setup.generator.num_ws), share)
         prior = networks["G"](rows(setup.generator.map(z), setup.generator.num_ws), share)
         return image_grid([image, again, prior])
 
-    return loop.train(setup.networks, setup.steps, growing_pictures, setup.plan, folder, samples, shown)
+    return loop.train(setup.networks, setup.steps, growing_pictures, setup.plan, folder, samples, progress)
 
 
 @dataclass(frozen=True, eq=False)
 class GrowingPictures(KeyedDataset):
-    """Pictures as sharp as a stage draws them: its newest block comes in over a share `fade` of its images."""
+    """Pictures at the sharpness of a stage, whose newest block is faded in over a share `fade` of its images."""
 
     pictures: ImageDataset
     stage: Stage
@@ -209,26 +211,28 @@ class GrowingPictures(KeyedDataset):
         return self.pictures.decodes
 
     def batch(self, keys: Sequence[SampleKey]) -> GrowingBatch:
-        """The pictures of the keys, of one step, and how far the block has come in."""
-        share = coming(keys[0].step * self.stage.batch, self.stage.images, self.fade)
-        return GrowingBatch(faded(self.pictures.batch(keys), share), torch.tensor(share))
+        """Return the pictures of the keys of one step, and the block's fade-in share."""
+        share = fade_in_share(keys[0].step * self.stage.batch, self.stage.images, self.fade)
+        return GrowingBatch(blend_resolutions(self.pictures.batch(keys), share), torch.tensor(share))
 
 
-def coming(seen: int, images: int, fade: float) -> float:
-    """How far a stage's block has come in after so many of its images."""
+def fade_in_share(seen: int, images: int, fade: float) -> float:
+    """Return the fade-in share, in [0,1], of a stage's block after `seen` of its images."""
     return 1.0 if fade == 0 else min(1.0, seen / (fade * images))
 
 
-def faded(image: Tensor, share: float) -> Tensor:
-    """Pictures as sharp as a network whose last block has come in by `share` sees and draws them."""
+def blend_resolutions(image: Tensor, share: float) -> Tensor:
+    """Blend pictures with their half-resolution version, as a network does whose last block is faded in by `share`."""
     if share >= 1:
         return image
     side = image.shape[-1]
     return torch.lerp(resize(resize(image, side // 2), side), image, share)
 
 
-def finished(setup: AutomodulatorSetup, average: Mapping[str, Tensor]) -> tuple[Automodulator, AutomodulatorEncoder]:
-    """Decoder and encoder with the averaged weights, grown up; frozen, in eval mode."""
+def averaged_networks(
+    setup: AutomodulatorSetup, average: Mapping[str, Tensor]
+) -> tuple[Automodulator, AutomodulatorEncoder]:
+    """Return decoder and encoder with averaged weights and without stand-ins, frozen, in eval mode."""
     generator = build_decoder(setup.recipe, setup.stage.side)
     encoder = encoders.for_generator(generator)
     for network, prefix in ((generator, "G.generator."), (encoder, "E.encoder.")):

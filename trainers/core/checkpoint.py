@@ -1,4 +1,4 @@
-"""Checkpoints as safetensors and JSON: networks, averaged weights, optimisers; each written whole or not at all."""
+"""Write and read checkpoints (safetensors and JSON) of networks, averaged weights and optimisers, atomically."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from torch import Tensor, nn
 from vidinv.errors import UsageError
 
 NAME = "checkpoint"
-FORMAT = 2  # of the order of data and random numbers that a checkpoint continues
+FORMAT = 2  # changes when the order of data or random numbers of a training changes
 
 
 def exists(folder: Path) -> bool:
-    """Whether `folder` holds a training to continue."""
+    """Return whether `folder` holds a checkpoint to resume."""
     return _current(folder) is not None
 
 
-def turns(folder: Path) -> int:
-    """How many turns of a training `folder` holds; 0 where there is none."""
+def turns_done(folder: Path) -> int:
+    """Return the number of turns done by the training in `folder`; 0 without a checkpoint."""
     path = _current(folder)
     return 0 if path is None else int(_state(path)["turn"])
 
@@ -36,7 +36,7 @@ def save_checkpoint(
     optimisers: Mapping[str, torch.optim.Optimizer],
     average: dict[str, Tensor],
 ) -> None:
-    """Write `folder/checkpoint` in place of the one before."""
+    """Write `folder/checkpoint`, replacing the previous one."""
     fresh, old = folder / f"{NAME}.new", folder / f"{NAME}.old"
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
@@ -62,9 +62,9 @@ def load_checkpoint(
     optimisers: Mapping[str, torch.optim.Optimizer],
     average: dict[str, Tensor],
 ) -> tuple[int, dict[str, Tensor]]:
-    """(turns done, averaged weights); networks and optimisers are loaded in place.
+    """Load networks and optimisers in place; returns (turns done, averaged weights).
 
-    Raises UsageError for a checkpoint of an earlier version.
+    Raises FileNotFoundError without a checkpoint, UsageError for one of another version.
     """
     path = _current(folder)
     if path is None:
@@ -82,18 +82,18 @@ def load_checkpoint(
 
 
 def _state(path: Path) -> dict[str, Any]:
-    """What a checkpoint says beside its tensors. UsageError where an earlier version wrote it: its data are others."""
+    """Return the JSON state of a checkpoint. Raises UsageError if another version of vidinv wrote it."""
     state: dict[str, Any] = json.loads((path / "state.json").read_text(encoding="utf-8"))
     if state.get("format") != FORMAT:
         raise UsageError(
-            f"{path} was written by another version of vidinv, which read its data in another order",
+            f"{path} was written by another version of vidinv with a different order of training data",
             remedy="start a new training in another folder",
         )
     return state
 
 
 def _current(folder: Path) -> Path | None:
-    """The whole checkpoint: the one before, where a kill came between its removal and the new one's arrival."""
+    """Return the complete checkpoint; after a kill between two renames, that is the previous one."""
     for name in (NAME, f"{NAME}.old"):
         if (folder / name / "state.json").exists():
             return folder / name
@@ -101,7 +101,7 @@ def _current(folder: Path) -> Path | None:
 
 
 def _flatten(optimisers: Mapping[str, torch.optim.Optimizer]) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors of every optimiser's state by name, and the rest as JSON."""
+    """Split the optimisers' states into named tensors and JSON values."""
     tensors: dict[str, Tensor] = {}
     facts: dict[str, Any] = {}
     for name, optimiser in optimisers.items():

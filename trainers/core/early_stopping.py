@@ -1,4 +1,4 @@
-"""Faces that are held out of a tuning say which weights are the best, and when to stop."""
+"""Stop a tuning early and select its best weights by the loss of held-out faces."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from torch import Tensor
 from vidinv import fileio
 from vidinv.progress import Progress, ProgressBar, SilentProgress
 
-PATIENCE = 2  # checks in a row without a gain that end a tuning
-GAIN = 0.002  # share of the loss that counts as one
+PATIENCE = 2  # consecutive checks without improvement that end a tuning
+GAIN = 0.002  # relative decrease of the loss that counts as an improvement
 
 
 @dataclass(frozen=True)
 class Check:
-    """What the held-out faces said after so many steps: the loss of their inversions, and their PSNR (dB)."""
+    """One evaluation of the held-out faces: after which step, the loss of their inversions, and their PSNR (dB)."""
 
     step: int
     loss: float
@@ -29,18 +29,18 @@ class Check:
 
 @dataclass(frozen=True)
 class Tuned:
-    """The state of what was tuned, and how the held-out faces saw it come, from step 0 on."""
+    """The tuned state, and the evaluations of the held-out faces from step 0 on."""
 
     state: dict[str, Tensor]
     curve: tuple[Check, ...] = ()
 
     @property
     def best(self) -> Check | None:
-        """The check whose weights these are; None where nothing was held out."""
+        """The check of the returned weights; None if no faces were held out."""
         return min(self.curve, key=lambda check: check.loss, default=None)
 
 
-def stopped_early(
+def train_with_early_stopping(
     learn: Callable[[int], dict[str, Tensor]],
     check: Callable[[dict[str, Tensor], int], Check],
     first: dict[str, Tensor],
@@ -48,10 +48,10 @@ def stopped_early(
     folder: Path,
     enough: float = math.inf,
 ) -> Tuned:
-    """Learn from mark to mark and keep the weights that the held-out faces like best; `folder` has what was seen.
+    """Train from mark to mark and return the weights with the lowest held-out loss; `folder` keeps all evaluations.
 
-    `learn(steps)` gives the weights after so many, `check` looks at them; those of `first` are of step 0. It ends where
-    nothing was gained twice, or with a PSNR of `enough`.
+    `learn(steps)` returns the weights after that many steps and `check` evaluates them; `first` are the weights of
+    step 0. The tuning ends after PATIENCE checks without improvement, or at a PSNR (dB) of `enough`.
     """
     record, best = folder / "validation.json", folder / "best.safetensors"
     curve = [Check(**check) for check in json.loads(record.read_text())] if record.exists() else []
@@ -70,24 +70,24 @@ def stopped_early(
 
 
 def _is_over(curve: Sequence[Check]) -> bool:
-    """Whether the last PATIENCE checks are no better than what was there before them."""
+    """Return whether the last PATIENCE checks did not improve on the ones before."""
     before, after = curve[:-PATIENCE], curve[-PATIENCE:]
     return bool(before) and min(c.loss for c in after) > (1 - GAIN) * min(c.loss for c in before)
 
 
 class SharedPhase:
-    """One phase of `images` over a training in several parts; where `shown` is None it has a bar of its own."""
+    """Show the parts of a training as one phase of `images`; with `progress` None it opens a bar of its own."""
 
-    def __init__(self, shown: Progress | None, images: int) -> None:
-        self._bar = ProgressBar(unit="images") if shown is None else None
-        self._shown: Progress = self._bar or shown or SilentProgress()
+    def __init__(self, progress: Progress | None, images: int) -> None:
+        self._bar = ProgressBar(unit="images") if progress is None else None
+        self._shown: Progress = self._bar or progress or SilentProgress()
         self._images, self._has_begun = images, False
 
     def say(self, line: str) -> None:
         self._shown.say(line)
 
     def phase(self, name: str, total: int, done_before: int = 0) -> None:
-        """The first part starts the phase of the whole; `total` is that of a part."""
+        """Start the shared phase at the first part; `total`, that of a part, is not used."""
         if not self._has_begun:
             self._shown.phase(name, self._images, done_before)
         self._has_begun = True
@@ -96,6 +96,6 @@ class SharedPhase:
         self._shown.advance(count)
 
     def close(self) -> None:
-        """The end of the last part."""
+        """Close the bar after the last part."""
         if self._bar is not None:
             self._bar.close()

@@ -1,4 +1,4 @@
-"""Read the log of a training: one file, or one for each of its stages."""
+"""Read the log of a training, from one file or from one file per stage."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
-    """The lines of the log of a training in `folder`.
+    """Return the log lines of the training in `folder`.
 
-    The stages of a growing training follow each other, and their images are counted on. What a new block learns alone,
-    before its stage, is left out.
+    The stages of a growing training are concatenated and `images` counts on across them. The trainings of new blocks
+    alone are left out.
     """
     lines: list[dict[str, Any]] = []
     for part in sorted(folder.glob("stage-????/log.jsonl")) or [folder / "log.jsonl"]:

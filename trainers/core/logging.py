@@ -1,4 +1,4 @@
-"""What a training shows: a bar with rate and time left, lines of JSON, TensorBoard scalars and sample grids."""
+"""Log a training: progress bar, lines of JSON, TensorBoard scalars and sample grids."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from vidinv.trainers.core.throughput import Report
 
 
 class Log:
-    """Context manager from `seen` images on; a process that is not `enabled` stays silent.
+    """Context manager that logs a training from `seen` images on; it does nothing unless `enabled`.
 
-    Progress is `shown` in a bar of its own where it is None.
+    It reports to `progress`; with None it opens a bar of its own.
     """
 
-    def __init__(self, folder: Path, images: int, seen: int, shown: Progress | None, *, enabled: bool) -> None:
+    def __init__(self, folder: Path, images: int, seen: int, progress: Progress | None, *, enabled: bool) -> None:
         self.folder, self.images, self.seen, self.enabled = folder, images, seen, enabled
-        self.bar = ProgressBar(unit="images") if shown is None and enabled else None
-        self.shown = shown or self.bar or SilentProgress()
+        self.bar = ProgressBar(unit="images") if progress is None and enabled else None
+        self.progress = progress or self.bar or SilentProgress()
 
     def __enter__(self) -> Log:
         if self.enabled:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.board = SummaryWriter(str(self.folder / "tensorboard"))
-            self.shown.phase("training", self.images, self.seen)
+            self.progress.phase("training", self.images, self.seen)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -39,12 +39,12 @@ class Log:
             self.board.close()
 
     def advance(self, images: int) -> None:
-        """`images` more were seen."""
+        """Advance the progress by `images`."""
         if self.enabled:
-            self.shown.advance(images)
+            self.progress.advance(images)
 
     def write(self, turn: int, seen: int, parts: dict[str, float], pace: Report) -> None:
-        """One line in `log.jsonl` and the same scalars for TensorBoard, by images seen."""
+        """Write one line to `log.jsonl` and the same scalars to TensorBoard, at `seen` images."""
         if not self.enabled:
             return
         with (self.folder / "log.jsonl").open("a", encoding="utf-8") as stream:
@@ -53,7 +53,7 @@ class Log:
             self.board.add_scalar(name, value, seen)
 
     def picture(self, seen: int, image: Tensor) -> None:
-        """A sample grid [3,H,W] in [-1,1], as `samples-IMAGES.png` and for TensorBoard."""
+        """Write a sample grid [3,H,W] in [-1,1] to `samples-IMAGES.png` and to TensorBoard."""
         if not self.enabled:
             return
         self.board.add_image("samples", (image.cpu().clamp(-1, 1) + 1) / 2, seen)

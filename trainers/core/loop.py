@@ -1,10 +1,10 @@
-"""The one training loop: ordered steps over named networks, on Lightning Fabric for devices, precision and processes.
+"""Run a training: ordered steps over named networks, on Lightning Fabric for devices, precision and processes.
 
-A trainer says which networks there are, which of them each step trains and by which loss; the engine does the rest:
-gradients for those networks alone, clipping, averaged weights, learning rates by images seen, logs, sample grids,
-checkpoints and resume. Batch and random numbers of a turn depend on the turn alone (`trainers/data/step_sampler.py`,
-`trainers/core/step_random.py`), so that an interrupted training continues as if it had not been interrupted, and
-several processes share one global batch (`trainers/core/distributed.py`).
+A trainer names the networks, and for each step its loss and the networks that it trains. The loop does the rest:
+gradients for those networks only, clipping, averaged weights, learning rates by images seen, logs, sample grids,
+checkpoints and resume. The batch and random numbers of a turn depend on the turn alone
+(`trainers/data/step_sampler.py`, `trainers/core/step_random.py`), so that an interrupted
+training resumes exactly, and several processes share one global batch (`trainers/core/distributed.py`).
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from vidinv.trainers.data.step_loader import step_batches, worker_count
 from vidinv.trainers.data.step_sampler import StepBatchSampler, seed_for
 
 Networks = Mapping[str, nn.Module]
-# networks, this process's rows of the batch (a tensor or a TensorBatch), random numbers -> what is minimised, its parts
+# networks, this process's rows of the batch (a tensor or a TensorBatch), random numbers -> loss to minimise, its parts
 Loss = Callable[[Networks, Any, StepRandom], tuple[Tensor, dict[str, Tensor]]]
 Samples = Callable[[Networks], Tensor]  # averaged networks -> a picture [3,H,W] in [-1,1]
 
 
 @dataclass(frozen=True)
 class Step:
-    """One optimiser step: `nets` alone get gradients, every `every`-th turn of the loop.
+    """One optimiser step, run every `every`-th turn of the loop; only the networks `nets` get gradients.
 
-    With `shares` it goes on with that step's optimiser, which trains the same networks, and `optimiser` is not asked: a
-    penalty that is taken every so often (R1) then moves the weights as a part of one loss would.
+    With `shares` the step uses the optimiser of the step of that name, which trains the same networks, and ignores
+    `optimiser`: a lazy penalty (R1) then moves the weights as a part of one loss would.
     """
 
     name: str
@@ -53,33 +53,36 @@ class Step:
 
     @property
     def owner(self) -> str:
-        """The step whose optimiser this is."""
+        """Name of the step whose optimiser this step uses."""
         return self.shares or self.name
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How long and how: `images` and `batch` count over all processes. `rate` scales the learning rates by images."""
+    """Length and settings of a training.
+
+    `images` and `batch` count over all processes; `rate` maps images seen to a factor of the learning rates.
+    """
 
     images: int
     batch: int
     rate: Callable[[int], float] = lambda images: 1.0
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
     accelerator: str = "auto"
-    devices: int = 1  # processes, of all machines
+    devices: int = 1  # processes on all machines together
     machines: int = 1
     seed: int = 0
-    clip: float | None = None  # norm of each network's gradients
+    clip: float | None = None  # maximal norm of each network's gradients
     ema: float = 0.999
     save_every: int = 2000  # images between checkpoints
-    log_every: int = 10  # turns between lines of the log; the last turn has one
+    log_every: int = 10  # turns between lines of the log; the last turn is always logged
     sample_every: int = 5000  # images between sample grids
-    workers: int = 0  # processes that decode the dataset's samples; -1: by the machine (`step_loader.worker_count`)
+    workers: int = 0  # processes that decode the dataset's samples; -1: automatic (`step_loader.worker_count`)
 
 
 @dataclass
 class State:
-    """Where a training stands: turns of the loop done, and the averaged weights of every trained network."""
+    """State of a training: turns done, and the averaged weights of every trained network."""
 
     turn: int = 0
     average: dict[str, Tensor] = field(default_factory=dict)
@@ -92,14 +95,14 @@ def train(
     plan: Plan,
     folder: Path,
     samples: Samples | None = None,
-    shown: Progress | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Tensor]:
-    """Train to `plan.images`, continuing what `folder` holds; returns the averaged weights, `NETWORK.KEY` -> tensor.
+    """Train to `plan.images`, resuming from `folder`; returns the averaged weights, `NETWORK.KEY` -> tensor.
 
-    Every process reads its own rows of each batch of `dataset`, from the step of the checkpoint on. A bar shows how far
-    the training is, unless that is to be `shown` otherwise.
+    Every process reads its own rows of each batch of `dataset`, from the step of the checkpoint on. Progress goes to
+    `progress`; with None a bar shows it.
 
-    Raises UsageError for a plan that cannot be, VidinvError when a loss is not finite (the last checkpoint stays).
+    Raises UsageError for an invalid plan, VidinvError when a loss is not finite (the last checkpoint stays).
     """
     check_plan(networks, steps, plan)
     fabric = Fabric(
@@ -110,13 +113,13 @@ def train(
         precision=plan.precision,
     )
     fabric.launch()
-    launch.part_at_exit()
+    launch.leave_group_at_exit()
     trained = {name for step in steps for name in step.nets}
     ready = {
         name: fabric.setup_module(net, _reapply_compile=False) if name in trained else fabric.to_device(net)
         for name, net in networks.items()
     }
-    distributed.agree(networks.values())
+    distributed.broadcast_weights(networks.values())
     optimisers = {
         step.name: _set_up(fabric, step.optimiser([p for n in step.nets for p in networks[n].parameters()]))
         for step in steps
@@ -128,33 +131,33 @@ def train(
         state.turn, state.average = checkpoint.load_checkpoint(folder, networks, optimisers, state.average)
     _check_together(fabric, state.turn, folder)
     batches = _batches(fabric, dataset, plan, state.turn)
-    latest: dict[str, Tensor] = {}  # since the last line of the log: not every step runs on every turn
+    latest: dict[str, Tensor] = {}  # loss parts since the last log line: not every step runs in every turn
     seen = state.turn * plan.batch
-    log = Log(folder, plan.images, seen, shown, enabled=fabric.is_global_zero)
+    log = Log(folder, plan.images, seen, progress, enabled=fabric.is_global_zero)
     with log, closing(batches):
         pace = Throughput()
         while state.turn * plan.batch < plan.images:
             latest |= _turn(fabric, ready, steps, optimisers, rates, batches, plan, state, pace)
             _average(state, networks, trained, plan.ema)
-            pace.was("average")
+            pace.record("average")
             state.turn, pace.turns = state.turn + 1, pace.turns + 1
             seen = state.turn * plan.batch
             log.advance(plan.batch)
             if state.turn % plan.log_every == 0 or seen >= plan.images:
                 log.write(state.turn, seen, _mean(fabric, latest), pace.report(plan.batch))
                 latest = {}
-            pace.was("log")
+            pace.record("log")
             if samples is not None and fabric.is_global_zero and _due(seen, plan.batch, plan.sample_every):
                 log.picture(seen, _with_average(networks, state.average, samples))
             if fabric.is_global_zero and (_due(seen, plan.batch, plan.save_every) or seen >= plan.images):
                 checkpoint.save_checkpoint(folder, state.turn, networks, optimisers, state.average)
-            pace.was("keep")
+            pace.record("keep")
     fabric.barrier()
     return state.average
 
 
 def _batches(fabric: Fabric, dataset: KeyedDataset, plan: Plan, turn: int) -> Generator[Any, None, None]:
-    """This process's rows of every batch from a turn on."""
+    """Return this process's rows of every batch from `turn` on."""
     sampler = StepBatchSampler(
         plan.seed,
         plan.batch,
@@ -170,22 +173,22 @@ def _batches(fabric: Fabric, dataset: KeyedDataset, plan: Plan, turn: int) -> Ge
 
 
 def _check_together(fabric: Fabric, turn: int, folder: Path) -> None:
-    """UsageError unless all processes go on from the same turn: their machines have to share the folder."""
+    """Raise UsageError unless all processes resume at the same turn: their machines must share the folder."""
     if fabric.world_size == 1:
         return
     turns = fabric.all_gather(torch.tensor(turn, device=fabric.device))
     assert isinstance(turns, Tensor)
     if len(turns.unique()) > 1:
         raise UsageError(
-            f"the processes find turns {sorted(set(turns.tolist()))} in {folder}",
-            remedy="put it where all machines see it",
+            f"the processes read checkpoints of different turns {sorted(set(turns.tolist()))} in {folder}",
+            remedy="use a folder on a file system that all machines share",
         )
 
 
 def check_plan(networks: Networks, steps: Sequence[Step], plan: Plan) -> None:
-    """UsageError for a step that names no network, a network or an optimiser that is missing, or an empty plan.
+    """Raise UsageError for an empty plan, a batch that the processes cannot share, or an invalid step.
 
-    And for a batch that the processes cannot share.
+    A step is invalid if it names no network, an unknown network, or an optimiser of other networks.
     """
     own = {step.name: step.nets for step in steps if not step.shares}
     for step in steps:
@@ -200,15 +203,16 @@ def check_plan(networks: Networks, steps: Sequence[Step], plan: Plan) -> None:
                 remedy="name a step that trains the same networks",
             )
     if plan.images < 1 or plan.batch < 1:
-        raise UsageError(f"a plan of {plan.images} images in batches of {plan.batch}", remedy="give both at least 1")
+        raise UsageError(f"images={plan.images} or batch={plan.batch} is below 1", remedy="set both to at least 1")
     if plan.batch % plan.devices:
         raise UsageError(
-            f"a batch of {plan.batch} cannot be shared by {plan.devices} processes", remedy="make it a multiple"
+            f"batch={plan.batch} cannot be divided among {plan.devices} processes",
+            remedy=f"set batch to a multiple of {plan.devices}",
         )
 
 
 def describe(networks: Networks, steps: Sequence[Step], plan: Plan) -> str:
-    """The resolved plan in words: what `--dry-run` prints."""
+    """Return the resolved plan as text, which `--dry-run` prints."""
     sizes = {name: sum(p.numel() for p in net.parameters()) for name, net in networks.items()}
     turns = -(-plan.images // plan.batch)
     shared = f", shared by {plan.devices} processes" if plan.devices > 1 else ""
@@ -220,7 +224,7 @@ def describe(networks: Networks, steps: Sequence[Step], plan: Plan) -> str:
 
 def _set_up(fabric: Fabric, optimiser: torch.optim.Optimizer) -> torch.optim.Optimizer:
     ready = fabric.setup_optimizers(optimiser)
-    assert isinstance(ready, torch.optim.Optimizer)  # the wrapper takes on the class of what it wraps
+    assert isinstance(ready, torch.optim.Optimizer)  # the wrapper has the class of the optimiser that it wraps
     return ready
 
 
@@ -235,10 +239,10 @@ def _turn(
     state: State,
     pace: Throughput,
 ) -> dict[str, Tensor]:
-    # What a network draws without being handed a generator (an encoder's own noise) is of this turn and process.
+    # Networks that draw from the global generator (an encoder's own noise) depend on this turn and process only.
     torch.manual_seed(seed_for(plan.seed, "networks", state.turn, fabric.global_rank))
     batch = next(batches).to(fabric.device)
-    pace.was("data")
+    pace.record("data")
     parts: dict[str, Tensor] = {}
     for step in steps:
         if state.turn % step.every:
@@ -254,10 +258,10 @@ def _turn(
             where = ", ".join(f"{key} {float(value):.3g}" for key, value in found.items())
             raise VidinvError(
                 f"step {step.name!r} has the loss {float(loss.detach())} at turn {state.turn} ({where})",
-                remedy="lower the rate; the last checkpoint is whole",
+                remedy="set a lower rate and resume from the last checkpoint",
             )
         optimiser.zero_grad(set_to_none=True)
-        pace.was("forward")
+        pace.record("forward")
         fabric.backward(loss)
         distributed.average_gradients(p for name in step.nets for p in networks[name].parameters())
         try:
@@ -267,22 +271,22 @@ def _turn(
         except RuntimeError as error:
             raise VidinvError(
                 f"step {step.name!r} has gradients that are not finite at turn {state.turn}",
-                remedy="lower the rate; the last checkpoint is whole",
+                remedy="set a lower rate and resume from the last checkpoint",
             ) from error
-        pace.was("backward")
+        pace.record("backward")
         optimiser.step()
-        pace.was("optimiser")
+        pace.record("optimiser")
         parts |= {f"{step.name}/{key}": value.detach() for key, value in ({"loss": loss} | found).items()}
     return parts
 
 
 def _due(seen: int, batch: int, every: int) -> bool:
-    """Whether a multiple of `every` images was passed by the last batch."""
+    """Return whether the last batch passed a multiple of `every` images."""
     return seen // every > (seen - batch) // every
 
 
 def _mean(fabric: Fabric, parts: dict[str, Tensor]) -> dict[str, float]:
-    """The parts averaged over the processes."""
+    """Average the loss parts over the processes."""
     found: dict[str, float] = {}
     for key, value in parts.items():
         mean = fabric.all_reduce(value.float(), reduce_op="mean")
@@ -300,7 +304,7 @@ def _weights(networks: Networks, trained: set[str]) -> dict[str, Tensor]:
 
 
 def _average(state: State, networks: Networks, trained: set[str], ema: float) -> None:
-    """Exponential moving average of the weights, quicker at the start; counters and the like are copied."""
+    """Update the moving average of the weights, faster at the start; integer buffers are copied."""
     decay = min(ema, (1 + state.turn) / (10 + state.turn))
     with torch.no_grad():
         for name in trained:
@@ -310,7 +314,7 @@ def _average(state: State, networks: Networks, trained: set[str], ema: float) ->
 
 
 def _with_average(networks: Networks, average: dict[str, Tensor], samples: Samples) -> Tensor:
-    """The picture that `samples` draws with the averaged weights in eval mode; the networks are left as they were."""
+    """Render `samples` with the averaged weights in eval mode, and restore the networks afterwards."""
     trained = {key.split(".", 1)[0] for key in average}
     own = _weights(networks, trained)
     modes = {name: networks[name].training for name in trained}

@@ -1,4 +1,4 @@
-"""The model card of a trained autoencoder: what it saw and for how long, what it is worth, and under whose terms."""
+"""Write the model card of a trained autoencoder: training data, settings, measured quality and licence."""
 
 from __future__ import annotations
 
@@ -37,17 +37,20 @@ LABELS = {
 
 
 def write_card(folder: Path, generator: Generator, figures: Mapping[str, Any], measured_on: str) -> Path:
-    """Write `folder`/card.md from the training in it and the figures that `vidinv.jobs.autoencoder.evaluation` found; returns it."""
+    """Write `folder`/card.md about the training in `folder`, and return its path.
+
+    `figures` are the results of `vidinv.jobs.autoencoder.evaluation`, `measured_on` names their data.
+    """
     path = folder / NAME
-    fileio.write_atomically(path, text(folder, generator, figures, measured_on))
+    fileio.write_atomically(path, card_text(folder, generator, figures, measured_on))
     return path
 
 
-def text(folder: Path, generator: Generator, figures: Mapping[str, Any], measured_on: str) -> str:
-    """The card in Markdown; `measured_on` says what the figures are of."""
+def card_text(folder: Path, generator: Generator, figures: Mapping[str, Any], measured_on: str) -> str:
+    """Return the card as Markdown; `measured_on` names the data of the figures."""
     is_modulator = isinstance(generator, Automodulator)
     recipe = _recipe(folder, is_modulator)
-    origin = corpus.origin(recipe.data, GENERATOR)
+    origin = corpus.data_origin(recipe.data, GENERATOR)
     what = "A deep automodulator" if is_modulator else "An AE-StyleGAN"
     sizes = " and ".join(f"{(folder / name).stat().st_size / 1e6:.1f}" for name in FILES)
     command = "automodulator" if is_modulator else "ae-stylegan"
@@ -55,25 +58,25 @@ def text(folder: Path, generator: Generator, figures: Mapping[str, Any], measure
     parts = [
         f"# Model card: {recipe.name}",
         f"{what}: a generator of pictures of {generator.resolution} pixels and its encoder, trained together from "
-        f"nothing ({' and '.join(FILES)}, {sizes} MB).",
-        f"**How it was made.** `vidinv train {command}`, {seen(folder, recipe):,} pictures seen, of {origin.what}. "
-        f"`{RECIPE}` has every setting; other than the paper's are: {_changes(recipe)}.",
-        f"**What was measured.** `vidinv evaluate generative` on {figures['n']} {measured_on}. The Frechet distances "
-        f"are of {figures['features']}'s features and compare with each other alone.",
+        f"scratch ({' and '.join(FILES)}, {sizes} MB).",
+        f"**Training.** `vidinv train {command}`, {images_seen(folder, recipe):,} pictures seen, from {origin.what}. "
+        f"`{RECIPE}` has every setting; these differ from the paper: {_changes(recipe)}.",
+        f"**Evaluation.** `vidinv evaluate generative` on {figures['n']} {measured_on}. The Frechet distances "
+        f"use the features of {figures['features']} and are comparable with each other only.",
         "\n".join(["| figure | value |", "| --- | --- |", *rows]),
-        "**What it cannot.** It knows pictures such as it was trained on, aligned and cut as they were. Of others, and "
-        "of how it serves different groups of people, nothing was measured.",
+        "**Limits.** It works on pictures like its training data, aligned and cropped in the same way. Its quality on "
+        "other pictures and across groups of people was not measured.",
         f"**Terms.** {origin.terms}",
     ]
     filled = [part if part.startswith("|") else textwrap.fill(part, WIDTH, break_on_hyphens=False) for part in parts]
     return "\n\n".join(filled) + "\n"
 
 
-def seen(folder: Path, recipe: Recipe) -> int:
-    """How many pictures the training in `folder` has gone through."""
+def images_seen(folder: Path, recipe: Recipe) -> int:
+    """Return the number of pictures that the training in `folder` has seen."""
     if isinstance(recipe, AeRecipe):
-        return checkpoint.turns(folder) * recipe.batch
-    return sum(checkpoint.turns(folder / stage.folder) * stage.batch for stage in recipe.stages)
+        return checkpoint.turns_done(folder) * recipe.batch
+    return sum(checkpoint.turns_done(folder / stage.folder) * stage.batch for stage in recipe.stages)
 
 
 def _recipe(folder: Path, is_modulator: bool) -> Recipe:
@@ -83,7 +86,7 @@ def _recipe(folder: Path, is_modulator: bool) -> Recipe:
 
 
 def _changes(recipe: Recipe) -> str:
-    """The settings that are not the class's own."""
+    """Return the settings that differ from the recipe's defaults."""
     usual = asdict(type(recipe)())
     apart = {key: value for key, value in asdict(recipe).items() if value != usual[key] and key not in ("name", "data")}
     return ", ".join(f"{key}={value}" for key, value in apart.items()) or "none"

@@ -1,4 +1,4 @@
-"""Explicit random numbers of a training step: those of a process's own rows, and those that all processes share."""
+"""Draw the random numbers of a training step: per row for this process, or shared by all processes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from vidinv.trainers.data.step_sampler import seed_for
 
 
 class StepRandom:
-    """What the loss of one optimiser step draws from.
+    """Source of random numbers for the loss of one optimiser step.
 
-    The random numbers of a row are a function of (seed, turn, step, number of the draw, row of the global batch), so
-    that each process draws its own rows only, and the rows of several processes together are those of one. Every
-    process has to draw in the same order.
+    The random numbers of a row are a function of (seed, turn, step, index of the draw, row of the global batch): each
+    process draws only its own rows, and the result does not depend on the number of processes. Every process must
+    draw in the same order.
     """
 
     def __init__(
@@ -26,7 +26,7 @@ class StepRandom:
         self._draws = 0
 
     def shared(self) -> torch.Generator:
-        """A generator on the CPU for one draw that is the same in all processes."""
+        """Return a CPU generator for one draw that is the same in all processes."""
         self._draws += 1
         return torch.Generator().manual_seed(seed_for(*self.place, self._draws, "shared"))
 

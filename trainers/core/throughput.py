@@ -1,4 +1,4 @@
-"""How quick a training is, and where its time goes, measured by the loop itself."""
+"""Measure the throughput of a training and the time spent in each part of a turn."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PARTS = ("data", "forward", "backward", "optimiser", "average", "log", "keep")  
 
 @dataclass(frozen=True)
 class Moment:
-    """Seconds of the clock on the wall, and of this process on all cores."""
+    """Wall-clock seconds, and CPU seconds of this process on all cores."""
 
     wall: float = field(default_factory=time.perf_counter)
     cpu: float = field(default_factory=time.process_time)
@@ -18,7 +18,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Report:
-    """Images a second of the wall and of a core's time; milliseconds a turn by part, on the wall and of all cores."""
+    """Images per wall-clock second and per CPU second; milliseconds per turn of each part, wall-clock and CPU."""
 
     images_per_s: float
     images_per_cpu_s: float
@@ -28,11 +28,11 @@ class Report:
 
 @dataclass
 class Throughput:
-    """Seconds of every part of a training's turns since the last report.
+    """Seconds spent in each part of the turns since the last report.
 
-    Two clocks are read at the end of each part, which costs microseconds. On a GPU nothing is waited for that is not
-    waited for anyway: the check of the loss ends the forward pass there and that of the gradients the backward pass;
-    what optimiser and averaged weights have queued counts to whatever waits next.
+    Two clocks are read at the end of each part, which costs microseconds. No GPU synchronisation is added: the check
+    of the loss ends the forward pass and that of the gradients the backward pass; work queued by the optimiser and
+    the averaging counts towards the part that synchronises next.
     """
 
     last: Moment = field(default_factory=Moment)
@@ -40,15 +40,15 @@ class Throughput:
     cpu: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PARTS, 0.0))
     turns: int = 0
 
-    def was(self, part: str) -> None:
-        """All that was done since the last call was `part`."""
+    def record(self, part: str) -> None:
+        """Add the time since the last call to `part`."""
         now = Moment()
         self.wall[part] += now.wall - self.last.wall
         self.cpu[part] += now.cpu - self.last.cpu
         self.last = now
 
     def report(self, batch: int) -> Report:
-        """Of the turns since the last report, each of `batch` images."""
+        """Return the report of the turns since the last one, each of `batch` images, and reset."""
         images, turns = self.turns * batch, max(self.turns, 1)
         found = Report(
             round(images / max(sum(self.wall.values()), 1e-9), 3),

@@ -1,4 +1,4 @@
-"""The batches of a Feature-Style training: synthetic faces with known codes, and photos."""
+"""Build the batches of a Feature-Style training: synthetic faces with known codes, and photos."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from vidinv.trainers.data.step_sampler import SampleKey
 from vidinv.trainers.data.tensor_batch import TensorBatch
 from vidinv.trainers.feature_style.config import FeatureStyleRecipe
 
-BLOCK = 4  # rows that are drawn together, of one seed; a batch, and every process's share of it, is a multiple
-Painter = Callable[..., Tensor]  # ws, feature=None, at=None -> image [N,3,S,S]
+BLOCK = 4  # rows generated together from one seed; every process's share of a batch is a multiple of it
+RenderFunction = Callable[..., Tensor]  # ws, feature=None, at=None -> image [N,3,S,S]
 
 
 @dataclass(frozen=True)
 class FaceTrainingBatch(TensorBatch):
-    """One batch: `image` [N,3,S,S] is what the encoder must reproduce, `seen` what it is shown.
+    """One batch: `image` [N,3,S,S] is the encoder's target, `encoder_input` [N,3,S,S] its input.
 
-    `ws` [N,L,D] and `feature` [N,C,h,w] mean something only where `exact`.
+    `ws` [N,L,D] and `feature` [N,C,h,w] are valid only for rows that are `exact`.
     """
 
     ws: Tensor
     feature: Tensor
     image: Tensor
-    seen: Tensor
-    exact: Tensor  # [N] bool: ws and feature are what the encoder should say of the image
-    whole: Tensor  # [N] bool: nothing was pasted into the feature or covers the face, so w alone could draw it
+    encoder_input: Tensor
+    exact: Tensor  # [N] bool: ws and feature are the codes of the image
+    w_suffices: Tensor  # [N] bool: no pasted feature and no occluder, so w alone could reproduce the image
     synthetic: Tensor  # [N] bool
-    done: Tensor  # [N] images that the training saw before
+    images_before: Tensor  # [N] images seen by the training before this step
 
 
-def join(batches: list[FaceTrainingBatch]) -> FaceTrainingBatch:
-    """One batch of several."""
+def join_batches(batches: list[FaceTrainingBatch]) -> FaceTrainingBatch:
+    """Concatenate batches."""
     return FaceTrainingBatch(
         **{f.name: torch.cat([getattr(batch, f.name) for batch in batches]) for f in fields(FaceTrainingBatch)}
     )
@@ -47,14 +47,14 @@ def join(batches: list[FaceTrainingBatch]) -> FaceTrainingBatch:
 
 @dataclass(frozen=True, eq=False)
 class FaceSource(KeyedDataset):
-    """Where batches come from: the generator and what paints its codes, the layer `at` of F, a pool, photos.
+    """Dataset of face batches, from a generator, its render function, the layer `at` of F, a pool, and photos.
 
-    Where there are photos they are the last half of every block, or all of it; workers decode and degrade them, and the
-    training's own process draws the synthetic rows.
+    Photos fill the last half of every block, or all of it. Workers decode and degrade them; the training process
+    generates the synthetic rows.
     """
 
     generator: Generator
-    paint: Painter
+    render: RenderFunction
     at: int
     recipe: FeatureStyleRecipe
     pool: SamplePool | None = None
@@ -75,33 +75,34 @@ class FaceSource(KeyedDataset):
         return BLOCK // 2 if self.recipe.synthetic else BLOCK
 
     def batch(self, keys: Sequence[SampleKey]) -> tuple[Tensor, Tensor] | None:
-        """The photos [P,3,S,S] among the rows, and what is shown of them; None where there are none."""
+        """Return the photos [P,3,S,S] of the rows and the encoder's input for them; None without photos."""
         photos, first = self.photos, BLOCK - self._photos_per_block
         if photos is None:
             return None
         chosen = [key for key in keys if key.row % BLOCK >= first]
         image = photos.batch(chosen)
-        seen = [self._shown(image[place : place + 1], key.generator()) for place, key in enumerate(chosen)]
-        return image, torch.cat(seen)
+        encoder_input = [
+            self._encoder_input(image[place : place + 1], key.generator()) for place, key in enumerate(chosen)
+        ]
+        return image, torch.cat(encoder_input)
 
     def finish(self, keys: Sequence[SampleKey], found: tuple[Tensor, Tensor] | None) -> FaceTrainingBatch:
-        """The batch, block by block, with the photos that `batch` found."""
-        done, each, parts = max(keys[0].step, 0) * self.recipe.batch, self._photos_per_block, []
+        """Build the batch, block by block, with the photos that `batch` read."""
+        images_before, each, parts = max(keys[0].step, 0) * self.recipe.batch, self._photos_per_block, []
         for number, key in enumerate(keys[::BLOCK]):
             if each < BLOCK:
-                parts.append(self.synthetic(BLOCK - each, key.seed, done))
+                parts.append(self.synthetic(BLOCK - each, key.seed, images_before))
             if found is not None:
-                image, seen = (value[number * each : (number + 1) * each] for value in found)
-                parts.append(self._of_photos(image, seen, done))
-        return join(parts)
+                image, encoder_input = (value[number * each : (number + 1) * each] for value in found)
+                parts.append(self._of_photos(image, encoder_input, images_before))
+        return join_batches(parts)
 
     @torch.no_grad()
-    def synthetic(self, count: int, seed: int, done: int = 0) -> FaceTrainingBatch:
-        """`count` synthetic faces, which depend on `seed` alone.
+    def synthetic(self, count: int, seed: int, images_before: int = 0) -> FaceTrainingBatch:
+        """Generate `count` synthetic faces, which depend on `seed` alone.
 
-        Half of a pool's true images (when there is one), the rest drawn now.
-
-        Every second feature is pasted (off the manifold); half of the images get a photometric change.
+        With a pool, half of them are its true images. Every second feature is pasted, off the generator's manifold;
+        half of the images get a photometric change.
         """
         recipe, random = self.recipe, torch.Generator().manual_seed(seed)
         fresh = count if self.pool is None else count // 2
@@ -109,27 +110,29 @@ class FaceSource(KeyedDataset):
         feature = own = self.generator.synthesize(ws, stop=self.at)
         if recipe.paste:
             feature = paste_cells(feature, random)
-        whole = (feature == own).flatten(1).all(1).cpu()
-        image = self._paint(ws, feature)
-        seen = image
+        w_suffices = (feature == own).flatten(1).all(1).cpu()
+        image = self._render(ws, feature)
+        encoder_input = image
         if self.pool is not None:
             pick = torch.randint(len(self.pool) // 2, (count - fresh,), generator=random) * 2
             pick += torch.arange(fresh, count) % 2  # even samples of a pool are pasted, odd ones are not
-            whole = torch.cat([whole, pick % 2 == 1])
+            w_suffices = torch.cat([w_suffices, pick % 2 == 1])
             known = [part[pick].float().to(ws) for part in (self.pool.ws, self.pool.feature)]
-            drawn = self._paint(*known)
+            drawn = self._render(*known)
             true = resize(self.pool.image[pick].float().to(ws) / 127.5 - 1, drawn.shape[-1])
             ws, feature = torch.cat([ws, known[0]]), torch.cat([feature, known[1]])
-            image, seen = torch.cat([image, drawn]), torch.cat([seen, true])
-        image, seen, exact, covered = self._changed(image, seen, random)
-        seen, whole = self._shown(seen, random), whole & ~covered
-        masks = (exact, whole, torch.ones(count, dtype=torch.bool), torch.full((count,), done))
-        return FaceTrainingBatch(ws, feature, image, seen, *(mask.to(ws.device) for mask in masks))
+            image, encoder_input = torch.cat([image, drawn]), torch.cat([encoder_input, true])
+        image, encoder_input, exact, covered = self._changed(image, encoder_input, random)
+        encoder_input, w_suffices = self._encoder_input(encoder_input, random), w_suffices & ~covered
+        masks = (exact, w_suffices, torch.ones(count, dtype=torch.bool), torch.full((count,), images_before))
+        return FaceTrainingBatch(ws, feature, image, encoder_input, *(mask.to(ws.device) for mask in masks))
 
-    def _changed(self, image: Tensor, seen: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The faces to be reproduced and what will be shown of them, half of both changed.
+    def _changed(
+        self, image: Tensor, encoder_input: Tensor, random: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Change half of the targets and encoder inputs.
 
-        Then which [N] are as they were, and which have something in front of the face.
+        Returns both, which rows [N] are unchanged, and which rows [N] have an occluder.
         """
         count, recipe = len(image), self.recipe
         exact = torch.rand(count, generator=random) < 0.5
@@ -144,25 +147,27 @@ class FaceSource(KeyedDataset):
             steps.append((degradations.occlude(count, image.shape[-1], random), covered))
         for change, pick in steps:
             where = pick[:, None, None, None].to(image.device)
-            image, seen = (torch.where(where, change(x), x) for x in (image, seen))
-        return image, seen, exact if steps else torch.ones_like(exact), covered
+            image, encoder_input = (torch.where(where, change(x), x) for x in (image, encoder_input))
+        return image, encoder_input, exact if steps else torch.ones_like(exact), covered
 
-    def _shown(self, image: Tensor, random: torch.Generator) -> Tensor:
-        """What the encoder is shown of the faces."""
+    def _encoder_input(self, image: Tensor, random: torch.Generator) -> Tensor:
+        """Degrade faces as the encoder's input."""
         if self.recipe.degrade:
             image = degradations.degrade(image, random)
         return degradations.compress(image, random) if self.recipe.compress else image
 
-    def _paint(self, ws: Tensor, feature: Tensor) -> Tensor:
-        """Pictures in the precision that the losses' pictures have."""
+    def _render(self, ws: Tensor, feature: Tensor) -> Tensor:
+        """Render pictures in the precision that the losses use."""
         with torch.autocast(ws.device.type, torch.bfloat16):
-            return self.paint(ws, feature, self.at).float().clamp(-1.1, 1.1)
+            return self.render(ws, feature, self.at).float().clamp(-1.1, 1.1)
 
-    def _of_photos(self, image: Tensor, seen: Tensor, done: int) -> FaceTrainingBatch:
-        """The batch of photos [P,3,S,S] and what is shown of them: their codes are not known."""
+    def _of_photos(self, image: Tensor, encoder_input: Tensor, images_before: int) -> FaceTrainingBatch:
+        """Return the batch of photos [P,3,S,S] and encoder inputs; their codes are unknown."""
         spec, like, count = self.generator.layers[self.at], self.generator.w_avg, len(image)
-        image, seen = image.to(like), seen.to(like)
+        image, encoder_input = image.to(like), encoder_input.to(like)
         no, yes = (torch.full((count,), value, device=like.device) for value in (False, True))
         ws = like.new_zeros(count, self.generator.num_ws, self.generator.w_dim)
         feature = like.new_zeros(count, spec.channels, spec.resolution, spec.resolution)
-        return FaceTrainingBatch(ws, feature, image, seen, no, yes, no, torch.full((count,), done, device=like.device))
+        return FaceTrainingBatch(
+            ws, feature, image, encoder_input, no, yes, no, torch.full((count,), images_before, device=like.device)
+        )

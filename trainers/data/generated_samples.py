@@ -1,6 +1,7 @@
-"""Synthetic training samples: latent codes of the generator, pasted feature codes, and pools of true images.
+"""Generate synthetic training samples: latent codes, pasted feature codes, and pools of codes with true images.
 
-Run as `python -m vidinv.trainers.data.generated_samples -o pool --count 4000` to draw a pool; it is resumable and depends on its seeds only.
+Run `python -m vidinv.trainers.data.generated_samples -o pool --count 4000` to generate a pool. It can be resumed and
+depends on its seeds only.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from vidinv.generators.base import Generator
 from vidinv.generators.ops import resize
 
 SHARD = 64
-ROUGHNESS = 0.25  # of the feature's standard deviation
+ROUGHNESS = 0.25  # standard deviation of the noise on a feature, relative to the feature's own
 
 
 def sample_ws(generator: Generator, count: int, *, seed: int, mixing: float = 0.4) -> Tensor:
-    """ws [count,L,D]: psi drawn in [0.6, 1] per sample; with probability `mixing` a second w from a random slot on."""
+    """Draw ws [count,L,D] with psi in [0.6, 1] per sample; with probability `mixing` a second w fills the last rows."""
     random = torch.Generator().manual_seed(seed)
     z = torch.randn(2 * count, generator.z_dim, generator=random).to(generator.w_avg.device)
     w = generator.map(z)
@@ -39,7 +40,7 @@ def sample_ws(generator: Generator, count: int, *, seed: int, mixing: float = 0.
 
 
 def paste_cells(feature: Tensor, random: torch.Generator) -> Tensor:
-    """Replace a rectangle of every second F [N,C,h,w] by its neighbour's: off the manifold, its image exactly known."""
+    """Paste a rectangle of another row into every second F [N,C,h,w]: off the manifold, but with a known image."""
     other, mixed = feature.roll(1, 0), feature.clone()
     side = feature.shape[-1]
     for n in range(0, len(feature), 2):
@@ -53,8 +54,8 @@ def paste_cells(feature: Tensor, random: torch.Generator) -> Tensor:
 class SamplePool:
     """Codes with their true images: `ws` [M,L,D], `feature` [M,C,h,w] at layer `at`, `image` [M,3,S,S] uint8.
 
-    Every even sample's feature is pasted (`paste_cells`) and every second of these roughened with noise, as those are
-    that a refinement finds: their images are off the generator's manifold.
+    Every even sample's feature is pasted (`paste_cells`), and every second of these gets noise, similar to features
+    found by refinement: their images are off the generator's manifold.
     """
 
     ws: Tensor
@@ -67,7 +68,7 @@ class SamplePool:
 
 @torch.no_grad()
 def draw_shard(generator: Generator, at: int, seed: int, size: int, batch: int = 4) -> dict[str, Tensor]:
-    """`SHARD` samples through the true synthesis at its smallest exact size, averaged to `size` pixels."""
+    """Generate `SHARD` samples with the full synthesis at its smallest exact size, resized to `size` pixels."""
     parts = []
     for index in range(SHARD // batch):
         number = 1_000_000 + seed * SHARD + index
@@ -82,20 +83,20 @@ def draw_shard(generator: Generator, at: int, seed: int, size: int, batch: int =
 
 
 def draw_pool(generator: Generator, at: int, folder: Path, count: int, size: int) -> None:
-    """Write the shards of a pool of at least `count` samples; those already there are kept.
+    """Write the shards of a pool of at least `count` samples; existing shards are kept.
 
-    Raises UsageError where what is there was drawn for another generator, layer or size.
+    Raises UsageError if existing shards are for another generator, layer or size.
     """
     folder.mkdir(parents=True, exist_ok=True)
     check_pool(folder, generator, at, size)
-    for seed in track(range(-(-count // SHARD)), description=f"drawing {count} samples"):
+    for seed in track(range(-(-count // SHARD)), description=f"generating {count} samples"):
         path = folder / f"{seed:05d}.safetensors"
         if not path.exists():
             fileio.write_tensors(path, draw_shard(generator, at, seed, size))
 
 
 def check_pool(folder: Path, generator: Generator, at: int, size: int) -> None:
-    """Raise UsageError where a shard of `folder`, by its header, was drawn for another generator, layer or size."""
+    """Raise UsageError if a shard in `folder` has the shapes of another generator, layer or size."""
     spec = generator.layers[at]
     wanted = {
         "ws": [SHARD, generator.num_ws, generator.w_dim],
@@ -108,28 +109,29 @@ def check_pool(folder: Path, generator: Generator, at: int, size: int) -> None:
                 found = shard.get_slice(name).get_shape()
                 if found != shape:
                     raise UsageError(
-                        f"the pool's {path} holds {name} {found}, not {shape}",
-                        remedy="draw another pool",
+                        f"{path} has {name} of shape {found}, but this training needs {shape}",
+                        remedy="use another folder for the pool",
                     )
 
 
 def check_drawn(folder: Path, generator: Generator, at: int, count: int, size: int) -> None:
-    """Raise UsageError unless `folder` holds a pool of at least `count` samples, as `check_pool` wants them."""
+    """Raise UsageError unless `folder` holds a pool of at least `count` samples that passes `check_pool`."""
     check_pool(folder, generator, at, size)
     held = SHARD * len(list(folder.glob("*.safetensors")))
     if held < count:
         raise UsageError(
-            f"several processes share a pool that is there already, and {folder} holds {held} of {count} samples",
-            remedy=f"python -m vidinv.trainers.data.generated_samples -o DIR --count {count} --size {size}, then --pool DIR; or --set pool=0",
+            f"{folder} holds {held} of {count} samples, and several processes need a complete pool",
+            remedy=f"run python -m vidinv.trainers.data.generated_samples -o DIR --count {count} --size {size} and "
+            "give --pool DIR, or give --set pool=0",
         )
 
 
 def load_pool(folder: Path) -> SamplePool:
-    """All shards of `folder`."""
+    """Read all shards of `folder`. Raises FileNotFoundError without any."""
     shards = [load_file(path) for path in sorted(folder.glob("*.safetensors"))]
     if not shards:
         raise FileNotFoundError(
-            f"no pool in {folder} (draw one: python -m vidinv.trainers.data.generated_samples -o {folder})"
+            f"no pool in {folder} (generate one: python -m vidinv.trainers.data.generated_samples -o {folder})"
         )
     return SamplePool(*(torch.cat([shard[name] for shard in shards]) for name in ("ws", "feature", "image")))
 
@@ -138,8 +140,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--count", type=int, default=4000)
-    parser.add_argument("--size", type=int, default=256, help="of the images, in pixels")
-    parser.add_argument("--generator", default="mobile-stylegan-ffhq-1024", help="registered, or imported")
+    parser.add_argument("--size", type=int, default=256, help="side of the images in pixels")
+    parser.add_argument("--generator", default="mobile-stylegan-ffhq-1024", help="registered or imported generator")
     args = parser.parse_args()
     generator = registry.load_generator(args.generator)
     draw_pool(generator, generator.layer_at(16), args.output, args.count, args.size)

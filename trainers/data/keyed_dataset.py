@@ -1,4 +1,4 @@
-"""Map-style datasets whose samples are asked for by key: each is a pure function of its training step and row."""
+"""Define map-style datasets that are indexed by key: each sample is a pure function of training step and row."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ class KeyedDataset(Dataset[Any]):
 
     @property
     def decodes(self) -> bool:
-        """Whether samples are read from files, which workers can do; not what is in memory or a network draws."""
+        """Whether samples are decoded from files, so that workers help; False for stored tensors and renderings."""
         return False
 
     @property
     def length(self) -> int | None:
-        """Number of entries; None for a dataset without end."""
+        """Number of entries; None for an endless dataset."""
         return None
 
     def __getitem__(self, key: SampleKey) -> Tensor:
-        """One sample, without a batch axis."""
+        """Return one sample, without a batch axis."""
         raise NotImplementedError("abstract: a dataset defines its samples")
 
     def batch(self, keys: Sequence[SampleKey]) -> Any:
-        """The samples of one process's rows of a step. Runs in a worker process where there are any."""
+        """Return the samples of one process's rows of a step. Runs in a worker process, if there are workers."""
         return torch.stack([self[key] for key in keys])
 
     def finish(self, keys: Sequence[SampleKey], found: Any) -> Any:
-        """The training's batch from what `batch` found. Runs in the training's own process, just before the step."""
+        """Build the training batch from the result of `batch`. Runs in the training process, just before the step."""
         return found
 
 
@@ -42,6 +42,6 @@ class ImageDataset(KeyedDataset):
     """Pictures: a sample is [3,S,S] in [-1,1]."""
 
     def draw(self, count: int, seed: int) -> Tensor:
-        """`count` pictures [count,3,S,S] in [-1,1], which depend on `seed` alone: for sample grids."""
+        """Return `count` pictures [count,3,S,S] in [-1,1] for sample grids; they depend on `seed` alone."""
         found: Tensor = self.batch(StepBatchSampler(seed, count, length=self.length).keys(0))
         return found

@@ -1,7 +1,7 @@
-"""An LMDB of encoded pictures as training data: its keys are listed once, each picture is read when it is drawn.
+"""Read training pictures from an LMDB of encoded pictures; keys are listed once, pictures are read on demand.
 
-Two layouts: StyleGAN2's of PyTorch, whose keys are SIDE-NUMBER and which may hold several sides (`length` says how many
-of each), and any other whose values are encoded pictures, such as LSUN's.
+Two layouts are known: that of StyleGAN2 for PyTorch, with keys SIDE-NUMBER, possibly several sides, and their number
+under `length`; and any LMDB whose values are encoded pictures, such as LSUN's.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from typing import Any
 from vidinv.errors import InputUnreadable
 from vidinv.extras import load_optional
 from vidinv.frames import Array
-from vidinv.trainers.data.photos import Photos, decoded
+from vidinv.trainers.data.photos import Photos, decode_picture
 
 
 def is_database(path: Path) -> bool:
-    """Whether a path is an LMDB: a folder with `data.mdb`, or a file that ends in .lmdb or .mdb."""
+    """Return whether a path is an LMDB: a folder with `data.mdb`, or a file that ends in .lmdb or .mdb."""
     return (path / "data.mdb").is_file() or (path.is_file() and path.suffix in (".lmdb", ".mdb"))
 
 
 def open_database(path: Path, size: int) -> Photos:
-    """The pictures of an LMDB, by their keys.
+    """Open the pictures of an LMDB.
 
-    Of several sides the least that is not below `size` pixels is taken, else the largest. Raises InputUnreadable for
-    what is none, and where there are no pictures in it; UsageError where the package lmdb is not installed.
+    Of several sides, the smallest that is at least `size` pixels is used, else the largest. Raises InputUnreadable for
+    a path that is not an LMDB or has no pictures, UsageError if the package lmdb is not installed.
     """
     lmdb = load_optional("lmdb", f"reading the LMDB {path}")
 
@@ -33,7 +33,7 @@ def open_database(path: Path, size: int) -> Photos:
         with _opened(path) as store, store.begin() as entries, entries.cursor() as cursor:
             keys = list(cursor.iternext(values=False))
     except lmdb.Error as error:
-        raise InputUnreadable(f"{path} is no LMDB: {error}", remedy="give one of encoded pictures") from error
+        raise InputUnreadable(f"{path} is not an LMDB: {error}", remedy="give an LMDB of encoded pictures") from error
     wanted = {path / key.decode("utf-8", "backslashreplace"): key for key in _of_one_side(keys, size)}
     if not wanted:
         raise InputUnreadable(f"no picture in {path}", remedy="give an LMDB of encoded pictures")
@@ -42,25 +42,25 @@ def open_database(path: Path, size: int) -> Photos:
 
 @dataclass(frozen=True)
 class LmdbReader:
-    """Reads one picture of the LMDB at `path` by its name, in any process; `keys` has the key of each name."""
+    """Reader of pictures of the LMDB at `path`, usable in any process; `keys` maps each picture's name to its key."""
 
     path: Path
     keys: dict[Path, bytes]
 
     def __call__(self, name: Path) -> Array:
         with _opened(self.path) as store, store.begin() as entries:
-            return decoded(entries.get(self.keys[name], b""), name)
+            return decode_picture(entries.get(self.keys[name], b""), name)
 
 
 def _opened(path: Path) -> Any:
-    """The LMDB at `path` for one reading: an open one could not be used by workers, which are forks of this process."""
+    """Open the LMDB at `path` for one read: workers are forks and cannot use an LMDB that is already open."""
     import lmdb
 
     return lmdb.open(str(path), subdir=path.is_dir(), readonly=True, lock=False, readahead=False)
 
 
 def _of_one_side(keys: list[bytes], size: int) -> list[bytes]:
-    """The keys of pictures; in StyleGAN2's layout those of the side that suits."""
+    """Return the keys of pictures; in StyleGAN2's layout those of the side that fits `size`."""
     if b"length" not in keys:
         return keys
     pictures = [key for key in keys if key.partition(b"-")[0].isdigit()]

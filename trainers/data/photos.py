@@ -1,4 +1,4 @@
-"""A folder of aligned photos as training data: read when asked; unreadable files are named, counted and passed over."""
+"""Read aligned photos from a folder as training data; unreadable files are skipped with a warning and a count."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from vidinv.trainers.data.step_sampler import SampleKey
 class Photos(ImageDataset):
     """Pictures, square and FFHQ-aligned (for faces), half of them mirrored.
 
-    `read` gives the pixels [H,W,3] uint8 of one of `files`, or raises InputUnreadable. Which files could not be used is
-    known to all worker processes, so that each is named once.
+    `read` returns the pixels [H,W,3] uint8 of one of `files`, or raises InputUnreadable. All worker processes share the
+    flags of unusable files, so that each file is warned of once.
     """
 
     files: list[Path]
@@ -50,9 +50,9 @@ class Photos(ImageDataset):
         return {self.files[place] for place in self.refused.nonzero()[:, 0].tolist()}
 
     def __getitem__(self, key: SampleKey) -> Tensor:
-        """The picture [3,size,size] in [-1,1] of a key; where its file cannot be used, another one of its choosing.
+        """Return the picture [3,size,size] in [-1,1] of a key; a random other one if its file cannot be used.
 
-        Raises InputUnreadable where no file can be used.
+        Raises InputUnreadable if no file can be used.
         """
         random, place = key.generator(), key.entry
         mirrored = bool(torch.rand((), generator=random) < 0.5)
@@ -63,7 +63,7 @@ class Photos(ImageDataset):
         return picture[0].flip(2) if mirrored else picture[0]
 
     def picture(self, place: int) -> Tensor | None:
-        """The picture [1,3,size,size] in [-1,1] of a file; None where it cannot be used, which is warned of once."""
+        """Return the picture [1,3,size,size] in [-1,1] of a file; None, with one warning, if it cannot be used."""
         path = self.files[place]
         if self.refused[place]:
             return None
@@ -73,7 +73,7 @@ class Photos(ImageDataset):
             self._refuse(place, "not a readable picture")
             return None
         if rgb.shape[0] != rgb.shape[1]:
-            self._refuse(place, f"{rgb.shape[1]}x{rgb.shape[0]} is not square, so not aligned")
+            self._refuse(place, f"{rgb.shape[1]}x{rgb.shape[0]} is not square, so it is not aligned")
             return None
         image = torch.from_numpy(rgb).permute(2, 0, 1)[None].float() / 127.5 - 1  # HWC -> 1CHW
         return resize(image, self.size)
@@ -81,11 +81,11 @@ class Photos(ImageDataset):
     def _refuse(self, place: int, why: str) -> None:
         self.refused[place] = True
         count = f"{int(self.refused.sum())} of {len(self.files)} so far"
-        warnings.warn(f"{self.files[place]} is passed over: {why} ({count})", stacklevel=4)
+        warnings.warn(f"{self.files[place]} is skipped: {why} ({count})", stacklevel=4)
 
 
 def open_photos(folder: Path, size: int) -> Photos:
-    """The pictures in `folder` and the folders inside it. Raises InputUnreadable where there are none."""
+    """Open the pictures in `folder` and its subfolders. Raises InputUnreadable if there are none."""
     if not folder.is_dir():
         raise InputUnreadable(f"{folder} is not a folder", remedy="give photos=FOLDER of aligned faces")
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in pictures.PICTURES)
@@ -94,9 +94,9 @@ def open_photos(folder: Path, size: int) -> Photos:
     return Photos(files, size)
 
 
-def decoded(raw: bytes, name: Path) -> Array:
-    """The pixels [H,W,3] uint8, RGB, of an encoded picture; InputUnreadable, which names it, where it is none."""
+def decode_picture(raw: bytes, name: Path) -> Array:
+    """Decode a picture to RGB pixels [H,W,3] uint8. Raises InputUnreadable, with `name`, if that fails."""
     bgr = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR) if raw else None
     if bgr is None:
-        raise InputUnreadable(f"{name} is no readable picture")
+        raise InputUnreadable(f"{name} is not a readable picture")
     return np.ascontiguousarray(bgr[:, :, ::-1])

@@ -1,4 +1,4 @@
-"""Batches of a keyed dataset, step by step: fetched by worker processes where samples are decoded from files."""
+"""Load the batches of a keyed dataset step by step, with worker processes if samples are decoded from files."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from vidinv.errors import UsageError, VidinvError
 from vidinv.trainers.data.keyed_dataset import KeyedDataset
 from vidinv.trainers.data.step_sampler import SampleKey, StepBatchSampler
 
-SMALL, MOST = 4, 4  # cores of a machine without workers by default, and workers by default of a larger one
+SMALL, MOST = 4, 4  # up to SMALL cores there are no workers by default; MOST is the default maximum of workers
 
 
-def worker_count(dataset: KeyedDataset, asked: int, local_processes: int = 1) -> int:
-    """How many worker processes decode a dataset's samples: 0 where nothing is decoded, else as many as asked.
+def worker_count(dataset: KeyedDataset, requested: int, local_processes: int = 1) -> int:
+    """Return the number of worker processes: 0 for a dataset that decodes nothing, else the requested number.
 
-    With `asked` -1 there are none on a machine of up to SMALL cores, else half of the process's share of the cores, at
-    most MOST. Raises UsageError below -1.
+    With `requested` -1 there are none on a machine of up to SMALL cores, else half of the process's share of the
+    cores, at most MOST. Raises UsageError below -1.
     """
-    if asked < -1:
-        raise UsageError(f"{asked} worker processes are not possible", remedy="set workers=-1, 0 or more")
-    if not dataset.decodes or asked >= 0:
-        return asked if dataset.decodes else 0
+    if requested < -1:
+        raise UsageError(f"workers={requested} is below -1", remedy="set workers=-1, 0 or more")
+    if not dataset.decodes or requested >= 0:
+        return requested if dataset.decodes else 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return 0 if cores <= SMALL else min(MOST, cores // local_processes // 2)
 
@@ -33,11 +33,11 @@ def worker_count(dataset: KeyedDataset, asked: int, local_processes: int = 1) ->
 def step_batches(
     dataset: KeyedDataset, sampler: StepBatchSampler, *, workers: int = 0, pin: bool = False
 ) -> Generator[Any, None, None]:
-    """The sampler's batches in order, on the CPU unless the dataset's `finish` puts them elsewhere.
+    """Yield the sampler's batches in order, on the CPU unless the dataset's `finish` moves them.
 
-    Workers fetch ahead and live as long as the iterator; what they fetched and no step took is fetched again after a
-    resume, since a batch depends on its keys alone. `pin` is for batches that go to a GPU. A VidinvError in a worker is
-    raised here as it is.
+    Workers prefetch and live as long as the iterator. Prefetched batches that no step used are fetched again after a
+    resume, since a batch depends on its keys alone. `pin` uses pinned memory, for batches that go to a GPU. A
+    VidinvError in a worker is raised here unchanged.
     """
     loader = DataLoader(
         _Fetched(dataset),
@@ -46,7 +46,7 @@ def step_batches(
         collate_fn=_as_it_is,
         persistent_workers=workers > 0,
         pin_memory=pin,
-        generator=torch.Generator(),  # the seed of the workers, which draw nothing, must not move the global state
+        generator=torch.Generator(),  # seeds the workers, which draw nothing, without advancing the global generator
     )
     for keys, found in loader:
         if isinstance(found, VidinvError):
@@ -55,7 +55,7 @@ def step_batches(
 
 
 class _Fetched(Dataset[Any]):
-    """Whole batches of a dataset with their keys, or the VidinvError that came in their place."""
+    """Dataset of whole batches with their keys; a VidinvError is returned in place of the batch."""
 
     def __init__(self, dataset: KeyedDataset) -> None:
         self.dataset = dataset
@@ -68,5 +68,5 @@ class _Fetched(Dataset[Any]):
 
 
 def _as_it_is(batch: Any) -> Any:
-    """In place of a collate function: the dataset collates."""
+    """Collate function that changes nothing: the dataset collates."""
     return batch

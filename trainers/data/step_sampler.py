@@ -1,4 +1,4 @@
-"""Which samples each process reads in each step of a training: a pure function of the step, so that resume is exact."""
+"""Choose the samples of each process and training step, as a pure function of the step, for an exact resume."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from torch.utils.data import Sampler
 
 
 class SampleKey(NamedTuple):
-    """Row `row` of the global batch of step `step`, which shows the dataset's entry number `entry`.
+    """Row `row` of the global batch of step `step`, with the dataset's entry number `entry`.
 
-    `seed` depends on the training's seed, the step and the row alone; everything random about the sample comes from it.
+    `seed` depends on the training's seed, the step and the row only; it seeds all random numbers of the sample.
     """
 
     step: int
@@ -22,21 +22,21 @@ class SampleKey(NamedTuple):
     seed: int
 
     def generator(self) -> torch.Generator:
-        """A new generator of the sample's random numbers, on the CPU."""
+        """Return a new CPU generator of the sample's random numbers."""
         return torch.Generator().manual_seed(self.seed)
 
 
 def seed_for(*parts: int | str) -> int:
-    """A seed in [0, 2**63) that depends on all parts and on their order."""
+    """Return a seed in [0, 2**63) that depends on all parts and their order."""
     return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=8).digest(), "little") >> 1
 
 
 class StepBatchSampler(Sampler[list[SampleKey]]):
     """The keys of this process's rows of every global batch from step `first` up to, not including, step `last`.
 
-    The entries of a dataset are shuffled anew in every epoch; a dataset without end (`length` None) is read in order.
-    The global batch of a step does not depend on the number of processes, and process `rank` of `world_size` has the
-    rows from rank * batch / world_size on. Raises ValueError where the batch cannot be shared evenly.
+    The entries of a dataset are shuffled in every epoch; an endless dataset (`length` None) is read in order. The
+    global batch of a step does not depend on the number of processes; process `rank` of `world_size` has the rows from
+    rank * batch / world_size on. Raises ValueError if the batch cannot be divided evenly.
     """
 
     def __init__(
@@ -51,14 +51,16 @@ class StepBatchSampler(Sampler[list[SampleKey]]):
         last: int = 0,
     ) -> None:
         if batch % world_size or not 0 <= rank < world_size:
-            raise ValueError(f"a batch of {batch} cannot be shared by {world_size} processes, of which this is {rank}")
+            raise ValueError(
+                f"a batch of {batch} cannot be divided among {world_size} processes (this is number {rank})"
+            )
         if length == 0:
             raise ValueError("the dataset is empty")
         self.seed, self.batch, self.length = seed, batch, length
         self.first, self.last = first, last
         share = batch // world_size
         self.rows = range(rank * share, (rank + 1) * share)
-        self._order: tuple[int, torch.Tensor] | None = None  # of the epoch that was asked last
+        self._order: tuple[int, torch.Tensor] | None = None  # (epoch, permutation) of the last epoch used
 
     def __len__(self) -> int:
         return max(self.last - self.first, 0)
@@ -67,14 +69,14 @@ class StepBatchSampler(Sampler[list[SampleKey]]):
         return (self.keys(step) for step in range(self.first, self.last))
 
     def keys(self, step: int) -> list[SampleKey]:
-        """The keys of this process's rows in one step."""
+        """Return the keys of this process's rows in one step."""
         return [
             SampleKey(step, row, self._entry(step * self.batch + row), seed_for(self.seed, "sample", step, row))
             for row in self.rows
         ]
 
     def _entry(self, place: int) -> int:
-        """The entry at a place of the endless sequence of shuffled epochs."""
+        """Return the entry at a position of the sequence of shuffled epochs."""
         if self.length is None:
             return place
         epoch, place = divmod(place, self.length)

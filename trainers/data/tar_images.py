@@ -1,4 +1,4 @@
-"""A WebDataset: the pictures of its tars, indexed once and read in place, as training data like a folder of photos."""
+"""Read training pictures from tars (a WebDataset), indexed once and read in place."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 from vidinv.errors import InputUnreadable
 from vidinv.faces import pictures
 from vidinv.frames import Array
-from vidinv.trainers.data.photos import Photos, decoded
+from vidinv.trainers.data.photos import Photos, decode_picture
 
 
 @dataclass(frozen=True)
 class TarReader:
-    """Reads one picture of a tar by its name; `places` has the tar of each, and its first byte and length there."""
+    """Reader of pictures in tars; `places` maps each picture's name to its tar, offset and length in bytes."""
 
     places: dict[Path, tuple[Path, int, int]]
 
@@ -23,13 +23,13 @@ class TarReader:
         shard, first, length = self.places[name]
         with shard.open("rb") as stream:
             stream.seek(first)
-            return decoded(stream.read(length), name)
+            return decode_picture(stream.read(length), name)
 
 
 def open_tars(data: str, size: int) -> Photos:
-    """The pictures of a tar, or of all whose names a pattern matches ("shards/*.tar"), by their names in them.
+    """Open the pictures of a tar, or of all tars that match a pattern ("shards/*.tar").
 
-    Raises InputUnreadable for what is no tar, and where there are no pictures.
+    Raises InputUnreadable for a file that is not a tar, and if there are no pictures.
     """
     shards = sorted(Path(name) for name in glob(data)) or [Path(data)]
     places = {name: place for shard in shards for name, place in _members(shard).items()}
@@ -39,7 +39,7 @@ def open_tars(data: str, size: int) -> Photos:
 
 
 def _members(shard: Path) -> dict[Path, tuple[Path, int, int]]:
-    """Where each picture lies: its tar, and first byte and length in it."""
+    """Return each picture's tar, offset and length in bytes."""
     try:
         with tarfile.open(shard, "r:") as archive:
             return {
@@ -48,4 +48,4 @@ def _members(shard: Path) -> dict[Path, tuple[Path, int, int]]:
                 if member.isfile() and Path(member.name).suffix.lower() in pictures.PICTURES
             }
     except (OSError, tarfile.TarError) as error:
-        raise InputUnreadable(f"{shard} is no tar: {error}", remedy="give one that is not compressed") from error
+        raise InputUnreadable(f"{shard} is not a tar: {error}", remedy="give an uncompressed tar") from error

@@ -1,4 +1,4 @@
-"""What batches of several tensors share: they move to a device, and into pinned memory on the way to a GPU."""
+"""Move batches of several tensors to a device or into pinned memory."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 class TensorBatch:
-    """Base of dataclasses whose fields are tensors, other batches, or None."""
+    """Base class of dataclasses whose fields are tensors, other batches, or None."""
 
     def to(self, device: torch.device) -> Self:
-        """The batch on `device`."""
+        """Return the batch on `device`."""
         return self._with(lambda value: value.to(device))
 
     def pin_memory(self) -> Self:
-        """The batch in pinned memory, from where copies to a GPU are fast; the data loader calls it."""
+        """Return the batch in pinned memory, for fast copies to a GPU; the data loader calls this."""
         return self._with(lambda value: value.pin_memory())
 
     def _with(self, change: Callable[[Any], Any]) -> Self:

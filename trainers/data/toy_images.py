@@ -1,4 +1,4 @@
-"""Pictures that are known and cost nothing: what tells in seconds whether an autoencoder learns at all."""
+"""Generate toy pictures, which show within seconds whether an autoencoder learns at all."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from vidinv.generators.ops import resize
 from vidinv.trainers.data.keyed_dataset import ImageDataset
 from vidinv.trainers.data.step_sampler import SampleKey
 
-SIDE = 16  # pixels at which they are drawn
-RADIUS = 4
+SIDE = 16  # pixels of a picture before resizing
+RADIUS = 4  # pixels
 
 
 @dataclass(frozen=True, eq=False)
 class Blobs(ImageDataset):
-    """Discs of any colour on any ground, anywhere, at `size` pixels: two numbers of place, six of colour."""
+    """Discs at random positions in random colours, at `size` pixels; two position and six colour parameters."""
 
     size: int = SIDE
 
     def batch(self, keys: Sequence[SampleKey]) -> Tensor:
-        """The pictures of the keys [n,3,size,size] in [-1,1]."""
+        """Return the pictures of the keys [n,3,size,size] in [-1,1]."""
         drawn = torch.stack([torch.rand(8, generator=key.generator()) for key in keys])
         place = drawn[:, :2, None, None] * SIDE / 2 + SIDE / 4
         ink = drawn[:, 2:].reshape(-1, 2, 3, 1, 1) * 2 - 1

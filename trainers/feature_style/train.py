@@ -1,8 +1,8 @@
-"""Train a Feature-Style encoder: the paper's system, the published one, and the light encoder's recipe for few cores.
+"""Train a Feature-Style encoder: the paper's system, the published one, or the light encoder for few cores.
 
-Every turn takes synthetic faces with known codes (half of them from a pool of true images where there is one) and,
-where a folder is given, photos; encodes them and asks two inversions to look like them: x1 = G(w) and x2 = G(w, F). A
-recipe says which losses do the asking: see `trainers/feature_style/config.py` and `configs/train/feature_style/`.
+Every turn takes synthetic faces with known codes (with a pool, half of them from it) and, if a folder is given,
+photos. It encodes them and compares two inversions with them: x1 = G(w) and x2 = G(w, F). The recipe sets the weights
+of the losses: see `trainers/feature_style/config.py` and `configs/train/feature_style/`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from vidinv.generators.base import Generator
 from vidinv.media.image_grid import image_grid
 from vidinv.trainers.core import launch, loop
 from vidinv.trainers.core.step_random import StepRandom
-from vidinv.trainers.data.face_batches import FaceSource, FaceTrainingBatch, Painter
+from vidinv.trainers.data.face_batches import FaceSource, FaceTrainingBatch, RenderFunction
 from vidinv.trainers.data.generated_samples import SamplePool
 from vidinv.trainers.data.photos import Photos, open_photos
 from vidinv.trainers.data.step_sampler import StepBatchSampler
@@ -35,12 +35,12 @@ from vidinv.trainers.optim.ranger import Ranger
 
 @dataclass(frozen=True)
 class FeatureStyleSetup:
-    """A training before its first turn: the network, its one step, the plan, and what draws."""
+    """A training before its first turn: network, step, plan, renderer, recipe and photos."""
 
     codes: TensorCodes
     step: loop.Step
     plan: loop.Plan
-    drawing: RenderNetworks
+    renderer: RenderNetworks
     recipe: FeatureStyleRecipe
     photos: Photos | None
 
@@ -50,23 +50,23 @@ class FeatureStyleSetup:
 
 
 def set_up(
-    generator: Generator, recipe: FeatureStyleRecipe, judges: feature_style_losses.Evaluators | None = None
+    generator: Generator, recipe: FeatureStyleRecipe, evaluators: feature_style_losses.Evaluators | None = None
 ) -> FeatureStyleSetup:
-    """The untrained encoder and how it will be trained; what `--dry-run` describes and `train` runs.
+    """Build the untrained encoder and its training, which `--dry-run` describes and `train` runs.
 
-    Everything is on the generator's device. `judges` are the recipe's own unless others are given.
+    Everything is on the generator's device. `evaluators` are loaded by the recipe unless given.
     """
-    here = launch.place()
+    here = launch.process_rank()
     recipe.check(here.count)
     torch.manual_seed(0)
     device = str(generator.w_avg.device.type)
-    judges = judges or feature_style_losses.load_judges(recipe, device)
-    encoder = begin(generator, recipe).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    evaluators = evaluators or feature_style_losses.load_evaluators(recipe, device)
+    encoder = initial_encoder(generator, recipe).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     at = generator.layer_at(recipe.feature_side)
-    drawing = RenderNetworks(generator, painter(generator, recipe.size), at, spread(generator, at))
+    renderer = RenderNetworks(generator, render_function(generator, recipe.size), at, feature_deviation(generator, at))
 
     def loss(networks: loop.Networks, batch: FaceTrainingBatch, random: StepRandom) -> tuple[Tensor, dict[str, Tensor]]:
-        return feature_style_losses.losses(networks["encoder"], drawing, judges, batch, recipe)
+        return feature_style_losses.losses(networks["encoder"], renderer, evaluators, batch, recipe)
 
     def optimiser(parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
         if recipe.optimiser == "ranger":
@@ -88,11 +88,11 @@ def set_up(
     loop.check_plan({"encoder": encoder}, [], plan)
     photos = open_photos(Path(recipe.photos), recipe.size) if recipe.photos else None
     step = loop.Step("encoder", ("encoder",), optimiser, loss)
-    return FeatureStyleSetup(TensorCodes(encoder), step, plan, drawing, recipe, photos)
+    return FeatureStyleSetup(TensorCodes(encoder), step, plan, renderer, recipe, photos)
 
 
-def begin(generator: Generator, recipe: FeatureStyleRecipe) -> Encoder:
-    """The recipe's encoder before the first turn: untrained, or with the weights to start from."""
+def initial_encoder(generator: Generator, recipe: FeatureStyleRecipe) -> Encoder:
+    """Return the recipe's encoder before the first turn: untrained, or with the weights to start from."""
     if not recipe.start:
         return encoder_file.build_encoder(recipe.encoder, generator, recipe.feature_side)
     check_start(generator.space, recipe)
@@ -102,61 +102,66 @@ def begin(generator: Generator, recipe: FeatureStyleRecipe) -> Encoder:
 
 
 def check_start(space: str, recipe: FeatureStyleRecipe) -> None:
-    """Raise UsageError where the recipe begins with an encoder's file that is of another kind than its own."""
+    """Raise UsageError if the encoder file to start from differs from the recipe's encoder in its settings."""
     if recipe.start in ("", "shipped"):
         return
-    known, asked = encoder_file.check_encoder(Path(recipe.start), space), facts(space, recipe)
-    if known != asked:
+    known, wanted = encoder_file.check_encoder(Path(recipe.start), space), encoder_facts(space, recipe)
+    if known != wanted:
         raise UsageError(
-            f"{recipe.start} is of another kind: {known}, the recipe's is {asked}",
-            remedy="set encoder, feature_side and feature_branch as they are there",
+            f"{recipe.start} has {known}, but the recipe has {wanted}",
+            remedy="set encoder, feature_side and feature_branch as in that file",
         )
 
 
-def facts(space: str, recipe: FeatureStyleRecipe) -> encoder_file.EncoderFacts:
-    """What the trained encoder's file will say of it."""
+def encoder_facts(space: str, recipe: FeatureStyleRecipe) -> encoder_file.EncoderFacts:
+    """Return the metadata of the trained encoder's file."""
     return encoder_file.EncoderFacts(recipe.encoder, space, recipe.feature_side, recipe.feature_branch)
 
 
-def painter(generator: Generator, size: int) -> Painter:
-    """What draws codes at `size` pixels: the generator where it can, else its proxy head; UsageError if neither."""
+def render_function(generator: Generator, size: int) -> RenderFunction:
+    """Return a function that renders codes at `size` pixels, by the generator if possible, else by its proxy head.
+
+    Raises UsageError if there is neither.
+    """
     if size not in generator.sizes:
         return proxy.load_proxy(generator, size)
 
-    def paint(ws: Tensor, feature: Tensor | None = None, at: int | None = None) -> Tensor:
+    def render(ws: Tensor, feature: Tensor | None = None, at: int | None = None) -> Tensor:
         return generator.synthesize(ws, feature=feature, at=at, size=size)
 
-    return paint
+    return render
 
 
 @torch.no_grad()
-def spread(generator: Generator, at: int) -> Tensor:
-    """Standard deviation [1,C,1,1] of the generator's own feature at a layer, over 256 samples."""
+def feature_deviation(generator: Generator, at: int) -> Tensor:
+    """Return the standard deviation [1,C,1,1] of the generator's own feature at a layer, over 256 samples."""
     feature = generator.synthesize(generator.broadcast(generator.sample(256, seed=7)), stop=at)
     return feature.std((0, 2, 3), keepdim=True)
 
 
 def train(setup: FeatureStyleSetup, pool: SamplePool | None, folder: Path) -> Path:
-    """Train to the plan's end, continuing what `folder` holds; returns the encoder's file (averaged, fp16).
+    """Train to the plan's end, resuming from `folder`; returns the path of the averaged encoder (fp16).
 
-    Of several processes the first writes it.
+    Only the first process writes the file.
     """
-    drawing, plan = setup.drawing, setup.plan
-    source = FaceSource(drawing.generator, drawing.paint, drawing.at, setup.recipe, pool, setup.photos)
+    renderer, plan = setup.renderer, setup.plan
+    source = FaceSource(renderer.generator, renderer.render, renderer.at, setup.recipe, pool, setup.photos)
 
     def samples(networks: loop.Networks) -> Tensor:
-        keys = StepBatchSampler(plan.seed, plan.batch, length=source.length).keys(-1)  # no step of the training
+        keys = StepBatchSampler(plan.seed, plan.batch, length=source.length).keys(
+            -1
+        )  # -1 is not a step of the training
         shown = source.finish(keys, source.batch(keys))
-        ws, feature = networks["encoder"](shown.seen)
-        rows = [shown.seen, drawing.paint(ws)]
+        ws, feature = networks["encoder"](shown.encoder_input)
+        rows = [shown.encoder_input, renderer.render(ws)]
         if setup.recipe.feature_branch:
-            rows.append(drawing.paint(ws, feature, drawing.at))
+            rows.append(renderer.render(ws, feature, renderer.at))
         return image_grid(rows)
 
     average = loop.train(setup.networks, [setup.step], source, plan, folder, samples)
     path = folder / "encoder.safetensors"
-    if launch.place().is_first:
+    if launch.process_rank().is_first:
         encoder_file.write_encoder(
-            path, feature_style_losses.encoder_state(average), facts(drawing.generator.space, setup.recipe)
+            path, feature_style_losses.encoder_state(average), encoder_facts(renderer.generator.space, setup.recipe)
         )
     return path

@@ -1,4 +1,4 @@
-"""The recipe of a GAN encoder's training (Yu, Wang and Bugiolacchi): pre-training, fine-tuning and their ablations."""
+"""Define the recipe of a GAN encoder training (Yu, Wang and Bugiolacchi): pre-training, fine-tuning, ablations."""
 
 from __future__ import annotations
 
@@ -14,48 +14,48 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "strategy": ("paper", "1", "2"),
     "network": ("vgg16", "alexnet"),
 }
-MU = {"paper": (0.375, 0.625), "1": (1.0, 1.0), "2": (5.0, 9.0)}  # of AT1 and AT2, by strategy
+MU = {"paper": (0.375, 0.625), "1": (1.0, 1.0), "2": (5.0, 9.0)}  # weights of AT1 and AT2, by strategy
 
 
 @dataclass(frozen=True)
 class GanRecipe:
-    """Defaults are the paper's pre-training at 256; `configs/train/gan_encoder/` has it at other sizes, and tuning."""
+    """Settings of a training. Defaults: the paper's pre-training at 256 pixels; see `configs/train/gan_encoder/`."""
 
     # What is trained.
     encoder: str = "adaptive"  # adaptive-light: 128 pixels and 32 channels at the input; adaptive-tiny for tests
     generator: str = "mobile-stylegan-ffhq-1024"  # registered or imported
-    start: str = ""  # an encoder.safetensors to begin with; empty: random weights
+    start: str = ""  # an encoder.safetensors to start from; empty: random weights
 
-    # On what. Without photos: the generator's own samples, each of its own seed.
+    # Data. Without photos: the generator's samples, each with its own seed.
     samples: int = 30_000
-    held_out: int = 4_500  # of them for evaluation, drawn anew for every fold
+    held_out: int = 4_500  # number of samples for evaluation, chosen per fold
     fold: int = 0  # 0 to 6 in the paper
-    judged: int = 4_500  # of the held out, after the training
+    judged: int = 4_500  # number of held-out samples that are evaluated after the training
     epochs: int = 7
     truncation: float = 0.7  # 0.4 for BigGAN
     size: int = 256  # side of the compared pictures
-    photos: str = ""  # a folder of aligned pictures: fine-tuning to them
-    label: int = 0  # class of the photos, where the generator has classes
-    each: bool = True  # to every photo alone, from the same beginning; else to all together
-    steps: int = 3_500  # of a fine-tuning
+    photos: str = ""  # a folder of aligned pictures for fine-tuning
+    label: int = 0  # class of the photos, if the generator has classes
+    each: bool = True  # fine-tune to every photo separately, from the same start; false: to all together
+    steps: int = 3_500  # length of a fine-tuning
 
-    # How.
+    # Optimisation.
     batch: int = 8  # 8, 4 and 2 at 256, 512 and 1024
     rate: float = 0.0015
-    fade: float = 1.0  # share of the rate that is left at the end
+    fade: float = 1.0  # factor of the rate at the end
     ema: float = 0.995
     save_every: int = 800  # images between checkpoints
 
     # Losses: eq. 2 to 6. A weight of 0 switches one off (ssim=0 is the ablation of table 7).
-    strategy: str = "paper"  # 1: no gradient of pixels; 2: with it, and larger weights of the attentions
+    strategy: str = "paper"  # 1: no pixel gradient; 2: pixel gradient and larger attention weights
     attention: str = "at1+at2"  # the ablation of table 6
     regions: str = "aligned"  # heat: Grad-CAM, for misaligned pictures
     mse: float = 5.0
     cos: float = 3.0
     perceptual: float = 2.0
     ssim: float = 1.0
-    network: str = "vgg16"  # of LPIPS; alexnet is twenty times as fast
-    latent: float = 0.0  # of what is known of a sample; in fine-tuning of what the encoder says of its own inversion
+    network: str = "vgg16"  # LPIPS backbone; alexnet is twenty times as fast
+    latent: float = 0.0  # distance to a sample's latents; in fine-tuning, to the codes of the encoder's own inversion
 
     @property
     def weights(self) -> Weights:
@@ -63,7 +63,7 @@ class GanRecipe:
 
     @property
     def mu(self) -> tuple[float, ...]:
-        """Weights of the attentions that are on."""
+        """Weights of the enabled attentions."""
         return MU[self.strategy][: {"none": 0, "at1": 1, "at1+at2": 2}[self.attention]]
 
     @property
@@ -72,27 +72,32 @@ class GanRecipe:
 
     @property
     def images(self) -> int:
-        """That a training sees: epochs of a pre-training, steps of a fine-tuning."""
+        """Number of images of a training: by `epochs` in pre-training, by `steps` in fine-tuning."""
         return self.steps * self.batch if self.photos else self.epochs * (self.samples - self.held_out)
 
     def schedule(self, images: int) -> float:
-        """Share of `rate` after so many images: linearly from 1 to `fade`."""
+        """Return the factor of `rate` after `images`: linear from 1 to `fade`."""
         return 1 + (self.fade - 1) * images / self.images
 
     def check(self) -> None:
-        """Raise UsageError for a value that is not known or a combination that cannot be."""
+        """Raise UsageError for an unknown value or an invalid combination."""
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise UsageError(
-                    f"{name} {getattr(self, name)!r} is not known", remedy=f"choose one of {', '.join(allowed)}"
+                    f"{name}={getattr(self, name)!r} is not a known value", remedy=f"choose one of {', '.join(allowed)}"
                 )
         if not 0 <= self.held_out < self.samples:
             raise UsageError(
-                f"{self.held_out} of {self.samples} samples are held out", remedy="set held_out below samples"
+                f"held_out={self.held_out} is not below samples={self.samples}", remedy="set held_out below samples"
             )
         if self.images < 1 or self.batch < 1:
-            raise UsageError(f"{self.images} images in batches of {self.batch}", remedy="give both at least 1")
+            raise UsageError(f"{self.images} images or batch={self.batch} is below 1", remedy="set both to at least 1")
         if self.attention != "none" and self.regions == "aligned" and self.size % 32:
-            raise UsageError(f"crops of {self.size} pixels are no whole pixels", remedy="set size to a multiple of 32")
+            raise UsageError(
+                f"size={self.size} gives crops of fractional pixels", remedy="set size to a multiple of 32"
+            )
         if self.photos and not self.start:
-            raise UsageError("a fine-tuning needs an encoder", remedy="give start=FILE, the file of a pre-training")
+            raise UsageError(
+                "photos=FOLDER fine-tunes an encoder, but start is empty",
+                remedy="give start=FILE, the file of a pre-training",
+            )

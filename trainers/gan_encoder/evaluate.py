@@ -1,4 +1,4 @@
-"""How well an adaptive encoder inverts pictures: PSNR, SSIM and LPIPS of the whole and of AT1 and AT2, with spreads."""
+"""Evaluate an adaptive encoder: PSNR, SSIM and LPIPS of whole inversions and of AT1 and AT2, with deviations."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from torch import Tensor
 from vidinv.encoders.base import Encoder
 from vidinv.losses import regions
 from vidinv.metrics import image
-from vidinv.trainers.gan_encoder.train import GanRenderContext, LatentBatch, TensorLatents, draw
+from vidinv.trainers.gan_encoder.train import GanRenderContext, LatentBatch, TensorLatents, draw_samples
 
 VIEWS = {"whole": lambda x: x, "at1": regions.at1, "at2": regions.at2}
 Figures = dict[str, dict[str, float]]  # view -> figure -> value
 
 
-def batches(room: GanRenderContext, seeds: Sequence[int]) -> Iterable[LatentBatch]:
-    """The generator's samples of `seeds`, as many at once as the recipe trains on."""
-    at_once = room.recipe.batch
-    return (draw(room, seeds[start : start + at_once]) for start in range(0, len(seeds), at_once))
+def sample_batches(context: GanRenderContext, seeds: Sequence[int]) -> Iterable[LatentBatch]:
+    """Yield the generator's samples of `seeds` in batches of the recipe's size."""
+    at_once = context.recipe.batch
+    return (draw_samples(context, seeds[start : start + at_once]) for start in range(0, len(seeds), at_once))
 
 
 @torch.no_grad()
-def judge(encoder: Encoder, room: GanRenderContext, data: Iterable[LatentBatch]) -> Figures:
-    """{view: {psnr, ssim, lpips and the deviation of each, n}}; LPIPS is the recipe's network."""
+def evaluate_encoder(encoder: Encoder, context: GanRenderContext, data: Iterable[LatentBatch]) -> Figures:
+    """Return {view: {psnr, ssim, lpips, their deviations, n}}; LPIPS uses the recipe's network."""
     network = TensorLatents(encoder).eval()
     rows: dict[str, dict[str, list[float]]] = {view: {} for view in VIEWS}
     for batch in data:
-        made = room.picture(*network(batch.image, batch.c)).float().clamp(-1, 1)
+        made = context.picture(*network(batch.image, batch.c)).float().clamp(-1, 1)
         for view, crop in VIEWS.items():
-            for name, values in _figures(crop(made), crop(batch.image.clamp(-1, 1)), room).items():
+            for name, values in _figures(crop(made), crop(batch.image.clamp(-1, 1)), context).items():
                 rows[view].setdefault(name, []).extend(values.tolist())
     return {view: _summary(found) for view, found in rows.items()}
 
 
-def _figures(made: Tensor, wanted: Tensor, room: GanRenderContext) -> dict[str, Tensor]:
-    perceptual = room.judges.perceptual(made, wanted).float()
+def _figures(made: Tensor, wanted: Tensor, context: GanRenderContext) -> dict[str, Tensor]:
+    perceptual = context.evaluators.perceptual(made, wanted).float()
     return {"psnr": image.psnr(made, wanted), "ssim": image.ssim(made, wanted), "lpips": perceptual}
 
 
@@ -49,8 +49,8 @@ def _summary(found: dict[str, list[float]]) -> dict[str, float]:
     return summary | {"n": len(next(iter(found.values()), []))}
 
 
-def mean(of: Sequence[Figures]) -> Figures:
-    """The mean over several judgements, each counted by its pictures; the deviation is left out."""
+def mean_figures(of: Sequence[Figures]) -> Figures:
+    """Return the mean over several evaluations, weighted by their numbers of pictures, without deviations."""
     total = sum(each["whole"]["n"] for each in of)
     names = ("psnr", "ssim", "lpips")
     means = {

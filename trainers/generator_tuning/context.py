@@ -1,7 +1,7 @@
-"""Where a generator is fine-tuned: the frozen one, the one that is trained, what draws them, and the pictures.
+"""Hold the state of fine-tuning a generator: frozen and trained generator, proxy heads, and target pictures.
 
-While the layers that the proxy head stands for are not trained, it draws all; what it gets wrong on each picture is
-then measured through the whole synthesis at every look, and added.
+The proxy head renders all pictures unless the layers that it replaces are trained; its error on each target picture is
+measured against the full synthesis at intervals, and added.
 """
 
 from __future__ import annotations
@@ -29,14 +29,16 @@ from vidinv.trainers.generator_tuning.config import GeneratorTuningRecipe
 
 @dataclass(frozen=True)
 class PivotFaces:
-    """Faces `image` [N,3,S,S] in [-1,1] and their codes, which stay; w+ and F as an encoder gave them."""
+    """Faces `image` [N,3,S,S] in [-1,1] and their fixed codes: w+ and F of an encoder."""
 
     image: Tensor
     code: Code
 
     def __post_init__(self) -> None:
         if self.image.ndim != 4 or len(self.image) != len(self.code) or not len(self.image):
-            raise ValueError(f"a code for every face [N,3,S,S], got {tuple(self.image.shape)} and {len(self.code)}")
+            raise ValueError(
+                f"one code per face [N,3,S,S] is needed, got {tuple(self.image.shape)} and {len(self.code)}"
+            )
 
     def __len__(self) -> int:
         return len(self.image)
@@ -44,7 +46,7 @@ class PivotFaces:
 
 @dataclass(frozen=True)
 class TuningBatch(TensorBatch):
-    """What a turn sees: codes `ws` [N,L,D] and `feature` [N,C,h,w], their pictures and the proxy head's `gap` there.
+    """Input of a turn: codes `ws` [N,L,D] and `feature` [N,C,h,w], their pictures, and `gap`, the head's error.
 
     `image`, `gap`: [N,3,S,S]; S is the recipe's size. `turn` [] counts from 0.
     """
@@ -56,12 +58,12 @@ class TuningBatch(TensorBatch):
     turn: Tensor
 
     def is_due(self, every: int) -> bool:
-        """Whether it is the turn of what comes every so many."""
+        """Return whether a loss with the interval `every` is due in this turn."""
         return int(self.turn) % every == 0
 
 
 class Layers(nn.Module):
-    """Some weights of a generator by name, as a network of their own: the engine trains them and nothing else."""
+    """Some weights of a generator by name as a separate module, so that the loop trains only these."""
 
     def __init__(self, generator: Generator, names: Sequence[str]) -> None:
         super().__init__()
@@ -69,20 +71,21 @@ class Layers(nn.Module):
         self.weights = nn.ParameterDict({name.replace(".", "/"): own[name] for name in names})
 
     def named(self) -> dict[str, nn.Parameter]:
-        """The weights by the generator's own names."""
+        """Return the weights by the generator's own names."""
         return {name.replace("/", "."): value for name, value in self.weights.items()}
 
 
 def weights_of(average: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The weights by the generator's own names out of those of {"layers": Layers(...)} as a training returns them."""
+    """Extract the weights, by the generator's names, from those that a training of {"layers": Layers(...)} returns."""
     prefix = "layers.weights."
     return {k[len(prefix) :].replace("/", "."): value for k, value in average.items() if k.startswith(prefix)}
 
 
 def trained_names(generator: Generator, recipe: GeneratorTuningRecipe, at: int) -> list[str]:
-    """The weights that the recipe trains: of `layers` layers above `at`, found by what a picture depends on.
+    """Return the names of the weights that the recipe trains: those of `layers` layers above `at`.
 
-    Modulations (what w becomes) are left as they are unless `what` is "all": they are how w speaks to the layers.
+    They are found by the gradient of a picture. Modulations, which map w to styles, are left out unless `what` is
+    "all". Raises UsageError if there are none.
     """
     last = len(generator.layers) - 1 if not recipe.layers else min(at + recipe.layers, len(generator.layers) - 1)
     below, above = _read_by(generator, at), _read_by(generator, last if recipe.layers else None)
@@ -96,13 +99,13 @@ def trained_names(generator: Generator, recipe: GeneratorTuningRecipe, at: int) 
 
 
 def _read_by(generator: Generator, stop: int | None) -> list[str]:
-    """Names of the weights that the output of layer `stop` depends on, or a picture."""
+    """Return the names of the weights on which the output of layer `stop` (None: the picture) depends."""
     ws = generator.broadcast(generator.typical[None])
     return _depends(generator, lambda: generator.synthesize(ws, stop=stop, size=None).sum())
 
 
 def _read_by_styles(generator: Generator) -> list[str]:
-    """Names of the weights that turn w into styles."""
+    """Return the names of the weights that map w to styles."""
     ws = generator.broadcast(generator.typical[None])
     return _depends(generator, lambda: torch.stack([row.sum() for row in generator.styles(ws)]).sum())
 
@@ -116,23 +119,23 @@ def _depends(generator: Generator, value: Callable[[], Tensor]) -> list[str]:
 
 @contextmanager
 def differentiable(weights: Collection[nn.Parameter]) -> Iterator[None]:
-    """While it lasts the weights take gradients; then they do as before."""
-    asked = [weight.requires_grad for weight in weights]
+    """Context manager in which the weights require gradients; the previous setting is restored."""
+    before = [weight.requires_grad for weight in weights]
     try:
         for weight in weights:
             weight.requires_grad_(True)
         yield
     finally:
-        for weight, was in zip(weights, asked, strict=True):
+        for weight, was in zip(weights, before, strict=True):
             weight.requires_grad_(was)
 
 
 @dataclass(frozen=True)
 class TuningContext:
-    """The frozen generator and the one that is trained, and who looks at pictures; F replaces layer `at` of both.
+    """The frozen and the trained generator with the perceptual distance; F replaces layer `at` of both.
 
-    `heads` draw the frozen one and the trained one quickly; None where nothing does. `is_whole`: layers that the heads
-    stand for are trained, so that pictures are drawn by the whole synthesis.
+    `heads` are proxy heads of the frozen and the trained generator, or None. `is_whole`: layers that the heads replace
+    are trained, so that the full synthesis renders all pictures.
     """
 
     frozen: Generator
@@ -144,11 +147,11 @@ class TuningContext:
     recipe: GeneratorTuningRecipe
 
     def code(self, ws: Tensor, feature: Tensor | None = None) -> Code:
-        """w+ [N,L,D], and F where there is one, as a code."""
+        """Return w+ [N,L,D], and F if given, as a code."""
         return Code(ws, feature, None if feature is None else self.at, space=self.frozen.space)
 
     def draw(self, code: Code, *, tuned: bool = True, whole: bool = False) -> Tensor:
-        """The picture [N,3,S,S] of a code at the recipe's size, through the head where there is one unless `whole`."""
+        """Render a code at the recipe's size: [N,3,S,S], by the proxy head if there is one, unless `whole`."""
         generator = self.tuned if tuned else self.frozen
         with torch.autocast(code.ws.device.type, torch.bfloat16):
             if self.heads is not None and not whole:
@@ -158,37 +161,37 @@ class TuningContext:
         return resize(drawn.float(), self.recipe.size)
 
     def sample(self, count: int, random: StepRandom, *, tuned: bool) -> Tensor:
-        """What a discriminator sees of `count` new samples: [N,3,side,side]."""
+        """Render `count` new samples at the discriminator's side: [N,3,side,side]."""
         code = self.code(self.tuned.broadcast(self.latents(count, random)))
         drawn = self.draw(code, tuned=tuned, whole=self.is_whole)
         return resize(drawn, self.recipe.side)
 
     @torch.no_grad()
     def latents(self, count: int, random: StepRandom) -> Tensor:
-        """New w [count,D]."""
+        """Draw new w [count,D]."""
         return self.frozen.sample(count, seed=int(torch.randint(2**31, (), generator=random.shared())))
 
 
-def room(
-    generator: Generator, paint: ImageDecoder, perceptual: Distance | None, recipe: GeneratorTuningRecipe, at: int
+def tuning_context(
+    generator: Generator, render: ImageDecoder, perceptual: Distance | None, recipe: GeneratorTuningRecipe, at: int
 ) -> TuningContext:
-    """A room with a copy of the generator to be trained; the head of `paint` is the same for both."""
+    """Build the context with a copy of the generator to train; both generators use the proxy head of `render`."""
     tuned = deepcopy(generator).eval().requires_grad_(False)
     last = at + recipe.layers if recipe.layers else len(generator.layers)
-    heads = (paint, Proxy(tuned, paint.head)) if isinstance(paint, Proxy) else None
-    is_whole = not isinstance(paint, Proxy) or last > paint.layer
+    heads = (render, Proxy(tuned, render.head)) if isinstance(render, Proxy) else None
+    is_whole = not isinstance(render, Proxy) or last > render.layer
     return TuningContext(generator, tuned, at, heads, is_whole, perceptual, recipe)
 
 
 class PivotData(KeyedDataset):
-    """The pivots with what the proxy head gets wrong on each, measured once a look.
+    """Dataset of the pivots with the proxy head's error on each, measured once per evaluation interval (`look`).
 
-    A training continues from a look's beginning, so that a gap depends on nothing that is lost with a kill.
+    A training resumes at the start of an interval, so that a gap does not depend on state lost by a kill.
     """
 
-    def __init__(self, here: TuningContext, pivots: PivotFaces) -> None:
-        self.here, self.pivots = here, pivots
-        self.wanted = resize(pivots.image, here.recipe.size)
+    def __init__(self, context: TuningContext, pivots: PivotFaces) -> None:
+        self.context, self.pivots = context, pivots
+        self.wanted = resize(pivots.image, context.recipe.size)
         self.known: dict[int, tuple[int, Tensor]] = {}  # pivot -> (look, gap [1,3,S,S])
 
     @property
@@ -196,8 +199,8 @@ class PivotData(KeyedDataset):
         return len(self.pivots)
 
     def batch(self, keys: Sequence[SampleKey]) -> TuningBatch:
-        """The pivots of a turn."""
-        recipe, codes = self.here.recipe, self.pivots.code
+        """Return the pivots of a turn."""
+        recipe, codes = self.context.recipe, self.pivots.code
         which, turn = [key.entry for key in keys], keys[0].step
         gaps = torch.cat([self._gap(k, turn // recipe.look) for k in which])
         assert codes.feature is not None
@@ -206,8 +209,8 @@ class PivotData(KeyedDataset):
     @torch.no_grad()
     def _gap(self, which: int, look: int) -> Tensor:
         if self.known.get(which, (-1,))[0] != look:
-            code, here = self.pivots.code[which : which + 1], self.here
+            code, context = self.pivots.code[which : which + 1], self.context
             nothing = torch.zeros_like(self.wanted[which : which + 1])
-            gap = nothing if here.is_whole else here.draw(code, whole=True) - here.draw(code)
+            gap = nothing if context.is_whole else context.draw(code, whole=True) - context.draw(code)
             self.known[which] = look, gap
         return self.known[which][1]

@@ -1,4 +1,4 @@
-"""What a near-perfect inversion minimises: L = 1_p [L_recon + L_adv_local] + L_global, and what keeps its edits."""
+"""Compute the losses of generator tuning: L = 1_p [L_recon + L_adv_local] + L_global, and those that preserve edits."""
 
 from __future__ import annotations
 
@@ -13,90 +13,92 @@ from vidinv.losses import adversarial, locality, pyramid
 from vidinv.trainers.core.step_random import StepRandom
 from vidinv.trainers.generator_tuning.context import TuningBatch, TuningContext
 
-Judged = tuple[Tensor, dict[str, Tensor]]  # what is minimised, and its parts
+LossResult = tuple[Tensor, dict[str, Tensor]]  # loss to minimise, and its parts
 
 
-def of_generator(
-    here: TuningContext, discriminator: nn.Module | None, batch: TuningBatch, random: StepRandom
-) -> Judged:
-    """The sum that the trained layers minimise, and its weighted parts."""
-    recipe, code = here.recipe, here.code(batch.ws, batch.feature)
+def generator_loss(
+    context: TuningContext, discriminator: nn.Module | None, batch: TuningBatch, random: StepRandom
+) -> LossResult:
+    """Return the loss of the trained layers, and its weighted parts."""
+    recipe, code = context.recipe, context.code(batch.ws, batch.feature)
     is_open = bool(torch.rand((), generator=random.shared()) < recipe.gate)  # 1_p
-    own = here.draw(code, whole=here.is_whole)
+    own = context.draw(code, whole=context.is_whole)
     made = own + batch.gap
-    parts = {"none": 0.0 * made.sum()}  # so that every turn has a gradient
+    parts = {"none": 0.0 * made.sum()}  # gives every turn a gradient
     if is_open:
-        parts |= _reconstruction(here, made, batch.image)
+        parts |= _reconstruction(context, made, batch.image)
         if recipe.local and discriminator is not None:
             parts["local"] = recipe.local * adversarial.generator(discriminator(resize(made, recipe.side)))
     if recipe.has_samples and batch.is_due(recipe.cohesion_every):
-        parts |= _cohesion(here, discriminator, random)
+        parts |= _cohesion(context, discriminator, random)
     if recipe.movement and batch.is_due(recipe.movement_every):
-        parts["movement"] = recipe.movement * recipe.movement_every * _movement(here, code, own, random)
+        parts["movement"] = recipe.movement * recipe.movement_every * _movement(context, code, own, random)
     if recipe.ball and batch.is_due(recipe.ball_every):
-        parts["ball"] = recipe.ball * recipe.ball_every * _ball(here, code, random)
+        parts["ball"] = recipe.ball * recipe.ball_every * _ball(context, code, random)
     return torch.stack(list(parts.values())).sum(), parts
 
 
-def _reconstruction(here: TuningContext, made: Tensor, wanted: Tensor) -> dict[str, Tensor]:
-    """L_recon: the Laplacian pyramid, with squared error and LPIPS beside it."""
-    recipe, found = here.recipe, {}
+def _reconstruction(context: TuningContext, made: Tensor, wanted: Tensor) -> dict[str, Tensor]:
+    """L_recon: the Laplacian pyramid, squared error and LPIPS."""
+    recipe, found = context.recipe, {}
     if recipe.pixel:
         found["pixel"] = recipe.pixel * functional.mse_loss(made, wanted)
     if recipe.pyramid:
         found["pyramid"] = recipe.pyramid * pyramid.distance(made, wanted, recipe.levels, recipe.finer)
-    if recipe.perceptual and here.perceptual is not None:
-        found["lpips"] = recipe.perceptual * here.perceptual(made, wanted).mean()
+    if recipe.perceptual and context.perceptual is not None:
+        found["lpips"] = recipe.perceptual * context.perceptual(made, wanted).mean()
     return found
 
 
-def _cohesion(here: TuningContext, discriminator: nn.Module | None, random: StepRandom) -> dict[str, Tensor]:
-    """L_global: what the discriminator thinks of new samples, and how far they are from the frozen generator's."""
-    recipe, found = here.recipe, {}
-    code = here.code(here.frozen.broadcast(here.latents(recipe.samples, random)))
-    made = here.draw(code, whole=here.is_whole)
+def _cohesion(context: TuningContext, discriminator: nn.Module | None, random: StepRandom) -> dict[str, Tensor]:
+    """L_global: adversarial loss of new samples, and their distance to those of the frozen generator."""
+    recipe, found = context.recipe, {}
+    code = context.code(context.frozen.broadcast(context.latents(recipe.samples, random)))
+    made = context.draw(code, whole=context.is_whole)
     if recipe.cohesion and discriminator is not None:
         opinion = adversarial.generator(discriminator(resize(made, recipe.side)))
         found["cohesion"] = recipe.cohesion * recipe.cohesion_every * opinion
     if recipe.anchor:
         with torch.no_grad():
-            was = here.draw(code, tuned=False, whole=here.is_whole)
-        found["anchor"] = recipe.anchor * recipe.cohesion_every * locality.ball_loss(made, was, here.perceptual)
+            was = context.draw(code, tuned=False, whole=context.is_whole)
+        found["anchor"] = recipe.anchor * recipe.cohesion_every * locality.ball_loss(made, was, context.perceptual)
     return found
 
 
-def _movement(here: TuningContext, code: Code, own: Tensor, random: StepRandom) -> Tensor:
-    """What a step along a difference of two samples changes, by Eq. 1, against what it changed before."""
-    one, other = here.latents(2 * len(code), random).split(len(code))
+def _movement(context: TuningContext, code: Code, own: Tensor, random: StepRandom) -> Tensor:
+    """Compare the effect of a random edit (Eq. 1, along a difference of two samples) before and after the tuning."""
+    one, other = context.latents(2 * len(code), random).split(len(code))
     with torch.no_grad():
-        moved = feature_edit.shift(here.frozen, code, here.frozen.broadcast(here.recipe.step * (one - other)))
-        was = [here.draw(each, tuned=False, whole=here.is_whole) for each in (code, moved)]
-    side = here.recipe.moved_side
-    now = resize(own, side), resize(here.draw(moved, whole=here.is_whole), side)
+        moved = feature_edit.shift(context.frozen, code, context.frozen.broadcast(context.recipe.step * (one - other)))
+        was = [context.draw(each, tuned=False, whole=context.is_whole) for each in (code, moved)]
+    side = context.recipe.moved_side
+    now = resize(own, side), resize(context.draw(moved, whole=context.is_whole), side)
     return locality.edit_effect_loss(now, (resize(was[0], side), resize(was[1], side)))
 
 
-def _ball(here: TuningContext, code: Code, random: StepRandom) -> Tensor:
-    """The tuned generator against the frozen one on the ball around the pivots, F moved by Eq. 1."""
-    around = here.frozen.broadcast(here.latents(len(code), random))
+def _ball(context: TuningContext, code: Code, random: StepRandom) -> Tensor:
+    """Compare tuned and frozen generator on the ball around the pivots, with F moved by Eq. 1."""
+    around = context.frozen.broadcast(context.latents(len(code), random))
     with torch.no_grad():
-        offset = locality.points_on_ball(code.ws, around, here.recipe.radius) - code.ws
-        near = feature_edit.shift(here.frozen, code, offset)
-        was = here.draw(near, tuned=False, whole=here.is_whole)
-    return locality.ball_loss(here.draw(near, whole=here.is_whole), was, here.perceptual)
+        offset = locality.points_on_ball(code.ws, around, context.recipe.radius) - code.ws
+        near = feature_edit.shift(context.frozen, code, offset)
+        was = context.draw(near, tuned=False, whole=context.is_whole)
+    return locality.ball_loss(context.draw(near, whole=context.is_whole), was, context.perceptual)
 
 
-def of_discriminator(here: TuningContext, discriminator: nn.Module, batch: TuningBatch, random: StepRandom) -> Judged:
-    """Real are the frozen generator's samples (L_global) and the pictures (L_adv_local), not real what is tuned.
+def discriminator_loss(
+    context: TuningContext, discriminator: nn.Module, batch: TuningBatch, random: StepRandom
+) -> LossResult:
+    """Return the discriminator's loss: samples of the frozen generator and the pictures are real, tuned ones fake.
 
-    R1 on the samples comes in the same step, every `r1_every`-th time with as much more weight: a step of its own would
-    be as long as Adam makes any, whatever its weight.
+    R1 on the samples is part of the same step, every `r1_every`-th time with that factor: in a step of its own, Adam
+    would ignore its weight.
     """
-    recipe, parts = here.recipe, {}
+    recipe, parts = context.recipe, {}
     with torch.no_grad():
-        made = here.draw(here.code(batch.ws, batch.feature), whole=here.is_whole) + batch.gap
+        made = context.draw(context.code(batch.ws, batch.feature), whole=context.is_whole) + batch.gap
         made, wanted = resize(made, recipe.side), resize(batch.image, recipe.side)
-        real, drawn = (here.sample(recipe.samples, random, tuned=tuned) for tuned in (False, True))
+        real, drawn = (context.sample(recipe.samples, random, tuned=tuned) for tuned in (False, True))
     if recipe.cohesion:
         parts["cohesion"] = adversarial.discriminator(discriminator(real), discriminator(drawn))
     if recipe.local:

@@ -1,7 +1,7 @@
-"""Train the network that sees what lies before a face, on the generator's samples with things pasted over them.
+"""Train the network that segments occluders of faces, on the generator's samples with random occluders.
 
-Run as `python -m vidinv.trainers.occlusion.train --pool pool -o occlusion.safetensors`; the pool is of `python -m vidinv.trainers.data.generated_samples
--o pool --count 3000 --size 128`. About half an hour on one core.
+Run `python -m vidinv.trainers.data.generated_samples -o pool --count 3000 --size 128`, then
+`python -m vidinv.trainers.occlusion.train --pool pool -o occlusion.safetensors`: about half an hour on one core.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from vidinv.trainers.augment import degradations, occluders
 from vidinv.trainers.data.generated_samples import load_pool
 
 HELD_OUT = 64
-CLEAN = 0.35  # share of the faces that nothing lies before
+CLEAN = 0.35  # share of the faces without an occluder
 RATE = 2e-3
 
 
 @dataclass(frozen=True)
 class OccludedSamples:
-    """`image` [N,3,S,S] in [-1,1], `alpha` [N,S,S] of what lies before it, `weight` [N,S,S] of each pixel."""
+    """`image` [N,3,S,S] in [-1,1], `alpha` [N,S,S] of the occluder, `weight` [N,S,S] of each pixel in the loss."""
 
     image: Tensor
     alpha: Tensor
@@ -36,13 +36,13 @@ class OccludedSamples:
 
 
 def draw(faces: Tensor, others: Tensor, random: np.random.Generator) -> OccludedSamples:
-    """Faces uint8 [N,3,S,S] with and without something before them, as a camera and a codec may show them."""
+    """Paste occluders over a part of faces uint8 [N,3,S,S], and degrade all as a camera and a codec do."""
     images, alphas = [], []
     for face, other in zip(faces, others, strict=True):
-        plain, beside = (each.permute(1, 2, 0).numpy().astype(np.float32) / 255 for each in (face, other))
+        plain, texture = (each.permute(1, 2, 0).numpy().astype(np.float32) / 255 for each in (face, other))
         shown, alpha = plain, np.zeros(plain.shape[:2], np.float32)
         if random.random() >= CLEAN:
-            shown, alpha = occluders.lay(plain, beside, random)
+            shown, alpha = occluders.paste_occluder(plain, texture, random)
         images.append(shown)
         alphas.append(alpha)
     seeded = torch.Generator().manual_seed(int(random.integers(2**31)))
@@ -55,14 +55,14 @@ def draw(faces: Tensor, others: Tensor, random: np.random.Generator) -> Occluded
 
 
 def _central(side: int) -> Tensor:
-    """[1,S,S]: a face's pixels count most."""
+    """Return pixel weights [1,S,S], which are highest on the face."""
     place = torch.linspace(-1, 1, side)
     far = (place[None, :] / 0.6) ** 2 + ((place[:, None] - 0.15) / 0.75) ** 2
     return torch.where(far < 1, 1.0, 0.15)[None]
 
 
 def loss(logits: Tensor, sample: OccludedSamples) -> Tensor:
-    """Weighted binary cross entropy plus 1 - Dice (Milletari et al., 2016) of the pixels that count."""
+    """Weighted binary cross entropy plus 1 - Dice (Milletari et al., 2016) over the weighted pixels."""
     entropy = functional.binary_cross_entropy_with_logits(logits, sample.alpha, weight=sample.weight)
     seen = logits.sigmoid() * sample.weight
     wanted = sample.alpha * sample.weight
@@ -73,18 +73,18 @@ def loss(logits: Tensor, sample: OccludedSamples) -> Tensor:
 def train(
     network: OcclusionNetwork, images: Tensor, others: Tensor, seconds: float, batch: int, seed: int
 ) -> OcclusionNetwork:
-    """Train for `seconds` on `images` uint8 [M,3,S,S]; things look like pieces of `others`."""
+    """Train for `seconds` on `images` uint8 [M,3,S,S]; occluders take their texture from `others`."""
     random = np.random.default_rng(seed)
     network = network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=1e-4)
-    begun, step, mean = time.monotonic(), 0, 0.7
-    while (spent := time.monotonic() - begun) < seconds:
+    start, step, mean = time.monotonic(), 0, 0.7
+    while (spent := time.monotonic() - start) < seconds:
         for group in optimiser.param_groups:
             group["lr"] = RATE * max(min(1.0, (step + 1) / 100) * (1 - spent / seconds), 0.005)
-        pick, beside = random.integers(len(images), size=batch), random.integers(len(others), size=batch)
+        pick, picked_others = random.integers(len(images), size=batch), random.integers(len(others), size=batch)
         faces = images[pick]
         faces = torch.where(torch.from_numpy(random.random((batch, 1, 1, 1)) < 0.5), faces.flip(3), faces)
-        sample = draw(faces, others[beside], random)
+        sample = draw(faces, others[picked_others], random)
         with torch.autocast("cpu", torch.bfloat16):
             logits = network(sample.image.contiguous(memory_format=torch.channels_last))
         found = loss(logits.float(), sample)
@@ -98,8 +98,8 @@ def train(
 
 
 @torch.inference_mode()
-def judged(network: OcclusionNetwork, images: Tensor, others: Tensor) -> dict[str, float]:
-    """Of pixels of faces: how many of a thing are found, and how many of no thing are taken for one (at 0.5)."""
+def evaluate(network: OcclusionNetwork, images: Tensor, others: Tensor) -> dict[str, float]:
+    """Return the rates of found occluder pixels and of falsely found pixels on faces (at 0.5)."""
     random = np.random.default_rng(1)
     sample = draw(images, others, random)
     found, thing, counted = network(sample.image) > 0, sample.alpha > 0.5, sample.weight == 1
@@ -120,7 +120,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1500)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--start", type=Path, help="a network to go on from")
+    parser.add_argument("--start", type=Path, help="network to start from")
     args = parser.parse_args()
     pool = load_pool(args.pool).image
     assert pool.shape[-1] == SIZE, f"the pool's pictures must be {SIZE} pixels, got {pool.shape[-1]}"
@@ -128,7 +128,7 @@ def main() -> None:
     torch.manual_seed(args.seed)
     network = load_network(args.start).requires_grad_(True) if args.start else OcclusionNetwork()
     network = train(network, whole[HELD_OUT:], pasted[HELD_OUT:], args.seconds, args.batch, args.seed)
-    print(judged(network, whole[:HELD_OUT], pasted[:HELD_OUT]))
+    print(evaluate(network, whole[:HELD_OUT], pasted[:HELD_OUT]))
     state = {key: value for key, value in network.state_dict().items() if not key.endswith("num_batches_tracked")}
     fileio.write_tensors(args.output, {key: value.half() for key, value in state.items()})
 

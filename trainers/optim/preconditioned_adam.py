@@ -1,11 +1,12 @@
-"""Adam that leaves a generator's other pictures alone: it steps where every direction changes them by as much.
+"""Fine-tune a generator with preconditioned Adam, which changes its other pictures as little as possible.
 
-Fine-tuned to one picture, a generator forgets the rest, because a step that helps the one moves them all. What a step
-dW does to the rest is told by gradients g of samples' pictures, each taken along a random picture: they change by
-<dW, E[g g^T] dW>. As in Shampoo (Gupta et al.) and K-FAC that second moment is taken for a product of one matrix for
-every axis of a weight, M = E[g g^T] of the gradient unfolded along it. Adam then works in coordinates V with
-dW = c M_1^-1/2 V M_2^-1/2 ..., where all directions cost the samples alike: a step goes far where no sample looks, and
-is short where they do. Only the frozen generator is asked, once, before the training.
+A generator that is fine-tuned to one picture forgets the rest, because each step changes all pictures. The effect of a
+step dW on the rest is estimated by gradients g of rendered samples, each along a random picture: the squared change is
+<dW, E[g g^T] dW>. As in Shampoo (Gupta et al.) and K-FAC this second moment is approximated by a product of one matrix
+per axis of a weight, M = E[g g^T] of the gradient unfolded along that axis. Adam then works in coordinates V with
+dW = c M_1^-1/2 V M_2^-1/2 ..., in which all directions change the samples equally: a step is long in directions that
+do not change samples, and short in directions that do. The matrices are estimated once, from the frozen generator,
+before the training.
 """
 
 from __future__ import annotations
@@ -21,56 +22,60 @@ from vidinv.generators.base import Generator
 from vidinv.generators.ops import resize
 from vidinv.trainers.generator_tuning.context import differentiable
 
-FIRST = 50_000  # seed of the first sample that is asked
-COARSEST = 8  # pixels of a random picture's coarsest octave
+FIRST = 50_000  # seed of the first sample
+COARSEST = 8  # side in pixels of a random picture's coarsest octave
 
 
 @dataclass(frozen=True)
 class Preconditioner:
-    """Of one weight: M^-1/2 for every axis, symmetric, and the factor c."""
+    """Preconditioner of one weight: M^-1/2 (symmetric) for every axis, and the factor c."""
 
     axes: tuple[Tensor, ...]
     scale: float
 
     def __call__(self, value: Tensor) -> Tensor:
-        """c M_1^-1/2 value M_2^-1/2 ...; of gradients of W the gradient of V, of steps of V those of W."""
+        """Return c M_1^-1/2 value M_2^-1/2 ..., mapping gradients of W to those of V, or steps of V to those of W."""
         for matrix in self.axes:
-            value = torch.tensordot(value, matrix, ([0], [0]))  # its first axis becomes the last
+            value = torch.tensordot(value, matrix, ([0], [0]))  # the first axis becomes the last
         return value * self.scale
 
 
-class GuardedAdam(torch.optim.Adam):
-    """Adam in the coordinates of guards, one for every parameter.
+class PreconditionedAdam(torch.optim.Adam):
+    """Adam in the coordinates of preconditioners, one per parameter.
 
-    A step of `lr` in one coordinate changes the samples' pictures by about `lr` (rms, in [-1,1]).
+    A step of `lr` in one coordinate changes rendered samples by about `lr` (rms, in [-1,1]).
     """
 
-    def __init__(self, parameters: Sequence[nn.Parameter], guards: Sequence[Preconditioner], **options: Any) -> None:
-        if len(parameters) != len(guards):
-            raise ValueError(f"a guard for every parameter, got {len(parameters)} and {len(guards)}")
-        self.guards = tuple(guards)
+    def __init__(
+        self, parameters: Sequence[nn.Parameter], preconditioners: Sequence[Preconditioner], **options: Any
+    ) -> None:
+        if len(parameters) != len(preconditioners):
+            raise ValueError(
+                f"one preconditioner per parameter is needed, got {len(preconditioners)} for {len(parameters)}"
+            )
+        self.preconditioners = tuple(preconditioners)
         super().__init__(parameters, **options)
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
-        """One step. What Adam adds to a parameter is a step of V, and becomes one of W."""
+        """Take one step; Adam's step of V is mapped to a step of W."""
         parameters = [p for group in self.param_groups for p in group["params"]]
         before = [p.clone() for p in parameters]
-        for parameter, guard in zip(parameters, self.guards, strict=True):
+        for parameter, preconditioner in zip(parameters, self.preconditioners, strict=True):
             if parameter.grad is not None:
-                parameter.grad = guard(parameter.grad)
+                parameter.grad = preconditioner(parameter.grad)
         found = super().step(closure)
-        for parameter, was, guard in zip(parameters, before, self.guards, strict=True):
-            parameter.copy_(was + guard(parameter - was))
+        for parameter, was, preconditioner in zip(parameters, before, self.preconditioners, strict=True):
+            parameter.copy_(was + preconditioner(parameter - was))
         return found
 
 
-def guards(
+def build_preconditioners(
     generator: Generator, names: Iterable[str], damping: float, pictures: int, size: int, seed: int = FIRST
 ) -> dict[str, Preconditioner]:
-    """Guards of the generator's weights by name, by so many samples of it at `size` pixels.
+    """Return preconditioners of the generator's weights by name, estimated from `pictures` samples at `size` pixels.
 
-    `damping` is added to the matrices, whose mean diagonal is 1: with 0.01 no direction is taken for less than a
+    `damping` is added to the matrices, whose mean diagonal is 1: with 0.01 no direction counts for less than a
     hundredth of the mean.
     """
     own = dict(generator.named_parameters())
@@ -90,7 +95,7 @@ def guards(
 
 
 def _slopes(generator: Generator, weights: Mapping[str, nn.Parameter], seed: int, size: int) -> dict[str, Tensor]:
-    """Gradients of one sample's picture along a random one, scaled so that they say rms changes of the picture."""
+    """Return gradients of one rendered sample along a random picture, scaled to rms changes of the sample."""
     ws = generator.broadcast(generator.sample(1, seed))
     with differentiable(weights.values()):
         with torch.autocast(ws.device.type, torch.bfloat16):
@@ -102,7 +107,7 @@ def _slopes(generator: Generator, weights: Mapping[str, nn.Parameter], seed: int
 
 
 def _octaves(shape: Sequence[int], seed: int) -> Tensor:
-    """A random picture [1,3,S,S] with as much in every octave from COARSEST to S."""
+    """Return a random picture [1,3,S,S] with equal variance in every octave from COARSEST to S."""
     generator = torch.Generator().manual_seed(seed)
     side, found = shape[-1], torch.zeros(*shape)
     while side >= COARSEST:
@@ -113,13 +118,13 @@ def _octaves(shape: Sequence[int], seed: int) -> Tensor:
 
 
 def _moment(slope: Tensor, axis: int) -> Tensor:
-    """g g^T of a gradient unfolded along an axis: [n,n]."""
+    """Return g g^T of a gradient unfolded along an axis: [n,n]."""
     unfolded = slope.movedim(axis, 0).reshape(slope.shape[axis], -1)
     return unfolded @ unfolded.T
 
 
 def _root(matrix: Tensor, damping: float) -> Tensor:
-    """(M + damping)^-1/2, M with a mean diagonal of 1; the identity of zeros, which nothing depends on."""
+    """Return (M + damping)^-1/2 for M scaled to a mean diagonal of 1; the identity if M is zero."""
     mean = matrix.diagonal().mean()
     if mean <= 0:
         return torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)

@@ -1,4 +1,4 @@
-"""Ranger, the optimiser of the published Feature-Style training: RAdam, Lookahead and centralised gradients.
+"""Optimise with Ranger, as the published Feature-Style training does: RAdam, Lookahead and centralised gradients.
 
 RAdam: Liu et al., "On the Variance of the Adaptive Learning Rate and Beyond"; Lookahead: Zhang et al., "Lookahead
 Optimizer: k steps forward, 1 step back"; centralisation: Yong et al., "Gradient Centralization".
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 
 class Ranger(torch.optim.RAdam):
-    """RAdam on centralised gradients; every `k` steps the weights move `alpha` of the way from the slow ones."""
+    """RAdam on centralised gradients; every `k` steps slow weights move by `alpha` to them and replace them."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class Ranger(torch.optim.RAdam):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One step; the state of each parameter also holds `slow`, so that a resume is exact."""
+        """Take one step; the state of each parameter also holds `slow`, so that a resume is exact."""
         started: dict[nn.Parameter, Tensor] = {}
         for parameter in self._trained():
             assert parameter.grad is not None

@@ -1,4 +1,4 @@
-"""What a quick painter gets wrong on the pictures at hand, measured with the generator itself and kept in a folder."""
+"""Measure the error of a quick render function against the generator, and cache it in a file."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from torch import Tensor
 
 from vidinv import fileio
 from vidinv.encoders.base import Encoder
-from vidinv.trainers.data.face_batches import Painter
+from vidinv.trainers.data.face_batches import RenderFunction
 
-AT_ONCE = 2  # the whole generator's layers at 512 pixels take half a gigabyte a picture
+AT_ONCE = 2  # faces per batch: the generator's layers at 512 pixels take half a gigabyte per picture
 
 
 @torch.no_grad()
-def measured(quick: Painter, whole: Painter, encoder: Encoder, faces: Tensor) -> Tensor:
-    """What the `quick` picture [N,3,S,S] of every face lacks of the `whole` one, by the encoder's codes; in float16."""
+def measure_residual(quick: RenderFunction, whole: RenderFunction, encoder: Encoder, faces: Tensor) -> Tensor:
+    """Return the difference `whole` - `quick` [N,3,S,S] (float16) of the renderings of every face's encoder codes."""
     found = []
     for part in faces.split(AT_ONCE):
         code = encoder(part)
@@ -28,13 +28,13 @@ def measured(quick: Painter, whole: Painter, encoder: Encoder, faces: Tensor) ->
     return torch.cat(found)
 
 
-def kept(path: Path, step: int, measure: Callable[[], Tensor]) -> Tensor:
-    """The gap [N,3,S,S] after `step`: from the file, or measured and written to it, in the place of an earlier one."""
+def load_or_measure(path: Path, step: int, measure: Callable[[], Tensor]) -> Tensor:
+    """Return the gap [N,3,S,S] after `step`: read from the file, or measured and written to it."""
     if path.exists():
         with safe_open(str(path), framework="pt") as file:
             if (file.metadata() or {}).get("step") == str(step):
                 return file.get_tensor("gap")
     gap = measure()
-    fileio.remove_drafts(path)  # a killed training's: the file is large
+    fileio.remove_drafts(path)  # drafts of a killed training: the file is large
     fileio.write_tensors(path, {"gap": gap}, {"step": str(step)}, parents=True)
     return gap

@@ -1,6 +1,7 @@
 """Distil a proxy head: regress the true images of a pool from one of the generator's features.
 
-Run as `python -m vidinv.trainers.proxy_head.train --size 256 --pool pool -o head.safetensors`; some minutes on two cores.
+Run `python -m vidinv.trainers.proxy_head.train --size 256 --pool pool -o head.safetensors`; it takes some minutes on
+two cores.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def distil(
 ) -> tuple[ProxyHead, float]:
     """Train on the pool for `seconds`; returns the head and its PSNR (dB, peak 2) on the pool's first 64 samples."""
     head, layer = ProxyHead(spec), generator.layer_at(spec.side)
-    with torch.no_grad():  # once for all steps; in fp16, since a pool of them is large
+    with torch.no_grad():  # computed once for all steps; in fp16, since there are many
         parts = [
             generator.synthesize(ws.float(), feature=feature.float(), at=at, stop=layer).half()
             for ws, feature in zip(pool.ws.split(4), pool.feature.split(4), strict=True)
@@ -44,8 +45,8 @@ def distil(
     convolutions = [p for name, p in head.named_parameters() if "style." not in name]
     groups = [{"params": convolutions, "rate": 2e-3}, {"params": styles, "rate": 1e-4}]
     optimiser = torch.optim.Adam(groups, lr=2e-3, betas=(0.9, 0.99))
-    begun, step = time.monotonic(), 0
-    while (spent := time.monotonic() - begun) < seconds:
+    start, step = time.monotonic(), 0
+    while (spent := time.monotonic() - start) < seconds:
         for group in optimiser.param_groups:
             group["lr"] = group["rate"] * max(1 - spent / seconds, 0.02)
         feature, ws, image = sample(torch.randint(HELD_OUT, len(pool), (batch,)))
@@ -71,7 +72,7 @@ def main() -> None:
         "--pool", type=Path, required=True, help="from `python -m vidinv.trainers.data.generated_samples`"
     )
     parser.add_argument("--size", type=int, default=128, choices=sorted(FFHQ_HEADS))
-    parser.add_argument("--generator", default="mobile-stylegan-ffhq-1024", help="registered, or imported")
+    parser.add_argument("--generator", default="mobile-stylegan-ffhq-1024", help="registered or imported generator")
     parser.add_argument("--seconds", type=float, default=240)
     args = parser.parse_args()
     generator = registry.load_generator(args.generator)

@@ -72,7 +72,7 @@ def feature_style(
     folder, recipe = recipes.resolve(FeatureStyleRecipe, GROUP, output, resume, config, changes)
     if recipe.start not in ("", "shipped"):
         recipe = replace(recipe, start=str(Path(recipe.start).absolute()))
-    here, due = launch.place(), launch.are_due(devices, nodes) and not dry_run
+    here, due = launch.process_rank(), launch.needs_launch(devices, nodes) and not dry_run
     recipe.check(devices * nodes if due else here.count)
     if here.is_first and not dry_run:
         recipes.claim(folder, recipe, GROUP, again=resume is not None)
@@ -102,13 +102,13 @@ def feature_style(
         return
     source, side = pool or folder / POOL, min(recipe.size, generator.sizes[0])
     if takes_pool and not alone:
-        generated_samples.check_drawn(source, generator, setup.drawing.at, recipe.pool, side)
+        generated_samples.check_drawn(source, generator, setup.renderer.at, recipe.pool, side)
     if here.is_first:
-        begin(folder, recipe, pool)
+        write_recipe(folder, recipe, pool)
     drawn = None
     if takes_pool:
         if alone:
-            generated_samples.draw_pool(generator, setup.drawing.at, source, recipe.pool, side)
+            generated_samples.draw_pool(generator, setup.renderer.at, source, recipe.pool, side)
         drawn = generated_samples.load_pool(source)
     made = trainer.train(setup, drawn, folder)
     if not here.is_first:
@@ -118,7 +118,7 @@ def feature_style(
         typer.echo(f"{len(setup.photos.bad)} of {len(setup.photos.files)} photos were skipped", err=True)
 
 
-def begin(folder: Path, recipe: FeatureStyleRecipe, pool: Path | None) -> None:
+def write_recipe(folder: Path, recipe: FeatureStyleRecipe, pool: Path | None) -> None:
     """Write the recipe and a link to the given pool, so that --resume finds both."""
     recipes.keep(folder, recipe)
     if pool is not None:

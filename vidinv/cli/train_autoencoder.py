@@ -50,18 +50,18 @@ def ae_stylegan(
     from vidinv.weights import cache
 
     folder, recipe = recipes.resolve(AeRecipe, AE, output, resume, config, changes)
-    here, due = launch.place(), launch.are_due(devices, nodes) and not dry_run
+    here, due = launch.process_rank(), launch.needs_launch(devices, nodes) and not dry_run
     recipe.check(devices * nodes if due else here.count)
     if here.is_first and not dry_run:
         recipes.claim(folder, recipe, AE, again=resume is not None)
     perceives = recipe.perceptual > 0
-    needs = [*image_sources.needs(recipe.data), *([f"lpips/{recipe.network}"] if perceives else [])]
+    needs = [*image_sources.required_weights(recipe.data), *([f"lpips/{recipe.network}"] if perceives else [])]
     cache.pull(needs, offline=offline or here.count > 1, accept=accept_licences)
     used = pick_device(device)
     launch.take_device(used, here)
     if due:
         raise typer.Exit(launch.launch(devices, nodes, meet, sys.argv[1:]))
-    phi = ae_stylegan.features(LPIPS.load(recipe.network).to(used)) if perceives else None
+    phi = ae_stylegan.perceptual_features(LPIPS.load(recipe.network).to(used)) if perceives else None
     setup = ae_stylegan.set_up(recipe, phi, used)
     if dry_run:
         typer.echo(recipes.text(recipe))
@@ -73,7 +73,7 @@ def ae_stylegan(
     generator, encoder = ae_stylegan.train(setup, found, folder)
     family = "ae-w" if recipe.space == "w" else "ae-w-plus"
     if here.is_first:
-        _write(folder, generator, encoder, "stylegan2", ae_stylegan.settings(recipe), family)
+        _write(folder, generator, encoder, "stylegan2", ae_stylegan.generator_settings(recipe), family)
 
 
 def automodulator(
@@ -107,7 +107,7 @@ def automodulator(
     from vidinv.weights import cache
 
     folder, recipe = recipes.resolve(AutomodulatorRecipe, MODULATOR, output, resume, config, changes)
-    here, due = launch.place(), launch.are_due(devices, nodes) and not dry_run
+    here, due = launch.process_rank(), launch.needs_launch(devices, nodes) and not dry_run
     recipe.check(devices * nodes if due else here.count)
     used = pick_device(device)
     if dry_run:
@@ -118,7 +118,7 @@ def automodulator(
         return
     if here.is_first:
         recipes.claim(folder, recipe, MODULATOR, again=resume is not None)
-    cache.pull(image_sources.needs(recipe.data), offline=offline or here.count > 1, accept=accept_licences)
+    cache.pull(image_sources.required_weights(recipe.data), offline=offline or here.count > 1, accept=accept_licences)
     launch.take_device(used, here)
     if due:
         raise typer.Exit(launch.launch(devices, nodes, meet, sys.argv[1:]))
@@ -132,7 +132,9 @@ def automodulator(
         recipes.keep(folder, recipe)
     generator, encoder = trainer.train(recipe, at, folder, used)
     if here.is_first:
-        _write(folder, generator, encoder, "automodulator", trainer.settings(recipe, recipe.size), "automodulator")
+        _write(
+            folder, generator, encoder, "automodulator", trainer.decoder_settings(recipe, recipe.size), "automodulator"
+        )
 
 
 def _write(

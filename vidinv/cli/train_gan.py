@@ -56,7 +56,7 @@ def gan_encoder(
     from vidinv.trainers.gan_encoder.config import GanRecipe
     from vidinv.weights import cache
 
-    if launch.place().count > 1:
+    if launch.process_rank().count > 1:
         raise UsageError("gan-encoder training supports one process only", remedy="start it without torchrun")
     folder, recipe = recipes.resolve(GanRecipe, GROUP, output, resume, config, changes)
     if recipe.start:
@@ -66,16 +66,18 @@ def gan_encoder(
         recipes.claim(folder, recipe, GROUP, again=resume is not None)
     cache.pull(_needs(recipe, classifier), offline=offline, accept=accept_licences)
     generator = registry.load_generator(recipe.generator, pick_device(device))
-    room = gan_encoder.studio(recipe, generator, _judges(recipe, classifier, str(generator.w_avg.device)))
+    context = gan_encoder.render_context(
+        recipe, generator, _evaluators(recipe, classifier, str(generator.w_avg.device))
+    )
     if dry_run:
-        setup = gan_encoder.set_up(room)
+        setup = gan_encoder.set_up(context)
         typer.echo(recipes.text(recipe))
         typer.echo(loop.describe(setup.networks, [setup.step], setup.plan))
         return
-    gan_encoder.facts(room)  # raises for unusable settings before the folder is created
+    gan_encoder.encoder_facts(context)  # raises for unusable settings before the folder is created
     faces = _faces(recipe) if recipe.photos else {}
     recipes.keep(folder, recipe)
-    made = _tuned(room, faces, folder) if faces else _pretrained(gan_encoder.set_up(room), folder)
+    made = _tuned(context, faces, folder) if faces else _pretrained(gan_encoder.set_up(context), folder)
     options.write_json(made, str(folder / "evaluation.json"))
     if json_to is not None:
         options.write_json(made, json_to)
@@ -90,7 +92,7 @@ def _needs(recipe: GanRecipe, classifier: Path | None) -> list[str]:
     return needs + (["features/mobilenet-v2"] if recipe.regions == "heat" and classifier is None else [])
 
 
-def _judges(recipe: GanRecipe, classifier: Path | None, device: str) -> GanEvaluators:
+def _evaluators(recipe: GanRecipe, classifier: Path | None, device: str) -> GanEvaluators:
     from vidinv.losses.lpips import LPIPS
     from vidinv.metrics.mobilenet import load_mobilenet
     from vidinv.metrics.vgg import load_vgg16
@@ -114,12 +116,16 @@ def _pretrained(setup: GanEncoderSetup, folder: Path) -> dict[str, Figures]:
     from vidinv.trainers.gan_encoder import evaluate as gan_evaluate
     from vidinv.trainers.gan_encoder import train as gan_encoder
 
-    room = setup.room
+    context = setup.context
     state = gan_encoder.pretrain(setup, folder)
-    encoder_file.write_encoder(folder / "encoder.safetensors", state, gan_encoder.facts(room))
+    encoder_file.write_encoder(folder / "encoder.safetensors", state, gan_encoder.encoder_facts(context))
     setup.encoder.load_state_dict(state)
-    held = gan_encoder.folds(room.recipe)[1][: room.recipe.judged]
-    return {"held-out": gan_evaluate.judge(setup.encoder, room, gan_evaluate.batches(room, held))} if held else {}
+    held = gan_encoder.split_fold(context.recipe)[1][: context.recipe.judged]
+    return (
+        {"held-out": gan_evaluate.evaluate_encoder(setup.encoder, context, gan_evaluate.sample_batches(context, held))}
+        if held
+        else {}
+    )
 
 
 def _faces(recipe: GanRecipe) -> dict[str, Tensor]:
@@ -136,7 +142,7 @@ def _faces(recipe: GanRecipe) -> dict[str, Tensor]:
     return pictures if recipe.each else {"all": torch.cat(list(pictures.values()))}
 
 
-def _tuned(room: GanRenderContext, groups: Mapping[str, Tensor], folder: Path) -> dict[str, Figures]:
+def _tuned(context: GanRenderContext, groups: Mapping[str, Tensor], folder: Path) -> dict[str, Figures]:
     """Tune to each group of faces separately, and evaluate before and after; `mean` is over all photos."""
     from vidinv.encoders import encoder_file
     from vidinv.trainers.gan_encoder import evaluate as gan_evaluate
@@ -145,22 +151,26 @@ def _tuned(room: GanRenderContext, groups: Mapping[str, Tensor], folder: Path) -
     before: list[Figures] = []
     after: dict[str, Figures] = {}
     for name, group in groups.items():
-        faces = group.to(room.generator.w_avg.device)
-        setup = gan_encoder.set_up(room)
-        before.append(_of_faces(setup.encoder, room, faces))
+        faces = group.to(context.generator.w_avg.device)
+        setup = gan_encoder.set_up(context)
+        before.append(_of_faces(setup.encoder, context, faces))
         state = gan_encoder.fine_tune(setup, faces, folder / name)
-        encoder_file.write_encoder(folder / name / "encoder.safetensors", state, gan_encoder.facts(room))
+        encoder_file.write_encoder(folder / name / "encoder.safetensors", state, gan_encoder.encoder_facts(context))
         setup.encoder.load_state_dict(state)
-        after[name] = _of_faces(setup.encoder, room, faces)
-    return {"before": gan_evaluate.mean(before), "mean": gan_evaluate.mean(list(after.values())), **after}
+        after[name] = _of_faces(setup.encoder, context, faces)
+    return {
+        "before": gan_evaluate.mean_figures(before),
+        "mean": gan_evaluate.mean_figures(list(after.values())),
+        **after,
+    }
 
 
-def _of_faces(encoder: Encoder, room: GanRenderContext, faces: Tensor) -> Figures:
+def _of_faces(encoder: Encoder, context: GanRenderContext, faces: Tensor) -> Figures:
     from vidinv.trainers.gan_encoder import evaluate as gan_evaluate
     from vidinv.trainers.gan_encoder import train as gan_encoder
 
-    return gan_evaluate.judge(
-        encoder, room, [gan_encoder.of_photos(room, part) for part in faces.split(room.recipe.batch)]
+    return gan_evaluate.evaluate_encoder(
+        encoder, context, [gan_encoder.photo_batch(context, part) for part in faces.split(context.recipe.batch)]
     )
 
 

@@ -100,7 +100,7 @@ def _tuned(models: Models, pivots: PivotFaces, recipe: GeneratorTuningRecipe, fo
     recipe = recipe.within(base.sizes[0])
     perceptual = models.backend.guides(models.device).perceptual
     made = trainer.tune(base, models.proxy, pivots, perceptual, recipe, folder)
-    facts = delta.DeltaFacts(base.name, base.space, delta.fingerprint(base), recipe=recipe.told())
+    facts = delta.DeltaFacts(base.name, base.space, delta.fingerprint(base), recipe=recipe.deciding_settings())
     delta.write_deltas(
         folder / "generator.safetensors", delta.packed({0: delta.between(base, made.state)}, facts, recipe.rank)
     )

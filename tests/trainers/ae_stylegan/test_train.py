@@ -49,7 +49,7 @@ def changed(setup: ae_stylegan.AeStyleganSetup, steps: list[str], tmp_path: Path
     before = state(setup)
     chosen = [step for step in setup.steps if step.name in steps]
     plan = replace(setup.plan, images=setup.plan.batch, save_every=10**9)
-    loop.train(setup.networks, chosen, Blobs(), plan, tmp_path, shown=Quiet())
+    loop.train(setup.networks, chosen, Blobs(), plan, tmp_path, progress=Quiet())
     return {key.split(".")[0] for key, value in state(setup).items() if not torch.equal(value, before[key])}
 
 
@@ -121,9 +121,9 @@ def test_r1_is_half_its_weight_times_the_squared_slope_for_all_turns_between() -
 
 def test_mixing_gives_the_second_w_the_rows_from_one_on() -> None:
     first, second = torch.zeros(500, 3), torch.ones(500, 3)
-    never = ae_stylegan.crossed(first, second, 6, 0.0, StepRandom(0))
+    never = ae_stylegan.mix_styles(first, second, 6, 0.0, StepRandom(0))
     assert never.shape == (500, 6, 3) and (never == 0).all()
-    rows = ae_stylegan.crossed(first, second, 6, 0.9, StepRandom(0))[..., 0]  # [N,6]
+    rows = ae_stylegan.mix_styles(first, second, 6, 0.9, StepRandom(0))[..., 0]  # [N,6]
     assert (rows.diff(dim=1) >= 0).all() and (rows[:, 0] == 0).all()
     assert rows[:, -1].mean() == pytest.approx(0.9, abs=0.05) and set(rows.sum(1).tolist()) == {0, 1, 2, 3, 4, 5}
 
@@ -172,7 +172,7 @@ def test_what_cannot_be_is_refused() -> None:
         ({"scheme": "both"}, "joint, decoupled"),
         ({"size": 48}, "48"),
         ({"share": 1.0}, "share"),
-        ({"perceptual": 1.0}, "perceives nothing"),
+        ({"perceptual": 1.0}, "no perceptual loss"),
     ):
         with pytest.raises(UsageError, match=match):
             recipe(**changes).check()

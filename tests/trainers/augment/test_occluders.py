@@ -16,7 +16,7 @@ def faces(count: int, value: int) -> torch.Tensor:
 
 def test_what_is_laid_over_a_face_is_where_its_alpha_says() -> None:
     face, other = np.zeros((128, 128, 3), np.float32), np.ones((128, 128, 3), np.float32)
-    drawn = [occluders.lay(face, other, np.random.default_rng(seed)) for seed in range(60)]
+    drawn = [occluders.paste_occluder(face, other, np.random.default_rng(seed)) for seed in range(60)]
     for shown, alpha in drawn:
         assert shown.dtype == np.float32 and shown.min() >= 0 and shown.max() <= 1
         assert alpha.min() >= 0 and alpha.max() <= 1 + 1e-6

@@ -50,7 +50,7 @@ def test_each_step_teaches_its_own_side_alone(step: str, taught: set[str], tmp_p
     before = {n: {k: v.clone() for k, v in net.named_parameters()} for n, net in setup.networks.items()}
     chosen = [each for each in setup.steps if each.name == step]
     plan = replace(setup.plan, images=8, save_every=10**9)
-    loop.train(setup.networks, chosen, GrowingPictures(Blobs(8), setup.stage, 0.0), plan, tmp_path, shown=Quiet())
+    loop.train(setup.networks, chosen, GrowingPictures(Blobs(8), setup.stage, 0.0), plan, tmp_path, progress=Quiet())
     moved = {
         n for n, net in setup.networks.items() if any((p != before[n][k]).any() for k, p in net.named_parameters())
     }
@@ -142,22 +142,22 @@ def test_a_stage_begins_with_the_pictures_of_the_one_before() -> None:
 
 
 def test_a_block_comes_in_over_its_share_of_the_stage_and_pictures_sharpen_with_it() -> None:
-    assert [automodulator.coming(seen, 100, 0.5) for seen in (0, 25, 50, 75)] == [0.0, 0.5, 1.0, 1.0]
-    assert automodulator.coming(0, 100, 0.0) == 1.0
+    assert [automodulator.fade_in_share(seen, 100, 0.5) for seen in (0, 25, 50, 75)] == [0.0, 0.5, 1.0, 1.0]
+    assert automodulator.fade_in_share(0, 100, 0.0) == 1.0
     image = torch.rand(1, 3, 8, 8)
-    dull = automodulator.faded(image, 0.0)
+    dull = automodulator.blend_resolutions(image, 0.0)
     torch.testing.assert_close(functional.avg_pool2d(dull, 8), functional.avg_pool2d(image, 8))
-    assert torch.equal(automodulator.faded(image, 1.0), image)
-    torch.testing.assert_close(automodulator.faded(image, 0.5), (image + dull) / 2)
+    assert torch.equal(automodulator.blend_resolutions(image, 1.0), image)
+    torch.testing.assert_close(automodulator.blend_resolutions(image, 0.5), (image + dull) / 2)
 
 
 def test_a_sample_grid_is_as_sharp_as_what_is_trained_just_then(tmp_path: Path) -> None:
-    automodulator.train(recipe(fade=1.0), Blobs, tmp_path, shown=Quiet())
+    automodulator.train(recipe(fade=1.0), Blobs, tmp_path, progress=Quiet())
     image = Blobs(8).draw(automodulator.SHOWN, 7)
     for seen, share in ((8, 0.0), (24, 0.5)):  # of 32; after the turns that began at 0 and 16
         grid = pictures.read_rgb(tmp_path / "stage-0008" / f"samples-{seen:08d}.png")
         row = torch.from_numpy(grid[:8]).unflatten(1, (automodulator.SHOWN, 8)).permute(1, 3, 0, 2).float()
-        wanted = (automodulator.faded(image, share).clamp(-1, 1) + 1) * 127.5
+        wanted = (automodulator.blend_resolutions(image, share).clamp(-1, 1) + 1) * 127.5
         torch.testing.assert_close(row, wanted, rtol=0, atol=1.0)
 
 
@@ -165,11 +165,11 @@ def test_new_parts_that_settled_do_what_stands_in_for_them_and_the_old_ones_stay
     own = recipe(size=16, first=8, channel_max=16, w_dim=16, images=(8, 8), settle=2400)
     small = automodulator.set_up(own, own.stages[0])
     wide = automodulator.set_up(own, own.stages[1], small)
-    new = {id(value) for value in growing.newest(wide.generator, wide.encoder).parameters()}
+    new = {id(value) for value in growing.new_parts(wide.generator, wide.encoder).parameters()}
     parts = {k: v for name in ("G", "E") for k, v in wide.networks[name].named_parameters(prefix=name)}
     before = {key: value.detach().clone() for key, value in parts.items()}
     errors = [_apart(wide)]
-    automodulator.settle(wide, Blobs(16), tmp_path, Quiet())
+    automodulator.train_new_blocks(wide, Blobs(16), tmp_path, Quiet())
     errors.append(_apart(wide))
     assert all(after < 0.25 * before for before, after in zip(*errors, strict=True)), errors
     moved = {key for key, value in parts.items() if not torch.equal(value, before[key])}
@@ -182,16 +182,16 @@ def test_every_new_part_is_taught_in_either_precision(half: bool) -> None:
     own = recipe()
     wide = automodulator.set_up(own, own.stages[1], automodulator.set_up(own, own.stages[0]))
     with torch.autocast("cpu", torch.bfloat16, enabled=half):
-        loss, _ = growing.settling(wide.networks, batch(8), StepRandom(0))
+        loss, _ = growing.new_block_loss(wide.networks, batch(8), StepRandom(0))
     loss.backward()
-    taught = [float(value.grad.abs().max()) for value in growing.newest(wide.generator, wide.encoder).parameters()]
+    taught = [float(value.grad.abs().max()) for value in growing.new_parts(wide.generator, wide.encoder).parameters()]
     assert all(taught)
 
 
 def test_both_blocks_of_8x8_are_new_at_8_pixels() -> None:
     own = recipe(extra=True)
     wide = automodulator.set_up(own, own.stages[1], automodulator.set_up(own, own.stages[0]))
-    new = {id(value) for value in growing.newest(wide.generator, wide.encoder).parameters()}
+    new = {id(value) for value in growing.new_parts(wide.generator, wide.encoder).parameters()}
     found = {key.split(".")[1] for key, value in wide.generator.named_parameters() if id(value) in new}
     assert found == {"1", "2", "weight", "bias"}  # blocks, and the way to RGB
 
@@ -224,10 +224,10 @@ def test_an_interrupted_training_ends_with_the_weights_of_one_that_was_not(
                     raise Stop
             return super().batch(keys)
 
-    whole = automodulator.train(own, Blobs, tmp_path / "whole", shown=Quiet())
+    whole = automodulator.train(own, Blobs, tmp_path / "whole", progress=Quiet())
     with pytest.raises(Stop):
-        automodulator.train(own, Stopping, tmp_path / "parts", shown=Quiet())
-    again = automodulator.train(own, Blobs, tmp_path / "parts", shown=Quiet())
+        automodulator.train(own, Stopping, tmp_path / "parts", progress=Quiet())
+    again = automodulator.train(own, Blobs, tmp_path / "parts", progress=Quiet())
     for one, other in zip(whole, again, strict=True):
         kept = other.state_dict()
         assert kept and all(torch.equal(value, kept[key]) for key, value in one.state_dict().items())
@@ -265,7 +265,7 @@ def test_with_the_published_scale_it_learns_to_reconstruct_what_it_never_saw(tmp
         ema=0.99,
         save_every=10**9,
     )
-    decoder, encoder = automodulator.train(own, Blobs, tmp_path, shown=Quiet())
+    decoder, encoder = automodulator.train(own, Blobs, tmp_path, progress=Quiet())
     image = Blobs(8).draw(64, 10**9)
     flat = image.mean((0, 2, 3), keepdim=True).expand_as(image)
     apart = (decoder.synthesize(encoder(image).ws) - image).square().mean()

@@ -73,16 +73,16 @@ def test_batch_norm_sees_a_process_s_own_rows_so_that_two_do_not_equal_one(two: 
 
 def test_alone_nothing_is_gathered() -> None:
     x = torch.randn(4, 3)
-    assert distributed.gathered(x) is x and distributed.own(x) is x
-    torch.testing.assert_close(distributed.slope_length(x), x.norm())
+    assert distributed.gather_rows(x) is x and distributed.own_rows(x) is x
+    torch.testing.assert_close(distributed.gradient_norm(x), x.norm())
 
 
 def test_a_batch_that_processes_cannot_share_is_refused() -> None:
     ae_recipe(batch=6).check(3)
     modulator_recipe().check(2)
     for make, match in (
-        (lambda: ae_recipe(batch=8).check(3), "shared by 3"),
-        (lambda: ae_recipe(batch=6, path=2.0).check(3 * 2), "shared by 6"),
+        (lambda: ae_recipe(batch=8).check(3), "divided among 3"),
+        (lambda: ae_recipe(batch=6, path=2.0).check(3 * 2), "divided among 6"),
         (lambda: modulator_recipe().check(4), "2 mixtures"),
     ):
         with pytest.raises(UsageError, match=match):

@@ -25,7 +25,7 @@ SCRIPT = """
     from tests.helpers.small_training import MAKER_PLAIN, networks, plan
     from vidinv.trainers.core import launch, loop
 
-    folder, images, here = Path(sys.argv[1]), int(sys.argv[2]), launch.place()
+    folder, images, here = Path(sys.argv[1]), int(sys.argv[2]), launch.process_rank()
 
     class Noted(RandomRows):
         def __getitem__(self, key):
@@ -99,7 +99,7 @@ def test_machines_that_do_not_share_the_folder_are_told(tmp_path: Path) -> None:
             from tests.helpers.small_training import DATA, MAKER_PLAIN, networks, plan
             from vidinv.trainers.core import launch, loop
             from vidinv.errors import UsageError
-            rank = launch.place().rank
+            rank = launch.process_rank().rank
             folder = Path({str(tmp_path)!r}) / ("seen" if rank else "empty")
             try:
                 loop.train(networks(), [MAKER_PLAIN], DATA, plan(40, devices=2), folder)

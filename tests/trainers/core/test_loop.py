@@ -120,7 +120,7 @@ def test_a_kill_between_two_checkpoints_leaves_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("step", "changes", "said"),
-    [(loop.Step("x", ("nobody",), adam, make), {}, "nobody"), (MAKER, {"images": 0}, "0 images")],
+    [(loop.Step("x", ("nobody",), adam, make), {}, "nobody"), (MAKER, {"images": 0}, "images=0")],
 )
 def test_a_plan_that_cannot_be_is_a_usage_error(
     tmp_path: Path, step: loop.Step, changes: dict[str, int], said: str
@@ -211,7 +211,10 @@ def test_a_checkpoint_of_another_version_is_refused_in_one_line(tmp_path: Path, 
     path = tmp_path / "checkpoint" / "state.json"
     state = {key: value for key, value in json.loads(path.read_text()).items() if key != "format"}
     path.write_text(json.dumps(state if written is None else {**state, "format": written}))
-    for read in (lambda: loop.train(networks(), [MAKER], DATA, plan(16), tmp_path), lambda: checkpoint.turns(tmp_path)):
+    for read in (
+        lambda: loop.train(networks(), [MAKER], DATA, plan(16), tmp_path),
+        lambda: checkpoint.turns_done(tmp_path),
+    ):
         with pytest.raises(UsageError, match="another version") as refused:
             read()
         assert "\n" not in str(refused.value) and str(tmp_path) in str(refused.value)

@@ -17,13 +17,13 @@ def test_a_corpus_says_whose_samples_it_holds_and_under_whose_terms(
 ) -> None:
     generator, name = mobile_stylegan.tiny(), "mobile-stylegan-ffhq-1024"
     monkeypatch.setattr(corpus.registry, "load_generator", lambda name: generator)
-    paint = proxy.load_proxy(generator, 64)
-    monkeypatch.setattr(corpus.proxy, "load_proxy", lambda generator, size: paint)
+    render = proxy.load_proxy(generator, 64)
+    monkeypatch.setattr(corpus.proxy, "load_proxy", lambda generator, size: render)
     path = tmp_path / "faces.npy"
     monkeypatch.setattr(sys, "argv", ["corpus", "-o", str(path), "--count", "4", "--size", "16"])
     corpus.main()
-    found = corpus.origin(str(path), name)
+    found = corpus.data_origin(str(path), name)
     assert found.what == f"4 samples of {name} at 16 pixels"
     assert catalog.CATALOG["generator/mobile-stylegan-ffhq"].licence in found.terms
-    assert corpus.origin("", name).terms == found.terms
-    assert "not known" in corpus.origin(str(tmp_path / "own.npy"), name).terms
+    assert corpus.data_origin("", name).terms == found.terms
+    assert "not recorded" in corpus.data_origin(str(tmp_path / "own.npy"), name).terms

@@ -90,10 +90,10 @@ def test_the_last_turns_are_in_the_log(tmp_path: Path) -> None:
 def test_a_report_begins_anew() -> None:
     pace = Throughput()
     time.sleep(PAUSE)
-    pace.was("data")
+    pace.record("data")
     pace.turns += 1
     assert pace.report(4).ms["data"] >= 1e3 * PAUSE
-    pace.was("forward")
+    pace.record("forward")
     pace.turns += 1
     again = pace.report(4)
     assert again.ms["data"] == 0 and again.ms["forward"] < 1e3 * PAUSE

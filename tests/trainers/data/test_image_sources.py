@@ -1,4 +1,4 @@
-"""What an autoencoder is trained on: a corpus, tars, an LMDB; drawn by seed, held out, and bad pictures passed over."""
+"""Autoencoder data: corpus, tars and LMDB are sampled by seed, held out correctly, and bad pictures are skipped."""
 
 from __future__ import annotations
 
@@ -40,24 +40,24 @@ def test_what_is_held_out_is_never_drawn(stored: Path) -> None:
     shades = ((open_pictures(str(stored), 8, held_out=4).draw(200, 0)[:, 0, 0] + 1) * 127.5).round()
     assert shades.max() <= 25 * 5 + 5
     assert float(corpus.open_corpus(stored, 8).last(4).at([0]).min()) == pytest.approx(25 * 6 / 127.5 - 1)
-    with pytest.raises(UsageError, match="10 of 10"):
+    with pytest.raises(UsageError, match="none of the 10"):
         open_pictures(str(stored), 8, held_out=10)
 
 
 def test_a_corpus_of_samples_depends_on_their_numbers_alone(tmp_path: Path) -> None:
     generator = mobile_stylegan.tiny()
-    paint = proxy.load_proxy(generator, 64)
-    corpus.draw_corpus(generator, paint, tmp_path / "a.npy", 20, 32)
+    render = proxy.load_proxy(generator, 64)
+    corpus.draw_corpus(generator, render, tmp_path / "a.npy", 20, 32)
     made = corpus.open_corpus(tmp_path / "a.npy", 32)
     assert len(made) == 20 and [path.name for path in tmp_path.iterdir()] == ["a.npy"]
-    known = corpus.painted(generator, paint, 4, 2_000_001, 32)
+    known = corpus.draw_samples(generator, render, 4, 2_000_001, 32)
     assert (made.at([16, 17, 18, 19]) - known).abs().max() < 0.01
 
 
 def test_a_tar_is_read_in_place_and_what_is_no_picture_passed_over_by_name(tmp_path: Path) -> None:
     files = {"1.png": png(8, 200), "1.txt": b"a man", "2.jpg": b"torn", "3.png": png(8, 50, 16), "4.png": png(8, 100)}
     found = open_pictures(str(tar(tmp_path / "a.tar", files)), 4)
-    with pytest.warns(UserWarning, match="is passed over") as said:
+    with pytest.warns(UserWarning, match="is skipped") as said:
         shades = shades_of(found)
     assert shades == {200, 100} and len(said) == 2
     assert {Path(str(each.message).split(" ")[0]).name for each in said} == {"2.jpg", "3.png"}
@@ -87,7 +87,7 @@ def test_an_lmdb_of_several_sides_gives_the_least_that_suffices(tmp_path: Path) 
 
 def test_an_lmdb_with_keys_of_any_kind_is_read_and_what_is_no_picture_passed_over(tmp_path: Path) -> None:
     entries = {"a": png(8, 200), "\xff": png(8, 100), "torn": b"x", "wide": png(8, 1, 16)}
-    with pytest.warns(UserWarning, match="is passed over") as said:
+    with pytest.warns(UserWarning, match="is skipped") as said:
         assert shades_of(open_pictures(str(database(tmp_path / "any.lmdb", entries, folder=False)), 4)) == {200, 100}
     assert {Path(str(each.message).split(" ")[0]).name for each in said} == {"torn", "wide"}
 
@@ -98,14 +98,14 @@ def shades_of(found: ImageDataset) -> set[int]:
 
 def test_what_holds_no_pictures_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "floats.npy", np.zeros((2, 3, 4, 4)))
-    (tmp_path / "a.tar").write_bytes(b"no tar")
+    (tmp_path / "a.tar").write_bytes(b"not a tar")
     empty = tar(tmp_path / "b.tar", {"a.txt": b"x"})
-    for path, match in ((tmp_path / "floats.npy", "float64"), (tmp_path / "a.tar", "no tar"), (empty, "no picture")):
+    for path, match in ((tmp_path / "floats.npy", "float64"), (tmp_path / "a.tar", "not a tar"), (empty, "no picture")):
         with pytest.raises(InputUnreadable, match=match):
             open_pictures(str(path), 8)
     (tmp_path / "torn.lmdb").write_bytes(b"no database")
     for path, match in (
-        (tmp_path / "torn.lmdb", "no LMDB"),
+        (tmp_path / "torn.lmdb", "not an LMDB"),
         (database(tmp_path / "none", {"length": b"0"}), "no picture"),
     ):
         with pytest.raises(InputUnreadable, match=match):

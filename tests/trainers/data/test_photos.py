@@ -37,7 +37,7 @@ def test_bad_files_are_named_once_counted_and_passed_over(folder: Path) -> None:
     (folder / "text.jpg").write_text("not a picture")
     cv2.imwrite(str(folder / "wide.png"), np.zeros((32, 64, 3), np.uint8))
     photos = open_photos(folder, 32)
-    with pytest.warns(UserWarning, match="is passed over") as said:
+    with pytest.warns(UserWarning, match="is skipped") as said:
         photos.draw(60, seed=1)
     assert {path.name for path in photos.bad} == {"text.jpg", "wide.png"}
     lines = sorted(str(entry.message) for entry in said)

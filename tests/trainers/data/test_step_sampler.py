@@ -58,7 +58,7 @@ def test_no_two_rows_of_a_training_have_the_same_random_numbers() -> None:
 
 
 def test_what_cannot_be_shared_or_is_empty_is_refused() -> None:
-    for changes, match in (({"world_size": 3}, "4 cannot be shared by 3"), ({"length": 0}, "empty")):
+    for changes, match in (({"world_size": 3}, "4 cannot be divided among 3"), ({"length": 0}, "empty")):
         with pytest.raises(ValueError, match=match):
             sampler(**changes)
 

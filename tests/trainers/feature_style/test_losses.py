@@ -61,14 +61,14 @@ def network() -> MobileStyleGAN:
 
 
 @pytest.fixture(scope="module")
-def drawing(network: MobileStyleGAN) -> RenderNetworks:
-    def paint(ws: Tensor, feature: Tensor | None = None, at: int | None = None) -> Tensor:
+def renderer(network: MobileStyleGAN) -> RenderNetworks:
+    def render(ws: Tensor, feature: Tensor | None = None, at: int | None = None) -> Tensor:
         return network.synthesize(ws, feature=feature, at=at)
 
-    return RenderNetworks(network, paint, AT, torch.ones(1))
+    return RenderNetworks(network, render, AT, torch.ones(1))
 
 
-def judges() -> Evaluators:
+def evaluators() -> Evaluators:
     levels: Any = Levels()
     return Evaluators(levels, guides().perceptual, levels)
 
@@ -85,22 +85,24 @@ def batch_of(network: MobileStyleGAN, synthetic: list[bool], done: int = 0) -> F
 
 
 def parts_of(
-    drawing: RenderNetworks, answer: Answer, batch: FaceTrainingBatch, **changes: Any
+    renderer: RenderNetworks, answer: Answer, batch: FaceTrainingBatch, **changes: Any
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    return feature_style_losses.losses(answer, drawing, judges(), batch, FeatureStyleRecipe(**{**PAPER, **changes}))
+    return feature_style_losses.losses(
+        answer, renderer, evaluators(), batch, FeatureStyleRecipe(**{**PAPER, **changes})
+    )
 
 
-def test_a_batch_without_a_whole_face_asks_f_alone(network: MobileStyleGAN, drawing: RenderNetworks) -> None:
+def test_a_batch_without_a_whole_face_asks_f_alone(network: MobileStyleGAN, renderer: RenderNetworks) -> None:
     batch = batch_of(network, [True, True])
-    batch = replace(batch, whole=torch.zeros(2, dtype=torch.bool))
-    total, parts = parts_of(drawing, Answer(batch.ws + 0.3, batch.feature + 0.2), batch)
+    batch = replace(batch, w_suffices=torch.zeros(2, dtype=torch.bool))
+    total, parts = parts_of(renderer, Answer(batch.ws + 0.3, batch.feature + 0.2), batch)
     assert torch.isfinite(total) and "lpips2" in parts and "lpips1" not in parts
 
 
-def test_the_papers_losses_are_all_there_and_nothing_else(network: MobileStyleGAN, drawing: RenderNetworks) -> None:
+def test_the_papers_losses_are_all_there_and_nothing_else(network: MobileStyleGAN, renderer: RenderNetworks) -> None:
     batch = batch_of(network, [True, False])
     answer = Answer(batch.ws + 0.3, batch.feature + 0.2)
-    total, parts = parts_of(drawing, answer, batch)
+    total, parts = parts_of(renderer, answer, batch)
     both = {f"{name}{k}" for name in ("pixel", "lpips", "id", "parsing") for k in (1, 2)}
     assert set(parts) == both | {"feature"} and parts["pixel2"] == 0  # of x1 alone
     weights = {"pixel": 1.0, "lpips": 0.2, "id": 0.1, "parsing": 0.1}
@@ -111,39 +113,39 @@ def test_the_papers_losses_are_all_there_and_nothing_else(network: MobileStyleGA
     torch.testing.assert_close(parts["feature"], expected, rtol=0.05, atol=0)  # drawn in bfloat16
 
 
-def test_the_pixels_of_photos_do_not_count(network: MobileStyleGAN, drawing: RenderNetworks) -> None:
+def test_the_pixels_of_photos_do_not_count(network: MobileStyleGAN, renderer: RenderNetworks) -> None:
     batch = batch_of(network, [True, False])
     answer = Answer(batch.ws + 0.3, batch.feature)
-    _, parts = parts_of(drawing, answer, batch)
+    _, parts = parts_of(renderer, answer, batch)
     with torch.autocast("cpu", torch.bfloat16):
         error = (network.synthesize(answer.ws).float() - batch.image).square().mean((1, 2, 3))
     torch.testing.assert_close(parts["pixel1"], error[0])
 
 
-def test_without_the_feature_branch_there_is_one_inversion(network: MobileStyleGAN, drawing: RenderNetworks) -> None:
+def test_without_the_feature_branch_there_is_one_inversion(network: MobileStyleGAN, renderer: RenderNetworks) -> None:
     batch = batch_of(network, [True, True])
     answer = Answer(batch.ws + 0.3, batch.feature + 1)
-    total, parts = parts_of(drawing, answer, batch, feature_branch=False)
+    total, parts = parts_of(renderer, answer, batch, feature_branch=False)
     assert set(parts) == {"pixel1", "lpips1", "id1", "parsing1"}
     total.backward()
     assert answer.ws.grad is not None and answer.ws.grad.any()
     assert answer.feature.grad is not None and not answer.feature.grad.any()
 
 
-def test_one_scale_of_lpips_is_less_than_three(network: MobileStyleGAN, drawing: RenderNetworks) -> None:
+def test_one_scale_of_lpips_is_less_than_three(network: MobileStyleGAN, renderer: RenderNetworks) -> None:
     batch = batch_of(network, [True, True])
     answer = Answer(batch.ws + 0.3, batch.feature)
-    three = parts_of(drawing, answer, batch)[1]["lpips1"]
-    one = parts_of(drawing, answer, batch, lpips_scales=1)[1]["lpips1"]
+    three = parts_of(renderer, answer, batch)[1]["lpips1"]
+    one = parts_of(renderer, answer, batch, lpips_scales=1)[1]["lpips1"]
     assert float(three.detach()) > 1.5 * float(one.detach()) > 0
 
 
-def test_the_published_ramp_blends_f_in_and_gives_it_to_both(network: MobileStyleGAN, drawing: RenderNetworks) -> None:
+def test_the_published_ramp_blends_f_in_and_gives_it_to_both(network: MobileStyleGAN, renderer: RenderNetworks) -> None:
     far = {"inject_both": True, "feature_ramp": 100, "stop_gradient": True}
     for done, share in ((0, 0.0), (50, 0.5), (400, 1.0)):
         batch = batch_of(network, [True, True], done)
         answer = Answer(batch.ws, batch.feature + 2)
-        _, parts = parts_of(drawing, answer, batch, pixel_on="both", **far)
+        _, parts = parts_of(renderer, answer, batch, pixel_on="both", **far)
         with torch.autocast("cpu", torch.bfloat16):
             injected = torch.lerp(network.synthesize(batch.ws, stop=AT).float(), answer.feature, share)
             drawn = network.synthesize(batch.ws, feature=injected, at=AT).float()
@@ -153,13 +155,13 @@ def test_the_published_ramp_blends_f_in_and_gives_it_to_both(network: MobileStyl
 
 
 def test_the_papers_feature_loss_moves_w_and_the_published_one_does_not(
-    network: MobileStyleGAN, drawing: RenderNetworks
+    network: MobileStyleGAN, renderer: RenderNetworks
 ) -> None:
     off = {"pixel": 0.0, "perceptual": 0.0, "identity": 0.0, "parsing": 0.0}
     for stop in (False, True):
         batch = batch_of(network, [True, True])
         answer = Answer(batch.ws, batch.feature + 1)
-        total, _ = parts_of(drawing, answer, batch, stop_gradient=stop, **off)
+        total, _ = parts_of(renderer, answer, batch, stop_gradient=stop, **off)
         total.backward()
         assert answer.ws.grad is not None and bool(answer.ws.grad.any()) is not stop
 
@@ -180,12 +182,12 @@ def test_a_recipe_that_cannot_be_is_refused(changes: dict[str, Any]) -> None:
         FeatureStyleRecipe(**changes).check()
 
 
-def test_the_published_parsing_loss_compares_scores(network: MobileStyleGAN, drawing: RenderNetworks) -> None:
+def test_the_published_parsing_loss_compares_scores(network: MobileStyleGAN, renderer: RenderNetworks) -> None:
     batch = batch_of(network, [True, True])
     answer = Answer(batch.ws + 0.3, batch.feature)
     for taps, levels in ((5, Levels().taps), (3, Levels().scores)):
         made = network.synthesize(answer.ws).detach()
-        _, parts = parts_of(drawing, answer, batch, parsing_taps=taps)
+        _, parts = parts_of(renderer, answer, batch, parsing_taps=taps)
         pairs = zip(levels(made), levels(batch.image), strict=True)
         expected = sum(1 - nn.functional.cosine_similarity(a, b).mean() for a, b in pairs)
         torch.testing.assert_close(parts["parsing1"], expected, rtol=0.1, atol=1e-3)

@@ -22,7 +22,7 @@ from vidinv.generators.mobile_stylegan import MobileStyleGAN
 from vidinv.generators.proxy import HeadSpec, Proxy, ProxyHead
 from vidinv.trainers.augment import degradations
 from vidinv.trainers.data import generated_samples
-from vidinv.trainers.data.face_batches import FaceSource, FaceTrainingBatch, join
+from vidinv.trainers.data.face_batches import FaceSource, FaceTrainingBatch, join_batches
 from vidinv.trainers.data.generated_samples import SamplePool
 from vidinv.trainers.data.keyed_dataset import ImageDataset
 from vidinv.trainers.data.step_sampler import SampleKey, StepBatchSampler
@@ -86,8 +86,8 @@ def test_a_batch_depends_on_its_seed_alone(proxy: Proxy) -> None:
     torch.rand(3)  # the global generator moves on; the batch must not care
     again, other = source(proxy).synthetic(4, seed=5), source(proxy).synthetic(4, seed=6)
     assert same(vars(first), vars(again))
-    assert not torch.equal(first.ws, other.ws) and not torch.equal(first.seen, other.seen)
-    assert first.image.shape == first.seen.shape == (4, 3, 128, 128)
+    assert not torch.equal(first.ws, other.ws) and not torch.equal(first.encoder_input, other.encoder_input)
+    assert first.image.shape == first.encoder_input.shape == (4, 3, 128, 128)
 
 
 def test_an_exact_picture_is_what_its_code_draws(proxy: Proxy) -> None:
@@ -102,7 +102,7 @@ def test_a_covered_face_is_neither_exact_nor_asked_of_w(proxy: Proxy) -> None:
     plain = source(proxy).synthetic(64, seed=3)
     covered = source(proxy, occlude=True, jitter=True, compress=True).synthetic(64, seed=3)
     assert torch.equal(plain.exact, covered.exact), "the same half stays as it was"
-    lost = plain.whole & ~covered.whole
+    lost = plain.w_suffices & ~covered.w_suffices
     assert 4 <= int(lost.sum()) <= 16 and not (lost & covered.exact).any()
     assert torch.equal(plain.image[plain.exact], covered.image[plain.exact])
     assert not torch.equal(plain.image, covered.image)
@@ -140,9 +140,9 @@ def test_half_of_a_batch_comes_from_the_pool_and_alternates(proxy: Proxy, pool: 
     batch = source(proxy, pool).synthetic(8, seed=3)
     again = source(proxy, pool).synthetic(8, seed=3)
     assert same(vars(batch), vars(again))
-    assert batch.whole.tolist() == [False, True] * 4
+    assert batch.w_suffices.tolist() == [False, True] * 4
     own = proxy.generator.synthesize(batch.ws, stop=AT)
-    assert ((own - batch.feature).abs().amax((1, 2, 3)) < 5e-3).tolist() == batch.whole.tolist()
+    assert ((own - batch.feature).abs().amax((1, 2, 3)) < 5e-3).tolist() == batch.w_suffices.tolist()
     known = {tuple(row.flatten()[:8].tolist()) for row in pool.ws.float()}
     assert [tuple(ws.flatten()[:8].tolist()) in known for ws in batch.ws] == [False] * 4 + [True] * 4
 
@@ -164,14 +164,14 @@ def test_the_true_code_has_no_error_and_pasted_faces_ask_nothing_of_w(proxy: Pro
         drawn = proxy(batch.ws, batch.feature, AT)
     plain = FaceTrainingBatch(**{**vars(batch), "image": drawn, "exact": torch.ones(8).bool()})
 
-    drawing = RenderNetworks(proxy.generator, proxy, AT, torch.ones(1))
+    renderer = RenderNetworks(proxy.generator, proxy, AT, torch.ones(1))
 
     def lose(code: Code) -> tuple[Tensor, dict[str, Tensor]]:
-        return feature_style_losses.losses(Fixed(code), drawing, JUDGES, plain, FeatureStyleRecipe())
+        return feature_style_losses.losses(Fixed(code), renderer, JUDGES, plain, FeatureStyleRecipe())
 
     total, parts = lose(Code(batch.ws, batch.feature, AT))
     assert float(total) < 2e-3 and parts["id1"] < 1e-3 and parts["id2"] < 1e-3
-    elsewhere = batch.ws + ~batch.whole[:, None, None]  # wrong where the feature is pasted
+    elsewhere = batch.ws + ~batch.w_suffices[:, None, None]  # wrong where the feature is pasted
     _, moved = lose(Code(elsewhere, batch.feature, AT))
     assert moved["w"] == 0 and moved["pixel1"] < 1e-5
     _, wrong = lose(Code(batch.ws + 1, batch.feature, AT))
@@ -182,8 +182,8 @@ def train(
     proxy: Proxy, pool: SamplePool, folder: Path, images: int, monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, Tensor]:
     """What `vidinv train` does, with a tiny encoder; the same plan, stopped after `images`."""
-    monkeypatch.setattr(feature_style, "painter", lambda generator, size: proxy)
-    monkeypatch.setattr(feature_style, "begin", lambda generator, recipe: tiny_encoder(proxy))
+    monkeypatch.setattr(feature_style, "render_function", lambda generator, size: proxy)
+    monkeypatch.setattr(feature_style, "initial_encoder", lambda generator, recipe: tiny_encoder(proxy))
     setup = feature_style.set_up(proxy.generator, FeatureStyleRecipe(images=64, batch=4), JUDGES)
     shorter = replace(setup, plan=replace(setup.plan, images=images, save_every=8))
     return load_file(feature_style.train(shorter, pool, folder))
@@ -230,27 +230,29 @@ def test_with_photos_half_a_batch_is_of_them_and_every_flag_is_true(
     for step in range(6):
         batch = batch_of(mixed, step)
         assert batch.synthetic.tolist() == [True, True, False, False]
-        assert batch.whole[2:].all() and not batch.exact[2:].any() and (batch.seen[2:] == 0.25).all()
+        assert batch.w_suffices[2:].all() and not batch.exact[2:].any() and (batch.encoder_input[2:] == 0.25).all()
         own = proxy.generator.synthesize(batch.ws[:2], stop=AT)
         clean = (own - batch.feature[:2]).abs().amax((1, 2, 3)) < 5e-3
-        assert clean.tolist() == batch.whole[:2].tolist()
+        assert clean.tolist() == batch.w_suffices[:2].tolist()
     alone = replace(mixed, recipe=FeatureStyleRecipe(synthetic=False, photos="x", w=0, f=0))
     batch = batch_of(alone, 0)
-    assert not batch.synthetic.any() and batch.whole.all()
+    assert not batch.synthetic.any() and batch.w_suffices.all()
 
 
 @pytest.mark.parametrize("photos", [None, Grey()])
 def test_two_processes_have_the_rows_of_one_bit_for_bit(proxy: Proxy, photos: ImageDataset | None) -> None:
     faces = replace(source(proxy, compress=True), photos=photos)
     whole, halves = batch_of(faces, 3, 8), [batch_of(faces, 3, 8, rank, 2) for rank in range(2)]
-    assert same(vars(whole), vars(join(halves)))
-    assert not torch.equal(whole.seen[:4], whole.seen[4:]), "every block has random numbers of its own"
+    assert same(vars(whole), vars(join_batches(halves)))
+    assert not torch.equal(whole.encoder_input[:4], whole.encoder_input[4:]), (
+        "every block has random numbers of its own"
+    )
 
 
 def test_a_pool_of_another_layer_or_size_is_refused_before_more_is_drawn(proxy: Proxy, tmp_path: Path) -> None:
     generated_samples.draw_pool(proxy.generator, AT, tmp_path, 1, size=32)
     for at, size in ((AT + 1, 32), (AT, 64)):
-        with pytest.raises(UsageError, match="draw another"):
+        with pytest.raises(UsageError, match="another folder for the pool"):
             generated_samples.draw_pool(proxy.generator, at, tmp_path, 2 * generated_samples.SHARD, size=size)
     assert [path.name for path in tmp_path.iterdir()] == ["00000.safetensors"]
 
@@ -259,30 +261,30 @@ def test_a_training_can_begin_with_the_weights_of_another(proxy: Proxy, tmp_path
     other = encoder_file.build_encoder("light", proxy.generator, 16).half().float()  # as stored
     facts = encoder_file.EncoderFacts("light", proxy.generator.space, 16)
     path = encoder_file.write_encoder(tmp_path / "e.safetensors", other.state_dict(), facts)
-    begun = feature_style.begin(proxy.generator, FeatureStyleRecipe(start=str(path)))
-    assert same(begun.state_dict(), other.state_dict())
-    assert begun.training and all(weight.requires_grad for weight in begun.parameters())
-    with pytest.raises(UsageError, match="of another kind"):
-        feature_style.begin(proxy.generator, FeatureStyleRecipe(start=str(path), encoder="published"))
-    with pytest.raises(UsageError, match="light one"):
+    encoder = feature_style.initial_encoder(proxy.generator, FeatureStyleRecipe(start=str(path)))
+    assert same(encoder.state_dict(), other.state_dict())
+    assert encoder.training and all(weight.requires_grad for weight in encoder.parameters())
+    with pytest.raises(UsageError, match="but the recipe has"):
+        feature_style.initial_encoder(proxy.generator, FeatureStyleRecipe(start=str(path), encoder="published"))
+    with pytest.raises(UsageError, match="is a light encoder"):
         FeatureStyleRecipe(start="shipped", encoder="published").check()
 
 
 def test_a_file_says_whether_the_feature_branch_was_trained() -> None:
     for branch in (True, False):
-        said = feature_style.facts("some-w", FeatureStyleRecipe(feature_branch=branch))
+        said = feature_style.encoder_facts("some-w", FeatureStyleRecipe(feature_branch=branch))
         assert said == encoder_file.EncoderFacts("light", "some-w", 16, branch)
 
 
 def test_a_training_from_the_shipped_file_learns(proxy: Proxy) -> None:
-    begun = feature_style.begin(proxy.generator, FeatureStyleRecipe(start="shipped")).eval()
+    encoder = feature_style.initial_encoder(proxy.generator, FeatureStyleRecipe(start="shipped")).eval()
     image = torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(0)) * 2 - 1
     with torch.no_grad():
-        aim = begun(image).ws + 0.1
+        aim = encoder(image).ws + 0.1
     losses = []
-    optimiser = torch.optim.SGD(begun.parameters(), lr=1e-3)
+    optimiser = torch.optim.SGD(encoder.parameters(), lr=1e-3)
     for _ in range(2):
-        loss = (begun(image).ws - aim).square().mean()
+        loss = (encoder(image).ws - aim).square().mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -293,5 +295,5 @@ def test_a_training_from_the_shipped_file_learns(proxy: Proxy) -> None:
 def test_a_training_can_begin_with_the_shipped_weights(monkeypatch: pytest.MonkeyPatch, proxy: Proxy) -> None:
     shipped = tiny_encoder(proxy).eval().requires_grad_(False)
     monkeypatch.setattr(feature_style.encoders, "load_encoder", lambda name: {"feature-style-light": shipped}[name])
-    begun = feature_style.begin(proxy.generator, FeatureStyleRecipe(start="shipped"))
-    assert begun is shipped and begun.training and next(begun.parameters()).requires_grad
+    encoder = feature_style.initial_encoder(proxy.generator, FeatureStyleRecipe(start="shipped"))
+    assert encoder is shipped and encoder.training and next(encoder.parameters()).requires_grad

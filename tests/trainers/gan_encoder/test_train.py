@@ -25,12 +25,12 @@ from vidinv.trainers.gan_encoder.train import GanEncoderSetup, GanEvaluators
 
 def set_up(recipe: GanRecipe) -> GanEncoderSetup:
     generator = generators.load_generator(recipe.generator)
-    return gan_encoder.set_up(gan_encoder.studio(recipe, generator, GanEvaluators(MeanDifference())))
+    return gan_encoder.set_up(gan_encoder.render_context(recipe, generator, GanEvaluators(MeanDifference())))
 
 
 def test_folds_hold_out_what_no_training_of_theirs_sees() -> None:
     paper = GanRecipe()
-    splits = [gan_encoder.folds(replace(paper, fold=fold)) for fold in range(7)]
+    splits = [gan_encoder.split_fold(replace(paper, fold=fold)) for fold in range(7)]
     for seeds, held in splits:
         assert len(held) == 4500 and len(seeds) == 25_500 and not set(seeds) & set(held)
     assert len({tuple(held) for _, held in splits}) == 7
@@ -67,12 +67,12 @@ def test_the_strategies_weigh_as_the_paper_says() -> None:
 
 
 def test_a_sample_depends_on_its_seed_alone() -> None:
-    room = set_up(TINY).room
-    several, one = gan_encoder.draw(room, [5, 9, 2]), gan_encoder.draw(room, [9])
+    context = set_up(TINY).context
+    several, one = gan_encoder.draw_samples(context, [5, 9, 2]), gan_encoder.draw_samples(context, [9])
     torch.testing.assert_close(several.image[1:2], one.image, atol=2e-2, rtol=0)  # bfloat16
     torch.testing.assert_close(several.ws[1], one.ws[0])
-    whole = gan_encoder.draw(set_up(replace(TINY, truncation=1.0)).room, [9])
-    average = room.generator.w_avg
+    whole = gan_encoder.draw_samples(set_up(replace(TINY, truncation=1.0)).context, [9])
+    average = context.generator.w_avg
     torch.testing.assert_close(one.ws - average, 0.7 * (whole.ws - average))
 
 
@@ -82,7 +82,7 @@ def test_without_pixels_the_perceptual_part_alone_teaches_the_encoder(strategy: 
     for perceptual in (2.0, 0.0):
         setup = set_up(replace(TINY, strategy=strategy, perceptual=perceptual))
         network = setup.networks["encoder"]
-        loss, _ = gan_encoder.losses(network, setup.room, gan_encoder.draw(setup.room, range(4)))
+        loss, _ = gan_encoder.losses(network, setup.context, gan_encoder.draw_samples(setup.context, range(4)))
         loss.backward()
         grads = [p.grad.norm() for p in network.parameters() if p.grad is not None]
         norms[perceptual] = float(torch.stack(grads).sum())
@@ -92,22 +92,28 @@ def test_without_pixels_the_perceptual_part_alone_teaches_the_encoder(strategy: 
 
 def test_only_the_encoder_learns() -> None:
     setup = set_up(TINY)
-    loss, _ = gan_encoder.losses(setup.networks["encoder"], setup.room, gan_encoder.draw(setup.room, range(4)))
+    loss, _ = gan_encoder.losses(
+        setup.networks["encoder"], setup.context, gan_encoder.draw_samples(setup.context, range(4))
+    )
     loss.backward()
-    assert all(parameter.grad is None for parameter in setup.room.generator.parameters())
+    assert all(parameter.grad is None for parameter in setup.context.generator.parameters())
     assert setup.encoder.scale.grad.abs().sum() > 0  # the constant is learned
 
 
 @pytest.mark.parametrize("generator", ["mobile-stylegan-tiny", "stylegan1-tiny", "pggan-tiny", "biggan-tiny"])
 def test_thirty_steps_teach_something(generator: str, tmp_path: Path) -> None:
     setup = set_up(replace(TINY, generator=generator, samples=128, latent=0.1))
-    held = gan_encoder.folds(setup.room.recipe)[1]
+    held = gan_encoder.split_fold(setup.context.recipe)[1]
     setup.encoder.eval()
-    before = gan_evaluate.judge(setup.encoder, setup.room, gan_evaluate.batches(setup.room, held))
+    before = gan_evaluate.evaluate_encoder(
+        setup.encoder, setup.context, gan_evaluate.sample_batches(setup.context, held)
+    )
     setup.encoder.train()
     state = gan_encoder.pretrain(setup, tmp_path)
     setup.encoder.load_state_dict(state)
-    after = gan_evaluate.judge(setup.encoder.eval(), setup.room, gan_evaluate.batches(setup.room, held))
+    after = gan_evaluate.evaluate_encoder(
+        setup.encoder.eval(), setup.context, gan_evaluate.sample_batches(setup.context, held)
+    )
     assert after["whole"]["psnr"] > before["whole"]["psnr"] and after["whole"]["n"] == 8
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert lines[-1]["images"] == 120 and set(lines[-1]) >= {"encoder/mse", "encoder/ssim2", "encoder/latent"}
@@ -125,10 +131,10 @@ def test_an_interrupted_training_goes_on_as_if_it_had_not_been(tmp_path: Path) -
 
 def test_fine_tuning_brings_a_picture_nearer_and_begins_anew_for_each(tmp_path: Path) -> None:
     start = set_up(TINY)
-    facts = encoder_file.EncoderFacts("adaptive-tiny", start.room.generator.space, 16, feature_branch=False)
+    facts = encoder_file.EncoderFacts("adaptive-tiny", start.context.generator.space, 16, feature_branch=False)
     path = encoder_file.write_encoder(tmp_path / "e.safetensors", start.encoder.state_dict(), facts)
     recipe = replace(TINY, start=str(path), photos="given", steps=20, batch=1, rate=0.003, latent=0.01, ema=0.8)
-    faces = gan_encoder.draw(start.room, range(2)).image
+    faces = gan_encoder.draw_samples(start.context, range(2)).image
     apart = []
     for number in range(2):
         setup = set_up(recipe)
@@ -138,7 +144,7 @@ def test_fine_tuning_brings_a_picture_nearer_and_begins_anew_for_each(tmp_path: 
         for weights in (start.encoder.state_dict(), state):
             setup.encoder.load_state_dict(weights)
             code = setup.encoder.eval()(faces[number : number + 1])
-            made.append(float((setup.room.picture(code.ws, code.const) - faces[number]).detach().square().mean()))
+            made.append(float((setup.context.picture(code.ws, code.const) - faces[number]).detach().square().mean()))
         apart.append(made)
         lines = (tmp_path / str(number) / "log.jsonl").read_text().splitlines()
         assert "encoder/latent" in json.loads(lines[-1])
@@ -147,13 +153,13 @@ def test_fine_tuning_brings_a_picture_nearer_and_begins_anew_for_each(tmp_path: 
 
 def test_photos_are_of_the_class_that_the_recipe_names(tmp_path: Path) -> None:
     recipe = replace(TINY, generator="biggan-tiny", label=2)
-    room = set_up(recipe).room
-    batch = gan_encoder.of_photos(room, torch.zeros(2, 3, 32, 32))
+    context = set_up(recipe).context
+    batch = gan_encoder.photo_batch(context, torch.zeros(2, 3, 32, 32))
     assert batch.c.tolist() == [[0, 0, 1], [0, 0, 1]] and batch.ws.shape == (2, 0, 20)
     setup = set_up(replace(recipe, samples=9, held_out=1))
     assert set(gan_encoder.fine_tune(setup, batch.image, tmp_path)) == set(setup.encoder.state_dict())
     with pytest.raises(UsageError, match="classes 0 to 2"):
-        gan_encoder.of_photos(set_up(replace(recipe, label=3)).room, batch.image)
+        gan_encoder.photo_batch(set_up(replace(recipe, label=3)).context, batch.image)
 
 
 class Bright(torch.nn.Module):
@@ -168,9 +174,13 @@ class Bright(torch.nn.Module):
 
 def test_heat_maps_teach_where_regions_are_not_aligned() -> None:
     recipe = replace(TINY, regions="heat", mse=1.0, cos=0.0, perceptual=0.0, ssim=0.0)
-    judges = GanEvaluators(MeanDifference(), Bright())
-    setup = gan_encoder.set_up(gan_encoder.studio(recipe, generators.load_generator(recipe.generator), judges))
-    loss, parts = gan_encoder.losses(setup.networks["encoder"], setup.room, gan_encoder.draw(setup.room, range(4)))
+    evaluators = GanEvaluators(MeanDifference(), Bright())
+    setup = gan_encoder.set_up(
+        gan_encoder.render_context(recipe, generators.load_generator(recipe.generator), evaluators)
+    )
+    loss, parts = gan_encoder.losses(
+        setup.networks["encoder"], setup.context, gan_encoder.draw_samples(setup.context, range(4))
+    )
     assert set(parts) == {"mse", "cos", "mse1", "cos1", "mse2", "cos2"} and parts["mse1"] > 0
     (slope,) = torch.autograd.grad(parts["mse1"], setup.encoder.trunk.from_rgb.weight, retain_graph=True)
     assert slope.abs().max() > 0

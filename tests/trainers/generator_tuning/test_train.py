@@ -27,10 +27,10 @@ from vidinv.trainers.generator_tuning.context import (
     PivotFaces,
     TuningBatch,
     TuningContext,
-    room,
     trained_names,
+    tuning_context,
 )
-from vidinv.trainers.generator_tuning.train import steps_of
+from vidinv.trainers.generator_tuning.train import build_steps
 
 ALONE = replace(SMALL, local=0.0, cohesion=0.0, anchor=0.0, movement=0.0, gate=1.0)
 
@@ -93,19 +93,25 @@ def test_an_interrupted_tuning_goes_on_as_if_it_had_not_been(generator: Generato
     recipe = replace(SMALL, steps=30)
     whole = tuned(generator, recipe, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        tuned(generator, recipe, tmp_path / "stopped", shown=Stopped(17))
+        tuned(generator, recipe, tmp_path / "stopped", progress=Stopped(17))
     later = Stopped(10_000)
-    resumed = tuned(generator, recipe, tmp_path / "stopped", shown=later)
+    resumed = tuned(generator, recipe, tmp_path / "stopped", progress=later)
     assert later.begun_at == 10 and resumed.curve == whole.curve
     assert all(torch.equal(resumed.state[name], value) for name, value in whole.state.items())
 
 
-def studio(generator: Generator, recipe: GeneratorTuningRecipe) -> tuple[TuningContext, loop.Networks, PivotData]:
-    here = room(generator, proxy.WholeSynthesis(generator), PERCEPTUAL, recipe, AT)
+def tuning_networks(
+    generator: Generator, recipe: GeneratorTuningRecipe
+) -> tuple[TuningContext, loop.Networks, PivotData]:
+    context = tuning_context(generator, proxy.WholeSynthesis(generator), PERCEPTUAL, recipe, AT)
     torch.manual_seed(0)
     judge = Discriminator(recipe.side, channel_max=8)
-    layers = Layers(here.tuned, trained_names(generator, recipe, AT))
-    return here, {"layers": layers.requires_grad_(True), "discriminator": judge}, PivotData(here, pivots_of(generator))
+    layers = Layers(context.tuned, trained_names(generator, recipe, AT))
+    return (
+        context,
+        {"layers": layers.requires_grad_(True), "discriminator": judge},
+        PivotData(context, pivots_of(generator)),
+    )
 
 
 def batch_of(data: PivotData, turn: int, count: int = 1) -> TuningBatch:
@@ -113,9 +119,9 @@ def batch_of(data: PivotData, turn: int, count: int = 1) -> TuningBatch:
 
 
 def parts(generator: Generator, recipe: GeneratorTuningRecipe, turn: int = 0) -> dict[str, Tensor]:
-    here, networks, data = studio(generator, recipe)
+    context, networks, data = tuning_networks(generator, recipe)
     batch = batch_of(data, turn, recipe.batch)
-    return tuning_losses.of_generator(here, networks["discriminator"], batch, StepRandom(turn))[1]
+    return tuning_losses.generator_loss(context, networks["discriminator"], batch, StepRandom(turn))[1]
 
 
 def test_each_part_of_the_loss_is_there_when_it_is_due_and_asked_for(generator: Generator) -> None:
@@ -130,17 +136,17 @@ def test_each_part_of_the_loss_is_there_when_it_is_due_and_asked_for(generator: 
 
 def test_the_gate_is_open_as_often_as_it_says(generator: Generator) -> None:
     half = replace(SMALL, gate=0.5, local=0.0, cohesion=0.0, movement=0.0)
-    here, _, data = studio(generator, half)
+    context, _, data = tuning_networks(generator, half)
     batch, opened = batch_of(data, 1), 0
     for seed in range(60):
-        opened += "pixel" in tuning_losses.of_generator(here, None, batch, StepRandom(seed))[1]
+        opened += "pixel" in tuning_losses.generator_loss(context, None, batch, StepRandom(seed))[1]
     assert 20 <= opened <= 40
 
 
 def test_the_generators_loss_leaves_the_discriminator_alone_and_the_other_way_round(generator: Generator) -> None:
-    here, networks, data = studio(generator, replace(SMALL, gate=1.0))
+    context, networks, data = tuning_networks(generator, replace(SMALL, gate=1.0))
     batch = batch_of(data, 0)
-    for step in steps_of(here, generator_tuning.adam(1e-3, 0.9)):
+    for step in build_steps(context, generator_tuning.adam(1e-3, 0.9)):
         for network in networks.values():
             network.requires_grad_(False).zero_grad(set_to_none=True)
         networks[step.nets[0]].requires_grad_(True)
@@ -153,10 +159,10 @@ def test_the_generators_loss_leaves_the_discriminator_alone_and_the_other_way_ro
 
 
 def test_r1_is_part_of_the_discriminators_own_step(generator: Generator) -> None:
-    here, networks, data = studio(generator, replace(SMALL, r1_every=2))
+    context, networks, data = tuning_networks(generator, replace(SMALL, r1_every=2))
     judge = networks["discriminator"]
     parts = [
-        tuning_losses.of_discriminator(here, judge, batch_of(data, turn), StepRandom(turn))[1]
+        tuning_losses.discriminator_loss(context, judge, batch_of(data, turn), StepRandom(turn))[1]
         for turn in (0, SMALL.cohesion_every, 2 * SMALL.cohesion_every)
     ]
     assert [set(each) for each in parts] == [{"cohesion", "local", "r1"}, {"cohesion", "local"}, set(parts[0])]
@@ -164,16 +170,16 @@ def test_r1_is_part_of_the_discriminators_own_step(generator: Generator) -> None
 
 def test_a_discriminator_tells_a_disturbed_generator_after_its_start(generator: Generator, tmp_path: Path) -> None:
     recipe = replace(SMALL, started=60, disturbed=1.0, samples=4)
-    here, networks, _ = studio(generator, recipe)
+    context, networks, _ = tuning_networks(generator, recipe)
     layers = networks["layers"]
     assert isinstance(layers, Layers)
-    judge = generator_tuning.started(here, layers.named(), tmp_path)
+    judge = generator_tuning.pretrained_discriminator(context, layers.named(), tmp_path)
     torch.manual_seed(5)
     with torch.no_grad():
-        real = judge(here.sample(16, StepRandom(0), tuned=True)).mean()
+        real = judge(context.sample(16, StepRandom(0), tuned=True)).mean()
         for weight in layers.named().values():
             weight.add_(weight.std(correction=0) * torch.randn_like(weight))
-        fake = judge(here.sample(16, StepRandom(0), tuned=True)).mean()
+        fake = judge(context.sample(16, StepRandom(0), tuned=True)).mean()
     assert real > fake + 0.5
 
 
@@ -183,7 +189,7 @@ def test_a_guarded_tuning_that_was_interrupted_goes_on_as_if_it_had_not_been(
     recipe = replace(ALONE, steps=20, guard=0.01, guarding=2, rate=1e-4)
     whole = tuned(generator, recipe, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        tuned(generator, recipe, tmp_path / "stopped", shown=Stopped(13))
+        tuned(generator, recipe, tmp_path / "stopped", progress=Stopped(13))
     resumed = tuned(generator, recipe, tmp_path / "stopped")
     assert all(torch.equal(resumed.state[name], value) for name, value in whole.state.items())
     assert not any(p.requires_grad for p in generator.parameters())
@@ -208,13 +214,16 @@ def test_cohesion_is_what_keeps_other_samples(generator: Generator, tmp_path: Pa
 def test_the_head_draws_where_only_layers_below_it_are_trained(generator: Generator) -> None:
     head = proxy.load_proxy(generator, 64)
     few, all_of_them = replace(SMALL, layers=1), SMALL
-    assert not room(generator, head, None, few, AT).is_whole and room(generator, head, None, all_of_them, AT).is_whole
-    exact = room(generator, head, None, all_of_them, AT)
+    assert (
+        not tuning_context(generator, head, None, few, AT).is_whole
+        and tuning_context(generator, head, None, all_of_them, AT).is_whole
+    )
+    exact = tuning_context(generator, head, None, all_of_them, AT)
     assert not batch_of(PivotData(exact, pivots_of(generator)), 0).gap.any()
-    here = room(generator, head, None, few, AT)
-    batch = batch_of(PivotData(here, pivots_of(generator)), 0)
-    seen = here.draw(here.code(batch.ws, batch.feature)) + batch.gap
-    true = here.draw(here.code(batch.ws, batch.feature), whole=True)
+    context = tuning_context(generator, head, None, few, AT)
+    batch = batch_of(PivotData(context, pivots_of(generator)), 0)
+    seen = context.draw(context.code(batch.ws, batch.feature)) + batch.gap
+    true = context.draw(context.code(batch.ws, batch.feature), whole=True)
     assert torch.allclose(seen, true, atol=1e-5) and batch.gap.abs().max() > 0.01
 
 
@@ -223,9 +232,9 @@ def test_the_head_draws_where_only_layers_below_it_are_trained(generator: Genera
     [
         ({"what": "biases"}, "choose one of"),
         ({"steps": 0}, "at least 1"),
-        ({"gate": 1.5}, "probability"),
+        ({"gate": 1.5}, "gate <= 1"),
         ({"levels": 7}, "halved"),
-        ({"guard": 0.0, "rate": 9e-6}, "nothing without a guard"),
+        ({"guard": 0.0, "rate": 9e-6}, "too low for guard=0"),
     ],
 )
 def test_a_recipe_that_cannot_be_is_refused(changes: dict[str, object], words: str) -> None:

@@ -17,7 +17,7 @@ from vidinv.trainers.generator_tuning.config import GeneratorTuningRecipe
 from vidinv.trainers.generator_tuning.context import PivotFaces
 from vidinv.trainers.generator_tuning.train import tune
 from vidinv.trainers.optim import preconditioned_adam
-from vidinv.trainers.optim.preconditioned_adam import GuardedAdam, Preconditioner
+from vidinv.trainers.optim.preconditioned_adam import PreconditionedAdam, Preconditioner
 
 
 def a_guard(*sides: int) -> Preconditioner:
@@ -41,7 +41,7 @@ def test_a_step_is_adams_own_in_other_coordinates() -> None:
         return (weight - wanted).pow(4).sum()
 
     weight, v = nn.Parameter(start.clone()), nn.Parameter(torch.zeros(4, 3))
-    guarded, plain = GuardedAdam([weight], [of], lr=0.05), torch.optim.Adam([v], lr=0.05)
+    guarded, plain = PreconditionedAdam([weight], [of], lr=0.05), torch.optim.Adam([v], lr=0.05)
     for _ in range(20):
         for optimiser, now in ((guarded, lambda: weight), (plain, lambda: start + of(v))):
             optimiser.zero_grad()
@@ -51,8 +51,8 @@ def test_a_step_is_adams_own_in_other_coordinates() -> None:
 
 
 def test_as_many_guards_as_parameters() -> None:
-    with pytest.raises(ValueError, match="a guard for every parameter, got 1 and 0"):
-        GuardedAdam([nn.Parameter(torch.zeros(2))], [], lr=0.1)
+    with pytest.raises(ValueError, match="one preconditioner per parameter is needed, got 0 for 1"):
+        PreconditionedAdam([nn.Parameter(torch.zeros(2))], [], lr=0.1)
 
 
 class Linear(nn.Module):
@@ -75,7 +75,7 @@ class Linear(nn.Module):
 
 
 def test_matrices_are_inverse_roots_of_what_samples_say() -> None:
-    of = preconditioned_adam.guards(Linear(), ["weight", "unused"], 1e-4, 2000, 16)  # type: ignore[arg-type]
+    of = preconditioned_adam.build_preconditioners(Linear(), ["weight", "unused"], 1e-4, 2000, 16)  # type: ignore[arg-type]
     rows, columns = of["weight"].axes
     assert torch.allclose(rows, torch.eye(3), atol=0.1), "colours are alike"
     ratio = columns[1, 1] / columns[0, 0]
@@ -85,7 +85,7 @@ def test_matrices_are_inverse_roots_of_what_samples_say() -> None:
 
 
 def test_damping_bounds_how_far_a_step_goes_where_no_sample_looks() -> None:
-    of = preconditioned_adam.guards(Linear(), ["weight"], 0.1, 50, 16)  # type: ignore[arg-type]
+    of = preconditioned_adam.build_preconditioners(Linear(), ["weight"], 0.1, 50, 16)  # type: ignore[arg-type]
     values = torch.linalg.eigvalsh(of["weight"].axes[1])
     assert float(values.max()) <= 0.1**-0.5 + 1e-4
 

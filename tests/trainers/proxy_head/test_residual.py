@@ -17,7 +17,7 @@ from vidinv.trainers.core.early_stopping import Tuned
 from vidinv.trainers.feature_style import fit_to_clip
 from vidinv.trainers.feature_style.fit_to_clip import tune
 from vidinv.trainers.feature_style.losses import Evaluators, RenderNetworks
-from vidinv.trainers.proxy_head.residual import kept, measured
+from vidinv.trainers.proxy_head.residual import load_or_measure, measure_residual
 
 JUDGES = Evaluators(guides().identity, guides().perceptual, None)
 TUNING = TuneConfig(steps=24, batch=4, rate=1e-3)
@@ -60,7 +60,7 @@ def error(made: Tuned, faces: Tensor) -> float:
 
 
 def test_the_gap_is_what_the_quick_picture_lacks(faces: Tensor) -> None:
-    gap = measured(quick, whole, encoders.load_encoder("feature-style-tiny"), faces)
+    gap = measure_residual(quick, whole, encoders.load_encoder("feature-style-tiny"), faces)
     torch.testing.assert_close(gap.float(), -RED.expand_as(faces), atol=0.05, rtol=0)  # bfloat16 in the picture
 
 
@@ -93,5 +93,5 @@ def test_a_gap_is_measured_once_for_each_mark(tmp_path: Path) -> None:
         times.append(len(times))
         return torch.full((1, 3, 2, 2), float(len(times)))
 
-    found = [float(kept(path, step, measure).mean()) for step in (0, 0, 4, 4)]
+    found = [float(load_or_measure(path, step, measure).mean()) for step in (0, 0, 4, 4)]
     assert found == [1, 1, 2, 2] and len(times) == 2 and fit_to_clip.CHECKS > 1

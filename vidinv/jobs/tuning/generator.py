@@ -57,7 +57,11 @@ def tuned(
     if not wanted:
         return models, None
     judge = discriminator_file.known(models.generator.name) if recipe.brought else None
-    how = {"settings": deciding(settings, JOB), "recipe": recipe.told(), "discriminator": judge.sha256 if judge else ""}
+    how = {
+        "settings": deciding(settings, JOB),
+        "recipe": recipe.deciding_settings(),
+        "discriminator": judge.sha256 if judge else "",
+    }
     mark = tuning.tuning_mark(clip, wanted, config, models.backend, how)
 
     def learn(work: Path) -> bytes:
@@ -145,7 +149,7 @@ def _learned(
         "people": people,
     }
     base = models.generator
-    facts = DeltaFacts(base.name, base.space, delta.fingerprint(base), clip.content, recipe.told())
+    facts = DeltaFacts(base.name, base.space, delta.fingerprint(base), clip.content, recipe.deciding_settings())
     return delta.packed(found, facts, recipe.rank, {"tuning": json.dumps(said)})
 
 
