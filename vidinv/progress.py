@@ -1,4 +1,4 @@
-"""The one interface for progress, and three ways to show it: a bar on a terminal, lines of JSON, or nothing."""
+"""Report the progress of a job or a training: one interface, shown as a terminal bar, as JSON lines or not at all."""
 
 from __future__ import annotations
 
@@ -43,6 +43,31 @@ class SilentProgress:
     def phase(self, name: str, total: int, done_before: int = 0) -> None: ...
 
     def advance(self, count: int) -> None: ...
+
+
+class LogLines(SilentProgress):
+    """Keeps the lines that are said in the list `lines`, and shows nothing but failures."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+
+class PhaseProgress:
+    """Forwards the steps of a nested piece of work to `progress` as the phase `name`; drops its lines of text."""
+
+    def __init__(self, progress: Progress, name: str) -> None:
+        self._progress, self._name = progress, name
+
+    def say(self, line: str) -> None: ...
+
+    def phase(self, name: str, total: int, done_before: int = 0) -> None:
+        self._progress.phase(self._name, total, done_before)
+
+    def advance(self, count: int) -> None:
+        self._progress.advance(count)
 
 
 class JsonLines:

@@ -44,6 +44,7 @@ from vidinv.media import reader
 from vidinv.media.probe import probe
 from vidinv.metrics import image
 from vidinv.process import tune_process
+from vidinv.progress import SilentProgress
 
 SIZE = 256
 MEASURED = ("age", "smile", "yaw", "mouth_open")
@@ -125,10 +126,9 @@ def judge(clip: Path, args: argparse.Namespace, folder: JobFolder) -> dict[str, 
     models, guides = backends.choose_backend(config.backend).models("cpu", config.encoder), refine.load_guides()
     analysis = analysed(clip, config, folder)
     about = tuning.TuningClip(clip, fileio.content_sha256(clip), analysis, (0, analysis.frame_count))
-    told = tuning.PhaseProgress(lambda name, frames, already: None, lambda frames: None)
     wall, cpu = time.monotonic(), time.process_time()
     fit = generator_tuning.tuned if args.what == "generator" else encoder_tuning.tuned
-    tuned, said = fit(models, about, config, folder, told)
+    tuned, said = fit(models, about, config, folder, SilentProgress())
     wall, cpu = time.monotonic() - wall, time.process_time() - cpu
     assert said is not None
     held = said["held_out"]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.helpers.interrupted import Stopped
 from tests.helpers.runs import STEPS, TINY, frames_of, left_behind, seconds
 from vidinv import config as configs
 from vidinv.bench.synthetic_clip import make_clip
@@ -158,17 +159,9 @@ def test_an_interrupted_inversion_resumes_to_the_same_codes(tmp_path: Path) -> N
     settings = configs.load_run_config("balanced", changes)
     whole, killed = tmp_path / "whole.safetensors", tmp_path / "killed.safetensors"
     video_job.run(Request(source, whole, settings, codes=whole, only_codes=True))
-    seen: list[int] = []
-
-    def interrupt(frames: int) -> None:
-        seen.append(frames)
-        if sum(seen) >= 31:  # 20 of the analysis, then 11
-            raise KeyboardInterrupt
-
+    stopped = Stopped(20 + 11)  # frames analysed, frames inverted
     with pytest.raises(KeyboardInterrupt):
-        video_job.run(
-            Request(source, killed, settings, codes=killed, only_codes=True), video_job.Listener(done=interrupt)
-        )
+        video_job.run(Request(source, killed, settings, codes=killed, only_codes=True), stopped)
     assert not killed.exists()
     video_job.run(Request(source, killed, settings, codes=killed, only_codes=True))
     assert killed.read_bytes() == whole.read_bytes() and left_behind(tmp_path, but={"in.mp4"}) == {
@@ -205,16 +198,10 @@ def test_a_job_stopped_while_it_tunes_or_after_goes_on_to_the_same_codes(tmp_pat
     whole = tmp_path / "whole.safetensors"
     video_job.run(Request(source, whole, settings, codes=whole, only_codes=True))
     for after in (20 + 20, 20 + 32 + 11):  # frames analysed, faces tuned on, frames inverted
-        killed, seen = tmp_path / f"killed{after}.safetensors", [0]
-
-        def interrupt(frames: int, after: int = after, seen: list[int] = seen) -> None:
-            seen[0] += frames
-            if seen[0] >= after:
-                raise KeyboardInterrupt
-
+        killed = tmp_path / f"killed{after}.safetensors"
         request = Request(source, killed, settings, codes=killed, only_codes=True)
         with pytest.raises(KeyboardInterrupt):
-            video_job.run(request, video_job.Listener(done=interrupt))
+            video_job.run(request, Stopped(after))
         video_job.run(request)
         assert killed.read_bytes() == whole.read_bytes()
 

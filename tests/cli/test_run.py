@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.helpers.observed_progress import ObservedProgress
 from tests.helpers.runs import STEPS, TINY, document, face_rows, frames_of, left_behind, seconds
 from vidinv import config as configs
 from vidinv.bench.synthetic_clip import make_clip
@@ -142,20 +143,15 @@ def test_an_interrupted_job_resumes_to_the_same_output(tmp_path: Path, monkeypat
     whole, killed = tmp_path / "whole.mp4", tmp_path / "killed.mp4"
     video_job.run(Request(source, whole, settings))
     seen = 0
-    phase = ""
 
-    def begin(name: str, frames: int, already: int) -> None:
-        nonlocal phase
-        phase = name
-
-    def interrupt(frames: int) -> None:
+    def interrupt(phase: str, frames: int) -> None:
         nonlocal seen
         seen += frames if phase == "render" else 0
         if seen >= 11:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        video_job.run(Request(source, killed, settings), video_job.Listener(phase=begin, done=interrupt))
+        video_job.run(Request(source, killed, settings), ObservedProgress(on_advance=interrupt))
     assert not killed.exists() and (tmp_path / "killed.mp4.vidinv" / "journal.jsonl").exists()
     with pytest.raises(Exception, match="unfinished job"):
         video_job.run(Request(source, killed, configs.with_edits(settings, ["smile+1"])))

@@ -26,6 +26,3 @@ def clip_of(source: Path, tracks: tuple[Track, ...], frames: int, content: str =
     return tuning.TuningClip(
         source, content, Analysis(frames, tuple(range(frames)), Fraction(1, 25), shots, tracks), (0, frames)
     )
-
-
-TOLD = tuning.PhaseProgress(lambda name, frames, already: None, lambda frames: None)

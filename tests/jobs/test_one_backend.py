@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.helpers.observed_progress import ObservedProgress
 from tests.helpers.own_backend import LEAST, PLAIN, create, refused, shape_clip
 from tests.helpers.runs import frames_of
 from vidinv import config as configs
 from vidinv.backends import spec as backend_spec
 from vidinv.jobs import video_job
 from vidinv.jobs.request import Request
-from vidinv.jobs.video_job import Listener
 
 SETTINGS = [value for value in LEAST if "=" in value] + ["codec=lossless", "backend=mine"]
 
@@ -39,14 +39,14 @@ def test_a_backend_file_that_changes_in_mid_job_changes_nothing_of_it(clip: Path
     describe()
     video_job.run(wanted := request(clip, "wanted.mkv"))
 
-    def disturb(name: str, frames: int, already: int) -> None:
+    def disturb(name: str) -> None:
         if name != moment:
             return
         backend_spec.path_of("mine").unlink()
         if change == "rewritten":
             describe("none", "ellipse")
 
-    video_job.run(found := request(clip, "found.mkv"), Listener(phase=disturb))
+    video_job.run(found := request(clip, "found.mkv"), ObservedProgress(on_phase=disturb))
     pairs = list(zip(frames_of(wanted.output), frames_of(found.output), strict=True))
     assert pairs and all(
         np.array_equal(a, b) for (_, ours), (_, theirs) in pairs for a, b in zip(ours, theirs, strict=True)
@@ -68,12 +68,12 @@ def test_a_job_is_not_resumed_with_another_backend_file(clip: Path, capsys: pyte
     describe()
     asked = request(clip, "out.mkv")
 
-    def interrupt(name: str, frames: int, already: int) -> None:
+    def interrupt(name: str) -> None:
         if name == "assemble":
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        video_job.run(asked, Listener(phase=interrupt))
+        video_job.run(asked, ObservedProgress(on_phase=interrupt))
     kept = backend_spec.path_of("mine").read_text()
     backend_spec.path_of("mine").unlink()
     describe("none", "ellipse")

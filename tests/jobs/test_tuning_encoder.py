@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.helpers.tuning_clips import TOLD, TRACKS, clip_of, track
+from tests.helpers.tuning_clips import TRACKS, clip_of, track
 from vidinv import config as configs
 from vidinv.backends import registry as backends
 from vidinv.bench.synthetic_clip import make_clip
@@ -22,6 +22,7 @@ from vidinv.jobs.job_folder import JobFolder
 from vidinv.jobs.tuning import common as tuning
 from vidinv.jobs.tuning import encoder as encoder_tuning
 from vidinv.media import reader
+from vidinv.progress import SilentProgress
 from vidinv.stages import align, decode
 from vidinv.trainers.core.early_stopping import Check, Tuned
 from vidinv.trainers.feature_style import fit_to_clip
@@ -59,8 +60,8 @@ def test_it_learns_from_the_crops_that_the_run_will_invert(tmp_path: Path, monke
     monkeypatch.setattr(fit_to_clip, "tune", noted(seen))
     clip, config = clip_of(source, TRACKS, 12), configs.load_run_config("best", ["backend=tiny"])
     with JobFolder(tmp_path / "out.mp4") as folder:
-        after, said = encoder_tuning.tuned(models, clip, config, folder, TOLD)
-        again, later = encoder_tuning.tuned(models, clip, config, folder, TOLD)  # taken from the folder
+        after, said = encoder_tuning.tuned(models, clip, config, folder, SilentProgress())
+        again, later = encoder_tuning.tuned(models, clip, config, folder, SilentProgress())  # taken from the folder
     assert said is not None and seen["feature_branch"] and seen["times"] == 1 and later == said
     for name, keys in (("faces", said["key_faces"]), ("held", said["held_out"])):
         assert torch.equal(seen[name], work.faces.image[[places.index(tuple(key)) for key in keys]])
@@ -82,7 +83,7 @@ def test_a_head_that_draws_the_output_teaches_alone(
         monkeypatch.setattr(fit_to_clip, "tune", noted(seen))
         config = configs.load_run_config("best", ["backend=tiny", f"crop={crop}"])
         with JobFolder(tmp_path / f"{crop}.mp4") as folder:
-            encoder_tuning.tuned(models, clip, config, folder, TOLD)
+            encoder_tuning.tuned(models, clip, config, folder, SilentProgress())
         assert seen["times"] == 1 and (seen["whole"] is not None) == corrected
     code = models.encoder(torch.zeros(1, 3, head, head))
     drawn = encoder_tuning.whole(models)(code.ws, code.feature, code.at)
@@ -110,11 +111,11 @@ def test_another_edit_of_the_clip_does_not_tune_again(
         ),
     }
     with JobFolder(tmp_path / "first.mp4") as folder:
-        _, said = encoder_tuning.tuned(models, clip_of(source, TRACKS, 12), config, folder, TOLD)
+        _, said = encoder_tuning.tuned(models, clip_of(source, TRACKS, 12), config, folder, SilentProgress())
     assert said is not None and not said["from_cache"]
     for name, (clip, settings, times) in others.items():
         with JobFolder(tmp_path / f"{name}.mp4") as folder:
-            after, said = encoder_tuning.tuned(models, clip, settings, folder, TOLD)
+            after, said = encoder_tuning.tuned(models, clip, settings, folder, SilentProgress())
         assert seen["times"] == times, name
         assert said is not None and said["from_cache"] == (name == "same")
         first = next(iter(models.encoder.state_dict()))
@@ -132,7 +133,9 @@ def test_a_damaged_cache_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     clip = clip_of(source, (track(0, range(0, 4), 10.0),), 4)
     for times in (1, 2):
         with JobFolder(tmp_path / f"{times}.mp4") as folder:
-            encoder_tuning.tuned(models, clip, configs.load_run_config("best", ["backend=tiny"]), folder, TOLD)
+            encoder_tuning.tuned(
+                models, clip, configs.load_run_config("best", ["backend=tiny"]), folder, SilentProgress()
+            )
         assert seen["times"] == times
         (kept,) = (own_cache / "tuned").iterdir()
         kept.write_bytes(kept.read_bytes()[:-3])
@@ -142,7 +145,11 @@ def test_a_clip_without_faces_changes_nothing(tmp_path: Path) -> None:
     models = backends.choose_backend("tiny").models("cpu", "")
     with JobFolder(tmp_path / "out.mp4") as folder:
         assert encoder_tuning.tuned(
-            models, clip_of(tmp_path, (), 4), configs.load_run_config("best", ["backend=tiny"]), folder, TOLD
+            models,
+            clip_of(tmp_path, (), 4),
+            configs.load_run_config("best", ["backend=tiny"]),
+            folder,
+            SilentProgress(),
         ) == (
             models,
             None,
@@ -160,7 +167,7 @@ def test_an_encoder_of_ones_own_is_tuned_with_what_it_has(tmp_path: Path, branch
     settings = configs.load_run_config("best", ["backend=tiny", "tuning.steps=2", "tuning.batch=2"])
     with JobFolder(tmp_path / "out.mp4") as folder:
         after, _ = encoder_tuning.tuned(
-            models, clip_of(clip, (track(0, range(0, 4), 10.0),), 4), settings, folder, TOLD
+            models, clip_of(clip, (track(0, range(0, 4), 10.0),), 4), settings, folder, SilentProgress()
         )
         assert not (folder.path / "tuning").exists()
     old, new = models.encoder.state_dict(), after.encoder.state_dict()
@@ -187,5 +194,5 @@ def test_a_tuning_that_fails_says_how_to_do_without(
             clip_of(clip, (track(0, range(0, 4), 10.0),), 4),
             configs.load_run_config("best", ["backend=tiny"]),
             folder,
-            TOLD,
+            SilentProgress(),
         )

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.helpers.tuning_clips import TOLD, TRACKS, clip_of, track
+from tests.helpers.observed_progress import ObservedProgress
+from tests.helpers.tuning_clips import TRACKS, clip_of, track
 from vidinv import config as configs
 from vidinv.backends import registry as backends
 from vidinv.backends.interface import Models
@@ -20,6 +21,7 @@ from vidinv.generators import delta, discriminator_file
 from vidinv.jobs.job_folder import JobFolder
 from vidinv.jobs.tuning import common as tuning
 from vidinv.jobs.tuning import generator as generator_tuning
+from vidinv.progress import PhaseProgress, SilentProgress
 from vidinv.weights.imported import ImportedFacts
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -46,8 +48,8 @@ def pictures(models: Models, person: int) -> torch.Tensor:
 def test_every_person_has_a_generator_of_their_own(tmp_path: Path, source: Path) -> None:
     models, config = backends.choose_backend("tiny").models("cpu", ""), settings(tmp_path)
     with JobFolder(tmp_path / "out.mp4") as folder:
-        after, said = generator_tuning.tuned(models, clip_of(source, TRACKS, 12), config, folder, TOLD)
-        again, later = generator_tuning.tuned(models, clip_of(source, TRACKS, 12), config, folder, TOLD)
+        after, said = generator_tuning.tuned(models, clip_of(source, TRACKS, 12), config, folder, SilentProgress())
+        again, later = generator_tuning.tuned(models, clip_of(source, TRACKS, 12), config, folder, SilentProgress())
         assert not (folder.path / "tuning").exists()
     assert said is not None and later == said and not said["from_cache"]
     assert [each["track"] for each in said["people"]] == [0, 3] and said["what"] == "generator"
@@ -60,7 +62,7 @@ def test_every_person_has_a_generator_of_their_own(tmp_path: Path, source: Path)
 def test_another_edit_of_the_clip_does_not_tune_again_and_another_recipe_does(tmp_path: Path, source: Path) -> None:
     models, clip = backends.choose_backend("tiny").models("cpu", ""), clip_of(source, TRACKS[:1], 12)
     trainings: list[str] = []
-    told = tuning.PhaseProgress(lambda name, pictures, already: trainings.append(name), lambda pictures: None)
+    progress = PhaseProgress(ObservedProgress(on_phase=trainings.append), "tune")
     config = settings(tmp_path)
     for name, asked, wanted in (
         ("first", config, 1),
@@ -68,7 +70,7 @@ def test_another_edit_of_the_clip_does_not_tune_again_and_another_recipe_does(tm
         ("fewer faces", settings(tmp_path, "generator_tuning.faces=3"), 2),
     ):
         with JobFolder(tmp_path / f"{name}.mp4") as folder:
-            _, said = generator_tuning.tuned(models, clip, asked, folder, told)
+            _, said = generator_tuning.tuned(models, clip, asked, folder, progress)
         assert trainings == ["tune"] * wanted and said is not None
         assert said["from_cache"] == (name == "another edit")
 
@@ -94,7 +96,7 @@ def test_a_discriminator_that_came_with_the_generator_makes_another_tuning(
         recipe = tmp_path / "recipe.yaml"
         recipe.write_text(recipe.read_text().replace("}", f", {asked}}}" if asked else "}"))
         with JobFolder(tmp_path / "out.mp4") as folder, pytest.raises(KeyboardInterrupt):
-            generator_tuning.tuned(models, clip, config, folder, TOLD)
+            generator_tuning.tuned(models, clip, config, folder, SilentProgress())
     assert len(set(marks)) == 3
 
 
@@ -103,7 +105,7 @@ def test_a_file_serves_its_clip_by_person_and_another_clip_by_its_only_one(tmp_p
     both, only = clip_of(source, TRACKS, 12), clip_of(source, TRACKS[:1], 12)
     for name, clip in (("both", both), ("only", only)):
         with JobFolder(tmp_path / f"{name}.mp4") as folder:
-            generator_tuning.tuned(models, clip, config, folder, TOLD)
+            generator_tuning.tuned(models, clip, config, folder, SilentProgress())
             generator_tuning.keep(folder, tmp_path / f"{name}.safetensors")
     asked = replace(config, tune="none", generator=str(tmp_path / "both.safetensors"))
     assert sorted(generator_tuning.from_file(models, both, asked).people) == [0, 3]
@@ -122,7 +124,9 @@ def test_a_file_serves_its_clip_by_person_and_another_clip_by_its_only_one(tmp_p
 def test_a_clip_without_faces_changes_nothing(tmp_path: Path) -> None:
     models = backends.choose_backend("tiny").models("cpu", "")
     with JobFolder(tmp_path / "out.mp4") as folder:
-        assert generator_tuning.tuned(models, clip_of(tmp_path, (), 4), settings(tmp_path), folder, TOLD) == (
+        assert generator_tuning.tuned(
+            models, clip_of(tmp_path, (), 4), settings(tmp_path), folder, SilentProgress()
+        ) == (
             models,
             None,
         )
@@ -133,7 +137,9 @@ def test_a_clip_without_faces_changes_nothing(tmp_path: Path) -> None:
 def test_what_the_report_says_lies_in_the_file(tmp_path: Path, source: Path) -> None:
     models = backends.choose_backend("tiny").models("cpu", "")
     with JobFolder(tmp_path / "out.mp4") as folder:
-        _, said = generator_tuning.tuned(models, clip_of(source, TRACKS, 12), settings(tmp_path), folder, TOLD)
+        _, said = generator_tuning.tuned(
+            models, clip_of(source, TRACKS, 12), settings(tmp_path), folder, SilentProgress()
+        )
         generator_tuning.keep(folder, tmp_path / "file.safetensors")
     people, facts = delta.read_deltas(tmp_path / "file.safetensors", models.generator)
     told = tuning.facts((tmp_path / "file.safetensors").read_bytes())

@@ -22,8 +22,8 @@ from vidinv.jobs import split_merge, video_job
 from vidinv.jobs.finalize import installed
 from vidinv.jobs.job_folder import BeingWritten
 from vidinv.jobs.request import Request
-from vidinv.jobs.video_job import Listener
 from vidinv.media.probe import probe
+from vidinv.progress import LogLines, Progress
 from vidinv.report import gate
 from vidinv.report.gate import Gate
 
@@ -43,14 +43,12 @@ def perform(task: Task, folder: str, split: float = 0.0) -> Outcome:
 
     Raises nothing but what ends the process: an error is the outcome's code and line.
     """
-    said: list[str] = []
-    begin = time.monotonic()
+    progress, begin = LogLines(), time.monotonic()
     try:
-        listener = Listener(say=said.append)
-        outcome = _patiently(lambda: _STEPS[task.step](task, folder, listener, split))
+        outcome = _patiently(lambda: _STEPS[task.step](task, folder, progress, split))
     except Exception as error:
         outcome = Outcome(*exit_code_and_message(error))
-    return replace(outcome, seconds=round(time.monotonic() - begin, 3), log=tuple(said))
+    return replace(outcome, seconds=round(time.monotonic() - begin, 3), log=tuple(progress.lines))
 
 
 def exchange(folder: str, name: str = "") -> str:
@@ -58,32 +56,32 @@ def exchange(folder: str, name: str = "") -> str:
     return storage.join(folder, f".batch/{quote(name, safe='')}").rstrip("/")
 
 
-def _whole(task: Task, folder: str, listener: Listener, split: float) -> Outcome:
+def _whole(task: Task, folder: str, progress: Progress, split: float) -> Outcome:
     with _placed(task.order, folder) as placed:
         known = _adopted(task.order, placed)
         if known is None:
-            known = video_job.run(placed.request, listener)
+            known = video_job.run(placed.request, progress)
             placed.publish(known)
     return _outcome(known, placed.request)
 
 
-def _plan(task: Task, folder: str, listener: Listener, split: float) -> Outcome:
+def _plan(task: Task, folder: str, progress: Progress, split: float) -> Outcome:
     """Analyse the clip and leave what its parts need in the exchange; a clip too short for two is done at once."""
     with _placed(task.order, folder) as placed:
         known = _adopted(task.order, placed)
         if known is None and probe(placed.request.source).duration_s < 2 * split:
-            known = video_job.run(placed.request, listener)
+            known = video_job.run(placed.request, progress)
             placed.publish(known)
         if known is not None:
             return _outcome(known, placed.request)
-        parts = split_merge.plan(placed.request, listener, split)
+        parts = split_merge.plan(placed.request, progress, split)
         storage.private(exchange(folder))
         for path in split_merge.begun_files(placed.job):
             storage.put(path, storage.join(exchange(folder, task.order.name), f"plan/{path.name}"))
     return Outcome(0, parts=tuple(parts))
 
 
-def _part(task: Task, folder: str, listener: Listener, split: float) -> Outcome:
+def _part(task: Task, folder: str, progress: Progress, split: float) -> Outcome:
     """Render a part into the exchange, its journal last: where that is, the part is done."""
     there = exchange(folder, task.order.name)
     target = storage.join(there, _named(task.segments))
@@ -92,13 +90,13 @@ def _part(task: Task, folder: str, listener: Listener, split: float) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="vidinv-") as scratch, _local(task.order, Path(scratch)) as source:
         request = _request(task.order, source, Path(scratch) / Path(task.order.name).name)
         _restore(storage.join(there, "plan"), folders.JobFolder(request.output).path)
-        made = split_merge.render_part(request, task.segments, listener)
+        made = split_merge.render_part(request, task.segments, progress)
         for path in split_merge.made_files(made):
             storage.put(path, storage.join(target, path.name))
     return Outcome(0)
 
 
-def _gather(task: Task, folder: str, listener: Listener, split: float) -> Outcome:
+def _gather(task: Task, folder: str, progress: Progress, split: float) -> Outcome:
     there = exchange(folder, task.order.name)
     with _placed(task.order, folder) as placed, tempfile.TemporaryDirectory(prefix="vidinv-") as scratch:
         known = _adopted(task.order, placed)
@@ -109,13 +107,13 @@ def _gather(task: Task, folder: str, listener: Listener, split: float) -> Outcom
             for part in task.parts:
                 made.append((part, Path(scratch) / _named(part)))
                 _restore(storage.join(there, _named(part)), made[-1][1])
-            known = split_merge.gather(placed.request, made, listener)
+            known = split_merge.gather(placed.request, made, progress)
             placed.publish(known)
         storage.remove(there)
     return _outcome(known, placed.request)
 
 
-_STEPS: dict[str, Callable[[Task, str, Listener, float], Outcome]] = {
+_STEPS: dict[str, Callable[[Task, str, Progress, float], Outcome]] = {
     "whole": _whole,
     "plan": _plan,
     "part": _part,

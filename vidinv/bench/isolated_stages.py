@@ -25,9 +25,9 @@ from vidinv.frames import Work
 from vidinv.jobs import render, video_job
 from vidinv.jobs.job import AnalyzedJob, OpenJob
 from vidinv.jobs.request import Request
-from vidinv.jobs.video_job import Listener
 from vidinv.media import reader
 from vidinv.process import restored_threads, use_threads
+from vidinv.progress import SilentProgress
 from vidinv.stages import decode
 
 FRAMES = 300  # longer clips are not measured, because all their Works are in memory
@@ -67,7 +67,7 @@ def run(source: Path, config: RunConfig, finish: Callable[[AnalyzedJob], None] =
     with tempfile.TemporaryDirectory() as folder:
         request = Request(source, Path(folder) / f"out{source.suffix}", config)
         with video_job.open_job(request) as opened:
-            job = video_job.analyze_job(opened, Listener())
+            job = video_job.analyze_job(opened, SilentProgress())
             _first_pass(opened, Path(folder), spent)
             _second_pass(job, spent)
             finish(job)

@@ -103,7 +103,6 @@ def _measure(source: Path, edited: Path, common: ReportOptions) -> None:
     from vidinv.jobs import compare_videos as pairs
     from vidinv.jobs import request as requests
     from vidinv.jobs.job_folder import page_path
-    from vidinv.jobs.video_job import Listener
     from vidinv.weights import cache
 
     given = {key: getattr(common, key) for key in ("faces", "backend", "boxes", "device")}
@@ -124,7 +123,7 @@ def _measure(source: Path, edited: Path, common: ReportOptions) -> None:
     pairs.check_pair(pair)
     cache.need(backend.watching, offline=common.offline, accept=common.accept_licences)
     with progress.show(common.show) as shown:
-        found = pairs.run(pair, Listener(say=shown.say, phase=shown.phase, done=shown.advance))
+        found = pairs.run(pair, shown)
     _done(pair.page, found, common)
     check_gate(found["gate"], f"see {pair.page}")
 

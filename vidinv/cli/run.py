@@ -143,8 +143,7 @@ def run_request(
         cache.need(checked.needs, offline=offline, accept=accept)
     files, below = request.writes(), request.below_gate().writes()
     with progress.show(show) as shown:
-        listener = video_job.Listener(say=shown.say, phase=shown.phase, done=shown.advance)
-        report = video_job.run(request, listener, checked.backend)
+        report = video_job.run(request, shown, checked.backend)
     verdict = report.get("gate")
     print_summary(report, files if verdict is None or verdict["passed"] else below, shown)
     return report

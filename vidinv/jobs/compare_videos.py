@@ -23,10 +23,10 @@ from vidinv.jobs.job_folder import JobFolder
 from vidinv.jobs.journal import Journal
 from vidinv.jobs.quality_summary import MeasuredFaces
 from vidinv.jobs.timing import Clock
-from vidinv.jobs.video_job import Listener
 from vidinv.media import reader
 from vidinv.media.probe import VideoInfo, probe
 from vidinv.media.source import open_video, video_stream
+from vidinv.progress import Progress
 from vidinv.report import sidecar
 from vidinv.report.gate import Gate
 from vidinv.stages import align, decode, graph, measure_identity, reencode
@@ -72,7 +72,7 @@ def check_pair(pair: Pair) -> tuple[VideoInfo, VideoInfo]:
     return one, two
 
 
-def run(pair: Pair, listener: Listener) -> dict[str, Any]:
+def run(pair: Pair, progress: Progress) -> dict[str, Any]:
     """Measure the pair, write its page and, beside that, the report as JSON; returns the report.
 
     Faces are found and tracked in the source, and cut from both by the source's smoothed transforms. Frames belong
@@ -83,20 +83,20 @@ def run(pair: Pair, listener: Listener) -> dict[str, Any]:
     with JobFolder(pair.page) as folder:
         folder.empty()
         try:
-            listener.phase("analyse", info.frame_count, 0)
+            progress.phase("analyse", info.frame_count, 0)
             sightings = first_pass.analyse(
                 lambda first: reader.read_frames(pair.source, batch=config.batch, first=first, reader=config.reader),
                 backend.locator(config.landmarks),
                 folder.path,
                 config,
                 info.rotation,
-                listener.done,
+                progress.advance,
                 None,
                 given_boxes.boxes_of_run(config, backend),
             )
             analysis, _ = face_tracks.link_tracks(sightings, config, backend, pair.source, [])
-            listener.phase("measure", analysis.frame_count, 0)
-            measured = _measured(pair, analysis, (info, other), folder, listener)
+            progress.phase("measure", analysis.frame_count, 0)
+            measured = _measured(pair, analysis, (info, other), folder, progress)
             report = _document(pair, info, analysis, measured) | {"timing": clock.spent(), "warnings": []}
             sidecar.write_report(pair.page.with_suffix(".json"), report)
             write_page.write_page(pair.page, report, write_page.strips(report, measured.evidence()))
@@ -148,7 +148,7 @@ def _measured(
     analysis: Analysis,
     infos: tuple[VideoInfo, VideoInfo],
     folder: JobFolder,
-    listener: Listener,
+    progress: Progress,
 ) -> MeasuredFaces:
     config, judges = pair.config, pair.backend.judges(pair.config.device)
     segments = decode.segments(analysis.pts, analysis.time_base, config.segment_seconds, 0, analysis.frame_count)
@@ -169,7 +169,7 @@ def _measured(
     graph.run(
         stages,
         ("decode", works),
-        ("keep", reencode.Recorder(journal, segments, None, None, config.preview_size, listener.done)),
+        ("keep", reencode.Recorder(journal, segments, None, None, config.preview_size, progress.advance)),
     )
     records = journal.finished()
     return MeasuredFaces([face for record in records for face in record.faces], folder.evidence(records))

@@ -20,6 +20,7 @@ from vidinv.media import read_timeout, reader
 from vidinv.media.codecs import EncoderOptions
 from vidinv.media.writer import SegmentWriter
 from vidinv.process import restored_threads, use_threads
+from vidinv.progress import Progress
 from vidinv.provenance import payload
 from vidinv.stages import (
     align,
@@ -41,21 +42,16 @@ PARTED = "mask"  # where a lane begins: what is drawn is judged, while the next 
 PARTED_REFINED = "edit"  # or, beside a refinement, drawn too
 
 
-def render(
-    job: AnalyzedJob, phase: Callable[[str, int, int], None], done: Callable[[int], None]
-) -> dict[str, dict[str, float]]:
-    """Write every segment that is not finished; returns busy, wait and CPU seconds per stage.
-
-    `phase(name, frames, already)` and `done(frames)` hear how it goes.
-    """
+def render(job: AnalyzedJob, progress: Progress) -> dict[str, dict[str, float]]:
+    """Write every segment that is not finished; returns busy, wait and CPU seconds per stage."""
     finished = _finished(job, Journal(job.folder.path))
     start, stop = job.segments[0][0], job.segments[-1][1]
     resume = finished[-1].last + 1 if finished else start
     plan = [span for span in decode.batches(job.segments, job.analysis.shots, job.config.batch) if span[0] >= resume]
-    phase("render", stop - start, resume - start)
+    progress.phase("render", stop - start, resume - start)
     if not plan:
         return {}
-    made = flow(job, plan, done)
+    made = flow(job, plan, progress.advance)
     try:
         begin = partial(use_threads, lane_threads(job, made.stages))
         with restored_threads():

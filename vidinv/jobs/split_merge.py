@@ -21,7 +21,7 @@ from vidinv.jobs import video_job
 from vidinv.jobs.journal import Journal
 from vidinv.jobs.render import render
 from vidinv.jobs.request import Request
-from vidinv.jobs.video_job import Listener
+from vidinv.progress import Progress
 from vidinv.stages import decode
 from vidinv.stages.reencode import SegmentRecord
 
@@ -29,7 +29,7 @@ BEGUN = ("job.json", "config.yaml", "analysis-*.sealed", "aim.json", "tuned.*") 
 Part = tuple[int, int]  # numbers of its segments, first <= n < end
 
 
-def plan(request: Request, listener: Listener, seconds: float) -> list[Part]:
+def plan(request: Request, progress: Progress, seconds: float) -> list[Part]:
     """Analyse the clip and say which parts of at least `seconds` it can be rendered in; the job folder stays.
 
     Raises what `job.run` raises before a frame is rendered.
@@ -37,7 +37,7 @@ def plan(request: Request, listener: Listener, seconds: float) -> list[Part]:
     if request.codes is not None:
         raise UsageError("codes are kept in one file, and cannot be made in parts", remedy="leave --codes out")
     with video_job.open_job(request) as opened:
-        job = video_job.analyze_job(opened, listener)
+        job = video_job.analyze_job(opened, progress)
         return parts(job.segments, job.analysis, seconds)
 
 
@@ -63,16 +63,16 @@ def made_files(folder: Path) -> list[Path]:
     return [*made, Journal(folder).path]
 
 
-def render_part(request: Request, part: Part, listener: Listener) -> Path:
+def render_part(request: Request, part: Part, progress: Progress) -> Path:
     """Render the segments of one part of a planned job, whose files lie in this request's job folder; returns that."""
     with video_job.open_job(request) as opened:
-        job = video_job.analyze_job(opened, listener)
-        render(replace(job, segments=job.segments[slice(*part)]), listener.phase, listener.done)
+        job = video_job.analyze_job(opened, progress)
+        render(replace(job, segments=job.segments[slice(*part)]), progress)
         opened.source.check()
         return opened.folder.path
 
 
-def gather(request: Request, made: Iterable[tuple[Part, Path]], listener: Listener) -> dict[str, Any]:
+def gather(request: Request, made: Iterable[tuple[Part, Path]], progress: Progress) -> dict[str, Any]:
     """Put the parts, each with the folder that holds what was made of it, together; returns the report of the job."""
     with video_job.open_job(request) as opened:
         records = []
@@ -82,7 +82,7 @@ def gather(request: Request, made: Iterable[tuple[Part, Path]], listener: Listen
                 raise OutputUnwritable(f"the part from segment {first} on was damaged", remedy="run it again")
             records += [_moved(record, first, folder, opened.folder.path) for record in found]
         Journal(opened.folder.path).keep(records)
-    return video_job.run(request, listener, opened.backend)
+    return video_job.run(request, progress, opened.backend)
 
 
 def _moved(record: SegmentRecord, by: int, folder: Path, target: Path) -> SegmentRecord:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -24,32 +24,25 @@ from vidinv.jobs.request import Request
 from vidinv.jobs.timing import Clock
 from vidinv.jobs.tuning import encoder as encoder_tuning
 from vidinv.jobs.tuning import generator as generator_tuning
-from vidinv.jobs.tuning.common import PhaseProgress, TuningClip
+from vidinv.jobs.tuning.common import TuningClip
 from vidinv.media import read_timeout, reader
 from vidinv.media.read_timeout import Stalled
+from vidinv.progress import PhaseProgress, Progress, SilentProgress
 from vidinv.stages import codes as stored_codes
 from vidinv.stages import decode
 
 
-@dataclass(frozen=True)
-class Listener:
-    """Who hears how the job goes: `say(line)`, `phase(name, frames, already done)`, `done(frames)`."""
-
-    say: Callable[[str], None] = lambda line: None
-    phase: Callable[[str, int, int], None] = lambda name, frames, already: None
-    done: Callable[[int], None] = lambda frames: None
-
-
-def run(request: Request, listener: Listener | None = None, backend: Backend | None = None) -> dict[str, Any]:
+def run(request: Request, progress: Progress | None = None, backend: Backend | None = None) -> dict[str, Any]:
     """Do the whole job and return its report, which is also written beside the output.
 
-    `backend` is the one that the request names, where it is resolved already. Raises VidinvError children as the
-    design's exit codes say. An interrupted job keeps its folder and is resumed by the same request; a request that
-    cannot succeed leaves nothing.
+    `progress` receives the job's lines, phases and frames (SilentProgress if None). `backend` is the one that the
+    request names, where it is resolved already. Raises VidinvError children with the exit codes of `vidinv/errors.py`.
+    An interrupted job keeps its folder and is resumed by the same request; a request that cannot succeed leaves
+    nothing.
     """
-    listener = listener or Listener()
+    progress = progress or SilentProgress()
     with open_job(request, backend) as job:
-        report = _finished(analyze_job(job, listener), listener)
+        report = _finished(analyze_job(job, progress), progress)
         if request.codes is not None and job.folder.codes.exists():
             _keep_codes(request, job.folder)
         if not request.keep_job:
@@ -92,12 +85,12 @@ def _keep_codes(request: Request, folder: JobFolder) -> None:
         fileio.move_into_place(folder.codes, request.codes, remedy)
 
 
-def analyze_job(job: OpenJob, listener: Listener) -> AnalyzedJob:
+def analyze_job(job: OpenJob, progress: Progress) -> AnalyzedJob:
     """The first pass, and what else must be known before a frame is rendered."""
     request, config, backend, moves = job.request, job.config, job.backend, job.checked.moves
     folder, info, works_on_faces = job.folder, job.checked.info, job.checked.touches_faces
     codes = _codes(job)
-    listener.phase("analyse", info.frame_count, 0)
+    progress.phase("analyse", info.frame_count, 0)
     only = None if request.at is None else (request.at, request.at + config.preview_seconds)
     sightings = first_pass.analyse(
         lambda first: read_timeout.with_timeout(
@@ -109,7 +102,7 @@ def analyze_job(job: OpenJob, listener: Listener) -> AnalyzedJob:
         folder.path,
         config,
         info.rotation,
-        listener.done,
+        progress.advance,
         None if codes is not None else only,  # stored codes are of the whole clip
         job.given,
     )
@@ -132,35 +125,35 @@ def analyze_job(job: OpenJob, listener: Listener) -> AnalyzedJob:
     models = backend.models(config.device, config.encoder) if works_on_faces else None
     if stored_codes.encoder_digest(config) != job.encoder:
         raise UsageError(f"{config.encoder} changed while the job ran", remedy="run again")
-    listener.say(cost_estimate.line(request, info, analysis, (start, stop), inverts=stored_codes.is_due(codes)))
+    progress.say(cost_estimate.line(request, info, analysis, (start, stop), inverts=stored_codes.is_due(codes)))
     tuning = None
     clip = TuningClip(request.source, job.source.content, analysis, (start, stop))
     if models is not None and config.generator:
         models = generator_tuning.from_file(models, clip, config)
     if models is not None and config.tune != "none" and stored_codes.is_due(codes):
-        spent, told = Clock.now(), PhaseProgress(listener.phase, listener.done)
+        spent, tuning_progress = Clock.now(), PhaseProgress(progress, "tune")
         fit = generator_tuning.tuned if config.tune == "generator" else encoder_tuning.tuned
-        models, tuning = fit(models, clip, config, folder, told)
+        models, tuning = fit(models, clip, config, folder, tuning_progress)
         busy["tune"] = spent.busy()
     warnings: list[str] = []
     if models is not None and target_strength.is_due(moves):
         aiming = Clock.now()
-        moves, warnings = _aimed(job, moves, analysis, models, codes, listener)
+        moves, warnings = _aimed(job, moves, analysis, models, codes, progress)
         busy["aim"] = aiming.busy()
     cuts = {shot.start for shot in analysis.shots}
     segments = decode.segments(analysis.pts, analysis.time_base, config.segment_seconds, start, stop, cuts)
     return AnalyzedJob(job, analysis, moves, models, segments, people, codes, tuning, busy, warnings)
 
 
-def _finished(job: AnalyzedJob, listener: Listener) -> dict[str, Any]:
+def _finished(job: AnalyzedJob, progress: Progress) -> dict[str, Any]:
     """Render what is not rendered, put the file together, and report."""
     source, clock = job.opened.source, job.opened.clock
     if job.request.only_tuned:
         source.check()
         return finalize.tuned(job, clock.spent() | {"stages": job.busy})
-    times = render.render(job, listener.phase, listener.done)
+    times = render.render(job, progress)
     source.check()
-    listener.phase("assemble", 0, 0)
+    progress.phase("assemble", 0, 0)
     frames = job.segments[-1][1] - job.segments[0][0]
     timing = clock.spent() | {
         "fps": round(frames / max(clock.busy()["busy_s"], 1e-3), 3),
@@ -177,7 +170,7 @@ def _aimed(
     analysis: Analysis,
     models: Models,
     codes: stored_codes.Codes | None,
-    listener: Listener,
+    progress: Progress,
 ) -> tuple[ResolvedEdits, list[str]]:
     """The moves with a strength where one named a value, and what could not be reached."""
     config = job.config
@@ -187,10 +180,10 @@ def _aimed(
         samples = []
         for sample in target_strength.of_clip(job.request.source, analysis, moves, models, config, codes):
             samples.append(sample)
-            listener.done(1)
+            progress.advance(1)
         return target_strength.aimed(moves, samples, judge)
 
-    listener.phase("aim", len(target_strength.wanted(analysis, moves, config.crop)), 0)
+    progress.phase("aim", len(target_strength.wanted(analysis, moves, config.crop)), 0)
     return target_strength.remembered(job.folder.path / "aim.json", moves, find)
 
 

@@ -33,21 +33,6 @@ KEPT = 4  # tunings in the cache; the one that was used longest ago goes
 NAME = "tuned.sealed"  # in the job folder: what was learned
 
 
-class PhaseProgress:
-    """A training's progress as the phase "tune" of a job, counted in pictures."""
-
-    def __init__(self, phase: Callable[[str, int, int], None], done: Callable[[int], None]) -> None:
-        self._phase, self._done = phase, done
-
-    def say(self, line: str) -> None: ...
-
-    def phase(self, name: str, total: int, done_before: int = 0) -> None:
-        self._phase("tune", total, done_before)
-
-    def advance(self, count: int) -> None:
-        self._done(count)
-
-
 @dataclass(frozen=True)
 class TuningClip:
     """What is tuned to: the frames start <= i < stop of `span` of a source whose sha256 is `content`."""

@@ -21,7 +21,8 @@ from vidinv.faces import crops
 from vidinv.fingerprint import CODES, deciding
 from vidinv.generators.ops import resize
 from vidinv.jobs.job_folder import JobFolder
-from vidinv.jobs.tuning.common import PhaseProgress, Said, TuningClip, chosen, curve, key_crops, learned, tuning_mark
+from vidinv.jobs.tuning.common import Said, TuningClip, chosen, curve, key_crops, learned, tuning_mark
+from vidinv.progress import Progress
 from vidinv.stages.synthesize import is_drawn_by_proxy
 from vidinv.trainers.feature_style import config as feature_style_config
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def tuned(
-    models: Models, clip: TuningClip, config: RunConfig, folder: JobFolder, told: PhaseProgress
+    models: Models, clip: TuningClip, config: RunConfig, folder: JobFolder, progress: Progress
 ) -> tuple[Models, Said | None]:
     """`models` with the encoder tuned to the key faces of `clip`, and what the report says of it; None without a face.
 
@@ -49,7 +50,7 @@ def tuned(
     }
     mark = tuning_mark(clip, wanted, config, models.backend, how)
     kept, facts = learned(
-        folder, mark, lambda work: _learned(models, clip, wanted, config, work, told), cached=tuning.cache
+        folder, mark, lambda work: _learned(models, clip, wanted, config, work, progress), cached=tuning.cache
     )
     encoder = deepcopy(models.encoder)
     encoder.load_state_dict(load(kept))
@@ -57,7 +58,7 @@ def tuned(
 
 
 def _learned(
-    models: Models, clip: TuningClip, wanted: crops.WantedCrops, config: RunConfig, work: Path, told: PhaseProgress
+    models: Models, clip: TuningClip, wanted: crops.WantedCrops, config: RunConfig, work: Path, progress: Progress
 ) -> bytes:
     """A safetensors file of what was learned; its metadata say from which faces, and what the held-out ones said."""
     size = models.proxy.size
@@ -66,7 +67,7 @@ def _learned(
     faces = torch.cat([seen[face.key] for face in keys])
     apart = torch.cat([seen[face.key] for face in held]) if held else faces[:0]
     del seen
-    made = _learn(models, faces, apart, config, work, told)
+    made = _learn(models, faces, apart, config, work, progress)
     said = {
         "key_faces": [list(face.key) for face in keys],
         "held_out": [list(face.key) for face in held],
@@ -83,7 +84,7 @@ def _learn(
     held: torch.Tensor,
     config: RunConfig,
     work: Path,
-    told: PhaseProgress,
+    progress: Progress,
 ) -> Tuned:
     from vidinv.trainers.feature_style import (
         fit_to_clip,  # the training's libraries take seconds to load, and few runs need them
@@ -104,7 +105,7 @@ def _learn(
             faces.to(models.device),
             config.tuning,
             work,
-            told,
+            progress,
             held=held.to(models.device),
             feature_branch=branch,
             whole=whole(models) if _is_corrected(models, config) else None,

@@ -25,7 +25,8 @@ from vidinv.generators.base import Generator
 from vidinv.generators.delta import Delta, DeltaFacts
 from vidinv.jobs.job_folder import JobFolder
 from vidinv.jobs.tuning import common as tuning
-from vidinv.jobs.tuning.common import PhaseProgress, Said, TuningClip
+from vidinv.jobs.tuning.common import Said, TuningClip
+from vidinv.progress import Progress
 from vidinv.trainers.generator_tuning.config import GeneratorTuningRecipe
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def recipe_of(config: RunConfig, generator: Generator) -> GeneratorTuningRecipe:
 
 
 def tuned(
-    models: Models, clip: TuningClip, config: RunConfig, folder: JobFolder, told: PhaseProgress
+    models: Models, clip: TuningClip, config: RunConfig, folder: JobFolder, progress: Progress
 ) -> tuple[Models, Said | None]:
     """`models` with a generator for every person of `clip`, and what the report says of it; None without a face.
 
@@ -65,7 +66,7 @@ def tuned(
     mark = tuning.tuning_mark(clip, wanted, config, models.backend, how)
 
     def learn(work: Path) -> bytes:
-        return _learned(models, clip, wanted, config, recipe, work, told)
+        return _learned(models, clip, wanted, config, recipe, work, progress)
 
     kept, facts = tuning.learned(folder, mark, learn, cached=config.tuning.cache)
     people, _ = delta.unpacked(kept, models.generator, WHAT)
@@ -111,7 +112,7 @@ def _learned(
     config: RunConfig,
     recipe: GeneratorTuningRecipe,
     work: Path,
-    told: PhaseProgress,
+    progress: Progress,
 ) -> bytes:
     """A file of differences, one set a person; its metadata say from which faces, and how they came."""
     from vidinv.trainers.generator_tuning import (
@@ -131,7 +132,7 @@ def _learned(
         place = work / str(person)
         try:
             made = generator_tuning.tune(
-                models.generator, models.proxy, mine, perceptual, recipe, place, told, held=apart
+                models.generator, models.proxy, mine, perceptual, recipe, place, progress, held=apart
             )
         except UsageError:
             raise
