@@ -158,7 +158,9 @@ def table(page: Path, models: Models, space: str) -> None:
         rows = f"{entry.layers[0]}-{entry.layers[1] - 1}"
         lines.append(f"| [`{name}`](#{name}) | {change:+.3g} {unit} | {rows} | {kept} | {said} |")
         photo.write_photo(
-            folder / f"{name}.jpg", photo.Photo(preview.draw(models, entry, 2, seed=5)), {"vidinv_direction": name}
+            folder / f"{name}.jpg",
+            photo.Photo(preview.draw_direction(models, entry, 2, seed=5)),
+            {"vidinv_direction": name},
         )
         strips.append(f"## {name}\n\n![{name} from -3 to +3](directions/{name}.jpg)\n")
     text = page.read_text(encoding="utf-8")

@@ -44,7 +44,9 @@ def faces(args: argparse.Namespace, models: Models) -> Iterator[tuple[Path, Tens
     if args.codes is not None:
         for path in args.paths:
             stored = render_codes.open_stored(path, args.codes / f"{path.stem}.safetensors")
-            for _, crop, code in render_codes.faces(path, stored, render_codes.spread(stored, args.frames)):
+            for _, crop, code in render_codes.iterate_faces(
+                path, stored, render_codes.spread_faces(stored, args.frames)
+            ):
                 yield path, crop, code
         return
     finder = pictures.Finder(detector.load_detector(), landmarks.load_landmarks())

@@ -50,7 +50,7 @@ def main() -> None:
     unbroken = list(itertools.takewhile(lambda frame: (frame, track) in stored.row_of, frames))
     if len(unbroken) < 2:
         parser.error(f"no two consecutive faces from frame {args.start} on")
-    faces = list(render_codes.faces(args.clip, stored, {(frame, track) for frame in unbroken}))
+    faces = list(render_codes.iterate_faces(args.clip, stored, {(frame, track) for frame in unbroken}))
     source = stack([face for _, face, _ in faces])
 
     def made(change: Callable[[Code], Code]) -> float:

@@ -127,7 +127,7 @@ def judge(clip: Path, args: argparse.Namespace, folder: JobFolder) -> dict[str, 
     analysis = analysed(clip, config, folder)
     about = tuning.TuningClip(clip, fileio.content_sha256(clip), analysis, (0, analysis.frame_count))
     wall, cpu = time.monotonic(), time.process_time()
-    fit = generator_tuning.tuned if args.what == "generator" else encoder_tuning.tuned
+    fit = generator_tuning.tune_generator if args.what == "generator" else encoder_tuning.tune_encoder
     tuned, said = fit(models, about, config, folder, SilentProgress())
     wall, cpu = time.monotonic() - wall, time.process_time() - cpu
     assert said is not None

@@ -186,8 +186,8 @@ def again(log: Path) -> list[str]:
         name = line.split()[2].rstrip(":")
         if re.search(r": done in ", line):
             done.add(name)
-        elif line.endswith(": begun") and name in done:
-            wrong.append(f"{name} was begun again")
+        elif line.endswith(": started") and name in done:
+            wrong.append(f"{name} was started again")
     return wrong
 
 

@@ -197,7 +197,7 @@ def simulated(folder: Path, minutes: float, mark: float) -> dict[str, dict[str, 
         def report(p: Phase) -> None:
             records = journal.finished()
             known = MeasuredFaces([face for record in records for face in record.faces], job.evidence(records))
-            made = quality_summary.verdict(analysis, analysis.tracks, range(count), moves, known, Gate())
+            made = quality_summary.summarize(analysis, analysis.tracks, range(count), moves, known, Gate())
             sidecar.write_report(sidecar_path(job.output), made)
 
         phase("render", render)

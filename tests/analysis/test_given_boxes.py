@@ -23,7 +23,7 @@ def test_one_box_is_for_every_frame_and_others_for_theirs(tmp_path: Path) -> Non
     each = written(tmp_path / "each.csv", "id, frame, x0, y0, x1, y1\na, 3, 1, 2, 3, 4\nb, 3, 5, 6, 7, 8\n")
     assert each.at(3, (50, 60), 0).tolist() == [[1, 2, 3, 4], [5, 6, 7, 8]]
     assert each.at(2, (50, 60), 0).shape == (0, 4)
-    found = each.named(3, non_face.located(each.at(3, (50, 60), 0), 0))
+    found = each.named(3, non_face.boxes_as_faces(each.at(3, (50, 60), 0), 0))
     assert (found.embeddings @ found.embeddings.T).tolist() == [[1, 0], [0, 1]]
 
 
@@ -41,12 +41,12 @@ def test_a_box_is_of_the_picture_as_it_is_shown(tmp_path: Path, rotation: int) -
 
 @pytest.mark.parametrize(("is_square", "expected"), [(True, [10, 0, 50, 40]), (False, [0, 0, 60, 40])])
 def test_without_boxes_the_frame_is_taken(is_square: bool, expected: list[int]) -> None:
-    found = non_face.given("2d106", is_square=is_square)(np.zeros((40, 60, 3), np.uint8), 0, None)
+    found = non_face.build_box_locator("2d106", is_square=is_square)(np.zeros((40, 60, 3), np.uint8), 0, None)
     assert found.boxes.tolist() == [expected]
 
 
 def test_the_shapes_that_stand_for_a_parser() -> None:
-    square, ellipse = (non_face.shape(name)(torch.zeros(2, 3, 8, 8), 64) for name in ("square", "ellipse"))
+    square, ellipse = (non_face.build_shape_parser(name)(torch.zeros(2, 3, 8, 8), 64) for name in ("square", "ellipse"))
     assert square.shape == ellipse.shape == (2, 64, 64) and (square == square[0, 0, 0]).all()
     inside = (ellipse[0] == square[0, 0, 0]).mean()
     assert inside == pytest.approx(np.pi / 4, abs=0.04)  # the border is of pixel centres

@@ -47,7 +47,7 @@ def test_face_networks_are_taken_by_name() -> None:
     )
     assert "identity/arcface-mbf" in chosen.needs, "the tracker's"
     assert "parser/bisenet" not in chosen.needs
-    labels = face_models.parser("cpu", "bisenet-tiny")(torch.zeros(1, 3, 64, 64), 32)
+    labels = face_models.load_parser("cpu", "bisenet-tiny")(torch.zeros(1, 3, 64, 64), 32)
     assert labels.shape == (1, 32, 32)
     for wrong in ({"identity": "facenet"}, {"parser": "segnet"}):
         with pytest.raises(UsageError, match=r"unknown (identity|parser) network '(facenet|segnet)'"):

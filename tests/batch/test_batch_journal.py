@@ -19,7 +19,7 @@ from vidinv.batch import storage
 from vidinv.batch.driver import Driver
 from vidinv.batch.journal import BatchJournal
 from vidinv.batch.lock import HeldFolder
-from vidinv.batch.summary import worst
+from vidinv.batch.summary import worst_exit_code
 from vidinv.batch.task import BatchOptions, Outcome, Task, TaskOrder
 from vidinv.errors import OutputUnwritable, UsageError
 
@@ -72,7 +72,7 @@ def test_another_order_for_a_name_is_refused_unless_it_may_replace_it(tmp_path: 
     assert taken is not None
     journal.end(taken, Outcome(0), 3)
     other = TaskOrder(1, "1.mp4", "1.edited.mp4", configs.with_edits(CONFIG, ["age+2"]))
-    with pytest.raises(UsageError, match="in another way"):
+    with pytest.raises(UsageError, match="with other settings"):
         journal.enter([other])
     journal.enter([TaskOrder(1, "1.mp4", "1.edited.mp4", other.config, overwrite=True)])
     again = journal.take()
@@ -109,7 +109,7 @@ def test_only_what_may_pass_is_tried_again_and_a_stated_number_of_times(tmp_path
     ("codes", "exit_code"), [([], 0), ([4], 4), ([6, 4, 3], 3), ([3, 2], 2), ([7, 2], 7), ([5, 7], 5), ([5, 1, 6], 1)]
 )
 def test_the_gravest_failure_is_the_batchs(codes: list[int], exit_code: int) -> None:
-    assert worst(codes) == exit_code
+    assert worst_exit_code(codes) == exit_code
 
 
 def test_a_journal_that_is_no_journal_cannot_be_used(tmp_path: Path) -> None:
@@ -187,53 +187,56 @@ def holder(how: str, place: str) -> subprocess.Popen[str]:
 
 
 def test_a_held_folder_is_refused_and_free_when_its_holder_is_killed(tmp_path: Path) -> None:
-    other = holder("locked", f"Path({str(tmp_path)!r})")
+    other = holder("lock_folder", f"Path({str(tmp_path)!r})")
     try:
-        with pytest.raises(OutputUnwritable, match=f"process {other.pid}"), batch_lock.locked(tmp_path):
+        with pytest.raises(OutputUnwritable, match=f"process {other.pid}"), batch_lock.lock_folder(tmp_path):
             pass
     finally:
         other.kill()
         other.wait()
-    with batch_lock.locked(tmp_path, patience=0.0):
+    with batch_lock.lock_folder(tmp_path, patience=0.0):
         pass
 
 
 def test_what_a_killed_batch_left_running_is_waited_for(tmp_path: Path) -> None:
-    with batch_lock.locked(tmp_path) as held:
+    with batch_lock.lock_folder(tmp_path) as held:
         assert held.lock is not None
         worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1)"], pass_fds=(held.lock,))
     (tmp_path / batch_lock.LOCK).write_text("process 999999999 on nowhere\n")  # its batch is gone
     begin = time.monotonic()
-    with batch_lock.locked(tmp_path):
+    with batch_lock.lock_folder(tmp_path):
         assert worker.wait(timeout=0) == 0 and time.monotonic() - begin > 0.2
 
 
 def test_a_lease_is_refused_while_it_lasts_and_renewed_by_its_holder(tmp_path: Path) -> None:
-    with batch_lock.leased(str(tmp_path), seconds=1.0) as held:
+    with batch_lock.lease_folder(str(tmp_path), seconds=1.0) as held:
         time.sleep(1.5)
         held.check()
-        with pytest.raises(OutputUnwritable, match="its lease ends"), batch_lock.leased(str(tmp_path), seconds=1.0):
+        with (
+            pytest.raises(OutputUnwritable, match="its lease ends"),
+            batch_lock.lease_folder(str(tmp_path), seconds=1.0),
+        ):
             pass
     assert not (tmp_path / batch_lock.LEASE).exists()
 
 
 def test_a_lease_of_a_killed_holder_ends_by_itself(tmp_path: Path) -> None:
-    other = holder("leased", f"{str(tmp_path)!r}, seconds=2.0")
+    other = holder("lease_folder", f"{str(tmp_path)!r}, seconds=2.0")
     other.kill()
     other.wait()
-    with pytest.raises(OutputUnwritable), batch_lock.leased(str(tmp_path), seconds=2.0):
+    with pytest.raises(OutputUnwritable), batch_lock.lease_folder(str(tmp_path), seconds=2.0):
         pass
     time.sleep(2.0)
-    with batch_lock.leased(str(tmp_path), seconds=2.0):
+    with batch_lock.lease_folder(str(tmp_path), seconds=2.0):
         pass
 
 
 def test_a_holder_that_finds_another_name_stops(tmp_path: Path) -> None:
-    with batch_lock.leased(str(tmp_path), seconds=0.6) as held:
+    with batch_lock.lease_folder(str(tmp_path), seconds=0.6) as held:
         other = {"me": "another", "who": "somebody", "until": time.time() + 60}
         storage.write_small(str(tmp_path / batch_lock.LEASE), json.dumps(other).encode())
         assert held.lost is not None and held.lost.wait(5)
-        with pytest.raises(OutputUnwritable, match="taken the folder over"):
+        with pytest.raises(OutputUnwritable, match="taken over the folder"):
             held.check()
     assert storage.read_small(str(tmp_path / batch_lock.LEASE)) is not None  # it is the other's
 

@@ -66,10 +66,10 @@ def test_a_yaml_list_says_the_same(tmp_path: Path) -> None:
     [
         ("list.csv", "file,edits\na.mp4,age+2\n", "no column source"),
         ("list.csv", "source,edits\na.mp4,age+2,smile+1\n", "more cells"),
-        ("list.csv", "source,edits\n,age+2\n", "row 1 .* names no source"),
-        ("list.yaml", "source: a.mp4\n", "no list"),
-        ("list.yaml", "- 3\n", "row 1 .* no clip"),
-        ("list.yaml", "- {source: a.mp4, edits: [3]}\n", "no list"),
+        ("list.csv", "source,edits\n,age+2\n", "row 1 .* has no source"),
+        ("list.yaml", "source: a.mp4\n", "is not a list"),
+        ("list.yaml", "- 3\n", "row 1 .* is not a clip"),
+        ("list.yaml", "- {source: a.mp4, edits: [3]}\n", "edits must be a list"),
         ("list.yaml", "- [\n", "cannot read"),
     ],
 )
@@ -97,11 +97,11 @@ ROW = InputRow(7, "/clips/day/talk.v2.mp4", "day", ("age+2", "smile+1@0:03-0:07"
     ],
 )
 def test_a_name_is_made_of_the_row(template: str, made: str) -> None:
-    assert output_names.of(ROW, template) == made
+    assert output_names.output_name(ROW, template) == made
 
 
 def test_a_kind_of_file_that_is_not_written_becomes_mkv() -> None:
-    assert output_names.of(InputRow(1, "old.avi"), output_names.DEFAULT) == "old.edited.mkv"
+    assert output_names.output_name(InputRow(1, "old.avi"), output_names.DEFAULT) == "old.edited.mkv"
 
 
 @pytest.mark.parametrize(
@@ -109,4 +109,4 @@ def test_a_kind_of_file_that_is_not_written_becomes_mkv() -> None:
 )
 def test_a_name_that_cannot_be_or_leaves_the_folder_is_a_usage_error(template: str) -> None:
     with pytest.raises(UsageError):
-        output_names.of(ROW, template)
+        output_names.output_name(ROW, template)

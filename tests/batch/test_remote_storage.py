@@ -79,15 +79,15 @@ def in_a_process(given: object, output: object, *options: object) -> subprocess.
 def test_a_file_is_put_whole_read_listed_and_removed(tmp_path: Path, place: str) -> None:
     folder = place.format(folder=tmp_path / "there")
     (tmp_path / "made").write_bytes(b"made")
-    storage.put(tmp_path / "made", storage.join(folder, "below/a"))
+    storage.upload(tmp_path / "made", storage.join(folder, "below/a"))
     storage.write_small(storage.join(folder, "below/b"), b"b")
     assert storage.names(storage.join(folder, "below")) == ["a", "b"]
     assert storage.read_small(storage.join(folder, "below/a")) == b"made"
     storage.fetch(storage.join(folder, "below/b"), tmp_path / "b")
     assert (tmp_path / "b").read_bytes() == b"b"
     both = [storage.join(folder, "below/a"), storage.join(folder, "below/b")]
-    assert list(storage.below(folder)) == both and storage.exists(both[0]) and storage.is_folder(folder)
-    assert list(storage.matching(storage.join(folder, "**/[a-b]"))) == both
+    assert list(storage.list_files(folder)) == both and storage.exists(both[0]) and storage.is_folder(folder)
+    assert list(storage.list_matches(storage.join(folder, "**/[a-b]"))) == both
     storage.remove(folder)
     assert storage.names(folder) == [] and storage.read_small(storage.join(folder, "below/a")) is None
 
@@ -97,12 +97,12 @@ def test_storage_that_shows_half_a_file_gets_it_under_another_name_first(
 ) -> None:
     monkeypatch.setattr(storage, "OBJECTS", ())  # memory:// stands for such a storage
     (tmp_path / "made").write_bytes(b"made")
-    storage.put(tmp_path / "made", "memory://drafts/below/a")
+    storage.upload(tmp_path / "made", "memory://drafts/below/a")
     storage.write_small("memory://drafts/below/b", b"b")
     assert storage.names("memory://drafts/below") == ["a", "b"]
     assert storage.read_small("memory://drafts/below/a") == b"made"
     with pytest.raises(OutputUnwritable, match="drafts/below/c"):
-        storage.put(tmp_path / "none", "memory://drafts/below/c")
+        storage.upload(tmp_path / "none", "memory://drafts/below/c")
     assert storage.names("memory://drafts/below") == ["a", "b"]
     storage.remove("memory://drafts")
 
@@ -114,11 +114,11 @@ def test_a_kind_of_storage_that_is_not_known_is_a_usage_error() -> None:
 
 def test_clips_from_s3_become_outputs_on_s3(bucket: str, clips: Path, tmp_path: Path) -> None:
     for name in ("a.mp4", "below/b.mp4"):
-        storage.put(clips / name, f"{bucket}/in/{name}")
+        storage.upload(clips / name, f"{bucket}/in/{name}")
     assert batch(f"{bucket}/in", f"{bucket}/out", "--split", 0.1) == 0
     own = {"batch.html", "batch.log", "batch.sqlite"}
     outputs = {f"{name}{kind}" for name in ("a.edited.mp4", "below/b.edited.mp4") for kind in ("", ".json")}
-    assert {path.removeprefix(f"{bucket}/out/") for path in storage.below(f"{bucket}/out")} == own | outputs
+    assert {path.removeprefix(f"{bucket}/out/") for path in storage.list_files(f"{bucket}/out")} == own | outputs
     for name in ("a", "below/b"):
         made = tmp_path / "made.mp4"
         storage.fetch(f"{bucket}/out/{name}.edited.mp4", made)
@@ -163,7 +163,7 @@ def test_a_cluster_of_s3_and_ray_needs_no_folder_that_its_machines_share(
     bucket: str, clips: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("ray")
-    storage.put(clips / "a.mp4", f"{bucket}/in/a.mp4")
+    storage.upload(clips / "a.mp4", f"{bucket}/in/a.mp4")
     running = in_a_process(f"{bucket}/in", f"{bucket}/out", "--split", 0.1, "--cluster", "ray", "--memory", 500)
     assert running.wait(timeout=400) == 0
     storage.fetch(f"{bucket}/out/a.edited.mp4", tmp_path / "made.mp4")

@@ -28,9 +28,9 @@ MISTAKES: dict[str, tuple[dict[str, Any], int, str]] = {
     "unknown key": ({"aligment": "none"}, 2, "near keys: alignment"),
     "unknown choice": ({"alignment": "centre"}, 2, "alignment 'centre' is not known"),
     "a list where a word stands": ({"alignment": ["none"]}, 2, "alignment must be text"),
-    "no such margin": ({"margin": 0}, 2, "margin 0 cannot be"),
+    "no such margin": ({"margin": 0}, 2, "margin 0 is out of range"),
     "landmarks of a frame": ({"alignment": "ffhq"}, 2, "needs a face's landmarks"),
-    "a face's parts of a box": ({"mask": "face", "identity": "faces"}, 2, "mask and identity read faces"),
+    "a face's parts of a box": ({"mask": "face", "identity": "faces"}, 2, "mask and identity need alignment ffhq"),
     "unknown encoder": ({"encoder": "fse"}, 2, "unknown encoder 'fse'"),
     "an encoder's file that is gone": ({"encoder": "gone.safetensors"}, 2, "gone.safetensors does not exist"),
     "boxes that are gone": ({"boxes": "gone.csv"}, 2, "gone.csv does not exist"),
@@ -129,7 +129,7 @@ def test_what_a_backend_cannot_do_is_refused_before_it_begins(
     with_boxes = [*begin, "--boxes", boxes]
     assert "give --boxes FILE" in refused(capsys, 2, *begin, "--edit", "sefa.1+1")
     assert "no identity network" in refused(capsys, 2, *with_boxes, "--edit", "sefa.1+1", "--min-identity", 0.5)
-    assert "no parser" in refused(capsys, 2, *with_boxes, "--edit", "sefa.1+1@region=mouth")
+    assert "no face parser" in refused(capsys, 2, *with_boxes, "--edit", "sefa.1+1@region=mouth")
     assert "no network measures sefa.1" in refused(capsys, 2, *with_boxes, "--edit", "sefa.1=40")
     assert "sefa.1 to sefa.32" in refused(capsys, 2, *with_boxes, "--edit", "sefa.33+1")
     off = ["--set", "refine.first={latent: 0, feature: 0}", "--set", "refine.following={latent: 0, feature: 0}"]
@@ -141,7 +141,7 @@ def test_what_a_backend_cannot_do_is_refused_before_it_begins(
     empty = tmp_path / "none.csv"
     empty.write_text("frame,x0,y0,x1,y1\n99,1,2,3,4\n")
     assert "no box in shape.mkv" in refused(capsys, 4, *begin, "--boxes", empty, "--edit", "sefa.1+1")
-    assert "there is a backend" in refused(
+    assert "car.yaml exists" in refused(
         capsys, 2, "backend", "create", "car", "--generator", "pggan-tiny", "--alignment", "none"
     )
     assert "tiny is a built-in backend" in refused(capsys, 2, "backend", "create", "tiny", "--generator", "pggan-tiny")

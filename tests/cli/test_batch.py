@@ -160,7 +160,7 @@ def test_a_clip_that_was_finished_when_its_batch_was_killed_is_known_again(done:
 
 
 def test_a_second_start_is_refused_while_the_first_works(done: Done, capsys: pytest.CaptureFixture[str]) -> None:
-    with batch_lock.locked(done.output):
+    with batch_lock.lock_folder(done.output):
         assert batch(done.source, done.output, *EDIT).code == 7
     assert "another batch" in capsys.readouterr().err
 

@@ -70,7 +70,7 @@ def test_edits_compose_in_any_order(portrait: Path, tmp_path: Path) -> None:
     [
         ([], 2, "nothing to edit"),
         (["--edit", "aeg+2"], 2, "did you mean age"),
-        (["--edit", "age+2@0:03-"], 2, "a picture has no time"),
+        (["--edit", "age+2@0:03-"], 2, "but a picture has only one frame"),
         (["--edit", "age+2", "-o", "out.txt"], 2, "supported picture format"),
         (["--edit", "age+2", "-o", "none/out.png"], 7, "none"),
         (["--track", "4:age+2"], 4, "no person 4"),

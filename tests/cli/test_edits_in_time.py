@@ -68,7 +68,7 @@ def test_a_list_of_edits_is_that_many_edits(clip: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wanted", "code", "said"),
     [
-        (["--edit", "age+2@0:05-0:07"], 2, "after the clip's end"),
+        (["--edit", "age+2@0:05-0:07"], 2, "after the end of the clip"),
         (["--edit", "age+2@layers=3-8"], 2, "w+ has 8 rows"),
         (["--edit", "age+2@layrs=3-8"], 2, "character 7, 'layrs=3-8'"),
         (["--track", "age+2"], 2, "names no person"),

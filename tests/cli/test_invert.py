@@ -106,9 +106,9 @@ def test_the_stored_faces_are_the_clips_own_and_evenly_chosen(clip: Path) -> Non
     codes = clip.with_name("c.safetensors")
     assert vidinv("invert", clip, "-o", codes) == 0
     stored = CodeReader(codes)
-    wanted = render_codes.spread(stored, 4)
+    wanted = render_codes.spread_faces(stored, 4)
     assert wanted == {(0, 0), (4, 0), (7, 0), (11, 0)}
-    found = list(render_codes.faces(clip, stored, wanted))
+    found = list(render_codes.iterate_faces(clip, stored, wanted))
     assert [batch.index[0] for batch, _, _ in found] == [0, 4, 7, 11]
     for batch, face, code in found:
         assert face.shape == (1, 3, 64, 64) and torch.equal(code.ws, stored.get(batch.index[0], 0).ws)

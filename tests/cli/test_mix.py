@@ -63,7 +63,7 @@ def test_a_film_begins_with_one_and_ends_with_the_other(pair: tuple[Path, Path],
         (["mix", "a.png", "b.png", "-o", "c.png", "--region", "toes"], 2, "choose one of face"),
         (["mix", "a.png", "none.png", "-o", "c.png"], 3, "none.png"),
         (["mix", "a.png", "b.png", "-o", "b.png", "--overwrite"], 2, "input itself"),
-        (["interpolate", "a.png", "b.png", "-o", "c.png"], 2, "does not name a film"),
+        (["interpolate", "a.png", "b.png", "-o", "c.png"], 2, "is not the name of a video"),
         (["interpolate", "a.png", "none.png", "-o", "c.mp4"], 3, "none.png"),
     ],
 )

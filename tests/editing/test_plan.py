@@ -96,7 +96,7 @@ def test_a_value_takes_a_measure_that_rises_along_the_direction() -> None:
     measured = replace(AGE, calibration={"years": 6.0})
     assert plan.resolve_edit(measured, Edit("age", 0, target=60.0), SLOTS, ["age"]).edit.target == 60
     for direction, names in ((measured, ()), (AGE, ["age"]), (replace(AGE, calibration={"years": -1.0}), ["age"])):
-        with pytest.raises(UsageError, match="nothing here measures age"):
+        with pytest.raises(UsageError, match="no network measures age"):
             plan.resolve_edit(direction, Edit("age", 0, target=0.0), SLOTS, names)
 
 

@@ -143,7 +143,7 @@ def test_a_cache_that_cannot_be_written_does_not_end_the_run(tmp_path: Path, mon
 
 
 def test_the_probe_times_torch_beside_what_can_draw_the_picture() -> None:
-    took = engine_autotune.measured(SETTLED, backends.choose_backend("tiny"), OTHERS)
+    took = engine_autotune.measure_engines(SETTLED, backends.choose_backend("tiny"), OTHERS)
     assert set(took) == {"eager", *OTHERS} and all(seconds > 0 for seconds in took.values())
 
 

@@ -33,7 +33,7 @@ def test_a_file_that_changed_or_went_away_is_noticed(tmp_path: Path, what: str) 
         (tmp_path / "other").rename(path)
     else:
         path.write_bytes(b"FRAMES" if what == "same size" else b"frames and more")
-    with pytest.raises(InputUnreadable, match="went away" if what == "gone" else "changed"):
+    with pytest.raises(InputUnreadable, match="was removed" if what == "gone" else "changed"):
         seen.check()
 
 

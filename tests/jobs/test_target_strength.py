@@ -69,19 +69,19 @@ def test_a_value_out_of_reach_is_said(clip: Path, tmp_path: Path) -> None:
 
 def test_what_nothing_measures_is_refused(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", str(clip), "--edit", "smile=3", *TINY]) == 2
-    assert "nothing here measures smile" in capsys.readouterr().err
+    assert "no network measures smile" in capsys.readouterr().err
 
 
 def test_the_strengths_of_a_job_that_goes_on_are_those_it_found(tmp_path: Path) -> None:
     path, asked = tmp_path / "aim.json", ResolvedEdit(tiny.direction("age"), Edit("age", 0.0, target=20.0, track=0))
     sought = ResolvedEdit(asked.direction, Edit("age", 1.25, target=20.0, track=0, reached=19.5))
-    first = target_strength.remembered(path, [asked], lambda: ([sought], ["far"]))
+    first = target_strength.load_or_solve(path, [asked], lambda: ([sought], ["far"]))
 
     def again() -> tuple[list[Any], list[str]]:
         raise AssertionError("sought anew")
 
     assert first == ([sought], ["far"])
-    (kept,), warnings = target_strength.remembered(path, [asked], again)
+    (kept,), warnings = target_strength.load_or_solve(path, [asked], again)
     assert kept.edit == sought.edit and warnings == ["far"]
 
 
@@ -97,7 +97,7 @@ def test_a_value_is_sought_where_it_will_be_seen(clip: Path, tmp_path: Path) -> 
     assert edit["reached"] == pytest.approx(age(clip), abs=0.5) and "out of reach" in report["warnings"][0]
 
 
-class Counting(target_strength.Judge):
+class Counting(target_strength.TargetEvaluator):
     """A judge that counts, of faces whose age is 40 and 10 more for every strength."""
 
     def value(self, name: str, samples: Any, moves: Any) -> float:
@@ -110,16 +110,18 @@ calls: list[int] = []
 
 def test_values_of_two_people_are_sought_once_and_of_one_person_twice() -> None:
     direction, empty = replace(tiny.direction("age"), calibration={"years": 10.0}), torch.zeros(1, 3, 8, 8)
-    samples = [target_strength.AimedFace(person, empty, None) for person in (0, 1)]  # type: ignore[arg-type]
+    samples = [target_strength.SampleFace(person, empty, None) for person in (0, 1)]  # type: ignore[arg-type]
     judge = Counting(None, None, "replace", None)  # type: ignore[arg-type]
 
     def moves(*edits: Edit) -> list[ResolvedEdit]:
         return [ResolvedEdit(direction, edit) for edit in edits]
 
     calls.clear()
-    found, _ = target_strength.aimed(
+    found, _ = target_strength.solve_targets(
         moves(Edit("age", 0, 55.0, track=0), Edit("age", 0, 60.0, track=1)), samples, judge
     )
     assert [round(move.edit.strength, 3) for move in found] == [1.5, 2.0] and calls.count(0) == calls.count(1) == 2
-    found, _ = target_strength.aimed(moves(Edit("age", 0, 55.0, track=0), Edit("age", 0.5, track=0)), samples, judge)
+    found, _ = target_strength.solve_targets(
+        moves(Edit("age", 0, 55.0, track=0), Edit("age", 0.5, track=0)), samples, judge
+    )
     assert round(found[0].edit.strength, 3) == 1.0  # the other one is on

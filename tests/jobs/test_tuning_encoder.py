@@ -31,10 +31,10 @@ pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def test_every_track_has_its_share_inside_the_span() -> None:
-    wanted = tuning.spread(TRACKS, (2, 12), 6, 64)
+    wanted = tuning.spread_faces(TRACKS, (2, 12), 6, 64)
     assert sorted(wanted) == [(2, 0), (4, 0), (4, 3), (6, 0), (9, 0), (11, 0)]
-    assert set(tuning.spread(TRACKS, (0, 12), 1, 64)) == {(0, 0), (4, 3)}
-    assert tuning.spread(TRACKS, (50, 60), 6, 64) == {}
+    assert set(tuning.spread_faces(TRACKS, (0, 12), 1, 64)) == {(0, 0), (4, 3)}
+    assert tuning.spread_faces(TRACKS, (50, 60), 6, 64) == {}
 
 
 def noted(seen: dict[str, Any]) -> Any:
@@ -60,8 +60,10 @@ def test_it_learns_from_the_crops_that_the_run_will_invert(tmp_path: Path, monke
     monkeypatch.setattr(fit_to_clip, "tune", noted(seen))
     clip, config = clip_of(source, TRACKS, 12), configs.load_run_config("best", ["backend=tiny"])
     with JobFolder(tmp_path / "out.mp4") as folder:
-        after, said = encoder_tuning.tuned(models, clip, config, folder, SilentProgress())
-        again, later = encoder_tuning.tuned(models, clip, config, folder, SilentProgress())  # taken from the folder
+        after, said = encoder_tuning.tune_encoder(models, clip, config, folder, SilentProgress())
+        again, later = encoder_tuning.tune_encoder(
+            models, clip, config, folder, SilentProgress()
+        )  # taken from the folder
     assert said is not None and seen["feature_branch"] and seen["times"] == 1 and later == said
     for name, keys in (("faces", said["key_faces"]), ("held", said["held_out"])):
         assert torch.equal(seen[name], work.faces.image[[places.index(tuple(key)) for key in keys]])
@@ -83,10 +85,10 @@ def test_a_head_that_draws_the_output_teaches_alone(
         monkeypatch.setattr(fit_to_clip, "tune", noted(seen))
         config = configs.load_run_config("best", ["backend=tiny", f"crop={crop}"])
         with JobFolder(tmp_path / f"{crop}.mp4") as folder:
-            encoder_tuning.tuned(models, clip, config, folder, SilentProgress())
+            encoder_tuning.tune_encoder(models, clip, config, folder, SilentProgress())
         assert seen["times"] == 1 and (seen["whole"] is not None) == corrected
     code = models.encoder(torch.zeros(1, 3, head, head))
-    drawn = encoder_tuning.whole(models)(code.ws, code.feature, code.at)
+    drawn = encoder_tuning.build_full_renderer(models)(code.ws, code.feature, code.at)
     torch.testing.assert_close(
         drawn.clamp(-1, 1), resize(models.generator.picture(code, whole), head), atol=0.1, rtol=0
     )
@@ -111,11 +113,11 @@ def test_another_edit_of_the_clip_does_not_tune_again(
         ),
     }
     with JobFolder(tmp_path / "first.mp4") as folder:
-        _, said = encoder_tuning.tuned(models, clip_of(source, TRACKS, 12), config, folder, SilentProgress())
+        _, said = encoder_tuning.tune_encoder(models, clip_of(source, TRACKS, 12), config, folder, SilentProgress())
     assert said is not None and not said["from_cache"]
     for name, (clip, settings, times) in others.items():
         with JobFolder(tmp_path / f"{name}.mp4") as folder:
-            after, said = encoder_tuning.tuned(models, clip, settings, folder, SilentProgress())
+            after, said = encoder_tuning.tune_encoder(models, clip, settings, folder, SilentProgress())
         assert seen["times"] == times, name
         assert said is not None and said["from_cache"] == (name == "same")
         first = next(iter(models.encoder.state_dict()))
@@ -123,7 +125,7 @@ def test_another_edit_of_the_clip_does_not_tune_again(
     tuned = own_cache / "tuned"
     assert tuned.stat().st_mode & 0o777 == 0o700
     kept = list(tuned.iterdir())
-    assert len(kept) == tuning.KEPT and all(path.stat().st_mode & 0o777 == 0o600 for path in kept)
+    assert len(kept) == tuning.CACHED_TUNINGS and all(path.stat().st_mode & 0o777 == 0o600 for path in kept)
 
 
 def test_a_damaged_cache_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_cache: Path) -> None:
@@ -133,7 +135,7 @@ def test_a_damaged_cache_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     clip = clip_of(source, (track(0, range(0, 4), 10.0),), 4)
     for times in (1, 2):
         with JobFolder(tmp_path / f"{times}.mp4") as folder:
-            encoder_tuning.tuned(
+            encoder_tuning.tune_encoder(
                 models, clip, configs.load_run_config("best", ["backend=tiny"]), folder, SilentProgress()
             )
         assert seen["times"] == times
@@ -144,7 +146,7 @@ def test_a_damaged_cache_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_clip_without_faces_changes_nothing(tmp_path: Path) -> None:
     models = backends.choose_backend("tiny").models("cpu", "")
     with JobFolder(tmp_path / "out.mp4") as folder:
-        assert encoder_tuning.tuned(
+        assert encoder_tuning.tune_encoder(
             models,
             clip_of(tmp_path, (), 4),
             configs.load_run_config("best", ["backend=tiny"]),
@@ -166,7 +168,7 @@ def test_an_encoder_of_ones_own_is_tuned_with_what_it_has(tmp_path: Path, branch
     models = backends.choose_backend("tiny").models("cpu", str(own))
     settings = configs.load_run_config("best", ["backend=tiny", "tuning.steps=2", "tuning.batch=2"])
     with JobFolder(tmp_path / "out.mp4") as folder:
-        after, _ = encoder_tuning.tuned(
+        after, _ = encoder_tuning.tune_encoder(
             models, clip_of(clip, (track(0, range(0, 4), 10.0),), 4), settings, folder, SilentProgress()
         )
         assert not (folder.path / "tuning").exists()
@@ -189,7 +191,7 @@ def test_a_tuning_that_fails_says_how_to_do_without(
     monkeypatch.setattr(fit_to_clip, "tune", fail)
     clip, models = make_clip(tmp_path / "in.mp4", frames=4), backends.choose_backend("tiny").models("cpu", "")
     with JobFolder(tmp_path / "out.mp4") as folder, pytest.raises(expected, match="--tune none"):
-        encoder_tuning.tuned(
+        encoder_tuning.tune_encoder(
             models,
             clip_of(clip, (track(0, range(0, 4), 10.0),), 4),
             configs.load_run_config("best", ["backend=tiny"]),

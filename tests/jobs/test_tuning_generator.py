@@ -48,8 +48,12 @@ def pictures(models: Models, person: int) -> torch.Tensor:
 def test_every_person_has_a_generator_of_their_own(tmp_path: Path, source: Path) -> None:
     models, config = backends.choose_backend("tiny").models("cpu", ""), settings(tmp_path)
     with JobFolder(tmp_path / "out.mp4") as folder:
-        after, said = generator_tuning.tuned(models, clip_of(source, TRACKS, 12), config, folder, SilentProgress())
-        again, later = generator_tuning.tuned(models, clip_of(source, TRACKS, 12), config, folder, SilentProgress())
+        after, said = generator_tuning.tune_generator(
+            models, clip_of(source, TRACKS, 12), config, folder, SilentProgress()
+        )
+        again, later = generator_tuning.tune_generator(
+            models, clip_of(source, TRACKS, 12), config, folder, SilentProgress()
+        )
         assert not (folder.path / "tuning").exists()
     assert said is not None and later == said and not said["from_cache"]
     assert [each["track"] for each in said["people"]] == [0, 3] and said["what"] == "generator"
@@ -70,7 +74,7 @@ def test_another_edit_of_the_clip_does_not_tune_again_and_another_recipe_does(tm
         ("fewer faces", settings(tmp_path, "generator_tuning.faces=3"), 2),
     ):
         with JobFolder(tmp_path / f"{name}.mp4") as folder:
-            _, said = generator_tuning.tuned(models, clip, asked, folder, progress)
+            _, said = generator_tuning.tune_generator(models, clip, asked, folder, progress)
         assert trainings == ["tune"] * wanted and said is not None
         assert said["from_cache"] == (name == "another edit")
 
@@ -88,7 +92,7 @@ def test_a_discriminator_that_came_with_the_generator_makes_another_tuning(
         marks.append(mark)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(tuning, "learned", stopped)
+    monkeypatch.setattr(tuning, "load_or_learn", stopped)
     facts = ImportedFacts("tiny", "discriminator", "stylegan2", {}, "", "", "", "", sha256="its own")
     for known, asked in ((None, ""), (facts, ""), (facts, "brought: false")):
         monkeypatch.setattr(discriminator_file, "known", lambda name, known=known: known)
@@ -96,7 +100,7 @@ def test_a_discriminator_that_came_with_the_generator_makes_another_tuning(
         recipe = tmp_path / "recipe.yaml"
         recipe.write_text(recipe.read_text().replace("}", f", {asked}}}" if asked else "}"))
         with JobFolder(tmp_path / "out.mp4") as folder, pytest.raises(KeyboardInterrupt):
-            generator_tuning.tuned(models, clip, config, folder, SilentProgress())
+            generator_tuning.tune_generator(models, clip, config, folder, SilentProgress())
     assert len(set(marks)) == 3
 
 
@@ -105,43 +109,43 @@ def test_a_file_serves_its_clip_by_person_and_another_clip_by_its_only_one(tmp_p
     both, only = clip_of(source, TRACKS, 12), clip_of(source, TRACKS[:1], 12)
     for name, clip in (("both", both), ("only", only)):
         with JobFolder(tmp_path / f"{name}.mp4") as folder:
-            generator_tuning.tuned(models, clip, config, folder, SilentProgress())
-            generator_tuning.keep(folder, tmp_path / f"{name}.safetensors")
+            generator_tuning.tune_generator(models, clip, config, folder, SilentProgress())
+            generator_tuning.write_tuned_generator(folder, tmp_path / f"{name}.safetensors")
     asked = replace(config, tune="none", generator=str(tmp_path / "both.safetensors"))
-    assert sorted(generator_tuning.from_file(models, both, asked).people) == [0, 3]
+    assert sorted(generator_tuning.load_tuned_generators(models, both, asked).people) == [0, 3]
     elsewhere = clip_of(source, (track(5, range(12), 4.0), *TRACKS), 12, "another")
     with pytest.raises(UsageError, match="2 people of another clip"):
-        generator_tuning.from_file(models, elsewhere, asked)
+        generator_tuning.load_tuned_generators(models, elsewhere, asked)
     alone = replace(asked, generator=str(tmp_path / "only.safetensors"))
-    everybody = generator_tuning.from_file(models, elsewhere, alone)
+    everybody = generator_tuning.load_tuned_generators(models, elsewhere, alone)
     assert sorted(everybody.people) == [0, 3, 5]
     assert torch.equal(pictures(everybody, 5), pictures(everybody, 0))
     other = delta.added(models.generator, {"to_image.bias": torch.full((1,), 0.1)})
     with pytest.raises(WeightsUnavailable, match="another"):
-        generator_tuning.from_file(replace(models, generator=other), both, asked)
+        generator_tuning.load_tuned_generators(replace(models, generator=other), both, asked)
 
 
 def test_a_clip_without_faces_changes_nothing(tmp_path: Path) -> None:
     models = backends.choose_backend("tiny").models("cpu", "")
     with JobFolder(tmp_path / "out.mp4") as folder:
-        assert generator_tuning.tuned(
+        assert generator_tuning.tune_generator(
             models, clip_of(tmp_path, (), 4), settings(tmp_path), folder, SilentProgress()
         ) == (
             models,
             None,
         )
         with pytest.raises(OutputUnwritable, match="no face"):
-            generator_tuning.keep(folder, tmp_path / "none.safetensors")
+            generator_tuning.write_tuned_generator(folder, tmp_path / "none.safetensors")
 
 
 def test_what_the_report_says_lies_in_the_file(tmp_path: Path, source: Path) -> None:
     models = backends.choose_backend("tiny").models("cpu", "")
     with JobFolder(tmp_path / "out.mp4") as folder:
-        _, said = generator_tuning.tuned(
+        _, said = generator_tuning.tune_generator(
             models, clip_of(source, TRACKS, 12), settings(tmp_path), folder, SilentProgress()
         )
-        generator_tuning.keep(folder, tmp_path / "file.safetensors")
+        generator_tuning.write_tuned_generator(folder, tmp_path / "file.safetensors")
     people, facts = delta.read_deltas(tmp_path / "file.safetensors", models.generator)
-    told = tuning.facts((tmp_path / "file.safetensors").read_bytes())
+    told = tuning.read_facts((tmp_path / "file.safetensors").read_bytes())
     assert said is not None and told["people"] == json.loads(json.dumps(said["people"]))
     assert facts.recipe["steps"] == 4 and facts.source == "its content" and sorted(people) == [0, 3]

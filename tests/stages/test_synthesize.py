@@ -14,7 +14,7 @@ from vidinv.encoders import registry as encoders
 from vidinv.engines.runner import Runner
 from vidinv.frames import Code, Colour, EditLayer, FaceBatch, FrameBatch, Work
 from vidinv.generators import delta, mobile_stylegan, proxy
-from vidinv.jobs.render import threads_of_a_lane
+from vidinv.jobs.render import threads_per_lane
 from vidinv.stages import synthesize
 
 
@@ -144,4 +144,4 @@ def test_the_error_of_one_painter_ends_both(work: Work) -> None:
 
 
 def test_a_lane_has_one_of_torchs_threads_where_there_are_no_more_than_lanes() -> None:
-    assert [threads_of_a_lane(threads, 2) for threads in (1, 2, 8)] == [1, 1, 8]
+    assert [threads_per_lane(threads, 2) for threads in (1, 2, 8)] == [1, 1, 8]

@@ -1,4 +1,4 @@
-"""From a description to a backend: every part by its name, checked against the generator, loaded when called for."""
+"""Build a backend from its description: check every part against the generator; load weights on demand."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ from vidinv.generators.base import Generator
 from vidinv.losses.lpips import LPIPS
 from vidinv.weights import imported
 
-PROXY = 256  # pixels, side of what is drawn quickly
+PROXY = 256  # pixels, side of a proxy head's output
 FETCHED = {"mobile-stylegan-ffhq-1024": "generator/mobile-stylegan-ffhq"}  # registered generator -> catalogue
 
 
 def build_backend(name: str, description: Description) -> Backend:
     """The backend of a description, called `name`.
 
-    Raises UsageError naming what does not fit the generator: an encoder or a direction of another space, a file that
-    is not there; WeightsUnavailable for a damaged generator. No weights are loaded.
+    Raises UsageError for a missing file and for an encoder or direction of another latent space, WeightsUnavailable for
+    a damaged generator. No weights are loaded.
     """
     latent = _space(description.generator)
-    space, brought = latent.name, validate.brought(name, description, latent)
+    space, brought = latent.name, validate.check_user_parts(name, description, latent)
     digest = fingerprint.digest({"description": asdict(description), "brought": [part.sha256 for part in brought]})
 
     def models(device: str, encoder: str) -> Models:
-        generator, seen = generators.load_generator(description.generator, device), judges(device)
+        generator, seen = generators.load_generator(description.generator, device), evaluators(device)
         return Models(
             generator=generator,
             proxy=_proxy(description, generator),
@@ -58,17 +58,17 @@ def build_backend(name: str, description: Description) -> Backend:
             backend=made,
         )
 
-    def judges(device: str) -> FaceEvaluators:
+    def evaluators(device: str) -> FaceEvaluators:
         return FaceEvaluators(_parse(description, device), _identity(description, device))
 
     made = Backend(
         name=name,
         locator=lambda source: _locator(description, source),
-        judges=judges,
+        evaluators=evaluators,
         models=models,
         guides=lambda device: _guides(description, device),
         direction=lambda wanted: _direction(wanted, description, space),
-        measure=face_models.measure if description.measures == "faces" else _nothing,
+        measure=face_models.load_measure if description.measures == "faces" else _no_measure,
         measures=tuple(UNITS) if description.measures == "faces" else (),
         generator=description.generator,
         space=space,
@@ -99,20 +99,22 @@ def _space(generator: str) -> Space:
     if generator in generator_file.names():
         facts = imported.facts(generator_file.KIND, generator)
         return Space(facts.space, int(facts.sizes["num_ws"]), int(facts.sizes["w_dim"]), generator)
-    network = generators.load_generator(generator)  # a tiny one; UsageError for one that is nowhere
+    network = generators.load_generator(generator)  # a tiny generator; UsageError for an unknown name
     return Space(network.space, network.num_ws, network.w_dim, generator)
 
 
 def _direction(wanted: str, description: Description, space: str) -> Direction:
-    """A direction by name: listed, at hand, or the N-th component that nobody labelled (`sefa.N`, `ganspace.N`)."""
-    listed = {each.name: each for each in (validate.listed(entry, space) for entry in description.directions)}
-    if wanted in listed:
-        return listed[wanted]
-    at_hand = directions.names(space)
-    if wanted not in at_hand and unsupervised.NAME.fullmatch(wanted):
+    """Load a direction: from the description, of the generator's space, or unlabelled (`sefa.N`, `ganspace.N`)."""
+    described = {
+        each.name: each for each in (validate.load_listed_direction(entry, space) for entry in description.directions)
+    }
+    if wanted in described:
+        return described[wanted]
+    available = directions.names(space)
+    if wanted not in available and unsupervised.NAME.fullmatch(wanted):
         return _component(wanted, description.generator)
-    if wanted not in at_hand:
-        raise directions.unknown_direction_error(wanted, [*listed, *at_hand, *unsupervised.EXAMPLES], space)
+    if wanted not in available:
+        raise directions.unknown_direction_error(wanted, [*described, *available, *unsupervised.EXAMPLES], space)
     return directions.load_direction(wanted, space)
 
 
@@ -122,9 +124,9 @@ def _component(name: str, generator: str) -> Direction:
 
 
 def _encoder(description: Description, generator: Generator, own: str, backend: str, latent: Space) -> Encoder:
-    """The encoder that is described, or that in the file `own`, on the generator's device.
+    """Load the described encoder, or the one in the file `own`, on the generator's device.
 
-    Raises UsageError where it does not fit the generator, or where the class is not one of the generator's.
+    Raises UsageError for an encoder that does not fit the generator, or a class that the generator does not have.
     """
     named, label = description.encoder, None if description.label < 0 else description.label
     if own or backend_spec.is_file(named):
@@ -144,28 +146,28 @@ def _proxy(description: Description, generator: Generator) -> proxies.ImageDecod
 
 def _locator(description: Description, source: str) -> Locate:
     if description.alignment == "ffhq":
-        return face_models.locator(source)
+        return face_models.build_locator(source)
     if description.detection == "faces":
-        return non_face.faces(source)
-    return non_face.given(source, is_square=description.alignment == "center")
+        return non_face.build_face_box_locator(source)
+    return non_face.build_box_locator(source, is_square=description.alignment == "center")
 
 
 def _parse(description: Description, device: str) -> Parse:
     if description.mask == "face":
-        return face_models.parser(device, description.parser)
-    return non_face.shape(description.mask)
+        return face_models.load_parser(device, description.parser)
+    return non_face.build_shape_parser(description.mask)
 
 
 def _occlusion(description: Description, device: str) -> Occlude:
-    return face_models.occlusion(device) if description.mask == "face" else non_face.nothing_before
+    return face_models.load_occlusion(device) if description.mask == "face" else non_face.no_occlusion
 
 
 def _identity(description: Description, device: str) -> dict[str, Embed]:
     if description.identity == "none":
         return {}
     if description.identity == "faces":
-        return face_models.recognisers(device)
-    return face_models.recognisers(device, description.identity)
+        return face_models.load_recognisers(device)
+    return face_models.load_recognisers(device, description.identity)
 
 
 def _guides(description: Description, device: str) -> OptionalGuides:
@@ -174,13 +176,13 @@ def _guides(description: Description, device: str) -> OptionalGuides:
     return OptionalGuides(None, LPIPS.load("alexnet").to(device) if description.guides == "perceptual" else None)
 
 
-def _nothing(names: Collection[str] | None = None) -> Measure:
-    """What measures nothing."""
+def _no_measure(names: Collection[str] | None = None) -> Measure:
+    """A measure without attributes."""
     return lambda images: {}
 
 
 def _needs(description: Description) -> tuple[str, ...]:
-    """Catalogue names of all that a run fetches but for the measures."""
+    """Catalogue names of everything that a run fetches, without the attribute networks."""
     fetched = [FETCHED[description.generator]] if description.generator in FETCHED else []
     if description.identity != "none":
         fetched += face_models.RECOGNISING if description.identity == "faces" else face_models.RECOGNISING[1:]
@@ -197,13 +199,13 @@ def _needs(description: Description) -> tuple[str, ...]:
 
 
 def _shipped(description: Description) -> tuple[Path, ...]:
-    """The files of this package that decide codes."""
+    """Files of this package that the codes depend on."""
     return (encoders.SHIPPED,) if description.encoder == "feature-style-light" else ()
 
 
 @torch.no_grad()
-def misfits(models: Models) -> list[str]:
-    """What does not fit when the parts are put together: the encoder's codes of a grey picture, and the drawing."""
+def find_mismatches(models: Models) -> list[str]:
+    """Encode and draw a grey picture, and return a line for everything that does not fit together."""
     generator, encoder, found = models.generator, models.encoder, []
     code = encoder(torch.zeros(1, 3, encoder.input_size, encoder.input_size, device=models.device))
     if code.ws.shape[1:] != (generator.num_ws, generator.w_dim):
@@ -214,5 +216,5 @@ def misfits(models: Models) -> list[str]:
         if tuple(code.feature.shape[1:]) != wanted:
             found.append(f"the encoder's F is {tuple(code.feature.shape[1:])}, layer {code.at} is {wanted}")
     if not found and not generator.picture(code, generator.sizes[0]).isfinite().all():
-        found.append("the picture of the encoder's code of a grey picture is not finite")
+        found.append("the reconstruction of a grey picture is not finite")
     return found

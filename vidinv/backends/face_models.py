@@ -1,4 +1,4 @@
-"""The fetched networks that look at faces: what finds, recognises, parses and measures them, and what each needs."""
+"""Load the fetched networks that detect, recognise, parse and measure faces."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ PERCEIVING = ("lpips/alexnet",)
 MEASURING = ("age/dlib", "gender/dlib")
 
 
-def locator(source: str) -> Locate:
-    """Faces of SCRFD, or in boxes that are known, with landmarks of `source` and ArcFace's embeddings."""
+def build_locator(source: str) -> Locate:
+    """Locate faces by SCRFD or known boxes, with landmarks of `source` and ArcFace embeddings."""
     from vidinv.faces import detector, embedder, landmarks
 
     detect, points, arcface = detector.load_detector(), landmarks.LANDMARKS[source](), embedder.load_arcface()
@@ -38,8 +38,8 @@ def locator(source: str) -> Locate:
     return locate
 
 
-def recognisers(device: str, main: str = "arcface-mbf") -> dict[str, Embed]:
-    """ArcFace, shipped or imported as `main`, and LightCNN as an independent witness."""
+def load_recognisers(device: str, main: str = "arcface-mbf") -> dict[str, Embed]:
+    """ArcFace, shipped or imported as `main`, and LightCNN as the independent network."""
     from vidinv.faces import registry
     from vidinv.faces.embedder import IdentityNetwork
 
@@ -55,12 +55,12 @@ def recognisers(device: str, main: str = "arcface-mbf") -> dict[str, Embed]:
     return {name: embedding(network) for name, network in networks.items()}
 
 
-def parser(device: str, name: str = "bisenet") -> Parse:
-    """A BiSeNet's labels of aligned faces."""
+def load_parser(device: str, name: str = "bisenet") -> Parse:
+    """Load a BiSeNet that labels aligned faces."""
     from vidinv.faces import registry
 
-    # Not where it is loaded: trainings take its gradient, and torch 2.13 was seen to crash in float32 in that of a 1x1
-    # convolution of stride 2 whose input lies so.
+    # channels_last is set here and not in the registry: trainings differentiate the parser, and torch 2.13 crashed in
+    # the float32 gradient of a 1x1 convolution of stride 2 in this layout.
     network = registry.parsing(name, device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def parse(images: torch.Tensor, size: int) -> Array:
@@ -69,15 +69,15 @@ def parser(device: str, name: str = "bisenet") -> Parse:
     return parse
 
 
-def occlusion(device: str) -> Occlude:
-    """What lies before aligned faces."""
+def load_occlusion(device: str) -> Occlude:
+    """Load the network that finds what occludes aligned faces."""
     from vidinv.faces import occlusion as network
 
     return network.Occlusion(network.load_network().to(device))
 
 
-def measure(names: Collection[str] | None = None) -> Measure:
-    """The meter's attributes of aligned faces."""
+def load_measure(names: Collection[str] | None = None) -> Measure:
+    """Load the attribute networks `names` (None: all) for aligned faces."""
     from vidinv.faces import attribute_meter
 
     return attribute_meter.load_meter(names).measure

@@ -1,4 +1,4 @@
-"""What stands for detector and parser where the subject is no face: given boxes, the whole frame, a soft shape."""
+"""Replace detector and parser for subjects other than faces: given boxes, the whole frame, a soft shape."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from vidinv.faces.parser import SKIN
 from vidinv.frames import Array
 
 
-def located(boxes: Array, rotation: int) -> LocatedFaces:
-    """Boxes [N,4] as what was found: corners stand for landmarks, and all look alike."""
+def boxes_as_faces(boxes: Array, rotation: int) -> LocatedFaces:
+    """Boxes [N,4] as located faces: their corners are the landmarks, and all embeddings are equal."""
     count = len(boxes)
     corners = framing.corners(boxes, rotation)
     return LocatedFaces(
@@ -20,8 +20,8 @@ def located(boxes: Array, rotation: int) -> LocatedFaces:
     )
 
 
-def given(source: str, *, is_square: bool) -> Locate:
-    """The boxes that are known; where none are, the whole frame, or its largest centred square."""
+def build_box_locator(source: str, *, is_square: bool) -> Locate:
+    """Locate the known boxes; without any, the whole frame or its largest centred square."""
 
     def locate(rgb: Array, rotation: int, boxes: Array | None) -> LocatedFaces:
         height, width = rgb.shape[:2]
@@ -29,30 +29,30 @@ def given(source: str, *, is_square: bool) -> Locate:
             middle = np.array([width, height]) / 2
             half = np.full(2, min(width, height) / 2) if is_square else middle
             boxes = np.array([[*(middle - half), *(middle + half)]])
-        return located(boxes, rotation)
+        return boxes_as_faces(boxes, rotation)
 
     return locate
 
 
-def faces(source: str) -> Locate:
-    """The boxes of SCRFD's faces."""
+def build_face_box_locator(source: str) -> Locate:
+    """Locate the boxes of SCRFD's faces."""
     from vidinv.faces import detector
 
     detect = detector.load_detector()
 
     def locate(rgb: Array, rotation: int, boxes: Array | None) -> LocatedFaces:
-        return located(detect.detect(rgb, rotation=-rotation).boxes if boxes is None else boxes, rotation)
+        return boxes_as_faces(detect.detect(rgb, rotation=-rotation).boxes if boxes is None else boxes, rotation)
 
     return locate
 
 
-def nothing_before(images: torch.Tensor) -> Array:
-    """Alpha [N,s,s] of what lies before [N,3,s,s]: nothing is looked for."""
+def no_occlusion(images: torch.Tensor) -> Array:
+    """Zero occlusion alpha [N,s,s] for images [N,3,s,s]."""
     return np.zeros((len(images), *images.shape[2:]), np.float32)
 
 
-def shape(name: str) -> Parse:
-    """Labels that call the whole crop, or the ellipse in it, the subject: the mask's soft edge is then the crop's."""
+def build_shape_parser(name: str) -> Parse:
+    """Label the whole crop, or the ellipse inside it, as the subject."""
 
     def parse(images: torch.Tensor, size: int) -> Array:
         y, x = np.mgrid[:size, :size] / (size - 1) * 2 - 1

@@ -1,7 +1,7 @@
-"""The networks of a job by backend: what finds, describes, parses and re-draws the face.
+"""Choose a backend by name: the networks that locate, recognise, parse and draw faces.
 
-`default` is what a user gets. `tiny` is for tests (`vidinv/backends/tiny.py`). Any other is a file of the user's
-(`vidinv/backends/spec.py`): a generator of one's own, for faces or for something else.
+`default` is the backend of a plain run. `tiny` is for tests (`vidinv/backends/tiny.py`). Any other name is a YAML file
+of the user (`vidinv/backends/spec.py`) with their own generator, for faces or for something else.
 """
 
 from __future__ import annotations
@@ -31,33 +31,33 @@ BACKENDS = {
 
 
 def choose_backend(name: str) -> Backend:
-    """The named backend: one of vidinv's own, one of the user's, or that of a file.
+    """Resolve a built-in backend, a backend of the user by name, or a YAML file.
 
-    Raises UsageError for an unknown one and for one whose parts do not fit each other, WeightsUnavailable for a
-    damaged part.
+    Raises UsageError for an unknown backend and for parts that do not fit each other, WeightsUnavailable for a damaged
+    part.
     """
     if name in BACKENDS:
         return BACKENDS[name]
     return build_backend.build_backend(name, backend_spec.read_description(name, list(BACKENDS)))
 
 
-def stay_loaded() -> None:
-    """From here on this process loads each network once, for all its jobs: for a worker that does many of them."""
+def keep_networks_loaded() -> None:
+    """Keep loaded networks for all later jobs of this process; for workers that run many jobs."""
     for name, backend in list(BACKENDS.items()):
         BACKENDS[name] = _loaded_once(backend)
 
 
 def _loaded_once(backend: Backend) -> Backend:
-    """The backend, whose parts are loaded by the first call and kept."""
+    """The backend with parts that are loaded by the first call and kept."""
 
-    @lru_cache(maxsize=2)  # several encoders may come by
+    @lru_cache(maxsize=2)  # jobs may use several encoders
     def models(device: str, encoder: str) -> Models:
         return replace(backend.models(device, encoder), backend=kept)
 
     kept = replace(
         backend,
         locator=cache(backend.locator),
-        judges=cache(backend.judges),
+        evaluators=cache(backend.evaluators),
         models=models,
         guides=cache(backend.guides),
     )
@@ -65,9 +65,9 @@ def _loaded_once(backend: Backend) -> Backend:
 
 
 def refiner(models: Models, precision: str) -> Refine:
-    """Refinement of one frame's code towards its picture, with the guides of the models' backend.
+    """Build the refinement of one frame's code towards its picture, with the loss networks of the models' backend.
 
-    `precision` is settled. The steps go through the proxy head only where the generator is too heavy for them.
+    `precision` is settled. The steps use the proxy head only if the generator is too heavy for them.
     """
     guides = models.backend.guides(models.device)
     settings = refine.Settings(size=min(refine.Settings.size, models.generator.sizes[0]))
@@ -88,9 +88,9 @@ def refiner(models: Models, precision: str) -> Refine:
 
 
 def render_context(models: Models, measure: Measure | None = None) -> RenderContext:
-    """What directions are learned and looked at through: faces drawn by the models' proxy head.
+    """Build the context in which directions are learned and measured: faces drawn by the models' proxy head.
 
-    `measure` is that of the models' backend unless another is given.
+    `measure` replaces the measure of the models' backend, if given.
     """
     embed, seen = models.identity.get("arcface"), measure or models.backend.measure()
     return RenderContext(

@@ -1,7 +1,7 @@
-"""A backend in a small YAML file: the generator, the encoder and the other parts that a user put together, by name.
+"""Read and write backend descriptions: small YAML files that name the generator, the encoder and the other parts.
 
-The user's own lie in `backends/` of the cache, found by name; any other file by its path. A path in a file is
-relative to that file's folder.
+Descriptions in `backends/` of the cache are found by name, other files by path. A path in a file is relative to that
+file's folder.
 """
 
 from __future__ import annotations
@@ -26,51 +26,56 @@ CHOICES = {
     "guides": ("faces", "perceptual", "pixels"),
     "measures": ("faces", "none"),
 }
-NEUTRAL = {"mask": "square", "identity": "none", "guides": "perceptual", "measures": "none"}  # of what is no face
+NEUTRAL = {
+    "mask": "square",
+    "identity": "none",
+    "guides": "perceptual",
+    "measures": "none",
+}  # for subjects other than faces
 
 
 @dataclass(frozen=True)
 class Description:
-    """The parts of a backend by name: what a file says, and what a key that it leaves out means.
+    """The parts of a backend by name, with the defaults of keys that a file leaves out.
 
-    `mask` face, an `identity`, `guides` and `measures` faces read faces that lie as `ffhq` lays them.
+    `mask: face`, an `identity`, `guides: faces` and `measures: faces` need faces with `alignment: ffhq`.
     """
 
     generator: str = ""  # registered, or imported by `vidinv weights import`
-    encoder: str = "none"  # registered, imported, or a file of `vidinv train`; none: the mean, refined
-    label: int = -1  # the class, by its number, that is shown; -1: none, or none in particular
-    directions: tuple[str, ...] = ()  # names or files, beside those of the generator's space that are at hand
-    alignment: str = "ffhq"  # where the crop lies: by landmarks, a square round the box, or the box stretched
-    margin: float = 1.0  # of center: the square's side in longer sides of the box
-    detection: str = "faces"  # what finds what is edited; full is the whole frame
-    boxes: str = ""  # a file of boxes, beside the one that a run names
-    mask: str = "face"  # where an edit shows: the parsed face, or the crop within a soft edge
-    parser: str = "bisenet"  # of mask face; or an imported one
-    identity: str = "faces"  # who says that it is still the same: ArcFace, or one that was imported, and LightCNN; none
-    guides: str = "faces"  # of refinement beside the pixels: ArcFace and LPIPS, LPIPS, nothing
-    measures: str = "faces"  # of age and all else that a report and a lesson measure
-    proxy: str = ""  # a distilled head's file; without one, and none registered, the generator itself
+    encoder: str = "none"  # registered, imported, or a file of `vidinv train`; none: refine the mean code
+    label: int = -1  # class number of a class-conditional generator; -1: no class, or any
+    directions: tuple[str, ...] = ()  # names or files, added to those of the generator's space
+    alignment: str = "ffhq"  # crop: by landmarks, a square around the box, or the stretched box
+    margin: float = 1.0  # for center: side of the square, in longer sides of the box
+    detection: str = "faces"  # how the subject is found; full: the whole frame
+    boxes: str = ""  # file of boxes; --boxes of a run replaces it
+    mask: str = "face"  # where an edit shows: the parsed face, or the crop with a soft edge
+    parser: str = "bisenet"  # for mask face; bisenet or an imported parser
+    identity: str = "faces"  # faces: ArcFace and LightCNN; an imported network and LightCNN; or none
+    guides: str = "faces"  # refinement losses besides pixels: ArcFace and LPIPS, only LPIPS, or none
+    measures: str = "faces"  # attributes of reports and of direction learning
+    proxy: str = ""  # file of a distilled head; empty: the registered head, or the generator itself
 
 
 def folder() -> Path:
-    """Where the user's backends lie."""
+    """The folder of the user's backends."""
     return places.root() / "backends"
 
 
 def names() -> list[str]:
-    """The user's backends that are found by name."""
+    """Names of the user's backends."""
     return sorted(path.stem for path in folder().glob("*.yaml"))
 
 
 def path_of(name: str) -> Path:
-    """The file of a name, or the path that it is."""
+    """The file of a backend name, or the path itself if `name` is one."""
     return Path(name) if name.endswith((".yaml", ".yml")) or "/" in name else folder() / f"{name}.yaml"
 
 
 def read_description(name: str, built_in: Collection[str] = ()) -> Description:
-    """The description of that name or at that path, its paths absolute.
+    """Read the description of a name or a path, with its paths made absolute.
 
-    Raises UsageError where there is none, and for what cannot be read or is not one of the CHOICES.
+    Raises UsageError if there is none, it cannot be read, or a value is not one of the CHOICES.
     """
     path = path_of(name)
     if not path.is_file():
@@ -84,24 +89,24 @@ def read_description(name: str, built_in: Collection[str] = ()) -> Description:
 
 
 def write_description(name: str, description: Description, *, overwrite: bool = False) -> Path:
-    """Keep a description under a name (or at a path), whole or not at all; returns where.
+    """Write a description under a name (or to a path) atomically, and return its path.
 
-    Raises UsageError for a name that cannot be, OutputUnwritable.
+    Raises UsageError for an invalid name and an existing file, OutputUnwritable if it cannot be written.
     """
     path = path_of(name)
     if path.parent == folder() and not NAME.fullmatch(name):
-        raise UsageError(f"a backend cannot be called {name!r}", remedy="write letters, digits, . _ - alone")
+        raise UsageError(f"{name!r} is not a valid backend name", remedy="use letters, digits, '.', '_' and '-'")
     if path.exists() and not overwrite:
-        raise UsageError(f"there is a backend {path}", remedy="give another name, or --overwrite")
+        raise UsageError(f"the backend {path} exists", remedy="give another name, or --overwrite")
     values = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(description).items()}
     fileio.write_atomically(path, OmegaConf.to_yaml(OmegaConf.create(values)), parents=True)
     return path
 
 
 def check_description(description: Description, where: str) -> None:
-    """Raise UsageError for what cannot be, whatever the parts are."""
+    """Raise UsageError for values that are invalid or exclude each other; the parts are not opened."""
     if not description.generator:
-        raise UsageError(f"{where}: no generator", remedy="name one: vidinv weights import FILE --as NAME")
+        raise UsageError(f"{where}: no generator is named", remedy="import one: vidinv weights import FILE --as NAME")
     for key, allowed in CHOICES.items():
         if getattr(description, key) not in allowed:
             raise UsageError(
@@ -109,7 +114,9 @@ def check_description(description: Description, where: str) -> None:
                 remedy=f"choose one of {', '.join(allowed)}",
             )
     if not 0.1 <= description.margin <= 10:
-        raise UsageError(f"{where}: margin {description.margin:g} cannot be", remedy="give 0.1 to 10, such as 1.2")
+        raise UsageError(
+            f"{where}: margin {description.margin:g} is out of range", remedy="use a value from 0.1 to 10, such as 1.2"
+        )
     if description.alignment == "ffhq" and description.detection == "full":
         raise UsageError(
             f"{where}: alignment ffhq needs a face's landmarks, which detection full does not give",
@@ -120,13 +127,13 @@ def check_description(description: Description, where: str) -> None:
     if description.alignment != "ffhq" and faces:
         neutral = ", ".join(f"{key}: {NEUTRAL[key]}" for key in faces)
         raise UsageError(
-            f"{where}: {' and '.join(faces)} read faces aligned by ffhq, not by {description.alignment}",
+            f"{where}: {' and '.join(faces)} need alignment ffhq, not {description.alignment}",
             remedy=f"write {neutral}",
         )
 
 
 def _absolute(description: Description, base: Path) -> Description:
-    """The description with its files' paths absolute, as they lie from `base`."""
+    """The description with its relative paths resolved against `base`."""
 
     def place(value: str) -> str:
         return str(base / Path(value).expanduser()) if value else value

@@ -1,4 +1,4 @@
-"""The tiny backend's parts, for tests: a whole job without fetched weights, with answers that can be worked out."""
+"""The tiny backend for tests: a whole job without fetched weights, with results that can be computed by hand."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ DIRECTIONS = ("age", "smile")
 
 
 class PooledPixels(nn.Module):
-    """A person is the picture at 8x8, as a unit vector."""
+    """An identity network whose embedding is the picture at 8x8, as a unit vector."""
 
     def embed(self, image: Tensor) -> Tensor:
         return functional.normalize(functional.adaptive_avg_pool2d(image.float(), 8).flatten(1) + 1e-3, dim=1)
 
 
 class MeanDifference(nn.Module):
-    """[N,3,S,S] twice -> [N]: what stands for perception."""
+    """A perceptual loss: the mean absolute difference of [N,3,S,S] and [N,3,S,S] -> [N]."""
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         return self.against(b)(a)
@@ -44,12 +44,12 @@ class MeanDifference(nn.Module):
 
 
 def guides(device: str = "cpu", perceptual: nn.Module | None = None) -> Guides:
-    """Both stand-ins, or another judge, as the guides of a refinement; they have no weights to move to `device`."""
+    """The loss networks of a refinement; neither has weights to move to `device`. `perceptual` replaces the default."""
     return Guides(identity=PooledPixels(), perceptual=perceptual or MeanDifference())  # type: ignore[arg-type]
 
 
 def direction(name: str) -> Direction:
-    """Any of DIRECTIONS, drawn from a seed, or one that was learned. Raises UsageError for another name."""
+    """One of DIRECTIONS, drawn from a seed, or a learned direction. Raises UsageError for another name."""
     learned = directions.names(SPACE)
     if name in learned and name not in DIRECTIONS:
         return directions.load_direction(name, SPACE)
@@ -57,7 +57,7 @@ def direction(name: str) -> Direction:
         raise directions.unknown_direction_error(name, [*DIRECTIONS, *learned], SPACE)
     generator = generators.load_generator(GENERATOR)
     vector = torch.randn(generator.w_dim, generator=torch.Generator().manual_seed(DIRECTIONS.index(name)))
-    years = {"years": 2.6} if name == "age" else {}  # as `measure` has it
+    years = {"years": 2.6} if name == "age" else {}  # in the unit of `measure`
     return Direction(name, vector / vector.norm(), 1.0, (0, SLOTS), SPACE, blend="residual", calibration=years)
 
 
@@ -71,13 +71,13 @@ def parse(images: Tensor, size: int) -> Array:
 
 
 def occlusion(images: Tensor) -> Array:
-    """Alpha [N,s,s] of [N,3,s,s]: what is pure green lies before the face."""
+    """Occlusion alpha [N,s,s] of [N,3,s,s]: pure green pixels occlude the face."""
     red, green, blue = images.unbind(1)
     return np.asarray(((green > 0.7) & (red < -0.7) & (blue < -0.7)).float().numpy())
 
 
 def measure(images: Tensor) -> dict[str, Array]:
-    """The "age" of [N,3,S,S]: 100 times what the pictures have more of blue than of red."""
+    """The "age" of [N,3,S,S]: 100 times the mean difference of blue and red."""
     return {"age": np.asarray(100 * (images[:, 2] - images[:, 0]).mean((1, 2)).numpy())}
 
 
@@ -106,23 +106,23 @@ def locator(source: str) -> Locate:
     return locate
 
 
-def judges(device: str) -> FaceEvaluators:
-    """The stand-ins, on the CPU."""
+def evaluators(device: str) -> FaceEvaluators:
+    """The evaluators, on the CPU."""
     return FaceEvaluators(parse, {"arcface": embed, "lightcnn": embed})
 
 
 def models(device: str, encoder: str) -> Models:
-    """The registered tiny networks; the encoder of a file where one is given."""
-    generator, looking = generators.load_generator(GENERATOR, device), judges(device)
+    """The registered tiny networks; `encoder` names a file that replaces the encoder, if not empty."""
+    generator, seen = generators.load_generator(GENERATOR, device), evaluators(device)
     return Models(
         generator=generator,
         proxy=proxies.load_proxy(generator, 128),
         encoder=encoder_file.read_encoder(Path(encoder), generator)
         if encoder
         else encoders.load_encoder("feature-style-tiny", device),
-        parse=looking.parse,
+        parse=seen.parse,
         occlusion=occlusion,
-        identity=looking.identity,
+        identity=seen.identity,
         device=device,
         backend=BACKEND,
     )
@@ -131,7 +131,7 @@ def models(device: str, encoder: str) -> Models:
 BACKEND = Backend(
     name="tiny",
     locator=locator,
-    judges=judges,
+    evaluators=evaluators,
     models=models,
     guides=guides,
     direction=direction,

@@ -1,4 +1,4 @@
-"""What a user brings into a backend: each part found by its name or file, and checked against the generator."""
+"""Find the user's parts of a backend by name or file, and check each against the generator."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from vidinv.generators import generator_file
 from vidinv.weights import imported
 from vidinv.weights.imported import ImportedFacts
 
-OWN_LICENCE = "the user's own file; its terms are those it came with"
+OWN_LICENCE = "the user's own file, under the terms it came with"
 
 
-def brought(name: str, description: Description, latent: Space) -> tuple[UserPart, ...]:
-    """The user's own parts, each checked as far as its header says what it is.
+def check_user_parts(name: str, description: Description, latent: Space) -> tuple[UserPart, ...]:
+    """Find the user's own parts, each checked by its header.
 
-    Raises UsageError for a part that is not there or of another latent space than the generator's, `latent`.
+    Raises UsageError for a missing part and for a part of another latent space than the generator's, `latent`.
     """
     found = []
     if description.generator in generator_file.names():
         found.append(_of_import(imported.facts(generator_file.KIND, description.generator)))
     found += [*_encoder(name, description.encoder, latent), *_face_networks(name, description)]
     for entry in description.directions:
-        direction = listed(entry, latent.name)
+        direction = load_listed_direction(entry, latent.name)
         if direction.space != latent.name:
             raise UsageError(
-                f"direction {entry} is of the space {direction.space!r}, the generator's is {latent.name!r}",
+                f"direction {entry} has the latent space {direction.space!r}, the generator has {latent.name!r}",
                 remedy="learn it for this generator (vidinv directions learn, find), or leave it out",
             )
         found.append(UserPart(f"direction/{direction.name}", direction.digest, direction.licence, direction.origin))
@@ -47,8 +47,8 @@ def brought(name: str, description: Description, latent: Space) -> tuple[UserPar
     return tuple(found) + ((_of_file("proxy", Path(description.proxy)),) if description.proxy else ())
 
 
-def listed(entry: str, space: str) -> Direction:
-    """A direction that a description names, or whose file it gives."""
+def load_listed_direction(entry: str, space: str) -> Direction:
+    """Load a direction that a description gives by name or by file."""
     return (
         directions.read_direction(Path(entry))
         if backend_spec.is_file(entry)
@@ -56,11 +56,11 @@ def listed(entry: str, space: str) -> Direction:
     )
 
 
-def check_space(backend: str, encoder: str, its: str, latent: Space) -> None:
+def check_space(backend: str, encoder: str, space: str, latent: Space) -> None:
     """Raise UsageError for an encoder of another latent space."""
-    if its != latent.name:
+    if space != latent.name:
         raise UsageError(
-            f"backend {backend}: the encoder {encoder!r} is of the space {its!r}, {latent.generator} of "
+            f"backend {backend}: the encoder {encoder!r} has the latent space {space!r}, {latent.generator} has "
             f"{latent.name!r}",
             remedy="give an encoder that was made for this generator, or none",
         )
@@ -90,7 +90,7 @@ def _encoder(backend: str, encoder: str, latent: Space) -> list[UserPart]:
 
 
 def _face_networks(backend: str, description: Description) -> list[UserPart]:
-    """The parser and the recognition network that are named, where they were imported."""
+    """The named parser and identity network, if they were imported."""
     wanted: list[tuple[str, Collection[str], str]] = []
     if description.mask == "face":
         wanted.append(("parser", faces.PARSERS, description.parser))
@@ -120,5 +120,5 @@ def _of_file(kind: str, path: Path) -> UserPart:
 
 @functools.cache
 def _digest(path: Path, size: int, changed: int) -> str:
-    """sha256 of a file, which is read again only where it has changed."""
+    """sha256 of a file; it is read again only if its size or modification time changed."""
     return fileio.content_sha256(path)

@@ -1,1 +1,1 @@
-"""Many clips: their list, the journal that remembers them, and the workers of one machine or of a cluster."""
+"""Process many clips: the input list, the journal, and the workers of one machine or a cluster."""

@@ -1,4 +1,4 @@
-"""The driver: hands the journal's clips to the workers, notes how each ended, and shares out what is long."""
+"""Drive a batch: give the journal's clips to workers, record each outcome, and split long clips into parts."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from vidinv.batch import storage
 from vidinv.batch.journal import BatchJournal
 from vidinv.batch.local_pool import WorkerPool
 from vidinv.batch.lock import HeldFolder
-from vidinv.batch.run_task import exchange
+from vidinv.batch.run_task import exchange_folder
 from vidinv.batch.task import Outcome, Task, TaskOrder
 
-PAUSE = 1.0  # seconds between looks at what else may have happened
+PAUSE = 1.0  # seconds to wait for an outcome before the lock is checked again
 Note = Callable[[str], None]
 
 
 @dataclass
 class _SplitClip:
-    """A clip that is done in parts: those that are to come, and how the worst that ended did."""
+    """A clip that is rendered in parts: how many are left, and the first failure."""
 
     order: TaskOrder
     parts: tuple[tuple[int, int], ...]
@@ -30,10 +30,10 @@ class _SplitClip:
 
 @dataclass
 class Driver:
-    """Goes through the clips of a `journal` with a `pool`; `tries` is how often each may be begun.
+    """Processes the clips of a `journal` with the workers of a `pool`; each clip is tried up to `tries` times.
 
-    `note` hears a line for the log, `done` how many clips came to their end, `keep` is called after each change of the
-    journal. With `split` above 0 every clip is first analysed, and rendered in parts that last so many seconds.
+    `note(line)` writes a log line, `done(n)` is called when n clips are finished, `keep()` after each change of the
+    journal. With `split` > 0 every clip is first analysed and then rendered in parts of at least `split` seconds.
     """
 
     journal: BatchJournal
@@ -49,7 +49,7 @@ class Driver:
     _shared: dict[str, _SplitClip] = field(default_factory=dict)
 
     def run(self) -> None:
-        """Work until no clip waits. Memory does not grow with their number: only what is being done is held."""
+        """Work until no clip is waiting. Memory does not grow with the number of clips."""
         while True:
             self.held.check()
             while self.pool.room > 0 and (task := self._next()) is not None:
@@ -61,7 +61,7 @@ class Driver:
                     self.note(f"{task.order.name}: {line}")
                 self._ended(task, outcome)
         if self.split > 0:
-            storage.remove(exchange(self.folder))
+            storage.remove(exchange_folder(self.folder))
 
     def _next(self) -> Task | None:
         if self._due:
@@ -69,7 +69,7 @@ class Driver:
         order = self.journal.take()
         if order is None:
             return None
-        self.note(f"{order.name}: begun")
+        self.note(f"{order.name}: started")
         return Task(order, "plan" if self.split > 0 else "whole")
 
     def _ended(self, task: Task, outcome: Outcome) -> None:
@@ -78,7 +78,7 @@ class Driver:
         elif task.step == "plan" and outcome.code == 0 and outcome.parts:
             order, parts = task.order, outcome.parts
             if len(parts) == 1:
-                self._due.append(Task(order, "gather"))  # which renders what is not rendered
+                self._due.append(Task(order, "gather"))  # it also renders the only part
                 self._shared[order.name] = _SplitClip(order, (), 0, seconds=outcome.seconds)
                 return
             self.note(f"{order.name}: {len(parts)} parts")
@@ -89,7 +89,7 @@ class Driver:
             self._close(task.order, outcome.within(before.seconds if before else 0.0))
 
     def _part_ended(self, task: Task, outcome: Outcome) -> None:
-        """One that failed keeps those from beginning that have not; what is rendered stays for the next try."""
+        """After a failure the waiting parts of the clip are dropped; rendered parts are kept for the next try."""
         shared = self._shared[task.order.name]
         shared.left -= 1
         shared.seconds += outcome.seconds
@@ -107,17 +107,17 @@ class Driver:
         self._close(shared.order, replace(shared.failure, seconds=shared.seconds))
 
     def _close(self, order: TaskOrder, outcome: Outcome) -> None:
-        """Note the end of a try of a clip."""
+        """Record the outcome of a try of a clip."""
         again = self.journal.end(order, outcome, self.tries)
         self.keep()
         took = f"{outcome.seconds:.1f} s"
         if outcome.code == 0:
             self.note(f"{order.name}: done in {took}")
         else:
-            then = ", tried again" if again else ""
+            then = ", will be retried" if again else ""
             self.note(f"{order.name}: {outcome.error} (exit code {outcome.code}, {took}{then})")
         if again:
             return
         if outcome.code and self.split > 0:
-            storage.remove(exchange(self.folder, order.name))
+            storage.remove(exchange_folder(self.folder, order.name))
         self.done(1)

@@ -1,4 +1,4 @@
-"""What a batch will cost, before anything is begun: every clip is opened, none is decoded."""
+"""Estimate the cost of a batch before it starts: every clip is opened, none is decoded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vidinv.media.probe import probe
 
 @dataclass(frozen=True)
 class Estimate:
-    """One clip's frames, the seconds it takes two cores, and the MB its output has; `code` where it cannot be read."""
+    """A clip's frames, seconds on two cores and MB of output; `code` is an exit code if it cannot be read."""
 
     row: int
     name: str
@@ -26,11 +26,11 @@ class Estimate:
     error: str = ""
 
 
-def of(order: TaskOrder) -> Estimate:
-    """What an order will cost where one face is seen in every frame; of a clip elsewhere it is not known."""
+def estimate_clip(order: TaskOrder) -> Estimate:
+    """Estimate an order, for one face in every frame; a remote clip has no estimate."""
     known = Estimate(order.row, order.name, order.source)
     if storage.is_url(order.source):
-        return replace(known, error="not looked at: it lies elsewhere")
+        return replace(known, error="not estimated: the clip is remote")
     try:
         return _of(order, known)
     except VidinvError as error:
@@ -44,7 +44,7 @@ def _of(order: TaskOrder, known: Estimate) -> Estimate:
     frames = info.frame_count or round(info.duration_s * 25)
     second_each = info.duration_s / max(frames, 1)
     seconds = (
-        cost_estimate.seconds(order.config, frames, frames, 1, second_each)
+        cost_estimate.render_seconds(order.config, frames, frames, 1, second_each)
         if order.config.edits
         else frames * cost_estimate.COPIED
     )

@@ -1,4 +1,4 @@
-"""Where a batch keeps its journal and its log: in the folder of its outputs, which it holds meanwhile."""
+"""Open the folder of a batch: lock it, and keep its journal and log there."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from vidinv.batch.lock import HeldFolder
 from vidinv.errors import OutputUnwritable
 
 LOG = "batch.log"
-PUT = 10.0  # seconds
+COPY_INTERVAL = 10.0  # seconds between copies of the journal to shared storage
 
 
 @dataclass(frozen=True)
 class BatchFolder:
-    """A batch's folder, held and open. `keep` is called after each change of the journal."""
+    """The locked folder of a batch. `keep()` must be called after each change of the journal."""
 
     folder: str
     held: HeldFolder
@@ -36,20 +36,20 @@ class BatchFolder:
 
 
 @contextmanager
-def opened(folder: str) -> Iterator[BatchFolder]:
-    """The folder (a path or URL) of a batch, for this process and its workers alone. Raises OutputUnwritable.
+def open_batch_folder(folder: str) -> Iterator[BatchFolder]:
+    """Lock and open the folder (a path or URL) of a batch. Raises OutputUnwritable.
 
-    On storage that machines share the journal is a SQLite file of this machine, brought from there in the beginning and
-    put back whole, every PUT seconds while it changes and in the end; the log when the batch ends. What a dead driver
-    could not put back any more is known by the outputs' own reports.
+    For shared storage the journal is a local SQLite file that is fetched at the start and copied back every
+    COPY_INTERVAL seconds while it changes and at the end; the log is copied at the end. What a killed driver did not
+    copy back is recovered from the reports next to the outputs.
     """
     if storage.is_url(folder) or storage.is_network(Path(folder)):
-        with batch_lock.leased(folder) as held, TemporaryDirectory(prefix="vidinv-") as scratch:
+        with batch_lock.lease_folder(folder) as held, TemporaryDirectory(prefix="vidinv-") as scratch:
             yield from _shared(folder, held, Path(scratch))
         return
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
-        holding = batch_lock.locked(Path(folder))
+        holding = batch_lock.lock_folder(Path(folder))
     except OSError as error:
         raise OutputUnwritable(f"cannot use {folder} ({error.strerror})", remedy="choose another -o") from error
     with holding as held:
@@ -72,7 +72,7 @@ def _shared(folder: str, held: HeldFolder, scratch: Path) -> Iterator[BatchFolde
     def keep(*, now: bool = False) -> None:
         nonlocal put
         held.check()
-        if now or time.monotonic() - put > PUT:
+        if now or time.monotonic() - put > COPY_INTERVAL:
             storage.write_small(storage.join(folder, journal.NAME), known.copy())
             put = time.monotonic()
 
@@ -80,6 +80,6 @@ def _shared(folder: str, held: HeldFolder, scratch: Path) -> Iterator[BatchFolde
         yield BatchFolder(folder, held, known, scratch / LOG, keep)
         keep(now=True)
         if (scratch / LOG).exists():
-            storage.put(scratch / LOG, storage.join(folder, LOG))
+            storage.upload(scratch / LOG, storage.join(folder, LOG))
     finally:
         known.close()

@@ -1,4 +1,4 @@
-"""The rows of a batch: the clips of a folder, or of a list in CSV or YAML, each with its own edits and options."""
+"""Read the clips of a batch from a folder, a pattern, or a CSV or YAML list with edits and options per clip."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _GIVEN = ("source", "edits", "name")
 
 @dataclass(frozen=True)
 class InputRow:
-    """One clip as it is asked for.
+    """One requested clip.
 
-    `source` is a path or a URL, `folder` where it lies below the folder that was searched (empty: in it), `name` a
-    template of the output's name (empty: the batch's), `options` are (key, value): `quality`, or keys of the
-    configuration. `number` counts from 1.
+    `source` is a path or a URL, `folder` its folder relative to the searched folder (empty: that folder), `name` a
+    template of the output's name (empty: the batch's template), `options` are (key, value) with `quality` or keys of
+    the configuration. `number` counts from 1.
     """
 
     number: int
@@ -37,21 +37,19 @@ class InputRow:
 
 
 def read_rows(given: str, pattern: str | None = None, but: str = "") -> Iterator[InputRow]:
-    """The rows of a folder, a glob pattern, or a list (LISTS), in their order, one at a time.
+    """Yield the rows of a folder, a glob pattern, or a list (LISTS), in order.
 
-    Of a folder every file that matches `pattern`, or has a video's suffix where none is given, and does not lie in the
-    folder `but`; of a list every row, one whose source is a pattern once for every file that matches.
-    Raises InputUnreadable where there are none, UsageError for a list that cannot be read.
+    A folder yields every file that matches `pattern` (None: has a video's suffix) and is not inside the folder `but`. A
+    list yields every row; a row whose source is a pattern is repeated for every matching file. Raises InputUnreadable
+    if there are no rows, UsageError for a list that cannot be read.
     """
     suffix = PurePosixPath(given).suffix.lower()
     if suffix in LISTS and not storage.MAGIC.search(given):
         if pattern is not None:
-            raise UsageError(
-                "--pattern chooses among the files of a folder", remedy=f"write it into {given} as a source"
-            )
+            raise UsageError("--pattern works only with a folder", remedy=f"write the pattern into {given} as a source")
         listed = _of_list(Path(given))
     elif pattern is None and storage.is_folder(given):
-        listed = (InputRow(0, path, _below(path, given)) for path in storage.below(given) if _is_video(path))
+        listed = (InputRow(0, path, _below(path, given)) for path in storage.list_files(given) if _is_video(path))
     else:
         listed = iter([InputRow(0, given if pattern is None else storage.join(given, pattern))])
     number = 0
@@ -65,12 +63,12 @@ def read_rows(given: str, pattern: str | None = None, but: str = "") -> Iterator
 
 
 def _expanded(row: InputRow) -> Iterator[InputRow]:
-    """The row once for every file that its source means."""
+    """Repeat the row for every file that its source matches."""
     if not storage.MAGIC.search(row.source) or storage.exists(row.source):
         yield row
         return
     root = storage.MAGIC.split(row.source)[0].rpartition("/")[0]
-    for path in storage.matching(row.source):
+    for path in storage.list_matches(row.source):
         yield replace(row, source=path, folder=_below(path, root))
 
 
@@ -84,7 +82,7 @@ def _below(path: str, root: str) -> str:
 
 
 def _of_list(path: Path) -> Iterator[InputRow]:
-    """The rows of a list as they are written; sources are relative to the list's own folder."""
+    """Read the rows of a list; sources are relative to the list's folder."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             entries = _of_csv(file, path) if path.suffix.lower() == ".csv" else _of_yaml(yaml.safe_load(file), path)
@@ -97,32 +95,32 @@ def _of_list(path: Path) -> Iterator[InputRow]:
 def _of_csv(file: Iterable[str], path: Path) -> Iterator[dict[str, Any]]:
     reader = csv.DictReader(file)
     if "source" not in (reader.fieldnames or ()):
-        raise UsageError(f"{path} has no column source", remedy="begin it with a line: source,edits,name")
+        raise UsageError(f"{path} has no column source", remedy="add a first line: source,edits,name")
     for entry in reader:
         if entry.get(None) is not None:
-            raise UsageError(f"line {reader.line_num} of {path} has more cells than the head has columns")
+            raise UsageError(f"line {reader.line_num} of {path} has more cells than the header has columns")
         yield {key.strip(): value.strip() for key, value in entry.items() if value and value.strip()}
 
 
 def _of_yaml(entries: Any, path: Path) -> Iterator[dict[str, Any]]:
     if not isinstance(entries, list):
-        raise UsageError(f"{path} holds no list", remedy="write one clip a line: - {source: talk.mp4, edits: age+2}")
+        raise UsageError(f"{path} is not a list", remedy="write one clip per line: - {source: talk.mp4, edits: age+2}")
     for place, entry in enumerate(entries, 1):
         if isinstance(entry, str):
             entry = {"source": entry}
         if not isinstance(entry, dict):
-            raise UsageError(f"row {place} of {path} is no clip", remedy="write - {source: talk.mp4, edits: age+2}")
+            raise UsageError(f"row {place} of {path} is not a clip", remedy="write - {source: talk.mp4, edits: age+2}")
         yield {str(key): value for key, value in entry.items()}
 
 
 def _row(entry: Mapping[str, Any], where: str, folder: Path) -> InputRow:
     source, edits = entry.get("source"), entry.get("edits", ())
     if not isinstance(source, str) or not source:
-        raise UsageError(f"{where} names no source", remedy="give each clip a source")
+        raise UsageError(f"{where} has no source", remedy="give each clip a source")
     if isinstance(edits, str):
         edits = [edit for edit in re.split(r"[;\s]+", edits) if edit]
     if not isinstance(edits, list | tuple) or not all(isinstance(edit, str) for edit in edits):
-        raise UsageError(f"{where}: its edits are no list", remedy="write edits: [age+2, smile-1]")
+        raise UsageError(f"{where}: edits must be a list", remedy="write edits: [age+2, smile-1]")
     options = {key: value for key, value in entry.items() if key not in _GIVEN}
     if not storage.is_url(source):
         source = str(folder / source)
@@ -130,7 +128,7 @@ def _row(entry: Mapping[str, Any], where: str, folder: Path) -> InputRow:
 
 
 def _flat(options: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Groups of keys as dotted ones: {mask: {blur: 0.03}} -> (mask.blur, 0.03)."""
+    """Flatten groups of keys to dotted keys: {mask: {blur: 0.03}} -> (mask.blur, 0.03)."""
     for key, value in options.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{key}.")

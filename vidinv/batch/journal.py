@@ -1,7 +1,7 @@
-"""The journal of a batch: a SQLite file that knows of every clip whether it waits, runs, is done or failed.
+"""Keep the journal of a batch: a SQLite file with the state of every clip: waiting, running, done or failed.
 
-One process at a time has it open (`vidinv/batch/lock.py` sees to that), so that a clip that runs when it is opened was left by
-a batch that was killed: it waits again. A change is on the disk before the batch goes on.
+Only one process has it open (`vidinv/batch/lock.py`), so a clip that is running when the journal is opened was left by
+a killed batch and becomes waiting again. Every change is on the disk before the batch continues.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ NAME = "batch.sqlite"
 _TABLE = """
 create table if not exists clips (
     name text primary key,  -- of the output, below the batch's folder
-    row integer unique,     -- in the list of this batch; null where the list has it no more
+    row integer unique,     -- in the list of this batch; null if it is no longer in the list
     asked text not null,
     state text not null default 'waiting',  -- waiting, running, done, failed
-    tries integer not null default 0,       -- that came to an end
+    tries integer not null default 0,       -- finished tries
     code integer not null default 0,
     error text not null default '',
     seconds real not null default 0,
     figures text not null default '{}',
-    fresh integer not null default 0        -- whether what lies under the name is to be replaced
+    fresh integer not null default 0        -- whether an existing output is replaced
 );
 create index if not exists next on clips (state, tries, row);
 """
@@ -36,7 +36,7 @@ create index if not exists next on clips (state, tries, row);
 
 @dataclass(frozen=True)
 class ClipRecord:
-    """What the journal knows of a clip."""
+    """The journal's entry on a clip."""
 
     row: int
     name: str
@@ -51,7 +51,7 @@ class ClipRecord:
 
 
 class BatchJournal:
-    """The open file at `path`. Raises OutputUnwritable where it cannot be had."""
+    """The open journal at `path`. Raises OutputUnwritable if it cannot be opened."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -65,7 +65,7 @@ class BatchJournal:
 
     @classmethod
     def draft(cls, known: Path | None) -> BatchJournal:
-        """A journal in memory, that goes on from what the one at `known` says and leaves that alone."""
+        """A journal in memory that starts as a copy of the one at `known`, which is not changed."""
         made = cls(Path(":memory:"))
         if known is not None and known.exists():
             source = sqlite3.connect(f"{known.absolute().as_uri()}?mode=ro", uri=True)
@@ -74,15 +74,15 @@ class BatchJournal:
         return made
 
     def close(self) -> None:
-        """Fold the log into the file and let it go."""
+        """Merge the write-ahead log into the file and close it."""
         self._open.execute("pragma wal_checkpoint(truncate)")
         self._open.close()
 
     def enter(self, orders: Iterable[TaskOrder], *, again: bool = False) -> None:
-        """Take the orders, all or none of them; clips that are done stay so, failed ones too unless `again`.
+        """Enter all of the orders, or none; done clips stay done, failed clips are retried if `again`.
 
-        Raises UsageError for two rows of one name, and for a clip that was asked for otherwise in this folder, unless
-        its order says overwrite: then it is made anew.
+        Raises UsageError for two rows with the same output, and for a clip that this folder has with another request,
+        unless its order says overwrite: then it is made again.
         """
         self._open.execute("begin immediate")
         try:
@@ -109,15 +109,15 @@ class BatchJournal:
         if known[0] is not None:
             raise UsageError(
                 f"rows {known[0]} and {order.row} would both be written to {order.name}",
-                remedy="give --name a template that tells them apart, as {parent}/{stem} or {row}-{stem}",
+                remedy="give --name a template that separates them, such as {parent}/{stem} or {row}-{stem}",
             )
         if known[1] == asked:
             self._open.execute("update clips set row = ? where name = ?", (order.row, order.name))
             return
         if not order.overwrite:
             raise UsageError(
-                f"{order.name} was asked for in another way before (row {order.row})",
-                remedy="give --overwrite to make it anew, or another -o",
+                f"{order.name} was requested with other settings before (row {order.row})",
+                remedy="give --overwrite to make it again, or another -o",
             )
         self._open.execute(
             "update clips set row = ?, asked = ?, state = 'waiting', tries = 0, code = 0, error = '', seconds = 0,"
@@ -126,7 +126,7 @@ class BatchJournal:
         )
 
     def take(self) -> TaskOrder | None:
-        """The next clip that waits, which runs from now on; those that were tried less come first."""
+        """Take the next waiting clip and mark it running; clips with fewer tries come first."""
         found = self._open.execute(
             "update clips set state = 'running' where name = (select name from clips where state = 'waiting' and"
             " row is not null order by tries, row limit 1) returning row, name, asked, fresh"
@@ -135,12 +135,12 @@ class BatchJournal:
             return None
         row, name, asked, fresh = found[0]
         order = TaskOrder.of_json(asked, row, name)
-        return TaskOrder(row, order.source, name, order.config, order.asked, bool(fresh))
+        return TaskOrder(row, order.source, name, order.config, order.options, bool(fresh))
 
     def end(self, order: TaskOrder, outcome: Outcome, tries: int) -> bool:
-        """Note how a clip ended; returns whether it waits for another of its `tries`."""
+        """Record the outcome of a clip; returns whether it waits for another of its `tries`."""
         (before,) = self._open.execute("select tries from clips where name = ?", (order.name,)).fetchone()
-        again = outcome.may_pass and before + 1 < tries
+        again = outcome.may_succeed_later and before + 1 < tries
         state = "done" if outcome.code == 0 else "waiting" if again else "failed"
         self._open.execute(
             "update clips set state = ?, tries = tries + 1, code = ?, error = ?, seconds = seconds + ?, figures = ?"
@@ -150,7 +150,7 @@ class BatchJournal:
         return again
 
     def clips(self, state: str | None = None) -> Iterator[ClipRecord]:
-        """The clips of this batch's list in its order, one at a time; of one state alone where that is given."""
+        """Yield the clips of this batch's list in order; only those in `state`, if given."""
         where = "row is not null" + ("" if state is None else " and state = ?")
         found = self._open.execute(
             "select row, name, asked, state, tries, code, error, seconds, figures from clips"
@@ -164,7 +164,7 @@ class BatchJournal:
             yield ClipRecord(row, name, values["source"], edits, standing, tries, code, error, seconds, known)
 
     def counts(self) -> dict[str, int]:
-        """How many clips of this batch's list are in each state."""
+        """Number of clips of this batch's list in each state."""
         found = self._open.execute("select state, count(*) from clips where row is not null group by state")
         return {"waiting": 0, "running": 0, "done": 0, "failed": 0} | dict(found.fetchall())
 
@@ -174,6 +174,6 @@ class BatchJournal:
         return {code for (code,) in found}
 
     def copy(self) -> bytes:
-        """The whole journal as one file, to be put elsewhere."""
+        """The bytes of the journal as a single file."""
         self._open.execute("pragma wal_checkpoint(truncate)")
         return self.path.read_bytes()

@@ -1,4 +1,4 @@
-"""The workers of this machine: processes, each with its own networks and its share of the cores."""
+"""Run the workers of this machine: processes, each with its own networks and a share of the cores."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from vidinv import process
 from vidinv.batch.task import Outcome, Task
 from vidinv.batch.worker import WorkerOptions
 
-SOON = 5.0  # seconds of life under which a worker that dies has a fault of its own
+SOON = 5.0  # seconds; a worker that dies sooner is likely to die again
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class WorkerPool(Protocol):
-    """Workers that do tasks: `submit` where there is `room`, `ended` gives what came to an end meanwhile."""
+    """Workers that run tasks: `submit` while there is `room`; `ended` returns finished tasks."""
 
     @property
     def room(self) -> int: ...
@@ -42,41 +42,41 @@ class WorkerPool(Protocol):
 class _LocalWorker:
     process: subprocess.Popen[bytes]
     link: Connection
-    begun: float
+    started: float
     task: Task | None = None
 
 
 class LocalPool:
-    """`count` processes; what they and their libraries print goes to the file `log`, as it comes.
+    """`count` processes, whose standard output and error go to the file `log`.
 
-    They keep the descriptors `held` open, so that a lock on them lasts as long as any worker lives.
+    They keep the descriptors `held` open, so that a lock on them lasts until the last worker ends.
     """
 
-    def __init__(self, count: int, terms: WorkerOptions, log: Path, held: Iterable[int] = ()) -> None:
-        self.terms, self.log, self.held = terms, log, tuple(held)
+    def __init__(self, count: int, options: WorkerOptions, log: Path, held: Iterable[int] = ()) -> None:
+        self.options, self.log, self.held = options, log, tuple(held)
         self.threads = max(1, process.cores() // count)
         self._workers: list[_LocalWorker] = []
         self._room = count
 
     @property
     def room(self) -> int:
-        """How many tasks more can be begun now."""
+        """Number of further tasks that can be submitted now."""
         return self._room - self.busy
 
     @property
     def busy(self) -> int:
-        """How many tasks are being done."""
+        """Number of running tasks."""
         return sum(worker.task is not None for worker in self._workers)
 
     def submit(self, task: Task) -> None:
-        """Give a task to a worker that has none, a new one where there is none."""
+        """Give a task to an idle worker, or to a new one."""
         worker = next((each for each in self._workers if each.task is None), None) or self._begin()
         worker.task = task
-        with contextlib.suppress(OSError):  # of a worker that has died, which `ended` tells
+        with contextlib.suppress(OSError):  # the worker has died; `ended` reports it
             worker.link.send(task)
 
     def ended(self, seconds: float) -> list[tuple[Task, Outcome]]:
-        """The tasks that came to an end, waiting for `seconds` at most; one whose worker died ends with code 1."""
+        """Return finished tasks, waiting `seconds` at most; a task whose worker died ends with code 1."""
         found = []
         for link in wait([worker.link for worker in self._workers], timeout=seconds):
             worker = next(each for each in self._workers if each.link is link)
@@ -91,7 +91,7 @@ class LocalPool:
         return found
 
     def close(self) -> None:
-        """End every worker, whatever it does: a job can be gone on with."""
+        """Kill every worker; their jobs can be resumed."""
         for worker in self._workers:
             worker.process.kill()
         for worker in self._workers:
@@ -110,10 +110,10 @@ class LocalPool:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # Ctrl-C is the batch's, which ends its workers
+                start_new_session=True,  # Ctrl-C goes to the batch, which kills its workers
             )
         link = Connection(mine.detach())
-        link.send(self.terms)
+        link.send(self.options)
         self._workers.append(_LocalWorker(process, link, time.monotonic()))
         return self._workers[-1]
 
@@ -122,6 +122,8 @@ class LocalPool:
         worker.link.close()
         code = worker.process.wait()
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        if time.monotonic() - worker.begun < SOON:
-            time.sleep(0.5)  # do not spin where no worker can begin
-        return Outcome(1, f"the worker died ({how}); see {self.log}", seconds=round(time.monotonic() - worker.begun, 3))
+        if time.monotonic() - worker.started < SOON:
+            time.sleep(0.5)  # avoid a busy loop if no worker can start
+        return Outcome(
+            1, f"the worker died ({how}); see {self.log}", seconds=round(time.monotonic() - worker.started, 3)
+        )

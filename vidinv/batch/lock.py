@@ -1,10 +1,10 @@
-"""One batch at a time works on a folder; a second start is refused and told who does.
+"""Lock the folder of a batch, so that only one batch works on it at a time.
 
-In a folder of this machine the kernel keeps a lock for as long as any process of the batch lives. On storage that
-machines share, where locks and SQLite are not to be trusted (NFS) or not there (object stores), a small file says who
-holds it and until when; its holder writes it anew every few seconds. Two that take it at one moment both look again a
-little later, and the one whose name stands goes on. A holder that was suspended past its time finds another's name and
-stops; what both made meanwhile is put whole under one name, and is equal, so that only the work is lost.
+In a local folder the kernel holds a file lock until the last process of the batch ends. Shared storage has no reliable
+locks (NFS) or none at all (object stores): there a small lease file names the holder and its expiry, and the holder
+renews it every few seconds. If two batches take the lease at the same moment, both read it again a little later and
+only the one that it names continues. A holder that was suspended beyond the expiry finds another name and stops; both
+write equal outputs atomically, so only work is lost.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ LOCK, LEASE = "batch.lock", "batch.lease"
 
 @dataclass(frozen=True)
 class HeldFolder:
-    """A folder that this batch holds: the lock's descriptor, which workers keep open as well, where there is one."""
+    """The lock of a batch folder: a file descriptor that workers keep open as well, or a lease that can be `lost`."""
 
     lock: int | None = None
     lost: threading.Event | None = None
 
     def check(self) -> None:
-        """Raise OutputUnwritable where another batch has taken the folder over."""
+        """Raise OutputUnwritable if another batch has taken over the folder."""
         if self.lost is not None and self.lost.is_set():
-            raise OutputUnwritable("another batch has taken the folder over", remedy="let it finish")
+            raise OutputUnwritable("another batch has taken over the folder", remedy="let it finish")
 
 
 @contextmanager
-def locked(folder: Path, patience: float = 10.0) -> Iterator[HeldFolder]:
-    """The lock of a folder of this machine. Raises OutputUnwritable where a batch holds it.
+def lock_folder(folder: Path, patience: float = 10.0) -> Iterator[HeldFolder]:
+    """Lock a local folder. Raises OutputUnwritable if another batch holds it.
 
-    The workers of one that was just killed are waited for, for `patience` seconds.
+    Workers of a batch that was just killed get `patience` seconds to end.
     """
     with (folder / LOCK).open("a+", encoding="utf-8") as lock:
         _lock(lock.fileno(), folder, patience)
@@ -64,13 +64,13 @@ def _lock(lock: int, folder: Path, patience: float) -> None:
         who = (folder / LOCK).read_text(encoding="utf-8").strip()
         if _is_alive(who) or time.monotonic() > until:
             raise OutputUnwritable(
-                f"{folder} is being worked on by another batch ({who})", remedy="wait for it, or choose another -o"
+                f"{folder} is in use by another batch ({who})", remedy="wait for it, or choose another -o"
             )
         time.sleep(0.1)
 
 
 def _is_alive(who: str) -> bool:
-    """Whether the process that wrote itself into the lock is there; else only what it left behind holds it."""
+    """Whether the process that is named in the lock file runs; if not, only its workers hold the lock."""
     words = who.split()
     with contextlib.suppress(IndexError, ValueError, ProcessLookupError, PermissionError):
         os.kill(int(words[1]), 0)
@@ -79,23 +79,23 @@ def _is_alive(who: str) -> bool:
 
 
 @contextmanager
-def leased(folder: str, seconds: float = 60.0) -> Iterator[HeldFolder]:
-    """The lease of a folder on shared storage, good for `seconds` and renewed thrice as often.
+def lease_folder(folder: str, seconds: float = 60.0) -> Iterator[HeldFolder]:
+    """Take the lease of a folder on shared storage for `seconds`; it is renewed every third of that.
 
-    Raises OutputUnwritable where another batch holds it.
+    Raises OutputUnwritable if another batch holds it.
     """
     place, me = storage.join(folder, LEASE), uuid.uuid4().hex
     known = _holder(place)
     if known is not None and known["until"] > time.time():
         left = known["until"] - time.time()
         raise OutputUnwritable(
-            f"{folder} is being worked on by another batch ({known['who']}; its lease ends in {left:.0f} s)",
+            f"{folder} is in use by another batch ({known['who']}; its lease ends in {left:.0f} s)",
             remedy="wait for it, or choose another -o",
         )
     _sign(place, me, seconds)
     time.sleep(min(1.0, seconds / 10))
     if not _is_mine(place, me):
-        raise OutputUnwritable(f"another batch has just begun to work on {folder}", remedy="choose another -o")
+        raise OutputUnwritable(f"another batch has just started to use {folder}", remedy="choose another -o")
     lost, done = threading.Event(), threading.Event()
     renewing = threading.Thread(target=_renew, args=(place, me, seconds, lost, done), name="lease", daemon=True)
     renewing.start()
@@ -117,7 +117,7 @@ def _renew(place: str, me: str, seconds: float, lost: threading.Event, done: thr
                 return
             _sign(place, me, seconds)
             signed = time.monotonic()
-        except OutputUnwritable:  # the storage may come back
+        except OutputUnwritable:  # the storage may become available again
             if time.monotonic() - signed > seconds:
                 lost.set()
                 return

@@ -1,4 +1,4 @@
-"""The name of each output, made of a template and the row; two rows never get one name (`vidinv/batch/journal.py`)."""
+"""Name each output by a template and its row; the journal refuses two rows with the same name."""
 
 from __future__ import annotations
 
@@ -15,19 +15,21 @@ FIELDS = ("stem", "suffix", "name", "parent", "folder", "row", "edits")
 
 
 def check_template(template: str) -> None:
-    """Raise UsageError for a template that names what is not in FIELDS, or cannot be read."""
+    """Raise UsageError for a template with a field that is not in FIELDS, or with invalid syntax."""
     try:
-        asked = [field for _, field, _, _ in Formatter().parse(template) if field is not None]
+        fields = [field for _, field, _, _ in Formatter().parse(template) if field is not None]
     except ValueError as error:
-        raise UsageError(f"cannot read the name {template!r} ({error})", remedy="write {{ for a brace") from error
-    unknown = [field for field in asked if field not in FIELDS]
+        raise UsageError(
+            f"--name {template!r} is not a valid template ({error})", remedy="write {{ for a brace"
+        ) from error
+    unknown = [field for field in fields if field not in FIELDS]
     if unknown:
         known = ", ".join(f"{{{field}}}" for field in FIELDS)
-        raise UsageError(f"the name {template!r} asks for {{{unknown[0]}}}", remedy=f"there are {known}")
+        raise UsageError(f"--name {template!r} has the unknown field {{{unknown[0]}}}", remedy=f"choose from {known}")
 
 
-def of(row: InputRow, template: str) -> str:
-    """The output's path below the batch's folder, as "/"-parted text. Raises UsageError for one that leaves it."""
+def output_name(row: InputRow, template: str) -> str:
+    """The output's path relative to the batch's folder, with "/". Raises UsageError for a path outside the folder."""
     check_template(template)
     source = PurePosixPath(row.source)
     fields = {
@@ -42,7 +44,9 @@ def of(row: InputRow, template: str) -> str:
     try:
         name = template.format(**fields).lstrip("/")
     except (ValueError, TypeError) as error:
-        raise UsageError(f"cannot make a name of {template!r} ({error})", remedy="write it as {row:04d}") from error
+        raise UsageError(
+            f"--name {template!r} cannot be formatted ({error})", remedy="write a field as in {row:04d}"
+        ) from error
     parts = PurePosixPath(name).parts
     if not parts or ".." in parts or any(ord(letter) < 32 for letter in name):
         raise UsageError(f"row {row.number} would be written to {name!r}", remedy="choose another --name")

@@ -1,4 +1,4 @@
-"""What a worker does: one task of a batch, from its source to its place in the batch's folder."""
+"""Perform one task of a batch on a worker, from its source to its output in the batch's folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vidinv.batch.task import Outcome, Task, TaskOrder
 from vidinv.errors import QualityGateMissed, exit_code_and_message
 from vidinv.jobs import job_folder as folders
 from vidinv.jobs import split_merge, video_job
-from vidinv.jobs.finalize import installed
+from vidinv.jobs.finalize import package_versions
 from vidinv.jobs.job_folder import BeingWritten
 from vidinv.jobs.request import Request
 from vidinv.media.probe import probe
@@ -28,37 +28,37 @@ from vidinv.report import gate
 from vidinv.report.gate import Gate
 
 Made = TypeVar("Made")
-PATIENCE = 60.0  # seconds that are waited for a worker of a killed batch to let go of an output
-OWN = (
+PATIENCE = 60.0  # seconds to wait for a worker of a killed batch to release an output
+MACHINE_SETTINGS = (
     "threads",
     "device",
     "engine",
     "precision",
     "c2pa",
-)  # settings that a report says otherwise than they were asked for
+)  # settings whose resolved values in a report differ from the request
 
 
 def perform(task: Task, folder: str, split: float = 0.0) -> Outcome:
-    """Do a task of the batch whose outputs go into `folder`, a path or URL; parts last `split` seconds at least.
+    """Perform a task of the batch with outputs in `folder`, a path or URL; parts last at least `split` seconds.
 
-    Raises nothing but what ends the process: an error is the outcome's code and line.
+    An Exception becomes the code and the error line of the outcome.
     """
     progress, begin = LogLines(), time.monotonic()
     try:
-        outcome = _patiently(lambda: _STEPS[task.step](task, folder, progress, split))
+        outcome = _wait_for_output(lambda: _STEPS[task.step](task, folder, progress, split))
     except Exception as error:
         outcome = Outcome(*exit_code_and_message(error))
     return replace(outcome, seconds=round(time.monotonic() - begin, 3), log=tuple(progress.lines))
 
 
-def exchange(folder: str, name: str = "") -> str:
-    """Where the workers of a batch in `folder` exchange what they make of one output; of all where none is named."""
+def exchange_folder(folder: str, name: str = "") -> str:
+    """The folder where workers exchange the parts of the output `name` (empty: of all outputs)."""
     return storage.join(folder, f".batch/{quote(name, safe='')}").rstrip("/")
 
 
 def _whole(task: Task, folder: str, progress: Progress, split: float) -> Outcome:
-    with _placed(task.order, folder) as placed:
-        known = _adopted(task.order, placed)
+    with _place_clip(task.order, folder) as placed:
+        known = _finished_report(task.order, placed)
         if known is None:
             known = video_job.run(placed.request, progress)
             placed.publish(known)
@@ -66,47 +66,47 @@ def _whole(task: Task, folder: str, progress: Progress, split: float) -> Outcome
 
 
 def _plan(task: Task, folder: str, progress: Progress, split: float) -> Outcome:
-    """Analyse the clip and leave what its parts need in the exchange; a clip too short for two is done at once."""
-    with _placed(task.order, folder) as placed:
-        known = _adopted(task.order, placed)
+    """Analyse the clip and upload the plan for its parts; a clip too short for two parts is processed at once."""
+    with _place_clip(task.order, folder) as placed:
+        known = _finished_report(task.order, placed)
         if known is None and probe(placed.request.source).duration_s < 2 * split:
             known = video_job.run(placed.request, progress)
             placed.publish(known)
         if known is not None:
             return _outcome(known, placed.request)
-        parts = split_merge.plan(placed.request, progress, split)
-        storage.private(exchange(folder))
-        for path in split_merge.begun_files(placed.job):
-            storage.put(path, storage.join(exchange(folder, task.order.name), f"plan/{path.name}"))
+        parts = split_merge.plan_parts(placed.request, progress, split)
+        storage.make_private_folder(exchange_folder(folder))
+        for path in split_merge.planned_files(placed.job):
+            storage.upload(path, storage.join(exchange_folder(folder, task.order.name), f"plan/{path.name}"))
     return Outcome(0, parts=tuple(parts))
 
 
 def _part(task: Task, folder: str, progress: Progress, split: float) -> Outcome:
-    """Render a part into the exchange, its journal last: where that is, the part is done."""
-    there = exchange(folder, task.order.name)
-    target = storage.join(there, _named(task.segments))
+    """Render a part and upload it; its journal comes last and marks the part as done."""
+    there = exchange_folder(folder, task.order.name)
+    target = storage.join(there, _part_name(task.segments))
     if "journal.jsonl" in storage.names(target):
         return Outcome(0)
     with tempfile.TemporaryDirectory(prefix="vidinv-") as scratch, _local(task.order, Path(scratch)) as source:
         request = _request(task.order, source, Path(scratch) / Path(task.order.name).name)
         _restore(storage.join(there, "plan"), folders.JobFolder(request.output).path)
         made = split_merge.render_part(request, task.segments, progress)
-        for path in split_merge.made_files(made):
-            storage.put(path, storage.join(target, path.name))
+        for path in split_merge.rendered_files(made):
+            storage.upload(path, storage.join(target, path.name))
     return Outcome(0)
 
 
 def _gather(task: Task, folder: str, progress: Progress, split: float) -> Outcome:
-    there = exchange(folder, task.order.name)
-    with _placed(task.order, folder) as placed, tempfile.TemporaryDirectory(prefix="vidinv-") as scratch:
-        known = _adopted(task.order, placed)
+    there = exchange_folder(folder, task.order.name)
+    with _place_clip(task.order, folder) as placed, tempfile.TemporaryDirectory(prefix="vidinv-") as scratch:
+        known = _finished_report(task.order, placed)
         if known is None:
             if not placed.job.exists():
                 _restore(storage.join(there, "plan"), placed.job)
             made = []
             for part in task.parts:
-                made.append((part, Path(scratch) / _named(part)))
-                _restore(storage.join(there, _named(part)), made[-1][1])
+                made.append((part, Path(scratch) / _part_name(part)))
+                _restore(storage.join(there, _part_name(part)), made[-1][1])
             known = split_merge.gather(placed.request, made, progress)
             placed.publish(known)
         storage.remove(there)
@@ -122,8 +122,8 @@ _STEPS: dict[str, Callable[[Task, str, Progress, float], Outcome]] = {
 
 
 @dataclass(frozen=True)
-class _Placed:
-    """A clip's request on this machine, and how what it makes comes to the batch's folder."""
+class _PlacedClip:
+    """A clip's request on this machine, and the function that publishes its files to the batch's folder."""
 
     request: Request
     publish: Callable[[dict[str, Any]], None]
@@ -134,13 +134,13 @@ class _Placed:
 
 
 @contextmanager
-def _placed(order: TaskOrder, folder: str) -> Iterator[_Placed]:
-    """The request in the batch's own folder, or in one for a while where that is a URL."""
+def _place_clip(order: TaskOrder, folder: str) -> Iterator[_PlacedClip]:
+    """Yield the request with an output in the batch's folder, or in a temporary folder if the batch's is a URL."""
     with tempfile.TemporaryDirectory(prefix="vidinv-") as scratch, _local(order, Path(scratch)) as source:
         if not storage.is_url(folder):
             output = Path(folder) / order.name
             output.parent.mkdir(parents=True, exist_ok=True)
-            yield _Placed(_request(order, source, output), lambda report: None)
+            yield _PlacedClip(_request(order, source, output), lambda report: None)
             return
         output = Path(scratch) / "made" / Path(order.name).name
         output.parent.mkdir()
@@ -148,15 +148,17 @@ def _placed(order: TaskOrder, folder: str) -> Iterator[_Placed]:
         _fetch_known(request, above)
 
         def publish(report: dict[str, Any]) -> None:
-            written = _written(request, report)
-            for path in sorted(written, key=lambda path: path.suffix == ".json"):  # last what says that all is there
-                storage.put(path, storage.join(above, path.name))
+            written = _written_files(request, report)
+            for path in sorted(
+                written, key=lambda path: path.suffix == ".json"
+            ):  # the report comes last: it marks the output as complete
+                storage.upload(path, storage.join(above, path.name))
 
-        yield _Placed(request, publish)
+        yield _PlacedClip(request, publish)
 
 
 def _fetch_known(request: Request, above: str) -> None:
-    """Bring what an earlier worker may have put there, as `_adopted` looks at it."""
+    """Fetch the files that an earlier worker may have published, for `_finished_report`."""
     known = storage.names(above)
     for place in (request, request.below_gate()):
         files = place.writes()
@@ -167,7 +169,7 @@ def _fetch_known(request: Request, above: str) -> None:
 
 @contextmanager
 def _local(order: TaskOrder, scratch: Path) -> Iterator[Path]:
-    """The order's source as a local file."""
+    """Yield the order's source as a local file."""
     if not storage.is_url(order.source):
         yield Path(order.source)
         return
@@ -178,19 +180,19 @@ def _local(order: TaskOrder, scratch: Path) -> Iterator[Path]:
 
 
 def _request(order: TaskOrder, source: Path, output: Path) -> Request:
-    asked = order.asked
+    options = order.options
     return Request(
         source=source,
         output=output,
         config=order.config,
         overwrite=order.overwrite,
-        preview=asked.preview,
-        report=asked.report,
-        thumbnails=asked.thumbnails,
-        gate=Gate(asked.min_identity, asked.min_ic),
-        command=asked.command,
-        c2pa=asked.c2pa,
-        watermark=asked.watermark,
+        preview=options.preview,
+        report=options.report,
+        thumbnails=options.thumbnails,
+        gate=Gate(options.min_identity, options.min_ic),
+        command=options.command,
+        c2pa=options.c2pa,
+        watermark=options.watermark,
     )
 
 
@@ -200,11 +202,11 @@ def _restore(there: str, target: Path) -> None:
         storage.fetch(storage.join(there, name), target / name)
 
 
-def _adopted(order: TaskOrder, placed: _Placed) -> dict[str, Any] | None:
-    """The report of a clip that was finished when its batch was killed, and could not say so any more.
+def _finished_report(order: TaskOrder, placed: _PlacedClip) -> dict[str, Any] | None:
+    """The report of a clip that was finished by a batch which was killed before it recorded that; None otherwise.
 
-    It counts where everything that the order asks for is there, of these bytes of the source, by these settings and
-    versions, and the output is what the report says; else None.
+    All files of the order must exist, made from the same source bytes with the same settings and versions, and the
+    output must have the digest of the report.
     """
     if folders.JobFolder(placed.request.output).is_begun:
         return None
@@ -213,9 +215,9 @@ def _adopted(order: TaskOrder, placed: _Placed) -> dict[str, Any] | None:
             continue
         try:
             report: dict[str, Any] = json.loads(folders.sidecar_path(request.output).read_text(encoding="utf-8"))
-            wanted = {key: value for key, value in configs.plain(order.config).items() if key not in OWN}
-            same = wanted == {key: value for key, value in report["settings"].items() if key not in OWN}
-            same = same and report["versions"] == installed()
+            wanted = {key: value for key, value in configs.plain(order.config).items() if key not in MACHINE_SETTINGS}
+            same = wanted == {key: value for key, value in report["settings"].items() if key not in MACHINE_SETTINGS}
+            same = same and report["versions"] == package_versions()
             same = same and report["input"]["sha256"] == fileio.content_sha256(request.source)
             if same and report["output"]["sha256"] == fileio.content_sha256(request.output):
                 return report
@@ -237,7 +239,7 @@ def _outcome(report: dict[str, Any], request: Request) -> Outcome:
 
 
 def _figures(report: dict[str, Any], request: Request) -> dict[str, Any]:
-    """What the summary says of a clip."""
+    """The figures of a clip in the summary."""
     arcface, lightcnn = report["identity"]["arcface"], report["identity"]["lightcnn"]
     return {
         "frames": report["frames"],
@@ -249,21 +251,21 @@ def _figures(report: dict[str, Any], request: Request) -> dict[str, Any]:
         "inversion": arcface["inversion_mean"],
         "flags": len(report["flags"]),
         "warnings": len(report["warnings"]),
-        "files": [path.name for path in _written(request, report)],
+        "files": [path.name for path in _written_files(request, report)],
     }
 
 
-def _written(request: Request, report: dict[str, Any]) -> list[Path]:
+def _written_files(request: Request, report: dict[str, Any]) -> list[Path]:
     verdict = report["gate"]
     return (request if verdict is None or verdict["passed"] else request.below_gate()).writes()
 
 
-def _named(part: tuple[int, int]) -> str:
+def _part_name(part: tuple[int, int]) -> str:
     return f"part-{part[0]:05d}-{part[1]:05d}"
 
 
-def _patiently(do: Callable[[], Made]) -> Made:
-    """What `do` returns; where a worker of a killed batch still writes the output, it is waited for."""
+def _wait_for_output(do: Callable[[], Made]) -> Made:
+    """Return what `do` returns; wait for a worker of a killed batch that still writes the output."""
     until = time.monotonic() + PATIENCE
     while True:
         try:

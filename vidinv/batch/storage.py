@@ -1,6 +1,6 @@
-"""Files of this machine and of other storage: a path, or a URL such as `s3://bucket/clips` or `file:///mnt/clips`.
+"""Read and write files by path or by URL, such as `s3://bucket/clips` or `file:///mnt/clips`.
 
-Both are `upath.UPath`s here, so that one set of operations serves all kinds of storage.
+Both become `upath.UPath`s, so that the same operations serve all kinds of storage.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from vidinv import extras, fileio
 from vidinv.errors import InputUnreadable, OutputUnwritable, UsageError, VidinvError
 
 LOCAL = ("", "file", "local")
-OBJECTS = ("s3", "s3a", "gs", "gcs", "abfs", "az", "memory")  # what is put there appears whole or not at all
+OBJECTS = ("s3", "s3a", "gs", "gcs", "abfs", "az", "memory")  # uploads to these are atomic
 NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "lustre", "glusterfs", "ceph", "beegfs", "fuse.sshfs")
-MAGIC = re.compile(r"[*?\[]")  # of a pattern
+MAGIC = re.compile(r"[*?\[]")  # characters of a glob pattern
 
 
 def is_url(text: str) -> bool:
-    """Whether this is a URL and no path."""
+    """Whether `text` is a URL and not a path."""
     return "://" in text
 
 
@@ -36,7 +36,7 @@ def join(folder: str, name: str) -> str:
 
 
 def is_network(path: Path, mounts: str = "/proc/self/mounts") -> bool:
-    """Whether a path lies on a file system that machines share, where SQLite and flock are not to be trusted."""
+    """Whether a path is on a network file system, where SQLite and flock are unreliable."""
     try:
         table = [line.split()[1:3] for line in Path(mounts).read_text(encoding="utf-8").splitlines()]
     except OSError:
@@ -47,22 +47,22 @@ def is_network(path: Path, mounts: str = "/proc/self/mounts") -> bool:
 
 
 def exists(place: str) -> bool:
-    """Whether there is anything under this path or URL."""
+    """Whether this path or URL exists."""
     with _reading(place) as path:
         return path.exists()
 
 
 def is_folder(place: str) -> bool:
-    """Whether this is a folder that is there."""
+    """Whether this is an existing folder."""
     with _reading(place) as path:
         return path.is_dir()
 
 
-def below(folder: str) -> Iterator[str]:
-    """Every file in a folder and the folders in it, in order of name."""
+def list_files(folder: str) -> Iterator[str]:
+    """Every file in a folder and its subfolders, in order of name."""
     if is_url(folder):
         with _reading(folder) as path:
-            found = sorted(path.fs.find(path.path))  # one listing, where a walk would ask for every folder
+            found = sorted(path.fs.find(path.path))  # one request, where a walk needs one per folder
             yield from (str(path / each.removeprefix(path.path).lstrip("/")) for each in found)
         return
     for parent, folders, names in os.walk(folder):
@@ -70,8 +70,8 @@ def below(folder: str) -> Iterator[str]:
         yield from (os.path.join(parent, name) for name in sorted(names) if not name.startswith("."))
 
 
-def matching(pattern: str) -> Iterator[str]:
-    """The files that a path or URL with a pattern means, in order of name."""
+def list_matches(pattern: str) -> Iterator[str]:
+    """The files that match a path or URL with a glob pattern, in order of name."""
     if not is_url(pattern):
         yield from sorted(path for path in glob.iglob(pattern, recursive=True) if os.path.isfile(path))
         return
@@ -81,7 +81,7 @@ def matching(pattern: str) -> Iterator[str]:
 
 
 def is_inside(place: str, folder: str) -> bool:
-    """Whether `place` lies in `folder`."""
+    """Whether `place` is inside `folder`."""
     if is_url(place) or is_url(folder):
         return place.startswith(f"{folder.rstrip('/')}/")
     return Path(place).absolute().is_relative_to(Path(folder).absolute())
@@ -94,7 +94,7 @@ def fetch(place: str, target: Path) -> None:
 
 
 def read_small(place: str) -> bytes | None:
-    """The bytes of a small file; None where there is none."""
+    """The bytes of a small file; None if it does not exist."""
     with _reading(place) as path:
         path.fs.invalidate_cache()
         try:
@@ -104,14 +104,14 @@ def read_small(place: str) -> bytes | None:
 
 
 def names(folder: str) -> list[str]:
-    """The names of the files in a folder; none where there is no such folder."""
+    """The names of the files in a folder; empty if the folder does not exist."""
     with _reading(folder) as path:
         path.fs.invalidate_cache()
         return sorted(each.name for each in path.iterdir()) if path.is_dir() else []
 
 
-def put(made: Path, place: str) -> None:
-    """Put a local file under a path or URL, whole or not at all. Raises OutputUnwritable."""
+def upload(made: Path, place: str) -> None:
+    """Copy a local file to a path or URL atomically. Raises OutputUnwritable."""
     with _writing(place) as path, _whole(path) as draft:
         if isinstance(draft, UPath):
             draft.fs.put_file(str(made), draft.path)
@@ -120,20 +120,20 @@ def put(made: Path, place: str) -> None:
 
 
 def write_small(place: str, data: bytes) -> None:
-    """Put some bytes under a path or URL, whole or not at all. Raises OutputUnwritable."""
+    """Write bytes to a path or URL atomically. Raises OutputUnwritable."""
     with _writing(place) as path, _whole(path) as draft:
         draft.write_bytes(data)
 
 
-def private(folder: str) -> None:
-    """Make a folder that its owner alone may open; where access is not by file, that is the storage's own matter."""
+def make_private_folder(folder: str) -> None:
+    """Create a folder that only its owner can open. For a URL this does nothing: the storage controls access."""
     if not is_url(folder):
         Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
         Path(folder).chmod(0o700)
 
 
 def remove(place: str) -> None:
-    """Remove a file or a folder and all in it, where it is there."""
+    """Remove a file, or a folder with its contents, if it exists."""
     with _writing(place) as path:
         path.fs.invalidate_cache()
         if path.exists():
@@ -142,7 +142,7 @@ def remove(place: str) -> None:
 
 @contextmanager
 def _whole(path: UPath) -> Iterator[Path | UPath]:
-    """Where to write what appears at `path` when the block ends well, and not at all when it does not."""
+    """Yield a path to write to; it becomes `path` only if the block succeeds."""
     if path.protocol in LOCAL:
         with fileio.replacing(Path(path.path), parents=True) as local:
             yield local
@@ -180,11 +180,13 @@ def _at(place: str, refused: type[VidinvError], what: str) -> Iterator[UPath]:
     except ImportError as error:
         if place.startswith(("s3://", "s3a://")):
             raise extras.missing("s3fs", f"reaching {place}") from error
-        raise UsageError(f"{place}: {error}", remedy="install what fsspec needs for it") from error
+        raise UsageError(f"{place}: {error}", remedy="install the package that fsspec needs for it") from error
     except ValueError as error:
         raise UsageError(f"{place}: {error}", remedy="give a path or a URL that fsspec knows") from error
     except VidinvError:
         raise
-    except Exception as error:  # every kind of storage has errors of its own
-        said = " ".join(str(error).split())[:200] or type(error).__name__
-        raise refused(f"{place} cannot be {what} ({said})", remedy="check the address and your credentials") from error
+    except Exception as error:  # each kind of storage raises its own errors
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise refused(
+            f"{place} cannot be {what} ({reason})", remedy="check the address and your credentials"
+        ) from error

@@ -1,4 +1,4 @@
-"""What is asked of one clip, and what came of it: all that goes to a worker and comes back."""
+"""Define the messages between driver and workers: tasks and their outcomes."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 from vidinv import config as configs
 from vidinv.config import RunConfig
 
-PASSING = (1, 3, 5, 7)  # exit codes of what may go another way when it is tried again
+RETRIED_EXIT_CODES = (1, 3, 5, 7)  # errors that may not occur again
 
 
 @dataclass(frozen=True)
 class BatchOptions:
-    """What is asked of every clip of a batch beside its configuration; the same words as `vidinv run` has."""
+    """Options of every clip of a batch besides its configuration; they are named as those of `vidinv run`."""
 
     preview: bool = False
     report: bool = False
@@ -34,12 +34,12 @@ class TaskOrder:
     source: str
     name: str
     config: RunConfig
-    asked: BatchOptions = field(default_factory=BatchOptions)
+    options: BatchOptions = field(default_factory=BatchOptions)
     overwrite: bool = False
 
     def to_json(self) -> str:
-        """What must be equal for a clip that is done to count for this order."""
-        asked = {key: value for key, value in asdict(self.asked).items() if key != "command"}
+        """The parts of the order that must be equal for a finished clip to satisfy it, as JSON."""
+        asked = {key: value for key, value in asdict(self.options).items() if key != "command"}
         values = {"source": self.source, "config": configs.plain(self.config), "asked": asked}
         return json.dumps(values, sort_keys=True)
 
@@ -52,23 +52,23 @@ class TaskOrder:
 
 @dataclass(frozen=True)
 class Task:
-    """A worker's piece of an order: the whole clip, or a step of one that is shared out by its shots.
+    """A worker's task: a `whole` clip, or a step of a clip that is split at its cuts.
 
-    `plan` analyses the clip and finds its parts, or does it wholly where it is short; `part` renders the segments
-    first <= n < end, `gather` joins them.
+    `plan` analyses the clip and returns its parts, or processes a short clip at once; `part` renders the segments
+    first <= n < end; `gather` joins the `parts`.
     """
 
     order: TaskOrder
     step: str = "whole"
     segments: tuple[int, int] = (0, 0)
-    parts: tuple[tuple[int, int], ...] = ()  # that a gather joins
+    parts: tuple[tuple[int, int], ...] = ()  # of a gather
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a task ended: `code` as an exit code, its one-line `error`, figures for the summary, and what it said.
+    """The result of a task: exit code, one-line `error`, figures for the summary, and log lines.
 
-    `parts` are what a plan found: (first, end) of the segments of each.
+    `parts` are the result of a plan: (first, end) of the segments of each part.
     """
 
     code: int
@@ -79,10 +79,10 @@ class Outcome:
     parts: tuple[tuple[int, int], ...] = ()
 
     @property
-    def may_pass(self) -> bool:
-        """Whether another try may end otherwise: a usage error, no face and a missed gate stay what they are."""
-        return self.code in PASSING
+    def may_succeed_later(self) -> bool:
+        """Whether another try may succeed: not after a usage error, a clip without faces or a missed gate."""
+        return self.code in RETRIED_EXIT_CODES
 
     def within(self, seconds: float) -> Outcome:
-        """The same, with the seconds of the tries before added."""
+        """The same outcome with the `seconds` of earlier steps added."""
         return replace(self, seconds=round(self.seconds + seconds, 3))

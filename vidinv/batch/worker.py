@@ -1,4 +1,4 @@
-"""A worker process of this machine: it gets tasks through a socket, does one at a time, and ends with its batch.
+"""Run a worker process: it receives tasks through a socket, performs one at a time, and ends with its batch.
 
 python -m vidinv.batch.worker DESCRIPTOR, started by `vidinv/batch/local_pool.py`.
 """
@@ -18,7 +18,7 @@ from vidinv.process import tune_process
 
 @dataclass(frozen=True)
 class WorkerOptions:
-    """What holds for all tasks of a worker: where outputs go, how long parts are, and whence weights may come."""
+    """Options of all tasks of a worker: output folder, length of parts in seconds, weights and their source."""
 
     folder: str
     split: float = 0.0
@@ -30,25 +30,25 @@ class WorkerOptions:
 def main() -> None:
     tune_process()
     link = Connection(int(sys.argv[1]))
-    terms: WorkerOptions = link.recv()
+    options: WorkerOptions = link.recv()
     tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(link, tasks), daemon=True).start()
-    begin()
+    prepare_worker()
     from vidinv.batch import run_task
 
     while True:
-        link.send(run_task.perform(tasks.get(), terms.folder, terms.split))
+        link.send(run_task.perform(tasks.get(), options.folder, options.split))
 
 
-def begin() -> None:
-    """Make this process one whose networks are loaded once."""
+def prepare_worker() -> None:
+    """Keep loaded networks for all tasks of this process."""
     from vidinv.backends import registry as backends
 
-    backends.stay_loaded()
+    backends.keep_networks_loaded()
 
 
 def _listen(link: Connection, tasks: queue.SimpleQueue[Task]) -> None:
-    """Take tasks as they come. Where the batch is gone the process ends at once: its job can be gone on with."""
+    """Queue incoming tasks. If the batch is gone the process ends at once: its job can be resumed."""
     while True:
         try:
             tasks.put(link.recv())

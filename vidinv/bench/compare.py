@@ -31,13 +31,13 @@ COMPARED = 256  # pixels, side of the crops in which the two outputs are compare
 
 def setup(source: Path, config: RunConfig) -> SerialSetup:
     """Load the networks once for both flows. After this call the process keeps every network that it loads."""
-    backends.stay_loaded()
+    backends.keep_networks_loaded()
     backend = backends.choose_backend(config.backend)
     config = requests.settle(config, backend)
     checked = check.check_request(Request(source, source.with_name(f".{source.stem}.bench.mkv"), config), backend)
     models, locate = backend.models(config.device, config.encoder), backend.locator(config.landmarks)
     torch.set_num_threads(config.threads)
-    return SerialSetup(source, checked.info, config, checked.moves, backend, models, locate)
+    return SerialSetup(source, checked.info, config, checked.edits, backend, models, locate)
 
 
 def bench(source: Path, config: RunConfig, *, repeats: int, serial_frames: int) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def _first_pass(job: OpenJob, folder: Path, spent: _Spent) -> None:
 
 def _second_pass(job: AnalyzedJob, spent: _Spent) -> None:
     plan = decode.batches(job.segments, job.analysis.shots, job.config.batch)
-    flow = render.flow(job, plan, lambda count: None)
+    flow = render.build_render_graph(job, plan, lambda count: None)
     with spent.by("decode"):
         works = list(flow.source)
     with restored_threads():

@@ -45,7 +45,7 @@ def measure(
     `by_length` includes the fit of CPU seconds = start + frames * each and its largest relative error. `faces_fit` is
     the fit of the CPU seconds of a frame = start + faces * each.
     """
-    backends.stay_loaded()
+    backends.keep_networks_loaded()
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         run(source, place, config, short, 384, 1)  # loads and compiles

@@ -166,7 +166,7 @@ def check(
     chosen = backends.choose_backend(name)
     cache.need(chosen.needs, offline=offline, accept=accept_licences)
     models = chosen.models(requests.pick_device(device or "auto"), "")
-    wrong = build_backend.misfits(models)
+    wrong = build_backend.find_mismatches(models)
     if json_to is not None:
         options.write_json({"name": name, "fits": not wrong, "wrong": wrong}, json_to)
     if wrong:

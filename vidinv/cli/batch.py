@@ -109,7 +109,7 @@ def batch(
     from vidinv.batch import worker
 
     begin, length = time.monotonic(), split if split is not None else 60.0 if cluster else 0.0
-    with batch_folder.opened(output) as opened, progress.show(common.show, unit="clips") as shown:
+    with batch_folder.open_batch_folder(output) as opened, progress.show(common.show, unit="clips") as shown:
         opened.journal.enter(orders, again=retry_failed)
         fetch_weights(needs, common)
         opened.keep()
@@ -118,7 +118,7 @@ def batch(
             pool = create_pool(opened, workers, cluster, (cores, gpus, memory), terms)
             stack.callback(pool.close)
             process_clips(opened, pool, retries + 1, length, shown)
-        found = summary.document(opened.journal, given, time.monotonic() - begin)
+        found = summary.build_summary(opened.journal, given, time.monotonic() - begin)
         page = summary.write_page(found, output)
         print_summary(found, page, opened, shown)
     if common.json_to is not None:
@@ -168,7 +168,7 @@ def prepare_tasks(
         try:
             config = settled(row.options, row.edits)
             yield TaskOrder(
-                row.number, row.source, output_names.of(row, row.name or template), config, asked, overwrite
+                row.number, row.source, output_names.output_name(row, row.name or template), config, asked, overwrite
             )
         except UsageError as error:
             raise UsageError(f"row {row.number} ({row.source}): {error.what}", remedy=error.remedy) from error
@@ -186,9 +186,9 @@ def create_pool(
 ) -> WorkerPool:
     """Create the worker pool: on the cluster if one is named, else on this machine."""
     if cluster is not None:
-        from vidinv.batch.ray_pool import Needs, RayPool
+        from vidinv.batch.ray_pool import RayPool, WorkerResources
 
-        return RayPool(cluster, workers, terms, Needs(*needs))
+        return RayPool(cluster, workers, terms, WorkerResources(*needs))
     from vidinv.batch.local_pool import LocalPool
     from vidinv.process import cores as here
 
@@ -228,7 +228,7 @@ def print_estimate(orders: Iterable[TaskOrder], output: str, common: options.Job
     draft.enter(orders)
     found = []
     while (order := draft.take()) is not None:
-        found.append(estimate.of(order))
+        found.append(estimate.estimate_clip(order))
     seconds, megabytes = sum(each.seconds for each in found), sum(each.megabytes for each in found)
     for each in found:
         text = each.error or f"{each.frames} frames, about {each.seconds / 60:.1f} min and {each.megabytes:.1f} MB"
@@ -241,6 +241,6 @@ def print_estimate(orders: Iterable[TaskOrder], output: str, common: options.Job
     if common.json_to is not None:
         totals = {"clips": len(found), "hours": round(hours, 3), "megabytes": round(megabytes, 3), "cores": cores()}
         options.write_json({"totals": totals, "clips": [asdict(each) for each in found]}, common.json_to)
-    code = summary.worst(each.code for each in found if each.code)
+    code = summary.worst_exit_code(each.code for each in found if each.code)
     if code:
         raise typer.Exit(code)

@@ -75,7 +75,9 @@ def show(
     direction = chosen.direction(name)
     cache.need(chosen.needs, offline=offline, accept=accept_licences)
     models = chosen.models(requests.pick_device(device or "auto"), "")
-    photo.write_photo(output, photo.Photo(preview.draw(models, direction, people, seed)), {"vidinv_direction": name})
+    photo.write_photo(
+        output, photo.Photo(preview.draw_direction(models, direction, people, seed)), {"vidinv_direction": name}
+    )
     typer.echo(f"made {output}: {name} at {', '.join(f'{s:+g}' for s in preview.STRENGTHS)}")
 
 
@@ -107,7 +109,7 @@ def faces(
     cache.need(chosen.needs, offline=offline, accept=accept_licences)
     with progress.show(show_as) as shown:
         shown.phase("faces", count)
-        preview.faces(output, chosen.models(where, ""), range(first, first + count), shown.advance)
+        preview.write_faces(output, chosen.models(where, ""), range(first, first + count), shown.advance)
     typer.echo(f"made {output}: add a score column to its faces.csv and learn from it with --scores")
 
 
@@ -173,11 +175,11 @@ def from_pictures(
     chosen = backends.choose_backend(common.backend)
     path = directions.new_direction_path(name, chosen.space, common.out, overwrite=common.overwrite)
     where = options.rows(rows, "--rows", chosen.slots) or (0, chosen.slots)
-    listed = [example_codes.files(paths) for paths in (having, lacking)]
+    listed = [example_codes.find_pictures(paths) for paths in (having, lacking)]
     on = requests.pick_device(device or "auto")
     common.have(chosen.needs)
     models = chosen.models(on, "")
-    codes = [example_codes.codes(paths, chosen, models) for paths in listed]
+    codes = [example_codes.encode_pictures(paths, chosen, models) for paths in listed]
     vector = unsupervised.exemplars(*codes)
     origin = f"mean difference of {len(codes[0])} and {len(codes[1])} pictures"
     made = directions.of_vector(name, vector, where, models.generator, origin=origin)

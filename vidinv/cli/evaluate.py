@@ -245,8 +245,8 @@ def stored_faces(clip: Path, codes: Path, frames: int) -> Iterator[Face]:
     from vidinv.report.inversions import Face
 
     stored = render_codes.open_stored(clip, codes)
-    wanted = render_codes.spread(stored, frames)
-    faces = render_codes.faces(clip, stored, wanted)
+    wanted = render_codes.spread_faces(stored, frames)
+    faces = render_codes.iterate_faces(clip, stored, wanted)
     for _, image, code in track(faces, description="judging", total=len(wanted), transient=True):
         yield Face(str(clip), image, code)
 

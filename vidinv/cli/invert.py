@@ -39,7 +39,7 @@ def invert(
     if render is not None:
         stored = render_codes.open_stored(source, output)
         with progress.show(common.show) as shown:
-            shown.phase("draw", render_codes.count(stored, render))
+            shown.phase("draw", render_codes.face_count(stored, render))
             render_codes.write_render(source, stored, render, backend, pick_device(resolved.device), shown.advance)
         shown.say(f"made {render}")
     if common.json_to is not None:

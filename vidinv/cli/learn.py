@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vidinv.editing.direction_training import Lesson, Measure, MeasuredSamples, RenderContext
     from vidinv.editing.directions import Direction
     from vidinv.editing.scores import Scores
-    from vidinv.jobs.directions.training_set import Material
+    from vidinv.jobs.directions.training_set import TrainingSet
     from vidinv.progress import Display
 
 METHODS = ("ridge", "boundary", "difference")
@@ -123,7 +123,9 @@ def learn(
             shown.phase("calibration", 0)
             direction, how = direction_training.learn_direction(wanted, {}, found.readings, studio, fresh), method
         _check_rises(direction)
-        told = f"{found.told}, {how}" + "".join(f", scored by {by}" for by in (scorer, scores and scores.name) if by)
+        told = f"{found.description}, {how}" + "".join(
+            f", scored by {by}" for by in (scorer, scores and scores.name) if by
+        )
         direction = replace(direction, name=name or attribute, origin=told, licence=options.LICENCE)
         directions.save_direction(direction, path)
         shown.say(f"made {path}: {_told(direction)}")
@@ -147,22 +149,22 @@ class LearningSource:
             raise UsageError("the scores belong to seeds, not to --photos", remedy="remove one, or add a column file")
         self._pictures()
 
-    def material(self, backend: Backend, models: Models, studio: RenderContext, shown: Display) -> Material:
+    def material(self, backend: Backend, models: Models, studio: RenderContext, shown: Display) -> TrainingSet:
         """Measure the faces and return the training material."""
         from vidinv.jobs.directions import training_set
 
         if files := self._pictures():
             known = None if self.table is None else {self.attribute: self.table.values}
             shown.phase("photos", len(files))
-            found = training_set.of_photos(files, backend, models, studio.measure, shown.advance, known)
+            found = training_set.from_photos(files, backend, models, studio.measure, shown.advance, known)
             if found.left_out:
                 shown.say(f"{len(found.left_out)} of {len(files)} pictures left out, the first: {found.left_out[0]}")
             return found
         if self.table is not None:
             shown.phase("faces", len(self.table.seeds))
-            return training_set.of_seeds(studio, self.attribute, self.table, shown.advance)
+            return training_set.from_seeds(studio, self.attribute, self.table, shown.advance)
         shown.phase("faces", self.samples or SAMPLES)
-        return training_set.of_samples(studio, self.samples or SAMPLES, self.seed, shown.advance)
+        return training_set.from_samples(studio, self.samples or SAMPLES, self.seed, shown.advance)
 
     def _pictures(self) -> list[Path]:
         """Return the pictures to invert, in order; empty if faces are sampled."""
@@ -170,7 +172,7 @@ class LearningSource:
 
         if self.table is not None and self.table.files:
             return list(self.table.files)
-        return [] if self.photos is None else example_codes.files([self.photos])
+        return [] if self.photos is None else example_codes.find_pictures([self.photos])
 
 
 def _check_known(attribute: str, free_of: list[str], backend: Backend, is_scored: bool) -> None:

@@ -80,9 +80,9 @@ def interpolate(
     pair = mixes.check_film(Request(source, output, config, overwrite=overwrite), other, backend)
     cache.need(backend.needs, offline=common.offline, accept=common.accept_licences)
     with progress.show(common.show) as shown:
-        shown.phase("interpolate", mixes.frames(seconds))
+        shown.phase("interpolate", mixes.frame_count(seconds))
         mixes.interpolate(pair, seconds, shown.advance)
     shown.say(f"made {output}")
     if common.json_to is not None:
-        facts = {"from": source.name, "to": other.name, "frames": mixes.frames(seconds), "quality": config.quality}
+        facts = {"from": source.name, "to": other.name, "frames": mixes.frame_count(seconds), "quality": config.quality}
         options.write_json({"output": output.name, **facts}, common.json_to)

@@ -1,4 +1,4 @@
-"""The check at a job's door: everything that can be refused before work begins, whatever kind of job it is."""
+"""Check a request before any work starts: its edits, options, outputs, device and networks."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from vidinv.provenance import manifest
 
 
 def check_request(request: Request, backend: Backend | None = None) -> CheckedRequest:
-    """Check a job on a video. `backend` is the one that the request names, where it is resolved already.
+    """Check a job on a video. `backend` is the backend that the request names, if it is resolved already.
 
     Raises UsageError, InputUnreadable or OutputUnwritable; nothing is fetched or written.
     """
-    backend, moves = check_common(request, backend)
-    touched = touches_faces(request, moves)
+    backend, edits = check_common(request, backend)
+    touched = touches_faces(request, edits)
     if touched:
         given_boxes.boxes_of_run(request.config, backend)
     info = probe(request.source)
-    _check_times(moves, info)
+    _check_times(edits, info)
     check_outputs([request.output], request.source, request.overwrite)
     if request.gate.is_set:
         check_output(missed_path(request.output), request.source, request.overwrite, request.output)
@@ -44,36 +44,36 @@ def check_request(request: Request, backend: Backend | None = None) -> CheckedRe
         if not sequence.is_folder(request.output):
             codecs.check_container(wished, info, request.output)
         writer.check_encodable(info, wished, request.output.suffix.lower())
-    return CheckedRequest(request, backend, moves, info, touched)
+    return CheckedRequest(request, backend, edits, info, touched)
 
 
 def check_common(request: Request, backend: Backend | None = None) -> tuple[Backend, ResolvedEdits]:
-    """What every request is checked for, on a video or a picture: its edits, options, signer and networks.
+    """Check what requests on videos and on pictures share: edits, options, signer and networks.
 
     Returns the resolved backend and the edits. Raises UsageError.
     """
     backend = backend or backends.choose_backend(request.config.backend)
-    moves = resolve_edits(request.config.edits, backend)
+    edits = resolve_edits(request.config.edits, backend)
     _check_options(request)
     if request.c2pa:
         manifest.check_signer(request.config.c2pa, request.output)
     check_networks(request.config, backend)
     if request.gate.is_set and not backend.recognises:
         raise UsageError(
-            f"the backend {request.config.backend} has no identity network that a gate could judge by",
+            f"the backend {request.config.backend} has no identity network, which --min-identity and --min-ic need",
             remedy="leave --min-identity and --min-ic out",
         )
-    return backend, moves
+    return backend, edits
 
 
 def check_outputs(outputs: Sequence[Path], source: Path, overwrite: bool) -> None:
-    """Raise OutputUnwritable where an output cannot be written or exists, UsageError where it is `source` itself."""
+    """Raise OutputUnwritable if an output exists or cannot be written, UsageError if it is `source` itself."""
     for output in outputs:
         check_output(output, source, overwrite)
 
 
 def check_distinct(files: Sequence[Path]) -> None:
-    """Raise UsageError where two of the files that a job writes have one name."""
+    """Raise UsageError if two of the files that a job writes have the same path."""
     places = [path.absolute() for path in files]
     for path in places:
         if places.count(path) > 1:
@@ -81,7 +81,7 @@ def check_distinct(files: Sequence[Path]) -> None:
 
 
 def check_networks(config: RunConfig, backend: Backend) -> None:
-    """Raise UsageError for a device or an engine that is not here, and for a network's file that does not fit."""
+    """Raise UsageError for an unavailable device or engine and for a network file that does not fit the backend."""
     pick_device(config.device)
     if config.engine != "auto":
         runner.require(config.engine)
@@ -91,15 +91,15 @@ def check_networks(config: RunConfig, backend: Backend) -> None:
     if config.encoder:
         encoder_file.check_encoder(Path(config.encoder), backend.space)
     elif not backend.encodes and (config.refine.is_off or config.tune != "none"):
-        asked = "no refinement" if config.refine.is_off else f"--tune {config.tune}"
+        option = "a preset without refinement" if config.refine.is_off else f"--tune {config.tune}"
         raise UsageError(
-            f"the backend {backend.name} has no encoder, which {asked} asks for",
-            remedy="take --quality balanced (with --tune none), which refines from the mean, or give --encoder",
+            f"the backend {backend.name} has no encoder, which {option} needs",
+            remedy="use --quality balanced with --tune none, which refines the mean code, or give --encoder FILE",
         )
 
 
 def _check_packages(config: RunConfig) -> None:
-    """Raise UsageError for a setting whose package, of one of vidinv's extras, is not installed."""
+    """Raise UsageError for a setting that needs an optional package which is not installed."""
     if config.tune != "none":
         extras.require_training(f"--tune {config.tune}", instead="give --tune none")
     if config.reader != "pyav":
@@ -108,39 +108,41 @@ def _check_packages(config: RunConfig) -> None:
         extras.require("face_alignment", "landmarks=fan", instead="set landmarks=2d106")
 
 
-def resolve_edits(edits: Sequence[str], backend: Backend) -> ResolvedEdits:
-    """What edits such as "age+2" ask for; UsageError for bad syntax, an unknown direction, rows that are not there."""
-    wanted = map(grammar.parse, edits)
-    moves = [
-        plan.resolve_edit(backend.direction(entry.name), entry, backend.slots, backend.measures) for entry in wanted
+def resolve_edits(texts: Sequence[str], backend: Backend) -> ResolvedEdits:
+    """Resolve edits such as "age+2". Raises UsageError for bad syntax, unknown directions or missing w+ rows."""
+    parsed = map(grammar.parse, texts)
+    edits = [
+        plan.resolve_edit(backend.direction(entry.name), entry, backend.slots, backend.measures) for entry in parsed
     ]
-    for move in moves:
-        if not backend.parses and regions.is_local(plan.region(move)):
+    for resolved in edits:
+        if not backend.parses and regions.is_local(plan.region(resolved)):
             raise UsageError(
-                f"{move.edit.name} shows in the {plan.region(move)}, and the backend {backend.name} has no parser that "
-                "finds it",
-                remedy="add @region=face: the whole of the crop",
+                f"{resolved.edit.name} is limited to the {plan.region(resolved)}, but the backend {backend.name} has "
+                "no face parser that finds it",
+                remedy="add @region=face to edit the whole crop",
             )
-    return moves
+    return edits
 
 
-def _check_times(moves: ResolvedEdits, info: VideoInfo) -> None:
-    for begin in (move.edit.span[0] for move in moves):
+def _check_times(edits: ResolvedEdits, info: VideoInfo) -> None:
+    for begin in (resolved.edit.span[0] for resolved in edits):
         if begin > 0 and info.duration_s and begin >= info.duration_s:
-            raise UsageError(f"an edit begins at {begin:g} s, after the clip's end ({info.duration_s:.2f} s)")
+            raise UsageError(f"an edit starts at {begin:g} s, after the end of the clip ({info.duration_s:.2f} s)")
 
 
 def _check_options(request: Request) -> None:
     """Raise UsageError for options that exclude each other."""
     if request.at is not None and not request.preview:
-        raise UsageError("--at chooses the part of a preview", remedy="give --preview as well")
+        raise UsageError("--at works only with --preview", remedy="give --preview as well")
     if request.at is not None and request.codes is not None and not request.codes_are_there:
         raise UsageError(
-            f"--codes {request.codes} is not there, and --at makes only a part of it", remedy="leave one out"
+            f"--codes {request.codes} does not exist, and --at would write only a part of it",
+            remedy="leave out --at or --codes",
         )
     tuned = request.config.generator or request.config.tune == "generator"
     if request.codes is not None and tuned:
         raise UsageError(
-            "codes are kept for the generator as it is, and this run tunes it", remedy="leave --codes out, or --tune"
+            "--codes belongs to the generator before tuning, but this run uses a tuned generator",
+            remedy="leave out --codes, or --tune and --generator",
         )
     check_distinct(request.writes())

@@ -1,4 +1,4 @@
-"""Two videos of one clip, a source and what any tool made of it, measured as the frames of a run are."""
+"""Compare two videos of one clip, a source and an edit of it by any tool, with the metrics of a run."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from vidinv.report import sidecar
 from vidinv.report.gate import Gate
 from vidinv.stages import align, decode, graph, measure_identity, reencode
 
-SHAPE = 0.01  # by how much the two pictures' proportions may differ
-LENGTH = 0.5  # seconds
+ASPECT_TOLERANCE = 0.01  # relative difference of the aspect ratios
+LENGTH_TOLERANCE = 0.5  # seconds
 
 
 @dataclass(frozen=True)
 class Pair:
-    """The two videos, where the page on them goes, and the resolved backend whose networks measure them."""
+    """The two videos, the path of their report page, and the backend whose networks measure them."""
 
     source: Path
     edited: Path
@@ -50,33 +50,34 @@ class Pair:
 
 
 def check_pair(pair: Pair) -> tuple[VideoInfo, VideoInfo]:
-    """What the two files are. Raises InputUnreadable, or UsageError where one cannot be of the other.
+    """Probe both files. Raises InputUnreadable, and UsageError if they differ in shape or length.
 
-    Raises OutputUnwritable where the page exists or cannot be written.
+    Raises OutputUnwritable if the page exists or cannot be written.
     """
     check.check_networks(pair.config, pair.backend)
     given_boxes.boxes_of_run(pair.config, pair.backend)
     one, two = probe(pair.source), probe(pair.edited)
     (width, height), (other_width, other_height) = _shown(one), _shown(two)
-    if abs(width * other_height / (height * other_width) - 1) > SHAPE:
+    if abs(width * other_height / (height * other_width) - 1) > ASPECT_TOLERANCE:
         raise UsageError(
-            f"{pair.edited} is {other_width}x{other_height}, {pair.source} {width}x{height}: not the same picture",
-            remedy="compare videos of one framing",
+            f"{pair.edited} is {other_width}x{other_height} and {pair.source} is {width}x{height}: "
+            "their aspect ratios differ",
+            remedy="compare videos with the same framing",
         )
-    if abs(one.duration_s - two.duration_s) > max(LENGTH, 0.02 * one.duration_s):
+    if abs(one.duration_s - two.duration_s) > max(LENGTH_TOLERANCE, 0.02 * one.duration_s):
         raise UsageError(
-            f"{pair.edited} lasts {two.duration_s:.1f} s, {pair.source} {one.duration_s:.1f} s: not the same clip",
-            remedy="cut them to the same part",
+            f"{pair.edited} lasts {two.duration_s:.1f} s, {pair.source} {one.duration_s:.1f} s: their lengths differ",
+            remedy="cut both to the same part",
         )
     check.check_outputs([pair.page], pair.edited, pair.overwrite)
     return one, two
 
 
 def run(pair: Pair, progress: Progress) -> dict[str, Any]:
-    """Measure the pair, write its page and, beside that, the report as JSON; returns the report.
+    """Measure the pair, write its page and the JSON report next to it, and return the report.
 
-    Faces are found and tracked in the source, and cut from both by the source's smoothed transforms. Frames belong
-    together by their number where the files have equally many, else by their times.
+    Faces are found and tracked in the source and cropped from both videos by the source's smoothed transforms. Frames
+    are paired by number if both files have the same number of frames, otherwise by time.
     """
     clock, (info, other), config = Clock.now(), check_pair(pair), pair.config
     backend = pair.backend
@@ -96,8 +97,8 @@ def run(pair: Pair, progress: Progress) -> dict[str, Any]:
             )
             analysis, _ = face_tracks.link_tracks(sightings, config, backend, pair.source, [])
             progress.phase("measure", analysis.frame_count, 0)
-            measured = _measured(pair, analysis, (info, other), folder, progress)
-            report = _document(pair, info, analysis, measured) | {"timing": clock.spent(), "warnings": []}
+            measured = _measure(pair, analysis, (info, other), folder, progress)
+            report = _build_report(pair, info, analysis, measured) | {"timing": clock.spent(), "warnings": []}
             sidecar.write_report(pair.page.with_suffix(".json"), report)
             write_page.write_page(pair.page, report, write_page.strips(report, measured.evidence()))
             return report
@@ -106,10 +107,10 @@ def run(pair: Pair, progress: Progress) -> dict[str, Any]:
 
 
 def follow(source: Iterator[Work], pair: Pair, to_other: Array, by_number: bool) -> Iterator[Work]:
-    """The Works of the source with `edit`, the same crops of the other video's frames.
+    """Add to the source's Works the same crops of the other video's frames, as `edit`.
 
-    `to_other` [2,3] maps the source's pixels to the other's. Of the other the frame of the same number or, where they
-    do not go by number, the one nearest in time.
+    `to_other` [2,3] maps the source's pixels to the other video's. `by_number` pairs frames of equal number; otherwise
+    the frame that is nearest in time is taken.
     """
     frames = reader.read_frames(pair.edited, batch=1)
     here = next(frames)
@@ -129,10 +130,10 @@ def follow(source: Iterator[Work], pair: Pair, to_other: Array, by_number: bool)
             ):
                 here, following = following, next(frames, None)
             partners.append(here)
-        yield work if work.faces is None else _joined(work, partners, to_other)
+        yield work if work.faces is None else _add_partner_crops(work, partners, to_other)
 
 
-def _joined(work: Work, partners: Sequence[FrameBatch], to_other: Array) -> Work:
+def _add_partner_crops(work: Work, partners: Sequence[FrameBatch], to_other: Array) -> Work:
     assert work.faces is not None
     size, cut, metrics = work.faces.image.shape[-1], [], []
     for position, to_frame in zip(work.faces.frame.tolist(), work.faces.to_frame.numpy(), strict=True):
@@ -143,25 +144,28 @@ def _joined(work: Work, partners: Sequence[FrameBatch], to_other: Array) -> Work
     return replace(work, edit=edit, metrics=tuple(metrics))
 
 
-def _measured(
+def _measure(
     pair: Pair,
     analysis: Analysis,
     infos: tuple[VideoInfo, VideoInfo],
     folder: JobFolder,
     progress: Progress,
 ) -> MeasuredFaces:
-    config, judges = pair.config, pair.backend.judges(pair.config.device)
+    config, evaluators = pair.config, pair.backend.evaluators(pair.config.device)
     segments = decode.segments(analysis.pts, analysis.time_base, config.segment_seconds, 0, analysis.frame_count)
     plan = decode.batches(segments, analysis.shots, config.batch)
     works = decode.decode(reader.read_frames(pair.source, batch=1), plan, analysis.shots, segments)
-    witnesses = measure_identity.SecondaryEvaluators.of(pair.backend, judges.parse, [])
+    secondary = measure_identity.SecondaryEvaluators.of(pair.backend, evaluators.parse, [])
     stages = [
         ("align", align.build_align_stage(analysis.tracks, config.crop)),
-        ("follow", lambda source: follow(source, pair, _between(*infos), _count(pair.edited) == analysis.frame_count)),
+        (
+            "follow",
+            lambda source: follow(source, pair, _between(*infos), _count_frames(pair.edited) == analysis.frame_count),
+        ),
         (
             "measure",
             measure_identity.build_measure_stage(
-                judges.identity, witnesses, config.identity, keep_strips=pair.thumbnails
+                evaluators.identity, secondary, config.identity, keep_strips=pair.thumbnails
             ),
         ),
     ]
@@ -175,41 +179,41 @@ def _measured(
     return MeasuredFaces([face for record in records for face in record.faces], folder.evidence(records))
 
 
-def _document(pair: Pair, info: VideoInfo, analysis: Analysis, measured: MeasuredFaces) -> dict[str, Any]:
+def _build_report(pair: Pair, info: VideoInfo, analysis: Analysis, measured: MeasuredFaces) -> dict[str, Any]:
     config, names = pair.config, pair.backend.watching
     return {
         "schema": sidecar.SCHEMA,
-        "input": finalize.facts(pair.source, fileio.content_sha256(pair.source), info, analysis),
+        "input": finalize.describe_input(pair.source, fileio.content_sha256(pair.source), info, analysis),
         "output": {"path": pair.edited.name, "sha256": fileio.content_sha256(pair.edited)},
         "frames": analysis.frame_count,
         "faces": len(measured.rows),
         "edits": [],
         "settings": configs.plain(config),
-        "versions": finalize.installed(),
-        "weights": finalize.archives(names),
-        "parts": finalize.terms(names),
-        "measured": finalize.how_often(config),
-        **quality_summary.verdict(analysis, analysis.tracks, range(analysis.frame_count), [], measured, pair.gate),
+        "versions": finalize.package_versions(),
+        "weights": finalize.archive_digests(names),
+        "parts": finalize.part_licences(names),
+        "measured": finalize.sampling_intervals(config),
+        **quality_summary.summarize(analysis, analysis.tracks, range(analysis.frame_count), [], measured, pair.gate),
     }
 
 
 def _between(one: VideoInfo, two: VideoInfo) -> Array:
-    """[2,3]: a coded pixel of the first video to that of the second, by way of the picture as it is shown."""
+    """Return [2,3], which maps a coded pixel of the first video to the second, through the displayed picture."""
     (width, height), (other_width, other_height) = _shown(one), _shown(two)
     x, y = other_width / width, other_height / height
-    scaled = np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2]])  # pixel centres lie at integers
+    scaled = np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2]])  # pixel centres are at integers
     return similarity.compose(similarity.invert(_upright(two)), similarity.compose(scaled, _upright(one)))
 
 
-def _count(path: Path) -> int:
-    """How many frames a video has, by its packets."""
+def _count_frames(path: Path) -> int:
+    """Count the frames of a video by its packets."""
     with open_video(path) as container:
         stream = video_stream(container)
         return sum(packet.size > 0 and not packet.is_discard for packet in container.demux(stream))
 
 
 def _upright(info: VideoInfo) -> Array:
-    """[2,3]: a coded pixel to the same in the picture as it is shown: stretched, mirrored and turned as it asks."""
+    """Return [2,3], which maps a coded pixel to the displayed picture (pixel aspect, mirroring and rotation)."""
     width = round(info.width * info.display.pixel_aspect)
     right, bottom = width - 1, info.height - 1
     turned = {
@@ -222,6 +226,6 @@ def _upright(info: VideoInfo) -> Array:
 
 
 def _shown(info: VideoInfo) -> tuple[int, int]:
-    """Width and height of the picture as it is shown."""
+    """Width and height of the displayed picture."""
     width = round(info.width * info.display.pixel_aspect)
     return (info.height, width) if info.rotation % 180 else (width, info.height)

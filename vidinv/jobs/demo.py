@@ -1,4 +1,4 @@
-"""A short synthetic talking head with sound, made by the generator itself: the likeness of nobody."""
+"""Write a short synthetic talking head with sound, drawn by the generator: it shows no real person."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def write_demo(
     seed: int = 3,
     done: Callable[[int], None],
 ) -> None:
-    """Write the clip as H.264 and AAC in mp4; `done(n)` hears of every n frames. Raises OutputUnwritable."""
+    """Write the clip as H.264 and AAC in mp4; `done(n)` is called after every n frames. Raises OutputUnwritable."""
     count = round(seconds * FRAME_RATE)
     with (
         fileio.replacing(path, failures=(av.FFmpegError,)) as draft,

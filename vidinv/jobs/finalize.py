@@ -1,4 +1,4 @@
-"""The result of a job: the segments joined with the source's other streams, and the report beside the file."""
+"""Finish a job: join the segments with the source's other streams, and write the report next to the output."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ PACKAGES = ("vidinv", "torch", "av", "numpy", "opencv-python-headless")
 
 
 def finish(job: AnalyzedJob, frames: int, timing: dict[str, Any]) -> dict[str, Any]:
-    """Assemble the output (and the preview), and write the report on it, with the job's warnings; returns that.
+    """Assemble the output (and the preview), write its report with the job's warnings, and return the report.
 
-    Where the gate is missed everything has a name that says so.
+    If the gate is missed, all files get names that say so.
     """
     records = Journal(job.folder.path).finished()
     if len(records) < len(job.segments):
@@ -47,21 +47,23 @@ def finish(job: AnalyzedJob, frames: int, timing: dict[str, Any]) -> dict[str, A
             f"segment {len(records)} in {job.folder.path} was damaged while the job ran", remedy="run it again"
         )
     measured = MeasuredFaces([face for record in records for face in record.faces], job.folder.evidence(records))
-    report = document(job, frames, measured)
+    report = build_report(job, frames, measured)
     if report["gate"] is not None and not report["gate"]["passed"]:
         job = job.below_gate()
         report["output"] = _output(job)
     request = job.request
-    warnings = [*job.warnings, *_losses(job), *_gaps(records)]
+    warnings = [*job.warnings, *_reading_warnings(job), *_damage_warnings(records)]
     if request.at is None:
         segments = _files(job, records, "segment-")
         join = stills.assemble if sequence.is_folder(request.output) else remux.assemble
         made = job.folder.place(request.output)
 
         def write(path: Path) -> list[str]:
-            return join(segments, request.source, path, metadata=made_by(job))
+            return join(segments, request.source, path, metadata=output_metadata(job))
 
-        warnings = warnings + sign_output.sealed(replace(request, output=made), job.folder, claim(job), write)
+        warnings = warnings + sign_output.write_signed(
+            replace(request, output=made), job.folder, build_claim(job), write
+        )
         job.opened.source.check()
         job.folder.publish(made, request.output, overwrite=request.overwrite)
     if request.preview:
@@ -77,8 +79,8 @@ def finish(job: AnalyzedJob, frames: int, timing: dict[str, Any]) -> dict[str, A
     return report
 
 
-def facts(source: Path, content: str, info: VideoInfo, analysis: Analysis) -> dict[str, Any]:
-    """What the report says of the video that was read, whose bytes have the sha256 `content`."""
+def describe_input(source: Path, content: str, info: VideoInfo, analysis: Analysis) -> dict[str, Any]:
+    """The report's entry on the source video; `content` is the sha256 of its bytes."""
     return {
         "path": source.name,
         "sha256": content,
@@ -89,39 +91,44 @@ def facts(source: Path, content: str, info: VideoInfo, analysis: Analysis) -> di
     }
 
 
-def how_often(config: RunConfig) -> dict[str, int]:
+def sampling_intervals(config: RunConfig) -> dict[str, int]:
     """Sampling interval of each metric network, in frames of a segment."""
     return {"arcface_every": config.identity.every, "witness_every": config.identity.witness_every}
 
 
-def made_by(job: AnalyzedJob) -> dict[str, str]:
-    """What the output's own metadata say of how it was made."""
+def output_metadata(job: AnalyzedJob) -> dict[str, str]:
+    """Container metadata that say how the output was made."""
     return {
-        "vidinv_version": installed().get("vidinv", "unknown"),
+        "vidinv_version": package_versions().get("vidinv", "unknown"),
         "vidinv_edits": " ".join(job.config.edits) or "none",
-        "vidinv_weights": " ".join(weights(job)),
+        "vidinv_weights": " ".join(weight_digests(job)),
     }
 
 
-def watermark(job: AnalyzedJob) -> str | None:
-    """The identity that the output's watermark says; None where it has none."""
+def watermark_identity(job: AnalyzedJob) -> str | None:
+    """The identity that the output's watermark carries; None without a watermark."""
     if not job.request.watermark or job.models is None:
         return None
     return payload.identity(job.opened.source.content, job.config.edits)
 
 
-def claim(job: AnalyzedJob) -> manifest.Claim:
-    """What is signed where the output gets a C2PA manifest."""
-    request, version = job.request, installed().get("vidinv", "unknown")
+def build_claim(job: AnalyzedJob) -> manifest.Claim:
+    """The claim that is signed if the output gets a C2PA manifest."""
+    request, version = job.request, package_versions().get("vidinv", "unknown")
     return manifest.Claim(
-        version, request.config.edits, weights(job), request.source, job.opened.source.content, watermark(job)
+        version,
+        request.config.edits,
+        weight_digests(job),
+        request.source,
+        job.opened.source.content,
+        watermark_identity(job),
     )
 
 
 def write_report(
     job: AnalyzedJob, report: dict[str, Any], timing: dict[str, Any], warnings: list[str]
 ) -> dict[str, Any]:
-    """Write the report beside the output, with how long it took and what there is to say; returns it."""
+    """Add `timing` and `warnings` to the report, write it next to the output, and return it."""
     report |= {"timing": timing, "warnings": warnings}
     if job.request.at is None:
         report["output"] |= {"sha256": fileio.content_sha256(job.request.output)}
@@ -129,67 +136,67 @@ def write_report(
     return report
 
 
-def document(
+def build_report(
     job: AnalyzedJob, frames: int, measured: MeasuredFaces, edits: list[dict[str, Any]] | None = None
 ) -> dict[str, Any]:
-    """The report on `frames` edited frames and what was measured of them, but for how long it took and warnings.
+    """The report on `frames` edited frames and their measurements, without timing and warnings.
 
-    `edits` are the job's moves unless others are given.
+    `edits` replaces the entries on the job's edits, if given.
     """
     request, analysis = job.request, job.analysis
-    moved = [
-        _edit(move) | {"effect": quality_summary.effect(job.moves, k, measured.rows, analysis)}
-        for k, move in enumerate(job.moves)
+    described = [
+        _edit(resolved) | {"effect": quality_summary.edit_effect(job.edits, k, measured.rows, analysis)}
+        for k, resolved in enumerate(job.edits)
     ]
     span = range(job.segments[0][0], job.segments[-1][1])
-    gate = request.gate if job.models is not None else Gate()  # what was not touched misses none
+    gate = request.gate if job.models is not None else Gate()  # an untouched clip cannot miss a gate
     return {
         "schema": sidecar.SCHEMA,
-        "input": facts(request.source, job.opened.source.content, job.info, analysis),
+        "input": describe_input(request.source, job.opened.source.content, job.info, analysis),
         "output": _output(job),
         "frames": frames,
         "faces": len(measured.rows),
-        "edits": moved if edits is None else edits,
+        "edits": described if edits is None else edits,
         "command": request.command,
         "settings": {key: value for key, value in configs.plain(request.config).items() if key != "c2pa"},
-        "versions": installed(),
-        "weights": weights(job),
-        "parts": [*terms(_needs(job)), *_brought(job)],
-        "measured": how_often(request.config),
+        "versions": package_versions(),
+        "weights": weight_digests(job),
+        "parts": [*part_licences(_needed_parts(job)), *_user_parts(job)],
+        "measured": sampling_intervals(request.config),
         **({} if job.tuning is None else {"tuning": job.tuning}),
-        **quality_summary.verdict(analysis, job.people, span, job.moves, measured, gate),
+        **quality_summary.summarize(analysis, job.people, span, job.edits, measured, gate),
     }
 
 
-def _losses(job: AnalyzedJob) -> list[str]:
-    """What the asked reader could not read, and what of the source's picture the output's codec cannot say."""
+def _reading_warnings(job: AnalyzedJob) -> list[str]:
+    """Warnings: why the chosen reader was not used, and what the output codec cannot represent."""
     request = job.request
     refused = reader.refusal_reason(request.source, request.config.reader)
     found = [refused] if refused else []
     if request.at is None:
-        wish = requests.encoder_options(request.config, request.output)
-        found += codecs.select_encoder(wish, job.info, suffix=request.output.suffix.lower()).warnings
+        options = requests.encoder_options(request.config, request.output)
+        found += codecs.select_encoder(options, job.info, suffix=request.output.suffix.lower()).warnings
     return found
 
 
-def _gaps(records: list[SegmentRecord]) -> list[str]:
-    """The damaged places of the source, those that touch as one."""
+def _damage_warnings(records: list[SegmentRecord]) -> list[str]:
+    """Warnings on the damaged intervals of the source; adjoining intervals are joined."""
     joined: list[list[float]] = []
     for begin, end in (gap for record in records for gap in record.gaps):
         if joined and begin <= joined[-1][1]:
             joined[-1][1] = end
         else:
             joined.append([begin, end])
-    said = "what decodes there was passed on, what does not is missing"
-    return [f"damaged from {begin:.3f} to {end:.3f} s: {said}" for begin, end in joined]
+    consequence = "frames that decode there were passed through, the others are missing"
+    return [f"damaged from {begin:.3f} to {end:.3f} s: {consequence}" for begin, end in joined]
 
 
 def _files(job: AnalyzedJob, records: list[SegmentRecord], kind: str) -> list[Path]:
     return [job.folder.path / name for record in records for name in record.files if name.startswith(kind)]
 
 
-def inverted(job: AnalyzedJob, timing: dict[str, Any]) -> dict[str, Any]:
-    """The report on a job that made codes alone."""
+def report_inversion(job: AnalyzedJob, timing: dict[str, Any]) -> dict[str, Any]:
+    """The report on a job that only inverted the clip."""
     request, analysis = job.request, job.analysis
     return {
         "input": {"path": request.source.name, "frames": analysis.frame_count},
@@ -197,35 +204,35 @@ def inverted(job: AnalyzedJob, timing: dict[str, Any]) -> dict[str, Any]:
         "faces": sum(len(track.frames) for track in analysis.tracks),
         "tracks": [{"id": track.id, "frames": len(track.frames)} for track in analysis.tracks],
         **({} if job.tuning is None else {"tuning": job.tuning}),
-        "versions": installed(),
-        "weights": weights(job),
+        "versions": package_versions(),
+        "weights": weight_digests(job),
         "timing": timing,
     }
 
 
-def tuned(job: AnalyzedJob, timing: dict[str, Any]) -> dict[str, Any]:
-    """Give what was tuned its name, and report on it."""
+def publish_tuning(job: AnalyzedJob, timing: dict[str, Any]) -> dict[str, Any]:
+    """Write the tuned network to the output path, and return the report on it."""
     request, analysis = job.request, job.analysis
     assert job.models is not None
     made = job.folder.place(request.output)
     if request.config.tune == "generator":
-        generator_tuning.keep(job.folder, made)
+        generator_tuning.write_tuned_generator(job.folder, made)
     else:
-        encoder_tuning.keep(job.models, request.config, made)
+        encoder_tuning.write_tuned_encoder(job.models, request.config, made)
     job.folder.publish(made, request.output, overwrite=request.overwrite)
     return {
         "input": {"path": request.source.name, "frames": analysis.frame_count},
         "output": {"path": request.output.name, "sha256": fileio.content_sha256(request.output)},
         "faces": sum(len(track.frames) for track in analysis.tracks),
         "tuning": job.tuning,
-        "versions": installed(),
-        "weights": weights(job),
+        "versions": package_versions(),
+        "weights": weight_digests(job),
         "timing": timing,
     }
 
 
-def installed() -> dict[str, str]:
-    """Versions of what made the output."""
+def package_versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide the output."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -235,30 +242,32 @@ def installed() -> dict[str, str]:
     return found
 
 
-def weights(job: AnalyzedJob) -> dict[str, str]:
-    """Part -> sha256 of the archive it came from; of what the user brought its file's."""
+def weight_digests(job: AnalyzedJob) -> dict[str, str]:
+    """Part -> sha256 of its archive; for the user's own parts, of their file."""
     brought = {part.name: part.sha256 for part in job.backend.brought}
-    return archives(_needs(job)) | brought | ({"encoder": job.opened.encoder} if job.opened.encoder else {})
+    return (
+        archive_digests(_needed_parts(job)) | brought | ({"encoder": job.opened.encoder} if job.opened.encoder else {})
+    )
 
 
-def archives(names: Iterable[str]) -> dict[str, str]:
-    """Part -> sha256 of the archive it came from."""
+def archive_digests(names: Iterable[str]) -> dict[str, str]:
+    """Part -> sha256 of its archive."""
     return {name: catalog.CATALOG[name].archive_sha256 for name in names}
 
 
-def terms(names: Iterable[str]) -> list[dict[str, str]]:
-    """Every part with its terms and where it is from, as the report has them."""
+def part_licences(names: Iterable[str]) -> list[dict[str, str]]:
+    """Name, licence and origin of every part, for the report."""
     entries = [catalog.CATALOG[name] for name in names]
     return [{"name": each.name, "licence": each.licence, "origin": each.origin} for each in entries]
 
 
-def _needs(job: AnalyzedJob) -> tuple[str, ...]:
+def _needed_parts(job: AnalyzedJob) -> tuple[str, ...]:
     backend = job.backend
     return backend.needs if job.request.only_codes or job.request.only_tuned else backend.all_needs
 
 
-def _brought(job: AnalyzedJob) -> list[dict[str, str]]:
-    """The user's own parts with their terms and where they are from."""
+def _user_parts(job: AnalyzedJob) -> list[dict[str, str]]:
+    """Name, licence and origin of the user's own parts."""
     return [{"name": each.name, "licence": each.licence, "origin": each.origin} for each in job.backend.brought]
 
 
@@ -274,12 +283,12 @@ def _output(job: AnalyzedJob) -> dict[str, Any]:
     drawn = "none"
     if job.models is not None:
         drawn = synthesize.describe_renderer(job.models.generator, job.models.proxy, config.crop)
-    paths |= {"watermark": watermark(job), "c2pa": request.c2pa and request.at is None}
+    paths |= {"watermark": watermark_identity(job), "c2pa": request.c2pa and request.at is None}
     return paths | how | ({} if touched else {"tune": "none"}) | {"synthesis": drawn}
 
 
-def _edit(move: ResolvedEdit) -> dict[str, Any]:
-    direction, edit = move.direction, move.edit
+def _edit(resolved: ResolvedEdit) -> dict[str, Any]:
+    direction, edit = resolved.direction, resolved.edit
     first, last = edit.span
     return {
         "name": direction.name,

@@ -1,4 +1,4 @@
-"""A picture edited by the stages that edit a video's frames: found, inverted, edited, blended, measured."""
+"""Edit a picture with the stages of a video: find, invert, edit, blend and measure its faces."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from vidinv.media.probe import VideoInfo
 from vidinv.stages import reencode
 from vidinv.stages.graph import Stage
 
-BASE = Fraction(1, 25)  # of a picture's only time, which is 0
+TIME_BASE = Fraction(1, 25)  # of the only frame, whose pts is 0
 
 
 @dataclass(frozen=True)
 class OpenPicture:
-    """A picture whose faces were inverted: the job that edits them, and the one frame with its codes."""
+    """A picture whose faces are inverted: its job, its pixels and its one frame with codes."""
 
     job: AnalyzedJob
     photo: Photo
@@ -45,7 +45,7 @@ class OpenPicture:
 
 
 def check_picture(request: Request, backend: Backend | None = None) -> CheckedRequest:
-    """Check a job on a picture. `backend` is the one that the request names, where it is resolved already.
+    """Check a job on a picture. `backend` is the backend that the request names, if it is resolved already.
 
     Raises UsageError, InputUnreadable or OutputUnwritable; nothing is fetched or written.
     """
@@ -54,53 +54,58 @@ def check_picture(request: Request, backend: Backend | None = None) -> CheckedRe
 
 
 def check_source(request: Request, backend: Backend | None = None) -> CheckedRequest:
-    """The same, whatever kind of file the output is."""
-    backend, moves = check.check_common(request, backend)
-    for move in moves:
-        if move.edit.span != Edit.span:
-            raise UsageError(f"a picture has no time for {move.edit.name} to come and go", remedy="leave the time out")
+    """Check a job on a picture like `check_picture`, for any type of output file."""
+    backend, edits = check.check_common(request, backend)
+    for resolved in edits:
+        if resolved.edit.span != Edit.span:
+            raise UsageError(
+                f"{resolved.edit.name} has a time span, but a picture has only one frame",
+                remedy="leave out the time span",
+            )
     given_boxes.boxes_of_run(request.config, backend)
     info = _info(request.source, photo.read_photo(request.source))
     check.check_outputs([request.output], request.source, request.overwrite)
-    return CheckedRequest(request, backend, moves, info, touches_faces=True)
+    return CheckedRequest(request, backend, edits, info, touches_faces=True)
 
 
 def edit(checked: CheckedRequest) -> dict[str, Any]:
-    """Edit the faces of a picture into its output, and write the report beside it; returns the report.
+    """Edit the faces of a picture, write the output and its report, and return the report.
 
-    Every pixel outside the faces' masks is the source's, as a PNG holds it (JPEG and WebP lose a little). With
-    `preview` a row for every face shows source, inversion and edit. Raises VidinvError children as the design's exit
-    codes say.
+    Every pixel outside the faces' masks equals the source's in a PNG (JPEG and WebP are lossy). `preview` also writes a
+    picture with a row for every face: source, inversion and edit. Raises VidinvError children with the exit codes of
+    `vidinv/errors.py`.
     """
     clock = Clock.now()
     with JobFolder(checked.request.output) as folder:
         folder.empty()
         try:
             opened = open_picture(checked, folder)
-            moves, warnings = _aimed(opened)
-            job = replace(opened.job, moves=moves)
+            edits, warnings = _solve_targets(opened)
+            job = replace(opened.job, edits=edits)
             assert job.models is not None
-            work = through(render.editing(job, job.models), opened.work)
-            write_edited(job, opened.photo, work, finalize.made_by(job))
-            report = finalize.document(job, 1, measured(work))
+            work = run_stages(render.edit_stages(job, job.models), opened.work)
+            write_edited(job, opened.photo, work, finalize.output_metadata(job))
+            report = finalize.build_report(job, 1, measured_faces(work))
             return finalize.write_report(job, report, clock.spent(), warnings)
         finally:
             folder.delete()
 
 
 def write_edited(job: AnalyzedJob, known: Photo, work: Work, made: dict[str, str]) -> None:
-    """Write the edited picture, signed where that is asked for, and its preview likewise. Raises OutputUnwritable."""
+    """Write the edited picture, signed if requested, and its preview if requested. Raises OutputUnwritable."""
     request, folder = job.request, job.folder
     if request.preview and work.edit is not None:
         partial = folder.path / "preview.png"
-        picture.write_picture(partial, sheet(work))
+        picture.write_picture(partial, build_sheet(work))
         partial.replace(preview_path(request.output))
     edited = replace(known, rgb=rgb_of(work))
-    sign_output.sealed(request, folder, finalize.claim(job), lambda path: photo.write_photo(path, edited, made))
+    sign_output.write_signed(
+        request, folder, finalize.build_claim(job), lambda path: photo.write_photo(path, edited, made)
+    )
 
 
 def open_picture(checked: CheckedRequest, folder: JobFolder) -> OpenPicture:
-    """Find and invert the faces of the checked picture. Raises NoFaceFound where there is none."""
+    """Find and invert the faces of the checked picture. Raises NoFaceFound if there is none."""
     config = replace(checked.request.config, tune="none")  # one face is too few to tune on
     opened = open_checked(replace(checked, request=replace(checked.request, config=config)), folder)
     config, backend, source = opened.config, opened.backend, opened.request.source
@@ -109,16 +114,16 @@ def open_picture(checked: CheckedRequest, folder: JobFolder) -> OpenPicture:
         engine_autotune.check_engine(config, backend)
     known = photo.read_photo(source)
     found = first_pass.locate_in_frame(backend.locator(config.landmarks), opened.given, 0, known.rgb, 0)
-    seen = Detections((0,), BASE, (Shot(0, 1),), (found,))
-    analysis, moves = face_tracks.link_tracks(seen, config, backend, source, checked.moves)
+    seen = Detections((0,), TIME_BASE, (Shot(0, 1),), (found,))
+    analysis, edits = face_tracks.link_tracks(seen, config, backend, source, checked.edits)
     models = backend.models(config.device, config.encoder)
-    job = AnalyzedJob(opened, analysis, moves, models, segments=[(0, 1)])
+    job = AnalyzedJob(opened, analysis, edits, models, segments=[(0, 1)])
     work = Work(_frame(known), new_shot=True)
-    return OpenPicture(job, known, through(render.inverting(job, models, 0), work))
+    return OpenPicture(job, known, run_stages(render.inversion_stages(job, models, 0), work))
 
 
-def through(stages: Sequence[tuple[str, Stage]], work: Work) -> Work:
-    """One frame through stages."""
+def run_stages(stages: Sequence[tuple[str, Stage]], work: Work) -> Work:
+    """Pass one frame through stages."""
     works: Iterator[Work] = iter([work])
     for _, stage in stages:
         works = stage(works)
@@ -126,8 +131,8 @@ def through(stages: Sequence[tuple[str, Stage]], work: Work) -> Work:
     return done
 
 
-def sheet(work: Work) -> Tensor:
-    """[3,H,W] in [-1,1]: of every face a row of source, inversion and edit, as drawn before blending."""
+def build_sheet(work: Work) -> Tensor:
+    """Return [3,H,W] in [-1,1]: for every face a row of source, inversion and edit before blending."""
     assert work.faces is not None and work.inversion is not None and work.edit is not None
     size = work.faces.image.shape[-1]
     columns = [resize(images, size) for images in (work.faces.image, work.inversion, work.edit)]  # [N,3,S,S] each
@@ -140,24 +145,24 @@ def codes_of(work: Work) -> Code:
     return work.codes
 
 
-def _aimed(opened: OpenPicture) -> tuple[ResolvedEdits, list[str]]:
-    """The moves with a strength where one named a value, and what could not be reached."""
+def _solve_targets(opened: OpenPicture) -> tuple[ResolvedEdits, list[str]]:
+    """Solve the strength of every edit that names a value; also returns warnings on values out of reach."""
     job, work = opened.job, opened.work
-    if not target_strength.is_due(job.moves):
-        return job.moves, []
+    if not target_strength.has_target(job.edits):
+        return job.edits, []
     assert work.faces is not None and job.models is not None
     codes = codes_of(work)
     samples = [
-        target_strength.AimedFace(person, work.faces.image[n : n + 1], codes[n : n + 1])
+        target_strength.SampleFace(person, work.faces.image[n : n + 1], codes[n : n + 1])
         for n, person in enumerate(work.faces.track.tolist())
     ]
-    return target_strength.aimed(
-        job.moves, samples, target_strength.attribute_measure(job.backend, job.models, job.moves, job.config)
+    return target_strength.solve_targets(
+        job.edits, samples, target_strength.build_evaluator(job.backend, job.models, job.edits, job.config)
     )
 
 
-def measured(work: Work) -> MeasuredFaces:
-    """What was measured of every face that was edited."""
+def measured_faces(work: Work) -> MeasuredFaces:
+    """The measurements of every edited face."""
     assert work.faces is not None
     return MeasuredFaces(reencode.face_rows(work, 0), lambda: work.evidence)
 
@@ -168,18 +173,18 @@ def _planes(known: Photo) -> Planes:
 
 
 def rgb_of(work: Work) -> Array:
-    """RGB uint8 [H,W,3] of the picture's frame: the edited one, or the source's where nothing was edited."""
+    """RGB uint8 [H,W,3] of the picture: the edited frame, or the source if nothing was edited."""
     green, blue, red = (work.output or work.frames.native)[0].planes
     return np.ascontiguousarray(np.stack([red, green, blue], 2))
 
 
 def _frame(known: Photo) -> FrameBatch:
     """The picture as the only frame of a clip."""
-    return FrameBatch((_planes(known),), Colour("bt709", True), (0,), BASE, (0,))
+    return FrameBatch((_planes(known),), Colour("bt709", True), (0,), TIME_BASE, (0,))
 
 
 def _info(source: Path, known: Photo) -> VideoInfo:
-    """The facts of the picture as of a clip of one frame."""
+    """Describe the picture as a clip of one frame."""
     frame = _frame(known)
     planes = frame.native[0]
     return VideoInfo(
@@ -189,8 +194,8 @@ def _info(source: Path, known: Photo) -> VideoInfo:
         Display(),
         planes.pix_fmt,
         frame.colour,
-        BASE,
-        1 / BASE,
+        TIME_BASE,
+        1 / TIME_BASE,
         0.0,
         "",
         1,

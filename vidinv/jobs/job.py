@@ -1,4 +1,4 @@
-"""One job, growing by what is known of it: request, checked, opened, analysed. Each stage holds the one before."""
+"""One job as it grows: request, checked request, open job, analyzed job. Each state holds the one before."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ from vidinv.jobs.timing import Clock
 from vidinv.media.probe import VideoInfo
 from vidinv.stages import codes as stored_codes
 
-FORMAT = 2  # of a job folder; one of another format is refused
+FORMAT = 2  # of a job folder; a folder of another format is refused
 
 
 @dataclass(frozen=True)
 class OpenJob:
-    """A job whose request is checked and settled, and whose folder is held.
+    """A job whose request is checked and settled and whose folder is locked.
 
-    `encoder` is the digest of the user's own (empty: the backend's), `given` the boxes that stand for a detector.
+    `encoder` is the digest of the user's encoder file (empty: the backend's encoder), `given` holds the boxes that
+    replace a detector.
     """
 
     checked: CheckedRequest
@@ -50,9 +51,9 @@ class OpenJob:
         return self.checked.backend
 
     def fingerprint(self) -> str:
-        """One digest of all that decides what the job writes: equal where an unfinished job may be resumed.
+        """One digest of everything that decides the output: an unfinished job is resumed only if it is equal.
 
-        What is in the files of the source, the encoder, the generator and the boxes counts, wherever they are.
+        The contents of the source, encoder, generator and boxes files count, not their paths.
         """
         generator = fileio.content_sha256(Path(self.config.generator)) if self.config.generator else ""
         return fingerprint.digest(
@@ -65,23 +66,23 @@ class OpenJob:
                 "generator": generator,
                 "boxes": self.given.digest if self.given else "",
                 "backend": self.backend.digest,
-                "directions": [move.direction.digest for move in self.checked.moves],
+                "directions": [resolved.direction.digest for resolved in self.checked.edits],
             }
         )
 
 
 @dataclass(frozen=True)
 class AnalyzedJob:
-    """A job after its first pass: what is rendered, and with what.
+    """A job after its first pass: everything that the render needs.
 
-    `moves` are the edits with their persons and strengths; `models` is None where no face is touched; `segments` are
-    [(first, end), ...] of frames; `people` are the whole tracks of those whom the job is about; `tuning` is what the
-    report says of a tuning, `busy` the seconds of the steps so far by name.
+    `edits` have persons and strengths; `models` is None if no face is touched; `segments` are [(first, end), ...] of
+    frames; `people` are the full tracks of the persons that the job edits; `tuning` is the report's entry on a tuning;
+    `busy` maps each finished step to its seconds.
     """
 
     opened: OpenJob
     analysis: Analysis
-    moves: ResolvedEdits
+    edits: ResolvedEdits
     models: Models | None
     segments: list[tuple[int, int]]
     people: tuple[Track, ...] = ()
@@ -111,20 +112,20 @@ class AnalyzedJob:
         return self.opened.folder
 
     def below_gate(self) -> AnalyzedJob:
-        """The same job with its output under the name that says that the gate was missed."""
+        """The same job with the output name of a missed gate."""
         checked = replace(self.opened.checked, request=self.request.below_gate())
         return replace(self, opened=replace(self.opened, checked=checked))
 
 
 def open_checked(checked: CheckedRequest, folder: JobFolder) -> OpenJob:
-    """The job of a checked request in a `folder` that is held, its settings settled.
+    """Settle the settings of a checked request whose `folder` is locked, and read the state of its source.
 
-    Raises InputUnreadable, and UsageError for a device or boxes that are not there.
+    Raises InputUnreadable, and UsageError for a missing device or missing boxes.
     """
     request = checked.request
     config = request.config
     if not checked.touches_faces:
-        config = replace(config, engine="eager")  # nothing is drawn that would be worth a choice
+        config = replace(config, engine="eager")  # no network runs, so no engine is chosen
     config = requests.settle(config, checked.backend, folder.config if folder.is_begun else None)
     given = given_boxes.boxes_of_run(config, checked.backend) if checked.touches_faces else None
     checked = replace(checked, request=replace(request, config=config))

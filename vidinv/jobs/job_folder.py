@@ -1,4 +1,4 @@
-"""The job folder `<output>.vidinv/`: one job at a time, readable by its owner alone, gone when the job is done."""
+"""The job folder `<output>.vidinv/`: locked by one run, readable only by its owner, deleted when the job is done."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ LOCK, PUBLISHED = "lock", "published"
 
 
 class BeingWritten(OutputUnwritable):
-    """Another run holds the job folder; it lets go when it ends."""
+    """Another run holds the lock of the job folder until it ends."""
 
 
 class JobFolder:
-    """Holds the journal, the analysis and the segments of one output. Use as a context manager: it holds the lock."""
+    """The journal, analysis and segments of one output. As a context manager it holds the folder's lock."""
 
     def __init__(self, output: Path) -> None:
         self.output = output
         self.path = output.with_name(output.name + ".vidinv")
-        self.codes = self.path / "codes.safetensors"  # the inversion, until the job is done
+        self.codes = self.path / "codes.safetensors"  # the inversion while the job runs
         self.config = self.path / "config.yaml"
         self.report = self.path / "report.json"  # of a finished job that is kept
         self._lock: IO[str] | None = None
@@ -45,7 +45,7 @@ class JobFolder:
             self._lock.close()
 
     def _locked(self) -> IO[str] | None:
-        """The lock, held; None where the run that held it removed the folder just before."""
+        """Take the lock; None if the run that held it has just removed the folder."""
         if self.path.is_symlink():
             raise OutputUnwritable(f"{self.path} is a link to another folder", remedy="remove it, or choose another -o")
         try:
@@ -61,7 +61,7 @@ class JobFolder:
             raise BeingWritten(
                 f"{self.output} is being written by another run", remedy="wait for it, or choose another -o"
             )
-        with contextlib.suppress(FileNotFoundError):  # a run that ended now took its folder along
+        with contextlib.suppress(FileNotFoundError):  # the run that held it may have deleted the folder
             if os.path.samestat(os.fstat(lock.fileno()), os.stat(self.path / LOCK)):
                 return lock
         lock.close()
@@ -69,7 +69,7 @@ class JobFolder:
 
     @property
     def is_begun(self) -> bool:
-        """Whether a job in it was begun and not finished."""
+        """Whether the folder holds an unfinished job."""
         return self._record.exists()
 
     @property
@@ -77,7 +77,7 @@ class JobFolder:
         return self.path / "job.json"
 
     def claim(self, fingerprint: str, config: str) -> None:
-        """Start the job, or resume it if the folder's own fingerprint is equal; UsageError if it is another."""
+        """Start the job, or resume it if the fingerprint of the folder is equal. Raises UsageError if it differs."""
         if not self.is_begun:
             self.empty()
             self.config.write_text(config, encoding="utf-8")
@@ -88,31 +88,30 @@ class JobFolder:
             what = "a damaged job" if known is None else "an unfinished job"
             raise UsageError(
                 f"{self.path} holds {what} with another source, edit or configuration",
-                remedy="repeat that command, or delete the folder to start anew",
+                remedy="repeat that command, or delete the folder to start again",
             )
 
     def empty(self) -> None:
-        """Remove what a killed job left that cannot be gone on from; UsageError where another job could go on."""
+        """Remove the files of a killed job that cannot be resumed. Raises UsageError if it can be resumed."""
         if self.is_begun:
             raise UsageError(
-                f"{self.path} holds an unfinished job", remedy="finish it, or delete the folder to start anew"
+                f"{self.path} holds an unfinished job", remedy="finish it, or delete the folder to start again"
             )
         for entry in self.path.iterdir():
             if entry.name not in (LOCK, PUBLISHED):
                 _remove(entry)
 
     def place(self, output: Path) -> Path:
-        """Where to make what is to be `output`; nothing is there yet."""
+        """A path in an empty folder where `output` is made before it is published."""
         place = self.path / "made"
         _remove(place)
         place.mkdir()
         return place / output.name
 
     def publish(self, made: Path, output: Path, *, overwrite: bool = False) -> None:
-        """Rename what was `made` in this folder to `output`; a run that is repeated from here on recognises it.
+        """Rename `made`, a path of this folder, to `output`, and record that the output belongs to this job.
 
-        Raises OutputUnwritable, also where something that is not this job's came to have the name while the job ran,
-        unless that is to be overwritten.
+        Raises OutputUnwritable, also if another file took the name while the job ran, unless `overwrite` allows it.
         """
         with fileio.writing(output):
             may_replace = overwrite or _is_own(output, self.output)
@@ -135,9 +134,9 @@ class JobFolder:
         return lambda: identity_evidence.load_all_evidence(paths)
 
     def delete(self) -> None:
-        """Remove the folder and everything in it: last what says that the output is its own.
+        """Remove the folder; the record that the output belongs to this job goes last.
 
-        The drafts that killed runs left beside the output go too: whoever holds this folder is the only writer of them.
+        The drafts that killed runs left next to the output go too: only the holder of this folder writes them.
         """
         for output in (self.output, missed_path(self.output)):
             for path in (output, sidecar_path(output), page_path(output), preview_path(output)):
@@ -157,21 +156,21 @@ def _remove(entry: Path) -> None:
 
 
 def _identity(path: Path) -> bytes:
-    """What stays of a file or folder when it is renamed."""
+    """What identifies a file or folder across a rename: device, inode and modification time."""
     known = path.stat()
     return f"{known.st_dev} {known.st_ino} {known.st_mtime_ns}".encode()
 
 
 def check_output(output: Path, source: Path, overwrite: bool, job: Path | None = None) -> None:
-    """Raise OutputUnwritable where `output` cannot become the result; UsageError where it is the input itself.
+    """Raise OutputUnwritable if `output` exists or cannot be written, UsageError if it is the input itself.
 
-    What a killed run of the job of output `job` (itself, if None) put there may be replaced.
+    A file that a killed run of the same job published may be replaced; `job` is that job's output (None: `output`).
     """
     try:
         _check_place(output, source)
         if not _is_own(output, job or output):
             _check_free(output, overwrite)
-    except OSError as error:  # a name that no disk takes
+    except OSError as error:  # such as a name that is too long
         raise OutputUnwritable(
             f"{output} cannot be written ({error.strerror})", remedy="choose another name"
         ) from error
@@ -193,28 +192,28 @@ def _check_place(output: Path, source: Path) -> None:
 
 def _check_free(output: Path, overwrite: bool) -> None:
     if output.is_dir():
-        raise OutputUnwritable(f"{output} is a folder", remedy="give a name with -o that is not taken")
+        raise OutputUnwritable(f"{output} is a folder", remedy="give another name with -o")
     if output.exists() and not overwrite:
         raise OutputUnwritable(f"{output} exists", remedy="give --overwrite or another -o")
 
 
 def preview_path(output: Path) -> Path:
-    """Where the side-by-side video of `output` goes; of a picture, the side-by-side picture."""
+    """The path of the side-by-side preview of `output`: a video, or a picture for a picture."""
     return output.with_name(output.name + (".preview.png" if photo.is_photo(output) else ".preview.mp4"))
 
 
 def page_path(output: Path) -> Path:
-    """Where the page that shows the report on `output` goes."""
+    """The path of the report page of `output`."""
     return output.with_name(output.name + ".report.html")
 
 
 def missed_path(output: Path) -> Path:
-    """Where `output` goes when its gate is missed."""
+    """The path of `output` if its gate is missed."""
     return output.with_name(
         f"{output.stem}.gate-missed{output.suffix}" if output.suffix else f"{output.name}-gate-missed"
     )
 
 
 def sidecar_path(output: Path) -> Path:
-    """Where the report on `output` goes."""
+    """The path of the JSON report of `output`."""
     return output.with_name(output.name + ".json")

@@ -1,4 +1,4 @@
-"""The journal of a job: one checksummed line for every finished segment, so that a killed job is resumed."""
+"""Keep the journal of a job: one checksummed line per finished segment, from which a killed job is resumed."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from vidinv import fileio
 from vidinv.report.face_rows import from_row, to_row
 from vidinv.stages.reencode import SegmentRecord
 
-FORMAT = 2  # of a line; raised whenever its form changes: segments listed in another form are rendered again
+FORMAT = 2  # of a line; segments of lines in another format are rendered again
 
 
 class Journal:
-    """`journal.jsonl`: one sealed line per finished segment, in order; what follows a damaged one is not trusted."""
+    """`journal.jsonl`: one sealed line per finished segment, in order; lines after a damaged one are ignored."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.path = folder / "journal.jsonl"
 
     def finished(self) -> list[SegmentRecord]:
-        """The records of FORMAT whose files are there with the sha256 that was written; stops at the first other."""
+        """The leading records that have this FORMAT and whose files still have their recorded sha256."""
         if not self.path.exists():
             return []
         records: list[SegmentRecord] = []
@@ -35,7 +35,7 @@ class Journal:
         return records
 
     def keep(self, records: Sequence[SegmentRecord]) -> None:
-        """Rewrite the journal to hold `records` alone."""
+        """Rewrite the journal with only `records`."""
         lines = b"".join(fileio.sealed_line(_record_line(record)) for record in records)
         fileio.write_atomically(self.path, lines, synced=True)
 
@@ -49,7 +49,7 @@ def _record_line(record: SegmentRecord) -> str:
 
 
 def _read_record(line: str) -> SegmentRecord | None:
-    """The record of a line; None for one that another version of vidinv wrote in another form."""
+    """The record of a line; None for a line of another FORMAT."""
     values = json.loads(line)
     if values.pop("format", None) != FORMAT:
         return None

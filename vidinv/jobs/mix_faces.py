@@ -1,4 +1,4 @@
-"""Two pictures' faces mixed, or one turned into the other: `vidinv mix` and `vidinv interpolate`."""
+"""Mix the faces of two pictures, or morph one into the other: `vidinv mix` and `vidinv interpolate`."""
 
 from __future__ import annotations
 
@@ -31,22 +31,24 @@ FILMS = (".mp4", ".mkv", ".mov")
 
 @dataclass(frozen=True)
 class CheckedPair:
-    """The picture whose face is kept or comes first, and the other one, of which the largest face is taken."""
+    """The first picture, and the other one, whose largest face is used."""
 
     one: CheckedRequest
     other: CheckedRequest
 
 
 def check_mix(request: Request, other: Path, backend: Backend) -> CheckedPair:
-    """Check a mixture, a picture, of the faces in the request's and in `other`; raises as `check_picture` does."""
+    """Check a mix of the faces in the request's picture and in `other`. Raises what `check_picture` raises."""
     photo.check_suffix(request.output)
     return _checked(request, other, backend)
 
 
 def check_film(request: Request, other: Path, backend: Backend) -> CheckedPair:
-    """Check a film of the face in the request's picture becoming that in `other`; raises as `check_picture` does."""
+    """Check a video that morphs the request's face into that of `other`. Raises what `check_picture` raises."""
     if request.output.suffix.lower() not in FILMS:
-        raise UsageError(f"{request.output.name} does not name a film", remedy=f"end it with {', '.join(FILMS)}")
+        raise UsageError(
+            f"{request.output.name} is not the name of a video", remedy=f"use one of the suffixes {', '.join(FILMS)}"
+        )
     return _checked(request, other, backend)
 
 
@@ -56,9 +58,9 @@ def _checked(request: Request, other: Path, backend: Backend) -> CheckedPair:
 
 
 def mix(pair: CheckedPair, rows: Rows | None, share: float, region: str) -> dict[str, Any]:
-    """The face of the first picture with rows of w+ of the second's face, blended into the first; the report.
+    """Replace rows of w+ of the first face by the second's, blend it into the first picture, and return the report.
 
-    `rows` None: those behind the layer that F replaces, the paper's mixing (F of one, w of the other).
+    `rows` None takes the rows behind the layer that F replaces: the paper's mixing (F of one face, w of the other).
     """
     clock, other = Clock.now(), pair.other.request.source
     with JobFolder(pair.one.request.output) as folder:
@@ -71,19 +73,22 @@ def mix(pair: CheckedPair, rows: Rows | None, share: float, region: str) -> dict
             with torch.no_grad():
                 mixed = mixing.mix(models.generator, a[:1], b[:1], taken, share)
             work = replace(_first(one.work), layers=(EditLayer(region, mixed, (1.0,)),))
-            work = image_job.through(render.drawing(one.job, models, "replace"), work)
+            work = image_job.run_stages(render.draw_stages(one.job, models, "replace"), work)
             how = f"rows {taken[0]}-{taken[1] - 1} of w+ by {share:g} from {other.name}"
-            made = finalize.made_by(one.job) | {"vidinv_edits": f"mix: {how}"}
+            made = finalize.output_metadata(one.job) | {"vidinv_edits": f"mix: {how}"}
             image_job.write_edited(one.job, one.photo, work, made)
             edits = [{"name": "mix", "from": other.name, "layers": list(taken), "strength": share, "region": region}]
-            report = finalize.document(one.job, 1, image_job.measured(work), edits)
+            report = finalize.build_report(one.job, 1, image_job.measured_faces(work), edits)
             return finalize.write_report(one.job, report, clock.spent(), [])
         finally:
             folder.delete()
 
 
 def interpolate(pair: CheckedPair, seconds: float, done: Callable[[int], None] = lambda frames: None) -> None:
-    """A film of the aligned face of the first picture becoming that of the second, at the size of the job's crops."""
+    """Write a video that morphs the first aligned face into the second, at the size of the job's crops.
+
+    `done(n)` is called after every n frames.
+    """
     source, other, output = pair.one.request.source, pair.other.request.source, pair.one.request.output
     with JobFolder(output) as folder:
         folder.empty()
@@ -91,7 +96,7 @@ def interpolate(pair: CheckedPair, seconds: float, done: Callable[[int], None] =
             one, two = image_job.open_picture(pair.one, folder), image_job.open_picture(pair.other, folder)
             models, a, b = one.job.models, image_job.codes_of(one.work)[:1], image_job.codes_of(two.work)[:1]
             assert models is not None
-            count, size = frames(seconds), one.job.config.crop
+            count, size = frame_count(seconds), one.job.config.crop
             info = replace(
                 reencode.preview_info(one.job.info, size), width=size, time_base=Fraction(1, RATE), rate=Fraction(RATE)
             )
@@ -107,19 +112,19 @@ def interpolate(pair: CheckedPair, seconds: float, done: Callable[[int], None] =
                         done(1)
                 finally:
                     writer.close()
-                made = finalize.made_by(one.job) | {"vidinv_edits": f"from {source.name} to {other.name}"}
+                made = finalize.output_metadata(one.job) | {"vidinv_edits": f"from {source.name} to {other.name}"}
                 remux.assemble([partial], partial, output, metadata=made)
         finally:
             folder.delete()
 
 
-def frames(seconds: float) -> int:
-    """How many frames a film of so many seconds has."""
+def frame_count(seconds: float) -> int:
+    """Number of frames of a video of this length."""
     return max(2, round(seconds * RATE))
 
 
 def _first(work: Work) -> Work:
-    """The Work with its first face alone."""
+    """The Work with only its first face."""
     assert work.faces is not None and work.codes is not None
     faces = work.faces
     kept = replace(

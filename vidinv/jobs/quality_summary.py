@@ -1,4 +1,4 @@
-"""The quality summary of a job: identity, flags, edit effects and the gate, from its face rows and its evidence."""
+"""Summarize the quality of a job from its face rows and evidence: identity, flags, edit effects and gate."""
 
 from __future__ import annotations
 
@@ -18,60 +18,65 @@ from vidinv.report.gate import Gate
 
 @dataclass(frozen=True)
 class MeasuredFaces:
-    """What was measured of a clip: the journal's rows, and the evidence behind them."""
+    """The measurements of a clip: the face rows of its journal, and the evidence behind them."""
 
     rows: Sequence[FaceRow]
     evidence: identity.Found
 
 
-def verdict(
-    analysis: Analysis, people: Sequence[Track], span: range, moves: ResolvedEdits, measured: MeasuredFaces, asked: Gate
+def summarize(
+    analysis: Analysis,
+    people: Sequence[Track],
+    span: range,
+    edits: ResolvedEdits,
+    measured: MeasuredFaces,
+    gate_options: Gate,
 ) -> dict[str, Any]:
     """The report's `identity`, `cuts_s`, `flags` and `gate`.
 
-    `people` are the whole tracks of those whom the job is about, `span` the frames that were gone through.
+    `people` are the full tracks of the persons that the job edits, `span` is the range of processed frames.
     """
     whole = {track.id: track for track in (*analysis.tracks, *people)}
-    seen = {number: looks(track, span) for number, track in whole.items()}
+    seen = {number: face_views(track, span) for number, track in whole.items()}
     yaws = {(look.frame, number): look.head_yaw for number, found in seen.items() for look in found}
-    rows, medoids = identity.compare_over_time(turned(measured.rows, yaws), measured.evidence)
+    rows, medoids = identity.compare_over_time(with_head_yaw(measured.rows, yaws), measured.evidence)
     tracks = sidecar.by_track(rows)
 
     def second(frame: int) -> float:
         return analysis.second(analysis.pts[frame])
 
     cuts = [shot.start for shot in analysis.shots[1:] if shot.start in span]
-    units = {move.edit.name: unit for move in moves for unit in move.direction.calibration}
+    units = {resolved.edit.name: unit for resolved in edits for unit in resolved.direction.calibration}
     return {
         "identity": sidecar.identity_summary(tracks, medoids, second, UNITS | units),
         "cuts_s": [round(second(cut), 4) for cut in cuts],
         "flags": flags.find_flags(tracks, {person.id: seen[person.id] for person in people}, span, cuts, second),
-        "gate": gate.judge_gate(asked, tracks, second),
+        "gate": gate.judge_gate(gate_options, tracks, second),
     }
 
 
-def turned(rows: Iterable[FaceRow], yaws: Mapping[tuple[int, int], float | None]) -> Iterator[FaceRow]:
-    """The rows with the head yaw of their (frame, track), where there is one."""
+def with_head_yaw(rows: Iterable[FaceRow], yaws: Mapping[tuple[int, int], float | None]) -> Iterator[FaceRow]:
+    """Add to each row the head yaw of its (frame, track); None if unknown."""
     for row in rows:
         yield replace(row, head_yaw=yaws[row.frame, row.track])
 
 
-def looks(person: Track, span: range) -> list[FaceView]:
-    """How a person is seen on every frame of `span` that shows the face, edited or not."""
+def face_views(person: Track, span: range) -> list[FaceView]:
+    """Face size and head yaw on every frame of `span` that shows the person, edited or not."""
     return [
         FaceView(frame, edit_confidence.crop_side(person, k), edit_confidence.pose(person, k).get("head_yaw"))
-        for k, frame in enumerate(person.frames.tolist())  # numpy's numbers would be looked for one by one in a range
+        for k, frame in enumerate(person.frames.tolist())  # `in` is slow for numpy integers in a range
         if frame in span
     ]
 
 
-def effect(moves: ResolvedEdits, k: int, rows: Sequence[FaceRow], analysis: Analysis) -> dict[str, Any] | None:
-    """What move `k` was to do by its direction's calibration, and what was measured while it was wholly there.
+def edit_effect(edits: ResolvedEdits, k: int, rows: Sequence[FaceRow], analysis: Analysis) -> dict[str, Any] | None:
+    """The effect of edit `k`: expected by its direction's calibration, and measured on frames at full strength.
 
-    None where the direction is not calibrated in something that was measured.
+    None if the direction has no calibration or nothing was measured.
     """
-    move = moves[k]
-    name, edit, calibration = move.edit.name, move.edit, move.direction.calibration
+    resolved = edits[k]
+    name, edit, calibration = resolved.edit.name, resolved.edit, resolved.direction.calibration
     there = []
     for row in rows:
         read = row.metrics.attributes.get(name, PictureValues())

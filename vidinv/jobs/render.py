@@ -38,24 +38,28 @@ from vidinv.stages import (
 )
 from vidinv.stages import codes as stored_codes
 
-PARTED = "mask"  # where a lane begins: what is drawn is judged, while the next frames are drawn,
-PARTED_REFINED = "edit"  # or, beside a refinement, drawn too
+LANE_START = (
+    "mask"  # the first stage of the second lane: it blends and measures frames while the first lane draws the next ones
+)
+REFINED_LANE_START = "edit"  # with refinement the second lane also draws
 
 
 def render(job: AnalyzedJob, progress: Progress) -> dict[str, dict[str, float]]:
-    """Write every segment that is not finished; returns busy, wait and CPU seconds per stage."""
-    finished = _finished(job, Journal(job.folder.path))
+    """Write every unfinished segment; returns busy, wait and CPU seconds per stage."""
+    finished = _resumable_records(job, Journal(job.folder.path))
     start, stop = job.segments[0][0], job.segments[-1][1]
     resume = finished[-1].last + 1 if finished else start
     plan = [span for span in decode.batches(job.segments, job.analysis.shots, job.config.batch) if span[0] >= resume]
     progress.phase("render", stop - start, resume - start)
     if not plan:
         return {}
-    made = flow(job, plan, progress.advance)
+    made = build_render_graph(job, plan, progress.advance)
     try:
         begin = partial(use_threads, lane_threads(job, made.stages))
         with restored_threads():
-            times = graph.run(made.stages, ("decode", made.source), ("reencode", made.recorder), _parted(job), begin)
+            times = graph.run(
+                made.stages, ("decode", made.source), ("reencode", made.recorder), _lane_starts(job), begin
+            )
     except BaseException:
         made.recorder.abandon()
         raise
@@ -65,11 +69,11 @@ def render(job: AnalyzedJob, progress: Progress) -> dict[str, dict[str, float]]:
     }
 
 
-def _parted(job: AnalyzedJob) -> tuple[str, ...]:
-    """The stages at which another thread begins; none where the job has but one."""
+def _lane_starts(job: AnalyzedJob) -> tuple[str, ...]:
+    """The first stage of every further lane; none for a job with one thread."""
     if job.config.threads == 1:
         return ()
-    return (PARTED_REFINED,) if _is_refined(job) else (PARTED,)
+    return (REFINED_LANE_START,) if _is_refined(job) else (LANE_START,)
 
 
 def _is_refined(job: AnalyzedJob) -> bool:
@@ -77,30 +81,30 @@ def _is_refined(job: AnalyzedJob) -> bool:
 
 
 def lane_threads(job: AnalyzedJob, stages: list[tuple[str, graph.Stage]]) -> int:
-    """How many of torch's threads each of the job's lanes has; where it refines, all, for that is nearly all of it."""
+    """Number of torch threads per lane; all with refinement, which takes nearly all of the time."""
     threads = job.config.threads
-    return threads if _is_refined(job) else threads_of_a_lane(threads, len(graph.lanes_of(stages, _parted(job))))
+    return threads if _is_refined(job) else threads_per_lane(threads, len(graph.lanes_of(stages, _lane_starts(job))))
 
 
-def threads_of_a_lane(threads: int, lanes: int) -> int:
-    """How many of torch's threads each of some lanes has: one where there are no more of them than lanes, else all.
+def threads_per_lane(threads: int, lanes: int) -> int:
+    """Number of torch threads per lane: one if there are no more threads than lanes, otherwise all.
 
-    On two cores one each was measured to be quicker; with more cores nothing was.
+    On two cores one thread per lane was measured to be faster; more cores were not measured.
     """
     return 1 if threads <= lanes else threads
 
 
 @dataclass(frozen=True)
 class RenderGraph:
-    """What a render is made of: where Works come from, what they go through, and what writes them."""
+    """The parts of a render: the source of Works, the stages, and the recorder that writes them."""
 
     source: Iterator[Work]
     stages: list[tuple[str, graph.Stage]]
     recorder: reencode.Recorder
 
 
-def flow(job: AnalyzedJob, plan: list[tuple[int, int]], done: Callable[[int], None]) -> RenderGraph:
-    """The flow of the frames of `plan`, ranges as `decode.batches` gives them, from the beginning of a segment on."""
+def build_render_graph(job: AnalyzedJob, plan: list[tuple[int, int]], done: Callable[[int], None]) -> RenderGraph:
+    """Build the graph that renders the frame ranges of `plan` (of `decode.batches`), which starts at a segment."""
     request, config, resume = job.request, job.config, plan[0][0]
 
     def open_segment(path: Path) -> SegmentWriter:
@@ -129,8 +133,8 @@ def flow(job: AnalyzedJob, plan: list[tuple[int, int]], done: Callable[[int], No
     )
 
 
-def _finished(job: AnalyzedJob, journal: Journal) -> list[reencode.SegmentRecord]:
-    """The resumable journal records: everything that later frames need of them is stored."""
+def _resumable_records(job: AnalyzedJob, journal: Journal) -> list[reencode.SegmentRecord]:
+    """The resumable journal records: those whose state that later frames need is stored."""
     finished = journal.finished()
     if job.codes is not None and not job.codes.can_go_on():
         finished.clear()
@@ -144,35 +148,35 @@ def _finished(job: AnalyzedJob, journal: Journal) -> list[reencode.SegmentRecord
 
 def face_stages(job: AnalyzedJob, models: Models, resume: int) -> list[tuple[str, graph.Stage]]:
     """The stages between decode and reencode, from frame `resume` on."""
-    return [*inverting(job, models, resume), *editing(job, models)]
+    return [*inversion_stages(job, models, resume), *edit_stages(job, models)]
 
 
-def editing(job: AnalyzedJob, models: Models) -> list[tuple[str, graph.Stage]]:
-    """What makes an edited frame of codes; nothing where no frame is asked for."""
-    edits = edits_faces(job.moves)
-    if job.request.only_codes or not (edits or job.request.preview):
+def edit_stages(job: AnalyzedJob, models: Models) -> list[tuple[str, graph.Stage]]:
+    """The stages that turn codes into edited frames; none if no frame is requested."""
+    changes_faces = edits_faces(job.edits)
+    if job.request.only_codes or not (changes_faces or job.request.preview):
         return []
-    mode = "residual"  # of nothing: the source itself
-    if edits:
-        mode = blend.mode_of(job.config.blend, [move.direction for move in job.moves])
+    mode = "residual"  # without edits: the output equals the source
+    if changes_faces:
+        mode = blend.mode_of(job.config.blend, [resolved.direction for resolved in job.edits])
     return [
-        ("edit", edit.build_edit_stage(models.generator, models.parse, job.moves, job.analysis)),
-        *drawing(job, models, mode),
+        ("edit", edit.build_edit_stage(models.generator, models.parse, job.edits, job.analysis)),
+        *draw_stages(job, models, mode),
     ]
 
 
-def drawing(job: AnalyzedJob, models: Models, mode: str) -> list[tuple[str, graph.Stage]]:
-    """What makes a frame, blended by `mode`, of codes and edited codes, and measures it."""
+def draw_stages(job: AnalyzedJob, models: Models, mode: str) -> list[tuple[str, graph.Stage]]:
+    """The stages that draw codes and edited codes, blend them by `mode`, and measure the result."""
     request, config = job.request, job.config
-    runner = runner_of(config)
+    runner = build_runner(config)
 
     def reads_inversion(work: Work, n: int) -> bool:
         assert work.faces is not None
         nth = work.nth(int(work.faces.frame[n]))
         return measure_identity.needs_inversion(nth, config.identity) or mode == "residual" or job.request.preview
 
-    witnesses = measure_identity.SecondaryEvaluators.of(
-        job.backend, models.parse, [move.edit.name for move in job.moves]
+    secondary = measure_identity.SecondaryEvaluators.of(
+        job.backend, models.parse, [resolved.edit.name for resolved in job.edits]
     )
     return [
         (
@@ -182,25 +186,25 @@ def drawing(job: AnalyzedJob, models: Models, mode: str) -> list[tuple[str, grap
             ),
         ),
         ("mask", mask.build_mask_stage(models.parse, models.occlusion, config.mask)),
-        ("fade", fade_confidence.build_fade_stage(job.analysis, config.trust.fade_seconds, _past(job))),
+        ("fade", fade_confidence.build_fade_stage(job.analysis, config.trust.fade_seconds, _earlier_confidence(job))),
         ("blend", blend.build_blend_stage(mode)),
-        *marking(job),
+        *watermark_stages(job),
         (
             "measure",
             measure_identity.build_measure_stage(
-                models.identity, witnesses, config.identity, keep_strips=request.keeps_strips
+                models.identity, secondary, config.identity, keep_strips=request.keeps_strips
             ),
         ),
     ]
 
 
-def runner_of(config: RunConfig) -> Runner:
+def build_runner(config: RunConfig) -> Runner:
     """The engine of a settled configuration."""
     return Runner(config.engine, config.precision, config.threads)
 
 
-def _past(job: AnalyzedJob) -> list[fade_confidence.Past]:
-    """What the last segments that are finished had of trust in the shot that the next frame goes on with."""
+def _earlier_confidence(job: AnalyzedJob) -> list[fade_confidence.Past]:
+    """Confidence of the finished frames that the next frame's temporal fading depends on."""
     records = Journal(job.folder.path).finished()
     if not records:
         return []
@@ -216,16 +220,16 @@ def _past(job: AnalyzedJob) -> list[fade_confidence.Past]:
     return [each for each in past if each[1] >= begin]
 
 
-def marking(job: AnalyzedJob) -> list[tuple[str, graph.Stage]]:
-    """The stage of the watermark, where the output gets one."""
+def watermark_stages(job: AnalyzedJob) -> list[tuple[str, graph.Stage]]:
+    """The watermark stage, if the output gets a watermark."""
     if not job.request.watermark:
         return []
     identity = payload.identity(job.opened.source.content, job.config.edits)
     return [("mark", watermark.build_watermark_stage(identity, job.info, job.analysis))]
 
 
-def inverting(job: AnalyzedJob, models: Models, resume: int) -> list[tuple[str, graph.Stage]]:
-    """What adds faces and their codes: the stored ones, or the encoder's, refined, and what keeps them."""
+def inversion_stages(job: AnalyzedJob, models: Models, resume: int) -> list[tuple[str, graph.Stage]]:
+    """The stages that add faces and codes (stored, or encoded and refined), and that store codes if requested."""
     config, codes = job.config, job.codes
     stages = [("align", align.build_align_stage(job.analysis.tracks, config.crop))]
     if codes is not None and codes.known is not None:
@@ -236,7 +240,9 @@ def inverting(job: AnalyzedJob, models: Models, resume: int) -> list[tuple[str, 
     stages.append(
         (
             "encode",
-            encode.build_encode_stage(models.encoder, refine, config.refine, traces, models.device, runner_of(config)),
+            encode.build_encode_stage(
+                models.encoder, refine, config.refine, traces, models.device, build_runner(config)
+            ),
         )
     )
     if codes is not None:

@@ -1,4 +1,4 @@
-"""A stored inversion as pictures: the face, G(w) and G(w, F) side by side: a sheet of a few, or a video of all."""
+"""Draw a stored inversion: face, G(w) and G(w, F) side by side, as a sheet of a few faces or a video of all."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PANEL = 256  # pixels
 
 
 def check_render(render: Path | None, source: Path, codes: Path, overwrite: bool) -> None:
-    """Refuse a picture that cannot be written: UsageError for its kind, else as `check_outputs` does."""
+    """Raise UsageError for a suffix other than .png and .mp4, and what `check_outputs` raises."""
     if render is None:
         return
     if render.suffix.lower() not in (".png", ".mp4"):
@@ -41,8 +41,8 @@ def check_render(render: Path | None, source: Path, codes: Path, overwrite: bool
     check.check_outputs([render], source, overwrite)
 
 
-def count(stored: CodeReader, render: Path) -> int:
-    """How many faces `write` will draw."""
+def face_count(stored: CodeReader, render: Path) -> int:
+    """Number of faces that `write_render` draws."""
     return min(SHEET, len(stored)) if _is_sheet(render) else len(np.unique(stored.rows.frame))
 
 
@@ -51,23 +51,23 @@ def write_render(
 ) -> None:
     """Draw the codes of `source` into `render`: a sheet of up to SHEET faces (.png) or a video of all (.mp4).
 
-    `backend` is the one that made the codes. `done` hears how many faces were drawn.
+    `backend` is the backend that made the codes. `done(n)` is called after every n faces.
     """
     generator = generators.load_generator(backend.generator, device)
     if _is_sheet(render):
         sheet = []
-        for _, face, code in faces(source, stored, spread(stored, SHEET)):
+        for _, face, code in iterate_faces(source, stored, spread_faces(stored, SHEET)):
             sheet.append(_panels(generator, code, face))
             done(1)
         picture.write_picture(render, image_grid(sheet))
         return
-    # One frame per face, at its frame's time; of several faces the track with the lowest number.
+    # One face per frame, at the frame's time; of several faces that of the track with the lowest number.
     first = {int(frame): int(stored.rows.track[row]) for row, frame in reversed(list(enumerate(stored.rows.frame)))}
     with tempfile.TemporaryDirectory(prefix=f".{render.stem[:40]}.", dir=render.parent) as folder:
         partial = Path(folder) / f"film{SEGMENT_SUFFIX}"
         writer = SegmentWriter(partial, reencode.preview_info(probe(source), PANEL), EncoderOptions("h264"))
         try:
-            for batch, face, code in faces(source, stored, set(first.items())):
+            for batch, face, code in iterate_faces(source, stored, set(first.items())):
                 writer.write(
                     reencode.yuv420(picture.pixels(image_grid([_panels(generator, code, face)]))), batch.pts[0]
                 )
@@ -82,28 +82,32 @@ def _is_sheet(render: Path) -> bool:
 
 
 def _panels(generator: Generator, code: Code, face: Tensor) -> list[Tensor]:
-    """[3,P,P] in [-1,1] each: the face, G(w) and G(w, F)."""
+    """The face, G(w) and G(w, F), each [3,P,P] in [-1,1]."""
     size = generator.sizes[0]
     alone, whole = (generator.picture(each, size) for each in (replace(code, feature=None, at=None), code))
     return [resize(image.cpu(), PANEL)[0].clamp(-1, 1) for image in (face, alone, whole)]
 
 
 def open_stored(source: Path, codes: Path) -> CodeReader:
-    """The codes of a clip; UsageError where they are of another."""
+    """Open the codes of a clip. Raises UsageError if they belong to another clip."""
     stored = CodeReader(codes)
     if stored.origin.source != fileio.content_sha256(source):
-        raise UsageError(f"the codes in {codes} are not of {source}", remedy="give the file that they were made from")
+        raise UsageError(
+            f"the codes in {codes} were not made from {source}", remedy="give the clip that they were made from"
+        )
     return stored
 
 
-def faces(source: Path, stored: CodeReader, wanted: set[tuple[int, int]]) -> Iterator[tuple[FrameBatch, Tensor, Code]]:
+def iterate_faces(
+    source: Path, stored: CodeReader, wanted: set[tuple[int, int]]
+) -> Iterator[tuple[FrameBatch, Tensor, Code]]:
     """Frame, aligned face [1,3,S,S] in [-1,1] and code of each wanted (frame, track), in order of frame."""
     rows = {key: stored.rows.to_frame[stored.row_of[key]] for key in wanted}
     for batch, key, face in crops.aligned_faces(source, rows, stored.rows.crop):
         yield batch, face, stored.get(*key)
 
 
-def spread(stored: CodeReader, count: int) -> set[tuple[int, int]]:
-    """(frame, track) of up to `count` stored faces, evenly over the rows."""
+def spread_faces(stored: CodeReader, count: int) -> set[tuple[int, int]]:
+    """(frame, track) of up to `count` stored faces, evenly spaced over the rows."""
     rows = crops.evenly_spaced(count, len(stored))
     return {(int(stored.rows.frame[row]), int(stored.rows.track[row])) for row in rows}

@@ -1,4 +1,4 @@
-"""The request: what a job is asked for, which of that decides its output, and what "auto" means on this machine."""
+"""Define the request of a job, which of its fields decide the output, and what "auto" means on this machine."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from vidinv.report.gate import Gate
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for: one input, one output and how; `at` in seconds restricts the run to a preview from there.
+    """One input, one output and how to make it; `at` in seconds limits the run to a preview from there.
 
-    `codes` names the inversion's file: taken where it exists, else made and kept. With `only_codes` nothing else is.
-    A field decides what a job writes, and so whether an unfinished one is resumed, unless it is marked NEITHER.
+    `codes` names the inversion's file: read if it exists, otherwise written. `only_codes` writes nothing else. Every
+    field decides the output, and so whether an unfinished job is resumed, unless it is marked NEITHER.
     """
 
     source: Path = field(metadata=NEITHER)  # its content counts
@@ -37,13 +37,13 @@ class Request:
     keep_job: bool = field(default=False, metadata=NEITHER)  # `keeps_strips` counts
     codes: Path | None = None
     only_codes: bool = False
-    only_tuned: bool = False  # tuned to the clip; nothing is edited
-    report: bool = field(default=False, metadata=NEITHER)  # a page that shows how well the person was kept
-    thumbnails: bool = field(default=True, metadata=NEITHER)  # with pictures of the faces; `keeps_strips` counts
-    gate: Gate = field(default_factory=Gate, metadata=NEITHER)  # judged when every frame is finished
-    command: str = field(default="", metadata=NEITHER)  # the command line that asks for this
+    only_tuned: bool = False  # write the network that is tuned to the clip; nothing is edited
+    report: bool = field(default=False, metadata=NEITHER)  # write a page that shows how well the identity was kept
+    thumbnails: bool = field(default=True, metadata=NEITHER)  # show pictures of the faces on it; `keeps_strips` counts
+    gate: Gate = field(default_factory=Gate, metadata=NEITHER)  # checked when every frame is finished
+    command: str = field(default="", metadata=NEITHER)  # the command line of the request
     c2pa: bool = field(default=False, metadata=NEITHER)  # sign the finished output
-    watermark: bool = False  # mark what is edited
+    watermark: bool = False  # add a watermark to edited frames
 
     @property
     def keeps_strips(self) -> bool:
@@ -51,16 +51,16 @@ class Request:
         return self.thumbnails and (self.report or self.keep_job)
 
     def below_gate(self) -> Request:
-        """The same under the name that says that its gate was missed."""
+        """The same request with the output name of a missed gate."""
         return replace(self, output=missed_path(self.output))
 
     @property
     def codes_are_there(self) -> bool:
-        """Whether an inversion lies where `codes` says, to be taken from there."""
+        """Whether the file `codes` exists and is to be read."""
         return self.codes is not None and self.codes.exists() and not self.only_codes
 
     def writes(self) -> list[Path]:
-        """Every file that the job would leave."""
+        """Every file that the job writes."""
         if self.only_codes or self.only_tuned:
             return [self.output]
         files = [self.output] if self.at is None else []
@@ -72,21 +72,21 @@ class Request:
 
 @dataclass(frozen=True)
 class CheckedRequest:
-    """A request that can be carried out, with what its check found out.
+    """A request that passed its check.
 
-    `backend` is resolved once for the whole job, `moves` are the edits, `info` the facts of the clip or picture;
-    `touches_faces` says whether faces have to be found, and drawn or inverted, at all.
+    `backend` is resolved once for the whole job, `edits` are resolved, `info` describes the clip or picture;
+    `touches_faces` says whether faces must be found at all.
     """
 
     request: Request
     backend: Backend
-    moves: ResolvedEdits
+    edits: ResolvedEdits
     info: VideoInfo
     touches_faces: bool
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Catalogue names of the weights that the job takes."""
+        """Catalogue names of the weights that the job needs."""
         if not self.touches_faces:
             return ()
         makes_no_frame = self.request.only_codes or self.request.only_tuned
@@ -94,30 +94,30 @@ class CheckedRequest:
 
 
 def encoder_options(config: RunConfig, output: Path) -> codecs.EncoderOptions:
-    """What the configuration asks of the video encoder; for a folder of pictures, that nothing is lost on the way."""
+    """Options of the video encoder from the configuration; lossless for an output folder of pictures."""
     if sequence.is_folder(output) and config.codec not in ("auto", "lossless"):
         raise UsageError(
-            f"{output} has no suffix: a folder of pictures, which has no codec",
-            remedy=f"name the output {output.name}.mkv, or leave --codec out",
+            f"{output} has no suffix, so it is a folder of pictures, to which --codec {config.codec} does not apply",
+            remedy=f"name the output {output.name}.mkv, or leave out --codec",
         )
     codec = "lossless" if sequence.is_folder(output) else config.codec
     return codecs.EncoderOptions(codec, config.crf, config.preset, config.pixel_format)
 
 
-def edits_faces(moves: ResolvedEdits) -> bool:
-    """Whether any move has a strength: where none has, no plane of the source changes."""
-    return not all(move.is_still for move in moves)
+def edits_faces(edits: ResolvedEdits) -> bool:
+    """Whether any edit has a strength; otherwise every plane equals the source's."""
+    return not all(resolved.is_still for resolved in edits)
 
 
-def touches_faces(request: Request, moves: ResolvedEdits) -> bool:
-    """Whether faces have to be found and drawn or inverted at all."""
-    return edits_faces(moves) or request.preview or request.codes is not None or request.only_tuned
+def touches_faces(request: Request, edits: ResolvedEdits) -> bool:
+    """Whether faces must be found, to be drawn or inverted."""
+    return edits_faces(edits) or request.preview or request.codes is not None or request.only_tuned
 
 
 def settle(config: RunConfig, backend: Backend, recorded: Path | None = None) -> RunConfig:
-    """`config` with what 0 threads and "auto" mean: what a job to be resumed `recorded`, else what suits this machine.
+    """Replace 0 threads and "auto" by values: those `recorded` of a resumed job, or this machine's.
 
-    `backend` is the one that `config` names.
+    `backend` is the backend that `config` names.
     """
     known = configs.load_run_config(str(recorded)) if recorded is not None and recorded.exists() else None
     threads = known.threads if known else torch.get_num_threads()
@@ -130,12 +130,12 @@ def settle(config: RunConfig, backend: Backend, recorded: Path | None = None) ->
     return replace(config, engine=engine_autotune.quickest_engine(config, backend) if engine == "auto" else engine)
 
 
-def pick_device(asked: str) -> str:
-    """The device of the models; "auto" takes CUDA where there is one. UsageError for CUDA that is not there."""
+def pick_device(device: str) -> str:
+    """The device of the models; "auto" prefers CUDA. Raises UsageError if CUDA is requested but not available."""
     known = configs.CHOICES["device"]
-    if asked not in known:
-        raise UsageError(f"--device {asked!r} is not known", remedy=f"choose one of {', '.join(known)}")
+    if device not in known:
+        raise UsageError(f"--device {device!r} is not known", remedy=f"choose one of {', '.join(known)}")
     here = torch.cuda.is_available()
-    if asked == "cuda" and not here:
+    if device == "cuda" and not here:
         raise UsageError("--device cuda: PyTorch finds no CUDA device here", remedy="use --device cpu or auto")
-    return "cuda" if here and asked != "cpu" else "cpu"
+    return "cuda" if here and device != "cpu" else "cpu"

@@ -1,4 +1,4 @@
-"""Seal: the finished file gets its C2PA manifest before it gets its name."""
+"""Sign a finished file with its C2PA manifest before it gets its final name."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from vidinv.provenance.manifest import Claim
 Made = TypeVar("Made")
 
 
-def sealed(request: Request, folder: JobFolder, claim: Claim, write: Callable[[Path], Made]) -> Made:
-    """Have the output written by `write(path)`, and signed where the request says so; returns what `write` returned.
+def write_signed(request: Request, folder: JobFolder, claim: Claim, write: Callable[[Path], Made]) -> Made:
+    """Write the output by `write(path)`, sign it if the request says so, and return what `write` returned.
 
-    A file to be signed is first written into the job's folder. Raises what `write` and `manifest.sign` raise.
+    A file that is signed is first written into the job folder. Raises what `write` and `manifest.sign` raise.
     """
     if not request.c2pa:
         return write(request.output)

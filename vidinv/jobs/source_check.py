@@ -1,4 +1,4 @@
-"""The source while a job runs: whether it is still what it was, seen by its size and times, sure by its content."""
+"""Check that the source does not change while a job runs: by size and time, and by content if those changed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Stamp = tuple[tuple[str, int, int, int], ...]  # of each file: name, size, time 
 
 @dataclass(frozen=True)
 class SourceState:
-    """A file, or a folder of pictures, as it was when it was looked at; `content` is its sha256."""
+    """The state of a file or of a folder of pictures; `content` is its sha256."""
 
     path: Path
     stamp: Stamp
@@ -22,24 +22,24 @@ class SourceState:
 
     @classmethod
     def of(cls, path: Path) -> SourceState:
-        """Look at `path`. Raises InputUnreadable."""
+        """Read the state of `path`. Raises InputUnreadable."""
         try:
             return cls(path, _stamp(path), fileio.content_sha256(path))
         except OSError as error:
             raise InputUnreadable(f"{path} cannot be read ({error_reason(error)})", remedy="check the path") from error
 
     def check(self) -> None:
-        """Raise InputUnreadable where the source is gone, or holds other bytes than it did."""
+        """Raise InputUnreadable if the source was removed or its bytes changed."""
         try:
             if _stamp(self.path) == self.stamp or fileio.content_sha256(self.path) == self.content:
                 return
         except OSError as error:
             raise InputUnreadable(
-                f"{self.path} went away while the job ran ({error_reason(error)})",
-                remedy="put it back and run it again",
+                f"{self.path} was removed while the job ran ({error_reason(error)})",
+                remedy="restore it and run the command again",
             ) from error
         raise InputUnreadable(
-            f"{self.path} changed while the job ran", remedy="put it back as it was, or start anew when it is finished"
+            f"{self.path} changed while the job ran", remedy="restore it, or start again when it is complete"
         )
 
 

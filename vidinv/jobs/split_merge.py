@@ -1,8 +1,7 @@
-"""One job shared out: the analysis in one place, parts of the clip rendered anywhere, and put together again.
+"""Split one job into parts that are rendered anywhere, and merge them into the output.
 
-A part begins at a cut. There nothing is handed on (refinement, masks, fading and flicker all begin anew) and a segment
-begins, so that its frames are those of a job that one process does. Inside a shot a frame is refined from its
-neighbour's result, and a part could not be equal: a shot is never split.
+A part starts at a cut and at a segment. No state crosses a cut (refinement, masks, fading and flicker all restart), so
+the frames equal those of an unsplit job. A shot is never split: inside it each frame is refined from its neighbour.
 """
 
 from __future__ import annotations
@@ -25,24 +24,24 @@ from vidinv.progress import Progress
 from vidinv.stages import decode
 from vidinv.stages.reencode import SegmentRecord
 
-BEGUN = ("job.json", "config.yaml", "analysis-*.sealed", "aim.json", "tuned.*")  # of a job folder
+PLANNED_FILES = ("job.json", "config.yaml", "analysis-*.sealed", "aim.json", "tuned.*")  # in a job folder
 Part = tuple[int, int]  # numbers of its segments, first <= n < end
 
 
-def plan(request: Request, progress: Progress, seconds: float) -> list[Part]:
-    """Analyse the clip and say which parts of at least `seconds` it can be rendered in; the job folder stays.
+def plan_parts(request: Request, progress: Progress, seconds: float) -> list[Part]:
+    """Analyse the clip and return its parts of at least `seconds` each; the job folder is kept.
 
-    Raises what `job.run` raises before a frame is rendered.
+    Raises what `video_job.run` raises before the render.
     """
     if request.codes is not None:
-        raise UsageError("codes are kept in one file, and cannot be made in parts", remedy="leave --codes out")
+        raise UsageError("--codes writes one file, which a split job cannot do in parts", remedy="leave out --codes")
     with video_job.open_job(request) as opened:
         job = video_job.analyze_job(opened, progress)
         return parts(job.segments, job.analysis, seconds)
 
 
 def parts(segments: list[decode.Segment], analysis: Analysis, seconds: float) -> list[Part]:
-    """Runs of `segments` of at least `seconds` each, the last perhaps shorter, that all begin at a cut."""
+    """Split `segments` into runs of at least `seconds` that start at cuts; the last may be shorter."""
     cuts = {shot.start for shot in analysis.shots}
     begins = [0]
     for number, (first, _) in enumerate(segments):
@@ -52,19 +51,19 @@ def parts(segments: list[decode.Segment], analysis: Analysis, seconds: float) ->
     return list(zip(begins, [*begins[1:], len(segments)], strict=True))
 
 
-def begun_files(folder: Path) -> list[Path]:
-    """The files of a planned job's folder with which another machine goes on."""
-    return sorted(path for path in folder.iterdir() if any(fnmatch.fnmatch(path.name, name) for name in BEGUN))
+def planned_files(folder: Path) -> list[Path]:
+    """The files of a planned job's folder that another machine needs to render a part."""
+    return sorted(path for path in folder.iterdir() if any(fnmatch.fnmatch(path.name, name) for name in PLANNED_FILES))
 
 
-def made_files(folder: Path) -> list[Path]:
-    """The files of a rendered part's folder that `gather` needs: its segments, and the journal that lists them."""
+def rendered_files(folder: Path) -> list[Path]:
+    """The files of a rendered part's folder that `gather` needs: its segments and its journal."""
     made = [folder / name for record in Journal(folder).finished() for name in record.files]
     return [*made, Journal(folder).path]
 
 
 def render_part(request: Request, part: Part, progress: Progress) -> Path:
-    """Render the segments of one part of a planned job, whose files lie in this request's job folder; returns that."""
+    """Render one part of a planned job whose files are in the request's job folder; returns the folder."""
     with video_job.open_job(request) as opened:
         job = video_job.analyze_job(opened, progress)
         render(replace(job, segments=job.segments[slice(*part)]), progress)
@@ -73,20 +72,22 @@ def render_part(request: Request, part: Part, progress: Progress) -> Path:
 
 
 def gather(request: Request, made: Iterable[tuple[Part, Path]], progress: Progress) -> dict[str, Any]:
-    """Put the parts, each with the folder that holds what was made of it, together; returns the report of the job."""
+    """Merge the parts, each given with the folder of its segments, and return the report of the job."""
     with video_job.open_job(request) as opened:
         records = []
         for (first, end), folder in sorted(made):
             found = Journal(folder).finished()
             if len(found) != end - first:
-                raise OutputUnwritable(f"the part from segment {first} on was damaged", remedy="run it again")
+                raise OutputUnwritable(
+                    f"the part that starts at segment {first} is incomplete", remedy="run the command again"
+                )
             records += [_moved(record, first, folder, opened.folder.path) for record in found]
         Journal(opened.folder.path).keep(records)
     return video_job.run(request, progress, opened.backend)
 
 
 def _moved(record: SegmentRecord, by: int, folder: Path, target: Path) -> SegmentRecord:
-    """A part's record as it is in the whole job's journal, its files copied there."""
+    """Copy the files of a part's record into the job folder `target`, and return the record renumbered by `by`."""
     number, files = record.segment + by, {}
     for name, digest in record.files.items():
         renamed = re.sub(r"-\d{5}\.", f"-{number:05d}.", name)

@@ -1,4 +1,4 @@
-"""Aim: the strength of every edit that names a value (`age=60`), found on a few of the person's faces."""
+"""Solve the strength of every edit that names a target value (`age=60`) on a few of the person's faces."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from vidinv.faces import crops
 from vidinv.frames import Analysis, Array, Code, Edit
 from vidinv.stages import blend, mask, synthesize
 from vidinv.stages import codes as stored_codes
-from vidinv.stages import edit as edits
+from vidinv.stages import edit as edit_stage
 
-FACES = 3  # of each person
-TOLERANCE = 0.05  # of what one unit of strength does
+FACES = 3  # per person and edit
+TOLERANCE = 0.05  # share of the effect of one unit of strength
 
 
 @dataclass(frozen=True)
-class AimedFace:
-    """A person's aligned face [1,3,S,S] in [-1,1], its code, and when it is seen (seconds)."""
+class SampleFace:
+    """A person's aligned face [1,3,S,S] in [-1,1], its code and its time in seconds."""
 
     person: int
     image: Tensor
@@ -39,33 +39,33 @@ class AimedFace:
     second: float = 0.0
 
 
-def is_due(moves: Iterable[ResolvedEdit]) -> bool:
-    """Whether some move names a value whose strength is not known."""
-    return any(move.edit.target is not None for move in moves)
+def has_target(edits: Iterable[ResolvedEdit]) -> bool:
+    """Whether any edit names a target value."""
+    return any(resolved.edit.target is not None for resolved in edits)
 
 
 @dataclass(frozen=True)
-class Judge:
-    """How a value is measured where it will be seen: on the edit, drawn and blended into the source as the run does."""
+class TargetEvaluator:
+    """Measures an attribute on the final picture: the edit, drawn and blended into the source as in the run."""
 
     models: Models
     measure: Measure
-    mode: str  # of the blend: residual | replace
+    mode: str  # blend mode: residual | replace
     mask: MaskConfig
 
-    def value(self, name: str, samples: Sequence[AimedFace], moves: Sequence[ResolvedEdit]) -> float:
-        """The mean over the samples of what is measured with the whole strength of the moves; NaN where unseen."""
-        pictures = torch.cat([self._picture(sample, moves) for sample in samples])
+    def value(self, name: str, samples: Sequence[SampleFace], edits: Sequence[ResolvedEdit]) -> float:
+        """Mean of the attribute `name` over the samples with all edits at full strength; NaN if not measurable."""
+        pictures = torch.cat([self._picture(sample, edits) for sample in samples])
         found = self.measure(pictures)[name]
         return float(np.nanmean(found)) if np.isfinite(found).any() else math.nan
 
     @torch.no_grad()
-    def _picture(self, sample: AimedFace, moves: Sequence[ResolvedEdit]) -> Tensor:
+    def _picture(self, sample: SampleFace, edits: Sequence[ResolvedEdit]) -> Tensor:
         models, size = self.models.of(sample.person), sample.image.shape[-1]
         draw = synthesize.build_drawer(models.generator, models.proxy, size)
-        whole = [ResolvedEdit(each.direction, replace(each.edit, track=None, span=Edit.span)) for each in moves]
+        whole = [ResolvedEdit(each.direction, replace(each.edit, track=None, span=Edit.span)) for each in edits]
         when = [(0.0, sample.person)]
-        found = edits.layers(models.generator, models.parse, sample.image, sample.code, whole, when)
+        found = edit_stage.layers(models.generator, models.parse, sample.image, sample.code, whole, when)
         drawn = [draw(layer.codes) for layer in found]
         source, *parsed = models.parse(torch.cat([sample.image, *drawn]), self.mask.parse_size)
         pairs = zip(found, parsed, strict=True)
@@ -82,94 +82,100 @@ class Judge:
         return (sample.image + 2 * torch.from_numpy(delta).permute(2, 0, 1)).clamp(-1, 1)
 
 
-def attribute_measure(backend: Backend, models: Models, moves: Sequence[ResolvedEdit], config: RunConfig) -> Judge:
-    """The judge of a job with these moves."""
+def build_evaluator(
+    backend: Backend, models: Models, edits: Sequence[ResolvedEdit], config: RunConfig
+) -> TargetEvaluator:
+    """Build the evaluator of a job with these edits."""
     measure = backend.measure()
-    return Judge(models, measure, blend.mode_of(config.blend, [move.direction for move in moves]), config.mask)
+    return TargetEvaluator(
+        models, measure, blend.mode_of(config.blend, [resolved.direction for resolved in edits]), config.mask
+    )
 
 
-def aimed(
-    moves: Sequence[ResolvedEdit], samples: Sequence[AimedFace], judge: Judge
+def solve_targets(
+    edits: Sequence[ResolvedEdit], samples: Sequence[SampleFace], evaluator: TargetEvaluator
 ) -> tuple[list[ResolvedEdit], list[str]]:
-    """The moves with a strength each, and a warning for every value that is out of reach or cannot be measured.
+    """Return the edits with strengths, and a warning for every value that is out of reach or not measurable.
 
-    Each is sought on the faces of its person that are seen while it lasts, with the edits on that are there at the same
-    time; several values of one person are sought twice over, since each changes what the other finds.
+    Each strength is solved on the samples of its person within the edit's time span, together with the edits that
+    overlap it. Overlapping targets of one person are solved twice, since each affects the other.
     """
-    found, said = list(moves), dict[int, str]()
-    due = [place for place, move in enumerate(moves) if move.edit.target is not None]
-    again = [k for k in due if any(_coincide(moves[k].edit, moves[other].edit) for other in due if other != k)]
+    found, warnings = list(edits), dict[int, str]()
+    due = [place for place, resolved in enumerate(edits) if resolved.edit.target is not None]
+    again = [k for k in due if any(_overlap(edits[k].edit, edits[other].edit) for other in due if other != k)]
     for place in due + again:
-        found[place], warning = _sought(place, found, samples, judge)
-        said[place] = warning
-    return found, [warning for warning in said.values() if warning]
+        found[place], warning = _solve_one(place, found, samples, evaluator)
+        warnings[place] = warning
+    return found, [warning for warning in warnings.values() if warning]
 
 
-def _sought(
-    place: int, moves: Sequence[ResolvedEdit], samples: Sequence[AimedFace], judge: Judge
+def _solve_one(
+    place: int, edits: Sequence[ResolvedEdit], samples: Sequence[SampleFace], evaluator: TargetEvaluator
 ) -> tuple[ResolvedEdit, str]:
-    """The move at `place` with its strength, and what there is to say of it."""
-    move, edit = moves[place], moves[place].edit
+    """The edit at `place` with its strength, and a warning (empty if there is none)."""
+    resolved, edit = edits[place], edits[place].edit
     assert edit.target is not None
-    ((unit, slope),) = move.direction.calibration.items()
+    ((unit, slope),) = resolved.direction.calibration.items()
     mine = [each for each in samples if plan.share(edit, each.second, each.person) > 0]
-    others = [each for k, each in enumerate(moves) if k != place and _coincide(each.edit, edit)]
+    others = [each for k, each in enumerate(edits) if k != place and _overlap(each.edit, edit)]
     whom = f"{edit.name}={edit.target:g} of person {edit.track}"
     if not mine:
-        return _lost(move), f"{whom}: nobody is seen then"
+        return _without_strength(resolved), f"{whom}: the person is not visible during the edit"
 
     def value(strength: float) -> float:
-        return judge.value(move.direction.name, mine, [*others, _at(move, strength)])
+        return evaluator.value(resolved.direction.name, mine, [*others, _with_strength(resolved, strength)])
 
     best = target.solve(value, edit.target, slope, tolerance=TOLERANCE * slope)
     if not math.isfinite(best.value):
-        return _lost(move), f"{whom} cannot be measured here; nothing was changed"
+        return _without_strength(resolved), f"{whom} cannot be measured on this clip; the edit was left out"
     warning = ""
     if abs(best.value - edit.target) > slope / 4:
         warning = f"{whom} is out of reach: {best.value:.3g} {unit} at strength {best.strength:+.2f}"
-    return _at(move, best.strength, round(best.value, 3)), warning
+    return _with_strength(resolved, best.strength, round(best.value, 3)), warning
 
 
-def _coincide(a: Edit, b: Edit) -> bool:
-    """Whether two edits are of one person and there at one time."""
+def _overlap(a: Edit, b: Edit) -> bool:
+    """Whether two edits are of the same person and overlap in time."""
     return a.track == b.track and max(a.span[0], b.span[0]) < min(a.span[1], b.span[1])
 
 
-def _lost(move: ResolvedEdit) -> ResolvedEdit:
-    return ResolvedEdit(move.direction, replace(move.edit, strength=0.0, is_lost=True))
+def _without_strength(resolved: ResolvedEdit) -> ResolvedEdit:
+    return ResolvedEdit(resolved.direction, replace(resolved.edit, strength=0.0, is_lost=True))
 
 
-def _at(move: ResolvedEdit, strength: float, reached: float | None = None) -> ResolvedEdit:
-    return ResolvedEdit(move.direction, replace(move.edit, strength=strength, reached=reached))
+def _with_strength(resolved: ResolvedEdit, strength: float, reached: float | None = None) -> ResolvedEdit:
+    return ResolvedEdit(resolved.direction, replace(resolved.edit, strength=strength, reached=reached))
 
 
-def of_clip(
+def iterate_samples(
     source: Path,
     analysis: Analysis,
-    moves: Sequence[ResolvedEdit],
+    edits: Sequence[ResolvedEdit],
     models: Models,
     config: RunConfig,
     codes: stored_codes.Codes | None,
-) -> Iterator[AimedFace]:
-    """FACES samples for every value that is named: with their stored codes, else inverted as a first frame is.
+) -> Iterator[SampleFace]:
+    """Yield FACES samples per person and target, with their stored codes or inverted like the first frame of a track.
 
-    Evenly over the frames on which the person is seen while the edit lasts.
+    They are spaced evenly over the frames that show the person during the edit.
     """
-    invert = _inverter(models, config)
-    for _, (frame, person), image in crops.aligned_faces(source, wanted(analysis, moves, config.crop), config.crop):
+    invert = _build_inverter(models, config)
+    for _, (frame, person), image in crops.aligned_faces(
+        source, sample_transforms(analysis, edits, config.crop), config.crop
+    ):
         if codes is not None and codes.known is not None:
             code = codes.known.get(frame, person)
             assert code.feature is not None
             code = replace(code, ws=code.ws.to(models.device), feature=code.feature.to(models.device))
         else:
             code = invert(image, person)
-        yield AimedFace(person, image, code, analysis.second(analysis.pts[frame]))
+        yield SampleFace(person, image, code, analysis.second(analysis.pts[frame]))
 
 
-def wanted(analysis: Analysis, moves: Sequence[ResolvedEdit], size: int) -> dict[tuple[int, int], Array]:
-    """The (frame, person) of each sample, and its transform for a crop of `size` pixels."""
+def sample_transforms(analysis: Analysis, edits: Sequence[ResolvedEdit], size: int) -> dict[tuple[int, int], Array]:
+    """(frame, person) of each sample -> its transform [2,3] for a crop of `size` pixels."""
     found = {}
-    for edit in (move.edit for move in moves if move.edit.target is not None):
+    for edit in (resolved.edit for resolved in edits if resolved.edit.target is not None):
         for track in analysis.tracks:
             seen = [
                 k
@@ -182,7 +188,7 @@ def wanted(analysis: Analysis, moves: Sequence[ResolvedEdit], size: int) -> dict
     return found
 
 
-def _inverter(models: Models, config: RunConfig) -> Callable[[Tensor, int], Code]:
+def _build_inverter(models: Models, config: RunConfig) -> Callable[[Tensor, int], Code]:
     refine = None if config.refine.is_off else backends.refiner(models, config.precision)
 
     def invert(image: Tensor, person: int) -> Code:
@@ -195,17 +201,19 @@ def _inverter(models: Models, config: RunConfig) -> Callable[[Tensor, int], Code
     return invert
 
 
-def remembered(
-    path: Path, moves: Sequence[ResolvedEdit], find: Callable[[], tuple[list[ResolvedEdit], list[str]]]
+def load_or_solve(
+    path: Path, edits: Sequence[ResolvedEdit], find: Callable[[], tuple[list[ResolvedEdit], list[str]]]
 ) -> tuple[list[ResolvedEdit], list[str]]:
-    """What `find` returns, kept at `path`, so that a job that goes on has the same strengths."""
+    """Return what `find` returns, stored at `path`, so that a resumed job has the same strengths."""
     kept = fileio.read_sealed(path)
     if kept is not None:
         known = json.loads(kept)
-        pairs = zip(moves, known["found"], strict=True)
-        return [ResolvedEdit(move.direction, replace(move.edit, **at)) for move, at in pairs], known["warnings"]
+        pairs = zip(edits, known["found"], strict=True)
+        return [ResolvedEdit(resolved.direction, replace(resolved.edit, **at)) for resolved, at in pairs], known[
+            "warnings"
+        ]
     found, warnings = find()
     named = ("strength", "reached", "is_lost")
-    strengths = [{name: getattr(move.edit, name) for name in named} for move in found]
+    strengths = [{name: getattr(resolved.edit, name) for name in named} for resolved in found]
     fileio.write_sealed(path, json.dumps({"found": strengths, "warnings": warnings}).encode())
     return found, warnings

@@ -1,4 +1,4 @@
-"""The time that a piece of a job takes, on the wall and on the cores."""
+"""Measure the wall time and the CPU time of a part of a job."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vidinv.process import cpu_seconds
 
 @dataclass(frozen=True)
 class Clock:
-    """Since when something is done, in seconds of the wall and of the process's cores."""
+    """A start time, in seconds of wall time and of the CPU time of this process."""
 
     wall: float
     cpu: float
@@ -20,11 +20,11 @@ class Clock:
         return cls(time.perf_counter(), cpu_seconds())
 
     def spent(self) -> dict[str, float]:
-        """What a whole job took, as its report has it."""
+        """The times since the start under the report's keys for a whole job."""
         busy = self.busy()
         return {"wall_s": busy["busy_s"], "cpu_s": busy["cpu_s"]}
 
     def busy(self) -> dict[str, float]:
-        """What has been spent since, as the report has it for every stage."""
+        """The times since the start under the report's keys for a stage."""
         wall, cpu = time.perf_counter() - self.wall, cpu_seconds() - self.cpu
         return {"busy_s": round(wall, 3), "wait_s": 0.0, "cpu_s": round(cpu, 3)}

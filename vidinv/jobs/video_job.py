@@ -1,4 +1,4 @@
-"""The job: check the request, analyse the clip, render it through the stages, put the file together, report."""
+"""Run a job on a video: check the request, analyse the clip, render it, assemble the output, write the report."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ from vidinv.stages import decode
 def run(request: Request, progress: Progress | None = None, backend: Backend | None = None) -> dict[str, Any]:
     """Do the whole job and return its report, which is also written beside the output.
 
-    `progress` receives the job's lines, phases and frames (SilentProgress if None). `backend` is the one that the
-    request names, where it is resolved already. Raises VidinvError children with the exit codes of `vidinv/errors.py`.
-    An interrupted job keeps its folder and is resumed by the same request; a request that cannot succeed leaves
-    nothing.
+    `progress` receives the job's lines, phases and frames (SilentProgress if None). `backend` is the
+    backend that the request names, if it is resolved already. Raises VidinvError children with the exit codes of
+    `vidinv/errors.py`. An interrupted job keeps its folder and is resumed by the same request; a request that cannot
+    succeed leaves nothing.
     """
     progress = progress or SilentProgress()
     with open_job(request, backend) as job:
-        report = _finished(analyze_job(job, progress), progress)
+        report = _render_and_report(analyze_job(job, progress), progress)
         if request.codes is not None and job.folder.codes.exists():
             _keep_codes(request, job.folder)
         if not request.keep_job:
@@ -52,7 +52,7 @@ def run(request: Request, progress: Progress | None = None, backend: Backend | N
 
 @contextmanager
 def open_job(request: Request, backend: Backend | None = None) -> Iterator[OpenJob]:
-    """The checked job in its folder, new or resumed; an error that leaves nothing to resume removes the folder."""
+    """Yield the checked job in its folder, new or resumed. On an error the folder is kept only if it is resumable."""
     checked = check.check_request(request, backend)
     with JobFolder(request.output) as folder:
         job = open_checked(checked, folder)
@@ -63,17 +63,17 @@ def open_job(request: Request, backend: Backend | None = None) -> Iterator[OpenJ
                 engine_autotune.check_engine(job.config, job.backend, inverts=not request.codes_are_there)
             yield replace(job, clock=Clock.now())
         except VidinvError as error:
-            if not _is_worth_keeping(folder, error):
+            if not _is_resumable(folder, error):
                 folder.delete()
             raise
-        except OSError as error:  # the source's own are InputUnreadable where it is read
+        except OSError as error:  # errors of the source are InputUnreadable already
             raise fileio.unwritable(folder.path, error) from error
 
 
-def _is_worth_keeping(folder: JobFolder, error: VidinvError) -> bool:
-    """Whether the same request may go on where it ended: a part is finished, or what was in the way may go away."""
-    passing = isinstance(error, OutputUnwritable | Stalled)
-    return folder.is_begun and (passing or (folder.path / "journal.jsonl").exists())
+def _is_resumable(folder: JobFolder, error: VidinvError) -> bool:
+    """Whether the same request can resume: a segment is finished, or the error is one that may pass."""
+    may_pass = isinstance(error, OutputUnwritable | Stalled)
+    return folder.is_begun and (may_pass or (folder.path / "journal.jsonl").exists())
 
 
 def _keep_codes(request: Request, folder: JobFolder) -> None:
@@ -81,13 +81,13 @@ def _keep_codes(request: Request, folder: JobFolder) -> None:
     if request.only_codes:
         folder.publish(folder.codes, request.output, overwrite=request.overwrite)
     else:
-        remedy = f"move them by hand: the codes are in {folder.codes}"
+        remedy = f"the codes are in {folder.codes}: move them by hand"
         fileio.move_into_place(folder.codes, request.codes, remedy)
 
 
 def analyze_job(job: OpenJob, progress: Progress) -> AnalyzedJob:
-    """The first pass, and what else must be known before a frame is rendered."""
-    request, config, backend, moves = job.request, job.config, job.backend, job.checked.moves
+    """Run the first pass, tune and solve target strengths: everything that comes before the render."""
+    request, config, backend, edits = job.request, job.config, job.backend, job.checked.edits
     folder, info, works_on_faces = job.folder, job.checked.info, job.checked.touches_faces
     codes = _codes(job)
     progress.phase("analyse", info.frame_count, 0)
@@ -103,54 +103,54 @@ def analyze_job(job: OpenJob, progress: Progress) -> AnalyzedJob:
         config,
         info.rotation,
         progress.advance,
-        None if codes is not None else only,  # stored codes are of the whole clip
+        None if codes is not None else only,  # stored codes cover the whole clip
         job.given,
     )
     job.source.check()
     analysis = face_tracks.analysis_without_faces(sightings)
     if works_on_faces:
-        analysis, moves = face_tracks.link_tracks(sightings, config, backend, request.source, moves)
+        analysis, edits = face_tracks.link_tracks(sightings, config, backend, request.source, edits)
         searched = (0, analysis.frame_count) if codes is not None else _frame_range(analysis, only)
         analysis = face_tracks.add_trust(analysis, config.trust, searched)
     if codes is not None and codes.known is not None:
         stored_codes.check_faces(codes.known, stored_codes.rows(analysis.tracks, config.crop))
-    named = {move.edit.track for move in moves}
+    named = {resolved.edit.track for resolved in edits}
     people = tuple(track for track in analysis.tracks if not named or track.id in named)
-    if requests.edits_faces(moves) and not request.preview and not (codes is not None and codes.known is None):
-        analysis = face_tracks.keep_edited_frames(analysis, moves, request.source)
+    if requests.edits_faces(edits) and not request.preview and not (codes is not None and codes.known is None):
+        analysis = face_tracks.keep_edited_frames(analysis, edits, request.source)
     seen = {track.id for track in analysis.tracks}
-    moves = [move for move in moves if move.edit.track in seen]
+    edits = [resolved for resolved in edits if resolved.edit.track in seen]
     busy = {"analyse": job.clock.busy()}
     start, stop = _frame_range(analysis, only)
     models = backend.models(config.device, config.encoder) if works_on_faces else None
     if stored_codes.encoder_digest(config) != job.encoder:
-        raise UsageError(f"{config.encoder} changed while the job ran", remedy="run again")
-    progress.say(cost_estimate.line(request, info, analysis, (start, stop), inverts=stored_codes.is_due(codes)))
+        raise UsageError(f"{config.encoder} changed while the job ran", remedy="run the command again")
+    progress.say(cost_estimate.cost_line(request, info, analysis, (start, stop), inverts=stored_codes.is_due(codes)))
     tuning = None
     clip = TuningClip(request.source, job.source.content, analysis, (start, stop))
     if models is not None and config.generator:
-        models = generator_tuning.from_file(models, clip, config)
+        models = generator_tuning.load_tuned_generators(models, clip, config)
     if models is not None and config.tune != "none" and stored_codes.is_due(codes):
         spent, tuning_progress = Clock.now(), PhaseProgress(progress, "tune")
-        fit = generator_tuning.tuned if config.tune == "generator" else encoder_tuning.tuned
+        fit = generator_tuning.tune_generator if config.tune == "generator" else encoder_tuning.tune_encoder
         models, tuning = fit(models, clip, config, folder, tuning_progress)
         busy["tune"] = spent.busy()
     warnings: list[str] = []
-    if models is not None and target_strength.is_due(moves):
+    if models is not None and target_strength.has_target(edits):
         aiming = Clock.now()
-        moves, warnings = _aimed(job, moves, analysis, models, codes, progress)
+        edits, warnings = _solve_targets(job, edits, analysis, models, codes, progress)
         busy["aim"] = aiming.busy()
     cuts = {shot.start for shot in analysis.shots}
     segments = decode.segments(analysis.pts, analysis.time_base, config.segment_seconds, start, stop, cuts)
-    return AnalyzedJob(job, analysis, moves, models, segments, people, codes, tuning, busy, warnings)
+    return AnalyzedJob(job, analysis, edits, models, segments, people, codes, tuning, busy, warnings)
 
 
-def _finished(job: AnalyzedJob, progress: Progress) -> dict[str, Any]:
-    """Render what is not rendered, put the file together, and report."""
+def _render_and_report(job: AnalyzedJob, progress: Progress) -> dict[str, Any]:
+    """Render the unfinished segments, assemble the output, and return the report."""
     source, clock = job.opened.source, job.opened.clock
     if job.request.only_tuned:
         source.check()
-        return finalize.tuned(job, clock.spent() | {"stages": job.busy})
+        return finalize.publish_tuning(job, clock.spent() | {"stages": job.busy})
     times = render.render(job, progress)
     source.check()
     progress.phase("assemble", 0, 0)
@@ -160,35 +160,35 @@ def _finished(job: AnalyzedJob, progress: Progress) -> dict[str, Any]:
         "stages": job.busy | times,
     }
     if job.request.only_codes:
-        return finalize.inverted(job, timing)
+        return finalize.report_inversion(job, timing)
     return finalize.finish(job, frames, timing)
 
 
-def _aimed(
+def _solve_targets(
     job: OpenJob,
-    moves: ResolvedEdits,
+    edits: ResolvedEdits,
     analysis: Analysis,
     models: Models,
     codes: stored_codes.Codes | None,
     progress: Progress,
 ) -> tuple[ResolvedEdits, list[str]]:
-    """The moves with a strength where one named a value, and what could not be reached."""
+    """Solve the strength of every edit that names a value; also returns warnings on values out of reach."""
     config = job.config
-    judge = target_strength.attribute_measure(job.backend, models, moves, config)
+    evaluator = target_strength.build_evaluator(job.backend, models, edits, config)
 
     def find() -> tuple[ResolvedEdits, list[str]]:
         samples = []
-        for sample in target_strength.of_clip(job.request.source, analysis, moves, models, config, codes):
+        for sample in target_strength.iterate_samples(job.request.source, analysis, edits, models, config, codes):
             samples.append(sample)
             progress.advance(1)
-        return target_strength.aimed(moves, samples, judge)
+        return target_strength.solve_targets(edits, samples, evaluator)
 
-    progress.phase("aim", len(target_strength.wanted(analysis, moves, config.crop)), 0)
-    return target_strength.remembered(job.folder.path / "aim.json", moves, find)
+    progress.phase("aim", len(target_strength.sample_transforms(analysis, edits, config.crop)), 0)
+    return target_strength.load_or_solve(job.folder.path / "aim.json", edits, find)
 
 
 def _codes(job: OpenJob) -> stored_codes.Codes | None:
-    """The job's inversion, if it keeps one: taken from its file, unless this job began to make it."""
+    """The job's stored inversion, if it has one: read from its file unless this job is writing it."""
     request, folder = job.request, job.folder
     if request.codes is None:
         return None
@@ -203,5 +203,7 @@ def _frame_range(analysis: Analysis, only: tuple[float, float] | None) -> tuple[
     seconds = [analysis.second(pts) for pts in analysis.pts]
     inside = [i for i, second in enumerate(seconds) if only[0] <= second < only[1]]
     if not inside:
-        raise UsageError(f"--at {only[0]:g} s is after the clip's end", remedy=f"it lasts {seconds[-1]:.1f} s")
+        raise UsageError(
+            f"--at {only[0]:g} s is after the end of the clip", remedy=f"the clip lasts {seconds[-1]:.1f} s"
+        )
     return inside[0], inside[-1] + 1

@@ -1,4 +1,4 @@
-"""The page that shows a report: built of the report and the pictures that were kept, for its owner alone."""
+"""Write the HTML page of a report, readable only by its owner."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def strips(report: dict[str, Any], evidence: Iterable[Evidence]) -> list[Strip]:
-    """The pictures among the evidence, each with its time."""
+    """The face pictures among the evidence, each with its time."""
     from vidinv.report.strips import Strip
 
     times = {
@@ -26,7 +26,7 @@ def strips(report: dict[str, Any], evidence: Iterable[Evidence]) -> list[Strip]:
 
 
 def write_page(path: Path, report: dict[str, Any], pictures: Sequence[Strip]) -> None:
-    """Write the page of a report, whole or not at all and readable by its owner alone. Raises OutputUnwritable."""
-    from vidinv.report import page  # plotting takes a second to load, and few runs need it
+    """Write the page of a report, atomically and readable only by its owner. Raises OutputUnwritable."""
+    from vidinv.report import page  # plotting takes a second to import, and few runs need it
 
     fileio.write_atomically(path, page.build_report_page(report, pictures), private=True)

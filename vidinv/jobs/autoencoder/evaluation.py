@@ -1,4 +1,4 @@
-"""How well a trained autoencoder reconstructs, samples and mixes: what `vidinv evaluate generative` measures."""
+"""Measure how well a trained autoencoder reconstructs, samples and mixes (`vidinv evaluate generative`)."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from vidinv.metrics.smoothness import path_length, round_the_sphere, straight
 
 @dataclass(frozen=True)
 class AutoencoderEvaluators:
-    """LPIPS, and the network whose features the Frechet distances are taken of."""
+    """LPIPS, and the feature network of the Frechet distances."""
 
     perceptual: LPIPS
     features: nn.Module
 
 
-def evaluate(of: Autoencoder, real: Tensor, judges: AutoencoderEvaluators, *, seed: int = 0) -> dict[str, Any]:
-    """Figures of `real` pictures [N,3,S,S] and as many samples; the Frechet distances are all against `real`.
+def evaluate(of: Autoencoder, real: Tensor, evaluators: AutoencoderEvaluators, *, seed: int = 0) -> dict[str, Any]:
+    """Measure `real` pictures [N,3,S,S] in [-1,1] and as many samples; all Frechet distances are against `real`.
 
-    `seconds` is what encoding and drawing one takes.
+    `seconds` is the time of encoding and drawing one picture.
     """
     count = len(real)
-    begun = time.perf_counter()
+    start = time.perf_counter()
     codes = of.encode(real)
     again = of.draw(codes)
-    seconds = (time.perf_counter() - begun) / count
+    seconds = (time.perf_counter() - start) / count
     drawn = of.draw(of.sample(count, seed))
     sets = {
         "samples": drawn,
@@ -48,17 +48,17 @@ def evaluate(of: Autoencoder, real: Tensor, judges: AutoencoderEvaluators, *, se
         "seconds": seconds,
         "mse": float((again - real).square().mean()),
         "psnr": float(images.psnr(again, real).mean()),
-        "lpips": float(torch.cat([judges.perceptual(a, b) for a, b in _pairs(again, real)]).mean()),
-        **{f"frechet_{name}": frechet(judges.features, real, made) for name, made in sets.items()},
-        "lpips_diversity": diversity(judges.perceptual, drawn),
-        "lpips_diversity_real": diversity(judges.perceptual, real),
-        "ppl_full": smoothness(of, judges.perceptual, count, full=True, seed=seed),
-        "ppl_end": smoothness(of, judges.perceptual, count, full=False, seed=seed),
+        "lpips": float(torch.cat([evaluators.perceptual(a, b) for a, b in _pairs(again, real)]).mean()),
+        **{f"frechet_{name}": frechet(evaluators.features, real, made) for name, made in sets.items()},
+        "lpips_diversity": diversity(evaluators.perceptual, drawn),
+        "lpips_diversity_real": diversity(evaluators.perceptual, real),
+        "ppl_full": smoothness(of, evaluators.perceptual, count, full=True, seed=seed),
+        "ppl_end": smoothness(of, evaluators.perceptual, count, full=False, seed=seed),
     }
 
 
 def from_codes(of: Autoencoder, codes: Tensor) -> dict[str, Tensor]:
-    """Pictures [N,3,S,S] of the codes [N,L,D] of pictures, of each with another's coarse rows, and half way to it."""
+    """Reconstructions, coarse mixtures and midpoints [N,3,S,S] of codes [N,L,D], each with its batch neighbour."""
     other = codes.roll(1, 0)
     mixed = style_mixing.mix(codes, other, style_mixing.rows(of.generator, "coarse"))
     middle = style_mixing.on_its_manifold(of.generator, (codes + other) / 2)

@@ -1,4 +1,4 @@
-"""A trained autoencoder, generator and encoder from the folder of its training, and grids of what it does."""
+"""Load a trained autoencoder from its training folder, and draw grids of its reconstructions, samples and edits."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Autoencoder:
 
 
 def load_autoencoder(folder: Path, device: str = "cpu") -> Autoencoder:
-    """The autoencoder that a training left in `folder`. Raises UsageError where there is none."""
+    """Load the autoencoder that a training wrote to `folder`. Raises UsageError if there is none."""
     path = folder / "generator.safetensors"
     if not path.exists():
         raise UsageError(f"{folder} holds no trained autoencoder", remedy="give the DIR of vidinv train ae-stylegan")
@@ -55,7 +55,7 @@ def load_autoencoder(folder: Path, device: str = "cpu") -> Autoencoder:
 
 
 def read_pictures(paths: list[Path], size: int) -> Tensor:
-    """Aligned, square pictures [N,3,size,size] in [-1,1], of files and folders. Raises InputUnreadable."""
+    """Read aligned, square pictures [N,3,size,size] in [-1,1] from files and folders. Raises InputUnreadable."""
     found = []
     for path in pictures.files(paths):
         rgb = pictures.read_rgb(path)
@@ -66,18 +66,18 @@ def read_pictures(paths: list[Path], size: int) -> Tensor:
 
 
 def reconstructions(of: Autoencoder, image: Tensor) -> Tensor:
-    """Two rows: pictures, and what the autoencoder makes of them."""
+    """Two rows: pictures and their reconstructions."""
     return image_grid([image, of.draw(of.encode(image))])
 
 
 def samples(of: Autoencoder, count: int, seed: int) -> Tensor:
-    """Samples of the prior, in rows that make a square."""
+    """Samples of the prior in a square grid."""
     side = max(1, round(count**0.5))
     return image_grid(list(of.draw(of.sample(count - count % side or count, seed)).split(side)))
 
 
 def mixtures(of: Autoencoder, a: Tensor, b: Tensor, scale: str) -> Tensor:
-    """A table: sources B above, A on the left, and each of A with the scale of each of B."""
+    """A table: `b` at the top, `a` on the left, and each of `a` with the `scale` of each of `b`."""
     first, second, taken = of.encode(a), of.encode(b), style_mixing.rows(of.generator, scale)
     rows = [torch.cat([torch.ones_like(b[:1]), b])]
     for image, ws in zip(a, first, strict=True):
@@ -87,7 +87,7 @@ def mixtures(of: Autoencoder, a: Tensor, b: Tensor, scale: str) -> Tensor:
 
 
 def variations(of: Autoencoder, image: Tensor, scale: str, count: int, seed: int) -> Tensor:
-    """A row for each picture: it, its reconstruction, and samples that keep its scale."""
+    """A row per picture: the picture, its reconstruction, and `count` samples that keep its `scale`."""
     kept = style_mixing.rows(of.generator, scale)
     codes = of.encode(image)
     rows = []
@@ -101,7 +101,7 @@ def variations(of: Autoencoder, image: Tensor, scale: str, count: int, seed: int
 def edits(
     of: Autoencoder, image: Tensor, having: Tensor, lacking: Tensor, scale: str, strengths: list[float]
 ) -> Tensor:
-    """A row for each picture: it, its reconstruction, and the attribute of the exemplars at every strength."""
+    """A row per picture: the picture, its reconstruction, and the exemplars' attribute at every strength."""
     along = style_mixing.attribute(of.encode(having), of.encode(lacking))
     codes, moved = of.encode(image), style_mixing.rows(of.generator, scale)
     columns = [style_mixing.shift(of.generator, codes, along, strength, moved) for strength in [0.0, *strengths]]
@@ -109,15 +109,17 @@ def edits(
 
 
 def interpolations(of: Autoencoder, corners: Tensor, steps: int) -> Tensor:
-    """A square of `steps` by `steps` between four pictures in its corners."""
+    """A grid of `steps` by `steps` interpolations between four pictures in its corners."""
     drawn = of.draw(style_mixing.between_four(of.generator, of.encode(corners), steps))
     return image_grid(list(drawn.split(steps)))
 
 
 def transfer(of: Autoencoder, content: Tensor, style: Tensor, scale: str) -> Tensor:
-    """Three pictures: `content`, `style`, and the first with all of the second that is finer than `scale`."""
+    """Three pictures: `content`, `style`, and `content` with every scale of `style` that is finer than `scale`."""
     own, other = of.encode(content), of.encode(style)
     last = style_mixing.rows(of.generator, scale)[1]
     if last >= of.generator.num_ws:
-        raise UsageError(f"nothing is finer than {scale!r}", remedy="keep a coarser scale")
+        raise UsageError(
+            f"{scale!r} is the finest scale, so no style is left to transfer", remedy="choose a coarser scale"
+        )
     return image_grid([torch.cat([content, style, of.draw(style_mixing.mix(own, other, (last, of.generator.num_ws)))])])

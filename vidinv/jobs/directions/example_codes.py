@@ -1,4 +1,4 @@
-"""The codes of example pictures, from which a direction is made."""
+"""Encode example pictures, from whose codes a direction is made."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from vidinv.faces.framing import Framing
 CROP = 256  # pixels
 
 
-def files(paths: Sequence[Path]) -> list[Path]:
-    """The pictures among the paths and in their folders; InputUnreadable where there are none."""
+def find_pictures(paths: Sequence[Path]) -> list[Path]:
+    """The picture files among the paths and in their folders. Raises InputUnreadable if there are none."""
     found = [path for path in pictures.files(list(paths)) if not pictures.is_clip(path)]
     if not found:
         raise InputUnreadable(
@@ -27,26 +27,26 @@ def files(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
-def codes(paths: Sequence[Path], backend: Backend, models: Models) -> Tensor:
-    """w+ [N,L,D] of the largest face of every picture, by the encoder alone.
+def encode_pictures(paths: Sequence[Path], backend: Backend, models: Models) -> Tensor:
+    """w+ [N,L,D] of the largest face of every picture, by the encoder without refinement.
 
-    Raises InputUnreadable for what is no picture, NoFaceFound for one without a face.
+    Raises InputUnreadable for a file that is not a picture, NoFaceFound for a picture without a face.
     """
-    locate = locator(backend)
-    return torch.cat([encoded(aligned(path, locate, backend.framing), models) for path in paths])
+    locate = build_locator(backend)
+    return torch.cat([encode_face(align_picture(path, locate, backend.framing), models) for path in paths])
 
 
-def locator(backend: Backend) -> Locate:
-    """What finds the faces of pictures."""
+def build_locator(backend: Backend) -> Locate:
+    """Load the face locator for pictures."""
     return backend.locator(RunConfig.landmarks)
 
 
-def aligned(path: Path, locate: Locate, framing: Framing) -> Tensor:
+def align_picture(path: Path, locate: Locate, framing: Framing) -> Tensor:
     """The largest face of a picture, [1,3,CROP,CROP] in [-1,1]. Raises InputUnreadable, NoFaceFound."""
     rgb = pictures.read_rgb(path)
     faces = locate(rgb, 0, None)
     if not len(faces.scores):
-        raise NoFaceFound(f"no face in {path}", remedy="take it out, or give a clearer picture")
+        raise NoFaceFound(f"no face in {path}", remedy="leave it out, or give a clearer picture")
     sides = faces.boxes[:, 2:] - faces.boxes[:, :2]
     points = faces.landmarks[int((sides[:, 0] * sides[:, 1]).argmax())]
     crop = alignment.warp_cpu(rgb.astype("float32") / 255, framing(points, CROP), CROP)
@@ -54,6 +54,6 @@ def aligned(path: Path, locate: Locate, framing: Framing) -> Tensor:
 
 
 @torch.no_grad()
-def encoded(image: Tensor, models: Models) -> Tensor:
+def encode_face(image: Tensor, models: Models) -> Tensor:
     """w+ [1,L,D] of an aligned face, on the CPU."""
     return models.encoder(image.to(models.device)).ws.cpu()

@@ -1,4 +1,4 @@
-"""Pictures of people who do not exist: a direction from strength -3 to +3, a row each; and faces by their seeds."""
+"""Draw generated faces: rows along a direction from strength -3 to +3, and single faces by their seeds."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from vidinv.media.image_grid import image_grid
 
 STRENGTHS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
 PANEL = 160  # pixels
-DRAWN = 256  # pixels, of a face by its seed
+DRAWN = 256  # pixels, side of a face by its seed
 
 
 @torch.no_grad()
-def draw(models: Models, direction: Direction, people: int, seed: int) -> Array:
-    """RGB uint8 [people * PANEL, 7 * PANEL, 3]: G(w) of samples, by the whole synthesis, moved along the direction."""
+def draw_direction(models: Models, direction: Direction, people: int, seed: int) -> Array:
+    """Draw RGB uint8 [people * PANEL, 7 * PANEL, 3]: samples moved along the direction, by the full synthesis."""
     generator, rows = models.generator, []
     for w in direction_training.samples(generator, people, seed).split(1):
         row = []
@@ -35,10 +35,10 @@ def draw(models: Models, direction: Direction, people: int, seed: int) -> Array:
 
 
 @torch.no_grad()
-def faces(folder: Path, models: Models, seeds: Iterable[int], done: Callable[[int], None]) -> None:
-    """A picture SEED.png of each seed's face, and `faces.csv` with the columns seed and file, in a new folder.
+def write_faces(folder: Path, models: Models, seeds: Iterable[int], done: Callable[[int], None]) -> None:
+    """Write SEED.png of each seed's face, and `faces.csv` with the columns seed and file, into a new folder.
 
-    Raises OutputUnwritable; a folder that is not whole does not stay.
+    `done(n)` is called after every n pictures. Raises OutputUnwritable; an incomplete folder is removed.
     """
     with fileio.creating_folder(folder, parents=True) as draft:
         lines = ["seed,file"]

@@ -1,4 +1,4 @@
-"""What a lesson is learned from: the generator's own faces, or an encoder's codes of photos, and their scores."""
+"""Build the training set of a direction: codes of generated faces or of photos, with their attribute scores."""
 
 from __future__ import annotations
 
@@ -17,56 +17,55 @@ from vidinv.editing.scores import Scores
 from vidinv.errors import InputUnreadable, NoFaceFound
 from vidinv.jobs.directions import example_codes
 
-Done = Callable[[int], None]  # hears how many more faces were looked at
+Done = Callable[[int], None]  # called with the number of faces processed since the last call
 
 
 @dataclass(frozen=True)
-class Material:
-    """Readings, the words that say of what, and what had to be left out."""
+class TrainingSet:
+    """Codes with scores, a description of their source, and the errors of the pictures left out."""
 
     readings: MeasuredSamples
-    told: str
+    description: str
     left_out: tuple[str, ...] = ()
 
 
-def of_samples(studio: RenderContext, count: int, seed: int, done: Done) -> Material:
-    """`count` of the generator's faces, measured."""
+def from_samples(context: RenderContext, count: int, seed: int, done: Done) -> TrainingSet:
+    """Measure `count` samples of the generator."""
     readings = direction_training.measure_samples(
-        studio, direction_training.samples(studio.generator, count, seed), done
+        context, direction_training.samples(context.generator, count, seed), done
     )
-    return Material(readings, f"{count} samples of {studio.generator.name}, seed {seed}")
+    return TrainingSet(readings, f"{count} samples of {context.generator.name}, seed {seed}")
 
 
-def of_seeds(studio: RenderContext, attribute: str, scores: Scores, done: Done) -> Material:
-    """The generator's faces of these seeds with their scores of the attribute; all else is measured."""
-    w = torch.cat([direction_training.samples(studio.generator, 1, seed) for seed in scores.seeds])
-    readings = direction_training.measure_samples(studio, w, done)
+def from_seeds(context: RenderContext, attribute: str, scores: Scores, done: Done) -> TrainingSet:
+    """The generator's faces of these seeds with the given scores of `attribute`; other attributes are measured."""
+    w = torch.cat([direction_training.samples(context.generator, 1, seed) for seed in scores.seeds])
+    readings = direction_training.measure_samples(context, w, done)
     known = {**readings.scores, attribute: scores.values}
-    return Material(MeasuredSamples(readings.w, known), f"scores of {len(w)} samples of {studio.generator.name}")
+    return TrainingSet(MeasuredSamples(readings.w, known), f"scores of {len(w)} samples of {context.generator.name}")
 
 
-def of_photos(
+def from_photos(
     paths: Sequence[Path],
     backend: Backend,
     models: Models,
     measure: Measure,
     done: Done,
     known: Mapping[str, Tensor] | None = None,
-) -> Material:
-    """The encoder's own codes w+ [N,L,D] of the largest face in every picture, measured on the pictures themselves.
+) -> TrainingSet:
+    """Encode the largest face of every picture to w+ [N,L,D], with attributes measured on the pictures themselves.
 
-    The Feature-Style encoder paper's protocol (Sec. 5.3). Scores that are `known` of every picture, attribute -> [N],
-    stand before those that are measured. A picture that cannot be read, or shows no face, is left out; raises
-    NoFaceFound where none is left.
+    The Feature-Style encoder paper's protocol (Sec. 5.3). `known` scores, attribute -> [N], replace measured ones. A
+    picture that cannot be read or shows no face is left out. Raises NoFaceFound if none is left.
     """
-    locate, codes, rows, left_out, kept = example_codes.locator(backend), [], [], [], []
+    locate, codes, rows, left_out, kept = example_codes.build_locator(backend), [], [], [], []
     for place, path in enumerate(paths):
         try:
-            image = example_codes.aligned(path, locate, backend.framing)
+            image = example_codes.align_picture(path, locate, backend.framing)
         except (InputUnreadable, NoFaceFound) as error:
             left_out.append(error.what)
         else:
-            codes.append(example_codes.encoded(image, models))
+            codes.append(example_codes.encode_face(image, models))
             rows.append(measure(image))
             kept.append(place)
         done(1)
@@ -74,5 +73,5 @@ def of_photos(
         raise NoFaceFound(f"no face in any of {len(paths)} pictures", remedy="give pictures of faces")
     found = {name: torch.from_numpy(np.concatenate([row[name] for row in rows])).float() for name in rows[0]}
     found |= {name: values[kept] for name, values in (known or {}).items()}
-    told = f"the encoder's codes of {len(kept)} pictures"
-    return Material(MeasuredSamples(torch.cat(codes), found), told, tuple(left_out))
+    description = f"the encoder's codes of {len(kept)} pictures"
+    return TrainingSet(MeasuredSamples(torch.cat(codes), found), description, tuple(left_out))

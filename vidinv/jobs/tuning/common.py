@@ -1,4 +1,4 @@
-"""What tunings to a clip share: its key faces, what tells one tuning from another, and where what was learned lies."""
+"""Shared parts of tuning to a clip: key faces, the digest of a tuning, and its storage in job folder and cache."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from vidinv.weights import catalog, places
 if TYPE_CHECKING:
     from vidinv.trainers.core.early_stopping import Tuned
 
-LOOKED_AT = 2  # times as many faces as are learned from, among which these are chosen
-KEPT = 4  # tunings in the cache; the one that was used longest ago goes
-NAME = "tuned.sealed"  # in the job folder: what was learned
+CANDIDATES_PER_FACE = 2  # candidates per face that is learned from
+CACHED_TUNINGS = 4  # tunings in the cache; the least recently used one is deleted
+TUNING_FILE = "tuned.sealed"  # in the job folder
 
 
 @dataclass(frozen=True)
 class TuningClip:
-    """What is tuned to: the frames start <= i < stop of `span` of a source whose sha256 is `content`."""
+    """The clip of a tuning: the frames start <= i < stop of `span` of a source whose sha256 is `content`."""
 
     source: Path
     content: str
@@ -43,18 +43,18 @@ class TuningClip:
     span: tuple[int, int]
 
     def wanted(self, count: int, size: int) -> crops.WantedCrops:
-        """The faces among which `count` key faces and held-out ones are chosen, as crops of `size` pixels."""
-        return spread(self.analysis.tracks, self.span, LOOKED_AT * count, size)
+        """The candidates for `count` key and held-out faces, with transforms for crops of `size` pixels."""
+        return spread_faces(self.analysis.tracks, self.span, CANDIDATES_PER_FACE * count, size)
 
 
-Said = dict[str, Any]
+TuningFacts = dict[str, Any]
 
 
 def tuning_mark(
     clip: TuningClip, wanted: crops.WantedCrops, config: RunConfig, backend: Backend, how: dict[str, Any]
 ) -> str:
-    """sha256 of everything that decides a tuning: the source, its faces, `how` they are learned, and the networks."""
-    said = {
+    """sha256 of everything that decides a tuning: source, faces, training settings `how`, and networks."""
+    deciding = {
         "source": clip.content,
         "faces": [[*key, *place.ravel().tolist()] for key, place in sorted(wanted.items())],
         "encoder": encoder_digest(config),
@@ -62,16 +62,18 @@ def tuning_mark(
         "weights": [catalog.CATALOG[name].archive_sha256 for name in backend.needs],
         "shipped": [fileio.content_sha256(path) for path in backend.shipped],
     } | how
-    return fingerprint.digest(said)
+    return fingerprint.digest(deciding)
 
 
-def learned(folder: JobFolder, mark: str, learn: Callable[[Path], bytes], *, cached: bool) -> tuple[bytes, Said]:
-    """A safetensors file of what was learned, and what it says under "tuning" of how.
+def load_or_learn(
+    folder: JobFolder, mark: str, learn: Callable[[Path], bytes], *, cached: bool
+) -> tuple[bytes, TuningFacts]:
+    """Return the bytes of a tuning (a safetensors file) and the facts of its "tuning" metadata.
 
-    From the job folder, so that a job that goes on has the same; else from the cache, where it lies by its `mark`; else
-    from `learn`, which is given a folder of its own. Raises OutputUnwritable where the disk is full.
+    It is read from the job folder, so that a resumed job has the same tuning, or from the cache by its `mark`, or made
+    by `learn(folder)`. Raises OutputUnwritable if the disk is full.
     """
-    path, origin, work = (folder.path / name for name in (NAME, "tuned.origin", "tuning"))
+    path, origin, work = (folder.path / name for name in (TUNING_FILE, "tuned.origin", "tuning"))
     cache = places.root() / "tuned" / f"{mark}.sealed"
     kept = fileio.read_sealed(path)
     try:
@@ -82,10 +84,12 @@ def learned(folder: JobFolder, mark: str, learn: Callable[[Path], bytes], *, cac
             fileio.write_sealed(path, kept)
         shutil.rmtree(work, ignore_errors=True)
     except (SafetensorError, OSError) as error:
-        raise OutputUnwritable(f"cannot write {work}: {error}", remedy="make room, or --tune none") from error
+        raise OutputUnwritable(
+            f"cannot write {work}: {error}", remedy="free some disk space, or use --tune none"
+        ) from error
     if cached:
-        _remember(cache, kept)
-    return kept, facts(kept) | {"from_cache": fileio.read_sealed(origin) == b"cache"}
+        _write_cache(cache, kept)
+    return kept, read_facts(kept) | {"from_cache": fileio.read_sealed(origin) == b"cache"}
 
 
 def key_crops(clip: TuningClip, wanted: crops.WantedCrops, size: int) -> dict[tuple[int, int], torch.Tensor]:
@@ -93,15 +97,15 @@ def key_crops(clip: TuningClip, wanted: crops.WantedCrops, size: int) -> dict[tu
     return {key: face for _, key, face in crops.aligned_faces(clip.source, wanted, size)}
 
 
-def chosen(
+def choose_faces(
     clip: TuningClip, crops: dict[tuple[int, int], torch.Tensor], faces: int, held: int
 ) -> tuple[list[Candidate], list[Candidate]]:
-    """Key faces and held-out ones among these crops."""
-    return key_faces.choose([_looked_at(clip.analysis, key, crops[key]) for key in sorted(crops)], faces, held)
+    """Choose key faces and held-out faces among these crops."""
+    return key_faces.choose([_describe_candidate(clip.analysis, key, crops[key]) for key in sorted(crops)], faces, held)
 
 
-def _looked_at(analysis: Analysis, key: tuple[int, int], face: torch.Tensor) -> Candidate:
-    """What the analysis says of a face, and how sharp its crop [1,3,S,S] is."""
+def _describe_candidate(analysis: Analysis, key: tuple[int, int], face: torch.Tensor) -> Candidate:
+    """Describe a face by the analysis and the sharpness of its crop [1,3,S,S]."""
     (track,) = (track for track in analysis.tracks if track.id == key[1])
     k = int((track.frames == key[0]).argmax())
     yaw, pitch = edit_confidence.head_turn(track, k)
@@ -109,19 +113,19 @@ def _looked_at(analysis: Analysis, key: tuple[int, int], face: torch.Tensor) -> 
     return Candidate(*key, analysis.second(analysis.pts[key[0]]), sharp, yaw, pitch)
 
 
-def curve(made: Tuned) -> list[dict[str, float]]:
-    """How the held-out faces saw a tuning come, for the report."""
+def validation_curve(made: Tuned) -> list[dict[str, float]]:
+    """Loss and PSNR of the held-out faces during a tuning, for the report."""
     return [{"step": check.step, "loss": round(check.loss, 4), "psnr": round(check.psnr, 2)} for check in made.curve]
 
 
-def facts(kept: bytes) -> Said:
-    """The facts in the header of a safetensors file: its length in 8 bytes, then JSON."""
+def read_facts(kept: bytes) -> TuningFacts:
+    """Read the "tuning" facts from the header of a safetensors file: its length in 8 bytes, then JSON."""
     header = json.loads(kept[8 : 8 + int.from_bytes(kept[:8], "little")])
     return dict(json.loads(header["__metadata__"]["tuning"]))
 
 
-def _remember(path: Path, kept: bytes) -> None:
-    """Put what was learned into the cache, readable by its owner alone; a cache that cannot be written is none."""
+def _write_cache(path: Path, kept: bytes) -> None:
+    """Store a tuning in the cache, readable only by its owner. A cache that cannot be written is ignored."""
     with suppress(OSError, OutputUnwritable):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.parent.chmod(0o700)
@@ -131,14 +135,14 @@ def _remember(path: Path, kept: bytes) -> None:
             fileio.write_sealed(path, kept)
         path.chmod(0o600)
         others = sorted(path.parent.glob("*.sealed"), key=lambda each: each.stat().st_mtime)
-        for old in others[:-KEPT]:
+        for old in others[:-CACHED_TUNINGS]:
             old.unlink()
 
 
-def spread(tracks: tuple[Track, ...], span: tuple[int, int], count: int, size: int) -> crops.WantedCrops:
-    """About `count` of the faces on the frames start <= i < stop of `span`, evenly over each track.
+def spread_faces(tracks: tuple[Track, ...], span: tuple[int, int], count: int, size: int) -> crops.WantedCrops:
+    """About `count` faces of the frames start <= i < stop of `span`, spaced evenly over each track.
 
-    A track has a share by its length, one at least. The transforms are for crops of `size` pixels.
+    Each track gets a share by its length, at least one face. The transforms are for crops of `size` pixels.
     """
     start, stop = span
     rows = [[k for k, frame in enumerate(track.frames) if start <= frame < stop] for track in tracks]

@@ -1,4 +1,4 @@
-"""Tune: fit a copy of the encoder to the faces of the clip that it is about to invert (`--tune encoder`)."""
+"""Tune a copy of the encoder to the faces of the clip that it will invert (`--tune encoder`)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,15 @@ from vidinv.faces import crops
 from vidinv.fingerprint import CODES, deciding
 from vidinv.generators.ops import resize
 from vidinv.jobs.job_folder import JobFolder
-from vidinv.jobs.tuning.common import Said, TuningClip, chosen, curve, key_crops, learned, tuning_mark
+from vidinv.jobs.tuning.common import (
+    TuningClip,
+    TuningFacts,
+    choose_faces,
+    key_crops,
+    load_or_learn,
+    tuning_mark,
+    validation_curve,
+)
 from vidinv.progress import Progress
 from vidinv.stages.synthesize import is_drawn_by_proxy
 from vidinv.trainers.feature_style import config as feature_style_config
@@ -30,14 +38,13 @@ if TYPE_CHECKING:
     from vidinv.trainers.core.early_stopping import Tuned
 
 
-def tuned(
+def tune_encoder(
     models: Models, clip: TuningClip, config: RunConfig, folder: JobFolder, progress: Progress
-) -> tuple[Models, Said | None]:
-    """`models` with the encoder tuned to the key faces of `clip`, and what the report says of it; None without a face.
+) -> tuple[Models, TuningFacts | None]:
+    """Return `models` with an encoder tuned to `clip`, and the report's facts on it (None without a face).
 
-    What it learned lies in the job folder, so that a job that goes on has the same encoder, and in the cache, so that
-    another edit of the clip has. Raises OutputUnwritable where the folder's disk is full, VidinvError where the tuning
-    fails.
+    The tuning is stored in the job folder, for a resumed job, and in the cache, for other edits of the clip. Raises
+    OutputUnwritable if the disk is full, VidinvError if the tuning fails.
     """
     tuning = config.tuning
     wanted = clip.wanted(tuning.faces + tuning.held, models.proxy.size)
@@ -49,36 +56,36 @@ def tuned(
         "recipe": asdict(feature_style_config.for_clip(tuning, feature_branch=True)),
     }
     mark = tuning_mark(clip, wanted, config, models.backend, how)
-    kept, facts = learned(
-        folder, mark, lambda work: _learned(models, clip, wanted, config, work, progress), cached=tuning.cache
+    kept, facts = load_or_learn(
+        folder, mark, lambda work: _learn_encoder(models, clip, wanted, config, work, progress), cached=tuning.cache
     )
     encoder = deepcopy(models.encoder)
     encoder.load_state_dict(load(kept))
     return replace(models, encoder=encoder.eval().requires_grad_(False)), facts
 
 
-def _learned(
+def _learn_encoder(
     models: Models, clip: TuningClip, wanted: crops.WantedCrops, config: RunConfig, work: Path, progress: Progress
 ) -> bytes:
-    """A safetensors file of what was learned; its metadata say from which faces, and what the held-out ones said."""
+    """Tune and return a safetensors file; its metadata list the key faces, held-out faces and validation curve."""
     size = models.proxy.size
     seen = key_crops(clip, wanted, size)
-    keys, held = chosen(clip, seen, config.tuning.faces, config.tuning.held)
+    keys, held = choose_faces(clip, seen, config.tuning.faces, config.tuning.held)
     faces = torch.cat([seen[face.key] for face in keys])
     apart = torch.cat([seen[face.key] for face in held]) if held else faces[:0]
     del seen
-    made = _learn(models, faces, apart, config, work, progress)
-    said = {
+    made = _fit_to_clip(models, faces, apart, config, work, progress)
+    facts = {
         "key_faces": [list(face.key) for face in keys],
         "held_out": [list(face.key) for face in held],
         "best_step": made.best.step if made.best else config.tuning.steps,
-        "validation": curve(made),
+        "validation": validation_curve(made),
     }
     state = {key: value.cpu().contiguous() for key, value in made.state.items()}
-    return save(state, metadata={"tuning": json.dumps(said)})
+    return save(state, metadata={"tuning": json.dumps(facts)})
 
 
-def _learn(
+def _fit_to_clip(
     models: Models,
     faces: torch.Tensor,
     held: torch.Tensor,
@@ -87,7 +94,7 @@ def _learn(
     progress: Progress,
 ) -> Tuned:
     from vidinv.trainers.feature_style import (
-        fit_to_clip,  # the training's libraries take seconds to load, and few runs need them
+        fit_to_clip,  # the training libraries take seconds to import
     )
     from vidinv.trainers.feature_style.losses import Evaluators, RenderNetworks
 
@@ -108,21 +115,22 @@ def _learn(
             progress,
             held=held.to(models.device),
             feature_branch=branch,
-            whole=whole(models) if _is_corrected(models, config) else None,
+            whole=build_full_renderer(models) if _is_corrected(models, config) else None,
         )
     except VidinvError as error:
         raise VidinvError(
-            f"tuning the encoder to the clip failed: {error.what}", remedy="--set tuning.rate=3e-5, or --tune none"
+            f"tuning the encoder to the clip failed: {error.what}",
+            remedy="use --set tuning.rate=3e-5, or --tune none",
         ) from error
 
 
 def _is_corrected(models: Models, config: RunConfig) -> bool:
-    """Whether the head that teaches is not what draws the output."""
+    """Whether the output is drawn by another network than the proxy head that the tuning uses."""
     return models.proxy.is_quick and not is_drawn_by_proxy(models.generator, models.proxy, config.crop)
 
 
-def whole(models: Models) -> Callable[..., torch.Tensor]:
-    """What draws codes by the whole generator, at the side [px] of its proxy head."""
+def build_full_renderer(models: Models) -> Callable[..., torch.Tensor]:
+    """Build a function that draws codes with the full generator, resized to the proxy head's output size."""
     generator, size = models.generator, models.proxy.size
 
     def paint(ws: torch.Tensor, feature: torch.Tensor | None = None, at: int | None = None) -> torch.Tensor:
@@ -131,8 +139,8 @@ def whole(models: Models) -> Callable[..., torch.Tensor]:
     return paint
 
 
-def keep(models: Models, config: RunConfig, path: Path) -> None:
-    """Write the encoder of `models`, one of a file or the default's, for `--encoder FILE`. Raises OutputUnwritable."""
+def write_tuned_encoder(models: Models, config: RunConfig, path: Path) -> None:
+    """Write the tuned encoder of `models` for `--encoder FILE`. Raises OutputUnwritable."""
     space = models.generator.space
     facts = (
         encoder_file.check_encoder(Path(config.encoder), space) if config.encoder else EncoderFacts("light", space, 16)

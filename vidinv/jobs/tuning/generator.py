@@ -1,6 +1,6 @@
-"""Tune a generator to every person of the clip (`--tune generator`), or take one from a file.
+"""Tune a generator to every person of the clip (`--tune generator`), or load one from a file.
 
-Each is tuned to the person's own key faces and draws that person alone: two people of one clip never mix.
+Each generator is tuned to the key faces of one person and draws only that person.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from vidinv.generators.base import Generator
 from vidinv.generators.delta import Delta, DeltaFacts
 from vidinv.jobs.job_folder import JobFolder
 from vidinv.jobs.tuning import common as tuning
-from vidinv.jobs.tuning.common import Said, TuningClip
+from vidinv.jobs.tuning.common import TuningClip, TuningFacts
 from vidinv.progress import Progress
 from vidinv.trainers.generator_tuning.config import GeneratorTuningRecipe
 
@@ -36,8 +36,8 @@ GROUP = "train/generator_tuning"
 WHAT = "a generator that was tuned to this clip"
 
 
-def recipe_of(config: RunConfig, generator: Generator) -> GeneratorTuningRecipe:
-    """The recipe that the configuration names, no larger than the generator's pictures. Raises UsageError."""
+def load_recipe(config: RunConfig, generator: Generator) -> GeneratorTuningRecipe:
+    """Load the recipe that the configuration names, limited to the generator's output size. Raises UsageError."""
     found = config_loading.load_dataclass(GeneratorTuningRecipe, GROUP, config.generator_tuning.recipe).within(
         generator.sizes[0]
     )
@@ -45,67 +45,67 @@ def recipe_of(config: RunConfig, generator: Generator) -> GeneratorTuningRecipe:
     return found
 
 
-def tuned(
+def tune_generator(
     models: Models, clip: TuningClip, config: RunConfig, folder: JobFolder, progress: Progress
-) -> tuple[Models, Said | None]:
-    """`models` with a generator for every person of `clip`, and what the report says of it; None without a face.
+) -> tuple[Models, TuningFacts | None]:
+    """Return `models` with a generator for every person of `clip`, and the report's facts on it (None without a face).
 
-    Kept and found again as `tune.tuned` does. Raises UsageError for a recipe that cannot be, OutputUnwritable where the
-    folder's disk is full, VidinvError where the tuning fails.
+    Tunings are stored as those of `tune_encoder`. Raises UsageError for an invalid recipe, OutputUnwritable if the disk
+    is full, VidinvError if the tuning fails.
     """
-    settings, recipe = config.generator_tuning, recipe_of(config, models.generator)
+    settings, recipe = config.generator_tuning, load_recipe(config, models.generator)
     wanted = clip.wanted(settings.faces + settings.held, config.crop)
     if not wanted:
         return models, None
-    judge = discriminator_file.known(models.generator.name) if recipe.brought else None
+    discriminator = discriminator_file.known(models.generator.name) if recipe.brought else None
     how = {
         "settings": deciding(settings, JOB),
         "recipe": recipe.deciding_settings(),
-        "discriminator": judge.sha256 if judge else "",
+        "discriminator": discriminator.sha256 if discriminator else "",
     }
     mark = tuning.tuning_mark(clip, wanted, config, models.backend, how)
 
     def learn(work: Path) -> bytes:
-        return _learned(models, clip, wanted, config, recipe, work, progress)
+        return _learn_generators(models, clip, wanted, config, recipe, work, progress)
 
-    kept, facts = tuning.learned(folder, mark, learn, cached=config.tuning.cache)
+    kept, facts = tuning.load_or_learn(folder, mark, learn, cached=config.tuning.cache)
     people, _ = delta.unpacked(kept, models.generator, WHAT)
-    return drawn_by(models, people), facts
+    return with_tuned_generators(models, people), facts
 
 
-def drawn_by(models: Models, people: Mapping[int, Delta]) -> Models:
-    """`models` with these differences, each for its person."""
+def with_tuned_generators(models: Models, people: Mapping[int, Delta]) -> Models:
+    """Return `models` with one tuned generator per person, from weight differences."""
     own = {person: delta.added(models.generator, each) for person, each in people.items()}
     return replace(models, people={k: (each, proxy.for_tuned_generator(models.proxy, each)) for k, each in own.items()})
 
 
-def from_file(models: Models, clip: TuningClip, config: RunConfig) -> Models:
-    """`models` with the generators of the file `config.generator`.
+def load_tuned_generators(models: Models, clip: TuningClip, config: RunConfig) -> Models:
+    """Return `models` with the generators of the file `config.generator`.
 
-    Of the clip that it was tuned to everybody has their own; on another everybody has the only one. Raises UsageError
-    for a file of several people of another clip, WeightsUnavailable for one of another generator.
+    On the clip that it was tuned to, each person has their own generator; on another clip all share the only one.
+    Raises UsageError for a file with several people of another clip, WeightsUnavailable for another base generator.
     """
     people, facts = delta.read_deltas(Path(config.generator), models.generator)
     if facts.source != clip.content:
         if len(people) != 1:
             raise UsageError(
                 f"{config.generator} holds {len(people)} people of another clip",
-                remedy="give one that was tuned to this clip, or to one person",
+                remedy="give a generator that was tuned to this clip or to one person",
             )
         (only,) = people.values()
         people = {track.id: only for track in clip.analysis.tracks}
-    return drawn_by(models, people)
+    return with_tuned_generators(models, people)
 
 
-def keep(folder: JobFolder, path: Path) -> None:
-    """Write what was learned in the job to `path`, for `--generator FILE`. Raises OutputUnwritable."""
-    learned = fileio.read_sealed(folder.path / tuning.NAME)
+def write_tuned_generator(folder: JobFolder, path: Path) -> None:
+    """Write the job's tuned generators to `path`, for `--generator FILE`. Raises OutputUnwritable."""
+    learned = fileio.read_sealed(folder.path / tuning.TUNING_FILE)
     if learned is None:
-        raise OutputUnwritable(f"no face was there to tune to, so {path.name} is not written")
+        raise OutputUnwritable(f"{path.name} was not written: the clip has no face to tune to")
     delta.write_deltas(path, learned)
 
 
-def _learned(
+def _learn_generators(
     models: Models,
     clip: TuningClip,
     wanted: crops.WantedCrops,
@@ -114,16 +114,16 @@ def _learned(
     work: Path,
     progress: Progress,
 ) -> bytes:
-    """A file of differences, one set a person; its metadata say from which faces, and how they came."""
+    """Tune and return a file with one set of weight differences per person; its metadata hold the facts."""
     from vidinv.trainers.generator_tuning import (
-        train as generator_tuning,  # the training's libraries take seconds to load, and few runs need them
+        train as generator_tuning,  # the training libraries take seconds to import
     )
 
     seen = tuning.key_crops(clip, wanted, config.crop)
-    keys, held = tuning.chosen(clip, seen, config.generator_tuning.faces, config.generator_tuning.held)
+    keys, held = tuning.choose_faces(clip, seen, config.generator_tuning.faces, config.generator_tuning.held)
     perceptual = models.backend.guides(models.device).perceptual
     found: dict[int, Delta] = {}
-    people: list[Said] = []
+    people: list[TuningFacts] = []
     for person in sorted({face.track for face in keys}):
         mine, apart = (
             _pivots(models, [seen[face.key] for face in each if face.track == person]) for each in (keys, held)
@@ -138,12 +138,13 @@ def _learned(
             raise
         except VidinvError as error:
             raise VidinvError(
-                f"tuning the generator to person {person} failed: {error.what}", remedy="--tune none, or a lower rate"
+                f"tuning the generator to person {person} failed: {error.what}",
+                remedy="use --tune none, or a recipe with a lower rate",
             ) from error
         found[person] = delta.between(models.generator, made.state)
         best = made.best.step if made.best else recipe.steps
-        people.append({"track": person, "best_step": best, "validation": tuning.curve(made)})
-    said = {
+        people.append({"track": person, "best_step": best, "validation": tuning.validation_curve(made)})
+    tuning_facts = {
         "what": "generator",
         "key_faces": [list(face.key) for face in keys],
         "held_out": [list(face.key) for face in held],
@@ -151,12 +152,12 @@ def _learned(
     }
     base = models.generator
     facts = DeltaFacts(base.name, base.space, delta.fingerprint(base), clip.content, recipe.deciding_settings())
-    return delta.packed(found, facts, recipe.rank, {"tuning": json.dumps(said)})
+    return delta.packed(found, facts, recipe.rank, {"tuning": json.dumps(tuning_facts)})
 
 
 @torch.no_grad()
 def _pivots(models: Models, crops: list[torch.Tensor]) -> PivotFaces | None:
-    """Faces [1,3,S,S] with the encoder's codes of them; None of none."""
+    """Encode faces [1,3,S,S]; None for an empty list."""
     from vidinv.trainers.generator_tuning.context import PivotFaces
 
     if not crops:

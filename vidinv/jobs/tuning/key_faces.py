@@ -1,6 +1,6 @@
-"""Key frames: the faces of a clip that an encoder is tuned to, and those that are held out to judge it.
+"""Choose the key faces that a network is tuned to, and the held-out faces that validate it.
 
-Key faces are sharp, diverse in pose and spread in time; the held-out ones stand evenly between them, as they come.
+Key faces are sharp, diverse in pose and spread in time; held-out faces are spaced evenly over each track.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import numpy as np
 
 from vidinv.frames import Array
 
-BLURRED = 0.35  # of the median sharpness of its track: what has less is no key face
-YAW, PITCH = 15.0, 10.0  # degrees that count like a track's whole length in time
+BLURRED = 0.35  # share of its track's median sharpness below which a face is not a key face
+YAW, PITCH = 15.0, 10.0  # degrees that weigh as much as the whole length of a track
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A face that may be chosen: where and when (seconds) it is, how sharp, and how the head is turned (degrees)."""
+    """A candidate face: frame, track, time in seconds, sharpness, and head yaw and pitch in degrees."""
 
     frame: int
     track: int
@@ -34,10 +34,10 @@ class Candidate:
 
 
 def choose(faces: Sequence[Candidate], count: int, held: int) -> tuple[list[Candidate], list[Candidate]]:
-    """(key faces, held-out faces), both in order of frame and track.
+    """Return (key faces, held-out faces), both in order of frame and track.
 
-    Every track has a share of both by its length, and one key face at least. At most every fourth face of a track is
-    held out, and none of a track of fewer than eight.
+    Each track gets a share of both by its length, and at least one key face. At most a quarter of a track is held out,
+    and nothing of a track with fewer than eight faces.
     """
     keys: list[Candidate] = []
     apart: list[Candidate] = []
@@ -51,14 +51,14 @@ def choose(faces: Sequence[Candidate], count: int, held: int) -> tuple[list[Cand
 
 
 def _between(faces: Sequence[Candidate], count: int) -> list[Candidate]:
-    """`count` faces evenly over the track, at the middles of as many equal parts, so that both ends are left."""
+    """`count` faces at the middles of `count` equal parts of the track, so that both ends stay available."""
     return [faces[int((place + 0.5) * len(faces) / count)] for place in range(count)]
 
 
 def _diverse(faces: Sequence[Candidate], count: int) -> list[Candidate]:
-    """The sharpest, then again and again the one that is farthest from all chosen in time and pose, the sharper first.
+    """Choose `count` faces by farthest-point sampling in time and pose, starting from the sharpest.
 
-    Farthest-point sampling, each distance scaled by the face's sharpness up to the median.
+    Each distance is scaled by the face's sharpness, up to the median.
     """
     sharpness = np.array([face.sharpness for face in faces])
     usual = float(np.median(sharpness))
@@ -76,6 +76,6 @@ def _diverse(faces: Sequence[Candidate], count: int) -> list[Candidate]:
 
 
 def sharpness(crop: Array) -> float:
-    """Variance of the Laplacian of a face [S,S,3] in [0,1], in grey levels of 255: small where it is blurred."""
+    """Variance of the Laplacian of a face [S,S,3] in [0,1], in grey levels of 255; small for a blurred face."""
     grey = cv2.cvtColor(np.ascontiguousarray(crop, np.float32), cv2.COLOR_RGB2GRAY) * 255
     return float(cv2.Laplacian(grey, cv2.CV_32F).var())
