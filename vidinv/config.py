@@ -29,40 +29,42 @@ class SmoothConfig:
     """Gaussian sigmas, in frames, that smooth a track's crop transform inside a shot; 0 switches one off."""
 
     centre: float = 1.0
-    axes: float = 3.0  # turn and scale
+    axes: float = 3.0  # rotation and scale
 
 
 @dataclass(frozen=True)
 class MaskConfig:
-    """The soft blend mask, in shares of the crop's side unless said otherwise."""
+    """The soft blend mask, in shares of the crop's side unless a unit is given."""
 
     parse_size: int = 256  # pixels
-    parse_every: int = 3  # frames; the mask is carried in crop space between
+    parse_every: int = 3  # frames; between them the mask is kept in crop space
     grow: float = 0.012
     blur: float = 0.02
-    residual_good: float = 0.10  # mean |source - check| in [0, 1] up to which the edit shows fully; usual: 0.04 to 0.08
-    residual_bad: float = 0.15  # and from which the source shows instead
-    occlusion: float = 1.0  # how far hands, hair and things before the face stay as they are; 0 does not look for any
-    occluded_good: float = 0.5  # share of the mask up to which the rest of a hidden face is edited wholly
-    occluded_bad: float = 0.75  # and from which the source shows instead
+    residual_good: float = (
+        0.10  # mean |source - check| in [0, 1] up to which the edit shows fully; typical: 0.04 to 0.08
+    )
+    residual_bad: float = 0.15  # from which only the source shows
+    occlusion: float = 1.0  # share by which occluders (hands, hair, objects) stay unedited; 0: no detection
+    occluded_good: float = 0.5  # occluded share of the mask up to which the visible rest is edited fully
+    occluded_bad: float = 0.75  # from which only the source shows
 
 
 @dataclass(frozen=True)
 class TrustConfig:
-    """Faces that are seen too badly to be edited: between the two values of a pair the edit fades."""
+    """Limits of pose and size for an edit; between the two values of a pair the edit fades."""
 
-    yaw_good: float = 45.0  # degrees up to which a turned head is edited wholly
-    yaw_bad: float = 65.0  # and from which it is left alone
-    side_good: float = 32.0  # pixels of the frame, side of the face's crop from which it is edited wholly
-    side_bad: float = 24.0  # and up to which it is left alone
-    fade_seconds: float = 0.2  # what going and coming takes, for a poor inversion too
+    yaw_good: float = 45.0  # degrees of head yaw up to which the edit shows fully
+    yaw_bad: float = 65.0  # degrees from which there is no edit
+    side_good: float = 32.0  # frame pixels, side of the crop from which the edit shows fully
+    side_bad: float = 24.0  # frame pixels up to which there is no edit
+    fade_seconds: float = 0.2  # duration of a fade, also for a poor inversion
 
 
 @dataclass(frozen=True)
 class Effort:
-    """Refinement steps of one frame: `latent` on w+ alone, then `feature` on F.
+    """Refinement steps of one frame: first `latent` on w+, then `feature` on F.
 
-    A frame that follows another takes up to `patience` times as many while it is worse than its track's first.
+    A following frame takes up to `patience` times as many steps while its loss is above that of its track's first.
     """
 
     latent: int = 0
@@ -76,7 +78,7 @@ class Effort:
 
 @dataclass(frozen=True)
 class RefineConfig:
-    """How a clip is refined; the `first` frame of a track in a shot has no neighbour to go on from."""
+    """Refinement of a clip; the `first` frame of a track in a shot has no neighbour to start from."""
 
     first: Effort = Effort(40, 36)
     following: Effort = Effort(2, 5, patience=2)
@@ -89,35 +91,35 @@ class RefineConfig:
 
 @dataclass(frozen=True)
 class TuneConfig:
-    """How an encoder is tuned to a clip before it inverts it."""
+    """Tuning of the encoder to a clip before the inversion."""
 
     faces: int = 96  # at most: key faces, sharp, diverse in pose and spread in time
-    held: int = 8  # at most: faces that are not learned from and say when to stop; 0: learn to the end
+    held: int = 8  # at most: held-out faces for early stopping; 0: no early stopping
     steps: int = 120
-    batch: int = 4  # faces a step
+    batch: int = 4  # faces per step
     rate: float = 1e-4
-    w_reg: float = 1.0  # pull of w+ to what the encoder said before
-    feature_reg: float = 0.2  # pull of F to G^K(w), in units of its spread; far from it an edit of w says little
+    w_reg: float = 1.0  # weight of the distance of w+ to the untuned encoder's
+    feature_reg: float = 0.2  # weight of the distance of F to G^K(w) in its standard deviations; it keeps F editable
     cache: bool = field(
         default=True, metadata=NEITHER
-    )  # keep the result beside the weights, for this clip's other edits
+    )  # store the result next to the weights, for other edits of the clip
 
 
 @dataclass(frozen=True)
 class GeneratorTuningConfig:
-    """How a generator is tuned to each person of a clip; how long and how much it weighs says the recipe."""
+    """Tuning of a generator to each person of a clip; the recipe sets the steps and the loss weights."""
 
     recipe: str = "clip"  # of configs/train/generator_tuning, or a file
-    faces: int = 24  # at most, of all persons: key faces, sharp, diverse in pose and spread in time
-    held: int = 4  # at most: faces that are not learned from and say when to stop; 0: learn to the end
+    faces: int = 24  # at most, over all persons: key faces, sharp, diverse in pose and spread in time
+    held: int = 4  # at most: held-out faces for early stopping; 0: no early stopping
 
 
 @dataclass(frozen=True)
 class IdentityConfig:
-    """How often, in frames of a segment, it is measured how well the person is kept."""
+    """Sampling interval of each metric network, in frames of a segment."""
 
-    every: int = 1  # by ArcFace
-    witness_every: int = 5  # by an independent network; pictures, attributes and flicker too
+    every: int = 1  # ArcFace
+    witness_every: int = 5  # independent network, image metrics, attributes and flicker
 
     def __post_init__(self) -> None:
         for name in ("every", "witness_every"):
@@ -129,47 +131,49 @@ class IdentityConfig:
 
 @dataclass(frozen=True)
 class C2paConfig:
-    """Who signs the output where `--c2pa` asks for it, as PEM files; VIDINV_C2PA_CERTIFICATE and _KEY if empty."""
+    """Signer of `--c2pa`, as PEM files; if empty, those of VIDINV_C2PA_CERTIFICATE and VIDINV_C2PA_KEY."""
 
-    certificate: str = ""  # the chain, the signer's own first
-    key: str = ""  # the signer's, without a password
+    certificate: str = ""  # certificate chain, the signer's first
+    key: str = ""  # the signer's private key, without a password
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Everything that decides what a run writes; equal config and source give an equal output.
+    """All settings of a run; equal settings and source give an equal output.
 
-    A field decides the output and stored codes unless it is marked OUTPUT or NEITHER (`vidinv/fingerprint.py`). What is
-    in an encoder's, a generator's or a boxes' file counts instead of its path.
+    A field decides the output and stored codes unless it is marked OUTPUT or NEITHER (`vidinv/fingerprint.py`). Of the
+    encoder, generator and boxes files the contents count, not the paths.
     """
 
     quality: str = field(default="balanced", metadata=OUTPUT)
-    backend: str = "default"  # or tiny, or one that `vidinv backend create` made, or a file of that form
-    engine: str = field(default="eager", metadata=OUTPUT)  # of what needs no gradient; auto: the quickest
-    precision: str = field(default="auto", metadata=OUTPUT)  # of the same; auto: bfloat16 if native
+    backend: str = "default"  # default, tiny, a name given to `vidinv backend create`, or a YAML file
+    engine: str = field(default="eager", metadata=OUTPUT)  # for networks without gradients; auto: the fastest
+    precision: str = field(default="auto", metadata=OUTPUT)  # for networks without gradients; auto: bfloat16 if native
     device: str = field(default="auto", metadata=OUTPUT)
-    threads: int = field(default=0, metadata=OUTPUT)  # 0: every core the process may use
-    reader: str = "pyav"  # of the analysis; decord (extra [decord]) gives RGB only, so the render always takes pyav
-    stall_seconds: float = field(default=60.0, metadata=NEITHER)  # that the decoder may take over one frame
-    encoder: str = field(default="", metadata=NEITHER)  # a file of `vidinv train`; the shipped one if empty
-    generator: str = field(default="", metadata=NEITHER)  # a file of `vidinv tune --what generator`, or none
-    tune: str = "none"  # to the clip, before its faces are inverted: the encoder, or a generator to each person
-    landmarks: str = "2d106"  # fan needs the extra [face-alignment] and its weights on this machine
-    boxes: str = field(default="", metadata=NEITHER)  # a file of boxes round what is edited; no detector
+    threads: int = field(default=0, metadata=OUTPUT)  # 0: all cores of the process
+    reader: str = "pyav"  # of the analysis; the render always uses pyav, since decord returns only RGB
+    stall_seconds: float = field(default=60.0, metadata=NEITHER)  # timeout of the decoder per frame
+    encoder: str = field(default="", metadata=NEITHER)  # file of `vidinv train`; empty: the backend's encoder
+    generator: str = field(
+        default="", metadata=NEITHER
+    )  # file of `vidinv tune --what generator`; empty: the backend's generator
+    tune: str = "none"  # network tuned to the clip before the inversion
+    landmarks: str = "2d106"  # fan needs the extra [face-alignment] and its weights
+    boxes: str = field(default="", metadata=NEITHER)  # file of boxes around the subject, instead of a detector
     faces: str = "largest"
     edits: tuple[str, ...] = field(default=(), metadata=OUTPUT)
     blend: str = field(default="auto", metadata=OUTPUT)
     crop: int = 512  # pixels, side of the aligned face
     batch: int = 6  # frames per batch
     segment_seconds: float = 2.0
-    detect_every: int = 1  # frames; between them the last box follows its landmarks
-    cut_threshold: float = 1.6  # a cut changes so many times what any frame around it does, motion taken out
+    detect_every: int = 1  # frames; between detections the box follows the landmarks
+    cut_threshold: float = 1.6  # ratio of a cut's motion-compensated change to that of its neighbours
     codec: str = field(default="auto", metadata=OUTPUT)
     crf: int = field(default=17, metadata=OUTPUT)  # x264's scale; other encoders are mapped to it
-    preset: str = field(default="", metadata=OUTPUT)  # of the codec; empty: vidinv's own choice
-    pixel_format: str = field(default="source", metadata=OUTPUT)  # or FFmpeg's name of another
+    preset: str = field(default="", metadata=OUTPUT)  # encoder preset; empty: vidinv's choice
+    pixel_format: str = field(default="source", metadata=OUTPUT)  # source, or an FFmpeg pixel format
     preview_size: int = field(default=256, metadata=OUTPUT)  # pixels, side of one panel
-    preview_seconds: float = field(default=4.0, metadata=OUTPUT)  # length written for --at
+    preview_seconds: float = field(default=4.0, metadata=OUTPUT)  # length of a preview with --at
     smooth: SmoothConfig = field(default_factory=SmoothConfig)
     mask: MaskConfig = field(default_factory=MaskConfig, metadata=OUTPUT)
     trust: TrustConfig = field(default_factory=TrustConfig, metadata=OUTPUT)
@@ -183,9 +187,9 @@ class RunConfig:
 def load_run_config(
     name_or_path: str = "balanced", overrides: list[str] | None = None, given: dict[str, Any] | None = None
 ) -> RunConfig:
-    """Read a preset of a run by name (`fast`) or a YAML file, then take what is `given`, then `key=value` overrides.
+    """Read a run preset by name (`fast`) or a YAML file, and change it by `given` and then by `key=value` overrides.
 
-    Raises UsageError as `config_loading.load_dataclass` does, and for values that do not go together.
+    Raises UsageError as `config_loading.load_dataclass` does, and for values that exclude each other.
     """
     config = load_dataclass(RunConfig, "run", name_or_path, overrides, given)
     _check(config)
@@ -193,24 +197,24 @@ def load_run_config(
 
 
 def with_edits(config: RunConfig, edits: list[str]) -> RunConfig:
-    """`config` with these edits after its own."""
+    """`config` with `edits` appended to its own."""
     return replace(config, edits=(*config.edits, *edits))
 
 
 def to_yaml(config: RunConfig) -> str:
-    """The resolved configuration, as saved with every run."""
+    """The resolved configuration as YAML, as saved with every run."""
     return OmegaConf.to_yaml(OmegaConf.create(plain(config)))
 
 
 def plain(config: RunConfig) -> dict[str, Any]:
-    """The resolved configuration as JSON can hold it."""
+    """The resolved configuration as JSON-compatible values."""
     values = asdict(config)
     values["edits"] = list(config.edits)
     return values
 
 
 def of_plain(values: dict[str, Any]) -> RunConfig:
-    """The configuration that `plain` wrote. Raises UsageError for one of another version."""
+    """The configuration that `plain` returned. Raises UsageError for the values of another version."""
     return from_layers(RunConfig, {"stored configuration": values})
 
 
@@ -226,10 +230,10 @@ def _check(config: RunConfig) -> None:
     if config.generator_tuning.faces < 1 or config.generator_tuning.held < 0:
         raise UsageError(
             "generator_tuning.faces must be at least 1 and generator_tuning.held not negative",
-            remedy="leave them as they are",
+            remedy="leave them at their defaults",
         )
     if config.generator and config.tune == "generator":
-        raise UsageError("--generator gives what --tune generator would make", remedy="leave one of them out")
+        raise UsageError("--generator and --tune generator exclude each other", remedy="leave one of them out")
     trust = config.trust
     if not (trust.yaw_good < trust.yaw_bad and trust.side_bad < trust.side_good and trust.fade_seconds > 0):
         raise UsageError(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Kind = TypeVar("Kind")
 Values = Mapping[str, Any]
-MISSING = "???"  # OmegaConf's mark of a value that is still to be given
+MISSING = "???"  # OmegaConf's mark of a missing value
 WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
 
@@ -37,9 +37,9 @@ def load_dataclass(
 ) -> Kind:
     """A dataclass `kind` from a shipped configuration of `group` (`run`) or a YAML file, changed.
 
-    First by the values `given` (taken as they are), then by `key=value` overrides, read as YAML; their keys may be
-    dotted (`mask.blur=0.03`). Raises UsageError, which names the file and the key, for an unknown key (with the near
-    ones), a value of the wrong type, an interpolation, and a name that is not there.
+    The values `given` come first, unchanged; then the `key=value` overrides, read as YAML, whose keys may be dotted
+    (`mask.blur=0.03`). Raises UsageError with the file and the key for an unknown key (with similar ones), a value of
+    the wrong type, an interpolation, and an unknown name.
     """
     return from_layers(
         kind,
@@ -52,7 +52,7 @@ def load_dataclass(
 
 
 def from_layers(kind: type[Kind], layers: Mapping[str, Values]) -> Kind:
-    """A dataclass `kind`: its defaults, changed by each of the layers in turn; a layer's key names it in errors.
+    """A dataclass `kind`: its defaults, changed by each layer in turn; errors name a layer by its key.
 
     Raises UsageError as `load_dataclass` does.
     """
@@ -67,11 +67,11 @@ def from_layers(kind: type[Kind], layers: Mapping[str, Values]) -> Kind:
 
 
 def _merged(config: Any, where: str, values: Values, defaults: Any) -> Any:
-    """The structured `config` with the `values` of one layer; UsageError names the first key that is refused."""
+    """Merge the `values` of one layer into the structured `config`. UsageError names the first invalid key."""
     try:
         return OmegaConf.merge(config, dict(values))
     except (OmegaConfBaseException, TypeError):
-        for key, value in values.items():  # OmegaConf does not name the key of every error
+        for key, value in values.items():  # some of OmegaConf's errors do not name the key
             try:
                 OmegaConf.merge(config, {str(key): value})
             except (OmegaConfBaseException, TypeError) as error:
@@ -90,7 +90,7 @@ def _folder(group: str) -> Traversable:
 
 
 def _read_group(group: str, name_or_path: str) -> Values:
-    """The values of a shipped configuration, or of a file; UsageError where there is neither."""
+    """The values of a shipped configuration or of a file. Raises UsageError if there is neither."""
     shipped = _folder(group) / f"{name_or_path}.yaml"
     path, where = Path(name_or_path), f"configuration {name_or_path}"
     if "/" not in name_or_path and shipped.is_file():
@@ -101,12 +101,12 @@ def _read_group(group: str, name_or_path: str) -> Values:
         raise UsageError(f"no {where}", remedy=f"give a file or one of {', '.join(presets(group))}")
     values = _plain(text, where)
     if not isinstance(values, dict):
-        raise UsageError(f"{where} holds a list", remedy="write one KEY: VALUE a line")
+        raise UsageError(f"{where} is not a mapping", remedy="write one KEY: VALUE per line")
     return values
 
 
 def _plain(text: str, where: str) -> Any:
-    """What YAML text holds, with the numbers, and the refusal of a key given twice, of OmegaConf's own loader."""
+    """The values of YAML text by OmegaConf's loader, which parses its numbers and refuses duplicate keys."""
     try:
         return OmegaConf.to_container(OmegaConf.create(text), resolve=False)
     except yaml.YAMLError as error:
@@ -118,7 +118,7 @@ def _plain(text: str, where: str) -> Any:
 
 
 def _read_overrides(overrides: Sequence[str]) -> Values:
-    """The values of `KEY=VALUE` strings, nested by the dots of their keys; the last of a key counts."""
+    """The values of `KEY=VALUE` strings, nested by the dots of their keys; the last value of a key wins."""
     for text in overrides:
         key, sign, value = text.partition("=")
         if not sign or not key.strip() or key.count(".") + key.count("[") > DEEPEST:
@@ -135,7 +135,7 @@ def _read_overrides(overrides: Sequence[str]) -> Values:
 
 
 def _check_plain(where: str, path: tuple[str, ...], value: Any, defaults: Any) -> None:
-    """UsageError for what OmegaConf would not take as it is written: it resolves, skips or converts these values."""
+    """Raise UsageError for values that OmegaConf would resolve, skip or convert instead of taking literally."""
     default = _at(defaults, path)
     if isinstance(value, str) and ("${" in value or value == MISSING):
         raise UsageError(f"{where}: {_dotted(path)} must be a plain value, got {value!r}", remedy="write it out")
@@ -161,7 +161,7 @@ def _holds_containers(value: Any) -> bool:
 
 
 def _refusal(error: Exception, where: str, key: str, values: Values, defaults: Any) -> UsageError:
-    """One line for what OmegaConf refuses in values[key]."""
+    """The UsageError for an OmegaConf error in values[key]."""
     named = getattr(error, "full_key", None) or key
     path = tuple(named.replace("[", ".").replace("]", "").split("."))
     if isinstance(error, ConfigKeyError):
@@ -174,7 +174,7 @@ def _refusal(error: Exception, where: str, key: str, values: Values, defaults: A
 
 
 def _at(values: Any, path: Sequence[str]) -> Any:
-    """The entry of nested groups and lists at a path; None where there is none."""
+    """The entry of nested groups and lists at a path; None if there is none."""
     for step in path:
         if isinstance(values, Mapping):
             values = values.get(step)
@@ -186,7 +186,7 @@ def _at(values: Any, path: Sequence[str]) -> Any:
 
 
 def _words(default: Any) -> str:
-    """What a value must be where the schema has this default."""
+    """The expected type of a value, in words, from its default in the schema."""
     if isinstance(default, Mapping):
         return "a group of keys"
     if isinstance(default, list | tuple):

@@ -1,4 +1,4 @@
-"""Optional packages: which extra of vidinv brings each, and the one line that names the extra where one is missing."""
+"""Import optional packages, and name the extra of vidinv to install if one is missing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from vidinv.errors import UsageError
 
-# Module -> the extra in setup.py that brings it, and the package's name there.
+# Module -> (extra in setup.py, package name in setup.py).
 EXTRAS = {
     "c2pa": ("c2pa", "c2pa-python"),
     "cryptography": ("c2pa", "cryptography"),
@@ -27,35 +27,35 @@ EXTRAS = {
 
 
 def require_training(purpose: str = "training", *, instead: str = "") -> None:
-    """UsageError unless all that a training needs beside the core is installed."""
+    """Raise UsageError unless all packages of the extra [train] are installed."""
     for module, (extra, _) in EXTRAS.items():
         if extra == "train":
             require(module, purpose, instead=instead)
 
 
 def require(module: str, purpose: str, *, instead: str = "") -> None:
-    """UsageError unless the optional `module` is installed.
+    """Raise UsageError unless the optional `module` is installed.
 
-    `purpose` is what needs it (`training`), `instead` what to do without it (`use --engine eager`).
+    `purpose` names what needs it (`training`), `instead` an alternative for the remedy (`use --engine eager`).
     """
     if not is_installed(module):
         raise missing(module, purpose, instead=instead)
 
 
 def load_optional(module: str, purpose: str, *, instead: str = "") -> Any:
-    """The optional `module`, imported. Raises UsageError where it is missing or does not load on this machine."""
+    """Import the optional `module`. Raises UsageError if it is missing or cannot be imported on this machine."""
     require(module, purpose, instead=instead)
     try:
         return import_module(module)
-    except (ImportError, OSError, RuntimeError) as error:  # such as a shared library that is not there
+    except (ImportError, OSError, RuntimeError) as error:  # such as a missing shared library
         why = (str(error) or type(error).__name__).splitlines()[0]
         raise UsageError(
-            f"{purpose} needs {EXTRAS[module][1]}, which does not load here ({why})", remedy=instead or _install(module)
+            f"{purpose} needs {EXTRAS[module][1]}, which cannot be imported ({why})", remedy=instead or _install(module)
         ) from error
 
 
 def is_installed(module: str) -> bool:
-    """Whether the top-level `module` can be found; it is not imported."""
+    """Whether the top-level `module` is installed; it is not imported."""
     try:
         return find_spec(module) is not None
     except ImportError:
@@ -63,7 +63,7 @@ def is_installed(module: str) -> bool:
 
 
 def missing(module: str, purpose: str, *, instead: str = "") -> UsageError:
-    """The error for an optional `module` that is not installed: it names the extra."""
+    """The error for an optional `module` that is not installed, which names the extra."""
     remedy = f"{_install(module)}, or {instead}" if instead else _install(module)
     return UsageError(f"{purpose} needs {EXTRAS[module][1]}", remedy=remedy)
 

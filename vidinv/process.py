@@ -1,6 +1,6 @@
-"""What this process asks of the operating system: allocator, threads, cores, time, memory and file locks.
+"""Call the operating system: allocator, threads, cores, time, memory and file locks.
 
-Settings are made where a process starts, never on import. Every call that only POSIX has goes through this module.
+Settings are made at the start of a process, never on import. All POSIX-only calls are in this module.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # glibc's malloc.h
 
 
 def tune_process() -> None:
-    """Set up this process, before torch is imported.
+    """Set up allocator and threads of this process, before torch is imported.
 
-    Otherwise large activations are mapped and page-faulted on every call, which costs several times the arithmetic.
+    With default settings malloc maps large activations on every call, and the page faults cost more than the maths.
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(cores()))
     os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder logs errors only
@@ -35,38 +35,38 @@ def tune_process() -> None:
 
 
 def cores() -> int:
-    """How many cores this process may use."""
+    """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def cpu_seconds() -> float:
-    """The time that all threads of this process have spent on the cores, in seconds."""
+    """CPU time of all threads of this process, in seconds."""
     return time.process_time()
 
 
 def peak_memory_mb() -> int:
-    """The most memory that this process has held, in MiB; 0 where the system does not say (Windows)."""
+    """Peak resident memory of this process in MiB; 0 if the system does not report it (Windows)."""
     try:
         import resource
     except ImportError:
         return 0
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, KiB elsewhere
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / (1 << 20))
 
 
 def lock_descriptor(descriptor: int) -> bool:
-    """Lock an open file until the last process that has the descriptor open ends; False where another holds the lock.
+    """Lock an open file until the last process that holds the descriptor ends; False if another process has the lock.
 
-    A system or a disk without such locks lets every process have it, with a warning.
+    On a system or disk without such locks it warns and returns True.
     """
-    import filelock  # not at the top: settings are made before anything that takes time is imported
+    import filelock  # not at the top: tune_process runs before slow imports
 
     try:
         return filelock.lock_descriptor(descriptor, blocking=False)
     except OSError as error:
         if error.errno not in (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK):
             raise
-        warnings.warn("files cannot be locked here: do not start two runs on one output", stacklevel=2)
+        warnings.warn("this disk does not support file locks: do not start two runs with the same output", stacklevel=2)
         return True
 
 
@@ -74,7 +74,7 @@ def use_threads(count: int) -> None:
     """Set the number of torch threads for operations of the calling thread."""
     import torch
 
-    torch.get_num_threads()  # a thread's first operation would else take over what another thread set last
+    torch.get_num_threads()  # initialises the thread, which would otherwise copy a later setting of another thread
     torch.set_num_threads(count)
 
 
@@ -106,6 +106,6 @@ def without_real_time_threads() -> Iterator[None]:
         yield
     finally:
         for thread in (int(entry.name) for entry in threads.iterdir()):
-            with suppress(ProcessLookupError, PermissionError):  # a thread that has ended meanwhile
+            with suppress(ProcessLookupError, PermissionError):  # the thread has ended
                 if os.sched_getscheduler(thread) in (os.SCHED_FIFO, os.SCHED_RR):
                     os.sched_setscheduler(thread, policy, parameters)

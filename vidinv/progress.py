@@ -9,14 +9,14 @@ from collections.abc import Callable
 from typing import Protocol
 
 EVERY = 0.5  # seconds between JSON lines
-REMEMBERED = 3600.0  # seconds of work that a bar's time left is judged by; a batch alone can take minutes
+RATE_PERIOD = 3600.0  # seconds of work that the time left is estimated from; one step can take minutes
 
 
 class Progress(Protocol):
-    """How far a job or a training is, for whoever shows it.
+    """Receives the progress of a job or a training.
 
-    `say` is a line of text; `phase` starts a part of `total` steps (0: unknown), of which `done_before` were done by an
-    earlier run; `advance` counts steps that are done.
+    `say` receives a line of text; `phase` starts a phase of `total` steps (0: unknown), of which an earlier run did
+    `done_before`; `advance` receives the number of newly finished steps.
     """
 
     def say(self, line: str) -> None: ...
@@ -27,13 +27,13 @@ class Progress(Protocol):
 
 
 class Display(Progress, Protocol):
-    """Progress on a terminal. A failure is a line on standard error whatever else is shown."""
+    """Shows progress to a user; `fail` always prints its line to standard error."""
 
     def fail(self, line: str) -> None: ...
 
 
 class SilentProgress:
-    """Shows failures alone."""
+    """Shows only failures."""
 
     def say(self, line: str) -> None: ...
 
@@ -46,7 +46,7 @@ class SilentProgress:
 
 
 class LogLines(SilentProgress):
-    """Keeps the lines that are said in the list `lines`, and shows nothing but failures."""
+    """Collects lines of text in `lines`, and shows only failures."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -71,11 +71,11 @@ class PhaseProgress:
 
 
 class JsonLines:
-    """One JSON object a line on standard error: {"event": "say" | "failure" | "phase" | "progress", ...}."""
+    """Prints one JSON object per line to standard error: {"event": "say" | "failure" | "phase" | "progress", ...}."""
 
     def __init__(self, unit: str = "frames") -> None:
         self.unit = unit
-        self.name, self.total, self.frames, self.already, self.at, self.begun = "", 0, 0, 0, 0.0, 0.0
+        self.name, self.total, self.frames, self.already, self.at, self.started = "", 0, 0, 0, 0.0, 0.0
 
     def say(self, line: str) -> None:
         self._write({"event": "say", "text": line})
@@ -87,7 +87,7 @@ class JsonLines:
         if self.name:
             self._progress()
         self.name, self.total, self.frames, self.already = name, total, done_before, done_before
-        self.at = self.begun = time.monotonic()
+        self.at = self.started = time.monotonic()
         self._write({"event": "phase", "name": name, self.unit: total})
 
     def advance(self, count: int) -> None:
@@ -97,7 +97,7 @@ class JsonLines:
 
     def _progress(self) -> None:
         self.at = time.monotonic()
-        rate = (self.frames - self.already) / max(self.at - self.begun, 1e-6)
+        rate = (self.frames - self.already) / max(self.at - self.started, 1e-6)
         left = round((self.total - self.frames) / rate, 1) if self.total and rate else None
         facts = {"phase": self.name, self.unit.removesuffix("s"): self.frames, "of": self.total, "left_s": left}
         facts |= {"fps": round(rate, 2)} if self.unit == "frames" else {}
@@ -108,9 +108,9 @@ class JsonLines:
 
 
 class ProgressBar:
-    """A bar with the rate and the time left on standard error; `clock` gives seconds.
+    """Shows a bar with the rate and the time left on standard error; `clock` returns seconds.
 
-    A context manager; outside a `with` it starts with its first phase and ends with `close`.
+    As a context manager it starts and stops itself; otherwise it starts with its first phase and `close` stops it.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, unit: str = "frames") -> None:
@@ -125,12 +125,12 @@ class ProgressBar:
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(),
             console=Console(stderr=True),
-            speed_estimate_period=REMEMBERED,
+            speed_estimate_period=RATE_PERIOD,
             get_time=clock,
         )
         self.clock, self.unit = clock, unit
         self.task: TaskID | None = None
-        self.begun = 0.0
+        self.started = 0.0
         self.frames = 0
 
     def __enter__(self) -> ProgressBar:
@@ -141,7 +141,7 @@ class ProgressBar:
         self.close()
 
     def close(self) -> None:
-        """Draw the bar for the last time and give the terminal back."""
+        """Draw the bar for the last time and release the terminal."""
         self.bars.stop()
 
     def say(self, line: str) -> None:
@@ -151,15 +151,15 @@ class ProgressBar:
         self.say(line)
 
     def phase(self, name: str, total: int, done_before: int = 0) -> None:
-        self.bars.start()  # where no `with` has done so
+        self.bars.start()  # if it is not used as a context manager
         self.task = self.bars.add_task(name, total=total or None, completed=done_before, rate="")
-        self.begun, self.frames = self.clock(), 0
+        self.started, self.frames = self.clock(), 0
 
     def advance(self, count: int) -> None:
         if self.task is None:
             return
         self.frames += count
-        rate = self.frames / max(self.clock() - self.begun, 1e-6)
+        rate = self.frames / max(self.clock() - self.started, 1e-6)
         each = f"{1 / max(rate, 1e-9):.1f} s/{self.unit.removesuffix('s')}"
         shown = f"{rate:.1f} {self.unit}/s" if rate >= 1 or not self.frames else each
         self.bars.update(self.task, advance=count, rate=shown)

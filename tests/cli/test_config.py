@@ -152,7 +152,7 @@ def test_a_backend_file_does_not_read_the_environment(tmp_path: Path, monkeypatc
     [
         ("crf: 1\ncrf: 2", "duplicate key crf in line 2"),
         ("mask: {blur: 0.1, blur: 0.2}", "duplicate key blur"),
-        ("- crf", "holds a list"),
+        ("- crf", "is not a mapping"),
         ("crf", "crf must be a whole number, got None"),
         ("crf: [1", "not valid YAML"),
         ("crf: !!python/object/apply:os.getcwd []", "not valid YAML"),

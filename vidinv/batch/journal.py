@@ -98,12 +98,12 @@ class BatchJournal:
             raise
 
     def _enter(self, order: TaskOrder) -> None:
-        asked = order.to_json()
+        request = order.to_json()
         known = self._open.execute("select row, asked from clips where name = ?", (order.name,)).fetchone()
         if known is None:
             self._open.execute(
                 "insert into clips (name, row, asked, fresh) values (?, ?, ?, ?)",
-                (order.name, order.row, asked, order.overwrite),
+                (order.name, order.row, request, order.overwrite),
             )
             return
         if known[0] is not None:
@@ -111,7 +111,7 @@ class BatchJournal:
                 f"rows {known[0]} and {order.row} would both be written to {order.name}",
                 remedy="give --name a template that separates them, such as {parent}/{stem} or {row}-{stem}",
             )
-        if known[1] == asked:
+        if known[1] == request:
             self._open.execute("update clips set row = ? where name = ?", (order.row, order.name))
             return
         if not order.overwrite:
@@ -122,7 +122,7 @@ class BatchJournal:
         self._open.execute(
             "update clips set row = ?, asked = ?, state = 'waiting', tries = 0, code = 0, error = '', seconds = 0,"
             " figures = '{}', fresh = 1 where name = ?",
-            (order.row, asked, order.name),
+            (order.row, request, order.name),
         )
 
     def take(self) -> TaskOrder | None:
@@ -133,8 +133,8 @@ class BatchJournal:
         ).fetchall()
         if not found:
             return None
-        row, name, asked, fresh = found[0]
-        order = TaskOrder.of_json(asked, row, name)
+        row, name, request, fresh = found[0]
+        order = TaskOrder.of_json(request, row, name)
         return TaskOrder(row, order.source, name, order.config, order.options, bool(fresh))
 
     def end(self, order: TaskOrder, outcome: Outcome, tries: int) -> bool:
@@ -157,8 +157,8 @@ class BatchJournal:
             f" where {where} order by row",
             () if state is None else (state,),
         )
-        for row, name, asked, standing, tries, code, error, seconds, figures in found:
-            values = json.loads(asked)
+        for row, name, request, standing, tries, code, error, seconds, figures in found:
+            values = json.loads(request)
             edits = tuple(values["config"]["edits"])
             known = json.loads(figures)
             yield ClipRecord(row, name, values["source"], edits, standing, tries, code, error, seconds, known)

@@ -39,8 +39,8 @@ class TaskOrder:
 
     def to_json(self) -> str:
         """The parts of the order that must be equal for a finished clip to satisfy it, as JSON."""
-        asked = {key: value for key, value in asdict(self.options).items() if key != "command"}
-        values = {"source": self.source, "config": configs.plain(self.config), "asked": asked}
+        options = {key: value for key, value in asdict(self.options).items() if key != "command"}
+        values = {"source": self.source, "config": configs.plain(self.config), "asked": options}
         return json.dumps(values, sort_keys=True)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""The one place that writes atomically, creates exclusively, takes SHA-256 digests and keeps checksummed records."""
+"""Write files atomically, create them exclusively, compute SHA-256 digests and keep checksummed records."""
 
 from vidinv.fileio.atomic_write import (
     creating_folder,

@@ -1,6 +1,6 @@
-"""Write files and folders whole or not at all: first under a hidden draft name, then renamed in one step.
+"""Write files and folders atomically: first under a hidden draft name, then renamed in one step.
 
-Every OSError while something is written becomes one OutputUnwritable here, so that all outputs fail in the same words.
+Every OSError of a write becomes an OutputUnwritable here, so that all outputs fail with the same message.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _REMEDIES = {
     errno.ENOENT: "create the folder first",
 }
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
-_STEM = 40  # characters of a name that its draft repeats: a name has up to 255 bytes, a character up to 4
+_STEM = 40  # characters of a name that its draft repeats; a name has up to 255 bytes, a character up to 4
 
 
 def unwritable(path: Path | str, error: Exception, remedy: str = "") -> OutputUnwritable:
-    """The error to show when writing `path` failed with `error`; the remedy follows from its errno unless given."""
+    """The error for a failed write of `path`; the remedy follows from the errno of `error` unless given."""
     number = getattr(error, "errno", None)
     reason = getattr(error, "strerror", None) or str(error)
     known = _REMEDIES.get(number or 0, "choose another output")
@@ -58,10 +58,10 @@ def replacing(
     remedy: str = "",
     failures: tuple[type[Exception], ...] = (),
 ) -> Iterator[Path]:
-    """An empty draft file beside `path` that replaces `path` when the block ends well and is removed when it does not.
+    """Yield an empty draft file next to `path`; it replaces `path` if the block succeeds and is removed otherwise.
 
-    `private`: only the owner may read it (mode 0600); else the mode follows the umask. `synced`: it is on the disk
-    before it is renamed. `parents`: missing folders are created. Errors as `writing`.
+    `private`: only the owner may read it (mode 0600); otherwise the mode follows the umask. `synced`: it is on the disk
+    before it is renamed. `parents`: missing folders are created. Raises what `writing` raises.
     """
     draft = _draft_path(path)
     with writing(path, remedy, failures):
@@ -80,9 +80,9 @@ def replacing(
 
 @contextmanager
 def creating_folder(path: Path, *, parents: bool = False, remedy: str = "") -> Iterator[Path]:
-    """A draft folder beside `path` that is renamed to it when the block ends well and is removed when it does not.
+    """Yield a draft folder next to `path`; it is renamed to `path` if the block succeeds and is removed otherwise.
 
-    Raises OutputUnwritable, also where `path` is there already and is not an empty folder.
+    Raises OutputUnwritable, also if `path` exists and is not an empty folder.
     """
     draft = _draft_path(path)
     with writing(path, remedy):
@@ -110,7 +110,7 @@ def write_atomically(
 
 
 def move_into_place(made: Path, path: Path, remedy: str = "") -> None:
-    """Rename the file `made` to `path`; to another disk it is copied, whole and readable by its owner alone.
+    """Rename the file `made` to `path`; on another disk it is copied atomically, readable only by its owner.
 
     Raises OutputUnwritable.
     """
@@ -125,13 +125,13 @@ def move_into_place(made: Path, path: Path, remedy: str = "") -> None:
 
 
 def publish_exclusively(made: Path, path: Path) -> None:
-    """Rename the file or folder `made` to `path` without replacing anything that has that name already.
+    """Rename the file or folder `made` to `path` without replacing anything.
 
-    Raises FileExistsError where there is something; nothing is changed then.
+    Raises FileExistsError, and changes nothing, if `path` exists.
     """
     if made.is_dir():
         path.mkdir()
-        os.replace(made, path)  # over the empty folder; one that was filled meanwhile is an error
+        os.replace(made, path)  # replaces the empty folder; fails if another process has filled it
         return
     try:
         os.link(made, path)
@@ -145,7 +145,7 @@ def publish_exclusively(made: Path, path: Path) -> None:
 
 
 def remove_drafts(path: Path) -> None:
-    """Remove what killed processes left of writing `path`. To be called where no other process can be writing it."""
+    """Remove the drafts of `path` that killed processes left. No other process may be writing `path`."""
     for draft in path.parent.glob(f"{glob.escape(_draft_stem(path))}*.part"):
         if draft.is_dir():
             shutil.rmtree(draft, ignore_errors=True)
@@ -160,10 +160,10 @@ def sync(path: Path) -> None:
 
 
 def _draft_path(path: Path) -> Path:
-    """A name beside `path` that no other process and no other draft has."""
+    """A unique draft name next to `path`."""
     return path.with_name(f"{_draft_stem(path)}{uuid.uuid4().hex[:12]}.part")
 
 
 def _draft_stem(path: Path) -> str:
-    """How the names of all drafts of `path` begin, and those of no other file's drafts."""
+    """The prefix of the names of all drafts of `path`; no draft of another file has it."""
     return f".{path.name[:_STEM]}.{hashlib.sha256(path.name.encode()).hexdigest()[:8]}-"

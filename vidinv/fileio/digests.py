@@ -1,4 +1,4 @@
-"""SHA-256 of bytes, files and folders, in hexadecimal."""
+"""Compute SHA-256 digests of bytes, files and folders, in hexadecimal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def sha256_of_bytes(data: bytes | str) -> str:
 
 
 def sha256_of_blocks(blocks: Iterable[bytes]) -> str:
-    """The SHA-256 of bytes that come in blocks."""
+    """The SHA-256 of the concatenated blocks."""
     digest = hashlib.sha256()
     for block in blocks:
         digest.update(block)
@@ -40,7 +40,7 @@ def has_sha256(path: Path, digest: str) -> bool:
 
 
 def synced_sha256(path: Path) -> str:
-    """The SHA-256 of a file that is on the disk when this returns. Raises OSError."""
+    """Flush a file to the disk and return its SHA-256. Raises OSError."""
     sync(path)
     return sha256(path)
 

@@ -1,7 +1,7 @@
-"""Checksummed records: a SHA-256 stands in front of every sealed file and of every line of a journal.
+"""Write and read checksummed records: sealed files and journal lines that start with their SHA-256.
 
-What a killed run, a full disk or a bad sector left incomplete reads as missing, and is made again. The checksum of a
-file covers its name as well, so that no file can take the place of another.
+A record that a killed run, a full disk or a bad sector damaged reads as missing and is made again. The checksum of a
+file covers its name as well, so that files cannot be exchanged.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from pathlib import Path
 from vidinv.fileio.atomic_write import write_atomically, writing
 from vidinv.fileio.digests import sha256_of_bytes
 
-DIGITS = 64  # of a SHA-256, in hexadecimal
+DIGITS = 64  # length of a SHA-256 in hexadecimal
 
 
 def write_sealed(path: Path, data: bytes) -> None:
-    """Write sealed `data` to `path`, whole or not at all; it is on the disk when this returns.
+    """Write sealed `data` to `path` atomically; it is on the disk when this returns.
 
     Raises OutputUnwritable.
     """
@@ -24,7 +24,7 @@ def write_sealed(path: Path, data: bytes) -> None:
 
 
 def read_sealed(path: Path) -> bytes | None:
-    """The data that were sealed under `path`; None where there are none, or where they have changed."""
+    """The data of the sealed file `path`; None if it is missing or damaged."""
     try:
         with path.open("rb") as stream:
             digest, data = stream.read(DIGITS), stream.read()
@@ -34,13 +34,13 @@ def read_sealed(path: Path) -> bytes | None:
 
 
 def sealed_line(text: str) -> bytes:
-    """One sealed line of `text`, which has no line break."""
+    """A sealed line of `text`, which must not contain a line break."""
     data = text.encode()
     return _digest(data) + b" " + data + b"\n"
 
 
 def sealed_lines(data: bytes) -> list[str]:
-    """The texts of sealed lines, up to the first that has changed."""
+    """The texts of the sealed lines before the first damaged one."""
     found = []
     for each in data.split(b"\n"):
         text = each[DIGITS + 1 :]
@@ -51,7 +51,7 @@ def sealed_lines(data: bytes) -> list[str]:
 
 
 def append_sealed_line(path: Path, text: str) -> None:
-    """Add a sealed line of `text` to the file; it is on the disk when this returns. Raises OutputUnwritable."""
+    """Append a sealed line of `text` to the file; it is on the disk when this returns. Raises OutputUnwritable."""
     with writing(path), path.open("ab") as stream:
         stream.write(sealed_line(text))
         stream.flush()

@@ -1,4 +1,4 @@
-"""Write named tensors as a safetensors file, whole or not at all."""
+"""Write named tensors atomically as a safetensors file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def write_tensors(
     parents: bool = False,
     remedy: str = "",
 ) -> None:
-    """Write `tensors` of any shape, from any device, with their `metadata`; options and errors as `replacing`."""
+    """Write `tensors` of any shape and device with their `metadata`; options and errors are those of `replacing`."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file  # it imports torch, which the command line must not do at its start
 

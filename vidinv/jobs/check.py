@@ -40,10 +40,10 @@ def check_request(request: Request, backend: Backend | None = None) -> CheckedRe
     if not (request.only_codes or request.only_tuned):
         if request.codes is not None and not request.codes_are_there:
             check_output(request.codes, request.source, overwrite=False)
-        wished = encoder_options(request.config, request.output)
+        options = encoder_options(request.config, request.output)
         if not sequence.is_folder(request.output):
-            codecs.check_container(wished, info, request.output)
-        writer.check_encodable(info, wished, request.output.suffix.lower())
+            codecs.check_container(options, info, request.output)
+        writer.check_encodable(info, options, request.output.suffix.lower())
     return CheckedRequest(request, backend, edits, info, touched)
 
 

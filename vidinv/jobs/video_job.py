@@ -33,7 +33,7 @@ from vidinv.stages import decode
 
 
 def run(request: Request, progress: Progress | None = None, backend: Backend | None = None) -> dict[str, Any]:
-    """Do the whole job and return its report, which is also written beside the output.
+    """Do the whole job and return its report, which is also written next to the output.
 
     `progress` receives the job's lines, phases and frames (SilentProgress if None). `backend` is the
     backend that the request names, if it is resolved already. Raises VidinvError children with the exit codes of

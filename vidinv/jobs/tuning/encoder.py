@@ -101,14 +101,14 @@ def _fit_to_clip(
     assert models.encoder.at is not None
     guides = models.backend.guides(models.device)
     drawing = RenderNetworks(models.generator, models.proxy, models.encoder.at, faces.new_ones(1))
-    judges = Evaluators(guides.identity, guides.perceptual, None)
+    evaluators = Evaluators(guides.identity, guides.perceptual, None)
     encoder = models.encoder
     branch = not isinstance(encoder, GeneratorFeature) or encoder.draws_constant
     try:
         return fit_to_clip.tune(
             encoder,
             drawing,
-            judges,
+            evaluators,
             faces.to(models.device),
             config.tuning,
             work,
