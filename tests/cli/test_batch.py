@@ -99,7 +99,7 @@ def test_failures_are_told_where_no_bar_is(tmp_path: Path, capsys: pytest.Captur
     assert batch(tmp_path / "in", tmp_path / "out", *EDIT, "--retries", 0).code == 3
     first, last = capsys.readouterr().err.strip().splitlines()
     assert first.startswith("failed: row 1, ") and "talk.mp4" in first and first.endswith("(exit code 3)")
-    assert last.startswith("0 of 1 clips done, 1 failed; --retry-failed")
+    assert last.startswith("0 of 1 clips done, 1 failed; retry them with --retry-failed")
 
 
 @pytest.mark.parametrize("name", GOOD)
