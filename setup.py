@@ -56,6 +56,7 @@ DEV = [
     "pytest-xdist>=3.6",
     "ruff>=0.9",
     "scenedetect>=0.6.5",
+    "setuptools>=70.1",
     "websockets>=15",
 ]
 

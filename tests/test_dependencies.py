@@ -18,7 +18,7 @@ from vidinv.extras import EXTRAS
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ("vidinv", "stages", "trainers", "configs")  # what the wheel holds
 BESIDE = ("tests", "scripts")
-TOOLS = {"mypy", "pytest", "ruff"}  # of [dev], run and not imported
+TOOLS = {"mypy", "pytest", "ruff", "pytest-xdist", "setuptools"}  # of [dev], run and not imported
 # Tests that ask these skip where they are not installed: servers and clusters, torchvision, FFmpeg's own libraries.
 OPTIONAL_WITNESSES = {"lpips", "moto", "ray", "s3fs", "torchcodec"}
 IMPORTING_CALLS = {"load_optional", "require", "importorskip"}  # their first argument is a module's name

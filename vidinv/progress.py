@@ -26,7 +26,7 @@ class Progress(Protocol):
     def advance(self, count: int) -> None: ...
 
 
-class Display(Progress, Protocol):
+class ProgressDisplay(Progress, Protocol):
     """Shows progress to a user; `fail` always prints its line to standard error."""
 
     def fail(self, line: str) -> None: ...

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from vidinv.batch.local_pool import WorkerPool
     from vidinv.batch.task import BatchOptions, TaskOrder
     from vidinv.batch.worker import WorkerOptions
-    from vidinv.progress import Display
+    from vidinv.progress import ProgressDisplay
 
 
 @options.grouped
@@ -196,7 +196,7 @@ def create_pool(
     return LocalPool(workers or max(1, here() // 2), terms, place.log, held)
 
 
-def process_clips(place: BatchFolder, pool: WorkerPool, tries: int, split: float, shown: Display) -> None:
+def process_clips(place: BatchFolder, pool: WorkerPool, tries: int, split: float, shown: ProgressDisplay) -> None:
     """Process clips until none is pending; a progress bar counts the finished clips."""
     from vidinv.batch.driver import Driver
 
@@ -206,7 +206,7 @@ def process_clips(place: BatchFolder, pool: WorkerPool, tries: int, split: float
     Driver(place.journal, pool, place.folder, place.held, tries, split, place.note, shown.advance, place.keep).run()
 
 
-def print_summary(found: dict[str, Any], page: str, place: BatchFolder, shown: Display) -> None:
+def print_summary(found: dict[str, Any], page: str, place: BatchFolder, shown: ProgressDisplay) -> None:
     """Print each failed clip with its error, and the totals."""
     for clip in place.journal.clips("failed"):
         shown.fail(f"failed: row {clip.row}, {clip.source}: {clip.error} (exit code {clip.code})")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vidinv.editing.directions import Direction
     from vidinv.editing.published import File
     from vidinv.editing.spaces import Space
-    from vidinv.progress import Display
+    from vidinv.progress import ProgressDisplay
 
 UNKNOWN_LICENCE = "not stated: the terms of the file's author and of its generator"
 SAMPLES, TRIALS, SEED = 60, 12, 11  # faces on which a direction is measured
@@ -123,7 +123,9 @@ def _space(file: File, shape: tuple[int, ...], asked: str | None, own: Space) ->
     return found
 
 
-def _measured(direction: Direction, backend: Backend, device: str, attribute: str | None, shown: Display) -> Direction:
+def _measured(
+    direction: Direction, backend: Backend, device: str, attribute: str | None, shown: ProgressDisplay
+) -> Direction:
     """Return the direction calibrated to our strength 1, with its measured effect on `attribute` and the others."""
     from vidinv.backends import registry as backends
     from vidinv.editing import direction_training, directions

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vidinv.editing.directions import Direction
     from vidinv.editing.scores import Scores
     from vidinv.jobs.directions.training_set import TrainingSet
-    from vidinv.progress import Display
+    from vidinv.progress import ProgressDisplay
 
 METHODS = ("ridge", "boundary", "difference")
 CHANNELS = 10  # default number of style channels
@@ -149,7 +149,7 @@ class LearningSource:
             raise UsageError("the scores belong to seeds, not to --photos", remedy="remove one, or add a column file")
         self._pictures()
 
-    def material(self, backend: Backend, models: Models, studio: RenderContext, shown: Display) -> TrainingSet:
+    def material(self, backend: Backend, models: Models, studio: RenderContext, shown: ProgressDisplay) -> TrainingSet:
         """Measure the faces and return the training material."""
         from vidinv.jobs.directions import training_set
 

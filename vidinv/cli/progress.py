@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from vidinv.errors import UsageError
-from vidinv.progress import Display, JsonLines, ProgressBar, SilentProgress
+from vidinv.progress import JsonLines, ProgressBar, ProgressDisplay, SilentProgress
 
 KINDS = ("bar", "json", "none")
 
 
 @contextmanager
-def show(kind: str | None, unit: str = "frames") -> Iterator[Display]:
+def show(kind: str | None, unit: str = "frames") -> Iterator[ProgressDisplay]:
     """The progress `kind` asks for: bar, json or none; None is a bar on a terminal and nothing elsewhere.
 
     `unit` names what is counted. Raises UsageError for an unknown kind.

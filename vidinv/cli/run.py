@@ -17,7 +17,7 @@ from vidinv.errors import QualityGateMissed, UsageError
 if TYPE_CHECKING:
     from vidinv.backends.interface import Backend
     from vidinv.jobs.request import Request
-    from vidinv.progress import Display
+    from vidinv.progress import ProgressDisplay
 
 # Job options that are also configuration keys.
 OPTIONS = ("faces", "backend", "boxes", "encoder", "generator", "tune", "device", "engine")
@@ -149,7 +149,7 @@ def run_request(
     return report
 
 
-def print_summary(report: dict[str, Any], files: list[Path], shown: Display) -> None:
+def print_summary(report: dict[str, Any], files: list[Path], shown: ProgressDisplay) -> None:
     """Print the summary of a job that wrote `files`."""
     from vidinv.report import summary
 

@@ -19,7 +19,7 @@ SHRINK = (0.5, 0.25)  # shares of the input side for further searches if nothing
 
 
 @dataclass(frozen=True)
-class Detections:
+class DetectedFaces:
     """N faces of one image, best score first, in its pixels.
 
     `boxes` [N,4] float32 x0,y0,x1,y1; `scores` [N] in [0,1]; `points` [N,5,2] float32: the eyes (left in the picture
@@ -46,7 +46,7 @@ class Detector:
         self.overlap = overlap
 
     @torch.inference_mode()
-    def detect(self, image: Array, *, rotation: int = 0) -> Detections:
+    def detect(self, image: Array, *, rotation: int = 0) -> DetectedFaces:
         """Detect the faces of an RGB image [h,w,3], uint8 or float in [-1,1].
 
         `rotation` (0, 90, 180, 270 or their negatives) is the counter-clockwise rotation that makes the coded frame
@@ -64,9 +64,9 @@ class Detector:
         boxes, points = found.boxes.reshape(-1, 2, 2), found.points
         boxes, points = (coded_points(item, rotation, width, height) for item in (boxes, points))
         boxes = np.concatenate([boxes.min(1), boxes.max(1)], axis=1)
-        return Detections(boxes.astype(np.float32), found.scores, points.astype(np.float32))
+        return DetectedFaces(boxes.astype(np.float32), found.scores, points.astype(np.float32))
 
-    def _search(self, image: Array, share: float) -> Detections:
+    def _search(self, image: Array, share: float) -> DetectedFaces:
         """Letterbox the image into `share` of the input, in its middle if less than all, and decode."""
         height, width = image.shape[:2]
         scale = self.size * share / max(height, width)
@@ -83,7 +83,7 @@ class Detector:
         kept = suppress(boxes, scores, self.overlap)
         offset = np.array([left, top], np.float32)
         boxes = ((boxes[kept].reshape(-1, 2, 2) - offset) / scale).reshape(-1, 4)
-        return Detections(boxes, scores[kept], (points[kept] - offset) / scale)
+        return DetectedFaces(boxes, scores[kept], (points[kept] - offset) / scale)
 
 
 def to_bytes(image: Array) -> Array:
