@@ -138,7 +138,7 @@ def test_processes_of_two_machines_know_where_they_are(monkeypatch: pytest.Monke
     monkeypatch.setenv("WORLD_SIZE", "4")
     assert shared.process_rank() == shared.ProcessRank(rank=3, count=4, local=1, machines=2)
     monkeypatch.setenv("WORLD_SIZE", "3")
-    with pytest.raises(UsageError, match="equally many"):
+    with pytest.raises(UsageError, match="same number of processes on every machine"):
         shared.process_rank()
 
 
