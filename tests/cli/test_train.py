@@ -113,7 +113,7 @@ def two_processes(monkeypatch: pytest.MonkeyPatch, rank: int = 0) -> None:
         (2, ["--set", "batch=4"], "each of 2 processes"),
         pytest.param(*(1, ["--nodes", "2", "--offline"], "--meet HOST"), marks=pytest.mark.weights),
         pytest.param(
-            *(2, ["--config", "tiny", "--offline"], "--count 64 --size 256, then --pool DIR"),
+            *(2, ["--config", "tiny", "--offline"], "--count 64 --size 256 and give --pool DIR"),
             marks=pytest.mark.weights,
         ),
     ],
