@@ -202,8 +202,8 @@ REFUSED = {
     "objects": (lambda path: np.save(path, np.array([{}]), allow_pickle=True), [], 5, "not a plain array of numbers"),
     "text": (lambda path: path.write_text("hello"), [], 5, "neither a .npy nor a torch file"),
     "cut": (lambda path: path.write_bytes(b"\x93NUMPY\x01\x00"), [], 5, "not a plain array of numbers"),
-    "torn": (lambda path: path.write_bytes(b"PK\x03\x04torn"), [], 5, "not a plain torch file"),
-    "network": (lambda path: torch.save(torch.nn.Linear(2, 2), path), [], 5, "not a plain torch file"),
+    "torn": (lambda path: path.write_bytes(b"PK\x03\x04torn"), [], 5, "zip archive is damaged"),
+    "network": (lambda path: torch.save(torch.nn.Linear(2, 2), path), [], 5, "does not hold arrays of finite numbers"),
 }
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from vidinv import fileio
 from vidinv.editing import spaces
 from vidinv.errors import InputUnreadable, UsageError, WeightsUnavailable
-from vidinv.weights.importers import state_dict
+from vidinv.weights.unpickling.weight_file import read_weight_bytes
 
 BARE = ""  # key of the array in a file without keys
 NEAR = 1e-2  # tolerance of a unit norm
@@ -70,7 +70,7 @@ def read_arrays(path: Path) -> File:
     if content.startswith(NUMPY):
         arrays = {BARE: _numpy(path)}
     elif content.startswith((ZIP, PICKLE)):
-        loaded = state_dict.load_tensors(content, str(path))
+        loaded = read_weight_bytes(content, str(path))
         held = loaded if isinstance(loaded, dict) else {BARE: loaded}
         arrays = {str(key): value.detach().double() for key, value in held.items() if _is_real(value)}
     else:

@@ -13,8 +13,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from vidinv.errors import WeightsUnavailable
-from vidinv.weights.importers import formats, restricted, script
+from vidinv.weights.importers import formats
 from vidinv.weights.importers.formats.base import Format
+from vidinv.weights.unpickling.tensors import OddTensor, Pickled
+from vidinv.weights.unpickling.torch_archive import Scripted
+from vidinv.weights.unpickling.weight_file import named_tensors, read_weight_file
 
 WANTED = (
     "g_ema",
@@ -102,6 +105,8 @@ def _discriminator(beside: Mapping[str, Any]) -> Checkpoint | None:
 def check_plain(state: dict[str, Tensor], prefix: str) -> None:
     """Raise WeightsUnavailable, naming the key, for a tensor that is sparse, quantised or complex."""
     for key, value in state.items():
+        if isinstance(value, OddTensor):
+            raise WeightsUnavailable(f"{prefix}{key} is a tensor of {value.kind}", remedy="save plain real numbers")
         if not _is_plain(value):
             kind = f"{str(value.layout).removeprefix('torch.')} {str(value.dtype).removeprefix('torch.')}"
             raise WeightsUnavailable(f"{prefix}{key} is a tensor of {kind}", remedy="save plain real numbers")
@@ -114,8 +119,10 @@ def _is_plain(value: Tensor) -> bool:
 def _loaded(path: Path) -> dict[Any, Any]:
     if path.suffix == ".safetensors":
         return dict(_safetensors(path))
-    loaded = script.load_script(path) if script.is_archive(path) else restricted.load_restricted(path)
-    return loaded if isinstance(loaded, dict) else {"": loaded}
+    held = read_weight_file(path)
+    if isinstance(held, Scripted):
+        return {"": named_tensors(held)}
+    return held if isinstance(held, dict) and not isinstance(held, Pickled) else {"": held}
 
 
 def _safetensors(path: Path) -> dict[str, Tensor]:
@@ -130,7 +137,7 @@ def _states(top: dict[Any, Any]) -> Iterator[tuple[str, dict[str, Tensor]]]:
     inner = {str(key): _tensors(value) for key, value in top.items() if not isinstance(value, Tensor)}
     order = [*(name for name in WANTED if name in inner), *(name for name in inner if name not in WANTED)]
     yield from ((name, inner[name]) for name in order if inner[name])
-    yield "", {str(key): value for key, value in top.items() if isinstance(value, Tensor)}
+    yield "", {str(key): value for key, value in top.items() if isinstance(value, (Tensor, OddTensor))}
     yield "", _all(top)
 
 
@@ -144,15 +151,11 @@ def _all(top: dict[Any, Any]) -> dict[str, Tensor]:
 
 
 def _tensors(value: object) -> dict[str, Tensor]:
-    if isinstance(value, restricted.Pickled):
-        try:
-            return value.tensors()
-        except (AttributeError, TypeError, RecursionError) as error:
-            raise WeightsUnavailable(
-                "the file holds a pickled object that is not a network",
-                remedy="do not use the file if you do not trust its source",
-            ) from error
-    return {str(k): v for k, v in value.items() if isinstance(v, Tensor)} if isinstance(value, dict) else {}
+    if isinstance(value, Pickled):
+        return named_tensors(value)
+    return (
+        {str(k): v for k, v in value.items() if isinstance(v, (Tensor, OddTensor))} if isinstance(value, dict) else {}
+    )
 
 
 def _average(top: dict[Any, Any]) -> Tensor | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vidinv.errors import WeightsUnavailable
-from vidinv.weights.importers import restricted
+from vidinv.weights.unpickling.weight_file import read_weight_bytes
 
 VERSION = 1
 
@@ -20,7 +19,7 @@ def convert(members: dict[str, bytes]) -> tuple[dict[str, Tensor], dict[str, str
     if len(members) != 1:
         raise WeightsUnavailable(f"expected one LPIPS checkpoint, got {sorted(members)}")
     name, content = next(iter(members.items()))
-    return _rename(dict(_leaves(restricted.unpickle(io.BytesIO(content), name))))
+    return _rename(dict(_leaves(read_weight_bytes(content, name))))
 
 
 def _leaves(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

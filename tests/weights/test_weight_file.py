@@ -13,7 +13,7 @@ import torch
 
 from tests.helpers.hostile import Hostile
 from vidinv.errors import WeightsUnavailable
-from vidinv.weights.importers import restricted
+from vidinv.weights.unpickling.weight_file import read_weight_file
 
 
 def test_a_pickle_of_tensors_and_containers_is_read(tmp_path: Path) -> None:
@@ -23,7 +23,7 @@ def test_a_pickle_of_tensors_and_containers_is_read(tmp_path: Path) -> None:
         "e": np.arange(4, dtype=np.float32),
     }
     (tmp_path / "plain.pkl").write_bytes(pickle.dumps(held))
-    read = restricted.load_restricted(tmp_path / "plain.pkl")
+    read = read_weight_file(tmp_path / "plain.pkl")
     assert torch.equal(read["a"], held["a"]) and torch.equal(read["b"]["c"], held["b"]["c"])
     assert read["b"]["d"] == held["b"]["d"] and (read["e"] == held["e"]).all()
 
@@ -31,7 +31,7 @@ def test_a_pickle_of_tensors_and_containers_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("zipped", [True, False])
 def test_files_of_torch_save_are_read_new_and_old(tmp_path: Path, zipped: bool) -> None:
     torch.save({"a": torch.ones(3)}, tmp_path / "x.pt", _use_new_zipfile_serialization=zipped)
-    assert torch.equal(restricted.load_restricted(tmp_path / "x.pt")["a"], torch.ones(3))
+    assert torch.equal(read_weight_file(tmp_path / "x.pt")["a"], torch.ones(3))
 
 
 @pytest.mark.parametrize("kind", ["pickle", "zip", "legacy"])
@@ -45,7 +45,7 @@ def test_a_trainings_arguments_are_read_as_a_dict(tmp_path: Path, kind: str) -> 
     if kind != "zip":  # as numpy 1 names it
         content = (tmp_path / "x.pt").read_bytes().replace(b"numpy._core.multiarray\n", b"numpy.core.multiarray\n")
         (tmp_path / "x.pt").write_bytes(content)
-    read = restricted.load_restricted(tmp_path / "x.pt")
+    read = read_weight_file(tmp_path / "x.pt")
     assert read["args"] == {"size": 256, "out": PurePosixPath("runs"), "more": {"lr": 0.1}}
     assert (read["best"], read["step"]) == (0.25, 7) and not isinstance(read["args"]["out"], Path)
 
@@ -67,7 +67,7 @@ def test_a_hostile_file_runs_nothing_and_what_it_asks_for_is_named(tmp_path: Pat
     else:
         torch.save(held, file, _use_new_zipfile_serialization=kind == "zip")
     with pytest.raises(WeightsUnavailable, match=r"hostile\.pt") as caught:
-        restricted.load_restricted(file)
+        read_weight_file(file)
     assert not mark.exists()
     if kind != "nested":
         assert "posix.system" in str(caught.value)
@@ -80,7 +80,7 @@ def test_no_function_can_be_had_by_name(tmp_path: Path, name: str) -> None:
     module, _, function = name.rpartition(".")
     (tmp_path / "x.pkl").write_bytes(f"c{module}\n{function}\n.".encode())
     with pytest.raises(WeightsUnavailable, match=name.replace(".", r"\.")):
-        restricted.load_restricted(tmp_path / "x.pkl")
+        read_weight_file(tmp_path / "x.pkl")
 
 
 @pytest.mark.parametrize("keep", [0, 1, 20, 300, -1, -30])
@@ -93,9 +93,9 @@ def test_a_file_that_is_cut_off_is_named(tmp_path: Path, kind: str, keep: int) -
         torch.save({"a": torch.zeros(50)}, file, _use_new_zipfile_serialization=kind == "zip")
     file.write_bytes(file.read_bytes()[:keep])
     with pytest.raises(WeightsUnavailable, match=r"cut\.pt"):
-        restricted.load_restricted(file)
+        read_weight_file(file)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(WeightsUnavailable, match=r"nothing\.pt"):
-        restricted.load_restricted(tmp_path / "nothing.pt")
+        read_weight_file(tmp_path / "nothing.pt")
