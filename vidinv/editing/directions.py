@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from torch import Tensor
 
 from vidinv import fileio
@@ -213,7 +213,7 @@ def unknown_direction_error(name: str, known: list[str], space: str) -> UsageErr
 def read_direction(path: Path) -> Direction:
     """Read a direction from its safetensors file. Raises UsageError for any other file."""
     try:
-        with safe_open(str(path), framework="pt") as file:
+        with fileio.open_tensors(path) as file:
             stored = json.loads((file.metadata() or {})["direction"])
             vector = file.get_tensor("vector").float()
         imported = stored.get("imported")

@@ -18,6 +18,7 @@ from vidinv.editing import spaces
 from vidinv.errors import InputUnreadable, UsageError, WeightsUnavailable
 from vidinv.weights.unpickling.weight_file import read_weight_bytes
 
+LARGEST = 1 << 28  # bytes of a file of directions
 BARE = ""  # key of the array in a file without keys
 NEAR = 1e-2  # tolerance of a unit norm
 NUMPY, ZIP, PICKLE = b"\x93NUMPY", b"PK\x03\x04", b"\x80"  # first bytes of the file formats
@@ -64,7 +65,7 @@ def read_arrays(path: Path) -> File:
     Raises InputUnreadable for a missing file, WeightsUnavailable for one that is damaged or holds other objects.
     """
     try:
-        content = path.read_bytes()
+        content = fileio.read_regular(path, LARGEST)
     except OSError as error:
         raise InputUnreadable(f"cannot read {path}: {error.strerror}", remedy="check the path") from error
     if content.startswith(NUMPY):

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from torch import Tensor
 
+from vidinv import fileio
 from vidinv.errors import InputUnreadable, OutputUnwritable
 from vidinv.frames import Array, Code
 
@@ -131,7 +132,7 @@ class CodeReader:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self.file = safe_open(str(path), framework="pt")
+            self.file = fileio.open_tensors(path)
             self.metadata = self.file.metadata() or {}
         except (OSError, SafetensorError) as error:
             raise InputUnreadable(

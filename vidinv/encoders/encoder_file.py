@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from torch import Tensor
 
 from vidinv import fileio
@@ -101,7 +101,7 @@ def check_encoder(path: Path, space: str) -> EncoderFacts:
     if not path.exists():
         raise UsageError(f"the encoder {path} does not exist", remedy="check the path")
     try:
-        with safe_open(str(path), framework="pt") as file:
+        with fileio.open_tensors(path) as file:
             facts = EncoderFacts(**json.loads((file.metadata() or {})[KEY]))
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise UsageError(

@@ -19,16 +19,21 @@ from vidinv.fileio.digests import (
     sha256_of_bytes,
     synced_sha256,
 )
+from vidinv.fileio.regular_file import open_regular, read_regular
 from vidinv.fileio.sealed_records import append_sealed_line, read_sealed, sealed_line, sealed_lines, write_sealed
-from vidinv.fileio.tensor_file import write_tensors
+from vidinv.fileio.tensor_file import load_tensors, open_tensors, write_tensors
 
 __all__ = [
     "append_sealed_line",
     "content_sha256",
     "creating_folder",
     "has_sha256",
+    "load_tensors",
     "move_into_place",
+    "open_regular",
+    "open_tensors",
     "publish_exclusively",
+    "read_regular",
     "read_sealed",
     "remove_drafts",
     "replacing",

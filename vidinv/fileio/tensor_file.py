@@ -1,15 +1,21 @@
-"""Write named tensors atomically as a safetensors file."""
+"""Write named tensors atomically as a safetensors file, and read handed-over files within bounds."""
 
 from __future__ import annotations
 
+import json
+import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vidinv.fileio.atomic_write import replacing
+from vidinv.fileio.regular_file import open_regular
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+LONGEST_HEADER = 4 << 20  # bytes; the library itself allows 100 MB, which takes minutes and gigabytes to read
+MOST_TENSORS = 20_000  # the largest known network has some 2,000
 
 
 def write_tensors(
@@ -27,3 +33,40 @@ def write_tensors(
     stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with replacing(path, parents=parents, remedy=remedy, failures=(SafetensorError,)) as draft:
         save_file(stored, draft, metadata=metadata)
+
+
+def check_header(path: Path) -> None:
+    """Raise SafetensorError where the header of `path` is larger than any known network's, OSError for no regular file.
+
+    The library checks the rest: types, shapes, and that every tensor lies inside the file.
+    """
+    from safetensors import SafetensorError
+
+    with open_regular(path) as file:
+        head = file.read(8)
+        length = struct.unpack("<Q", head)[0] if len(head) == 8 else 0
+        if not 2 <= length <= LONGEST_HEADER:
+            raise SafetensorError(f"its header has {length} bytes")
+        content = file.read(length)
+    try:
+        entries = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise SafetensorError("its header is no JSON") from error
+    if not isinstance(entries, dict) or len(entries) > MOST_TENSORS:
+        raise SafetensorError(f"it holds more than {MOST_TENSORS:,} tensors")
+
+
+def open_tensors(path: Path) -> Any:
+    """The safetensors file at `path`, open as `safetensors.safe_open` gives it. Raises SafetensorError, OSError."""
+    from safetensors import safe_open
+
+    check_header(path)
+    return safe_open(str(path), framework="pt")
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Every tensor of the safetensors file at `path` by its name. Raises SafetensorError, OSError."""
+    from safetensors.torch import load_file
+
+    check_header(path)
+    return load_file(path)

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
+from safetensors import SafetensorError
 from torch import Tensor
 
 from vidinv import fileio
@@ -84,7 +83,7 @@ def read_generator(path: Path, device: str = "cpu") -> Generator:
     made = check_generator(path)
     try:
         network = FAMILIES[made.architecture](made.name, made.space, **made.settings)
-        state = load_file(path)
+        state = fileio.load_tensors(path)
         network.w_avg.copy_(state.pop(network_file.AVERAGE))
         network.load_state_dict(state)
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -97,7 +96,7 @@ def read_generator(path: Path, device: str = "cpu") -> Generator:
 def check_generator(path: Path) -> TrainedGeneratorFacts:
     """Read the metadata of a training's file. Raises UsageError for another file."""
     try:
-        with safe_open(str(path), framework="pt") as file:
+        with fileio.open_tensors(path) as file:
             return TrainedGeneratorFacts(**json.loads((file.metadata() or {})[KEY]))
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise UsageError(

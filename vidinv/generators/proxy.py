@@ -12,10 +12,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vidinv import fileio
 from vidinv.errors import UsageError
 from vidinv.generators.base import Generator
 from vidinv.generators.halved import HalvedBlock
@@ -226,7 +227,7 @@ def read_proxy(path: Path, generator: Generator) -> Proxy:
     Raises UsageError for a file without these metadata, and for a head of another generator.
     """
     try:
-        with safe_open(str(path), framework="pt") as file:
+        with fileio.open_tensors(path) as file:
             metadata = file.metadata() or {}
         spec = HeadSpec(**json.loads(metadata["spec"]))
         head = load_head(path, spec)

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from vidinv import fileio
 from vidinv.errors import WeightsUnavailable
 
 SUFFIX = ".int8_scale"
@@ -60,7 +61,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     positive.
     """
     try:
-        stored = load_file(path)
+        stored = fileio.load_tensors(path)
     except (SafetensorError, OSError) as error:
         raise _damaged(path, str(error)) from error
     scales = {key.removesuffix(SUFFIX): stored.pop(key) for key in list(stored) if key.endswith(SUFFIX)}

@@ -9,15 +9,16 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
+from vidinv import fileio
 from vidinv.errors import WeightsUnavailable
 from vidinv.weights.importers import formats
 from vidinv.weights.importers.formats.base import Format
+from vidinv.weights.unpickling.machine import Refused
 from vidinv.weights.unpickling.tensors import OddTensor, Pickled
 from vidinv.weights.unpickling.torch_archive import Scripted
-from vidinv.weights.unpickling.weight_file import named_tensors, read_weight_file
+from vidinv.weights.unpickling.weight_file import named_tensors, read_weight_file, unreadable
 
 WANTED = (
     "g_ema",
@@ -63,6 +64,13 @@ def read_checkpoint(path: Path, trunk: Path | None = None) -> CheckpointNetworks
     `trunk`: a second file, whose tensors are added to those of the first. Raises WeightsUnavailable for a file that
     cannot be read or has no known layout.
     """
+    try:
+        return _networks_of(path, trunk)
+    except Refused as refusal:
+        raise unreadable(path.name, b"", refusal) from refusal
+
+
+def _networks_of(path: Path, trunk: Path | None) -> CheckpointNetworks:
     top = _loaded(path)
     if trunk is not None:
         top = {"": dict(_all(top)) | dict(_all(_loaded(trunk)))}
@@ -127,7 +135,7 @@ def _loaded(path: Path) -> dict[Any, Any]:
 
 def _safetensors(path: Path) -> dict[str, Tensor]:
     try:
-        return load_file(path)
+        return fileio.load_tensors(path)
     except (SafetensorError, OSError) as error:
         raise WeightsUnavailable(f"{path.name} cannot be read as safetensors ({error})") from error
 

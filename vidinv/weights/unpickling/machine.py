@@ -150,6 +150,9 @@ class Machine:
                 return values
         raise Refused("an operation finds no mark")
 
+    def _drop(self, values: list[Any]) -> None:
+        values.clear()
+
     def _push(self, value: Any) -> None:
         self.stack.append(value)
 
@@ -305,7 +308,7 @@ _STEPS: dict[str, Callable[[Machine, Any], None]] = {
     "FRAME": lambda machine, _: None,
     "MARK": lambda machine, _: machine.stack.append(_MARK),
     "POP": _pop_any,
-    "POP_MARK": lambda machine, _: machine._pop_mark() and None,
+    "POP_MARK": lambda machine, _: machine._drop(machine._pop_mark()),
     "DUP": lambda machine, _: machine._push(machine._top()),
     "EMPTY_LIST": lambda machine, _: machine._push([]),
     "EMPTY_DICT": lambda machine, _: machine._push({}),

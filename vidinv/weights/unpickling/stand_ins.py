@@ -78,7 +78,7 @@ def plain_shape(shape: Any) -> tuple[int, ...]:
     return tuple(sizes)
 
 
-class Attributes(dict[str, Any], Settable):  # type: ignore[misc]
+class Attributes(dict[str, Any], Settable):
     """An object whose attributes become the entries of a dict."""
 
     def set_state(self, state: Any) -> Attributes:
@@ -152,6 +152,8 @@ CONTAINERS: dict[tuple[str, str], Constructor] = {
     ("builtins", "frozenset"): lambda values=(): frozenset(_few(values)),
     ("__builtin__", "set"): lambda values=(): set(_few(values)),
     ("builtins", "complex"): _complex,
+    ("builtins", "bytes"): lambda: b"",
+    ("__builtin__", "bytes"): lambda: b"",
     ("builtins", "bytearray"): lambda content=b"", *rest: bytes(content) if isinstance(content, bytes) else b"",
     ("_codecs", "encode"): _latin1,
     ("argparse", "Namespace"): Attributes,

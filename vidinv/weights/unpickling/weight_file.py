@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import os
-import stat
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from vidinv import fileio
 from vidinv.errors import WeightsUnavailable
 from vidinv.weights.unpickling.machine import BoundedStream, Budget, Dialect, Refused, read_pickle
 from vidinv.weights.unpickling.stand_ins import unknown_object
@@ -49,9 +49,7 @@ def read_weight_file(path: Path) -> Any:
     Raises WeightsUnavailable, naming the file, for one that is damaged, hostile or something else.
     """
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise WeightsUnavailable(f"{path} is not a regular file", remedy="give the checkpoint itself")
-        with path.open("rb") as file:
+        with fileio.open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
             head = file.read(len(LEGACY))
             file.seek(0)
@@ -104,7 +102,7 @@ def unreadable(name: str, head: bytes, refusal: Refused) -> WeightsUnavailable:
 def named_tensors(network: Pickled | Scripted) -> dict[str, Tensor]:
     """The parameters and buffers of a pickled network and of the modules in it, under dotted names.
 
-    Raises WeightsUnavailable for one that holds itself, or the same modules so often that names never end.
+    Raises Refused for one that holds itself, or the same modules so often that its names never end.
     """
     named: dict[str, Tensor] = {}
     pending: list[tuple[str, Any, int]] = [("", network, 0)]
@@ -113,7 +111,7 @@ def named_tensors(network: Pickled | Scripted) -> dict[str, Tensor]:
         prefix, here, depth = pending.pop()
         visited += 1
         if depth > DEEPEST or len(named) > MOST_NAMED or visited > MOST_NAMED:
-            raise WeightsUnavailable("the file holds a network without end", remedy="distrust it")
+            raise Refused("it holds a network without end")
         own, inner = _parts(here)
         named.update({f"{prefix}{name}": value for name, value in own.items()})
         pending.extend((f"{prefix}{name}.", module, depth + 1) for name, module in reversed(inner.items()))
