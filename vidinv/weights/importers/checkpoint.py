@@ -85,7 +85,7 @@ def _networks_of(path: Path, trunk: Path | None) -> CheckpointNetworks:
     raise WeightsUnavailable(f"{path.name} has no known layout", remedy=f"supported layouts: {known}")
 
 
-def _networks(state: dict[str, Tensor], top: dict[Any, Any]) -> tuple[Checkpoint, ...]:
+def _networks(state: dict[str, Any], top: dict[Any, Any]) -> tuple[Checkpoint, ...]:
     """Find every network in a state: the whole state, or the keys under each prefix."""
     found = []
     for prefix in PREFIXES:
@@ -110,7 +110,7 @@ def _discriminator(beside: Mapping[str, Any]) -> Checkpoint | None:
     return None
 
 
-def check_plain(state: dict[str, Tensor], prefix: str) -> None:
+def check_plain(state: Mapping[str, Any], prefix: str) -> None:
     """Raise WeightsUnavailable, naming the key, for a tensor that is sparse, quantised or complex."""
     for key, value in state.items():
         if isinstance(value, OddTensor):
@@ -140,7 +140,7 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
         raise WeightsUnavailable(f"{path.name} cannot be read as safetensors ({error})") from error
 
 
-def _states(top: dict[Any, Any]) -> Iterator[tuple[str, dict[str, Tensor]]]:
+def _states(top: dict[Any, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield every state with its name: preferred names first, the top level (""), then all merged (also "")."""
     inner = {str(key): _tensors(value) for key, value in top.items() if not isinstance(value, Tensor)}
     order = [*(name for name in WANTED if name in inner), *(name for name in inner if name not in WANTED)]
@@ -158,12 +158,12 @@ def _all(top: dict[Any, Any]) -> dict[str, Tensor]:
     return together
 
 
-def _tensors(value: object) -> dict[str, Tensor]:
+def _tensors(value: object) -> dict[str, Any]:
+    """The tensors of a state by name, those that cannot be used (`OddTensor`) among them."""
     if isinstance(value, Pickled):
         return named_tensors(value)
-    return (
-        {str(k): v for k, v in value.items() if isinstance(v, (Tensor, OddTensor))} if isinstance(value, dict) else {}
-    )
+    entries = value.items() if isinstance(value, dict) else ()
+    return {str(key): each for key, each in entries if isinstance(each, (Tensor, OddTensor))}
 
 
 def _average(top: dict[Any, Any]) -> Tensor | None:

@@ -11,7 +11,7 @@ import io
 import pickletools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO, cast
 
 Constructor = Callable[..., Any]  # of the pickled arguments
 MOST_OPERATIONS = 3_000_000  # the largest published checkpoint has some 200,000
@@ -121,7 +121,7 @@ class Machine:
 
     def run(self, stream: BoundedStream) -> Any:
         """The value of the next pickle in `stream`, which is left behind its STOP. Raises Refused."""
-        for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
+        for count, (opcode, argument, _) in enumerate(pickletools.genops(cast(IO[bytes], stream))):
             if count > MOST_OPERATIONS:
                 raise Refused(f"it takes more than {MOST_OPERATIONS:,} operations to read")
             if opcode.name == "STOP":
