@@ -148,7 +148,11 @@ HOSTILE: dict[str, tuple[str, Callable[[Path], Any]]] = {
 }
 
 
-@pytest.mark.parametrize("case", HOSTILE)
+FAST = ("a forged type", "text copied again and again", "a compressed storage", "many keys")
+CASES = [case if case in FAST else pytest.param(case, marks=pytest.mark.slow) for case in HOSTILE]
+
+
+@pytest.mark.parametrize("case", CASES)
 def test_a_hostile_checkpoint_is_refused_within_bounds(case: str, tmp_path: Path) -> None:
     name, make = HOSTILE[case]
     make(tmp_path / name)
