@@ -1,8 +1,8 @@
 """A pickle interpreter that builds plain Python values and calls only the constructors that it was given.
 
 Python's own unpicklers call whatever a file names, and hand it the file's state; even an allowed `numpy.dtype` can then
-be driven to crash the process. Here a name in a file is only looked up in a table of our own functions, and every one of
-them checks what it is given. Work and memory are bounded by a `Budget`, since a few bytes can ask for gigabytes.
+be driven to crash the process. Here a name in a file is only looked up in a table of our own functions, each of which
+checks its arguments. Work and memory are bounded by a `Budget`, since a few bytes can ask for gigabytes.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ class Dialect:
     """What a kind of file may hold.
 
     `constructors` maps a symbol to our function of its arguments; `constants` maps one to a plain value;
-    `construct_unknown` gives the value of any other symbol that is called, or raises Refused; `load_persistent` resolves
-    a persistent id (a storage of tensors).
+    `construct_unknown` gives the value of any other symbol that is called, or raises Refused; `load_persistent`
+    resolves a persistent id (a storage of tensors).
     """
 
     constructors: Mapping[tuple[str, str], Constructor]

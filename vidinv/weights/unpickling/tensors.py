@@ -1,4 +1,4 @@
-"""Tensors of torch's files: storages whose bytes are in the file, and views of them that are checked before they are made."""
+"""Tensors of torch's files: storages whose bytes are in the file, and views that are checked before they are made."""
 
 from __future__ import annotations
 
@@ -241,7 +241,7 @@ def _no_reference(pid: Any) -> Any:
 
 
 def with_tensors(value: Any) -> Any:
-    """`value` with a tensor in place of every `View` and storage, in its dicts and lists too; each container is visited once."""
+    """Replace every `View` and storage in `value`, and in its dicts and lists, by a tensor; each container once."""
     done: dict[int, Any] = {}
 
     def resolved(entry: Any) -> Any:

@@ -1,7 +1,7 @@
 """The zip files of torch.save and torch.jit.save, read by their own index; the code in them is never looked at.
 
-`NAME/data.pkl` is the pickle, and each storage is the member `NAME/data/KEY`. Members that are stored as they are, which
-torch always writes, are mapped into memory and read when they are used.
+`NAME/data.pkl` is the pickle, and each storage is the member `NAME/data/KEY`. Members that are stored uncompressed,
+as torch always writes them, are mapped into memory and read when they are used.
 """
 
 from __future__ import annotations
