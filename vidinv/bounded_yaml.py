@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 
 from vidinv.errors import UsageError
+from vidinv.fileio import open_regular
 
 LARGEST = 1 << 18  # bytes of a configuration
 DEEPEST = 16  # lists and groups of keys inside each other; ours have three
@@ -18,7 +19,7 @@ def read_yaml_text(path: Path, what: str, largest: int = LARGEST) -> str:
     `what` names the file in an error: UsageError where it cannot be read, or has more than `largest` bytes.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             data = file.read(largest + 1)
         text = data.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

@@ -105,6 +105,11 @@ def _read_group(group: str, name_or_path: str) -> Values:
     return values
 
 
+def read_plain_yaml(path: Path, what: str) -> Any:
+    """The values of a YAML file; `${...}` stays text. UsageError, which names `what`, as `read_yaml_text` raises it."""
+    return _plain(read_yaml_text(path, what), f"{what} {path}")
+
+
 def _plain(text: str, where: str) -> Any:
     """The values of YAML text by OmegaConf's loader, which parses its numbers and refuses duplicate keys."""
     try:
@@ -115,6 +120,8 @@ def _plain(text: str, where: str) -> Any:
         raise UsageError(
             f"{where} has a value with ${{...}} that cannot be read", remedy="write plain values"
         ) from error
+    except ValueError as error:  # a number of too many digits
+        raise UsageError(f"{where} has a value that cannot be read ({error})", remedy="write plain values") from error
 
 
 def _read_overrides(overrides: Sequence[str]) -> Values:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Callable
 from typing import Protocol
+
+from vidinv.terminal import escape_controls, print_line
 
 EVERY = 0.5  # seconds between JSON lines
 RATE_PERIOD = 3600.0  # seconds of work that the time left is estimated from; one step can take minutes
@@ -38,7 +39,7 @@ class SilentProgress:
     def say(self, line: str) -> None: ...
 
     def fail(self, line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
+        print_line(line, error=True)
 
     def phase(self, name: str, total: int, done_before: int = 0) -> None: ...
 
@@ -104,7 +105,7 @@ class JsonLines:
         self._write({"event": "progress"} | facts)
 
     def _write(self, event: dict[str, object]) -> None:
-        print(json.dumps(event), file=sys.stderr, flush=True)
+        print_line(json.dumps(event), error=True)
 
 
 class ProgressBar:
@@ -145,7 +146,7 @@ class ProgressBar:
         self.bars.stop()
 
     def say(self, line: str) -> None:
-        self.bars.console.print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)
+        self.bars.console.print(escape_controls(line), markup=False, emoji=False, highlight=False, soft_wrap=True)
 
     def fail(self, line: str) -> None:
         self.say(line)

@@ -21,8 +21,8 @@ from torch.nn import functional
 
 from vidinv.encoders import feature_style_light
 from vidinv.encoders.base import Encoder
-from vidinv.faces.pictures import read_rgb
 from vidinv.generators import registry as generators
+from vidinv.media.picture_file import read_rgb
 from vidinv.weights import quantized_file
 
 SIDE = 256  # pixels, of the pictures that are encoded

@@ -32,7 +32,7 @@ from vidinv import config_loading
 from vidinv.backends import registry as backends
 from vidinv.backends.interface import Models
 from vidinv.editing import feature_edit
-from vidinv.faces import attribute_meter, pictures
+from vidinv.faces import attribute_meter
 from vidinv.frames import Array, Code
 from vidinv.generators import delta
 from vidinv.generators.base import Generator
@@ -40,6 +40,7 @@ from vidinv.generators.ops import resize
 from vidinv.losses.lpips import LPIPS
 from vidinv.media.image_grid import image_grid
 from vidinv.media.picture import write_picture
+from vidinv.media.picture_file import read_rgb
 from vidinv.metrics.distribution import Frechet
 from vidinv.metrics.mobilenet import load_mobilenet
 from vidinv.process import tune_process
@@ -79,7 +80,7 @@ FILTERS: dict[str, Callable[[Tensor], Tensor]] = {"none": lambda x: x, "sketch":
 
 def aligned(path: Path, size: int) -> Tensor:
     """An aligned picture [1,3,size,size] in [-1,1]."""
-    rgb = torch.from_numpy(pictures.read_rgb(path)).permute(2, 0, 1)[None]  # HWC -> 1CHW
+    rgb = torch.from_numpy(read_rgb(path)).permute(2, 0, 1)[None]  # HWC -> 1CHW
     return resize(rgb.float() / 127.5 - 1, size)
 
 

@@ -70,7 +70,7 @@ def test_a_yaml_list_says_the_same(tmp_path: Path) -> None:
         ("list.yaml", "source: a.mp4\n", "is not a list"),
         ("list.yaml", "- 3\n", "row 1 .* is not a clip"),
         ("list.yaml", "- {source: a.mp4, edits: [3]}\n", "edits must be a list"),
-        ("list.yaml", "- [\n", "cannot read"),
+        ("list.yaml", "- [\n", "not valid YAML"),
     ],
 )
 def test_a_list_that_cannot_be_read_says_where(tmp_path: Path, name: str, text: str, said: str) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 from vidinv.errors import InputUnreadable
 from vidinv.extras import load_optional
 from vidinv.frames import Array
-from vidinv.trainers.data.photos import Photos, decode_picture
+from vidinv.media.picture_file import decode_rgb
+from vidinv.trainers.data.photos import Photos
 
 
 def is_database(path: Path) -> bool:
@@ -49,7 +50,7 @@ class LmdbReader:
 
     def __call__(self, name: Path) -> Array:
         with _opened(self.path) as store, store.begin() as entries:
-            return decode_picture(entries.get(self.keys[name], b""), name)
+            return decode_rgb(entries.get(self.keys[name], b""), name)
 
 
 def _opened(path: Path) -> Any:

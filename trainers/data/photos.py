@@ -7,8 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,6 +14,7 @@ from vidinv.errors import InputUnreadable
 from vidinv.faces import pictures
 from vidinv.frames import Array
 from vidinv.generators.ops import resize
+from vidinv.media.picture_file import read_rgb
 from vidinv.trainers.data.keyed_dataset import ImageDataset
 from vidinv.trainers.data.step_sampler import SampleKey
 
@@ -30,7 +29,7 @@ class Photos(ImageDataset):
 
     files: list[Path]
     size: int
-    read: Callable[[Path], Array] = pictures.read_rgb
+    read: Callable[[Path], Array] = read_rgb
     refused: Tensor = field(init=False)  # [files] of bool, in shared memory
 
     def __post_init__(self) -> None:
@@ -92,11 +91,3 @@ def open_photos(folder: Path, size: int) -> Photos:
     if not files:
         raise InputUnreadable(f"no picture in {folder}", remedy="give a folder of aligned faces, .jpg or .png")
     return Photos(files, size)
-
-
-def decode_picture(raw: bytes, name: Path) -> Array:
-    """Decode a picture to RGB pixels [H,W,3] uint8. Raises InputUnreadable, with `name`, if that fails."""
-    bgr = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR) if raw else None
-    if bgr is None:
-        raise InputUnreadable(f"{name} is not a readable picture")
-    return np.ascontiguousarray(bgr[:, :, ::-1])

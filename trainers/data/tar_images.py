@@ -10,7 +10,8 @@ from pathlib import Path
 from vidinv.errors import InputUnreadable
 from vidinv.faces import pictures
 from vidinv.frames import Array
-from vidinv.trainers.data.photos import Photos, decode_picture
+from vidinv.media.picture_file import MOST_BYTES, decode_rgb
+from vidinv.trainers.data.photos import Photos
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class TarReader:
         shard, first, length = self.places[name]
         with shard.open("rb") as stream:
             stream.seek(first)
-            return decode_picture(stream.read(length), name)
+            return decode_rgb(stream.read(min(length, MOST_BYTES + 1)), name)
 
 
 def open_tars(data: str, size: int) -> Photos:

@@ -14,9 +14,10 @@ from vidinv.config import RunConfig, TrustConfig
 from vidinv.editing import plan
 from vidinv.editing.plan import ResolvedEdit, ResolvedEdits
 from vidinv.errors import NoFaceFound, UsageError
-from vidinv.faces import edit_confidence, pictures, similarity
+from vidinv.faces import edit_confidence, similarity
 from vidinv.faces.tracker import Tracker
 from vidinv.frames import Analysis, Array, Track
+from vidinv.media.picture_file import read_rgb
 
 SAME_PERSON_COSINE = 0.35  # least cosine similarity at which a reference picture and a track show the same person
 
@@ -139,7 +140,7 @@ def _recognising_locator(backend: Backend, config: RunConfig) -> Locate:
 
 
 def _reference(path: Path, locate: Locate) -> Array:
-    found = locate(pictures.read_rgb(path), 0, None)
+    found = locate(read_rgb(path), 0, None)
     if not len(found.scores):
         raise NoFaceFound(f"no face in {path}", remedy="give a picture that shows the person's face")
     return np.asarray(found.embeddings[0])

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from io import TextIOWrapper
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
 
 from vidinv.batch import storage
+from vidinv.bounded_yaml import read_yaml_text
 from vidinv.errors import InputUnreadable, UsageError
+from vidinv.fileio import open_regular
 
 VIDEOS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".mxf", ".wmv")
 LISTS = (".csv", ".yaml", ".yml")
+MOST_BYTES = 1 << 25  # of a CSV list; a YAML list is bounded by `bounded_yaml`
+MOST_LINE = 1 << 16  # characters of a line of CSV
 _GIVEN = ("source", "edits", "name")
 
 
@@ -84,16 +90,26 @@ def _below(path: str, root: str) -> str:
 def _of_list(path: Path) -> Iterator[InputRow]:
     """Read the rows of a list; sources are relative to the list's folder."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            entries = _of_csv(file, path) if path.suffix.lower() == ".csv" else _of_yaml(yaml.safe_load(file), path)
-            for place, entry in enumerate(entries, 1):
-                yield _row(entry, f"row {place} of {path}", path.parent)
-    except (OSError, UnicodeDecodeError, csv.Error, yaml.YAMLError) as error:
+        entries = _of_csv(path) if path.suffix.lower() == ".csv" else _of_yaml(path)
+        for place, entry in enumerate(entries, 1):
+            yield _row(entry, f"row {place} of {path}", path.parent)
+    except (OSError, ValueError, csv.Error, yaml.YAMLError) as error:  # ValueError: other text, too many digits
         raise UsageError(f"cannot read {path}: {str(error).splitlines()[0]}", remedy="give CSV or YAML") from error
 
 
-def _of_csv(file: Iterable[str], path: Path) -> Iterator[dict[str, Any]]:
-    reader = csv.DictReader(file)
+def _lines(path: Path) -> Iterator[str]:
+    """The lines of a text file. Raises UsageError over MOST_BYTES or MOST_LINE."""
+    with open_regular(path) as binary, TextIOWrapper(binary, encoding="utf-8-sig", newline="") as file:
+        if os.fstat(binary.fileno()).st_size > MOST_BYTES:
+            raise UsageError(f"{path} has more than {MOST_BYTES >> 20} MB", remedy="split the list")
+        while line := file.readline(MOST_LINE + 1):
+            if len(line) > MOST_LINE:
+                raise UsageError(f"{path} has a line of more than {MOST_LINE} characters", remedy="give shorter rows")
+            yield line
+
+
+def _of_csv(path: Path) -> Iterator[dict[str, Any]]:
+    reader = csv.DictReader(_lines(path))
     if "source" not in (reader.fieldnames or ()):
         raise UsageError(f"{path} has no column source", remedy="add a first line: source,edits,name")
     for entry in reader:
@@ -102,7 +118,8 @@ def _of_csv(file: Iterable[str], path: Path) -> Iterator[dict[str, Any]]:
         yield {key.strip(): value.strip() for key, value in entry.items() if value and value.strip()}
 
 
-def _of_yaml(entries: Any, path: Path) -> Iterator[dict[str, Any]]:
+def _of_yaml(path: Path) -> Iterator[dict[str, Any]]:
+    entries = yaml.safe_load(read_yaml_text(path, "the list"))
     if not isinstance(entries, list):
         raise UsageError(f"{path} is not a list", remedy="write one clip per line: - {source: talk.mp4, edits: age+2}")
     for place, entry in enumerate(entries, 1):

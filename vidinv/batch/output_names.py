@@ -11,21 +11,27 @@ from vidinv.errors import UsageError
 from vidinv.media import remux
 
 DEFAULT = "{folder}/{stem}.edited{suffix}"
+LONGEST = 1024  # characters of a template
+SPEC = re.compile(r"(?:.?[<>=^])?[+ -]?#?0?\d{0,2}(?:\.\d{0,2})?[a-zA-Z%]?")  # a width of two digits at most
 FIELDS = ("stem", "suffix", "name", "parent", "folder", "row", "edits")
 
 
 def check_template(template: str) -> None:
     """Raise UsageError for a template with a field that is not in FIELDS, or with invalid syntax."""
+    if len(template) > LONGEST:
+        raise UsageError(f"the name {template[:40]!r}... has more than {LONGEST} characters", remedy="shorten it")
     try:
-        fields = [field for _, field, _, _ in Formatter().parse(template) if field is not None]
+        parts = [(field, spec or "") for _, field, spec, _ in Formatter().parse(template) if field is not None]
     except ValueError as error:
         raise UsageError(
             f"--name {template!r} is not a valid template ({error})", remedy="write {{ for a brace"
         ) from error
-    unknown = [field for field in fields if field not in FIELDS]
+    unknown = [field for field, _ in parts if field not in FIELDS]
     if unknown:
         known = ", ".join(f"{{{field}}}" for field in FIELDS)
         raise UsageError(f"--name {template!r} has the unknown field {{{unknown[0]}}}", remedy=f"choose from {known}")
+    if refused := [spec for _, spec in parts if not SPEC.fullmatch(spec)]:
+        raise UsageError(f"--name {template!r} has the format {refused[0]!r}", remedy="write it as {row:04d}")
 
 
 def output_name(row: InputRow, template: str) -> str:

@@ -9,6 +9,7 @@ import typer
 
 from vidinv.cli import options
 from vidinv.errors import OutputUnwritable, UsageError
+from vidinv.terminal import print_line
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -174,4 +175,4 @@ def _write(path: Path, image: Tensor, overwrite: bool) -> None:
     if path.exists() and not overwrite:
         raise OutputUnwritable(f"{path} exists", remedy="give another name or --overwrite")
     picture.write_picture(path, image)
-    typer.echo(f"made {path}")
+    print_line(f"made {path}")

@@ -10,6 +10,7 @@ import typer
 
 from vidinv.cli import options
 from vidinv.errors import UsageError
+from vidinv.terminal import print_line
 
 if TYPE_CHECKING:
     from vidinv.backends.interface import Backend
@@ -105,7 +106,7 @@ def create(
     made = Description(**{**usual, **{key: value for key, value in given.items() if value is not None}})
     backend_spec.check_description(made, f"backend {name}")
     build_backend.build_backend(name, made)
-    typer.echo(f"made {backend_spec.write_description(name, made, overwrite=overwrite)}")
+    print_line(f"made {backend_spec.write_description(name, made, overwrite=overwrite)}")
 
 
 @app.command("list")
@@ -123,9 +124,9 @@ def list_backends(json_to: options.JsonTo = None) -> None:
         options.write_json([*built_in, *({"name": name, **asdict(each)} for name, each in own.items())], json_to)
         return
     for name, each in backends.BACKENDS.items():
-        typer.echo(f"{name:<15} {each.generator} (built-in)")
+        print_line(f"{name:<15} {each.generator} (built-in)")
     for name, description in own.items():
-        typer.echo(f"{name:<15} {description.generator}, encoder {description.encoder}, {description.alignment}")
+        print_line(f"{name:<15} {description.generator}, encoder {description.encoder}, {description.alignment}")
 
 
 @app.command("show")
@@ -142,7 +143,7 @@ def show(name: Name, json_to: options.JsonTo = None, debug: options.Debug = Fals
         options.write_json(facts, json_to)
         return
     for key, value in facts.items():
-        typer.echo(f"{key:<11} {', '.join(value) or '-' if isinstance(value, list) else value}")
+        print_line(f"{key:<11} {', '.join(value) or '-' if isinstance(value, list) else value}")
 
 
 @app.command("check")
@@ -174,7 +175,7 @@ def check(
             f"backend {name}: {'; '.join(wrong)}", remedy="give parts that were made for the same generator"
         )
     generator = models.generator
-    typer.echo(
+    print_line(
         f"{name} fits: {generator.name}, {generator.resolution} pixels, w+ {generator.num_ws}x{generator.w_dim}, "
         f"F at layer {models.encoder.at}; {'with' if models.proxy.is_quick else 'without'} a fast proxy head"
     )

@@ -19,6 +19,7 @@ from vidinv.cli import options, progress
 from vidinv.cli.run import resolve
 from vidinv.config import RunConfig
 from vidinv.errors import UsageError
+from vidinv.terminal import print_line
 
 if TYPE_CHECKING:
     from vidinv.batch.folder import BatchFolder
@@ -232,9 +233,9 @@ def print_estimate(orders: Iterable[TaskOrder], output: str, common: options.Job
     seconds, megabytes = sum(each.seconds for each in found), sum(each.megabytes for each in found)
     for each in found:
         text = each.error or f"{each.frames} frames, about {each.seconds / 60:.1f} min and {each.megabytes:.1f} MB"
-        typer.echo(f"{each.row}: {each.source} -> {each.name}: {text}")
+        print_line(f"{each.row}: {each.source} -> {each.name}: {text}")
     hours = seconds * 2 / cores() / 3600
-    typer.echo(
+    print_line(
         f"{len(found)} clips, {sum(each.frames for each in found)} frames; about {hours:.1f} h on this machine's "
         f"{cores()} cores, {megabytes:.0f} MB of outputs and as much again for temporary files"
     )

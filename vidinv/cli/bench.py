@@ -11,6 +11,7 @@ import typer
 from vidinv import config as configs
 from vidinv.cli import options
 from vidinv.cli.run import resolve
+from vidinv.terminal import print_line
 
 SECONDS = 2.0  # length of the synthetic clip if none is given
 
@@ -56,7 +57,7 @@ def bench(
         options.write_json(found, common.json_to)
     if common.json_to != "-":
         for line in lines(found):
-            typer.echo(line)
+            print_line(line)
 
 
 def _made(path: Path, generator: str) -> Path:

@@ -11,6 +11,7 @@ import typer
 
 from vidinv.cli import options, progress
 from vidinv.errors import UsageError
+from vidinv.terminal import print_line
 
 if TYPE_CHECKING:
     from vidinv.backends.interface import Backend
@@ -98,7 +99,7 @@ def import_direction(
     if json_to is not None:
         options.write_json(directions.facts(made), json_to)
     if json_to != "-":
-        typer.echo(f"made {target}: {_told(made, of)}")
+        print_line(f"made {target}: {_told(made, of)}")
 
 
 def _name_of(path: Path, component: int | None) -> str:

@@ -10,6 +10,7 @@ import typer
 
 from vidinv.cli import direction_import, learn, options, progress
 from vidinv.errors import OutputUnwritable, UsageError
+from vidinv.terminal import print_line
 
 app = typer.Typer(help="List, show, learn, find and import directions of the latent space.", no_args_is_help=True)
 app.command("learn")(options.grouped(learn.learn))
@@ -40,9 +41,9 @@ def list_directions(json_to: options.JsonTo = None, backend: options.Name = "def
         if entry.imported is not None and not effect:
             effect = f"{entry.deviation / entry.imported.native:.3g} of its file's own"
         kept = f"; ArcFace {entry.kept['+1']:.2f} at +1" if "+1" in entry.kept else ""
-        typer.echo(f"{entry.name:<15} {entry.region:<6} {entry.blend:<9} strength 1: {effect or 'not measured'}{kept}")
+        print_line(f"{entry.name:<15} {entry.region:<6} {entry.blend:<9} strength 1: {effect or 'not measured'}{kept}")
     for name, of in directions.names_of_other_spaces(space).items():
-        typer.echo(f"{name:<15} of {of}, which belongs to another generator")
+        print_line(f"{name:<15} of {of}, which belongs to another generator")
 
 
 @app.command("show")
@@ -78,7 +79,7 @@ def show(
     photo.write_photo(
         output, photo.Photo(preview.draw_direction(models, direction, people, seed)), {"vidinv_direction": name}
     )
-    typer.echo(f"made {output}: {name} at {', '.join(f'{s:+g}' for s in preview.STRENGTHS)}")
+    print_line(f"made {output}: {name} at {', '.join(f'{s:+g}' for s in preview.STRENGTHS)}")
 
 
 @app.command("faces")
@@ -110,7 +111,7 @@ def faces(
     with progress.show(show_as) as shown:
         shown.phase("faces", count)
         preview.write_faces(output, chosen.models(where, ""), range(first, first + count), shown.advance)
-    typer.echo(f"made {output}: add a score column to its faces.csv and learn from it with --scores")
+    print_line(f"made {output}: add a score column to its faces.csv and learn from it with --scores")
 
 
 @app.command("find")
@@ -147,7 +148,7 @@ def find(
     for path, vector in zip(paths, found, strict=True):
         number = path.stem.rpartition(".")[2]
         made = directions.of_vector(path.stem, vector, where, generator, origin=f"{method}, component {number}")
-        typer.echo(f"made {directions.save_direction(replace(made, licence=options.LICENCE), path)}")
+        print_line(f"made {directions.save_direction(replace(made, licence=options.LICENCE), path)}")
 
 
 @app.command("from-pictures")
@@ -183,4 +184,4 @@ def from_pictures(
     vector = unsupervised.exemplars(*codes)
     origin = f"mean difference of {len(codes[0])} and {len(codes[1])} pictures"
     made = directions.of_vector(name, vector, where, models.generator, origin=origin)
-    typer.echo(f"made {directions.save_direction(replace(made, licence=options.LICENCE), path)}: {origin}")
+    print_line(f"made {directions.save_direction(replace(made, licence=options.LICENCE), path)}: {origin}")

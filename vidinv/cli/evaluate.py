@@ -13,6 +13,7 @@ import typer
 from vidinv import extras
 from vidinv.cli import evaluate_generative, options
 from vidinv.errors import NoFaceFound, UsageError
+from vidinv.terminal import print_line
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -107,10 +108,10 @@ def inversion(
         options.write_json(table, json_to)
     if json_to != "-":
         shown = [column for column in COLUMNS if any(column in row for row in table.values())]
-        typer.echo(" ".join([f"{'method':>10}", *(f"{column:>9}" for column in shown)]))
+        print_line(" ".join([f"{'method':>10}", *(f"{column:>9}" for column in shown)]))
         for method, row in table.items():
             cells = (f"{row.get(column, ''):>{max(9, len(column))}}" for column in shown)
-            typer.echo(" ".join([f"{method:>10}", *cells]))
+            print_line(" ".join([f"{method:>10}", *cells]))
 
 
 def check_methods(methods: list[str], data: list[Path], codes: Path | None) -> None:
@@ -311,10 +312,10 @@ def edits(
     if json_to is not None:
         options.write_json(table, json_to)
     if json_to != "-":
-        typer.echo("\n".join(tables.edit_tables(table)))
+        print_line("\n".join(tables.edit_tables(table)))
     if picture is not None:
         shown = ", ".join(f"{direction.name} at -2 and +2" for direction in chosen)
-        typer.echo(f"made {picture}: the face, its inversion, {shown}")
+        print_line(f"made {picture}: the face, its inversion, {shown}")
 
 
 def measure_edits(

@@ -9,6 +9,7 @@ import typer
 
 from vidinv.cli import options
 from vidinv.errors import UsageError
+from vidinv.terminal import print_line
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,7 +62,7 @@ def generative(
         options.write_json(found, json_to)
     if json_to != "-":
         for key, value in found.items():
-            typer.echo(f"{key:<30} {value:.4f}" if isinstance(value, float) else f"{key:<30} {value}")
+            print_line(f"{key:<30} {value:.4f}" if isinstance(value, float) else f"{key:<30} {value}")
 
 
 def _pictures(data: Path, count: int, size: int) -> Tensor:

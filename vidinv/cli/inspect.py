@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vidinv.cli import options, progress
+from vidinv.terminal import print_table
 
 if TYPE_CHECKING:
     from vidinv.provenance.inspection import Inspection
@@ -41,7 +42,6 @@ def inspect(
 
 
 def _print(found: Inspection) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -52,7 +52,7 @@ def _print(found: Inspection) -> None:
         table.add_row("note", Text(note))
     table.add_row("summary", Text(_short(found)))
     table.columns[0].no_wrap = True
-    Console().print(table)
+    print_table(table)
 
 
 def _rows(found: Inspection) -> list[tuple[str, str]]:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import sys
 import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import typer
 
+from vidinv import terminal
 from vidinv.cli import (
     autoencoder,
     backend,
@@ -29,6 +34,7 @@ from vidinv.cli import (
 from vidinv.errors import exit_code_and_message
 from vidinv.process import tune_process
 
+UNREAD = 141  # what a shell shows for a program that wrote to a closed pipe
 # click's UsageError, from typer's own copy of click or from the package
 REFUSED: type[typer.BadParameter] = typer.BadParameter.__bases__[0]
 
@@ -68,7 +74,15 @@ def main(arguments: list[str] | None = None) -> int:
     `--debug` anywhere adds the traceback.
     """
     given = sys.argv[1:] if arguments is None else arguments
+    terminal.open_missing_streams()
     tune_process()
+    with _escaped_warnings():
+        code = _run(given)
+    terminal.flush_streams()
+    return code
+
+
+def _run(given: list[str]) -> int:
     try:
         with interrupt.soon():
             code = typer.main.get_command(app).main(args=given, prog_name="vidinv", standalone_mode=False)
@@ -79,6 +93,8 @@ def main(arguments: list[str] | None = None) -> int:
         return _report(error, error.format_message() or "no command given; see vidinv --help", 2, given)
     except (KeyboardInterrupt, typer.Abort) as error:
         return _report(error, interrupt.WORDS, interrupt.CODE, given)
+    except SystemExit:  # click and rich end so when nobody reads what they print
+        return UNREAD
     except Exception as error:
         code, line = exit_code_and_message(error)
         return _report(error, line, code, given)
@@ -86,6 +102,21 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _report(error: BaseException, line: str, code: int, given: list[str]) -> int:
     if "--debug" in given:
-        traceback.print_exception(error, file=sys.stderr)
-    print(f"error: {' '.join(line.split())}", file=sys.stderr)
+        terminal.print_line("".join(traceback.format_exception(error)).rstrip(), error=True)
+    terminal.print_line(f"error: {' '.join(line.split())}", error=True)
     return code
+
+
+@contextmanager
+def _escaped_warnings() -> Iterator[None]:
+    """Within this context, the text of warnings is escaped as that of errors is."""
+    plain = warnings.formatwarning
+
+    def escaped(*message: Any, **given: Any) -> str:
+        return terminal.escape_controls(plain(*message, **given))
+
+    warnings.formatwarning = escaped
+    try:
+        yield
+    finally:
+        warnings.formatwarning = plain

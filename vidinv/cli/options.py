@@ -15,6 +15,7 @@ import typer
 
 from vidinv import fileio
 from vidinv.errors import UsageError
+from vidinv.terminal import print_line
 
 if TYPE_CHECKING:
     from vidinv.report.gate import Gate
@@ -182,7 +183,7 @@ def write_json(value: Any, target: str) -> None:
     """Write `value` as JSON to a file, or to standard output for `-`. Raises OutputUnwritable."""
     text = json.dumps(value, indent=1, ensure_ascii=False)
     if target == "-":
-        typer.echo(text)
+        print_line(text)
         return
     path = Path(target).resolve()  # what a link points to is replaced, and not the link
     if path.exists() and not path.is_file():  # a pipe or a device, such as /dev/stderr

@@ -13,6 +13,7 @@ from vidinv import config as configs
 from vidinv import fileio
 from vidinv.cli import options, progress
 from vidinv.errors import InputUnreadable, UsageError
+from vidinv.terminal import print_line
 
 
 @dataclass(frozen=True)
@@ -161,4 +162,4 @@ def _done(target: Path, value: dict[str, Any], common: ReportOptions) -> None:
     if common.json_to is not None:
         options.write_json(value, common.json_to)
     if common.json_to != "-" and common.show != "none":
-        typer.echo(f"made {target}")
+        print_line(f"made {target}")

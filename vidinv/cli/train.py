@@ -12,6 +12,7 @@ import typer
 from vidinv import extras
 from vidinv.cli import options, recipes, train_autoencoder, train_gan, train_near_perfect
 from vidinv.errors import UsageError
+from vidinv.terminal import print_line
 
 if TYPE_CHECKING:
     from vidinv.trainers.feature_style.config import FeatureStyleRecipe
@@ -97,8 +98,8 @@ def feature_style(
     setup = trainer.set_up(generator, replace(recipe, start="") if has_checkpoint else recipe)
     if dry_run:
         if here.is_first:
-            typer.echo(recipes.text(recipe))
-            typer.echo(loop.describe(setup.networks, [setup.step], setup.plan))
+            print_line(recipes.text(recipe))
+            print_line(loop.describe(setup.networks, [setup.step], setup.plan))
         return
     source, side = pool or folder / POOL, min(recipe.size, generator.sizes[0])
     if takes_pool and not alone:
@@ -113,9 +114,9 @@ def feature_style(
     made = trainer.train(setup, drawn, folder)
     if not here.is_first:
         return
-    typer.echo(made)
+    print_line(made)
     if setup.photos is not None and setup.photos.bad:
-        typer.echo(f"{len(setup.photos.bad)} of {len(setup.photos.files)} photos were skipped", err=True)
+        print_line(f"{len(setup.photos.bad)} of {len(setup.photos.files)} photos were skipped", error=True)
 
 
 def write_recipe(folder: Path, recipe: FeatureStyleRecipe, pool: Path | None) -> None:

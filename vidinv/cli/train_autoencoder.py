@@ -11,6 +11,7 @@ import typer
 
 from vidinv import extras
 from vidinv.cli import options, recipes
+from vidinv.terminal import print_line
 
 if TYPE_CHECKING:
     from vidinv.encoders.base import Encoder
@@ -64,8 +65,8 @@ def ae_stylegan(
     phi = ae_stylegan.perceptual_features(LPIPS.load(recipe.network).to(used)) if perceives else None
     setup = ae_stylegan.set_up(recipe, phi, used)
     if dry_run:
-        typer.echo(recipes.text(recipe))
-        typer.echo(loop.describe(setup.networks, setup.steps, setup.plan))
+        print_line(recipes.text(recipe))
+        print_line(loop.describe(setup.networks, setup.steps, setup.plan))
         return
     found = image_sources.open_pictures(recipe.data, recipe.size, recipe.held_out)  # before anything is written
     if here.is_first:
@@ -111,10 +112,10 @@ def automodulator(
     recipe.check(devices * nodes if due else here.count)
     used = pick_device(device)
     if dry_run:
-        typer.echo(recipes.text(recipe))
+        print_line(recipes.text(recipe))
         for stage in recipe.stages:
             setup = trainer.set_up(recipe, stage, None, used)
-            typer.echo(f"{stage.side} pixels: {loop.describe(setup.networks, setup.steps, setup.plan)}")
+            print_line(f"{stage.side} pixels: {loop.describe(setup.networks, setup.steps, setup.plan)}")
         return
     if here.is_first:
         recipes.claim(folder, recipe, MODULATOR, again=resume is not None)
@@ -149,6 +150,6 @@ def _write(
     from vidinv.encoders import encoder_file
     from vidinv.generators import generator_file
 
-    typer.echo(generator_file.write_generator(folder / "generator.safetensors", generator, architecture, settings))
+    print_line(generator_file.write_generator(folder / "generator.safetensors", generator, architecture, settings))
     facts = encoder_file.EncoderFacts(family, generator.space, 16, feature_branch=False)
-    typer.echo(encoder_file.write_encoder(folder / "encoder.safetensors", encoder.state_dict(), facts))
+    print_line(encoder_file.write_encoder(folder / "encoder.safetensors", encoder.state_dict(), facts))

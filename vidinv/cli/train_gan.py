@@ -11,6 +11,7 @@ import typer
 from vidinv import extras
 from vidinv.cli import options, recipes
 from vidinv.errors import InputUnreadable, UsageError
+from vidinv.terminal import print_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,8 +72,8 @@ def gan_encoder(
     )
     if dry_run:
         setup = gan_encoder.set_up(context)
-        typer.echo(recipes.text(recipe))
-        typer.echo(loop.describe(setup.networks, [setup.step], setup.plan))
+        print_line(recipes.text(recipe))
+        print_line(loop.describe(setup.networks, [setup.step], setup.plan))
         return
     gan_encoder.encoder_facts(context)  # raises for unusable settings before the folder is created
     faces = _faces(recipe) if recipe.photos else {}
@@ -82,7 +83,7 @@ def gan_encoder(
     if json_to is not None:
         options.write_json(made, json_to)
     if json_to != "-":
-        typer.echo("\n".join(_lines(made)))
+        print_line("\n".join(_lines(made)))
 
 
 def _needs(recipe: GanRecipe, classifier: Path | None) -> list[str]:

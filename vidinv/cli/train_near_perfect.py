@@ -10,6 +10,7 @@ import typer
 from vidinv import extras
 from vidinv.cli import options, recipes
 from vidinv.errors import InputUnreadable
+from vidinv.terminal import print_line
 
 if TYPE_CHECKING:
     from vidinv.backends.interface import Models
@@ -48,7 +49,7 @@ def near_perfect(
     folder, recipe = recipes.resolve(GeneratorTuningRecipe, GROUP, output, resume, config, changes, usual="full")
     recipe.check()
     if dry_run:
-        typer.echo(recipes.text(recipe))
+        print_line(recipes.text(recipe))
         return
     chosen = backends.choose_backend(backend)
     cache.need(chosen.needs, offline=offline, accept=accept_licences)
@@ -61,9 +62,9 @@ def near_perfect(
     if json_to is not None:
         options.write_json(made, json_to)
     if json_to != "-":
-        typer.echo(f"{'':>16} {'steps':>6} {'mse':>8} {'was':>8}")
+        print_line(f"{'':>16} {'steps':>6} {'mse':>8} {'was':>8}")
         for name, row in made.items():
-            typer.echo(f"{name[:16]:>16} {row['step']:6.0f} {row['mse']:8.4f} {row['mse_before']:8.4f}")
+            print_line(f"{name[:16]:>16} {row['step']:6.0f} {row['mse']:8.4f} {row['mse_before']:8.4f}")
 
 
 def _photos(models: Models, recipe: GeneratorTuningRecipe) -> dict[str, PivotFaces]:

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from vidinv.cli import options
+from vidinv.terminal import print_line, print_table
 from vidinv.weights import cache, catalog, converted, imported, places
 
 app = typer.Typer(help="List, fetch, verify and locate pretrained weights, and import your own.", no_args_is_help=True)
@@ -44,7 +45,7 @@ def list_parts(
         table.add_row(row["name"], row["state"], size, source)
     for column in table.columns[:3]:
         column.no_wrap = True
-    Console().print(table)
+    print_table(table)
 
 
 @app.command()
@@ -75,7 +76,7 @@ def pull(
         console=console,
     )
     fetched = sum(part.converted for part in pulled)
-    console.print(f"{fetched} fetched, {len(pulled) - fetched} already present: {places.root()}", highlight=False)
+    print_line(f"{fetched} fetched, {len(pulled) - fetched} already present: {places.root()}", error=True)
 
 
 @app.command()
@@ -88,11 +89,11 @@ def verify(names: Names = None) -> None:
     if not names:
         entries = [entry for entry in entries if converted.state(entry) != "missing"]
     for entry in entries:
-        typer.echo(f"ok {entry.name} {cache.verify(entry.name)}")
+        print_line(f"ok {entry.name} {cache.verify(entry.name)}")
     for kind, name in imports:
-        typer.echo(f"ok {kind}/{name} {imported.verify(kind, name)}")
+        print_line(f"ok {kind}/{name} {imported.verify(kind, name)}")
     if not entries and not imports:
-        typer.echo(f"the cache is empty ({places.root()})", err=True)
+        print_line(f"the cache is empty ({places.root()})", error=True)
 
 
 @app.command()
@@ -102,7 +103,7 @@ def path(name: Annotated[str, typer.Argument(help="A part, such as parser/bisene
     Example: vidinv weights path parser/bisenet
     """
     part = imported.find_import(name)
-    typer.echo(str(imported.path(*part) if part else cache.path(name)))
+    print_line(str(imported.path(*part) if part else cache.path(name)))
 
 
 @app.command("import")
@@ -148,17 +149,12 @@ def import_file(
     if json_to is not None:
         options.write_json([asdict(facts) for facts in made], json_to)
         return
-    console = Console(stderr=True, soft_wrap=True)
     for facts in made:
         where = imported.path(facts.kind, facts.name)
-        console.print(
-            f"{facts.part}: {facts.format}, {facts.sizes['parameters']:,} parameters: {where}",
-            highlight=False,
-            markup=False,
-        )
+        print_line(f"{facts.part}: {facts.format}, {facts.sizes['parameters']:,} parameters: {where}", error=True)
         for keys, what in ((facts.missing, "not filled"), (facts.unused, "not used")):
             if keys:
-                console.print(f"{what}: {', '.join(keys)}", highlight=False, markup=False)
+                print_line(f"{what}: {', '.join(keys)}", error=True)
 
 
 def _chosen(names: Sequence[str]) -> tuple[list[catalog.Entry], list[tuple[str, str]]]:

@@ -18,10 +18,7 @@ import re
 from pathlib import Path
 from typing import Any, NoReturn
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
-
+from vidinv.config_loading import read_plain_yaml
 from vidinv.errors import UsageError
 from vidinv.faces.regions import REGIONS
 from vidinv.frames import Edit
@@ -70,11 +67,8 @@ def of_person(text: str) -> str:
 
 
 def read_list(path: Path) -> list[str]:
-    """Read a YAML list of edits and return each in command-line syntax. Raises UsageError if it cannot be read."""
-    try:
-        entries = OmegaConf.to_container(OmegaConf.load(path))
-    except (OSError, OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read the edits in {path}: {str(error).splitlines()[0]}") from error
+    """Read a YAML list of edits and return each in command-line syntax; raises as `read_plain_yaml` does."""
+    entries = read_plain_yaml(path, "the list of edits")
     if not isinstance(entries, list):
         raise UsageError(f"{path} is not a list of edits", remedy="write one edit per line: - smile+1@0:03-0:07")
     return [_written(entry, f"entry {number} of {path}") for number, entry in enumerate(entries, 1)]

@@ -16,7 +16,7 @@ from vidinv.faces import alignment
 from vidinv.faces.detector import Detector
 from vidinv.faces.landmarks import Landmarker
 from vidinv.frames import Array, FrameBatch
-from vidinv.media import probe, reader
+from vidinv.media import picture_file, probe, reader
 from vidinv.media.colour import to_rgb
 
 CLIPS = frozenset({".mp4", ".mkv", ".mov", ".webm", ".avi"})
@@ -49,18 +49,10 @@ def is_clip(path: Path) -> bool:
     return path.suffix.lower() in CLIPS
 
 
-def read_rgb(path: Path) -> Array:
-    """Read a picture as RGB uint8 [H,W,3]. Raises InputUnreadable if it is not a readable picture."""
-    found = cv2.imread(str(path))
-    if found is None:
-        raise InputUnreadable(f"{path} is not a readable picture", remedy="give a .jpg or .png")
-    return cv2.cvtColor(found, cv2.COLOR_BGR2RGB)
-
-
 def frames(path: Path, count: int) -> Iterator[Array]:
     """Yield RGB uint8 [H,W,3]: the picture, or `count` frames spread evenly over the clip."""
     if not is_clip(path):
-        yield read_rgb(path)
+        yield picture_file.read_rgb(path)
         return
     total = probe.probe(path).frame_count
     wanted = {int((k + 0.5) * total / count) for k in range(count)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from PIL import ExifTags, Image, PngImagePlugin
 from vidinv import fileio
 from vidinv.errors import InputUnreadable, UsageError
 from vidinv.frames import Array
+from vidinv.media.picture_file import opening_picture
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 QUALITY = 95  # of JPEG and WebP
@@ -62,25 +62,24 @@ def read_photo(path: Path) -> Photo:
     """Read a photo with 8 bits per sample and turn it upright by its EXIF orientation.
 
     A colour profile for samples other than RGB is dropped, because RGB is written; EXIF that cannot be parsed is
-    dropped too. Raises InputUnreadable for an animation, more than 8 bits per sample, or an unreadable file.
+    dropped too. Raises InputUnreadable for an animation or more than 8 bits per sample, and as
+    `opening_picture` does.
     """
-    try:
-        with warnings.catch_warnings(), Image.open(path) as file:
-            warnings.simplefilter("ignore")  # Pillow warns about broken EXIF, which is dropped
-            if file.format != "MPO" and getattr(file, "n_frames", 1) > 1:  # a camera's JPEG may hold a second view
-                raise InputUnreadable(
-                    f"{path} is an animation", remedy="give a single picture, or use `vidinv run` for a video"
-                )
-            exif = _exif(file)
-            turn = _TURNS.get(_orientation(file))
-            image = file if turn is None else file.transpose(turn)
-            if image.mode in DEEP:
-                raise InputUnreadable(f"{path} has more than 8 bits per sample", remedy="convert it to 8 bits first")
-            alpha = np.asarray(image.convert("RGBA").getchannel("A")) if image.has_transparency_data else None
-            profile = image.info.get("icc_profile") if image.mode in ("RGB", "RGBA", "P") else None
-            return Photo(np.ascontiguousarray(np.asarray(image.convert("RGB"))), alpha, profile or b"", exif)
-    except (OSError, ValueError, SyntaxError, TypeError, Image.DecompressionBombError) as error:
-        raise InputUnreadable(f"{path} is not a readable picture", remedy="give a .jpg, .png or .webp") from error
+    with opening_picture(path) as file:
+        if file.format != "MPO" and getattr(file, "n_frames", 1) > 1:  # a camera's JPEG may hold a second view
+            raise InputUnreadable(
+                f"{path} is an animation", remedy="give a single picture, or use `vidinv run` for a video"
+            )
+        exif = _exif(file)
+        turn = _TURNS.get(_orientation(file))
+        image = file if turn is None else file.transpose(turn)
+        if image.mode in DEEP:
+            raise InputUnreadable(f"{path} has more than 8 bits per sample", remedy="convert it to 8 bits first")
+        alpha = None
+        if image.has_transparency_data:
+            alpha = np.asarray((image if image.mode == "RGBA" else image.convert("RGBA")).getchannel("A"))
+        profile = image.info.get("icc_profile") if image.mode in ("RGB", "RGBA", "P") else None
+        return Photo(np.ascontiguousarray(np.asarray(image.convert("RGB"))), alpha, profile or b"", exif)
 
 
 def write_photo(path: Path, photo: Photo, made: dict[str, str]) -> None:

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import IO
 
 from vidinv.errors import InputUnreadable
+from vidinv.fileio import open_regular, read_regular
 
 RATE = Fraction(25)  # default frames per second
 TIMES = "frames.json"  # {"rate": "30000/1001"}: written with the pictures, optional on reading
+MOST_TIMES = 1 << 25  # bytes of that file: a million pictures
 _DEMUXERS = {
     ".png": "png_pipe",
     ".jpg": "jpeg_pipe",
@@ -53,8 +55,8 @@ def frame_rate(folder: Path) -> Fraction:
     if not path.is_file():
         return RATE
     try:
-        value = Fraction(str(json.loads(path.read_text(encoding="utf-8"))["rate"]))
-    except (ValueError, KeyError, TypeError, ZeroDivisionError) as error:
+        value = Fraction(str(json.loads(read_regular(path, MOST_TIMES))["rate"]))
+    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError, RecursionError) as error:
         raise InputUnreadable(f"{path} has no valid rate", remedy='write {"rate": "30000/1001"} into it') from error
     if not 0 < value <= 1000:
         raise InputUnreadable(f"{path}: {value} frames per second", remedy="give a rate above 0, up to 1000")
@@ -84,7 +86,7 @@ class Reel:
             path = next(self._left, None)
             if path is None:
                 return b""
-            self._file = path.open("rb")
+            self._file = open_regular(path)
 
     def close(self) -> None:
         """Close the picture that is being read."""

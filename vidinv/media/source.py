@@ -53,6 +53,8 @@ def _open(path: Path) -> InputContainer:
     try:
         if not path.exists():
             raise InputUnreadable(f"{path} does not exist", remedy="check the path")
+        if not path.is_dir() and not path.is_file():
+            raise InputUnreadable(f"{path} is not a regular file", remedy=REMEDY)
         if not path.is_dir() and path.stat().st_size == 0:
             raise InputUnreadable(f"{path} is empty (0 bytes)", remedy="copy or download it again")
         if path.is_dir() or sequence.is_picture(path):

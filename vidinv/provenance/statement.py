@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import ExifTags, Image
+from PIL import ExifTags
 
-from vidinv.errors import InputUnreadable
+from vidinv import fileio
 from vidinv.media import photo, sequence
+from vidinv.media.picture_file import opening_picture
 from vidinv.media.source import open_video
 from vidinv.provenance import payload
 from vidinv.report.sidecar import SCHEMA
@@ -92,7 +93,7 @@ def _of(report: Any, *keys: str) -> Any:
 def _of_folder(path: Path) -> dict[str, str]:
     sequence.list_pictures(path)
     try:
-        made = _of(json.loads((path / sequence.TIMES).read_text(encoding="utf-8")), "made")
+        made = _of(json.loads(fileio.read_regular(path / sequence.TIMES, sequence.MOST_TIMES)), "made")
     except (OSError, ValueError, RecursionError):
         return {}
     return {str(key): str(value) for key, value in made.items()} if isinstance(made, dict) else {}
@@ -100,11 +101,8 @@ def _of_folder(path: Path) -> dict[str, str]:
 
 def _of_picture(path: Path) -> dict[str, str]:
     """Return a PNG's text entries, or the EXIF field Software parsed as `key=value; key=value`."""
-    try:
-        with Image.open(path) as file:
-            software = str(file.getexif().get(ExifTags.Base.Software, ""))
-            pairs = dict(part.split("=", 1) for part in software.split("; ") if "=" in part)
-            text = {key: str(value) for key, value in file.info.items() if isinstance(key, str)}
-            return pairs | {key: value for key, value in text.items() if key.startswith(PREFIX)}
-    except (OSError, ValueError, SyntaxError, TypeError, Image.DecompressionBombError) as error:
-        raise InputUnreadable(f"{path} is not a readable picture", remedy="give a .jpg, .png or .webp") from error
+    with opening_picture(path) as file:
+        software = str(file.getexif().get(ExifTags.Base.Software, ""))
+        pairs = dict(part.split("=", 1) for part in software.split("; ") if "=" in part)
+        text = {key: str(value) for key, value in file.info.items() if isinstance(key, str)}
+        return pairs | {key: value for key, value in text.items() if key.startswith(PREFIX)}

@@ -16,8 +16,8 @@ from tests.helpers.automodulator_recipes import TINY, recipe
 from tests.helpers.keyed_data import Stop
 from tests.helpers.quiet_training import Quiet
 from vidinv.errors import UsageError
-from vidinv.faces import pictures
 from vidinv.generators import automodulator as generators
+from vidinv.media.picture_file import read_rgb
 from vidinv.trainers.automodulator import growing, losses
 from vidinv.trainers.automodulator import train as automodulator
 from vidinv.trainers.automodulator.losses import GrowingBatch
@@ -155,7 +155,7 @@ def test_a_sample_grid_is_as_sharp_as_what_is_trained_just_then(tmp_path: Path) 
     automodulator.train(recipe(fade=1.0), Blobs, tmp_path, progress=Quiet())
     image = Blobs(8).draw(automodulator.SHOWN, 7)
     for seen, share in ((8, 0.0), (24, 0.5)):  # of 32; after the turns that began at 0 and 16
-        grid = pictures.read_rgb(tmp_path / "stage-0008" / f"samples-{seen:08d}.png")
+        grid = read_rgb(tmp_path / "stage-0008" / f"samples-{seen:08d}.png")
         row = torch.from_numpy(grid[:8]).unflatten(1, (automodulator.SHOWN, 8)).permute(1, 3, 0, 2).float()
         wanted = (automodulator.blend_resolutions(image, share).clamp(-1, 1) + 1) * 127.5
         torch.testing.assert_close(row, wanted, rtol=0, atol=1.0)

@@ -18,6 +18,7 @@ from vidinv.generators.base import Generator
 from vidinv.generators.ops import resize
 from vidinv.media.image_grid import image_grid
 from vidinv.media.picture import from_pixels
+from vidinv.media.picture_file import read_rgb
 
 BATCH = 16
 
@@ -58,7 +59,7 @@ def read_pictures(paths: list[Path], size: int) -> Tensor:
     """Read aligned, square pictures [N,3,size,size] in [-1,1] from files and folders. Raises InputUnreadable."""
     found = []
     for path in pictures.files(paths):
-        rgb = pictures.read_rgb(path)
+        rgb = read_rgb(path)
         if rgb.shape[0] != rgb.shape[1]:
             raise InputUnreadable(f"{path} is {rgb.shape[1]}x{rgb.shape[0]}, not square", remedy="align it first")
         found.append(resize(from_pixels(rgb)[None], size))

@@ -13,6 +13,7 @@ from vidinv.config import RunConfig
 from vidinv.errors import InputUnreadable, NoFaceFound
 from vidinv.faces import alignment, pictures
 from vidinv.faces.framing import Framing
+from vidinv.media.picture_file import read_rgb
 
 CROP = 256  # pixels
 
@@ -43,7 +44,7 @@ def build_locator(backend: Backend) -> Locate:
 
 def align_picture(path: Path, locate: Locate, framing: Framing) -> Tensor:
     """The largest face of a picture, [1,3,CROP,CROP] in [-1,1]. Raises InputUnreadable, NoFaceFound."""
-    rgb = pictures.read_rgb(path)
+    rgb = read_rgb(path)
     faces = locate(rgb, 0, None)
     if not len(faces.scores):
         raise NoFaceFound(f"no face in {path}", remedy="leave it out, or give a clearer picture")

@@ -1,0 +1,101 @@
+"""Open a picture that somebody hands over: regular files in four formats, with bounded pixels and metadata.
+
+All reading of pictures goes through here. Pillow alone would open some forty formats, one of which (PostScript) is a
+program that it runs.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from vidinv import fileio
+from vidinv.errors import InputUnreadable
+from vidinv.frames import Array
+from vidinv.media.picture_bounds import OverLimit, check_exif, check_metadata
+from vidinv.media.source import MAX_PIXELS, error_reason
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP")  # Pillow's names
+MOST_BYTES = 1 << 28
+PLAIN_PIXELS = 1 << 25  # a picture of more is refused if its file is too small to be one
+MOST_PIXELS_PER_BYTE = 100
+_REMEDY = "give a .jpg, .png, .webp or .bmp"
+_FAILURES = (OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, Image.DecompressionBombError)
+
+
+@contextmanager
+def opening_picture(path: Path) -> Iterator[Image.Image]:
+    """Open the picture at `path` for reading with Pillow; its pixels are decoded, its EXIF is safe to parse.
+
+    Raises InputUnreadable for a folder, a pipe or a device, for another format than FORMATS, for more than MOST_BYTES
+    or MAX_PIXELS, for metadata over the limits of `picture_bounds`, and for what Pillow cannot read, also in the body.
+    """
+    try:
+        with fileio.open_regular(path) as stream, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns about broken EXIF and large pictures
+            with _identified(stream, os.fstat(stream.fileno()).st_size) as file:
+                file.load()
+                check_exif(_exif_block(file))
+                yield file
+    except _FAILURES as error:
+        raise _unreadable(path, error) from error
+
+
+def read_rgb(path: Path) -> Array:
+    """Read a picture as RGB uint8 [H,W,3], upright. Raises InputUnreadable, as `opening_picture` does."""
+    try:
+        raw = fileio.read_regular(path, MOST_BYTES)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return decode_rgb(raw, path)
+
+
+def decode_rgb(raw: bytes, name: Path) -> Array:
+    """Decode the bytes of a picture file to RGB uint8 [H,W,3], upright. Raises InputUnreadable, which gives `name`."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            _identified(io.BytesIO(raw), len(raw)).close()
+        bgr = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR)
+    except (*_FAILURES, cv2.error) as error:
+        raise _unreadable(name, error) from error
+    if bgr is None:
+        raise InputUnreadable(f"{name} is not a readable picture", remedy=_REMEDY)
+    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+
+
+def _identified(stream: BinaryIO, size: int) -> Image.Image:
+    """The picture in a stream of `size` bytes, of which no pixel has been decoded. Raises OverLimit over a limit."""
+    if size > MOST_BYTES:
+        raise OverLimit(f"it has more than {MOST_BYTES >> 20} MB")
+    check_metadata(stream)
+    file = Image.open(stream, formats=FORMATS)
+    pixels = file.width * file.height
+    if pixels > MAX_PIXELS or pixels > max(PLAIN_PIXELS, size * MOST_PIXELS_PER_BYTE):
+        file.close()
+        raise OverLimit(f"it declares {file.width}x{file.height} pixels in {size} bytes")
+    return file
+
+
+def _exif_block(file: Image.Image) -> bytes:
+    """The bytes that Pillow parses as EXIF: those of the format, or those that ImageMagick writes as a PNG's text."""
+    block = file.info.get("exif")
+    if block is None and (text := file.info.get("Raw profile type exif")):
+        block = bytes.fromhex("".join(str(text).split("\n")[3:]))
+    return block or b""
+
+
+def _unreadable(path: Path, error: Exception) -> InputUnreadable:
+    """The error that names the picture and, where it is ours or the system's, the reason."""
+    known = isinstance(error, OverLimit) or (isinstance(error, OSError) and error.strerror is not None)
+    reason = f" ({error_reason(error)})" if known else ""
+    return InputUnreadable(f"{path} is not a readable picture{reason}", remedy=_REMEDY)
