@@ -24,7 +24,7 @@ def escape_controls(text: str) -> str:
 
 
 def print_line(text: object, *, error: bool = False) -> None:
-    """Print `text` (a path as text), escaped by `escape_controls`, and a newline on standard output, or on standard error."""
+    """Print `text`, escaped by `escape_controls`, and a newline on standard output, or on standard error."""
     write_text(escape_controls(str(text)) + "\n", error=error)
 
 

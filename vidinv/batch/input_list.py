@@ -49,8 +49,7 @@ def read_rows(given: str, pattern: str | None = None, but: str = "") -> Iterator
     list yields every row; a row whose source is a pattern is repeated for every matching file. Raises InputUnreadable
     if there are no rows, UsageError for a list that cannot be read.
     """
-    suffix = PurePosixPath(given).suffix.lower()
-    if suffix in LISTS and not storage.MAGIC.search(given):
+    if is_list(given):
         if pattern is not None:
             raise UsageError("--pattern works only with a folder", remedy=f"write the pattern into {given} as a source")
         listed = _of_list(Path(given))
@@ -66,6 +65,16 @@ def read_rows(given: str, pattern: str | None = None, but: str = "") -> Iterator
                 yield replace(found, number=number)
     if not number:
         raise InputUnreadable(f"no clip in {given}", remedy="give a folder of videos, a pattern or a list of them")
+
+
+def is_list(given: str) -> bool:
+    """Return whether what is given is a list in CSV or YAML, by its name."""
+    return PurePosixPath(given).suffix.lower() in LISTS and not storage.MAGIC.search(given)
+
+
+def read_list(given: str) -> Iterator[InputRow]:
+    """The rows of a list as they are written, whose sources are not searched. Raises UsageError."""
+    yield from _of_list(Path(given))
 
 
 def _expanded(row: InputRow) -> Iterator[InputRow]:

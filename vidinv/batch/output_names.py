@@ -6,6 +6,7 @@ import re
 from pathlib import Path, PurePosixPath
 from string import Formatter
 
+from vidinv.batch import input_list
 from vidinv.batch.input_list import InputRow
 from vidinv.errors import UsageError
 from vidinv.media import remux
@@ -32,6 +33,15 @@ def check_template(template: str) -> None:
         raise UsageError(f"--name {template!r} has the unknown field {{{unknown[0]}}}", remedy=f"choose from {known}")
     if refused := [spec for _, spec in parts if not SPEC.fullmatch(spec)]:
         raise UsageError(f"--name {template!r} has the format {refused[0]!r}", remedy="write it as {row:04d}")
+
+
+def check_list(given: str) -> None:
+    """Raise UsageError for a list of clips that cannot be read, or whose names `check_template` refuses."""
+    for place, row in enumerate(input_list.read_list(given), 1):
+        try:
+            check_template(row.name)
+        except UsageError as error:
+            raise UsageError(f"row {place} ({row.source}): {error.what}", remedy=error.remedy) from error
 
 
 def output_name(row: InputRow, template: str) -> str:

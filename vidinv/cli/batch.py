@@ -81,7 +81,7 @@ def batch(
 
     Example: vidinv batch clips/ -o older/ --edit age+2 --workers 2
     """
-    from vidinv.batch import output_names, summary
+    from vidinv.batch import input_list, output_names, summary
     from vidinv.batch.task import BatchOptions
 
     if name is not None:
@@ -110,6 +110,8 @@ def batch(
     from vidinv.batch import worker
 
     begin, length = time.monotonic(), split if split is not None else 60.0 if cluster else 0.0
+    if input_list.is_list(given):
+        output_names.check_list(given)  # before the folder is made
     with batch_folder.open_batch_folder(output) as opened, progress.show(common.show, unit="clips") as shown:
         opened.journal.enter(orders, again=retry_failed)
         fetch_weights(needs, common)
