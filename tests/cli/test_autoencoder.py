@@ -168,9 +168,9 @@ def test_what_an_autoencoder_is_worth_is_told_and_kept(
     assert main([*told, str(corpus), "--count", "8", "--card"]) == 0
     said = " ".join((trained / "card.md").read_text().split())
     pictures = 24 if trained.name == "ae-stylegan" else 3 * 16
-    for part in (f"{trained.name}-tried", f"{pictures} pictures seen, of blobs.npy", f"| {found['mse']:.4g} |"):
+    for part in (f"{trained.name}-tried", f"{pictures} pictures seen, from blobs.npy", f"| {found['mse']:.4g} |"):
         assert part in said
-    assert "not known here" in said and "size=16" in said
+    assert "which are not recorded" in said and "size=16" in said
 
 
 def test_from_python_it_encodes_draws_and_samples(trained: Path) -> None:

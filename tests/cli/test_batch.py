@@ -191,6 +191,7 @@ def test_rows_of_a_list_have_their_own_edits_options_and_names(tmp_path: Path) -
     assert frames(made.output / "2-a.mp4") == frames(alone(tmp_path / "a.mp4", tmp_path / "o.mp4", "--edit", "age+3"))
 
 
+@pytest.mark.slow
 def test_an_interrupted_batch_ends_with_130_and_its_workers_with_it(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     make_clip(tmp_path / "in" / "a.mp4", frames=24)

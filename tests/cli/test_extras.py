@@ -85,6 +85,7 @@ def test_what_the_core_promises_works_and_the_rest_names_its_extra(tmp_path: Pat
     assert sorted(path.name for path in tmp_path.glob("*.mp4")) == ["in.mp4", "out.mp4"]
 
 
+@pytest.mark.slow
 def test_a_database_of_pictures_without_lmdb_names_the_extra(tmp_path: Path) -> None:
     pytest.importorskip("lightning_fabric", reason="the extra [train] is not installed")
     database = tmp_path / "faces"

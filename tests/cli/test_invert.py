@@ -189,6 +189,7 @@ def test_a_tuned_encoder_gives_other_codes_and_says_so(clip: Path, capsys: pytes
     assert not list(clip.parent.glob("*.vidinv"))
 
 
+@pytest.mark.slow
 def test_a_job_stopped_while_it_tunes_or_after_goes_on_to_the_same_codes(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "in.mp4", frames=20)
     changes = ["backend=tiny", "crop=64", *(key for key in STEPS if key != "--set"), "segment_seconds=0.2"]

@@ -85,6 +85,7 @@ def test_ctrl_c_between_two_calls_says_so_too(clip: Path) -> None:
     assert left_behind(clip.parent, but={"in.mp4"}) == {"out.mp4.vidinv"}
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_exits_7_and_the_run_goes_on_when_there_is_room(clip: Path) -> None:
     whole, output = clip.with_name("whole.mp4"), clip.with_name("out.mp4")
     assert main(command(clip, whole)) == 0

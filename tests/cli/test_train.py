@@ -53,6 +53,7 @@ def test_a_dry_run_prints_the_plan_and_makes_nothing(tmp_path: Path, capsys: pyt
     assert not (tmp_path / "t").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.weights
 def test_a_training_goes_on_where_it_stopped_and_not_with_another_recipe(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

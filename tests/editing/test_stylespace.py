@@ -107,7 +107,7 @@ def test_an_attribute_of_no_channel_is_said(readings: MeasuredSamples) -> None:
     noise = torch.randn(600, generator=torch.Generator().manual_seed(1))
     blind = RenderContext(TINY, lambda code: torch.zeros(len(code), 3, 8, 8), measure, embed)
     scored = MeasuredSamples(readings.w, {"glow": noise})
-    with pytest.raises(UsageError, match="no style channel raises glow"):
+    with pytest.raises(UsageError, match="no style channel increases glow"):
         stylespace.learn_style_direction(
             Lesson("glow", ""), scored, blind, direction_training.samples(TINY, 3, seed=9), 2
         )

@@ -101,7 +101,7 @@ def test_a_component_is_a_direction_by_its_name() -> None:
     torch.testing.assert_close(found.vector, unsupervised.sefa(TINY, (0, TINY.num_ws), 2)[1])
     w = TINY.sample(5000, seed=1) @ found.vector
     assert found.deviation == pytest.approx(float(w.std()), rel=0.1)
-    with pytest.raises(UsageError, match=r"no ganspace\.0"):
+    with pytest.raises(UsageError, match=r"the direction ganspace\.0 does not exist"):
         unsupervised.component("ganspace.0", TINY)
 
 

@@ -66,7 +66,7 @@ def test_the_papers_automodulator_has_its_widths() -> None:
 
 
 def test_an_automodulators_encoder_is_for_an_automodulator() -> None:
-    with pytest.raises(UsageError, match="stylegan2-tiny is no automodulator"):
+    with pytest.raises(UsageError, match="stylegan2-tiny is not an automodulator"):
         encoder_file.build_encoder("automodulator", generators.load_generator("stylegan2-tiny"), 16)
 
 

@@ -51,7 +51,9 @@ def graphs() -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]]:
     }
 
 
-@pytest.mark.parametrize("name", ["encoding", "sketch", "both"])
+@pytest.mark.parametrize(
+    "name", ["sketch", *(pytest.param(name, marks=pytest.mark.slow) for name in ("encoding", "both"))]
+)
 @pytest.mark.parametrize("engine", OTHERS)
 def test_another_engine_gives_what_torch_gives(engine: str, name: str) -> None:
     graph, inputs = graphs()[name]
@@ -80,6 +82,7 @@ def test_a_gpu_draws_what_the_processor_draws(precision: str) -> None:
     assert found.device.type == "cuda" and runner.psnr_db(found.cpu(), wanted) > 30
 
 
+@pytest.mark.slow
 @pytest.mark.weights
 def test_half_precision_keeps_a_face_to_45_db() -> None:
     from vidinv.generators import registry
@@ -126,7 +129,7 @@ def test_auto_measures_once_and_takes_the_quickest(tmp_path: Path, monkeypatch: 
         asked.append(backend.name)
         return {"eager": 1.0, "openvino": 0.5 if backend.name == "tiny" else 0.95}
 
-    monkeypatch.setattr(engine_autotune, "measured", measured)
+    monkeypatch.setattr(engine_autotune, "measure_engines", measured)
     tiny, default = map(backends.choose_backend, ("tiny", "default"))
     assert [engine_autotune.quickest_engine(SETTLED, tiny) for _ in range(3)] == ["openvino"] * 3
     assert engine_autotune.quickest_engine(SETTLED, default) == "eager"  # not worth it
@@ -138,10 +141,11 @@ def test_a_cache_that_cannot_be_written_does_not_end_the_run(tmp_path: Path, mon
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("VIDINV_CACHE", str(tmp_path / "file"))
     monkeypatch.setitem(runner.PACKAGES, "openvino", "torch")
-    monkeypatch.setattr(engine_autotune, "measured", lambda *_: {"eager": 1.0, "openvino": 0.5})
+    monkeypatch.setattr(engine_autotune, "measure_engines", lambda *_: {"eager": 1.0, "openvino": 0.5})
     assert engine_autotune.quickest_engine(SETTLED, backends.choose_backend("tiny")) == "openvino"
 
 
+@pytest.mark.slow
 def test_the_probe_times_torch_beside_what_can_draw_the_picture() -> None:
     took = engine_autotune.measure_engines(SETTLED, backends.choose_backend("tiny"), OTHERS)
     assert set(took) == {"eager", *OTHERS} and all(seconds > 0 for seconds in took.values())
@@ -159,6 +163,7 @@ def test_a_resumed_job_takes_the_recorded_engine(tmp_path: Path, monkeypatch: py
     assert (settled.engine, settled.precision) == ("openvino", "bfloat16")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("openvino" not in OTHERS, reason="openvino is not installed")
 def test_a_run_by_another_engine_makes_nearly_the_same_frames(tmp_path: Path) -> None:
     clip, made = make_clip(tmp_path / "in.mp4", frames=4, size=(128, 128)), {}
@@ -209,6 +214,7 @@ def test_an_engine_that_cannot_run_the_encoder_is_refused_before_any_frame_is_re
     assert not output.exists() and not JobFolder(output).path.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not OTHERS, reason="no other engine is installed")
 def test_auto_never_takes_an_engine_that_cannot_run_the_encoder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

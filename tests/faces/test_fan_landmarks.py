@@ -41,6 +41,7 @@ def test_without_its_weights_it_names_the_folder_and_fetches_nothing(hub: Path) 
     assert not list(hub.iterdir())
 
 
+@pytest.mark.slow
 def test_each_box_has_68_points_that_move_with_it(weights: Path) -> None:
     random = np.random.default_rng(0)
     face = random.uniform(0, 255, (96, 96, 3)).astype(np.uint8)

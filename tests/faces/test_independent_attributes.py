@@ -77,6 +77,7 @@ def test_the_nose_tells_where_a_head_turns() -> None:
     assert straight == pytest.approx(0.5) and down < straight < up
 
 
+@pytest.mark.slow
 @pytest.mark.weights
 def test_both_see_the_same_faces_alike() -> None:
     from vidinv.editing import direction_training

@@ -137,6 +137,7 @@ def test_the_tiny_network_is_the_same_every_time(network: MobileStyleGAN) -> Non
     assert all(torch.equal(value, again[key]) for key, value in network.state_dict().items())
 
 
+@pytest.mark.slow
 @pytest.mark.weights
 def test_parity_with_the_published_graph() -> None:
     openvino = pytest.importorskip("openvino", reason="openvino (dev extra) is the witness")

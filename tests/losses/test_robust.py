@@ -69,5 +69,5 @@ def test_a_pixels_alpha_is_handed_to_the_four_in_its_place() -> None:
 
 
 def test_pictures_of_another_side_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"side 4 are compared, got \(1, 3, 8, 8\)"):
+    with pytest.raises(ValueError, match=r"pictures must have side 4, got \(1, 3, 8, 8\)"):
         RobustLoss(4)(torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, 8, 8))

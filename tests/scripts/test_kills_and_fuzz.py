@@ -31,7 +31,7 @@ def test_two_killed_batches_lose_nothing_and_repeat_nothing(tmp_path: Path) -> N
     assert [kill["wrong"] for kill in json.loads((tmp_path / "kills.json").read_text())] == ["", ""]
 
 
-@pytest.mark.parametrize("inputs", [20, pytest.param(300, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("inputs", [8, pytest.param(300, marks=pytest.mark.slow)])
 def test_damaged_inputs_end_with_a_code_and_a_line(inputs: int, tmp_path: Path) -> None:
     done = script("fuzz", "--inputs", inputs, "--seed", 7, "--json", tmp_path / "fuzz.json")
     assert done.returncode == 0, done.stderr

@@ -157,7 +157,7 @@ def of_a_job(name: str) -> Encoder:
     return class_conditional.bind_class(encoder_file.with_feature(encoder, generator), generator, label)
 
 
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("name", [TINY[0], *(pytest.param(name, marks=pytest.mark.slow) for name in TINY[1:])])
 @pytest.mark.parametrize("engine", OTHERS)
 def test_every_encoder_goes_through_the_engine_or_is_refused(engine: str, name: str, tmp_path: Path) -> None:
     encoder, run = of_a_job(name), Runner(engine, "float32", 1)

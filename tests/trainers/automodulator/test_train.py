@@ -161,6 +161,7 @@ def test_a_sample_grid_is_as_sharp_as_what_is_trained_just_then(tmp_path: Path) 
         torch.testing.assert_close(row, wanted, rtol=0, atol=1.0)
 
 
+@pytest.mark.slow
 def test_new_parts_that_settled_do_what_stands_in_for_them_and_the_old_ones_stay(tmp_path: Path) -> None:
     own = recipe(size=16, first=8, channel_max=16, w_dim=16, images=(8, 8), settle=2400)
     small = automodulator.set_up(own, own.stages[0])

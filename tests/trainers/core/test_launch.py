@@ -68,6 +68,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> loop.Networks:
     return nets
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_with_another_number_of_processes(tmp_path: Path, whole: loop.Networks) -> None:
     folder = tmp_path / "t"
     loop.train(networks(), [MAKER_PLAIN], DATA, plan(8), folder)

@@ -134,6 +134,7 @@ def test_the_plan_in_words_names_networks_steps_and_turns() -> None:
     assert "3 turns of 4" in said and "network maker: 0.00 M" in said and "step judge: trains judge, every 2" in said
 
 
+@pytest.mark.slow
 def test_two_processes_end_where_one_does(tmp_path: Path) -> None:
     one = networks()
     loop.train(one, [MAKER_PLAIN], DATA, plan(40), tmp_path / "one")

@@ -75,7 +75,10 @@ def test_held_out_faces_are_judged_by_the_generator(faces: Tensor, tmp_path: Pat
     assert made.best.psnr == pytest.approx(float(10 * torch.log10(torch.tensor(4 / error(made, faces[4:])))), abs=0.1)
 
 
-@pytest.mark.parametrize(("held", "after"), [(0, 16), (0, 40), (2, 40), (2, 48)])  # at a mark, or between two
+@pytest.mark.parametrize(  # at a mark, or between two
+    ("held", "after"),
+    [(2, 40), *(pytest.param(*other, marks=pytest.mark.slow) for other in ((0, 16), (0, 40), (2, 48)))],
+)
 def test_an_interruption_changes_nothing(faces: Tensor, tmp_path: Path, held: int, after: int) -> None:
     plain = tuned(faces, tmp_path / "whole", held=held)
     with pytest.raises(KeyboardInterrupt):
