@@ -70,7 +70,7 @@ def compressed(path: Path) -> None:
             content = source.read(member)
             if member.filename.endswith("data/0"):
                 with made.open(member.filename, "w", force_zip64=True) as stream:
-                    for _ in range(130):
+                    for _ in range(48):
                         stream.write(bytes(1 << 24))
             else:
                 made.writestr(member.filename, content)
