@@ -32,6 +32,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=reason))
 
 
+@pytest.fixture(autouse=True, scope="session")
+def time_to_clean_up() -> None:
+    """Give a command that a test interrupts in this process a minute: the end of the process ends the tests' worker."""
+    from vidinv.cli import interrupt
+
+    interrupt.GRACE = 60.0
+
+
 @pytest.fixture
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder that takes the place of the weights cache."""
