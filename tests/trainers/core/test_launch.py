@@ -112,4 +112,4 @@ def test_machines_that_do_not_share_the_folder_are_told(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     subprocess.run(command, check=True, cwd=ROOT, env=environment, capture_output=True, timeout=300)
     for rank in (0, 1):
-        assert "where all machines see it" in (tmp_path / f"said-{rank}").read_text()
+        assert "that all machines share" in (tmp_path / f"said-{rank}").read_text()
