@@ -106,9 +106,9 @@ def test_the_public_names_are_those_of_the_api() -> None:
 PLANTED = '''
 """A module that passes text where a number of pixels belongs."""
 
-from vidinv.faces.crops import evenly
+from vidinv.faces.crops import evenly_spaced
 
-numbers: list[int] = evenly("three", 5)
+numbers: list[int] = evenly_spaced("three", 5)
 '''
 
 
@@ -123,4 +123,4 @@ def test_a_type_error_across_the_folders_is_found(tmp_path: Path) -> None:
     command = [sys.executable, "scripts/check_types.py", "vidinv/stages/planted.py"]
     done = subprocess.run(command, cwd=tree, capture_output=True, text=True, timeout=600)
     assert done.returncode == 1, done.stderr
-    assert 'vidinv/stages/planted.py:6: error: Argument 1 to "evenly" has incompatible type "str"' in done.stdout
+    assert 'vidinv/stages/planted.py:6: error: Argument 1 to "evenly_spaced" has incompatible type "str"' in done.stdout
