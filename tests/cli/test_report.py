@@ -96,7 +96,6 @@ def test_a_turned_head_is_left_alone_softly_with_and_without_a_preview(
         assert all(np.abs(a.astype(int) - b.astype(int)).max() <= 2 for a, b in zip(one, two, strict=True))
 
 
-@pytest.mark.slow
 def test_what_was_measured_survives_a_kill(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     several = [*EDIT, "--set", "segment_seconds=0.3", "--set", "identity.witness_every=3", "--report"]
     assert run(clip, "-o", tmp_path / "whole.mp4", *several) == 0
