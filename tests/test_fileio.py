@@ -137,7 +137,7 @@ def test_a_folder_is_published_and_does_not_overwrite(tmp_path: Path) -> None:
 def test_what_killed_writers_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
     program = "import os, sys; from pathlib import Path; from vidinv import fileio\n"
     program += "with fileio.replacing(Path(sys.argv[1])) as draft: os.kill(os.getpid(), 9)"
-    long = "x" * 60  # names that begin alike
+    long = "x" * 60  # names with the same beginning
     for name in ("a", "a.b", f"{long}1", f"{long}2"):
         subprocess.run([sys.executable, "-c", program, str(tmp_path / name)], cwd=Path(__file__).parents[1])
     (tmp_path / ".a.part").write_text("somebody's own")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import pickletools
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import IO, Any, BinaryIO, cast
@@ -58,12 +59,12 @@ class Opaque:
         self.symbol = symbol
 
 
-class Settable:
+class Settable(ABC):
     """A value that is completed by a pickle's BUILD operation."""
 
+    @abstractmethod
     def set_state(self, state: Any) -> Any:
-        """The value with this state; it may be another object. Raises Refused."""
-        raise NotImplementedError
+        """Return the value with this state; it may be another object. Raises Refused."""
 
 
 @dataclass(frozen=True)
