@@ -114,7 +114,7 @@ numbers: list[int] = evenly_spaced("three", 5)
 
 @pytest.mark.slow
 def test_a_type_error_across_the_folders_is_found(tmp_path: Path) -> None:
-    """`stages/` is a folder next to `vidinv/` in a checkout; mypy must still see what a stage takes from the library."""
+    """`stages/` is a folder next to `vidinv/` in a checkout; mypy must see what a stage takes from the library."""
     pytest.importorskip("mypy", reason="mypy is not installed")
     tree = copied_tree(tmp_path)
     (tree / "scripts").mkdir()
