@@ -9,7 +9,7 @@ from vidinv.encoders import encoder_file
 from vidinv.errors import UsageError
 
 CHOICES: dict[str, tuple[object, ...]] = {
-    "encoder": ("light", "published"),  # encoders with a feature branch
+    "encoder": ("light", "residual", "published"),  # encoders with a feature branch
     "feature_side": encoder_file.SIDES,
     "optimiser": ("adamw", "ranger"),
     "decay": ("parabola", "step"),
@@ -98,9 +98,9 @@ class FeatureStyleRecipe:
             raise UsageError("the losses w and f need known codes, which photos do not have", remedy="set w=0 f=0")
         if self.start == "shipped" and self.encoder != "light":
             raise UsageError("start=shipped is a light encoder", remedy="set encoder=light, or give start=FILE")
-        if self.encoder == "light" and self.feature_side != 16:
+        if self.encoder in ("light", "residual") and self.feature_side != 16:
             raise UsageError(
-                f"feature_side={self.feature_side}, but the light encoder's feature is 16x16",
+                f"feature_side={self.feature_side}, but the {self.encoder} encoder's feature is 16x16",
                 remedy="set feature_side=16 or encoder=published",
             )
         if self.lpips_scales == 3 and self.perceptual and self.size < 256:

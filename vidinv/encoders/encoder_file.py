@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from vidinv import fileio
-from vidinv.encoders import adaptive, automodulator, feature_style, feature_style_light, stylegan_ae
+from vidinv.encoders import adaptive, automodulator, feature_style, feature_style_light, residual_encoder, stylegan_ae
 from vidinv.encoders.base import Encoder
 from vidinv.errors import UsageError, WeightsUnavailable
 from vidinv.frames import Code
@@ -29,6 +29,7 @@ KEY = "encoder"  # of the metadata
 SIDES = (16, 32)  # pixels, of a feature code
 FAMILIES: dict[str, Callable[[Generator, int], Encoder]] = {
     "light": lambda generator, side: feature_style_light.for_generator(generator),
+    "residual": lambda generator, side: residual_encoder.for_generator(generator),
     "published": lambda generator, side: feature_style.for_generator(generator, side),
     "adaptive": lambda generator, side: adaptive.for_generator(generator, feature_side=side),
     "adaptive-light": lambda generator, side: adaptive.for_generator(generator, 128, 32, side),
