@@ -16,11 +16,14 @@ RATE_PERIOD = 3600.0  # seconds of work that the time left is estimated from; on
 class Progress(Protocol):
     """Receives the progress of a job or a training.
 
-    `say` receives a line of text; `phase` starts a phase of `total` steps (0: unknown), of which an earlier run did
+    `say` receives a line of text (a warning, what was made); `announce` one on what is to come, for those who watch;
+    `phase` starts a phase of `total` steps (0: unknown), of which an earlier run did
     `done_before`; `advance` receives the number of newly finished steps.
     """
 
     def say(self, line: str) -> None: ...
+
+    def announce(self, line: str) -> None: ...
 
     def phase(self, name: str, total: int, done_before: int = 0) -> None: ...
 
@@ -38,12 +41,21 @@ class SilentProgress:
 
     def say(self, line: str) -> None: ...
 
+    def announce(self, line: str) -> None: ...
+
     def fail(self, line: str) -> None:
         print_line(line, error=True)
 
     def phase(self, name: str, total: int, done_before: int = 0) -> None: ...
 
     def advance(self, count: int) -> None: ...
+
+
+class PlainLines(SilentProgress):
+    """Prints every line of text to standard error, and no progress: for logs, and for --progress none."""
+
+    def say(self, line: str) -> None:
+        print_line(line, error=True)
 
 
 class LogLines(SilentProgress):
@@ -55,6 +67,9 @@ class LogLines(SilentProgress):
     def say(self, line: str) -> None:
         self.lines.append(line)
 
+    def announce(self, line: str) -> None:
+        self.lines.append(line)
+
 
 class PhaseProgress:
     """Forwards the steps of a nested piece of work to `progress` as the phase `name`; drops its lines of text."""
@@ -63,6 +78,8 @@ class PhaseProgress:
         self._progress, self._name = progress, name
 
     def say(self, line: str) -> None: ...
+
+    def announce(self, line: str) -> None: ...
 
     def phase(self, name: str, total: int, done_before: int = 0) -> None:
         self._progress.phase(self._name, total, done_before)
@@ -80,6 +97,9 @@ class JsonLines:
 
     def say(self, line: str) -> None:
         self._write({"event": "say", "text": line})
+
+    def announce(self, line: str) -> None:
+        self.say(line)
 
     def fail(self, line: str) -> None:
         self._write({"event": "failure", "text": line})
@@ -147,6 +167,9 @@ class ProgressBar:
 
     def say(self, line: str) -> None:
         self.bars.console.print(escape_controls(line), markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+    def announce(self, line: str) -> None:
+        self.say(line)
 
     def fail(self, line: str) -> None:
         self.say(line)

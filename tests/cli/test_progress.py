@@ -8,7 +8,10 @@ from typing import ClassVar
 
 import pytest
 
+from tests.helpers.runs import TINY
 from vidinv import progress
+from vidinv.bench.synthetic_clip import make_clip
+from vidinv.cli.main import main
 from vidinv.cli.progress import show
 from vidinv.report import summary
 from vidinv.trainers.core.early_stopping import SharedPhase
@@ -51,6 +54,36 @@ def test_a_failure_is_said_whatever_is_shown(capsys: pytest.CaptureFixture[str])
     with show("json") as shown:
         shown.fail("failed: row 1")
     assert json.loads(capsys.readouterr().err) == {"event": "failure", "text": "failed: row 1"}
+
+
+def test_without_a_bar_the_lines_of_text_are_still_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    for kind in ("none", None):  # None: no terminal here
+        with show(kind) as shown:
+            shown.phase("render", 4)
+            shown.advance(4)
+            shown.say("warning: no room for subtitles")
+        assert capsys.readouterr().err == "warning: no room for subtitles\n"
+
+
+@pytest.mark.parametrize("kind", ["none", "bar", "json", None])
+def test_quiet_leaves_only_errors(kind: str | None, capsys: pytest.CaptureFixture[str]) -> None:
+    with show(kind, quiet=True) as shown:
+        shown.phase("render", 4)
+        shown.advance(4)
+        shown.say("made out.mp4")
+        shown.fail("failed: row 1")
+    assert capsys.readouterr().err == "failed: row 1\n"
+
+
+def test_a_run_without_a_terminal_says_what_was_lost_and_what_was_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = make_clip(tmp_path / "in.mp4", frames=6)
+    assert main(["run", str(clip), "--edit", "age+2", "-o", str(tmp_path / "out.mkv"), *TINY]) == 0
+    printed = capsys.readouterr()
+    assert printed.out == "" and f"made {tmp_path / 'out.mkv'}" in printed.err
+    assert main(["run", str(clip), "--edit", "age+2", "-o", str(tmp_path / "q.mkv"), "-q", *TINY]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_the_last_words_name_the_files_the_likeness_and_the_warnings() -> None:

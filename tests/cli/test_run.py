@@ -43,6 +43,14 @@ def test_a_wrong_edit_exits_2(clip: Path, edit: str, capsys: pytest.CaptureFixtu
     assert not left_behind(clip.parent, but={"in.mp4"})
 
 
+def test_without_an_edit_it_asks_for_one(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(clip, "-o", clip.with_name("out.mp4"), *TINY) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: no edit is given") and "--edit age+2" in printed
+    assert not left_behind(clip.parent, but={"in.mp4"})
+    assert run(clip, "-o", clip.with_name("out.mp4"), "--preview", *TINY) == 0
+
+
 @pytest.mark.parametrize("content", [b"hello, this is text\n" * 50, b""])
 def test_what_is_not_a_video_exits_3(tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]) -> None:
     source = tmp_path / "text.mp4"

@@ -11,6 +11,8 @@ class Stopped:
 
     def say(self, line: str) -> None: ...
 
+    def announce(self, line: str) -> None: ...
+
     def phase(self, name: str, total: int, done_before: int = 0) -> None:
         self.begun_at = done_before
 

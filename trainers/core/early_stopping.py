@@ -86,6 +86,9 @@ class SharedPhase:
     def say(self, line: str) -> None:
         self._shown.say(line)
 
+    def announce(self, line: str) -> None:
+        self._shown.announce(line)
+
     def phase(self, name: str, total: int, done_before: int = 0) -> None:
         """Start the shared phase at the first part; `total`, that of a part, is not used."""
         if not self._has_begun:

@@ -193,6 +193,7 @@ def _request(order: TaskOrder, source: Path, output: Path) -> Request:
         command=options.command,
         c2pa=options.c2pa,
         watermark=options.watermark,
+        force=options.force,
     )
 
 

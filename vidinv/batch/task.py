@@ -23,6 +23,7 @@ class BatchOptions:
     min_ic: float | None = None
     c2pa: bool = False
     watermark: bool = False
+    force: bool = False
     command: str = ""
 
 
@@ -39,7 +40,7 @@ class TaskOrder:
 
     def to_json(self) -> str:
         """The parts of the order that must be equal for a finished clip to satisfy it, as JSON."""
-        options = {key: value for key, value in asdict(self.options).items() if key != "command"}
+        options = {key: value for key, value in asdict(self.options).items() if key not in ("command", "force")}
         values = {"source": self.source, "config": configs.plain(self.config), "asked": options}
         return json.dumps(values, sort_keys=True)
 

@@ -49,6 +49,7 @@ def batch(
         bool, typer.Option("--retry-failed", help="Retry clips that have failed permanently.")
     ] = False,
     overwrite: options.Overwrite = False,
+    force: options.Force = False,
     preview: options.Preview = False,
     report: Annotated[bool, typer.Option("--report", help="Also write a report page per clip.")] = False,
     no_thumbnails: options.NoThumbnails = False,
@@ -95,6 +96,7 @@ def batch(
         min_ic=gate.ic,
         c2pa=c2pa,
         watermark=watermark,
+        force=force,
         command=shlex.join(["vidinv", *sys.argv[1:]]),
     )
     if cluster is not None and not (cluster == "ray" or cluster.startswith("ray://")):
@@ -112,7 +114,10 @@ def batch(
     begin, length = time.monotonic(), split if split is not None else 60.0 if cluster else 0.0
     if input_list.is_list(given):
         output_names.check_list(given)  # before the folder is made
-    with batch_folder.open_batch_folder(output) as opened, progress.show(common.show, unit="clips") as shown:
+    with (
+        batch_folder.open_batch_folder(output) as opened,
+        progress.show(common.show, quiet=common.quiet, unit="clips") as shown,
+    ):
         opened.journal.enter(orders, again=retry_failed)
         fetch_weights(needs, common)
         opened.keep()
@@ -148,6 +153,7 @@ def prepare_tasks(
     from vidinv.backends import registry as backends
     from vidinv.batch import input_list, output_names, storage
     from vidinv.batch.task import TaskOrder
+    from vidinv.editing import strength_range
     from vidinv.jobs import check
     from vidinv.jobs.request import Request, touches_faces
 
@@ -163,7 +169,9 @@ def prepare_tasks(
         request = Request(Path(), Path(), config, preview=asked.preview)
         backend = backends.choose_backend(config.backend)
         check.check_networks(config, backend)
-        if touches_faces(request, check.resolve_edits(config.edits, backend)):
+        found = check.resolve_edits(config.edits, backend)
+        strength_range.check_strengths(found, force=asked.force)
+        if touches_faces(request, found):
             needs.update(backend.all_needs)
         return config
 

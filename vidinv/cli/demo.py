@@ -24,6 +24,7 @@ def demo(
     offline: options.Offline = False,
     accept_licences: options.AcceptLicences = False,
     show: options.Show = None,
+    quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
     """Make a short talking-head clip of a synthetic person, with sound, and edit it.
@@ -46,7 +47,7 @@ def demo(
             raise OutputUnwritable(f"{path} exists", remedy="give --overwrite or another folder")
     folder.mkdir(parents=True, exist_ok=True)
     cache.pull(backend.all_needs, offline=offline, accept=accept_licences)
-    with progress.show(show) as shown:
+    with progress.show(show, quiet=quiet) as shown:
         shown.phase("demo clip", round(seconds * clips.FRAME_RATE))
         clips.write_demo(
             source, registry.load_generator(backend.generator), seconds=seconds, seed=seed, done=shown.advance
@@ -54,4 +55,4 @@ def demo(
     if only_clip:
         return
     request = Request(source, output, config, overwrite=overwrite)
-    run_request(request, show, offline=offline, accept=accept_licences, backend=backend)
+    run_request(request, show, quiet=quiet, offline=offline, accept=accept_licences, backend=backend)

@@ -43,6 +43,7 @@ def import_direction(
     json_to: options.JsonTo = None,
     device: options.Device = None,
     progress_as: options.Show = None,
+    quiet: options.Quiet = False,
     *,
     common: options.Making,
 ) -> None:
@@ -91,7 +92,7 @@ def import_direction(
     if is_here:
         where = requests.pick_device(device or "auto")
         common.have(chosen.needs + (chosen.measuring if attribute else ()))
-        with progress.show(progress_as) as shown:
+        with progress.show(progress_as, quiet=quiet) as shown:
             made = _measured(made, chosen, where, attribute, shown)
     elif of.generator in generator_file.names():
         made = directions.rescale_imported(made, registry.load_generator(of.generator))

@@ -92,6 +92,7 @@ def faces(
     offline: options.Offline = False,
     accept_licences: options.AcceptLicences = False,
     show_as: options.Show = None,
+    quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
     """Render synthetic faces by seed for manual scoring: add a score column to faces.csv and learn from it.
@@ -108,7 +109,7 @@ def faces(
     chosen = backends.choose_backend(backend)
     where = requests.pick_device(device or "auto")
     cache.need(chosen.needs, offline=offline, accept=accept_licences)
-    with progress.show(show_as) as shown:
+    with progress.show(show_as, quiet=quiet) as shown:
         shown.phase("faces", count)
         preview.write_faces(output, chosen.models(where, ""), range(first, first + count), shown.advance)
     print_line(f"made {output}: add a score column to its faces.csv and learn from it with --scores")

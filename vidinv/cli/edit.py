@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vidinv import config as configs
-from vidinv.cli import options, progress
+from vidinv.cli import options, picture_or_video, progress
 from vidinv.cli.run import print_summary, resolve
 from vidinv.errors import UsageError
 
@@ -20,6 +20,7 @@ def edit(
     track: options.Tracks = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Default: IMAGE's name with .edited.")] = None,
     overwrite: options.Overwrite = False,
+    force: options.Force = False,
     blend: options.Blend = None,
     preview: options.Preview = False,
     c2pa: options.C2pa = False,
@@ -39,15 +40,33 @@ def edit(
     wanted = [*(edits or []), *map(grammar.of_person, track or [])]
     resolved = configs.with_edits(resolve(common, blend=blend), wanted)
     if not resolved.edits:
-        raise UsageError("nothing to edit", remedy="give an edit, such as --edit age+2")
-    target = output or source.with_name(f"{source.stem}.edited{source.suffix}")
-    request = Request(source, target, resolved, overwrite=overwrite, preview=preview, c2pa=c2pa, watermark=watermark)
+        raise UsageError("no edit is given", remedy="give one, such as --edit age+2 (vidinv directions list)")
+    picture_or_video.refuse_video(source, "edit it with: vidinv run {source} --edit age+2")
+    target = output or default_output(source)
+    request = Request(
+        source,
+        target,
+        resolved,
+        overwrite=overwrite,
+        preview=preview,
+        c2pa=c2pa,
+        watermark=watermark,
+        force=force,
+    )
     checked = image_job.check_picture(request)
     cache.need(checked.needs, offline=common.offline, accept=common.accept_licences)
-    with progress.show(common.show) as shown:
+    with progress.show(common.show, quiet=common.quiet) as shown:
         shown.phase("edit", 1)
         report = image_job.edit(checked)
         shown.advance(1)
     print_summary(report, request.writes(), shown)
     if common.json_to is not None:
         options.write_json(report, common.json_to)
+
+
+def default_output(source: Path) -> Path:
+    """Return IMAGE's name with .edited; .png if IMAGE's format cannot be written."""
+    from vidinv.media import photo
+
+    suffix = source.suffix if photo.is_photo(source) else ".png"
+    return source.with_name(f"{source.stem}.edited{suffix}")

@@ -24,6 +24,7 @@ def inspect(
         Path | None, typer.Option("--trust", metavar="PEM", help="Root certificates whose C2PA signers are trusted.")
     ] = None,
     show: options.Show = None,
+    quiet: options.Quiet = False,
     json_to: options.JsonTo = None,
     debug: options.Debug = False,
 ) -> None:
@@ -33,7 +34,7 @@ def inspect(
     """
     from vidinv.provenance import inspection
 
-    with progress.show(show) as shown:
+    with progress.show(show, quiet=quiet) as shown:
         found = inspection.inspect(file, trust, lambda frames: shown.phase("watermark", frames), shown.advance)
     if json_to is not None:
         options.write_json(found.document(), json_to)

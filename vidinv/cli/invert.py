@@ -35,10 +35,12 @@ def invert(
     render_codes.check_render(render, source, output, overwrite)
     request = Request(source, output, resolved, overwrite=overwrite, codes=output, only_codes=True)
     backend = backends.choose_backend(resolved.backend)
-    report = run_request(request, common.show, offline=common.offline, accept=common.accept_licences, backend=backend)
+    report = run_request(
+        request, common.show, quiet=common.quiet, offline=common.offline, accept=common.accept_licences, backend=backend
+    )
     if render is not None:
         stored = render_codes.open_stored(source, output)
-        with progress.show(common.show) as shown:
+        with progress.show(common.show, quiet=common.quiet) as shown:
             shown.phase("draw", render_codes.face_count(stored, render))
             render_codes.write_render(source, stored, render, backend, pick_device(resolved.device), shown.advance)
         shown.say(f"made {render}")

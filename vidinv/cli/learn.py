@@ -66,6 +66,7 @@ def learn(
     region: Annotated[str, typer.Option(metavar="NAME", help="Region to edit: face, head, hair, mouth, ...")] = "face",
     device: options.Device = None,
     progress_as: options.Show = None,
+    quiet: options.Quiet = False,
     *,
     common: options.Making,
 ) -> None:
@@ -110,7 +111,7 @@ def learn(
     common.have(chosen.needs + chosen.measuring)
     models = chosen.models(where, "")
     studio = backends.render_context(models, _measure(chosen, attribute, own))
-    with progress.show(progress_as) as shown:
+    with progress.show(progress_as, quiet=quiet) as shown:
         found = source.material(chosen, models, studio, shown)
         wanted = _possible(wanted, found.readings)
         fresh = direction_training.samples(studio.generator, trials, seed + 1)

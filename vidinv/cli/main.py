@@ -7,7 +7,8 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from importlib import metadata
+from typing import Annotated, Any
 
 import typer
 
@@ -19,6 +20,7 @@ from vidinv.cli import (
     bench,
     demo,
     directions,
+    doctor,
     edit,
     evaluate,
     inspect,
@@ -55,6 +57,7 @@ app.command("report")(report.report)
 app.command("tune")(tune.tune)
 app.command("demo")(demo.demo)
 app.command("bench")(bench.bench)
+app.command("doctor")(doctor.doctor)
 app.add_typer(autoencoder.app, name="autoencoder")
 app.add_typer(backend.app, name="backend")
 app.add_typer(directions.app, name="directions")
@@ -63,9 +66,14 @@ app.add_typer(train.app, name="train")
 app.add_typer(weights.app, name="weights")
 
 
-@app.callback()
-def _root() -> None:
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
     """Edit the face in a video by GAN inversion and keep everything else untouched."""
+    if version:
+        terminal.print_line(f"vidinv {metadata.version('vidinv')}")
+        raise typer.Exit
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
-from vidinv.cli import options, progress
+from vidinv.cli import options, picture_or_video, progress
 from vidinv.cli.run import print_summary, resolve
 from vidinv.errors import UsageError
+
+STILL = "give a picture, such as a frame of it: ffmpeg -ss 0:12 -i {source} -frames:v 1 face.png"
 
 
 @options.grouped
@@ -40,6 +42,8 @@ def mix(
     from vidinv.jobs.request import Request
     from vidinv.weights import cache
 
+    for picture in (source, other):
+        picture_or_video.refuse_video(picture, STILL)
     if region not in REGIONS:
         raise UsageError(f"unknown --region {region!r}", remedy=f"choose one of {', '.join(REGIONS)}")
     request = Request(source, output, resolve(common), overwrite=overwrite, preview=preview)
@@ -47,7 +51,7 @@ def mix(
     rows = options.rows(layers, "--layers", backend.slots)
     pair = mixes.check_mix(request, other, backend)
     cache.need(backend.all_needs, offline=common.offline, accept=common.accept_licences)
-    with progress.show(common.show) as shown:
+    with progress.show(common.show, quiet=common.quiet) as shown:
         shown.phase("mix", 1)
         report = mixes.mix(pair, rows, share, region)
         shown.advance(1)
@@ -75,11 +79,13 @@ def interpolate(
     from vidinv.jobs.request import Request
     from vidinv.weights import cache
 
+    for picture in (source, other):
+        picture_or_video.refuse_video(picture, STILL)
     config = resolve(common)
     backend = backends.choose_backend(config.backend)
     pair = mixes.check_film(Request(source, output, config, overwrite=overwrite), other, backend)
     cache.need(backend.needs, offline=common.offline, accept=common.accept_licences)
-    with progress.show(common.show) as shown:
+    with progress.show(common.show, quiet=common.quiet) as shown:
         shown.phase("interpolate", mixes.frame_count(seconds))
         mixes.interpolate(pair, seconds, shown.advance)
     shown.say(f"made {output}")

@@ -51,6 +51,7 @@ Show = Annotated[
     str | None,
     typer.Option("--progress", metavar="bar|json|none", help="Progress output. Default: a bar on a terminal."),
 ]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only: no progress, summary or warnings.")]
 Edits = Annotated[
     list[str] | None, typer.Option("--edit", metavar="E", help="age+2, age=60, smile+1@0:03-0:07; repeatable.")
 ]
@@ -58,6 +59,7 @@ Tracks = Annotated[
     list[str] | None, typer.Option("--track", metavar="N:E", help="An edit of person N, such as 1:age+2; repeatable.")
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")]
+Force = Annotated[bool, typer.Option("--force", help="Allow strengths beyond twice the measured range.")]
 Preview = Annotated[bool, typer.Option("--preview", help="Also write source, inversion and edit side by side.")]
 NoThumbnails = Annotated[bool, typer.Option("--no-thumbnails", help="Omit pictures of faces from the page.")]
 MinIdentity = Annotated[
@@ -91,6 +93,7 @@ class Job:
     offline: Offline = False
     accept_licences: AcceptLicences = False
     show: Show = None
+    quiet: Quiet = False
     config: Config = None
     changes: Changes = None
     json_to: JsonTo = None

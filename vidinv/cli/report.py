@@ -32,6 +32,7 @@ class ReportOptions:
     offline: options.Offline = False
     accept_licences: options.AcceptLicences = False
     show: options.Show = None
+    quiet: options.Quiet = False
     changes: options.Changes = None
     json_to: options.JsonTo = None
     debug: options.Debug = False
@@ -123,7 +124,7 @@ def _measure(source: Path, edited: Path, common: ReportOptions) -> None:
     )
     pairs.check_pair(pair)
     cache.need(backend.watching, offline=common.offline, accept=common.accept_licences)
-    with progress.show(common.show) as shown:
+    with progress.show(common.show, quiet=common.quiet) as shown:
         found = pairs.run(pair, shown)
     _done(pair.page, found, common)
     check_gate(found["gate"], f"see {pair.page}")
@@ -161,5 +162,5 @@ def _may_write(target: Path, source: Path, *, overwrite: bool) -> None:
 def _done(target: Path, value: dict[str, Any], common: ReportOptions) -> None:
     if common.json_to is not None:
         options.write_json(value, common.json_to)
-    if common.json_to != "-" and common.show != "none":
+    if common.json_to != "-" and not common.quiet:
         print_line(f"made {target}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vidinv import config as configs
-from vidinv.cli import options, progress
+from vidinv.cli import options, picture_or_video, progress
 from vidinv.config import RunConfig
 from vidinv.errors import QualityGateMissed, UsageError
 
@@ -36,6 +36,7 @@ def run(
         typer.Option("-o", "--output", help="Default: IN's name with .edited; a folder if it has no suffix."),
     ] = None,
     overwrite: options.Overwrite = False,
+    force: options.Force = False,
     blend: options.Blend = None,
     codec: Annotated[str | None, typer.Option(metavar="NAME|lossless", help="Video codec of the output.")] = None,
     crf: Annotated[int | None, typer.Option(help="Quality of the codec; lower is better.")] = None,
@@ -74,6 +75,12 @@ def run(
     resolved = configs.with_edits(
         resolve(common, blend=blend, codec=codec, crf=crf, preset=preset, pixel_format=pixel_format), wanted
     )
+    if not (resolved.edits or preview or codes):
+        raise UsageError(
+            "no edit is given",
+            remedy="give one, such as --edit age+2 (vidinv directions list), or --preview or --codes",
+        )
+    picture_or_video.refuse_picture(source)
     target = output or default_output(source)
     from vidinv.jobs.request import Request
 
@@ -92,8 +99,9 @@ def run(
         command=shlex.join(["vidinv", *sys.argv[1:]]),
         c2pa=c2pa,
         watermark=watermark,
+        force=force,
     )
-    made = run_request(request, common.show, offline=common.offline, accept=common.accept_licences)
+    made = run_request(request, common.show, quiet=common.quiet, offline=common.offline, accept=common.accept_licences)
     if common.json_to is not None:
         options.write_json(made, common.json_to)
     kept = made["output"]["path"] or made["output"].get("preview")
@@ -132,7 +140,13 @@ def resolve(common: options.Job, **own: str | int | None) -> RunConfig:
 
 
 def run_request(
-    request: Request, show: str | None, *, offline: bool, accept: bool, backend: Backend | None = None
+    request: Request,
+    show: str | None,
+    *,
+    quiet: bool = False,
+    offline: bool,
+    accept: bool,
+    backend: Backend | None = None,
 ) -> dict[str, Any]:
     """Check the request, have the weights, run the job; `backend` is the request's, where it is resolved already."""
     from vidinv.jobs import check, video_job
@@ -142,7 +156,7 @@ def run_request(
     if checked.needs:
         cache.need(checked.needs, offline=offline, accept=accept)
     files, below = request.writes(), request.below_gate().writes()
-    with progress.show(show) as shown:
+    with progress.show(show, quiet=quiet) as shown:
         report = video_job.run(request, shown, checked.backend)
     verdict = report.get("gate")
     print_summary(report, files if verdict is None or verdict["passed"] else below, shown)

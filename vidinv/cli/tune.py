@@ -40,6 +40,8 @@ def tune(
     from vidinv.jobs.request import Request
 
     request = Request(source, output, config, overwrite=overwrite, only_tuned=True)
-    report = run_request(request, common.show, offline=common.offline, accept=common.accept_licences)
+    report = run_request(
+        request, common.show, quiet=common.quiet, offline=common.offline, accept=common.accept_licences
+    )
     if common.json_to is not None:
         options.write_json(report, common.json_to)

@@ -10,7 +10,7 @@ from vidinv.analysis import given_boxes
 from vidinv.backends import registry as backends
 from vidinv.backends.interface import Backend
 from vidinv.config import RunConfig
-from vidinv.editing import grammar, plan
+from vidinv.editing import grammar, plan, strength_range
 from vidinv.editing.plan import ResolvedEdits
 from vidinv.encoders import encoder_file
 from vidinv.engines import runner
@@ -33,7 +33,7 @@ def check_request(request: Request, backend: Backend | None = None) -> CheckedRe
     if touched:
         given_boxes.boxes_of_run(request.config, backend)
     info = probe(request.source)
-    _check_times(edits, info)
+    _check_times(edits, request.at, info)
     check_outputs([request.output], request.source, request.overwrite)
     if request.gate.is_set:
         check_output(missed_path(request.output), request.source, request.overwrite, request.output)
@@ -54,6 +54,7 @@ def check_common(request: Request, backend: Backend | None = None) -> tuple[Back
     """
     backend = backend or backends.choose_backend(request.config.backend)
     edits = resolve_edits(request.config.edits, backend)
+    strength_range.check_strengths(edits, force=request.force)
     _check_options(request)
     if request.c2pa:
         manifest.check_signer(request.config.c2pa, request.output)
@@ -124,7 +125,12 @@ def resolve_edits(texts: Sequence[str], backend: Backend) -> ResolvedEdits:
     return edits
 
 
-def _check_times(edits: ResolvedEdits, info: VideoInfo) -> None:
+def _check_times(edits: ResolvedEdits, at: float | None, info: VideoInfo) -> None:
+    """Raise UsageError for an edit or a preview that starts after the clip's end."""
+    if at is not None and info.duration_s and at >= info.duration_s:
+        raise UsageError(
+            f"--at {at:g} s is after the end of the clip", remedy=f"the clip lasts {info.duration_s:.1f} s"
+        )
     for begin in (resolved.edit.span[0] for resolved in edits):
         if begin > 0 and info.duration_s and begin >= info.duration_s:
             raise UsageError(f"an edit starts at {begin:g} s, after the end of the clip ({info.duration_s:.2f} s)")

@@ -15,6 +15,7 @@ from torch import Tensor
 from vidinv.analysis import face_tracks, first_pass, given_boxes
 from vidinv.analysis.first_pass import Detections
 from vidinv.backends.interface import Backend
+from vidinv.editing import strength_range
 from vidinv.editing.plan import ResolvedEdits
 from vidinv.errors import UsageError
 from vidinv.frames import Array, Code, Colour, Display, Edit, FrameBatch, Planes, Shot, Work
@@ -80,7 +81,9 @@ def edit(checked: CheckedRequest) -> dict[str, Any]:
         folder.empty()
         try:
             opened = open_picture(checked, folder)
-            edits, warnings = _solve_targets(opened)
+            warnings = strength_range.range_warnings(checked.edits)
+            edits, unreached = _solve_targets(opened)
+            warnings += unreached
             job = replace(opened.job, edits=edits)
             assert job.models is not None
             work = run_stages(render.edit_stages(job, job.models), opened.work)

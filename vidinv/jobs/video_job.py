@@ -13,6 +13,7 @@ from vidinv import config as configs
 from vidinv import fileio
 from vidinv.analysis import face_tracks, first_pass
 from vidinv.backends.interface import Backend, Models
+from vidinv.editing import strength_range
 from vidinv.editing.plan import ResolvedEdits
 from vidinv.errors import OutputUnwritable, UsageError, VidinvError
 from vidinv.frames import Analysis
@@ -125,7 +126,9 @@ def analyze_job(job: OpenJob, progress: Progress) -> AnalyzedJob:
     models = backend.models(config.device, config.encoder) if works_on_faces else None
     if stored_codes.encoder_digest(config) != job.encoder:
         raise UsageError(f"{config.encoder} changed while the job ran", remedy="run the command again")
-    progress.say(cost_estimate.cost_line(request, info, analysis, (start, stop), inverts=stored_codes.is_due(codes)))
+    progress.announce(
+        cost_estimate.cost_line(request, info, analysis, (start, stop), inverts=stored_codes.is_due(codes))
+    )
     tuning = None
     clip = TuningClip(request.source, job.source.content, analysis, (start, stop))
     if models is not None and config.generator:
@@ -135,10 +138,11 @@ def analyze_job(job: OpenJob, progress: Progress) -> AnalyzedJob:
         fit = generator_tuning.tune_generator if config.tune == "generator" else encoder_tuning.tune_encoder
         models, tuning = fit(models, clip, config, folder, tuning_progress)
         busy["tune"] = spent.busy()
-    warnings: list[str] = []
+    warnings = strength_range.range_warnings(edits)
     if models is not None and target_strength.has_target(edits):
         aiming = Clock.now()
-        edits, warnings = _solve_targets(job, edits, analysis, models, codes, progress)
+        edits, unreached = _solve_targets(job, edits, analysis, models, codes, progress)
+        warnings += unreached
         busy["aim"] = aiming.busy()
     cuts = {shot.start for shot in analysis.shots}
     segments = decode.segments(analysis.pts, analysis.time_base, config.segment_seconds, start, stop, cuts)

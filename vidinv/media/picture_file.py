@@ -50,6 +50,17 @@ def opening_picture(path: Path) -> Iterator[Image.Image]:
         raise _unreadable(path, error) from error
 
 
+def is_still(path: Path) -> bool:
+    """Return whether the file at `path` is a picture of one of FORMATS with a single frame; only its head is read."""
+    try:
+        with fileio.open_regular(path) as stream, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with _identified(stream, os.fstat(stream.fileno()).st_size) as file:
+                return file.format == "MPO" or getattr(file, "n_frames", 1) == 1
+    except _FAILURES:
+        return False
+
+
 def read_rgb(path: Path) -> Array:
     """Read a picture as RGB uint8 [H,W,3], upright. Raises InputUnreadable, as `opening_picture` does."""
     try:
