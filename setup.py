@@ -34,6 +34,7 @@ EXTRAS = {
     "c2pa": ["c2pa-python>=0.38", "cryptography>=44"],
     "decord": ["decord==0.6.0"],
     "face-alignment": ["face-alignment>=1.5"],
+    "heif": ["pillow-heif>=1.0"],
     "lmdb": ["lmdb>=1.5"],
     "lpips": ["lpips==0.1.4"],
     "onnx": ["onnxruntime>=1.20"],
@@ -43,7 +44,7 @@ EXTRAS = {
     "torchcodec": ["torchcodec>=0.13,<0.14"],
     "train": ["lightning-fabric>=2.5", "tensorboard>=2.18"],
 }
-TESTED = ("c2pa", "decord", "face-alignment", "lmdb", "onnx", "openvino", "train")  # extras that the tests run
+TESTED = ("c2pa", "decord", "face-alignment", "heif", "lmdb", "onnx", "openvino", "train")  # extras that the tests run
 DEV = [
     *(requirement for name in TESTED for requirement in EXTRAS[name]),
     "fsspec>=2025.3",

@@ -20,6 +20,7 @@ EXTRAS = {
     "onnxruntime": ("onnx", "onnxruntime"),
     "openvino": ("openvino", "openvino"),
     "ray": ("ray", "ray"),
+    "pillow_heif": ("heif", "pillow-heif"),
     "s3fs": ("s3", "s3fs"),
     "tensorboard": ("train", "tensorboard"),
     "torchcodec": ("torchcodec", "torchcodec"),

@@ -6,12 +6,14 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from tests.helpers.runs import TINY, face_rows, left_behind
 from vidinv.backends import registry as backends
+from vidinv.bench.synthetic_clip import make_clip
 from vidinv.cli.main import main
 from vidinv.media import photo
 
@@ -68,7 +70,7 @@ def test_edits_compose_in_any_order(portrait: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wanted", "code", "said"),
     [
-        ([], 2, "nothing to edit"),
+        ([], 2, "no edit is given"),
         (["--edit", "aeg+2"], 2, "did you mean age"),
         (["--edit", "age+2@0:03-"], 2, "but a picture has only one frame"),
         (["--edit", "age+2", "-o", "out.txt"], 2, "supported picture format"),
@@ -148,3 +150,60 @@ def test_an_edit_of_strength_0_hides_no_value(portrait: Path, tmp_path: Path) ->
         edits = json.loads((tmp_path / "out.png.json").read_text())["edits"]
         found.append([each["reached"] for each in edits if each["name"] == "age"])
     assert found[0] == found[1]
+
+
+def test_a_gray_photo_stays_gray_and_a_deep_one_deep(tmp_path: Path) -> None:
+    deep = np.random.default_rng(1).integers(16_000, 50_000, (64, 96), np.uint16)
+    cv2.imwrite(str(tmp_path / "gray.png"), (deep >> 8).astype(np.uint8))
+    cv2.imwrite(str(tmp_path / "deep.png"), np.dstack([deep, deep, deep]))
+    for name, kind, shape in (("gray", np.uint8, (64, 96)), ("deep", np.uint16, (64, 96, 3))):
+        output = tmp_path / f"{name}.out.png"
+        assert edit(tmp_path / f"{name}.png", "--edit", "age+3", "-o", output, *TINY, *SHOWN) == 0
+        before = cv2.imread(str(tmp_path / f"{name}.png"), cv2.IMREAD_UNCHANGED)
+        after = cv2.imread(str(output), cv2.IMREAD_UNCHANGED)
+        assert after.dtype == kind and after.shape == shape
+        assert np.array_equal(before[:2], after[:2]) and (before != after).any()
+
+
+@pytest.mark.parametrize("suffix", [".bmp", ".tiff", ".gif", ".avif"])
+def test_a_photo_that_cannot_be_written_in_its_format_becomes_a_png(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(np.full((64, 96, 3), 120, np.uint8)).save(f"in{suffix}")
+    assert edit(f"in{suffix}", "--edit", "age+0", *TINY) == 0
+    assert Path("in.edited.png").exists()
+
+
+def test_the_place_of_a_photo_is_left_out_if_asked(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitude] = (52.0, 30.0, 0.0)
+    Image.fromarray(np.full((64, 96, 3), 120, np.uint8)).save(tmp_path / "in.jpg", exif=exif)
+    for name, options, is_kept in (("kept.jpg", [], True), ("stripped.jpg", ["--strip-location"], False)):
+        assert edit(tmp_path / "in.jpg", "--edit", "age+0", "-o", tmp_path / name, *options, *TINY) == 0
+        with Image.open(tmp_path / name) as written:
+            assert bool(written.getexif().get_ifd(ExifTags.IFD.GPSInfo)) == is_kept
+
+
+def test_what_the_format_cannot_hold_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture = Image.fromarray(np.full((64, 96, 4), 120, np.uint8), "RGBA")
+    picture.save(tmp_path / "in.png")
+    assert edit(tmp_path / "in.png", "--edit", "age+0", "-o", tmp_path / "out.jpg", *TINY) == 0
+    assert "warning: .jpg cannot hold transparency; left out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["edit", "mix", "interpolate"])
+def test_a_video_is_answered_with_the_command_for_videos(
+    command: str, portrait: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = make_clip(tmp_path / "talk.mp4", frames=4)
+    rest = ["--edit", "age+2"] if command == "edit" else [str(portrait)]
+    output = tmp_path / ("out.mp4" if command == "interpolate" else "out.png")
+    assert main([command, str(clip), *rest, "-o", str(output), *TINY]) == 2
+    line = capsys.readouterr().err
+    assert f"{clip} is a video" in line and ("vidinv run" if command == "edit" else "ffmpeg") in line
+
+
+def test_a_picture_given_to_run_is_answered_with_edit(portrait: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", str(portrait), "--edit", "age+2", *TINY]) == 2
+    assert f"vidinv edit {portrait}" in capsys.readouterr().err

@@ -25,6 +25,9 @@ def edit(
     preview: options.Preview = False,
     c2pa: options.C2pa = False,
     watermark: options.Watermark = False,
+    strip_location: Annotated[
+        bool, typer.Option("--strip-location", help="Leave out where the photo was taken (EXIF and XMP).")
+    ] = False,
     *,
     common: options.Job,
 ) -> None:
@@ -52,6 +55,7 @@ def edit(
         c2pa=c2pa,
         watermark=watermark,
         force=force,
+        strip_location=strip_location,
     )
     checked = image_job.check_picture(request)
     cache.need(checked.needs, offline=common.offline, accept=common.accept_licences)

@@ -8,7 +8,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,7 +17,7 @@ from vidinv.backends.interface import Backend
 from vidinv.editing import strength_range
 from vidinv.editing.plan import ResolvedEdits
 from vidinv.errors import UsageError
-from vidinv.frames import Array, Code, Colour, Display, Edit, FrameBatch, Planes, Shot, Work
+from vidinv.frames import Array, Code, Colour, Display, Edit, FrameBatch, Shot, Work
 from vidinv.generators.ops import resize
 from vidinv.jobs import check, engine_autotune, finalize, render, sign_output, target_strength
 from vidinv.jobs.job import AnalyzedJob, open_checked
@@ -87,22 +86,26 @@ def edit(checked: CheckedRequest) -> dict[str, Any]:
             job = replace(opened.job, edits=edits)
             assert job.models is not None
             work = run_stages(render.edit_stages(job, job.models), opened.work)
-            write_edited(job, opened.photo, work, finalize.output_metadata(job))
+            warnings += write_edited(job, opened.photo, work, finalize.output_metadata(job))
             report = finalize.build_report(job, 1, measured_faces(work))
             return finalize.write_report(job, report, clock.spent(), warnings)
         finally:
             folder.delete()
 
 
-def write_edited(job: AnalyzedJob, known: Photo, work: Work, made: dict[str, str]) -> None:
-    """Write the edited picture, signed if requested, and its preview if requested. Raises OutputUnwritable."""
+def write_edited(job: AnalyzedJob, known: Photo, work: Work, made: dict[str, str]) -> list[str]:
+    """Write the edited picture, signed if requested, and its preview if requested.
+
+    Returns warnings on what the output's format cannot hold. Raises OutputUnwritable.
+    """
     request, folder = job.request, job.folder
     if request.preview and work.edit is not None:
         partial = folder.path / "preview.png"
         picture.write_picture(partial, build_sheet(work))
         partial.replace(preview_path(request.output))
-    edited = replace(known, rgb=rgb_of(work))
-    sign_output.write_signed(
+    metadata = known.metadata.without_location() if request.strip_location else known.metadata
+    edited = replace(known, samples=samples_of(work), metadata=metadata)
+    return sign_output.write_signed(
         request, folder, finalize.build_claim(job), lambda path: photo.write_photo(path, edited, made)
     )
 
@@ -170,20 +173,14 @@ def measured_faces(work: Work) -> MeasuredFaces:
     return MeasuredFaces(reencode.face_rows(work, 0), lambda: work.evidence)
 
 
-def _planes(known: Photo) -> Planes:
-    green, blue, red = (np.ascontiguousarray(known.rgb[:, :, channel]) for channel in (1, 2, 0))
-    return Planes((green, blue, red), "gbrp", 0, 0, 8)
-
-
-def rgb_of(work: Work) -> Array:
-    """RGB uint8 [H,W,3] of the picture: the edited frame, or the source if nothing was edited."""
-    green, blue, red = (work.output or work.frames.native)[0].planes
-    return np.ascontiguousarray(np.stack([red, green, blue], 2))
+def samples_of(work: Work) -> Array:
+    """Samples [H,W,3] or [H,W] of the picture: the edited frame, or the source if nothing was edited."""
+    return photo.samples_of((work.output or work.frames.native)[0])
 
 
 def _frame(known: Photo) -> FrameBatch:
     """The picture as the only frame of a clip."""
-    return FrameBatch((_planes(known),), Colour("bt709", True), (0,), TIME_BASE, (0,))
+    return FrameBatch((known.planes(),), Colour("bt709", True), (0,), TIME_BASE, (0,))
 
 
 def _info(source: Path, known: Photo) -> VideoInfo:
@@ -206,5 +203,5 @@ def _info(source: Path, known: Photo) -> VideoInfo:
         0,
         0,
         0,
-        8,
+        planes.depth,
     )

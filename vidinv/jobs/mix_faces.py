@@ -76,10 +76,10 @@ def mix(pair: CheckedPair, rows: Rows | None, share: float, region: str) -> dict
             work = image_job.run_stages(render.draw_stages(one.job, models, "replace"), work)
             how = f"rows {taken[0]}-{taken[1] - 1} of w+ by {share:g} from {other.name}"
             made = finalize.output_metadata(one.job) | {"vidinv_edits": f"mix: {how}"}
-            image_job.write_edited(one.job, one.photo, work, made)
+            warnings = image_job.write_edited(one.job, one.photo, work, made)
             edits = [{"name": "mix", "from": other.name, "layers": list(taken), "strength": share, "region": region}]
             report = finalize.build_report(one.job, 1, image_job.measured_faces(work), edits)
-            return finalize.write_report(one.job, report, clock.spent(), [])
+            return finalize.write_report(one.job, report, clock.spent(), warnings)
         finally:
             folder.delete()
 

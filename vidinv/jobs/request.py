@@ -44,6 +44,7 @@ class Request:
     command: str = field(default="", metadata=NEITHER)  # the command line of the request
     c2pa: bool = field(default=False, metadata=NEITHER)  # sign the finished output
     watermark: bool = False  # add a watermark to edited frames
+    strip_location: bool = False  # leave out where a photo was taken
     force: bool = field(default=False, metadata=NEITHER)  # allow strengths far beyond the measured range
 
     @property

@@ -1,47 +1,64 @@
-"""Read and write photos (PNG, JPEG, WebP), keeping alpha, colour profile and EXIF."""
+"""Read and write photos with 8 or 16 bits per sample, gray or in colour, keeping alpha and metadata.
+
+PNG, JPEG, WebP, BMP, TIFF, AVIF, single GIFs and, with the extra [heif], HEIC are read; PNG, JPEG and WebP are written.
+"""
 
 from __future__ import annotations
 
-import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, PngImagePlugin
+from PIL import Image
 
 from vidinv import fileio
 from vidinv.errors import InputUnreadable, UsageError
-from vidinv.frames import Array
+from vidinv.frames import Array, Planes
+from vidinv.media import deep_picture
+from vidinv.media.photo_metadata import PhotoMetadata, orientation, read_metadata, save_options
 from vidinv.media.picture_file import opening_picture
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")  # of what can be written
 QUALITY = 95  # of JPEG and WebP
-DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")  # Pillow's modes of more than 8 bits
-
-# The transposition that turns a picture with this EXIF orientation upright.
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+GRAY = ("1", "L", "LA")  # Pillow's modes with one colour channel of up to 8 bits
+DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N")  # with one of more bits
+PROFILED = ("RGB", "RGBA", "P")  # whose colour profile describes the samples that are written
 
 
 @dataclass(frozen=True)
 class Photo:
-    """Pixels and metadata of one photo.
+    """Samples and metadata of one photo, upright.
 
-    `rgb` is uint8 [H,W,3] and upright; `alpha` is uint8 [H,W], or None without transparency; `profile` (ICC) and
-    `exif` are the raw bytes, empty if absent.
+    `samples` is uint8 or uint16, [H,W,3] RGB or [H,W] gray; `alpha` is [H,W] of the same type, or None without
+    transparency.
     """
 
-    rgb: Array
+    samples: Array
     alpha: Array | None = None
-    profile: bytes = b""
-    exif: bytes = b""
+    metadata: PhotoMetadata = field(default_factory=PhotoMetadata)
+
+    @property
+    def rgb(self) -> Array:
+        """The picture as RGB uint8 [H,W,3]."""
+        shown = self.samples if self.samples.dtype == np.uint8 else ((self.samples + 128.0) / 257).astype(np.uint8)
+        return np.ascontiguousarray(shown if shown.ndim == 3 else np.repeat(shown[:, :, None], 3, 2))
+
+    def planes(self) -> Planes:
+        """Return the samples as a frame's planes."""
+        depth = 8 * self.samples.itemsize
+        deep = "" if depth == 8 else f"{depth}le"
+        if self.samples.ndim == 2:
+            return Planes((self.samples,), f"gray{deep}", 0, 0, depth)
+        green, blue, red = (np.ascontiguousarray(self.samples[:, :, channel]) for channel in (1, 2, 0))
+        return Planes((green, blue, red), f"gbrp{deep}", 0, 0, depth)
+
+
+def samples_of(planes: Planes) -> Array:
+    """Return the samples that `Photo.planes` gave, [H,W,3] or [H,W]."""
+    if len(planes.planes) == 1:
+        return planes.planes[0]
+    green, blue, red = planes.planes
+    return np.ascontiguousarray(np.stack([red, green, blue], 2))
 
 
 def is_photo(path: Path) -> bool:
@@ -59,73 +76,78 @@ def check_suffix(path: Path) -> None:
 
 
 def read_photo(path: Path) -> Photo:
-    """Read a photo with 8 bits per sample and turn it upright by its EXIF orientation.
+    """Read a photo and turn it upright by its EXIF orientation.
 
-    A colour profile for samples other than RGB is dropped, because RGB is written; EXIF that cannot be parsed is
-    dropped too. Raises InputUnreadable for an animation or more than 8 bits per sample, and as
-    `opening_picture` does.
+    A colour profile for samples other than RGB is dropped, because RGB or gray is written. Raises InputUnreadable for
+    an animation, several pages or floating-point samples, and as `opening_picture` does.
     """
     with opening_picture(path) as file:
-        if file.format != "MPO" and getattr(file, "n_frames", 1) > 1:  # a camera's JPEG may hold a second view
+        if file.format != "MPO" and getattr(file, "is_animated", False):  # a camera's JPEG may hold a second view
             raise InputUnreadable(
-                f"{path} is an animation", remedy="give a single picture, or use `vidinv run` for a video"
+                f"{path} holds several pictures", remedy="give a single one, or use `vidinv run` for an animation"
             )
-        exif = _exif(file)
-        turn = _TURNS.get(_orientation(file))
-        image = file if turn is None else file.transpose(turn)
-        if image.mode in DEEP:
-            raise InputUnreadable(f"{path} has more than 8 bits per sample", remedy="convert it to 8 bits first")
-        alpha = None
-        if image.has_transparency_data:
-            alpha = np.asarray((image if image.mode == "RGBA" else image.convert("RGBA")).getchannel("A"))
-        profile = image.info.get("icc_profile") if image.mode in ("RGB", "RGBA", "P") else None
-        return Photo(np.ascontiguousarray(np.asarray(image.convert("RGB"))), alpha, profile or b"", exif)
+        if file.mode == "F":
+            raise InputUnreadable(f"{path} has floating-point samples", remedy="convert it to 8 or 16 bits first")
+        metadata = read_metadata(
+            file, is_rgb=file.mode in PROFILED
+        )  # before the orientation: Pillow caches broken EXIF
+        samples, alpha = _samples(path, file)
+        turned = [None if each is None else _turned(each, orientation(file)) for each in (samples, alpha)]
+        assert turned[0] is not None
+        return Photo(turned[0], turned[1], metadata)
 
 
-def write_photo(path: Path, photo: Photo, made: dict[str, str]) -> None:
+def write_photo(path: Path, photo: Photo, made: dict[str, str]) -> list[str]:
     """Write the photo atomically in the format of the file name's suffix; `made` is added to its metadata.
 
-    PNG is lossless; JPEG and WebP are written at quality 95. JPEG has no alpha. Raises UsageError for an unsupported
-    suffix, OutputUnwritable if the file cannot be written.
+    PNG is lossless and keeps 16 bits; JPEG and WebP are written with 8 bits at quality 95. JPEG has no alpha. Returns
+    a warning for what the format cannot hold. Raises UsageError for an unsupported suffix, OutputUnwritable if the file
+    cannot be written.
     """
     check_suffix(path)
     kind = Image.registered_extensions()[path.suffix.lower()]
-    image = Image.fromarray(photo.rgb)
-    if photo.alpha is not None and kind != "JPEG":
-        image.putalpha(Image.fromarray(photo.alpha))
-    exif = Image.Exif()
-    exif.load(photo.exif)
-    exif[ExifTags.Base.Software] = "; ".join(f"{key}={value}" for key, value in made.items())
-    options: dict[str, object] = {"exif": exif, "icc_profile": photo.profile or None}
-    if kind == "PNG":
-        text = PngImagePlugin.PngInfo()
-        for key, value in made.items():
-            text.add_itxt(key, value)
-        options["pnginfo"] = text
-    elif kind == "JPEG":
-        options |= {"quality": QUALITY, "subsampling": 0}
-    else:
+    options, lost = save_options(photo.metadata, kind, made)
+    if kind != "PNG":
         options["quality"] = QUALITY
+        lost += ["samples of more than 8 bits"] if photo.samples.dtype != np.uint8 else []
+        lost += ["transparency"] if photo.alpha is not None and kind == "JPEG" else []
+    if kind == "JPEG":
+        options["subsampling"] = 0
     failures = (ValueError,)  # the picture is too large, or has too much metadata, for that kind of file
     with fileio.replacing(path, remedy="make room, or write a .png elsewhere", failures=failures) as draft:
-        image.save(draft, format=kind, **options)
+        _image(photo, kind).save(draft, format=kind, **options)
+        if kind == "PNG" and photo.samples.dtype == np.uint16:
+            deep_picture.replace_png_pixels(draft, photo.samples, photo.alpha)
+    return [f"{path.suffix} cannot hold {each}; left out" for each in lost]
 
 
-def _orientation(file: Image.Image) -> int:
-    """Return the EXIF orientation, or 1 (upright) if none can be read."""
-    try:
-        return int(file.getexif().get(ExifTags.Base.Orientation, 1))
-    except (ValueError, TypeError, AttributeError, KeyError, SyntaxError, struct.error):
-        return 1
+def _image(photo: Photo, kind: str) -> Image.Image:
+    """The photo with 8 bits per sample, gray where the photo and the kind of file are."""
+    is_gray = photo.samples.ndim == 2 and kind != "WEBP"
+    image = Image.fromarray(photo.rgb[:, :, 0] if is_gray else photo.rgb)
+    if photo.alpha is not None and kind != "JPEG":
+        alpha = photo.alpha if photo.alpha.dtype == np.uint8 else (photo.alpha >> 8).astype(np.uint8)
+        image.putalpha(Image.fromarray(alpha))
+    return image
 
 
-def _exif(file: Image.Image) -> bytes:
-    """Return the file's EXIF bytes without the orientation tag, or no bytes if the EXIF cannot be parsed."""
-    try:
-        exif = file.getexif()
-        upright = Image.Exif()
-        upright.load(exif.tobytes())
-        upright.pop(ExifTags.Base.Orientation, None)
-        return upright.tobytes()
-    except (ValueError, TypeError, AttributeError, KeyError, SyntaxError, struct.error):
-        return b""
+def _samples(path: Path, file: Image.Image) -> tuple[Array, Array | None]:
+    """The samples and the alpha of an open picture, not turned."""
+    if deep_picture.is_deep(path, file) or file.mode in DEEP:
+        return deep_picture.read_deep(path)
+    alpha = None
+    if file.has_transparency_data:
+        alpha = np.asarray((file if file.mode == "RGBA" else file.convert("RGBA")).getchannel("A"))
+    mode = "L" if file.mode in GRAY else "RGB"
+    return np.ascontiguousarray(np.asarray(file.convert(mode))), alpha
+
+
+def _turned(samples: Array, orientation: int) -> Array:
+    """Return the samples [H,W,...] of a picture with this EXIF orientation, upright."""
+    if orientation in (5, 6, 7, 8):
+        samples = samples.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        samples = samples[::-1]
+    if orientation in (2, 3, 6, 7):
+        samples = samples[:, ::-1]
+    return np.ascontiguousarray(samples)

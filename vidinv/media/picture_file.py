@@ -1,4 +1,4 @@
-"""Open a picture that somebody hands over: regular files in four formats, with bounded pixels and metadata.
+"""Open a picture that somebody hands over: regular files in a few formats, with bounded pixels and metadata.
 
 All reading of pictures goes through here. Pillow alone would open some forty formats, one of which (PostScript) is a
 program that it runs.
@@ -16,19 +16,21 @@ from typing import BinaryIO
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
-from vidinv import fileio
+from vidinv import extras, fileio
 from vidinv.errors import InputUnreadable
 from vidinv.frames import Array
 from vidinv.media.picture_bounds import OverLimit, check_exif, check_metadata
 from vidinv.media.source import MAX_PIXELS, error_reason
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP")  # Pillow's names
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "AVIF", "GIF")  # Pillow's names
+BY_PILLOW = ("AVIF", "GIF", "HEIF")  # formats that OpenCV's wheels do not read
+HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")  # brands of a HEIF file with HEVC pictures
 MOST_BYTES = 1 << 28
 PLAIN_PIXELS = 1 << 25  # a picture of more is refused if its file is too small to be one
 MOST_PIXELS_PER_BYTE = 100
-_REMEDY = "give a .jpg, .png, .webp or .bmp"
+_REMEDY = "give a .jpg, .png, .webp, .bmp, .tiff, .avif or .gif"
 _FAILURES = (OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, Image.DecompressionBombError)
 
 
@@ -75,7 +77,9 @@ def decode_rgb(raw: bytes, name: Path) -> Array:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            _identified(io.BytesIO(raw), len(raw)).close()
+            with _identified(io.BytesIO(raw), len(raw)) as file:
+                if file.format in BY_PILLOW:
+                    return np.asarray(ImageOps.exif_transpose(file).convert("RGB"))
         bgr = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR)
     except (*_FAILURES, cv2.error) as error:
         raise _unreadable(name, error) from error
@@ -89,12 +93,23 @@ def _identified(stream: BinaryIO, size: int) -> Image.Image:
     if size > MOST_BYTES:
         raise OverLimit(f"it has more than {MOST_BYTES >> 20} MB")
     check_metadata(stream)
-    file = Image.open(stream, formats=FORMATS)
+    file = Image.open(stream, formats=(*FORMATS, *_heif(stream)))
     pixels = file.width * file.height
     if pixels > MAX_PIXELS or pixels > max(PLAIN_PIXELS, size * MOST_PIXELS_PER_BYTE):
         file.close()
         raise OverLimit(f"it declares {file.width}x{file.height} pixels in {size} bytes")
     return file
+
+
+def _heif(stream: BinaryIO) -> tuple[str, ...]:
+    """The format of a HEIC file, whose reader is an optional package; nothing for other files. Raises UsageError."""
+    head = stream.read(12)
+    stream.seek(0)
+    if head[4:8] != b"ftyp" or head[8:] not in HEIC:
+        return ()
+    heif = extras.load_optional("pillow_heif", "a HEIC picture", instead="convert it to a .png")
+    heif.register_heif_opener(thumbnails=False)
+    return ("HEIF",)
 
 
 def _exif_block(file: Image.Image) -> bytes:
