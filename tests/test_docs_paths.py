@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,13 @@ def test_a_name_of_nothing_is_found(text: str) -> None:
 )
 def test_a_name_of_something_is_not(text: str) -> None:
     assert not missing(text)
+
+
+def test_git_ignores_what_the_commands_of_the_readme_write() -> None:
+    if not (ROOT / ".git").exists():
+        pytest.skip("this is no git checkout")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    written = sorted(set(re.findall(r"^vidinv .*? -o (\S+)", readme, re.MULTILINE)))
+    assert len(written) > 8
+    kept = [name for name in written if subprocess.run(["git", "check-ignore", "-q", name], cwd=ROOT).returncode]
+    assert kept == []

@@ -348,13 +348,14 @@ class Work:
 
 @dataclass(frozen=True)
 class Analysis:
-    """Result of the first pass over the clip."""
+    """Result of the first pass over the clip; `people` counts the persons found, `tracks` are those of the request."""
 
     frame_count: int
     pts: tuple[int, ...]
     time_base: Fraction
     shots: tuple[Shot, ...]
     tracks: tuple[Track, ...]
+    people: int = 0
 
     def second(self, pts: int) -> float:
         """Return the seconds from the clip's first frame to `pts`, as in a user's 0:03."""

@@ -259,3 +259,28 @@ def test_a_space_is_said_to_be_as_its_generator_has_it(space: str, monkeypatch: 
     said = spaces.SPACES[space]
     generator = registry.load_generator(said.generator)
     assert (generator.space, generator.num_ws, generator.w_dim) == (said.name, said.rows, said.dim)
+
+
+DEFAULT = spaces.SPACES["mobile-stylegan-ffhq-w"]
+
+
+@pytest.mark.parametrize("shape", [(512,), (18, 512)])
+def test_what_was_published_for_ffhq_is_taken_for_the_default_generator(shape: tuple[int, ...]) -> None:
+    related = spaces.shared_by(shape, DEFAULT)
+    assert related is not None and related.name == "ffhq-stylegan2-w"
+    numbers = torch.arange(18.0)[:, None].expand(18, 512) if len(shape) == 2 else torch.ones(512)
+    rows = spaces.step_in_space(numbers, DEFAULT)
+    assert rows.shape == (16, 512)
+    if len(shape) == 2:
+        assert rows[:, 0].tolist() == [*range(15), 17]
+
+
+def test_other_shapes_and_generators_share_nothing() -> None:
+    assert spaces.shared_by((16, 512), DEFAULT) is None and spaces.shared_by((32,), DEFAULT) is None
+    assert spaces.shared_by((32,), spaces.SPACES[tiny.SPACE]) is None
+
+
+def test_messages_list_no_test_networks_but_ones_own() -> None:
+    assert not any("tiny" in str(space) for space in spaces.user_spaces(DEFAULT))
+    own = spaces.SPACES[tiny.SPACE]
+    assert own in spaces.user_spaces(own)

@@ -100,6 +100,17 @@ def test_codes_of_two_serve_an_edit_of_one(clip: Path, tmp_path: Path) -> None:
     assert all(left) and not any(right)
 
 
+def test_people_who_were_found_and_not_edited_are_said(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = "2 people found, 1 of them taken; --faces all takes everyone"
+    assert said in run(clip, tmp_path / "one.mkv", "--edit", "age+1")["warnings"]
+    assert f"warning: {said}" in capsys.readouterr().err
+    for name, options in (("all", ["--faces", "all"]), ("second", ["--faces", "1"])):
+        report = run(clip, tmp_path / f"{name}.mkv", "--edit", "age+1", *options)
+        assert not any("people found" in warning for warning in report["warnings"])
+
+
 def test_a_mix_chooses_of_the_first_picture_alone(clip: Path, tmp_path: Path) -> None:
     rgb = np.random.default_rng(1).integers(60, 200, (64, 128, 3), np.uint8)
     for name, corner in (("two", 250), ("one", 5)):

@@ -50,8 +50,16 @@ def link_tracks(
     ids = [track.id for track in asked]
     kept = asked + [tracks[number] for number in sorted(named.difference(ids))]
     return Analysis(
-        len(detections.pts), detections.pts, detections.time_base, detections.shots, tuple(kept)
+        len(detections.pts), detections.pts, detections.time_base, detections.shots, tuple(kept), len(tracks)
     ), plan.expand_persons(edits, ids)
+
+
+def people_warnings(analysis: Analysis, faces: str) -> list[str]:
+    """Return what to say about persons who were found and not chosen, if `faces` is the default choice."""
+    left = analysis.people - len(analysis.tracks)
+    if faces != "largest" or left <= 0:
+        return []
+    return [f"{analysis.people} people found, {len(analysis.tracks)} of them taken; --faces all takes everyone"]
 
 
 def add_trust(analysis: Analysis, settings: TrustConfig, searched: tuple[int, int]) -> Analysis:

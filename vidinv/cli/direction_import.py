@@ -100,7 +100,12 @@ def import_direction(
     if json_to is not None:
         options.write_json(directions.facts(made), json_to)
     if json_to != "-":
-        print_line(f"made {target}: {_told(made, of)}")
+        related = spaces.shared_by(tuple(step.shape), own) if space is None else None
+        print_line(f"made {target}: {_told(made, of)}{'' if related is None else _shared_note(related, own)}")
+
+
+def _shared_note(related: Space, own: Space) -> str:
+    return f"; taken as one of {related.name}, whose W {own.generator} shares (give --space if it belongs elsewhere)"
 
 
 def _name_of(path: Path, component: int | None) -> str:
@@ -115,7 +120,9 @@ def _space(file: File, shape: tuple[int, ...], asked: str | None, own: Space) ->
 
     if asked is not None:
         return spaces.find_by_name(asked, own)
-    known = ", ".join(map(str, spaces.known_with_own(own).values()))
+    known = ", ".join(map(str, spaces.user_spaces(own)))
+    if spaces.shared_by(shape, own) is not None:
+        return own
     if len(shape) == 1:
         raise UsageError(f"{file} does not name its generator", remedy=f"give --space, one of {known}")
     found = spaces.find_by_shape(shape[0], shape[1], own)

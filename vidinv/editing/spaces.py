@@ -69,6 +69,21 @@ def find_by_shape(rows: int, dim: int, own: Space) -> Space | None:
     return next((space for space in known_with_own(own).values() if (space.rows, space.dim) == (rows, dim)), None)
 
 
+def shared_by(shape: tuple[int, ...], own: Space) -> Space | None:
+    """Return the published space whose directions of this shape, [D] or [L,D], also apply to `own`; None if none do.
+
+    Those are the related spaces of `ROWS_OF`, such as StyleGAN2-FFHQ's for the default generator.
+    """
+    related = [SPACES[source] for source, target in ROWS_OF if target == own.name]
+    return next((space for space in related if shape in ((space.dim,), (space.rows, space.dim))), None)
+
+
+def user_spaces(own: Space) -> list[Space]:
+    """Return the spaces that a message lists: not those of the tests' tiny networks, unless one is `own`."""
+    found = known_with_own(own).values()
+    return [space for space in found if space == own or not space.generator.endswith("-tiny")]
+
+
 def step_in_space(step: Tensor, space: Space) -> Tensor:
     """Convert a step in w [D] (equal for every row) or w+ [L,D] to a step in w+ of `space` [rows,dim].
 

@@ -80,7 +80,8 @@ def edit(checked: CheckedRequest) -> dict[str, Any]:
         folder.empty()
         try:
             opened = open_picture(checked, folder)
-            warnings = strength_range.range_warnings(checked.edits)
+            warnings = face_tracks.people_warnings(opened.job.analysis, checked.request.config.faces)
+            warnings += strength_range.range_warnings(checked.edits)
             edits, unreached = _solve_targets(opened)
             warnings += unreached
             job = replace(opened.job, edits=edits)

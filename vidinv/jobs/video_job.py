@@ -108,9 +108,10 @@ def analyze_job(job: OpenJob, progress: Progress) -> AnalyzedJob:
         job.given,
     )
     job.source.check()
-    analysis = face_tracks.analysis_without_faces(sightings)
+    analysis = whole = face_tracks.analysis_without_faces(sightings)
     if works_on_faces:
         analysis, edits = face_tracks.link_tracks(sightings, config, backend, request.source, edits)
+        whole = analysis
         searched = (0, analysis.frame_count) if codes is not None else _frame_range(analysis, only)
         analysis = face_tracks.add_trust(analysis, config.trust, searched)
     if codes is not None and codes.known is not None:
@@ -138,7 +139,7 @@ def analyze_job(job: OpenJob, progress: Progress) -> AnalyzedJob:
         fit = generator_tuning.tune_generator if config.tune == "generator" else encoder_tuning.tune_encoder
         models, tuning = fit(models, clip, config, folder, tuning_progress)
         busy["tune"] = spent.busy()
-    warnings = strength_range.range_warnings(edits)
+    warnings = [*face_tracks.people_warnings(whole, config.faces), *strength_range.range_warnings(edits)]
     if models is not None and target_strength.has_target(edits):
         aiming = Clock.now()
         edits, unreached = _solve_targets(job, edits, analysis, models, codes, progress)
