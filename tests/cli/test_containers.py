@@ -138,7 +138,7 @@ def test_a_header_that_declares_a_giant_is_refused_before_anything_is_allocated(
 def test_a_list_that_names_other_files_is_not_followed(tmp_path: Path, text: str) -> None:
     make_clip(tmp_path / "other.mp4", frames=3)
     (tmp_path / "list.mp4").write_text(text)
-    assert main(["run", str(tmp_path / "list.mp4"), "-o", str(tmp_path / "out.mp4"), *TINY]) == 3
+    assert main(["run", str(tmp_path / "list.mp4"), "--edit", "age+0", "-o", str(tmp_path / "out.mp4"), *TINY]) == 3
 
 
 def damaged(tmp_path: Path, suffix: str) -> tuple[Path, list[float]]:
@@ -199,14 +199,14 @@ def test_a_clip_with_nothing_whole_exits_3(tmp_path: Path) -> None:
     begin = data.find(b"movi")
     data[begin + 12 : -400] = np.random.default_rng(0).bytes(len(data) - begin - 412)
     source.write_bytes(data)
-    assert main(["run", str(source), "-o", str(tmp_path / "out.mkv"), *TINY]) == 3
+    assert main(["run", str(source), "--edit", "age+0", "-o", str(tmp_path / "out.mkv"), *TINY]) == 3
     assert not (tmp_path / "out.mkv").exists()
 
 
 def test_a_size_that_changes_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = pictures(tmp_path / "frames", 6)
     cv2.imwrite(str(folder / "4.png"), np.zeros((30, 40, 3), np.uint8))
-    assert main(["run", str(folder), "-o", str(tmp_path / "out.mkv"), *TINY]) == 3
+    assert main(["run", str(folder), "--edit", "age+0", "-o", str(tmp_path / "out.mkv"), *TINY]) == 3
     assert "96x64" in (said := capsys.readouterr().err) and "40x30" in said and said.count("\n") == 1
 
 
@@ -255,14 +255,14 @@ def test_the_folder_says_its_rate(tmp_path: Path) -> None:
     assert np.allclose(ffprobe.frame_times(output), np.arange(5) * 1001 / 30000, atol=1e-6)
     assert ffprobe.video(output)["color_space"] == "bt709" and ffprobe.video(output)["pix_fmt"] == "yuv420p"
     (folder / "frames.json").write_text('{"rate": "fast"}')
-    assert main(["run", str(folder), "-o", str(tmp_path / "b.mp4"), *TINY]) == 3
+    assert main(["run", str(folder), "--edit", "age+0", "-o", str(tmp_path / "b.mp4"), *TINY]) == 3
 
 
 @pytest.mark.parametrize("deep", [False, True])
 @pytest.mark.parametrize("alpha", [False, True])
 def test_pictures_come_out_as_pictures_bit_for_bit(tmp_path: Path, deep: bool, alpha: bool) -> None:
     folder, output = pictures(tmp_path / "frames", 11, deep=deep, alpha=alpha), tmp_path / "out"
-    assert main(["run", str(folder), "-o", str(output), *TINY]) == 0
+    assert main(["run", str(folder), "--edit", "age+0", "-o", str(output), *TINY]) == 0
     made = sorted(path.name for path in output.iterdir())
     assert made == [*(f"{number:06d}.png" for number in range(1, 12)), "frames.json"]
     for index in range(11):
@@ -287,7 +287,7 @@ def test_a_folder_that_exists_is_never_emptied(tmp_path: Path) -> None:
     folder, mine = pictures(tmp_path / "frames", 3), tmp_path / "mine"
     mine.mkdir()
     (mine / "letter.txt").write_text("dear")
-    assert main(["run", str(folder), "-o", str(mine), "--overwrite", *TINY]) == 7
+    assert main(["run", str(folder), "--edit", "age+0", "-o", str(mine), "--overwrite", *TINY]) == 7
     assert [path.name for path in mine.iterdir()] == ["letter.txt"]
 
 
@@ -300,7 +300,7 @@ def test_a_folder_that_is_no_sequence_exits_3(tmp_path: Path, content: str, caps
         pictures(folder, 2, ".tiff")
     else:
         cv2.imwrite(str(pictures(folder, 2) / "a.jpg"), np.zeros((8, 8, 3), np.uint8))
-    assert main(["run", str(folder), "-o", str(tmp_path / "out.mkv"), *TINY]) == 3
+    assert main(["run", str(folder), "--edit", "age+0", "-o", str(tmp_path / "out.mkv"), *TINY]) == 3
     assert capsys.readouterr().err.count("\n") == 1
 
 

@@ -58,8 +58,8 @@ def test_a_missed_gate_keeps_the_result_under_a_name_that_says_so(
     assert run(clip, "-o", output, "--report", "--min-identity", gate, *EDIT) == 6
     kept = {f"out.gate-missed.mp4{end}" for end in ("", ".json", ".report.html")}
     assert left_behind(tmp_path, but={"in.mp4"}) == kept
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1 and "person 0 at" in error and "out.gate-missed.mp4" in error
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: ") and "person 0 at" in error and "out.gate-missed.mp4" in error
     report = document(tmp_path / "out.gate-missed.mp4.json")
     assert report["output"]["path"] == "out.gate-missed.mp4"
     assert [(miss["from_s"], miss["to_s"]) for miss in report["gate"]["misses"]] == [(0, 0.92)]
@@ -74,7 +74,10 @@ def test_a_folder_of_pictures_that_misses_its_gate_is_one_too(clip: Path, tmp_pa
 
 
 def test_what_is_not_edited_misses_no_gate(clip: Path, tmp_path: Path) -> None:
-    assert run(clip, "-o", tmp_path / "out.mp4", "--min-identity", "1", *TINY, "--progress", "none") == 0
+    assert (
+        run(clip, "--edit", "age+0", "-o", tmp_path / "out.mp4", "--min-identity", "1", *TINY, "--progress", "none")
+        == 0
+    )
 
 
 def test_a_turned_head_is_left_alone_softly_with_and_without_a_preview(

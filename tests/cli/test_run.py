@@ -91,7 +91,7 @@ def test_an_output_that_exists_exits_7_and_is_kept(clip: Path) -> None:
 def test_no_edit_and_lossless_is_bit_exact(clip: Path) -> None:
     output = clip.parent / "out.mkv"
     clip = make_clip(clip.parent / "in.mkv", frames=12)
-    assert run(clip, "-o", output, "--codec", "lossless", *TINY) == 0
+    assert run(clip, "--edit", "age+0", "-o", output, "--codec", "lossless", *TINY) == 0
     before, after = frames_of(clip), frames_of(output)
     assert len(before) == len(after)
     for (_, old), (_, new) in zip(before, after, strict=True):
