@@ -127,6 +127,36 @@ def test_a_hostile_picture_is_refused_by_every_reader_within_bounds(case: str, t
     print(f"{case}: {int(memory) / 1e6:.0f} MB; {said[0]}")
 
 
+def animation_without_its_first_frame(path: Path) -> None:
+    """An animated PNG whose first picture belongs to no frame: OpenCV 5.0.0 crashes when it reads the next one."""
+    stream = BytesIO()
+    picture = Image.fromarray(np.random.default_rng(1).integers(0, 256, (24, 40, 3), np.uint8))
+    picture.save(stream, format="PNG", save_all=True, append_images=[picture.rotate(90), picture.rotate(180)])
+    data, kept, at = stream.getvalue(), [], 8
+    while at < len(data):
+        (length,) = struct.unpack_from(">L", data, at)
+        kept.append(data[at : at + length + 12])
+        at += length + 12
+    first = next(place for place, part in enumerate(kept) if part[4:8] == b"fcTL")
+    path.write_bytes(data[:8] + b"".join(kept[:first] + kept[first + 1 :]))
+
+
+def test_a_damaged_animation_does_not_crash_the_process(tmp_path: Path) -> None:
+    animation_without_its_first_frame(tmp_path / "a.png")
+    done = subprocess.run([sys.executable, "-c", READ, str(tmp_path / "a.png")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-300:]
+
+
+@pytest.mark.parametrize("transparent", [False, True])
+def test_a_png_without_its_palette_is_refused(transparent: bool, tmp_path: Path) -> None:
+    head = chunk(b"IHDR", struct.pack(">LLBBBBB", 2, 1, 8, 3, 0, 0, 0)) + chunk(b"tRNS", b"\0") * transparent
+    pixels = chunk(b"IDAT", zlib.compress(b"\0\0\0"))
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + head + pixels + chunk(b"IEND", b""))
+    for read in (photo.read_photo, picture_file.read_rgb):
+        with pytest.raises(InputUnreadable, match="palette"):
+            read(tmp_path / "a.png")
+
+
 @pytest.mark.parametrize("case", ["a program", "a program without end", "a pipe"])
 @pytest.mark.parametrize("command", ["edit", "inspect", "run"])
 def test_a_command_ends_with_exit_code_3_and_one_line(
@@ -146,6 +176,26 @@ def test_a_pipe_is_no_video_and_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.mp4")
     with pytest.raises(InputUnreadable, match="not a regular file"):
         open_video(tmp_path / "a.mp4")
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "L", "P", "1", "I;16", "transparent", "turned"])
+def test_every_kind_of_png_gives_the_pixels_that_opencv_gives(mode: str, tmp_path: Path) -> None:
+    import cv2
+
+    picture, options, exif = Image.fromarray(RGB), dict[str, Any](), Image.Exif()
+    if mode == "I;16":
+        picture = Image.fromarray(RGB[..., 0].astype(np.uint16) * 257 + 100)
+    elif mode == "transparent":
+        picture, options = picture.convert("P"), {"transparency": 3}
+    elif mode == "turned":
+        exif[ExifTags.Base.Orientation] = 6
+        options = {"exif": exif}
+    else:
+        picture = picture.convert(mode)
+        if mode in ("RGBA", "LA"):
+            picture.putalpha(Image.fromarray(RGB[..., 1]))
+    picture.save(tmp_path / "a.png", **options)
+    assert np.array_equal(picture_file.read_rgb(tmp_path / "a.png"), cv2.imread(str(tmp_path / "a.png"))[..., ::-1])
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp", "a.bmp"])

@@ -8,12 +8,15 @@ import hashlib
 from statistics import fmean, quantiles
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 from tests.helpers import simulated_reports
 from tests.helpers.page_contents import EVIL, Contents, shape
+from vidinv.errors import InputUnreadable
 from vidinv.report import charts, document, page
-from vidinv.report.strips import strips_from_html
+from vidinv.report.strips import Strip, shrink_strip, strips_from_html
 
 
 @pytest.fixture(scope="module")
@@ -134,3 +137,15 @@ def test_the_chart_shows_cuts_flags_and_the_gate(made: dict[str, Any]) -> None:
     assert "gate 0.5" in labels and sum(label is None for label in labels) == 1  # and the span of another person
     other = charts.track_chart(made, made["identity"]["tracks"][1])
     assert "another person" not in {trace.name for trace in other.data}  # that is flagged on track 0
+
+
+@pytest.mark.parametrize("picture", ["text", "one column"])
+def test_a_strip_that_is_no_strip_is_refused_or_drawn(picture: str) -> None:
+    """Strips come out of a page that somebody may have changed."""
+    content = b"text" if picture == "text" else cv2.imencode(".jpg", np.zeros((2000, 1, 3), np.uint8))[1].tobytes()
+    strip = Strip(0, 0, 0.0, content)
+    if picture == "text":
+        with pytest.raises(InputUnreadable, match="strip of track 0"):
+            shrink_strip(strip)
+    else:
+        assert cv2.imdecode(np.frombuffer(shrink_strip(strip).jpeg, np.uint8), cv2.IMREAD_COLOR).shape[1] == 1

@@ -29,7 +29,7 @@ def is_deep(path: Path, file: Image.Image) -> bool:
 
 def read_deep(path: Path) -> tuple[Array, Array | None]:
     """Read uint16 samples [H,W,3] RGB or [H,W] gray, and alpha [H,W] or None. Raises InputUnreadable."""
-    raw = fileio.read_regular(path, MOST_BYTES)
+    raw = _plain_png(fileio.read_regular(path, MOST_BYTES))
     try:
         found = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
@@ -45,6 +45,13 @@ def read_deep(path: Path) -> tuple[Array, Array | None]:
     if is_gray_png(raw):
         return np.ascontiguousarray(green), opacity
     return np.ascontiguousarray(np.stack([red, green, blue], 2)), opacity
+
+
+def _plain_png(raw: bytes) -> bytes:
+    """Return a PNG, which Pillow has read, without all but its pixels: OpenCV crashes on damaged animations."""
+    if not raw.startswith(_SIGNATURE):
+        return raw
+    return _SIGNATURE + b"".join(c for c in _chunks(raw) if c[4:8] in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"))
 
 
 def is_gray_png(raw: bytes) -> bool:
@@ -70,9 +77,9 @@ def replace_png_pixels(path: Path, samples: Array, alpha: Array | None) -> None:
 
 
 def _chunks(png: bytes) -> list[bytes]:
-    """Split a whole PNG into its chunks, each with length, kind and checksum."""
+    """Split a PNG into its chunks, each with length, kind and checksum."""
     found, place = [], len(_SIGNATURE)
-    while place < len(png):
+    while place + 8 <= len(png):
         (length,) = struct.unpack_from(">L", png, place)
         found.append(png[place : place + length + 12])
         place += length + 12

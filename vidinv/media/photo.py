@@ -15,13 +15,12 @@ from vidinv import fileio
 from vidinv.errors import InputUnreadable, UsageError
 from vidinv.frames import Array, Planes
 from vidinv.media import deep_picture
-from vidinv.media.photo_metadata import PhotoMetadata, orientation, read_metadata, save_options
-from vidinv.media.picture_file import opening_picture
+from vidinv.media.photo_metadata import PhotoMetadata, read_metadata, save_options
+from vidinv.media.picture_file import DEEP, opening_picture, orientation, turn_upright
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")  # of what can be written
 QUALITY = 95  # of JPEG and WebP
 GRAY = ("1", "L", "LA")  # Pillow's modes with one colour channel of up to 8 bits
-DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N")  # with one of more bits
 PROFILED = ("RGB", "RGBA", "P")  # whose colour profile describes the samples that are written
 
 
@@ -88,11 +87,10 @@ def read_photo(path: Path) -> Photo:
             )
         if file.mode == "F":
             raise InputUnreadable(f"{path} has floating-point samples", remedy="convert it to 8 or 16 bits first")
-        metadata = read_metadata(
-            file, is_rgb=file.mode in PROFILED
-        )  # before the orientation: Pillow caches broken EXIF
+        # Before the orientation, since Pillow keeps what it has parsed of broken EXIF.
+        metadata = read_metadata(file, is_rgb=file.mode in PROFILED)
         samples, alpha = _samples(path, file)
-        turned = [None if each is None else _turned(each, orientation(file)) for each in (samples, alpha)]
+        turned = [None if each is None else turn_upright(each, orientation(file)) for each in (samples, alpha)]
         assert turned[0] is not None
         return Photo(turned[0], turned[1], metadata)
 
@@ -140,14 +138,3 @@ def _samples(path: Path, file: Image.Image) -> tuple[Array, Array | None]:
         alpha = np.asarray((file if file.mode == "RGBA" else file.convert("RGBA")).getchannel("A"))
     mode = "L" if file.mode in GRAY else "RGB"
     return np.ascontiguousarray(np.asarray(file.convert(mode))), alpha
-
-
-def _turned(samples: Array, orientation: int) -> Array:
-    """Return the samples [H,W,...] of a picture with this EXIF orientation, upright."""
-    if orientation in (5, 6, 7, 8):
-        samples = samples.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        samples = samples[::-1]
-    if orientation in (2, 3, 6, 7):
-        samples = samples[:, ::-1]
-    return np.ascontiguousarray(samples)

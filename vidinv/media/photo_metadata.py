@@ -69,14 +69,6 @@ def read_metadata(file: Image.Image, *, is_rgb: bool) -> PhotoMetadata:
     )
 
 
-def orientation(file: Image.Image) -> int:
-    """Return the EXIF orientation, or 1 (upright) if none can be read."""
-    try:
-        return int(file.getexif().get(ExifTags.Base.Orientation, 1))
-    except _FAULTS:
-        return 1
-
-
 def save_options(known: PhotoMetadata, kind: str, made: dict[str, str]) -> tuple[dict[str, Any], list[str]]:
     """Return Pillow's options that write the metadata and `made` into a PNG, JPEG or WEBP, and what has no place there.
 

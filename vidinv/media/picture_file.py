@@ -1,13 +1,15 @@
 """Open a picture that somebody hands over: regular files in a few formats, with bounded pixels and metadata.
 
 All reading of pictures goes through here. Pillow alone would open some forty formats, one of which (PostScript) is a
-program that it runs.
+program that it runs. Pixels of PNG are read by Pillow and not by OpenCV, whose reader of animated PNG (5.0.0) crashes
+on a damaged file; both give the same pixels.
 """
 
 from __future__ import annotations
 
 import io
 import os
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +18,7 @@ from typing import BinaryIO
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
 from vidinv import extras, fileio
 from vidinv.errors import InputUnreadable
@@ -25,13 +27,17 @@ from vidinv.media.picture_bounds import OverLimit, check_exif, check_metadata
 from vidinv.media.source import MAX_PIXELS, error_reason
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "AVIF", "GIF")  # Pillow's names
-BY_PILLOW = ("AVIF", "GIF", "HEIF")  # formats that OpenCV's wheels do not read
+BY_PILLOW = ("PNG", "TIFF", "AVIF", "GIF", "HEIF")  # whose pixels OpenCV does not read, or not safely
 HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")  # brands of a HEIF file with HEVC pictures
 MOST_BYTES = 1 << 28
 PLAIN_PIXELS = 1 << 25  # a picture of more is refused if its file is too small to be one
 MOST_PIXELS_PER_BYTE = 100
+DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")  # Pillow's modes of more than 8 bits
 _REMEDY = "give a .jpg, .png, .webp, .bmp, .tiff, .avif or .gif"
-_FAILURES = (OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, Image.DecompressionBombError)
+_FAILURES = (
+    *(OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, struct.error),
+    Image.DecompressionBombError,
+)
 
 
 @contextmanager
@@ -45,8 +51,7 @@ def opening_picture(path: Path) -> Iterator[Image.Image]:
         with fileio.open_regular(path) as stream, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns about broken EXIF and large pictures
             with _identified(stream, os.fstat(stream.fileno()).st_size) as file:
-                file.load()
-                check_exif(_exif_block(file))
+                _load(file)
                 yield file
     except _FAILURES as error:
         raise _unreadable(path, error) from error
@@ -58,7 +63,7 @@ def is_still(path: Path) -> bool:
         with fileio.open_regular(path) as stream, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with _identified(stream, os.fstat(stream.fileno()).st_size) as file:
-                return file.format == "MPO" or getattr(file, "n_frames", 1) == 1
+                return file.format == "MPO" or not getattr(file, "is_animated", False)
     except _FAILURES:
         return False
 
@@ -79,13 +84,50 @@ def decode_rgb(raw: bytes, name: Path) -> Array:
             warnings.simplefilter("ignore")
             with _identified(io.BytesIO(raw), len(raw)) as file:
                 if file.format in BY_PILLOW:
-                    return np.asarray(ImageOps.exif_transpose(file).convert("RGB"))
+                    _load(file)
+                    return turn_upright(_colours(file), orientation(file))
         bgr = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR)
     except (*_FAILURES, cv2.error) as error:
         raise _unreadable(name, error) from error
     if bgr is None:
         raise InputUnreadable(f"{name} is not a readable picture", remedy=_REMEDY)
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+
+
+def orientation(file: Image.Image) -> int:
+    """Return the EXIF orientation, or 1 (upright) if none can be read."""
+    try:
+        return int(file.getexif().get(ExifTags.Base.Orientation, 1))
+    except (ValueError, TypeError, AttributeError, KeyError, SyntaxError, struct.error):
+        return 1
+
+
+def turn_upright(samples: Array, orientation: int) -> Array:
+    """Return the samples [H,W,...] of a picture with this EXIF orientation, upright."""
+    if orientation in (5, 6, 7, 8):
+        samples = samples.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        samples = samples[::-1]
+    if orientation in (2, 3, 6, 7):
+        samples = samples[:, ::-1]
+    return np.ascontiguousarray(samples)
+
+
+def _load(file: Image.Image) -> None:
+    """Decode the pixels of a picture and check what its palette and its EXIF hold."""
+    file.load()
+    if file.mode in ("P", "PA") and file.palette is None:
+        raise OverLimit("its pixels name colours of a palette that it lacks")
+    check_exif(_exif_block(file))
+
+
+def _colours(image: Image.Image) -> Array:
+    """The colours [H,W,3] of a decoded picture without its alpha; of 16 bits the higher eight."""
+    if image.mode in DEEP:
+        gray = (np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)
+        return np.repeat(gray[..., None], 3, axis=2)
+    coloured = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    return np.asarray(coloured)[..., :3]
 
 
 def _identified(stream: BinaryIO, size: int) -> Image.Image:

@@ -9,12 +9,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
 from vidinv.errors import InputUnreadable
+from vidinv.media.picture_file import decode_rgb
 from vidinv.report.text import clock
 
 TIMELINE = 120  # strips along the clip, for all tracks together; each track's two ends may be added to them
@@ -55,14 +57,13 @@ def choose_strips(report: dict[str, Any], strips: Sequence[Strip]) -> tuple[list
 
 
 def shrink_strip(strip: Strip) -> Strip:
-    """The strip with panels of PANEL pixels; the strip itself where they are not larger. Raises ValueError."""
-    picture = cv2.imdecode(np.frombuffer(strip.jpeg, np.uint8), cv2.IMREAD_COLOR)  # [H,W,3]
-    if picture is None:
-        raise ValueError(f"the strip of track {strip.track}, frame {strip.frame} is not a JPEG picture")
-    height, width = picture.shape[:2]
+    """The strip with panels of PANEL pixels; the strip itself where they are not larger. Raises InputUnreadable."""
+    rgb = decode_rgb(strip.jpeg, Path(f"the strip of track {strip.track}, frame {strip.frame}"))  # [H,W,3]
+    height, width = rgb.shape[:2]
     if height <= PANEL:
         return strip
-    small = cv2.resize(picture, (round(width * PANEL / height), PANEL), interpolation=cv2.INTER_AREA)
+    size = max(round(width * PANEL / height), 1), PANEL
+    small = cv2.resize(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), size, interpolation=cv2.INTER_AREA)
     return replace(strip, jpeg=cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes())
 
 
