@@ -170,6 +170,12 @@ def array(shape: tuple[int, ...], scale: float = 1.0) -> np.ndarray:
     return np.random.default_rng(0).normal(size=shape) * scale
 
 
+def npy(path: Path, header: str) -> None:
+    """A .npy file with any header."""
+    text = ("{" + header + "\n").encode()
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(2048))
+
+
 REFUSED = {
     "bare": (lambda path: files.interfacegan(path, array((512,))), [], 2, "give --space"),
     "no norm": (lambda path: np.save(path, array((1, 512))), [], 2, "give --format"),
@@ -200,6 +206,21 @@ REFUSED = {
     "missing": (lambda path: None, [], 3, "cannot read"),
     "nan": (lambda path: np.save(path, np.full((8, 32), np.nan)), [], 5, "does not hold arrays of finite numbers"),
     "objects": (lambda path: np.save(path, np.array([{}]), allow_pickle=True), [], 5, "not a plain array of numbers"),
+    "odd header": (lambda path: npy(path, "'descr': '<f8', 'shape': (8, (32"), [], 5, "not a plain array of numbers"),
+    "structure": (
+        lambda path: npy(path, "'descr': [('a', '<f8')], 'fortran_order': False, 'shape': (8, 32)}"),
+        [],
+        5,
+        "not a plain array of numbers",
+    ),
+    "overflow": (lambda path: np.save(path, np.full((8, 32), 1e300)), [], 2, "holds no direction"),
+    "repeated": (
+        lambda path: torch.save(torch.ones(1).half().expand(1 << 25), path),
+        [],
+        5,
+        "which no file of directions does",
+    ),
+    "large square": (lambda path: torch.save(torch.eye(1000), path), [], 2, "has no known format"),
     "text": (lambda path: path.write_text("hello"), [], 5, "neither a .npy nor a torch file"),
     "cut": (lambda path: path.write_bytes(b"\x93NUMPY\x01\x00"), [], 5, "not a plain array of numbers"),
     "torn": (lambda path: path.write_bytes(b"PK\x03\x04torn"), [], 5, "zip archive is damaged"),

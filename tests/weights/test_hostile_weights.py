@@ -166,6 +166,37 @@ def test_a_hostile_checkpoint_is_refused_within_bounds(case: str, tmp_path: Path
     print(f"{case}: {int(memory) / 1e6:.0f} MB, {time.monotonic() - begin:.1f} s; {said}")
 
 
+def damaged_archives() -> dict[str, bytes]:
+    """Archives that Python's reader of zip files fails on in several ways."""
+    stream, packed = io.BytesIO(), io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as made:
+        made.writestr("a/data.pkl", b"}.")
+    plain = stream.getvalue()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_LZMA) as made:
+        made.writestr("a/data.pkl", b"}.")
+    index = plain.rfind(b"PK\x01\x02")
+    encrypted = bytearray(plain)
+    encrypted[index + 8] |= 1
+    end = plain.rfind(b"PK\x05\x06")
+    moved = plain[: end + 12] + struct.pack("<L", 1 << 30) + plain[end + 16 :]
+    named = plain[: index + 8] + b"\x00\x08" + plain[index + 10 : index + 46] + b"\xff\xfe" + plain[index + 48 :]
+    return {"LZMA": packed.getvalue(), "encrypted": bytes(encrypted), "index beyond": moved, "name": named}
+
+
+@pytest.mark.parametrize("case", damaged_archives())
+def test_a_damaged_archive_is_refused_in_one_line(
+    case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from vidinv.errors import WeightsUnavailable
+    from vidinv.weights.unpickling.weight_file import read_weight_bytes
+
+    with pytest.raises(WeightsUnavailable, match="archive"):
+        read_weight_bytes(damaged_archives()[case], "a.pt")
+    (tmp_path / "a.pt").write_bytes(damaged_archives()[case])
+    assert main(["weights", "import", str(tmp_path / "a.pt")]) == 5
+    assert capsys.readouterr().err.count("\n") == 1
+
+
 @pytest.mark.parametrize("command", [["weights", "import"], ["directions", "import"]], ids=" ".join)
 def test_a_pipe_is_refused_and_not_waited_for(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -5,6 +5,8 @@ Each file gives a step: what its own strength 1 adds to w+, by the rules of the 
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +18,19 @@ from torch import Tensor
 from vidinv import fileio
 from vidinv.editing import spaces
 from vidinv.errors import InputUnreadable, UsageError, WeightsUnavailable
+from vidinv.weights.unpickling.machine import Refused
+from vidinv.weights.unpickling.stand_ins import TypeStandIn, array_of
 from vidinv.weights.unpickling.weight_file import read_weight_bytes
 
 LARGEST = 1 << 28  # bytes of a file of directions
+MOST_NUMBERS = 1 << 24  # in a file; the largest known has 512 directions of 18x512
 BARE = ""  # key of the array in a file without keys
 NEAR = 1e-2  # tolerance of a unit norm
+LONGEST_HEADER = 10_000  # bytes of a .npy file's header, which has some hundred
+HEADER = re.compile(
+    rb"\{\s*'descr'\s*:\s*'([<>|=]?[fiu]\d)'\s*,\s*'fortran_order'\s*:\s*(True|False)\s*,"
+    rb"\s*'shape'\s*:\s*\(([\d\sL,]{0,99})\)\s*,?\s*\}\s*"
+)
 NUMPY, ZIP, PICKLE = b"\x93NUMPY", b"PK\x03\x04", b"\x80"  # first bytes of the file formats
 ARBITRARY = "arbitrary: check it with vidinv directions show"
 Arrays = Mapping[str, Tensor]  # by key
@@ -69,11 +79,13 @@ def read_arrays(path: Path) -> File:
     except OSError as error:
         raise InputUnreadable(f"cannot read {path}: {error.strerror}", remedy="check the path") from error
     if content.startswith(NUMPY):
-        arrays = {BARE: _numpy(path)}
+        arrays = {BARE: _numpy(content, path)}
     elif content.startswith((ZIP, PICKLE)):
         loaded = read_weight_bytes(content, str(path))
         held = loaded if isinstance(loaded, dict) else {BARE: loaded}
-        arrays = {str(key): value.detach().double() for key, value in held.items() if _is_real(value)}
+        found = {str(key): value for key, value in held.items() if _is_real(value)}
+        _check_count(sum(value.numel() for value in found.values()), path)
+        arrays = {key: value.detach().double() for key, value in found.items()}
     else:
         raise WeightsUnavailable(f"{path} is neither a .npy nor a torch file", remedy="give a file of either kind")
     if not arrays or not all(array.isfinite().all() for array in arrays.values()):
@@ -108,19 +120,35 @@ def step(file: File, named: str, component: int | None) -> Tensor:
         found = entry.step(file, component or 0)
     except (KeyError, IndexError, ValueError, RuntimeError) as error:
         raise UsageError(f"{file} cannot be read as {named}", remedy=f"{named} holds {entry.holds}") from error
-    if found.ndim not in (1, 2) or not found.norm() > 0:
+    if found.ndim not in (1, 2) or not 0 < found.norm() < math.inf:
         raise UsageError(f"{file} holds no direction as {named}", remedy=f"{named} holds {entry.holds}")
     return found
 
 
-def _numpy(path: Path) -> Tensor:
+def _numpy(content: bytes, path: Path) -> Tensor:
+    """The numbers of a .npy file, float64. Its header is matched and not evaluated, as numpy itself would do."""
+    wide = content[len(NUMPY) : len(NUMPY) + 1] != b"\x01"  # from version 2 on the header's length has four bytes
+    begin = len(NUMPY) + (6 if wide else 4)
+    end = begin + int.from_bytes(content[len(NUMPY) + 2 : begin], "little")
+    found = HEADER.fullmatch(content[begin:end]) if end - begin <= LONGEST_HEADER else None
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)  # memory-mapped: a false header cannot exhaust memory
-        if array.dtype.kind not in "fiu":
-            raise ValueError(f"{array.dtype} is not a number type")
-        return torch.from_numpy(np.array(array, dtype=np.float64))
-    except (ValueError, OSError, EOFError, OverflowError, SyntaxError, TypeError) as error:
-        raise WeightsUnavailable(f"{path} is not a plain array of numbers", remedy="download it again") from error
+        if found is None:
+            raise Refused("its header is not that of an array of numbers")
+        kind, fortran, shape = (part.decode("ascii") for part in found.groups())
+        sizes = tuple(int(size) for size in shape.replace("L", "").split(",") if size.strip())
+        array = array_of(content[end:], TypeStandIn(kind), sizes, "F" if fortran == "True" else "C")
+    except (Refused, ValueError) as error:
+        raise WeightsUnavailable(
+            f"{path} is not a plain array of numbers ({error})", remedy="download it again"
+        ) from error
+    _check_count(array.size, path)
+    return torch.from_numpy(array.astype(np.float64))
+
+
+def _check_count(numbers: int, path: Path) -> None:
+    """Raise WeightsUnavailable for more numbers than any file of directions has; each takes 8 bytes."""
+    if numbers > MOST_NUMBERS:
+        raise WeightsUnavailable(f"{path} holds {numbers:,} numbers, which no file of directions does")
 
 
 def _is_real(value: object) -> bool:
@@ -182,7 +210,7 @@ def _is_ganspace(file: File) -> bool:
 
 def _is_sefa(file: File) -> bool:
     found = file.arrays.get("eigvec", file.bare)
-    if found is None or found.ndim != 2 or found.shape[0] != found.shape[1]:
+    if found is None or found.ndim != 2 or not found.shape[0] == found.shape[1] <= max(_dims()):
         return False
     return _is_unit(found.T) and bool((found.T @ found - torch.eye(len(found)).double()).abs().max() < NEAR)
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import IO, Any, BinaryIO, cast
 
 Constructor = Callable[..., Any]  # of the pickled arguments
-MOST_OPERATIONS = 3_000_000  # the largest published checkpoint has some 200,000
+MOST_OPERATIONS = 1_000_000  # the largest published checkpoint has some 200,000
 MOST_ODD_KEYS = 10_000  # of hashed values that are not text: their hashes can be chosen so that all of them collide
 
 

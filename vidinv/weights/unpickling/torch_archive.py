@@ -31,6 +31,8 @@ from vidinv.weights.unpickling.tensors import (
 
 LARGEST_PICKLE = 1 << 28  # bytes of `data.pkl`, which has no numbers in it
 MOST_MEMBERS = 200_000
+COMPRESSED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+ENCRYPTED = 1  # of a member's flags
 SCRIPT = "__torch__"  # the package of classes that torch.jit.save makes
 _LOCAL_HEADER = 30  # bytes before a member's name; the last four of them are the lengths of name and extra field
 
@@ -56,7 +58,7 @@ def read_archive(source: Path | bytes, budget: Budget) -> Any:
     try:
         with zipfile.ZipFile(source if isinstance(source, Path) else io.BytesIO(source)) as archive:
             return _read(archive, source, budget)
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, KeyError, struct.error) as error:
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, KeyError, ValueError, struct.error) as error:
         raise Refused(f"its zip archive is damaged ({str(error)[:80]})") from error
 
 
@@ -64,6 +66,8 @@ def _read(archive: zipfile.ZipFile, source: Path | bytes, budget: Budget) -> Any
     members = {info.filename: info for info in archive.infolist()}
     if len(members) > MOST_MEMBERS or len(members) != len(archive.infolist()):
         raise Refused("its zip archive has too many members, or two of one name")
+    if any(info.flag_bits & ENCRYPTED or info.compress_type not in COMPRESSED for info in members.values()):
+        raise Refused("its zip archive is encrypted, or compressed in a way that torch does not write")
     folder = next((name[: -len("/data.pkl")] for name in members if name.endswith("/data.pkl")), None)
     if folder is None:
         raise Refused("it is a zip archive, but none that torch has written")

@@ -25,7 +25,7 @@ from vidinv.weights.unpickling.torch_archive import Scripted, read_archive
 
 ZIP = b"PK\x03\x04"  # how a file of torch.save begins
 LEGACY = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"  # and one before 1.6: its magic number, pickled
-EXTRA = 512 << 20  # bytes that a file may ask for beyond its own size: expanded tensors, compressed members
+EXTRA = 192 << 20  # bytes that a file may ask for beyond its own size: expanded tensors, compressed members
 MOST_NAMED = 100_000  # tensors of one network, those of shared modules counted each time
 DEEPEST = 200  # modules inside modules
 FOREIGN = {  # first bytes of files that people take for weights, and what they are
