@@ -1,4 +1,4 @@
-"""Check YAML that somebody hands over before it is loaded: its size, its depth, and no value that stands for others."""
+"""Check YAML that somebody hands over before it is loaded: its size, its depth, plain types and no aliases."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from vidinv.fileio import open_regular
 
 LARGEST = 1 << 18  # bytes of a configuration
 DEEPEST = 16  # lists and groups of keys inside each other; ours have three
+TAGS = tuple(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "map", "seq"))
 
 
 def read_yaml_text(path: Path, what: str, largest: int = LARGEST) -> str:
@@ -31,7 +32,7 @@ def read_yaml_text(path: Path, what: str, largest: int = LARGEST) -> str:
 
 
 def check_yaml(text: str, where: str) -> None:
-    """UsageError unless `text` is YAML, nested at most DEEPEST levels, without an alias.
+    """UsageError unless `text` is YAML, nested at most DEEPEST levels, without an alias, its explicit tags in TAGS.
 
     The parser's events are counted one by one, so this neither recurses nor copies: an alias to a list of aliases
     would grow when it is copied, and a list that holds itself would never end.
@@ -42,6 +43,10 @@ def check_yaml(text: str, where: str) -> None:
             if isinstance(event, yaml.AliasEvent):
                 line = event.start_mark.line + 1
                 raise UsageError(f"{where} has the alias *{event.anchor} in line {line}", remedy="write its value out")
+            if isinstance(event, yaml.NodeEvent) and (tag := getattr(event, "tag", None)) not in (None, "!", *TAGS):
+                line = event.start_mark.line + 1
+                what = f"line {line} has a value of the type {tag}"
+                raise UsageError(f"{where} is not valid YAML: {what}", remedy="write plain values")
             if isinstance(event, yaml.CollectionStartEvent):
                 depth += 1
             elif isinstance(event, yaml.CollectionEndEvent):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Kind = TypeVar("Kind")
 Values = Mapping[str, Any]
 MISSING = "???"  # OmegaConf's mark of a missing value
+NULL = "tag:yaml.org,2002:null"
 WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
 
@@ -113,6 +114,9 @@ def read_plain_yaml(path: Path, what: str) -> Any:
 def _plain(text: str, where: str) -> Any:
     """The values of YAML text by OmegaConf's loader, which parses its numbers and refuses duplicate keys."""
     try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        if isinstance(root, yaml.ScalarNode) and root.tag != NULL:  # OmegaConf takes text as a key, but no number
+            return {root.value: None}
         return OmegaConf.to_container(OmegaConf.create(text), resolve=False)
     except yaml.YAMLError as error:
         raise UsageError(f"{where} is not valid YAML: {yaml_problem(error)}", remedy="check its syntax") from error
@@ -173,6 +177,8 @@ def _refusal(error: Exception, where: str, key: str, values: Values, defaults: A
     path = tuple(named.replace("[", ".").replace("]", "").split("."))
     if isinstance(error, ConfigKeyError):
         known = _at(defaults, path[:-1])
+        if not isinstance(known, Mapping):  # a key such as `a[0]` is one, whatever its brackets say
+            path, known = path[:1], defaults
         near = difflib.get_close_matches(path[-1], known, n=3, cutoff=0.4) or sorted(known)
         names = ", ".join(_dotted((*path[:-1], name)) for name in near)
         return UsageError(f"{where}: unknown configuration key {named!r}", remedy=f"near keys: {names}")

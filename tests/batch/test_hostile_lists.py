@@ -52,6 +52,9 @@ HOSTILE: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "deep lists": ("list.yaml", written("[" * 50_000)),
     "a long list": ("list.yaml", written("- a.mp4\n" * 100_000)),
     "a number of many digits": ("list.yaml", written("- " + "9" * 10_000)),
+    "a set": ("list.yaml", written("!!set {a.mp4}")),
+    "a binary value": ("list.yaml", written("- !!binary AAAA")),
+    "a number": ("list.yaml", written("1:2:3")),
     "a wide name": ("list.csv", written("source,name\na.mp4,{row:09999999999d}\n")),
     "a precise name": ("list.csv", written("source,name\na.mp4,{row:.999999999f}\n")),
     "a nested width": ("list.csv", written("source,name\na.mp4,{row:{row}}\n")),
@@ -101,6 +104,11 @@ def test_variables_of_the_environment_stay_unread(tmp_path: Path, monkeypatch: p
     assert SECRET not in str(refused.value)
     path.write_text("- {source: a.mp4, name: '${oc.env:VIDINV_SECRET}', quality: '${oc.env:VIDINV_SECRET}'}\n")
     assert SECRET not in repr(list(input_list.read_rows(str(path))))
+
+
+def test_a_row_that_is_no_letter_is_refused() -> None:
+    with pytest.raises(UsageError, match="cannot be formatted"):
+        output_names.output_name(InputRow(0x110000, "talk.mp4"), "{row:c}.mp4")
 
 
 def test_usual_formats_are_kept() -> None:

@@ -184,3 +184,20 @@ def test_the_command_line_refuses_a_configuration_with_exit_code_2(
     assert main(["run", "clip.mp4", "--edit", "age+2", "--config", mine]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ") and mine in line and "crf" in line and "'good'" in line
+
+
+@pytest.mark.parametrize("text", ["5", "1:2:3", "2020-01-01", "hello", "''"])
+def test_a_file_of_one_value_is_a_key_that_is_unknown(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.yaml").write_text(text)
+    command = ["run", "talk.mp4", "--edit", "age+2", "--config", str(tmp_path / "a.yaml")]
+    assert main(command) == 2
+    assert "unknown configuration key" in (said := capsys.readouterr().err) and said.count("\n") == 1
+
+
+@pytest.mark.parametrize("key", ["a[0]", "quality.b.c"])
+def test_a_key_that_looks_like_a_path_is_unknown(key: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.yaml").write_text(f"{key}: 1\n")
+    assert main(["run", "talk.mp4", "--edit", "age+2", "--config", str(tmp_path / "a.yaml")]) == 2
+    assert "unknown configuration key" in (said := capsys.readouterr().err) and "internal" not in said

@@ -59,7 +59,7 @@ def output_name(row: InputRow, template: str) -> str:
     }
     try:
         name = template.format(**fields).lstrip("/")
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise UsageError(
             f"--name {template!r} cannot be formatted ({error})", remedy="write a field as in {row:04d}"
         ) from error
