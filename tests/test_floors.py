@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = (
     (
         *("vidinv.frames", "vidinv.errors", "vidinv.extras", "vidinv.process", "vidinv.progress"),
-        *("vidinv.fileio", "vidinv.fingerprint", "vidinv.bounded_yaml", "vidinv.terminal"),
+        *("vidinv.fileio", "vidinv.fingerprint", "vidinv.bounded_yaml", "vidinv.terminal", "vidinv.compiled"),
     ),
     ("vidinv.media", "vidinv.weights", "vidinv.config", "vidinv.config_loading", "vidinv.configs"),
     ("vidinv.faces", "vidinv.generators"),

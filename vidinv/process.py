@@ -9,13 +9,16 @@ import ctypes
 import errno
 import os
 import platform
+import stat
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+SHARED_MEMORY = Path("/dev/shm")
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # glibc's malloc.h
 
 
@@ -25,6 +28,8 @@ def tune_process() -> None:
     With default settings malloc maps large activations on every call, and the page faults cost more than the maths.
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(cores()))
+    if (folder := temporary_folder()) is not None:
+        tempfile.tempdir = os.environ["TMPDIR"] = str(folder)  # for this process and those that it starts
     os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder logs errors only
     if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
         return
@@ -32,6 +37,40 @@ def tune_process() -> None:
     libc.mallopt(M_MMAP_MAX, 0)
     libc.mallopt(M_TRIM_THRESHOLD, -1)
     libc.mallopt(M_TOP_PAD, 64 << 20)
+
+
+def temporary_folder() -> Path | None:
+    """The folder for temporary files: that of `tempfile`, but the shared memory before the working folder.
+
+    A container may have no other place that can be written. None if there is no place at all.
+    """
+    try:
+        found = Path(tempfile.gettempdir())
+    except OSError:
+        found = None
+    named = [os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP")]
+    if found is not None and (str(found) in ("/tmp", "/var/tmp", "/usr/tmp") or any(named)):
+        return found
+    return SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK | os.X_OK) else found
+
+
+def private_folder() -> Path | None:
+    """TMPDIR/vidinv-UID, a folder of this user alone, which is made if it is missing.
+
+    None where it cannot be made, and where it is a link, belongs to another user or can be entered by others.
+    """
+    base = temporary_folder()
+    if base is None or not hasattr(os, "getuid"):
+        return None
+    place = base / f"vidinv-{os.getuid()}"
+    try:
+        with suppress(FileExistsError):
+            place.mkdir(0o700)
+        found = place.lstat()
+    except OSError:
+        return None
+    is_own = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
+    return place if is_own else None
 
 
 def cores() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from datetime import timedelta
 from pathlib import Path
 from random import Random
@@ -14,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scripts.stress import fuzz_readers, measured
-from scripts.stress.fuzz_readers import MOST_MEMORY, MOST_SECONDS
+from scripts.stress.fuzz_readers import MOST_MEMORY, MOST_SECONDS, WAITING
 from tests.fuzz.harness import READERS, harness_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,13 +30,14 @@ def test_every_input_is_read_or_refused_within_bounds(reader: str) -> None:
         max_examples=60,
         derandomize=True,
         database=None,
-        deadline=timedelta(seconds=MOST_SECONDS),
+        deadline=timedelta(seconds=WAITING * MOST_SECONDS),
         suppress_health_check=list(HealthCheck),
     )
     @given(st.randoms(use_true_random=True).map(harness.make))
     def within_bounds(data: bytes) -> None:
-        before = measured.reset_peak()
+        before, begin = measured.reset_peak(), time.process_time()
         harness.one(data)
+        assert time.process_time() - begin < MOST_SECONDS
         assert measured.peak() - before < MOST_MEMORY
 
     within_bounds()
@@ -59,7 +61,8 @@ FAULTS = {
     "an exception": ("raise ValueError('not documented')", "ValueError: not documented"),
     "a crash": ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "SIGSEGV"),
     "memory": ("bytearray(bytes([1]) * (1200 << 20))", "it took"),
-    "a hang": ("while True: pass", "SIGALRM"),
+    "an endless loop": ("while True: pass", "SIGPROF"),
+    "a wait": ("import time; time.sleep(1000)", "SIGALRM"),
 }
 
 
@@ -69,7 +72,7 @@ def test_the_script_notices_and_keeps(
 ) -> None:
     code, words = FAULTS[fault]
     monkeypatch.setattr(fuzz_readers, "harness_of", lambda reader: Faulty(code))
-    if fault == "a hang":
+    if fault in ("an endless loop", "a wait"):
         monkeypatch.setattr(fuzz_readers, "MOST_SECONDS", 1)
     bad = next(n for n in range(100) if Faulty(code).make(Random(f"0 {n}")) == b"bad")
     with capfd.disabled():  # so that a fork writes to the standard error that the script reads

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numba import njit
 
+from vidinv.compiled import compiled
 from vidinv.frames import Array, Colour, Planes, Rect
 from vidinv.media import tone
 from vidinv.media.colour import is_rgb, luma_weights, sample_scale, signal_rgb
@@ -68,7 +68,7 @@ def _legal(planes: Planes, colour: Colour, number: int) -> tuple[int, int]:
     return 16 << (planes.depth - 8), (240 if number else 235) << (planes.depth - 8)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _add(
     source: Array, out: Array, delta: Array, weights: Array, sub_x: int, sub_y: int, low: int, high: int
 ) -> bool:  # pragma: no cover - compiled

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import torch
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic, overload
 from torch import Tensor
 
+from vidinv.compiled import compiled
 from vidinv.frames import Array
 from vidinv.generators.ops import is_exported
 
@@ -159,7 +160,7 @@ def _writing(out: Any, value: Any) -> Any:
     return rounded if isinstance(out, types.Integer) else as_it_is
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _activate(start: int, stop: int, y: Array, noise: Array, bias: Array) -> None:  # pragma: no cover - compiled
     for p in range(start, stop):
         for c in range(y.shape[1]):
@@ -167,7 +168,7 @@ def _activate(start: int, stop: int, y: Array, noise: Array, bias: Array) -> Non
             y[p, c] = _write(y[p, c], max(value, SLOPE * value))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _activate_back(
     start: int, stop: int, gradient: Array, out: Array, slope: Array, found: Array
 ) -> None:  # pragma: no cover - compiled
@@ -177,7 +178,7 @@ def _activate_back(
             found[p, c] = _write(out[p, c], value if _read(out[p, c]) > 0 else slope[c] * value)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _haar(start: int, stop: int, bands: Array, scale: Array, image: Array) -> None:  # pragma: no cover - compiled
     """Rows `start` to `stop` of bands [h,w,4C] -> image [2h,2w,C].
 
@@ -208,7 +209,7 @@ def _haar(start: int, stop: int, bands: Array, scale: Array, image: Array) -> No
                 image[2 * i + 1, 2 * j + 1, c] = _write(image[0, 0, 0], differ[c] - turned[c])
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _haar_back(
     start: int, stop: int, image: Array, bands: Array, scale: Array, out: Array, sums: Array
 ) -> None:  # pragma: no cover - compiled

@@ -75,6 +75,8 @@ def plain_shape(shape: Any) -> tuple[int, ...]:
         raise Refused("it holds an array of an odd shape")
     if not all(isinstance(size, int) and not isinstance(size, bool) and 0 <= size < 1 << 48 for size in sizes):
         raise Refused("it holds an array of an odd shape")
+    if math.prod(size or 1 for size in sizes) >= 1 << 48:  # numpy and torch multiply sizes though one of them is 0
+        raise Refused("it holds an array of an odd shape")
     return tuple(sizes)
 
 
