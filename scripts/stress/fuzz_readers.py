@@ -5,8 +5,8 @@ python -m scripts.stress.fuzz_readers [--minutes 10 | --inputs N] [--only READER
 
 The readers are those of `tests/fuzz`. Each is fed in a fork of its own, and each input must end within 10 seconds of
 the processor (60 on the clock) and take at most 1 GB above what the imports take; the reader may refuse it by its
-documented errors. Input N of a seed is always the same. What failed is kept in FOLDER as READER-N.bin, with its error as
-READER-N.txt, and the exit code is 1.
+documented errors. Input N of a seed is always the same. What failed is kept in FOLDER as READER-N.bin, with its error
+as READER-N.txt, and the exit code is 1.
 """
 
 from __future__ import annotations
