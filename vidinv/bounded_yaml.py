@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import yaml
@@ -11,6 +12,7 @@ from vidinv.fileio import open_regular
 
 LARGEST = 1 << 18  # bytes of a configuration
 DEEPEST = 16  # lists and groups of keys inside each other; ours have three
+NUMBER = re.compile(r"[+-]?\d[\w.:]{400}")  # Python takes long ones from hexadecimal, and then cannot print them
 TAGS = tuple(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "map", "seq"))
 
 
@@ -32,7 +34,7 @@ def read_yaml_text(path: Path, what: str, largest: int = LARGEST) -> str:
 
 
 def check_yaml(text: str, where: str) -> None:
-    """UsageError unless `text` is YAML, nested at most DEEPEST levels, without an alias, its explicit tags in TAGS.
+    """UsageError unless `text` is YAML of plain values (TAGS), nested at most DEEPEST levels, without an alias.
 
     The parser's events are counted one by one, so this neither recurses nor copies: an alias to a list of aliases
     would grow when it is copied, and a list that holds itself would never end.
@@ -47,6 +49,11 @@ def check_yaml(text: str, where: str) -> None:
                 line = event.start_mark.line + 1
                 what = f"line {line} has a value of the type {tag}"
                 raise UsageError(f"{where} is not valid YAML: {what}", remedy="write plain values")
+            if isinstance(event, yaml.ScalarEvent) and event.style is None and NUMBER.match(event.value):
+                line = event.start_mark.line + 1
+                raise UsageError(
+                    f"{where} has a number of too many digits in line {line}", remedy="write a shorter one"
+                )
             if isinstance(event, yaml.CollectionStartEvent):
                 depth += 1
             elif isinstance(event, yaml.CollectionEndEvent):

@@ -71,11 +71,11 @@ def _merged(config: Any, where: str, values: Values, defaults: Any) -> Any:
     """Merge the `values` of one layer into the structured `config`. UsageError names the first invalid key."""
     try:
         return OmegaConf.merge(config, dict(values))
-    except (OmegaConfBaseException, TypeError):
+    except (OmegaConfBaseException, TypeError, OverflowError):
         for key, value in values.items():  # some of OmegaConf's errors do not name the key
             try:
                 OmegaConf.merge(config, {str(key): value})
-            except (OmegaConfBaseException, TypeError) as error:
+            except (OmegaConfBaseException, TypeError, OverflowError) as error:
                 raise _refusal(error, where, str(key), values, defaults) from error
         raise
 

@@ -201,3 +201,15 @@ def test_a_key_that_looks_like_a_path_is_unknown(key: str, tmp_path: Path, capsy
     (tmp_path / "a.yaml").write_text(f"{key}: 1\n")
     assert main(["run", "talk.mp4", "--edit", "age+2", "--config", str(tmp_path / "a.yaml")]) == 2
     assert "unknown configuration key" in (said := capsys.readouterr().err) and "internal" not in said
+
+
+def test_a_number_that_no_float_holds_is_refused(tmp_path: Path) -> None:
+    line = refusal(name=written(tmp_path, f"stall_seconds: 0x{'f' * 390}\n"))
+    assert "stall_seconds must be a number" in line
+
+
+@pytest.mark.parametrize("number", ["0x" + "f" * 9000, "9" * 9000, "-0b" + "1" * 90_000])
+@pytest.mark.parametrize("key", ["stall_seconds", "crf", "unknown"])
+def test_a_number_that_cannot_be_printed_is_refused(key: str, number: str, tmp_path: Path) -> None:
+    assert "too many digits in line 1" in refusal(name=written(tmp_path, f"{key}: {number}\n"))
+    assert "too many digits" in refusal(f"{key}={number}")

@@ -1,4 +1,4 @@
-"""Run the command line as in a container: as a user that the system does not know, with folders that it cannot write."""
+"""Run the command line as in a container: as a user that the system does not know, with folders of other users."""
 
 from __future__ import annotations
 
