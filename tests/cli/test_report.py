@@ -11,6 +11,7 @@ import av
 import numpy as np
 import pytest
 
+from tests.helpers import simulated_reports
 from tests.helpers.runs import SHOWN, TINY, document, face_rows, frames_of, left_behind
 from vidinv.bench.synthetic_clip import make_clip
 from vidinv.cli.main import main
@@ -258,3 +259,9 @@ def test_outputs_of_one_name_are_compared_side_by_side(clip: Path, tmp_path: Pat
     assert report("compare", *outputs, "-o", tmp_path / "c.html", "--json", tmp_path / "c.json") == 0
     assert list(json.loads((tmp_path / "c.json").read_text())) == list(map(str, outputs))
     assert "one/out.mp4" in (tmp_path / "c.html").read_text()
+
+
+def test_a_page_is_built_again_though_the_video_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4.json").write_text(json.dumps(simulated_reports.report(20)))
+    command = ["report", str(tmp_path / "a.mp4.json"), "-o", str(tmp_path / "page.html"), "--overwrite"]
+    assert [main(command), main(command)] == [0, 0]

@@ -184,7 +184,7 @@ def _is_own(output: Path, job: Path) -> bool:
 def _check_place(output: Path, source: Path) -> None:
     if not output.parent.is_dir():
         raise OutputUnwritable(f"the folder {output.parent} does not exist", remedy="create it first")
-    if output.exists() and os.path.samefile(output, source):
+    if output.exists() and source.exists() and os.path.samefile(output, source):
         raise UsageError(f"{output} is the input itself", remedy="choose another -o")
     if not os.access(output.parent, os.W_OK):
         raise OutputUnwritable(f"{output.parent} cannot be written", remedy="choose a folder you may write to")
