@@ -86,40 +86,91 @@ def test_a_folder_appears_when_it_is_whole_and_does_not_hide_another(tmp_path: P
         assert not folder.exists()
     with pytest.raises(OutputUnwritable, match="folder cannot be written"), fileio.creating_folder(folder) as draft:
         (draft / "file").write_text("other")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(OutputUnwritable, match="empty cannot be written"), fileio.creating_folder(tmp_path / "empty"):
+        pass
+    (tmp_path / "empty").rmdir()
     assert (folder / "file").read_text() == "whole" and names(tmp_path) == ["folder"]
 
 
+def without_links(*_: object, **__: object) -> None:
+    raise PermissionError(errno.EPERM, "this disk has no links")
+
+
+def on_another_disk(*_: object, **__: object) -> None:
+    raise OSError(errno.EXDEV, "another disk")
+
+
 def test_a_file_goes_to_another_disk_whole_and_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made, wanted, plain = tmp_path / "made", tmp_path / "wanted", os.replace
+    made, wanted, plain = tmp_path / "made", tmp_path / "wanted", os.link
+
+    def across(source: str, *given: object, **options: object) -> None:
+        on_another_disk() if source == "made" else plain(source, *given, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "link", across)
     made.write_bytes(b"codes")
-
-    def across(path: Path, target: Path) -> None:
-        if path == made:
-            raise OSError(errno.EXDEV, "another disk")
-        plain(path, target)
-
-    monkeypatch.setattr(os, "replace", across)
-    fileio.move_into_place(made, wanted)
-    assert wanted.read_bytes() == b"codes" and mode(wanted) == 0o600 and names(tmp_path) == ["made", "wanted"]
-    with pytest.raises(OutputUnwritable, match="move it by hand"):
-        fileio.move_into_place(made, tmp_path / "none" / "wanted", "move it by hand")
+    fileio.publish(made, wanted)
+    assert wanted.read_bytes() == b"codes" and mode(wanted) == 0o600 and names(tmp_path) == ["wanted"]
+    made.write_bytes(b"other codes")
+    with pytest.raises(FileExistsError):
+        fileio.publish(made, wanted)
+    assert wanted.read_bytes() == b"codes" and names(tmp_path) == ["made", "wanted"]
 
 
 @pytest.mark.parametrize("has_links", [True, False])
 def test_publishing_does_not_overwrite(tmp_path: Path, has_links: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(*_: object) -> None:
-        raise PermissionError(errno.EPERM, "this disk has no links")
-
     if not has_links:
-        monkeypatch.setattr(os, "link", refused)
-    made, wanted = tmp_path / "made", tmp_path / "wanted"
+        monkeypatch.setattr(os, "link", without_links)
+    made, wanted, noted = tmp_path / "made", tmp_path / "wanted", list[bytes]()
     made.write_text("made")
-    fileio.publish_exclusively(made, wanted)
+    fileio.publish(made, wanted, note=noted.append)
     assert wanted.read_text() == "made" and names(tmp_path) == ["wanted"]
+    assert fileio.identity(wanted) in noted
     made.write_text("again")
     with pytest.raises(FileExistsError):
-        fileio.publish_exclusively(made, wanted)
+        fileio.publish(made, wanted)
     assert wanted.read_text() == "made" and made.read_text() == "again"
+    fileio.publish(made, wanted, overwrite=True)
+    assert wanted.read_text() == "again" and names(tmp_path) == ["wanted"]
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_a_link_is_never_written_through(tmp_path: Path, overwrite: bool) -> None:
+    (tmp_path / "wanted").symlink_to(tmp_path / "nothing")
+    if overwrite:
+        fileio.write_atomically(tmp_path / "wanted", "text")
+        assert not (tmp_path / "wanted").is_symlink()
+    else:
+        with pytest.raises(OutputUnwritable, match="wanted exists"):
+            fileio.write_atomically(tmp_path / "wanted", "text", overwrite=False)
+        assert (tmp_path / "wanted").is_symlink()
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_what_came_while_a_file_was_written_stays_and_the_file_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "scores.json"
+    with pytest.raises(OutputUnwritable) as refused, fileio.replacing(path, overwrite=False) as draft:
+        draft.write_text("made")
+        path.write_text("somebody's")
+    assert path.read_text() == "somebody's"
+    (kept,) = tmp_path.glob("scores.kept-*.json")
+    assert kept.read_text() == "made" and str(kept) in str(refused.value)
+    assert len(names(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "folder", "pipe"])
+def test_a_name_is_free_where_nothing_is_harmed(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "path"
+    fileio.check_free(path)
+    make = {"file": path.touch, "folder": path.mkdir, "pipe": lambda: os.mkfifo(path)}
+    make.get(kind, lambda: path.symlink_to("nothing"))()
+    with pytest.raises(OutputUnwritable, match="path"):
+        fileio.check_free(path)
+    if kind in ("file", "link"):
+        fileio.check_free(path, overwrite=True)
+    else:
+        with pytest.raises(OutputUnwritable, match="path"):
+            fileio.check_free(path, overwrite=True)
 
 
 def test_a_folder_is_published_and_does_not_overwrite(tmp_path: Path) -> None:
@@ -128,9 +179,9 @@ def test_a_folder_is_published_and_does_not_overwrite(tmp_path: Path) -> None:
         made.mkdir(exist_ok=True)
         (made / "file").write_text("made")
         if not wanted.exists():
-            fileio.publish_exclusively(made, wanted)
+            fileio.publish(made, wanted)
     with pytest.raises(FileExistsError):
-        fileio.publish_exclusively(made, wanted)
+        fileio.publish(made, wanted)
     assert names(tmp_path) == ["made", "wanted"] and (wanted / "file").read_text() == "made"
 
 

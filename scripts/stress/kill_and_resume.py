@@ -223,11 +223,18 @@ def heard(call: Callable[[str], object], folder: Path) -> None:
             return
         if event == "open" and not (given[2] or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
             return
-        path = Path(os.fspath(given[0]))
+        path = at_handle(event, given) / os.fspath(given[0])
         if folder in path.parents:
             call(f"{event} {path.relative_to(folder)}")
 
     sys.addaudithook(hook)
+
+
+def at_handle(event: str, given: tuple[Any, ...]) -> Path:
+    """The folder of the handle that an operation is relative to; empty where it names a path."""
+    handles = given[2:] if event in ("os.rename", "os.link", "os.mkdir", "os.chmod") else given[1:]
+    handle = handles[0] if event != "open" and handles and isinstance(handles[0], int) else -1
+    return Path(os.readlink(f"/proc/self/fd/{handle}")) if handle >= 0 else Path()
 
 
 def table(kills: list[KilledRun]) -> str:

@@ -42,9 +42,10 @@ from vidinv.frames import (
 )
 from vidinv.jobs import quality_summary
 from vidinv.jobs.check import resolve_edits
-from vidinv.jobs.job_folder import JobFolder, sidecar_path
+from vidinv.jobs.job_folder import JobFolder
 from vidinv.jobs.journal import Journal
 from vidinv.jobs.quality_summary import MeasuredFaces
+from vidinv.jobs.request_files import sidecar_path
 from vidinv.process import tune_process
 from vidinv.report import sidecar
 from vidinv.report.gate import Gate

@@ -19,7 +19,7 @@ from vidinv.editing import directions
 from vidinv.editing.directions import Direction
 from vidinv.encoders import encoder_file
 from vidinv.generators import registry
-from vidinv.jobs.job_folder import page_path
+from vidinv.jobs.request_files import page_path
 
 FAMILIES = ("stylegan1-tiny", "stylegan2-tiny", "stylegan3-t-tiny", "stylegan3-r-tiny", "pggan-tiny", "biggan-tiny")
 

@@ -69,19 +69,30 @@ def _waiting(moment: Moment) -> Iterator[None]:
 
 def _hear(event: str, given: tuple[Any, ...]) -> None:
     """An audit hook: Python announces an operation and its arguments, and does it unless the hook raises."""
-    if not _WAITING or event not in ("open", "os.mkdir", "os.rename"):
+    if not _WAITING or event not in ("open", "os.mkdir", "os.rename", "os.link"):
         return
-    target = given[1] if event == "os.rename" else given[0]
+    target = given[1] if event in ("os.rename", "os.link") else given[0]
     if not isinstance(target, (str, os.PathLike)):
         return
     if event == "open" and not (given[2] or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
         return
-    path = Path(os.fspath(target))
+    path = folder_of(event, given) / os.fspath(target)
     for moment in _WAITING:
         is_due = moment.repeatedly or not moment.has_come
         if is_due and fnmatch(path.name, moment.pattern) and moment.when(path):
             moment.has_come = True
             moment.act()
+
+
+def folder_of(event: str, given: tuple[Any, ...]) -> Path:
+    """The folder in whose open handle an announced operation names its target; empty where it names a path."""
+    is_handle = event in ("os.mkdir", "os.rename", "os.link", "os.remove", "os.rmdir") and given[-1] >= 0
+    return Path(os.readlink(f"/proc/self/fd/{given[-1]}")) if is_handle else Path()
+
+
+def is_outside_job(path: Path) -> bool:
+    """Whether a file is in no job folder: it is given its name."""
+    return not any(part.endswith(".vidinv") for part in path.parts)
 
 
 sys.addaudithook(_hear)

@@ -21,6 +21,7 @@ from vidinv.jobs import check
 from vidinv.jobs.job import OpenJob
 from vidinv.jobs.job_folder import JobFolder
 from vidinv.jobs.request import CheckedRequest, Request
+from vidinv.jobs.request_files import RequestFiles
 from vidinv.jobs.source_check import SourceState
 from vidinv.jobs.timing import Clock
 from vidinv.report.gate import Gate
@@ -66,7 +67,7 @@ REQUEST = Request(Path("in.mp4"), Path("out.mp4"), CONFIG, thumbnails=False)
 
 def job(request: Request, content: str = "s", encoder: str = "", backend: Any = tiny.BACKEND) -> OpenJob:
     moves = check.resolve_edits(["age+2"], tiny.BACKEND)
-    checked = CheckedRequest(request, backend, moves, None, touches_faces=True)  # type: ignore[arg-type]
+    checked = CheckedRequest(request, RequestFiles(), backend, moves, None, touches_faces=True)  # type: ignore[arg-type]
     source = SourceState(request.source, (), content)
     return OpenJob(checked, source, encoder, None, JobFolder(request.output), Clock.now())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vidinv import config_loading, fileio
+from vidinv.errors import OutputUnwritable
 from vidinv.generators.automodulator import Automodulator
 from vidinv.generators.base import Generator
 from vidinv.trainers.ae_stylegan.config import AeRecipe
@@ -17,6 +19,7 @@ from vidinv.trainers.core import checkpoint
 from vidinv.trainers.data import corpus
 from vidinv.trainers.data.image_sources import GENERATOR
 
+HEADING = "# Model card: "  # how each card begins
 NAME, RECIPE, WIDTH = "card.md", "recipe.yaml", 120
 FILES = ("generator.safetensors", "encoder.safetensors")
 Recipe = AeRecipe | AutomodulatorRecipe
@@ -36,10 +39,23 @@ LABELS = {
 }
 
 
+def check_card(folder: Path) -> None:
+    """Raise OutputUnwritable if `folder`/card.md is there and was not written by `write_card`."""
+    path = folder / NAME
+    with fileio.writing(path):
+        if not os.path.lexists(path):
+            return
+        with fileio.open_regular(path) as file:
+            is_ours = file.read(len(HEADING)) == HEADING.encode()
+    if not is_ours or path.is_symlink():
+        raise OutputUnwritable(f"{path} exists and is no model card of vidinv", remedy="move it away")
+
+
 def write_card(folder: Path, generator: Generator, figures: Mapping[str, Any], measured_on: str) -> Path:
     """Write `folder`/card.md about the training in `folder`, and return its path.
 
-    `figures` are the results of `vidinv.jobs.autoencoder.evaluation`, `measured_on` names their data.
+    It replaces an earlier card. `figures` are the results of `vidinv.jobs.autoencoder.evaluation`, `measured_on` names
+    their data.
     """
     path = folder / NAME
     fileio.write_atomically(path, card_text(folder, generator, figures, measured_on))
@@ -56,7 +72,7 @@ def card_text(folder: Path, generator: Generator, figures: Mapping[str, Any], me
     command = "automodulator" if is_modulator else "ae-stylegan"
     rows = [f"| {label} | {figures[key]:.4g} |" for key, label in LABELS.items() if key in figures]
     parts = [
-        f"# Model card: {recipe.name}",
+        f"{HEADING}{recipe.name}",
         f"{what}: a generator of pictures of {generator.resolution} pixels and its encoder, trained together from "
         f"scratch ({' and '.join(FILES)}, {sizes} MB).",
         f"**Training.** `vidinv train {command}`, {images_seen(folder, recipe):,} pictures seen, from {origin.what}. "

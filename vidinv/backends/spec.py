@@ -6,6 +6,7 @@ file's folder.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
@@ -96,10 +97,11 @@ def write_description(name: str, description: Description, *, overwrite: bool = 
     path = path_of(name)
     if path.parent == folder() and not NAME.fullmatch(name):
         raise UsageError(f"{name!r} is not a valid backend name", remedy="use letters, digits, '.', '_' and '-'")
-    if path.exists() and not overwrite:
+    if os.path.lexists(path) and not overwrite:
         raise UsageError(f"the backend {path} exists", remedy="give another name, or --overwrite")
+    fileio.check_free(path, overwrite=overwrite)
     values = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(description).items()}
-    fileio.write_atomically(path, OmegaConf.to_yaml(OmegaConf.create(values)), parents=True)
+    fileio.write_atomically(path, OmegaConf.to_yaml(OmegaConf.create(values)), overwrite=overwrite, parents=True)
     return path
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from vidinv.batch import journal, storage
+from vidinv import fileio
+from vidinv.batch import journal, storage, summary
 from vidinv.batch import lock as batch_lock
 from vidinv.batch.journal import BatchJournal
 from vidinv.batch.lock import HeldFolder
@@ -31,7 +32,7 @@ class BatchFolder:
 
     def note(self, line: str) -> None:
         """Add a line to the log."""
-        with self.log.open("a", encoding="utf-8") as log:
+        with fileio.writing(self.log), self.log.open("a", encoding="utf-8", errors="surrogateescape") as log:
             log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
 
 
@@ -47,12 +48,10 @@ def open_batch_folder(folder: str) -> Iterator[BatchFolder]:
         with batch_lock.lease_folder(folder) as held, TemporaryDirectory(prefix="vidinv-") as scratch:
             yield from _shared(folder, held, Path(scratch))
         return
-    try:
+    with fileio.writing(folder, remedy="choose another -o"):
         Path(folder).mkdir(parents=True, exist_ok=True)
-        holding = batch_lock.lock_folder(Path(folder))
-    except OSError as error:
-        raise OutputUnwritable(f"cannot use {folder} ({error.strerror})", remedy="choose another -o") from error
-    with holding as held:
+    _check_own_files(folder)
+    with batch_lock.lock_folder(Path(folder)) as held:
         known = BatchJournal(Path(folder) / journal.NAME)
         try:
             yield BatchFolder(folder, held, known, Path(folder) / LOG, lambda: None)
@@ -60,7 +59,23 @@ def open_batch_folder(folder: str) -> Iterator[BatchFolder]:
             known.close()
 
 
+def _check_own_files(folder: str) -> None:
+    """Check that the files that a batch keeps in its folder are a batch's, as far as any are there.
+
+    They are if there is a journal, which is the first that a batch makes there. Raises OutputUnwritable.
+    """
+    remedy = "move it away, or choose another -o"
+    is_local = not storage.is_url(folder)
+    known = set(storage.names(folder)) | ({each.name for each in Path(folder).iterdir()} if is_local else set())
+    for name in (journal.NAME, LOG, summary.PAGE):
+        if is_local and (Path(folder) / name).is_symlink():
+            raise OutputUnwritable(f"{storage.join(folder, name)} is a link", remedy=remedy)
+        if name in known and journal.NAME not in known:
+            raise OutputUnwritable(f"{storage.join(folder, name)} exists, and no batch has made it", remedy=remedy)
+
+
 def _shared(folder: str, held: HeldFolder, scratch: Path) -> Iterator[BatchFolder]:
+    _check_own_files(folder)
     for name in (journal.NAME, LOG):
         data = storage.read_small(storage.join(folder, name))
         if data is not None:

@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Protocol
 
-from vidinv import process
+from vidinv import fileio, process
 from vidinv.batch.task import Outcome, Task
 from vidinv.batch.worker import WorkerOptions
 
@@ -102,7 +102,9 @@ class LocalPool:
     def _begin(self) -> _LocalWorker:
         mine, theirs = socket.socketpair()
         environment = os.environ | dict.fromkeys(THREADS, str(self.threads))
-        with theirs, self.log.open("ab") as log:
+        with fileio.writing(self.log):
+            log = self.log.open("ab")
+        with theirs, log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "vidinv.batch.worker", str(theirs.fileno())],
                 pass_fds=(theirs.fileno(), *self.held),

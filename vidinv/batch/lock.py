@@ -13,6 +13,7 @@ import contextlib
 import json
 import os
 import socket
+import stat
 import threading
 import time
 import uuid
@@ -22,11 +23,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vidinv import process
+from vidinv import fileio, process
 from vidinv.batch import storage
 from vidinv.errors import OutputUnwritable
 
 LOCK, LEASE = "batch.lock", "batch.lease"
+HOLDER = "process "  # how the content of a lock begins
 
 
 @dataclass(frozen=True)
@@ -44,16 +46,31 @@ class HeldFolder:
 
 @contextmanager
 def lock_folder(folder: Path, patience: float = 10.0) -> Iterator[HeldFolder]:
-    """Lock a local folder. Raises OutputUnwritable if another batch holds it.
+    """Lock a local folder. Raises OutputUnwritable if another batch holds it, or its lock is a file of the user's.
 
     Workers of a batch that was just killed get `patience` seconds to end.
     """
-    with (folder / LOCK).open("a+", encoding="utf-8") as lock:
-        _lock(lock.fileno(), folder, patience)
-        lock.truncate(0)
-        lock.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        lock.flush()
-        yield HeldFolder(lock.fileno())
+    with fileio.writing(folder / LOCK):
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | fileio.NO_FOLLOW
+        lock = os.open(folder / LOCK, flags, 0o666)
+    try:
+        _check_lock(lock, folder)
+        _lock(lock, folder, patience)
+        with fileio.writing(folder / LOCK):
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, f"{HOLDER}{os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+        yield HeldFolder(lock)
+    finally:
+        os.close(lock)
+
+
+def _check_lock(lock: int, folder: Path) -> None:
+    """Raise OutputUnwritable if the file in the place of the lock was not written by a batch."""
+    is_file = stat.S_ISREG(os.fstat(lock).st_mode)
+    if not is_file or os.pread(lock, len(HOLDER), 0) not in (b"", HOLDER.encode()):
+        raise OutputUnwritable(
+            f"{folder / LOCK} is not the lock of a batch", remedy="move it away, or choose another -o"
+        )
 
 
 def _lock(lock: int, folder: Path, patience: float) -> None:

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from vidinv import config as configs
 from vidinv import fileio
 from vidinv.batch import storage
+from vidinv.batch.remote_files import RemoteFiles
 from vidinv.batch.task import Outcome, Task, TaskOrder
 from vidinv.errors import QualityGateMissed, exit_code_and_message
 from vidinv.jobs import job_folder as folders
@@ -22,6 +23,7 @@ from vidinv.jobs import split_merge, video_job
 from vidinv.jobs.finalize import package_versions
 from vidinv.jobs.job_folder import BeingWritten
 from vidinv.jobs.request import Request
+from vidinv.jobs.request_files import sidecar_path
 from vidinv.media.probe import probe
 from vidinv.progress import LogLines, Progress
 from vidinv.report import gate
@@ -60,6 +62,7 @@ def _whole(task: Task, folder: str, progress: Progress, split: float) -> Outcome
     with _place_clip(task.order, folder) as placed:
         known = _finished_report(task.order, placed)
         if known is None:
+            placed.check()
             known = video_job.run(placed.request, progress)
             placed.publish(known)
     return _outcome(known, placed.request)
@@ -69,6 +72,8 @@ def _plan(task: Task, folder: str, progress: Progress, split: float) -> Outcome:
     """Analyse the clip and upload the plan for its parts; a clip too short for two parts is processed at once."""
     with _place_clip(task.order, folder) as placed:
         known = _finished_report(task.order, placed)
+        if known is None:
+            placed.check()
         if known is None and probe(placed.request.source).duration_s < 2 * split:
             known = video_job.run(placed.request, progress)
             placed.publish(known)
@@ -102,7 +107,8 @@ def _gather(task: Task, folder: str, progress: Progress, split: float) -> Outcom
         known = _finished_report(task.order, placed)
         if known is None:
             if not placed.job.exists():
-                _restore(storage.join(there, "plan"), placed.job)
+                with folders.JobFolder(placed.request.output):
+                    _restore(storage.join(there, "plan"), placed.job)
             made = []
             for part in task.parts:
                 made.append((part, Path(scratch) / _part_name(part)))
@@ -123,9 +129,10 @@ _STEPS: dict[str, Callable[[Task, str, Progress, float], Outcome]] = {
 
 @dataclass(frozen=True)
 class _PlacedClip:
-    """A clip's request on this machine, and the function that publishes its files to the batch's folder."""
+    """A clip's request on this machine, and functions that check and publish its files in the batch's folder."""
 
     request: Request
+    check: Callable[[], None]
     publish: Callable[[dict[str, Any]], None]
 
     @property
@@ -140,28 +147,30 @@ def _place_clip(order: TaskOrder, folder: str) -> Iterator[_PlacedClip]:
         if not storage.is_url(folder):
             output = Path(folder) / order.name
             output.parent.mkdir(parents=True, exist_ok=True)
-            yield _PlacedClip(_request(order, source, output), lambda report: None)
+            yield _PlacedClip(_request(order, source, output), lambda: None, lambda report: None)
             return
         output = Path(scratch) / "made" / Path(order.name).name
         output.parent.mkdir()
         request, above = _request(order, source, output), storage.join(folder, order.name).rpartition("/")[0]
         _fetch_known(request, above)
 
-        def publish(report: dict[str, Any]) -> None:
-            written = _written_files(request, report)
-            for path in sorted(
-                written, key=lambda path: path.suffix == ".json"
-            ):  # the report comes last: it marks the output as complete
-                storage.upload(path, storage.join(above, path.name))
+        record = f"{exchange_folder(folder, order.name)}.published"
+        remote = RemoteFiles(above, record, order.overwrite)
 
-        yield _PlacedClip(request, publish)
+        def check() -> None:
+            remote.check(path for each in (request, request.below_gate()) for path in each.files().paths())
+
+        def publish(report: dict[str, Any]) -> None:
+            remote.publish(_written_files(request, report))
+
+        yield _PlacedClip(request, check, publish)
 
 
 def _fetch_known(request: Request, above: str) -> None:
     """Fetch the files that an earlier worker may have published, for `_finished_report`."""
     known = storage.names(above)
     for place in (request, request.below_gate()):
-        files = place.writes()
+        files = place.files().paths()
         if all(path.name in known for path in files):
             for path in files:
                 storage.fetch(storage.join(above, path.name), path)
@@ -212,10 +221,10 @@ def _finished_report(order: TaskOrder, placed: _PlacedClip) -> dict[str, Any] | 
     if folders.JobFolder(placed.request.output).is_begun:
         return None
     for request in (placed.request, placed.request.below_gate()):
-        if not all(path.exists() for path in request.writes()):
+        if not all(path.exists() for path in request.files().paths()):
             continue
         try:
-            report: dict[str, Any] = json.loads(folders.sidecar_path(request.output).read_text(encoding="utf-8"))
+            report: dict[str, Any] = json.loads(sidecar_path(request.output).read_text(encoding="utf-8"))
             wanted = {key: value for key, value in configs.plain(order.config).items() if key not in MACHINE_SETTINGS}
             same = wanted == {key: value for key, value in report["settings"].items() if key not in MACHINE_SETTINGS}
             same = same and report["versions"] == package_versions()
@@ -258,7 +267,7 @@ def _figures(report: dict[str, Any], request: Request) -> dict[str, Any]:
 
 def _written_files(request: Request, report: dict[str, Any]) -> list[Path]:
     verdict = report["gate"]
-    return (request if verdict is None or verdict["passed"] else request.below_gate()).writes()
+    return (request if verdict is None or verdict["passed"] else request.below_gate()).files().paths()
 
 
 def _part_name(part: tuple[int, int]) -> str:

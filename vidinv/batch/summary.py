@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from vidinv import fileio
 from vidinv.batch import storage
 from vidinv.batch.journal import BatchJournal, ClipRecord
 from vidinv.jobs.finalize import package_versions
@@ -55,7 +56,7 @@ def build_summary(journal: BatchJournal, source: str, seconds: float) -> dict[st
 def write_page(found: dict[str, Any], folder: str) -> str:
     """Write the page of a batch into its folder, atomically; returns its path or URL."""
     place = storage.join(folder, PAGE)
-    with TemporaryDirectory(prefix="vidinv-") as scratch:
+    with fileio.writing(place), TemporaryDirectory(prefix="vidinv-") as scratch:
         made = Path(scratch) / PAGE
         made.write_text(batch_page.build_batch_page(found), encoding="utf-8")
         storage.upload(made, place)

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vidinv.cli import options
-from vidinv.errors import OutputUnwritable, UsageError
+from vidinv.errors import UsageError
 from vidinv.terminal import print_line
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from vidinv.jobs.autoencoder.trained import Autoencoder
 
 app = typer.Typer(help="Reconstruct, sample, mix and edit pictures with a trained autoencoder.", no_args_is_help=True)
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of vidinv train ae-stylegan or automodulator.")]
@@ -32,7 +34,7 @@ def reconstruct(folder: Folder, pictures: Pictures, output: Output, overwrite: o
     """
     from vidinv.jobs.autoencoder import trained as trained_autoencoder
 
-    of = trained_autoencoder.load_autoencoder(folder)
+    of = _load(folder, output, overwrite)
     _write(
         output,
         trained_autoencoder.reconstructions(of, trained_autoencoder.read_pictures(pictures, of.generator.resolution)),
@@ -54,7 +56,7 @@ def sample(
     """
     from vidinv.jobs.autoencoder import trained as trained_autoencoder
 
-    _write(output, trained_autoencoder.samples(trained_autoencoder.load_autoencoder(folder), count, seed), overwrite)
+    _write(output, trained_autoencoder.samples(_load(folder, output, overwrite), count, seed), overwrite)
 
 
 @app.command("mix")
@@ -74,7 +76,7 @@ def mix(
     """
     from vidinv.jobs.autoencoder import trained as trained_autoencoder
 
-    of = trained_autoencoder.load_autoencoder(folder)
+    of = _load(folder, output, overwrite)
     size = of.generator.resolution
     made = trained_autoencoder.mixtures(
         of, trained_autoencoder.read_pictures(pictures, size), trained_autoencoder.read_pictures(other, size), scale
@@ -98,7 +100,7 @@ def vary(
     """
     from vidinv.jobs.autoencoder import trained as trained_autoencoder
 
-    of = trained_autoencoder.load_autoencoder(folder)
+    of = _load(folder, output, overwrite)
     image = trained_autoencoder.read_pictures(pictures, of.generator.resolution)
     _write(output, trained_autoencoder.variations(of, image, scale, count, seed), overwrite)
 
@@ -122,7 +124,7 @@ def edit(
     """
     from vidinv.jobs.autoencoder import trained as trained_autoencoder
 
-    of = trained_autoencoder.load_autoencoder(folder)
+    of = _load(folder, output, overwrite)
     size = of.generator.resolution
     image, yes, no = (trained_autoencoder.read_pictures(paths, size) for paths in (pictures, [having], [lacking]))
     _write(output, trained_autoencoder.edits(of, image, yes, no, scale, strength or [0.5, 1.0, 1.5]), overwrite)
@@ -142,7 +144,7 @@ def interpolate(
     """
     from vidinv.jobs.autoencoder import trained as trained_autoencoder
 
-    of = trained_autoencoder.load_autoencoder(folder)
+    of = _load(folder, output, overwrite)
     corners = trained_autoencoder.read_pictures(pictures, of.generator.resolution)
     if len(corners) != 4:
         raise UsageError(f"interpolate takes four pictures as corners, got {len(corners)}", remedy="give four")
@@ -164,15 +166,22 @@ def transfer(
     """
     from vidinv.jobs.autoencoder import trained as trained_autoencoder
 
-    of = trained_autoencoder.load_autoencoder(folder)
+    of = _load(folder, output, overwrite)
     image, other = (trained_autoencoder.read_pictures([path], of.generator.resolution) for path in (content, style))
     _write(output, trained_autoencoder.transfer(of, image, other, scale), overwrite)
+
+
+def _load(folder: Path, output: Path, overwrite: bool) -> Autoencoder:
+    """Check that the output can be written, and load the autoencoder."""
+    from vidinv.jobs import publish
+    from vidinv.jobs.autoencoder import trained as trained_autoencoder
+
+    publish.check_output(output, folder, overwrite=overwrite)
+    return trained_autoencoder.load_autoencoder(folder)
 
 
 def _write(path: Path, image: Tensor, overwrite: bool) -> None:
     from vidinv.media import picture
 
-    if path.exists() and not overwrite:
-        raise OutputUnwritable(f"{path} exists", remedy="give another name or --overwrite")
-    picture.write_picture(path, image)
+    picture.write_picture(path, image, overwrite=overwrite)
     print_line(f"made {path}")

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from vidinv import config as configs
+from vidinv import fileio
 from vidinv.cli import options, progress
 from vidinv.cli.run import run_request
-from vidinv.errors import OutputUnwritable
 
 
 def demo(
@@ -42,17 +42,23 @@ def demo(
     backend = choose_backend(config.backend)
     resolve_edits(config.edits, backend)  # a wrong edit is refused before the clip is made
     source, output = folder / "synthetic.mp4", folder / "synthetic.edited.mp4"
-    for path in (source, output):
-        if path.exists() and not overwrite:
-            raise OutputUnwritable(f"{path} exists", remedy="give --overwrite or another folder")
-    folder.mkdir(parents=True, exist_ok=True)
+    request = Request(source, output, config, overwrite=overwrite)
+    remedy = "give --overwrite or another folder"
+    for path in (source, *(() if only_clip else request.files().paths())):
+        fileio.check_free(path, overwrite=overwrite, remedy=remedy)
+    with fileio.writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     cache.pull(backend.all_needs, offline=offline, accept=accept_licences)
     with progress.show(show, quiet=quiet) as shown:
         shown.phase("demo clip", round(seconds * clips.FRAME_RATE))
         clips.write_demo(
-            source, registry.load_generator(backend.generator), seconds=seconds, seed=seed, done=shown.advance
+            source,
+            registry.load_generator(backend.generator),
+            seconds=seconds,
+            seed=seed,
+            done=shown.advance,
+            overwrite=overwrite,
         )
     if only_clip:
         return
-    request = Request(source, output, config, overwrite=overwrite)
     run_request(request, show, quiet=quiet, offline=offline, accept=accept_licences, backend=backend)

@@ -96,7 +96,7 @@ def import_direction(
             made = _measured(made, chosen, where, attribute, shown)
     elif of.generator in generator_file.names():
         made = directions.rescale_imported(made, registry.load_generator(of.generator))
-    directions.save_direction(made, target)
+    directions.save_direction(made, target, overwrite=common.overwrite)
     if json_to is not None:
         options.write_json(directions.facts(made), json_to)
     if json_to != "-":

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
+from vidinv import fileio
 from vidinv.cli import direction_import, learn, options, progress
-from vidinv.errors import OutputUnwritable, UsageError
+from vidinv.errors import UsageError
 from vidinv.terminal import print_line
 
 app = typer.Typer(help="List, show, learn, find and import directions of the latent space.", no_args_is_help=True)
@@ -66,19 +67,18 @@ def show(
     from vidinv.backends import registry as backends
     from vidinv.jobs import request as requests
     from vidinv.jobs.directions import preview
-    from vidinv.jobs.job_folder import check_output
+    from vidinv.jobs.publish import check_output
     from vidinv.media import photo
     from vidinv.weights import cache
 
     photo.check_suffix(output)
-    check_output(output, output.parent, overwrite)
+    check_output(output, output.parent, overwrite=overwrite)
     chosen = backends.choose_backend(backend)
     direction = chosen.direction(name)
     cache.need(chosen.needs, offline=offline, accept=accept_licences)
     models = chosen.models(requests.pick_device(device or "auto"), "")
-    photo.write_photo(
-        output, photo.Photo(preview.draw_direction(models, direction, people, seed)), {"vidinv_direction": name}
-    )
+    strip = photo.Photo(preview.draw_direction(models, direction, people, seed))
+    photo.write_photo(output, strip, {"vidinv_direction": name}, overwrite=overwrite)
     print_line(f"made {output}: {name} at {', '.join(f'{s:+g}' for s in preview.STRENGTHS)}")
 
 
@@ -104,8 +104,7 @@ def faces(
     from vidinv.jobs.directions import preview
     from vidinv.weights import cache
 
-    if output.exists():
-        raise OutputUnwritable(f"{output} exists", remedy="choose a new folder")
+    fileio.check_free(output, remedy="choose a new folder")
     chosen = backends.choose_backend(backend)
     where = requests.pick_device(device or "auto")
     cache.need(chosen.needs, offline=offline, accept=accept_licences)
@@ -149,7 +148,8 @@ def find(
     for path, vector in zip(paths, found, strict=True):
         number = path.stem.rpartition(".")[2]
         made = directions.of_vector(path.stem, vector, where, generator, origin=f"{method}, component {number}")
-        print_line(f"made {directions.save_direction(replace(made, licence=options.LICENCE), path)}")
+        made = replace(made, licence=options.LICENCE)
+        print_line(f"made {directions.save_direction(made, path, overwrite=common.overwrite)}")
 
 
 @app.command("from-pictures")
@@ -185,4 +185,5 @@ def from_pictures(
     vector = unsupervised.exemplars(*codes)
     origin = f"mean difference of {len(codes[0])} and {len(codes[1])} pictures"
     made = directions.of_vector(name, vector, where, models.generator, origin=origin)
-    print_line(f"made {directions.save_direction(replace(made, licence=options.LICENCE), path)}: {origin}")
+    made = replace(made, licence=options.LICENCE)
+    print_line(f"made {directions.save_direction(made, path, overwrite=common.overwrite)}: {origin}")

@@ -63,7 +63,7 @@ def edit(
         shown.phase("edit", 1)
         report = image_job.edit(checked)
         shown.advance(1)
-    print_summary(report, request.writes(), shown)
+    print_summary(report, checked.files.paths(), shown)
     if common.json_to is not None:
         options.write_json(report, common.json_to)
 

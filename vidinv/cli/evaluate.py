@@ -48,6 +48,7 @@ class InversionEvaluation:
     encoder: str
     backend: str
     lpips: str = "ours"  # or package: whose code measures it, with the same weights
+    overwrite: bool = False  # whether the grid may replace a file
 
 
 @app.callback()
@@ -76,6 +77,7 @@ def inversion(
     lpips: Annotated[
         str, typer.Option(metavar="ours|package", help="Whose code measures LPIPS; package needs vidinv[lpips].")
     ] = "ours",
+    overwrite: options.Overwrite = False,
     encoder: options.Encoder = None,
     backend: options.Name = "default",
     json_to: options.JsonTo = None,
@@ -100,8 +102,9 @@ def inversion(
     if encoder is not None:
         encoder_file.check_encoder(Path(encoder), own.space)
     pictures.files(data)  # raises for unusable data before anything is fetched
+    check_picture(picture, data, overwrite)
     asked = InversionEvaluation(
-        data, chosen, codes, frames, aligned, baseline, frechet, picture, encoder or "", backend, lpips
+        data, chosen, codes, frames, aligned, baseline, frechet, picture, encoder or "", backend, lpips, overwrite
     )
     table = measure(asked, offline=offline, accept=accept_licences)
     if json_to is not None:
@@ -128,6 +131,15 @@ def check_methods(methods: list[str], data: list[Path], codes: Path | None) -> N
         raise UsageError(f"--codes {codes} belongs to one clip, got {len(data)}", remedy="give one --data")
 
 
+def check_picture(picture: Path | None, data: list[Path], overwrite: bool) -> None:
+    """Check that the grid can be written. Raises OutputUnwritable, UsageError if it is one of the `data`."""
+    from vidinv.jobs import publish
+
+    if picture is not None:
+        for path in data:
+            publish.check_output(picture, path, overwrite=overwrite)
+
+
 def check_lpips(lpips: str) -> None:
     """Raise UsageError for a value of --lpips that is not known, or whose package is not installed."""
     if lpips not in ("ours", "package"):
@@ -142,7 +154,7 @@ def measure(asked: InversionEvaluation, *, offline: bool, accept: bool) -> dict[
     from vidinv.report import inversions
 
     models, networks = load_evaluation(asked, offline=offline, accept=accept)
-    grid = EvaluationGrid(asked.picture, ("face", *asked.methods))
+    grid = EvaluationGrid(asked.picture, ("face", *asked.methods), asked.overwrite)
     table = inversions.evaluate(
         networks,
         found_faces(asked.data, asked.frames, asked.aligned, models.generator.sizes[0])
@@ -165,6 +177,7 @@ class EvaluationGrid:
 
     path: Path | None
     columns: Sequence[str]  # what the pictures of a row show
+    overwrite: bool = False
     rows: list[tuple[str, list[Tensor]]] = field(default_factory=list)
 
     def add(self, name: str, shown: list[Tensor]) -> None:
@@ -179,7 +192,8 @@ class EvaluationGrid:
 
         if self.path is not None:
             names, pictures = [name for name, _ in self.rows], [shown for _, shown in self.rows]
-            picture.write_picture(self.path, image_grid(pictures, row_labels=names, column_labels=self.columns))
+            grid = image_grid(pictures, row_labels=names, column_labels=self.columns)
+            picture.write_picture(self.path, grid, overwrite=self.overwrite)
 
 
 def of_faces(name: str) -> Backend:
@@ -271,6 +285,7 @@ def edits(
     picture: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write a grid: face, inversion, each edit at -2 and +2.")
     ] = None,
+    overwrite: options.Overwrite = False,
     encoder: options.Encoder = None,
     backend: options.Name = "default",
     json_to: options.JsonTo = None,
@@ -307,7 +322,10 @@ def edits(
     if encoder is not None:
         encoder_file.check_encoder(Path(encoder), own.space)
     pictures.files(data)
-    asked = InversionEvaluation(data, [how], codes, frames, aligned, 0, frechet, picture, encoder or "", backend)
+    check_picture(picture, data, overwrite)
+    asked = InversionEvaluation(
+        data, [how], codes, frames, aligned, 0, frechet, picture, encoder or "", backend, overwrite=overwrite
+    )
     table = measure_edits(asked, chosen, offline=offline, accept=accept_licences)
     if json_to is not None:
         options.write_json(table, json_to)
@@ -329,7 +347,7 @@ def measure_edits(
     (method,) = asked.methods
     ends = reports.STRENGTHS[0], reports.STRENGTHS[-1]
     edited = [f"{direction.name}{strength:+g}" for direction in chosen for strength in ends]
-    grid = EvaluationGrid(asked.picture, ("face", "inversion", *edited))
+    grid = EvaluationGrid(asked.picture, ("face", "inversion", *edited), asked.overwrite)
     tallies = published_baselines.tallies(networks.guides.perceptual, networks.features)
     table = reports.evaluate(
         edit_evaluators(models, method),

@@ -48,6 +48,8 @@ def generative(
 
     if features not in FEATURES:
         raise UsageError(f"unknown --features {features!r}", remedy=f"choose one of {', '.join(FEATURES)}")
+    if card:
+        model_card.check_card(folder)
     of = trained_autoencoder.load_autoencoder(folder)
     real = _pictures(data, count, of.generator.resolution)
     cache.pull([*{"lpips/vgg16", FEATURES[features]}], offline=offline, accept=accept_licences)

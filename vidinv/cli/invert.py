@@ -42,7 +42,9 @@ def invert(
         stored = render_codes.open_stored(source, output)
         with progress.show(common.show, quiet=common.quiet) as shown:
             shown.phase("draw", render_codes.face_count(stored, render))
-            render_codes.write_render(source, stored, render, backend, pick_device(resolved.device), shown.advance)
+            render_codes.write_render(
+                source, stored, render, backend, pick_device(resolved.device), shown.advance, overwrite=overwrite
+            )
         shown.say(f"made {render}")
     if common.json_to is not None:
         options.write_json(report, common.json_to)

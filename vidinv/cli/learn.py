@@ -128,7 +128,7 @@ def learn(
             f", scored by {by}" for by in (scorer, scores and scores.name) if by
         )
         direction = replace(direction, name=name or attribute, origin=told, licence=options.LICENCE)
-        directions.save_direction(direction, path)
+        directions.save_direction(direction, path, overwrite=common.overwrite)
         shown.say(f"made {path}: {_told(direction)}")
 
 

@@ -55,7 +55,7 @@ def mix(
         shown.phase("mix", 1)
         report = mixes.mix(pair, rows, share, region)
         shown.advance(1)
-    print_summary(report, request.writes(), shown)
+    print_summary(report, pair.one.files.paths(), shown)
     if common.json_to is not None:
         options.write_json(report, common.json_to)
 

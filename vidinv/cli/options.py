@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -13,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from vidinv import fileio
+from vidinv.cli import json_target
+from vidinv.cli.json_target import write_json as write_json
 from vidinv.errors import UsageError
-from vidinv.terminal import print_line
 
 if TYPE_CHECKING:
     from vidinv.report.gate import Gate
@@ -67,7 +66,15 @@ MinIdentity = Annotated[
 ]
 MinIc = Annotated[float | None, typer.Option(metavar="X", help="Exit 6 if a person's identity consistency is below X.")]
 Blend = Annotated[str | None, typer.Option(metavar="auto|residual|replace", help="Blend mode.")]
-JsonTo = Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write JSON to FILE; - is standard output.")]
+JsonTo = Annotated[
+    str | None,
+    typer.Option(
+        "--json",
+        metavar="FILE",
+        help="Write JSON to FILE, replacing only JSON; - is standard output.",
+        callback=json_target.parse_target,
+    ),
+]
 C2pa = Annotated[
     bool, typer.Option("--c2pa", help="Sign the output (extra \\[c2pa]; c2pa.certificate and c2pa.key, PEM files).")
 ]
@@ -180,17 +187,3 @@ def gate(min_identity: float | None, min_ic: float | None) -> Gate:
                 f"{option} {value:g} is not a similarity", remedy="give a number from -1 to 1, such as 0.6"
             )
     return Gate(min_identity, min_ic)
-
-
-def write_json(value: Any, target: str) -> None:
-    """Write `value` as JSON to a file, or to standard output for `-`. Raises OutputUnwritable."""
-    text = json.dumps(value, indent=1, ensure_ascii=False)
-    if target == "-":
-        print_line(text)
-        return
-    path = Path(target).resolve()  # what a link points to is replaced, and not the link
-    if path.exists() and not path.is_file():  # a pipe or a device, such as /dev/stderr
-        with fileio.writing(path):
-            path.write_text(text + "\n", encoding="utf-8")
-        return
-    fileio.write_atomically(path, text + "\n")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -9,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from vidinv import config_loading, fileio
-from vidinv.errors import UsageError
+from vidinv.errors import OutputUnwritable, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,11 +53,16 @@ def resolve(
 
 
 def claim(folder: Path, recipe: Any, group: str, *, again: bool) -> None:
-    """Raise UsageError if a new training would overwrite another, or a resumed training has another recipe."""
+    """Raise UsageError if a new training would overwrite another, or a resumed training has another recipe.
+
+    Raises OutputUnwritable if a new training's folder exists with anything in it, since nothing of it may be replaced.
+    """
     record = folder / RECIPE
     if again != record.exists():
         state = "does not contain a training" if again else "already contains a training"
         raise UsageError(f"{folder} {state}", remedy="give -o DIR" if again else f"give --resume {folder}")
+    if not again and os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
+        raise OutputUnwritable(f"{folder} exists and is not an empty folder", remedy="give -o DIR another name")
     if again and config_loading.load_dataclass(type(recipe), group, str(record)) != recipe:
         raise UsageError(f"{folder} was started with another recipe", remedy=f"use its options: see {record}")
 
@@ -63,6 +70,11 @@ def claim(folder: Path, recipe: Any, group: str, *, again: bool) -> None:
 def keep(folder: Path, recipe: Any) -> None:
     """Write the recipe atomically."""
     fileio.write_atomically(folder / RECIPE, text(recipe) + "\n", parents=True)
+
+
+def keep_evaluation(folder: Path, figures: Any) -> None:
+    """Write the figures of a finished training to evaluation.json in its folder."""
+    fileio.write_atomically(folder / "evaluation.json", json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
 
 
 def text(recipe: Any) -> str:

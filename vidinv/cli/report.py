@@ -69,8 +69,8 @@ def report(
 def _again(path: Path, common: ReportOptions) -> None:
     """Rebuild a run's page from its report and the pictures in its job folder or its old page."""
     from vidinv.jobs import write_page
-    from vidinv.jobs.job_folder import page_path
-    from vidinv.report import identity_evidence
+    from vidinv.jobs.request_files import page_path
+    from vidinv.report import document, identity_evidence
     from vidinv.report.strips import Strip, strips_from_html
 
     is_job, strips = path.is_dir() and path.suffix == ".vidinv", list[Strip]()
@@ -82,8 +82,10 @@ def _again(path: Path, common: ReportOptions) -> None:
     elif old.is_file():
         strips = strips_from_html(old.read_text(encoding="utf-8", errors="replace"))
     target = common.output or old
-    _may_write(target, made, overwrite=common.overwrite or common.output is None)
-    write_page.write_page(target, known, [] if common.no_thumbnails else strips)
+    is_rebuilt = common.output is None and old.is_file() and not old.is_symlink() and document.is_page(old)
+    may_replace = common.overwrite or is_rebuilt
+    _may_write(target, made, overwrite=may_replace)
+    write_page.write_page(target, known, [] if common.no_thumbnails else strips, overwrite=may_replace)
     _done(target, known, common)
 
 
@@ -95,7 +97,8 @@ def _compare(paths: list[Path], common: ReportOptions) -> None:
     target = common.output or Path("comparison.html")
     _may_write(target, paths[0], overwrite=common.overwrite)
     reports = [(str(path), read_report(path)) for path in paths]
-    fileio.write_atomically(target, compare_page.build_compare_page(reports), private=True)
+    page = compare_page.build_compare_page(reports)
+    fileio.write_atomically(target, page, overwrite=common.overwrite, private=True)
     _done(target, {name: _headline(known) for name, known in reports}, common)
 
 
@@ -104,7 +107,7 @@ def _measure(source: Path, edited: Path, common: ReportOptions) -> None:
     from vidinv.cli.run import check_gate
     from vidinv.jobs import compare_videos as pairs
     from vidinv.jobs import request as requests
-    from vidinv.jobs.job_folder import page_path
+    from vidinv.jobs.request_files import page_path
     from vidinv.weights import cache
 
     given = {key: getattr(common, key) for key in ("faces", "backend", "boxes", "device")}
@@ -132,7 +135,7 @@ def _measure(source: Path, edited: Path, common: ReportOptions) -> None:
 
 def read_report(made: Path) -> dict[str, Any]:
     """Read the report of an output, or a report file. Raises InputUnreadable if there is none."""
-    from vidinv.jobs.job_folder import sidecar_path
+    from vidinv.jobs.request_files import sidecar_path
     from vidinv.report import sidecar
 
     path = made if made.suffix == ".json" else sidecar_path(made)
@@ -154,9 +157,9 @@ def _headline(known: dict[str, Any]) -> dict[str, Any]:
 
 
 def _may_write(target: Path, source: Path, *, overwrite: bool) -> None:
-    from vidinv.jobs.job_folder import check_output
+    from vidinv.jobs.publish import check_output
 
-    check_output(target, source, overwrite)
+    check_output(target, source, overwrite=overwrite)
 
 
 def _done(target: Path, value: dict[str, Any], common: ReportOptions) -> None:

@@ -155,7 +155,7 @@ def run_request(
     checked = check.check_request(request, backend)
     if checked.needs:
         cache.need(checked.needs, offline=offline, accept=accept)
-    files, below = request.writes(), request.below_gate().writes()
+    files, below = checked.files.paths(), checked.below_gate().files.paths()
     with progress.show(show, quiet=quiet) as shown:
         report = video_job.run(request, shown, checked.backend)
     verdict = report.get("gate")

@@ -79,7 +79,7 @@ def gan_encoder(
     faces = _faces(recipe) if recipe.photos else {}
     recipes.keep(folder, recipe)
     made = _tuned(context, faces, folder) if faces else _pretrained(gan_encoder.set_up(context), folder)
-    options.write_json(made, str(folder / "evaluation.json"))
+    recipes.keep_evaluation(folder, made)
     if json_to is not None:
         options.write_json(made, json_to)
     if json_to != "-":

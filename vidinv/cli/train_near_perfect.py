@@ -58,7 +58,7 @@ def near_perfect(
     recipes.claim(folder, recipe, GROUP, again=resume is not None)
     recipes.keep(folder, recipe)
     made = {name: _tuned(models, pivots, recipe, folder / name) for name, pivots in groups.items()}
-    options.write_json(made, str(folder / "evaluation.json"))
+    recipes.keep_evaluation(folder, made)
     if json_to is not None:
         options.write_json(made, json_to)
     if json_to != "-":

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vidinv import fileio
 from vidinv.editing.spaces import known as known_spaces
-from vidinv.errors import OutputUnwritable, UsageError
+from vidinv.errors import UsageError
 from vidinv.generators.base import Generator
 from vidinv.weights import places
 
@@ -234,8 +234,7 @@ def new_direction_path(name: str, space: str, out: Path | None, *, overwrite: bo
     if out is None and name in shipped_names(space):
         raise UsageError(f"{name} is a shipped direction", remedy="choose another name, or give --out")
     path = (out or own_folder()) / space / f"{name}.safetensors"
-    if path.exists() and not overwrite:
-        raise OutputUnwritable(f"{path} exists", remedy="give --overwrite, or choose another name")
+    fileio.check_free(path, overwrite=overwrite)
     with fileio.writing(path.parent, remedy="choose another --out"):
         path.parent.mkdir(parents=True, exist_ok=True)
     return path
@@ -246,8 +245,9 @@ def write_direction(direction: Direction, folder: Path) -> Path:
     return save_direction(direction, folder / direction.space / f"{direction.name}.safetensors")
 
 
-def save_direction(direction: Direction, path: Path) -> Path:
-    """Save a direction atomically. Raises OutputUnwritable."""
+def save_direction(direction: Direction, path: Path, *, overwrite: bool = True) -> Path:
+    """Save a direction atomically; without `overwrite` no file is replaced. Raises OutputUnwritable."""
     told = {"direction": json.dumps(_stored(direction))}
-    fileio.write_tensors(path, {"vector": direction.vector}, told, parents=True, remedy="choose another --out")
+    where = "choose another --out"
+    fileio.write_tensors(path, {"vector": direction.vector}, told, overwrite=overwrite, parents=True, remedy=where)
     return path

@@ -86,7 +86,9 @@ class CodeWriter:
         self.path, self.row_of = path, _index(rows)
         fresh = not (path.exists() and path.stat().st_size == size and _starts_with(path, header))
         try:
-            self.file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)  # a face's code is biometric data
+            self.file = os.open(
+                path, os.O_RDWR | os.O_CREAT | fileio.NO_FOLLOW, 0o600
+            )  # a face's code is biometric data
             os.fchmod(self.file, 0o600)
             if fresh:
                 os.ftruncate(self.file, 0)

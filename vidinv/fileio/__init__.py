@@ -2,9 +2,6 @@
 
 from vidinv.fileio.atomic_write import (
     creating_folder,
-    move_into_place,
-    publish_exclusively,
-    remove_drafts,
     replacing,
     sync,
     unwritable,
@@ -19,20 +16,27 @@ from vidinv.fileio.digests import (
     sha256_of_bytes,
     synced_sha256,
 )
+from vidinv.fileio.drafts import draft_path, is_draft, remove_drafts
+from vidinv.fileio.publish import NO_FOLLOW, TAKEN, check_free, identity, publish
 from vidinv.fileio.regular_file import open_regular, read_regular
 from vidinv.fileio.sealed_records import append_sealed_line, read_sealed, sealed_line, sealed_lines, write_sealed
 from vidinv.fileio.tensor_file import load_tensors, open_tensors, write_tensors
 
 __all__ = [
+    "NO_FOLLOW",
+    "TAKEN",
     "append_sealed_line",
+    "check_free",
     "content_sha256",
     "creating_folder",
+    "draft_path",
     "has_sha256",
+    "identity",
+    "is_draft",
     "load_tensors",
-    "move_into_place",
     "open_regular",
     "open_tensors",
-    "publish_exclusively",
+    "publish",
     "read_regular",
     "read_sealed",
     "remove_drafts",

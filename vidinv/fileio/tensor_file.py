@@ -23,6 +23,7 @@ def write_tensors(
     tensors: Mapping[str, Tensor],
     metadata: dict[str, str] | None = None,
     *,
+    overwrite: bool = True,
     parents: bool = False,
     remedy: str = "",
 ) -> None:
@@ -31,7 +32,7 @@ def write_tensors(
     from safetensors.torch import save_file  # it imports torch, which the command line must not do at its start
 
     stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with replacing(path, parents=parents, remedy=remedy, failures=(SafetensorError,)) as draft:
+    with replacing(path, overwrite=overwrite, parents=parents, remedy=remedy, failures=(SafetensorError,)) as draft:
         save_file(stored, draft, metadata=metadata)
 
 

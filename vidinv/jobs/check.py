@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from vidinv import extras
@@ -16,7 +17,8 @@ from vidinv.encoders import encoder_file
 from vidinv.engines import runner
 from vidinv.errors import UsageError
 from vidinv.faces import regions
-from vidinv.jobs.job_folder import check_output, missed_path
+from vidinv.jobs.job_folder import JobFolder
+from vidinv.jobs.publish import check_files
 from vidinv.jobs.request import CheckedRequest, Request, encoder_options, pick_device, touches_faces
 from vidinv.media import codecs, sequence, writer
 from vidinv.media.probe import VideoInfo, probe
@@ -34,17 +36,18 @@ def check_request(request: Request, backend: Backend | None = None) -> CheckedRe
         given_boxes.boxes_of_run(request.config, backend)
     info = probe(request.source)
     _check_times(edits, request.at, info)
-    check_outputs([request.output], request.source, request.overwrite)
+    checked = CheckedRequest(request, request.files(), backend, edits, info, touched)
+    folder = JobFolder(request.output)
+    check_files(checked.files, request.source, folder, overwrite=request.overwrite)
     if request.gate.is_set:
-        check_output(missed_path(request.output), request.source, request.overwrite, request.output)
+        below = replace(checked.below_gate().files, codes=None)
+        check_files(below, request.source, folder, overwrite=request.overwrite)
     if not (request.only_codes or request.only_tuned):
-        if request.codes is not None and not request.codes_are_there:
-            check_output(request.codes, request.source, overwrite=False)
         options = encoder_options(request.config, request.output)
         if not sequence.is_folder(request.output):
             codecs.check_container(options, info, request.output)
         writer.check_encodable(info, options, request.output.suffix.lower())
-    return CheckedRequest(request, backend, edits, info, touched)
+    return checked
 
 
 def check_common(request: Request, backend: Backend | None = None) -> tuple[Backend, ResolvedEdits]:
@@ -65,20 +68,6 @@ def check_common(request: Request, backend: Backend | None = None) -> tuple[Back
             remedy="leave --min-identity and --min-ic out",
         )
     return backend, edits
-
-
-def check_outputs(outputs: Sequence[Path], source: Path, overwrite: bool) -> None:
-    """Raise OutputUnwritable if an output exists or cannot be written, UsageError if it is `source` itself."""
-    for output in outputs:
-        check_output(output, source, overwrite)
-
-
-def check_distinct(files: Sequence[Path]) -> None:
-    """Raise UsageError if two of the files that a job writes have the same path."""
-    places = [path.absolute() for path in files]
-    for path in places:
-        if places.count(path) > 1:
-            raise UsageError(f"{path.name} would be written twice", remedy="choose another -o, --codes or --render")
 
 
 def check_networks(config: RunConfig, backend: Backend) -> None:
@@ -151,4 +140,3 @@ def _check_options(request: Request) -> None:
             "--codes belongs to the generator before tuning, but this run uses a tuned generator",
             remedy="leave out --codes, or --tune and --generator",
         )
-    check_distinct(request.writes())

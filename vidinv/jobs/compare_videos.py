@@ -19,9 +19,11 @@ from vidinv.errors import UsageError
 from vidinv.faces import crops, similarity
 from vidinv.frames import Analysis, Array, FaceMetrics, FrameBatch, Work
 from vidinv.jobs import check, finalize, quality_summary, write_page
-from vidinv.jobs.job_folder import JobFolder
+from vidinv.jobs.job_folder import JobFolder, fresh_job
 from vidinv.jobs.journal import Journal
+from vidinv.jobs.publish import check_files, publish_files
 from vidinv.jobs.quality_summary import MeasuredFaces
+from vidinv.jobs.request_files import RequestFiles
 from vidinv.jobs.timing import Clock
 from vidinv.media import reader
 from vidinv.media.probe import VideoInfo, probe
@@ -48,11 +50,16 @@ class Pair:
     thumbnails: bool = True
     overwrite: bool = False
 
+    @property
+    def files(self) -> RequestFiles:
+        """Every file that a comparison writes: the page, and the JSON report next to it."""
+        return RequestFiles(page=self.page, report=self.page.with_suffix(".json"))
+
 
 def check_pair(pair: Pair) -> tuple[VideoInfo, VideoInfo]:
     """Probe both files. Raises InputUnreadable, and UsageError if they differ in shape or length.
 
-    Raises OutputUnwritable if the page exists or cannot be written.
+    Raises OutputUnwritable if the page or its report exists or cannot be written.
     """
     check.check_networks(pair.config, pair.backend)
     given_boxes.boxes_of_run(pair.config, pair.backend)
@@ -69,7 +76,8 @@ def check_pair(pair: Pair) -> tuple[VideoInfo, VideoInfo]:
             f"{pair.edited} lasts {two.duration_s:.1f} s, {pair.source} {one.duration_s:.1f} s: their lengths differ",
             remedy="cut both to the same part",
         )
-    check.check_outputs([pair.page], pair.edited, pair.overwrite)
+    for clip in (pair.source, pair.edited):
+        check_files(pair.files, clip, JobFolder(pair.page), overwrite=pair.overwrite)
     return one, two
 
 
@@ -81,29 +89,28 @@ def run(pair: Pair, progress: Progress) -> dict[str, Any]:
     """
     clock, (info, other), config = Clock.now(), check_pair(pair), pair.config
     backend = pair.backend
-    with JobFolder(pair.page) as folder:
-        folder.empty()
-        try:
-            progress.phase("analyse", info.frame_count, 0)
-            sightings = first_pass.analyse(
-                lambda first: reader.read_frames(pair.source, batch=config.batch, first=first, reader=config.reader),
-                backend.locator(config.landmarks),
-                folder.path,
-                config,
-                info.rotation,
-                progress.advance,
-                None,
-                given_boxes.boxes_of_run(config, backend),
-            )
-            analysis, _ = face_tracks.link_tracks(sightings, config, backend, pair.source, [])
-            progress.phase("measure", analysis.frame_count, 0)
-            measured = _measure(pair, analysis, (info, other), folder, progress)
-            report = _build_report(pair, info, analysis, measured) | {"timing": clock.spent(), "warnings": []}
-            sidecar.write_report(pair.page.with_suffix(".json"), report)
-            write_page.write_page(pair.page, report, write_page.strips(report, measured.evidence()))
-            return report
-        finally:
-            folder.delete()
+    with fresh_job(pair.page) as folder:
+        progress.phase("analyse", info.frame_count, 0)
+        sightings = first_pass.analyse(
+            lambda first: reader.read_frames(pair.source, batch=config.batch, first=first, reader=config.reader),
+            backend.locator(config.landmarks),
+            folder.path,
+            config,
+            info.rotation,
+            progress.advance,
+            None,
+            given_boxes.boxes_of_run(config, backend),
+        )
+        analysis, _ = face_tracks.link_tracks(sightings, config, backend, pair.source, [])
+        progress.phase("measure", analysis.frame_count, 0)
+        measured = _measure(pair, analysis, (info, other), folder, progress)
+        report = _build_report(pair, info, analysis, measured) | {"timing": clock.spent(), "warnings": []}
+        made = folder.start_making(pair.files)
+        assert made.page is not None and made.report is not None
+        sidecar.write_report(made.report, report)
+        write_page.write_page(made.page, report, write_page.strips(report, measured.evidence()))
+        publish_files(folder, pair.files, made, overwrite=pair.overwrite)
+        return report
 
 
 def follow(source: Iterator[Work], pair: Pair, to_other: Array, by_number: bool) -> Iterator[Work]:

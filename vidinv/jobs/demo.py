@@ -62,11 +62,12 @@ def write_demo(
     size: int = 384,
     seed: int = 3,
     done: Callable[[int], None],
+    overwrite: bool = False,
 ) -> None:
     """Write the clip as H.264 and AAC in mp4; `done(n)` is called after every n frames. Raises OutputUnwritable."""
     count = round(seconds * FRAME_RATE)
     with (
-        fileio.replacing(path, failures=(av.FFmpegError,)) as draft,
+        fileio.replacing(path, overwrite=overwrite, failures=(av.FFmpegError,)) as draft,
         av.open(str(draft), "w", format="mp4") as container,
     ):
         video = container.add_stream("libx264", rate=FRAME_RATE, options={"crf": "20", "preset": "slow"})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import platform
 from collections.abc import Iterable
-from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,10 @@ from vidinv.frames import Analysis
 from vidinv.jobs import quality_summary, sign_output, write_page
 from vidinv.jobs import request as requests
 from vidinv.jobs.job import AnalyzedJob
-from vidinv.jobs.job_folder import page_path, preview_path, sidecar_path
 from vidinv.jobs.journal import Journal
+from vidinv.jobs.publish import publish_files
 from vidinv.jobs.quality_summary import MeasuredFaces
+from vidinv.jobs.request_files import RequestFiles
 from vidinv.jobs.tuning import encoder as encoder_tuning
 from vidinv.jobs.tuning import generator as generator_tuning
 from vidinv.media import codecs, reader, remux, sequence, stills
@@ -37,7 +37,7 @@ PACKAGES = ("vidinv", "torch", "av", "numpy", "opencv-python-headless")
 
 
 def finish(job: AnalyzedJob, frames: int, timing: dict[str, Any]) -> dict[str, Any]:
-    """Assemble the output (and the preview), write its report with the job's warnings, and return the report.
+    """Make every file of the request in the job folder, publish them, and return the report with the job's warnings.
 
     If the gate is missed, all files get names that say so.
     """
@@ -53,29 +53,25 @@ def finish(job: AnalyzedJob, frames: int, timing: dict[str, Any]) -> dict[str, A
         report["output"] = _output(job)
     request = job.request
     warnings = [*job.warnings, *_reading_warnings(job), *_damage_warnings(records)]
-    if request.at is None:
+    made = job.folder.start_making(job.files)
+    if made.output is not None:
         segments = _files(job, records, "segment-")
         join = stills.assemble if sequence.is_folder(request.output) else remux.assemble
-        made = job.folder.place(request.output)
 
         def write(path: Path) -> list[str]:
             return join(segments, request.source, path, metadata=output_metadata(job))
 
-        warnings = warnings + sign_output.write_signed(
-            replace(request, output=made), job.folder, build_claim(job), write
-        )
+        warnings = warnings + sign_output.write_signed(request, job.folder, build_claim(job), made.output, write)
         job.opened.source.check()
-        job.folder.publish(made, request.output, overwrite=request.overwrite)
-    if request.preview:
+    if made.preview is not None:
         files = _files(job, records, "preview-")
-        made = job.folder.place(preview_path(request.output))
-        warnings = warnings + remux.assemble(files, files[0], made, metadata={})
-        made.replace(preview_path(request.output))
-    write_report(job, report, timing, warnings)
+        warnings = warnings + remux.assemble(files, files[0], made.preview, metadata={})
+    write_report(made, report, timing, warnings)
     if request.keep_job:
         sidecar.write_report(job.folder.report, report)
-    if request.report:
-        write_page.write_page(page_path(request.output), report, write_page.strips(report, measured.evidence()))
+    if made.page is not None:
+        write_page.write_page(made.page, report, write_page.strips(report, measured.evidence()))
+    publish_files(job.folder, job.files, made, overwrite=request.overwrite)
     return report
 
 
@@ -125,15 +121,16 @@ def build_claim(job: AnalyzedJob) -> manifest.Claim:
     )
 
 
-def write_report(
-    job: AnalyzedJob, report: dict[str, Any], timing: dict[str, Any], warnings: list[str]
-) -> dict[str, Any]:
-    """Add `timing` and `warnings` to the report, write it next to the output, and return it."""
+def write_report(made: RequestFiles, report: dict[str, Any], timing: dict[str, Any], warnings: list[str]) -> None:
+    """Add `timing`, `warnings` and the output's digest to the report, and write it to its draft in the job folder.
+
+    `made` are the drafts of the request's files.
+    """
     report |= {"timing": timing, "warnings": warnings}
-    if job.request.at is None:
-        report["output"] |= {"sha256": fileio.content_sha256(job.request.output)}
-    sidecar.write_report(sidecar_path(job.request.output), report)
-    return report
+    if made.output is not None:
+        report["output"] |= {"sha256": fileio.content_sha256(made.output)}
+    assert made.report is not None
+    sidecar.write_report(made.report, report)
 
 
 def build_report(
@@ -195,9 +192,10 @@ def _files(job: AnalyzedJob, records: list[SegmentRecord], kind: str) -> list[Pa
     return [job.folder.path / name for record in records for name in record.files if name.startswith(kind)]
 
 
-def report_inversion(job: AnalyzedJob, timing: dict[str, Any]) -> dict[str, Any]:
-    """The report on a job that only inverted the clip."""
+def publish_inversion(job: AnalyzedJob, timing: dict[str, Any]) -> dict[str, Any]:
+    """Publish the codes of a job that only inverted the clip, and return the report on it."""
     request, analysis = job.request, job.analysis
+    publish_files(job.folder, job.files, job.folder.start_making(job.files), overwrite=request.overwrite)
     return {
         "input": {"path": request.source.name, "frames": analysis.frame_count},
         "output": {"path": request.output.name, "quality": request.config.quality, "tune": request.config.tune},
@@ -214,15 +212,17 @@ def publish_tuning(job: AnalyzedJob, timing: dict[str, Any]) -> dict[str, Any]:
     """Write the tuned network to the output path, and return the report on it."""
     request, analysis = job.request, job.analysis
     assert job.models is not None
-    made = job.folder.place(request.output)
+    made = job.folder.start_making(job.files)
+    assert made.output is not None
     if request.config.tune == "generator":
-        generator_tuning.write_tuned_generator(job.folder, made)
+        generator_tuning.write_tuned_generator(job.folder, made.output)
     else:
-        encoder_tuning.write_tuned_encoder(job.models, request.config, made)
-    job.folder.publish(made, request.output, overwrite=request.overwrite)
+        encoder_tuning.write_tuned_encoder(job.models, request.config, made.output)
+    digest = fileio.content_sha256(made.output)
+    publish_files(job.folder, job.files, made, overwrite=request.overwrite)
     return {
         "input": {"path": request.source.name, "frames": analysis.frame_count},
-        "output": {"path": request.output.name, "sha256": fileio.content_sha256(request.output)},
+        "output": {"path": request.output.name, "sha256": digest},
         "faces": sum(len(track.frames) for track in analysis.tracks),
         "tuning": job.tuning,
         "versions": package_versions(),
@@ -274,8 +274,8 @@ def _user_parts(job: AnalyzedJob) -> list[dict[str, str]]:
 def _output(job: AnalyzedJob) -> dict[str, Any]:
     request, touched = job.request, job.models is not None
     paths: dict[str, Any] = {"path": request.output.name if request.at is None else None}
-    if request.preview:
-        paths["preview"] = preview_path(request.output).name
+    if job.files.preview is not None:
+        paths["preview"] = job.files.preview.name
     if request.codes is not None:
         paths["codes"] = request.codes.name
     config = request.config

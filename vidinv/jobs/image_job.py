@@ -21,9 +21,11 @@ from vidinv.frames import Array, Code, Colour, Display, Edit, FrameBatch, Shot, 
 from vidinv.generators.ops import resize
 from vidinv.jobs import check, engine_autotune, finalize, render, sign_output, target_strength
 from vidinv.jobs.job import AnalyzedJob, open_checked
-from vidinv.jobs.job_folder import JobFolder, preview_path
+from vidinv.jobs.job_folder import JobFolder, fresh_job
+from vidinv.jobs.publish import check_files, publish_files
 from vidinv.jobs.quality_summary import MeasuredFaces
 from vidinv.jobs.request import CheckedRequest, Request
+from vidinv.jobs.request_files import RequestFiles
 from vidinv.jobs.timing import Clock
 from vidinv.media import photo, picture
 from vidinv.media.image_grid import image_grid
@@ -50,11 +52,11 @@ def check_picture(request: Request, backend: Backend | None = None) -> CheckedRe
     Raises UsageError, InputUnreadable or OutputUnwritable; nothing is fetched or written.
     """
     photo.check_suffix(request.output)
-    return check_source(request, backend)
+    return check_source(request, request.files(), backend)
 
 
-def check_source(request: Request, backend: Backend | None = None) -> CheckedRequest:
-    """Check a job on a picture like `check_picture`, for any type of output file."""
+def check_source(request: Request, files: RequestFiles, backend: Backend | None = None) -> CheckedRequest:
+    """Check a job on a picture that writes `files`, of any type, like `check_picture`."""
     backend, edits = check.check_common(request, backend)
     for resolved in edits:
         if resolved.edit.span != Edit.span:
@@ -64,8 +66,8 @@ def check_source(request: Request, backend: Backend | None = None) -> CheckedReq
             )
     given_boxes.boxes_of_run(request.config, backend)
     info = _info(request.source, photo.read_photo(request.source))
-    check.check_outputs([request.output], request.source, request.overwrite)
-    return CheckedRequest(request, backend, edits, info, touches_faces=True)
+    check_files(files, request.source, JobFolder(request.output), overwrite=request.overwrite)
+    return CheckedRequest(request, files, backend, edits, info, touches_faces=True)
 
 
 def edit(checked: CheckedRequest) -> dict[str, Any]:
@@ -76,39 +78,44 @@ def edit(checked: CheckedRequest) -> dict[str, Any]:
     `vidinv/errors.py`.
     """
     clock = Clock.now()
-    with JobFolder(checked.request.output) as folder:
-        folder.empty()
-        try:
-            opened = open_picture(checked, folder)
-            warnings = face_tracks.people_warnings(opened.job.analysis, checked.request.config.faces)
-            warnings += strength_range.range_warnings(checked.edits)
-            edits, unreached = _solve_targets(opened)
-            warnings += unreached
-            job = replace(opened.job, edits=edits)
-            assert job.models is not None
-            work = run_stages(render.edit_stages(job, job.models), opened.work)
-            warnings += write_edited(job, opened.photo, work, finalize.output_metadata(job))
-            report = finalize.build_report(job, 1, measured_faces(work))
-            return finalize.write_report(job, report, clock.spent(), warnings)
-        finally:
-            folder.delete()
+    with fresh_job(checked.request.output) as folder:
+        opened = open_picture(checked, folder)
+        warnings = face_tracks.people_warnings(opened.job.analysis, checked.request.config.faces)
+        warnings += strength_range.range_warnings(checked.edits)
+        edits, unreached = _solve_targets(opened)
+        job = replace(opened.job, edits=edits)
+        assert job.models is not None
+        work = run_stages(render.edit_stages(job, job.models), opened.work)
+        report, made = finalize.build_report(job, 1, measured_faces(work)), finalize.output_metadata(job)
+        return publish_edited(job, replace(opened, work=work), made, report, clock, warnings + unreached)
 
 
-def write_edited(job: AnalyzedJob, known: Photo, work: Work, made: dict[str, str]) -> list[str]:
-    """Write the edited picture, signed if requested, and its preview if requested.
+def publish_edited(
+    job: AnalyzedJob,
+    edited: OpenPicture,
+    metadata: dict[str, str],
+    report: dict[str, Any],
+    clock: Clock,
+    warnings: list[str],
+) -> dict[str, Any]:
+    """Make every file of the request from the `edited` picture, publish them, and return the completed report.
 
-    Returns warnings on what the output's format cannot hold. Raises OutputUnwritable.
+    The output carries the `metadata`; what its format cannot hold is added to the warnings. Raises OutputUnwritable.
     """
-    request, folder = job.request, job.folder
-    if request.preview and work.edit is not None:
-        partial = folder.path / "preview.png"
-        picture.write_picture(partial, build_sheet(work))
-        partial.replace(preview_path(request.output))
-    metadata = known.metadata.without_location() if request.strip_location else known.metadata
-    edited = replace(known, samples=samples_of(work), metadata=metadata)
-    return sign_output.write_signed(
-        request, folder, finalize.build_claim(job), lambda path: photo.write_photo(path, edited, made)
+    work, kept = edited.work, edited.photo.metadata
+    kept = kept.without_location() if job.request.strip_location else kept
+    known = replace(edited.photo, samples=samples_of(work), metadata=kept)
+    made = job.folder.start_making(job.files)
+    assert made.output is not None
+    if made.preview is not None and work.edit is not None:
+        picture.write_picture(made.preview, build_sheet(work))
+    claim = finalize.build_claim(job)
+    lost = sign_output.write_signed(
+        job.request, job.folder, claim, made.output, lambda path: photo.write_photo(path, known, metadata)
     )
+    finalize.write_report(made, report, clock.spent(), warnings + lost)
+    publish_files(job.folder, job.files, made, overwrite=job.request.overwrite)
+    return report
 
 
 def open_picture(checked: CheckedRequest, folder: JobFolder) -> OpenPicture:

@@ -15,6 +15,7 @@ from vidinv.frames import Analysis, Track
 from vidinv.jobs import request as requests
 from vidinv.jobs.job_folder import JobFolder
 from vidinv.jobs.request import CheckedRequest, Request
+from vidinv.jobs.request_files import RequestFiles
 from vidinv.jobs.source_check import SourceState
 from vidinv.jobs.timing import Clock
 from vidinv.media.probe import VideoInfo
@@ -111,10 +112,13 @@ class AnalyzedJob:
     def folder(self) -> JobFolder:
         return self.opened.folder
 
+    @property
+    def files(self) -> RequestFiles:
+        return self.opened.checked.files
+
     def below_gate(self) -> AnalyzedJob:
         """The same job with the output name of a missed gate."""
-        checked = replace(self.opened.checked, request=self.request.below_gate())
-        return replace(self, opened=replace(self.opened, checked=checked))
+        return replace(self, opened=replace(self.opened, checked=self.opened.checked.below_gate()))
 
 
 def open_checked(checked: CheckedRequest, folder: JobFolder) -> OpenJob:

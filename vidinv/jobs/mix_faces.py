@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -16,8 +15,10 @@ from vidinv.editing import mixing
 from vidinv.errors import UsageError
 from vidinv.frames import EditLayer, Work
 from vidinv.jobs import finalize, image_job, render
-from vidinv.jobs.job_folder import JobFolder
+from vidinv.jobs.job_folder import fresh_job
+from vidinv.jobs.publish import publish_files
 from vidinv.jobs.request import CheckedRequest, Request
+from vidinv.jobs.request_files import RequestFiles
 from vidinv.jobs.timing import Clock
 from vidinv.media import photo, picture, remux
 from vidinv.media.codecs import EncoderOptions
@@ -40,7 +41,7 @@ class CheckedPair:
 def check_mix(request: Request, other: Path, backend: Backend) -> CheckedPair:
     """Check a mix of the faces in the request's picture and in `other`. Raises what `check_picture` raises."""
     photo.check_suffix(request.output)
-    return _checked(request, other, backend)
+    return _checked(request, request.files(), other, backend)
 
 
 def check_film(request: Request, other: Path, backend: Backend) -> CheckedPair:
@@ -49,12 +50,13 @@ def check_film(request: Request, other: Path, backend: Backend) -> CheckedPair:
         raise UsageError(
             f"{request.output.name} is not the name of a video", remedy=f"use one of the suffixes {', '.join(FILMS)}"
         )
-    return _checked(request, other, backend)
+    return _checked(request, RequestFiles(output=request.output), other, backend)
 
 
-def _checked(request: Request, other: Path, backend: Backend) -> CheckedPair:
+def _checked(request: Request, files: RequestFiles, other: Path, backend: Backend) -> CheckedPair:
     of_other = replace(request, source=other, config=replace(request.config, faces="largest"))
-    return CheckedPair(image_job.check_source(request, backend), image_job.check_source(of_other, backend))
+    one, two = (image_job.check_source(each, files, backend) for each in (request, of_other))
+    return CheckedPair(one, two)
 
 
 def mix(pair: CheckedPair, rows: Rows | None, share: float, region: str) -> dict[str, Any]:
@@ -63,25 +65,20 @@ def mix(pair: CheckedPair, rows: Rows | None, share: float, region: str) -> dict
     `rows` None takes the rows behind the layer that F replaces: the paper's mixing (F of one face, w of the other).
     """
     clock, other = Clock.now(), pair.other.request.source
-    with JobFolder(pair.one.request.output) as folder:
-        folder.empty()
-        try:
-            one, two = image_job.open_picture(pair.one, folder), image_job.open_picture(pair.other, folder)
-            models, a, b = one.job.models, image_job.codes_of(one.work), image_job.codes_of(two.work)
-            assert models is not None
-            taken = rows or mixing.rows_behind(models.generator, a.at)
-            with torch.no_grad():
-                mixed = mixing.mix(models.generator, a[:1], b[:1], taken, share)
-            work = replace(_first(one.work), layers=(EditLayer(region, mixed, (1.0,)),))
-            work = image_job.run_stages(render.draw_stages(one.job, models, "replace"), work)
-            how = f"rows {taken[0]}-{taken[1] - 1} of w+ by {share:g} from {other.name}"
-            made = finalize.output_metadata(one.job) | {"vidinv_edits": f"mix: {how}"}
-            warnings = image_job.write_edited(one.job, one.photo, work, made)
-            edits = [{"name": "mix", "from": other.name, "layers": list(taken), "strength": share, "region": region}]
-            report = finalize.build_report(one.job, 1, image_job.measured_faces(work), edits)
-            return finalize.write_report(one.job, report, clock.spent(), warnings)
-        finally:
-            folder.delete()
+    with fresh_job(pair.one.request.output) as folder:
+        one, two = image_job.open_picture(pair.one, folder), image_job.open_picture(pair.other, folder)
+        models, a, b = one.job.models, image_job.codes_of(one.work), image_job.codes_of(two.work)
+        assert models is not None
+        taken = rows or mixing.rows_behind(models.generator, a.at)
+        with torch.no_grad():
+            mixed = mixing.mix(models.generator, a[:1], b[:1], taken, share)
+        work = replace(_first(one.work), layers=(EditLayer(region, mixed, (1.0,)),))
+        work = image_job.run_stages(render.draw_stages(one.job, models, "replace"), work)
+        how = f"rows {taken[0]}-{taken[1] - 1} of w+ by {share:g} from {other.name}"
+        made = finalize.output_metadata(one.job) | {"vidinv_edits": f"mix: {how}"}
+        edits = [{"name": "mix", "from": other.name, "layers": list(taken), "strength": share, "region": region}]
+        report = finalize.build_report(one.job, 1, image_job.measured_faces(work), edits)
+        return image_job.publish_edited(one.job, replace(one, work=work), made, report, clock, [])
 
 
 def interpolate(pair: CheckedPair, seconds: float, done: Callable[[int], None] = lambda frames: None) -> None:
@@ -89,33 +86,30 @@ def interpolate(pair: CheckedPair, seconds: float, done: Callable[[int], None] =
 
     `done(n)` is called after every n frames.
     """
-    source, other, output = pair.one.request.source, pair.other.request.source, pair.one.request.output
-    with JobFolder(output) as folder:
-        folder.empty()
+    source, other = pair.one.request.source, pair.other.request.source
+    with fresh_job(pair.one.request.output) as folder:
+        one, two = image_job.open_picture(pair.one, folder), image_job.open_picture(pair.other, folder)
+        models, a, b = one.job.models, image_job.codes_of(one.work)[:1], image_job.codes_of(two.work)[:1]
+        assert models is not None
+        count, size = frame_count(seconds), one.job.config.crop
+        info = replace(
+            reencode.preview_info(one.job.info, size), width=size, time_base=Fraction(1, RATE), rate=Fraction(RATE)
+        )
+        made, film = folder.start_making(pair.one.files), folder.scratch(f"film{SEGMENT_SUFFIX}")
+        assert made.output is not None
+        writer = SegmentWriter(film, info, EncoderOptions("h264"))
         try:
-            one, two = image_job.open_picture(pair.one, folder), image_job.open_picture(pair.other, folder)
-            models, a, b = one.job.models, image_job.codes_of(one.work)[:1], image_job.codes_of(two.work)[:1]
-            assert models is not None
-            count, size = frame_count(seconds), one.job.config.crop
-            info = replace(
-                reencode.preview_info(one.job.info, size), width=size, time_base=Fraction(1, RATE), rate=Fraction(RATE)
-            )
-            with tempfile.TemporaryDirectory(dir=folder.path) as place:
-                partial = Path(place) / f"film{SEGMENT_SUFFIX}"
-                writer = SegmentWriter(partial, info, EncoderOptions("h264"))
-                try:
-                    for index in range(count):
-                        with torch.no_grad():
-                            code = mixing.between(models.generator, a, b, index / (count - 1))
-                            drawn = synthesize.render_whole(models.generator, code, size)[0]
-                        writer.write(reencode.yuv420(picture.pixels(drawn)), index)
-                        done(1)
-                finally:
-                    writer.close()
-                made = finalize.output_metadata(one.job) | {"vidinv_edits": f"from {source.name} to {other.name}"}
-                remux.assemble([partial], partial, output, metadata=made)
+            for index in range(count):
+                with torch.no_grad():
+                    code = mixing.between(models.generator, a, b, index / (count - 1))
+                    drawn = synthesize.render_whole(models.generator, code, size)[0]
+                writer.write(reencode.yuv420(picture.pixels(drawn)), index)
+                done(1)
         finally:
-            folder.delete()
+            writer.close()
+        told = finalize.output_metadata(one.job) | {"vidinv_edits": f"from {source.name} to {other.name}"}
+        remux.assemble([film], film, made.output, metadata=told)
+        publish_files(folder, pair.one.files, made, overwrite=pair.one.request.overwrite)
 
 
 def frame_count(seconds: float) -> int:

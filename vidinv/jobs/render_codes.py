@@ -19,7 +19,8 @@ from vidinv.frames import Code, FrameBatch
 from vidinv.generators import registry as generators
 from vidinv.generators.base import Generator
 from vidinv.generators.ops import resize
-from vidinv.jobs import check
+from vidinv.jobs.publish import check_output
+from vidinv.jobs.request_files import check_distinct
 from vidinv.media import picture, remux
 from vidinv.media.codecs import EncoderOptions
 from vidinv.media.image_grid import image_grid
@@ -32,13 +33,13 @@ PANEL = 256  # pixels
 
 
 def check_render(render: Path | None, source: Path, codes: Path, overwrite: bool) -> None:
-    """Raise UsageError for a suffix other than .png and .mp4, and what `check_outputs` raises."""
+    """Raise UsageError for a suffix other than .png and .mp4, and what `check_output` raises."""
     if render is None:
         return
     if render.suffix.lower() not in (".png", ".mp4"):
         raise UsageError(f"--render {render} is neither a .png nor a .mp4", remedy="give one of them")
-    check.check_distinct([render, codes])
-    check.check_outputs([render], source, overwrite)
+    check_distinct([render, codes])
+    check_output(render, source, overwrite=overwrite)
 
 
 def face_count(stored: CodeReader, render: Path) -> int:
@@ -47,7 +48,14 @@ def face_count(stored: CodeReader, render: Path) -> int:
 
 
 def write_render(
-    source: Path, stored: CodeReader, render: Path, backend: Backend, device: str, done: Callable[[int], None]
+    source: Path,
+    stored: CodeReader,
+    render: Path,
+    backend: Backend,
+    device: str,
+    done: Callable[[int], None],
+    *,
+    overwrite: bool = False,
 ) -> None:
     """Draw the codes of `source` into `render`: a sheet of up to SHEET faces (.png) or a video of all (.mp4).
 
@@ -59,7 +67,7 @@ def write_render(
         for _, face, code in iterate_faces(source, stored, spread_faces(stored, SHEET)):
             sheet.append(_panels(generator, code, face))
             done(1)
-        picture.write_picture(render, image_grid(sheet))
+        picture.write_picture(render, image_grid(sheet), overwrite=overwrite)
         return
     # One face per frame, at the frame's time; of several faces that of the track with the lowest number.
     first = {int(frame): int(stored.rows.track[row]) for row, frame in reversed(list(enumerate(stored.rows.frame)))}
@@ -74,7 +82,10 @@ def write_render(
                 done(1)
         finally:
             writer.close()
-        remux.assemble([partial], partial, render, metadata={})
+        film = Path(folder) / f"whole{render.suffix}"
+        remux.assemble([partial], partial, film, metadata={})
+        with fileio.replacing(render, overwrite=overwrite) as draft:
+            film.replace(draft)
 
 
 def _is_sheet(render: Path) -> bool:

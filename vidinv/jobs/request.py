@@ -14,7 +14,8 @@ from vidinv.editing.plan import ResolvedEdits
 from vidinv.engines import runner
 from vidinv.errors import UsageError
 from vidinv.jobs import engine_autotune
-from vidinv.jobs.job_folder import missed_path, page_path, preview_path, sidecar_path
+from vidinv.jobs.job_folder import JobFolder
+from vidinv.jobs.request_files import RequestFiles, missed_path, page_path, preview_path, sidecar_path
 from vidinv.media import codecs, sequence
 from vidinv.media.probe import VideoInfo
 from vidinv.report.gate import Gate
@@ -58,33 +59,50 @@ class Request:
 
     @property
     def codes_are_there(self) -> bool:
-        """Whether the file `codes` exists and is to be read."""
-        return self.codes is not None and self.codes.exists() and not self.only_codes
+        """Whether the file `codes` exists and is to be read; an unfinished job that writes it does not read it."""
+        is_read = self.codes is not None and self.codes.exists() and not self.only_codes
+        return is_read and not JobFolder(self.output).codes.exists()
 
-    def writes(self) -> list[Path]:
-        """Every file that the job writes."""
-        if self.only_codes or self.only_tuned:
-            return [self.output]
-        files = [self.output] if self.at is None else []
-        files += [sidecar_path(self.output)]
-        files += [preview_path(self.output)] if self.preview else []
-        files += [page_path(self.output)] if self.report else []
-        return files + ([self.codes] if self.codes is not None and not self.codes_are_there else [])
+    def files(self) -> RequestFiles:
+        """Every file that the job writes; those of a preview from `at` are named after the preview."""
+        if self.only_codes:
+            return RequestFiles(codes=self.output)
+        if self.only_tuned:
+            return RequestFiles(output=self.output)
+        main = self.output if self.at is None else preview_path(self.output)
+        return RequestFiles(
+            output=self.output if self.at is None else None,
+            preview=preview_path(self.output) if self.preview else None,
+            page=page_path(main) if self.report else None,
+            report=sidecar_path(main),
+            codes=None if self.codes_are_there else self.codes,
+        )
 
 
 @dataclass(frozen=True)
 class CheckedRequest:
     """A request that passed its check.
 
-    `backend` is resolved once for the whole job, `edits` are resolved, `info` describes the clip or picture;
-    `touches_faces` says whether faces must be found at all.
+    `files` are all that it writes. `backend` is resolved once for the whole job, `edits` are resolved, `info` describes
+    the clip or picture; `touches_faces` says whether faces must be found at all.
     """
 
     request: Request
+    files: RequestFiles
     backend: Backend
     edits: ResolvedEdits
     info: VideoInfo
     touches_faces: bool
+
+    @property
+    def reads_codes(self) -> bool:
+        """Whether the codes of the request are read from its file, and not written."""
+        return self.request.codes is not None and self.files.codes is None
+
+    def below_gate(self) -> CheckedRequest:
+        """The same request with the names of a missed gate; the codes keep theirs."""
+        request = self.request.below_gate()
+        return replace(self, request=request, files=replace(request.files(), codes=self.files.codes))
 
     @property
     def needs(self) -> tuple[str, ...]:

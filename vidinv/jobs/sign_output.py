@@ -14,15 +14,18 @@ from vidinv.provenance.manifest import Claim
 Made = TypeVar("Made")
 
 
-def write_signed(request: Request, folder: JobFolder, claim: Claim, write: Callable[[Path], Made]) -> Made:
-    """Write the output by `write(path)`, sign it if the request says so, and return what `write` returned.
+def write_signed(
+    request: Request, folder: JobFolder, claim: Claim, output: Path, write: Callable[[Path], Made]
+) -> Made:
+    """Write the file `output` by `write(path)`, sign it if the request says so, and return what `write` returned.
 
-    A file that is signed is first written into the job folder. Raises what `write` and `manifest.sign` raise.
+    A file that is signed is first written to another path in the job folder. Raises what `write` and `manifest.sign`
+    raise.
     """
     if not request.c2pa:
-        return write(request.output)
-    unsigned = folder.path / f"unsigned{request.output.suffix}"
+        return write(output)
+    unsigned = folder.scratch(f"unsigned{output.suffix}")
     made = write(unsigned)
-    manifest.sign(unsigned, request.output, claim, manifest.credentials(request.config.c2pa))
+    manifest.sign(unsigned, output, claim, manifest.credentials(request.config.c2pa))
     unsigned.unlink()
     return made

@@ -44,8 +44,6 @@ def run(request: Request, progress: Progress | None = None, backend: Backend | N
     progress = progress or SilentProgress()
     with open_job(request, backend) as job:
         report = _render_and_report(analyze_job(job, progress), progress)
-        if request.codes is not None and job.folder.codes.exists():
-            _keep_codes(request, job.folder)
         if not request.keep_job:
             job.folder.delete()
     return report
@@ -61,7 +59,7 @@ def open_job(request: Request, backend: Backend | None = None) -> Iterator[OpenJ
             folder.claim(job.fingerprint(), configs.to_yaml(job.config))
             torch.set_num_threads(job.config.threads)
             if request.config.engine != "auto" and checked.touches_faces and not request.only_tuned:
-                engine_autotune.check_engine(job.config, job.backend, inverts=not request.codes_are_there)
+                engine_autotune.check_engine(job.config, job.backend, inverts=not checked.reads_codes)
             yield replace(job, clock=Clock.now())
         except VidinvError as error:
             if not _is_resumable(folder, error):
@@ -75,15 +73,6 @@ def _is_resumable(folder: JobFolder, error: VidinvError) -> bool:
     """Whether the same request can resume: a segment is finished, or the error is one that may pass."""
     may_pass = isinstance(error, OutputUnwritable | Stalled)
     return folder.is_begun and (may_pass or (folder.path / "journal.jsonl").exists())
-
-
-def _keep_codes(request: Request, folder: JobFolder) -> None:
-    assert request.codes is not None
-    if request.only_codes:
-        folder.publish(folder.codes, request.output, overwrite=request.overwrite)
-    else:
-        remedy = f"the codes are in {folder.codes}: move them by hand"
-        fileio.move_into_place(folder.codes, request.codes, remedy)
 
 
 def analyze_job(job: OpenJob, progress: Progress) -> AnalyzedJob:
@@ -165,7 +154,7 @@ def _render_and_report(job: AnalyzedJob, progress: Progress) -> dict[str, Any]:
         "stages": job.busy | times,
     }
     if job.request.only_codes:
-        return finalize.report_inversion(job, timing)
+        return finalize.publish_inversion(job, timing)
     return finalize.finish(job, frames, timing)
 
 
@@ -194,12 +183,12 @@ def _solve_targets(
 
 def _codes(job: OpenJob) -> stored_codes.Codes | None:
     """The job's stored inversion, if it has one: read from its file unless this job is writing it."""
-    request, folder = job.request, job.folder
+    request = job.request
     if request.codes is None:
         return None
     made = stored_codes.origin(job.config, job.backend, job.source.content, job.encoder)
-    taken = request.codes_are_there and not folder.codes.exists()
-    return stored_codes.Codes(folder.codes, made, stored_codes.open_codes(request.codes, made) if taken else None)
+    known = stored_codes.open_codes(request.codes, made) if job.checked.reads_codes else None
+    return stored_codes.Codes(job.folder.codes, made, known)
 
 
 def _frame_range(analysis: Analysis, only: tuple[float, float] | None) -> tuple[int, int]:

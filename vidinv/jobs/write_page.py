@@ -25,8 +25,8 @@ def strips(report: dict[str, Any], evidence: Iterable[Evidence]) -> list[Strip]:
     return [Strip(e.track, e.frame, times[e.track, e.frame], e.strip) for e in evidence if e.strip]
 
 
-def write_page(path: Path, report: dict[str, Any], pictures: Sequence[Strip]) -> None:
+def write_page(path: Path, report: dict[str, Any], pictures: Sequence[Strip], *, overwrite: bool = True) -> None:
     """Write the page of a report, atomically and readable only by its owner. Raises OutputUnwritable."""
     from vidinv.report import page  # plotting takes a second to import, and few runs need it
 
-    fileio.write_atomically(path, page.build_report_page(report, pictures), private=True)
+    fileio.write_atomically(path, page.build_report_page(report, pictures), overwrite=overwrite, private=True)

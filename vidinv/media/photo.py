@@ -95,12 +95,12 @@ def read_photo(path: Path) -> Photo:
         return Photo(turned[0], turned[1], metadata)
 
 
-def write_photo(path: Path, photo: Photo, made: dict[str, str]) -> list[str]:
+def write_photo(path: Path, photo: Photo, made: dict[str, str], *, overwrite: bool = True) -> list[str]:
     """Write the photo atomically in the format of the file name's suffix; `made` is added to its metadata.
 
     PNG is lossless and keeps 16 bits; JPEG and WebP are written with 8 bits at quality 95. JPEG has no alpha. Returns
-    a warning for what the format cannot hold. Raises UsageError for an unsupported suffix, OutputUnwritable if the file
-    cannot be written.
+    a warning for what the format cannot hold. Raises UsageError for an unsupported suffix, and what
+    `fileio.replacing` raises.
     """
     check_suffix(path)
     kind = Image.registered_extensions()[path.suffix.lower()]
@@ -112,7 +112,8 @@ def write_photo(path: Path, photo: Photo, made: dict[str, str]) -> list[str]:
     if kind == "JPEG":
         options["subsampling"] = 0
     failures = (ValueError,)  # the picture is too large, or has too much metadata, for that kind of file
-    with fileio.replacing(path, remedy="make room, or write a .png elsewhere", failures=failures) as draft:
+    remedy = "make room, or write a .png elsewhere"
+    with fileio.replacing(path, overwrite=overwrite, remedy=remedy, failures=failures) as draft:
         _image(photo, kind).save(draft, format=kind, **options)
         if kind == "PNG" and photo.samples.dtype == np.uint16:
             deep_picture.replace_png_pixels(draft, photo.samples, photo.alpha)

@@ -25,8 +25,8 @@ def from_pixels(rgb: Array) -> Tensor:
     return torch.from_numpy(rgb).movedim(-1, -3).float().div(127.5).sub(1)
 
 
-def write_picture(path: Path, image: Tensor) -> None:
-    """Write an image [3,H,W] in [-1,1] in the format of the file name's suffix. Raises OutputUnwritable."""
+def write_picture(path: Path, image: Tensor, *, overwrite: bool = True) -> None:
+    """Write an image [3,H,W] in [-1,1] in the format of the file name's suffix; errors as `fileio.replacing`."""
     if image.ndim != 3 or image.shape[0] != 3:
         raise ValueError(f"a picture is [3,H,W], got {tuple(image.shape)}")
     try:
@@ -34,4 +34,4 @@ def write_picture(path: Path, image: Tensor) -> None:
     except cv2.error as error:
         reason = f"{path} cannot be written ({path.suffix or 'no suffix'} is not a kind of picture)"
         raise OutputUnwritable(reason, remedy="give a name that ends in .png") from error
-    fileio.write_atomically(path, data.tobytes())
+    fileio.write_atomically(path, data.tobytes(), overwrite=overwrite)

@@ -7,6 +7,7 @@ import gzip
 import json
 from collections.abc import Sequence
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -17,6 +18,7 @@ from vidinv import fileio
 from vidinv.report import text as report_text
 
 ASSETS = resources.files("vidinv") / "assets"
+GENERATOR = b'<meta name="generator" content="vidinv">'  # in the head of every page
 LIBRARY = "plotly-cartesian.min.js.gz"  # draws the charts: plotly.js with box and line charts, without maps and 3D
 
 
@@ -51,6 +53,12 @@ def render(
         policy=_policy([*scripts, gzip.decompress(library).decode()] if figures else scripts),
         **values,
     )
+
+
+def is_page(path: Path) -> bool:
+    """Whether `path` is a regular file that begins like a page of `render`. Raises OSError for another file."""
+    with fileio.open_regular(path) as file:
+        return GENERATOR in file.read(1 << 12)
 
 
 def _asset(name: str) -> str:
