@@ -15,6 +15,7 @@ from tests.helpers.runs import TINY, face_rows, left_behind
 from vidinv.backends import registry as backends
 from vidinv.bench.synthetic_clip import make_clip
 from vidinv.cli.main import main
+from vidinv.jobs.job_folder import JobFolder
 from vidinv.media import photo
 
 SHOWN = ["--set", "mask.residual_good=1", "--set", "mask.residual_bad=2"]
@@ -94,8 +95,8 @@ def test_what_cannot_be_done_is_one_line_and_leaves_nothing(
 
 
 def test_what_a_killed_edit_left_is_not_gone_on_from(portrait: Path, tmp_path: Path) -> None:
-    left = tmp_path / "out.png.vidinv"
-    left.mkdir()
+    with JobFolder(tmp_path / "out.png") as folder:  # which it takes first
+        left = folder.path
     (left / "journal.jsonl").write_text('{"segment": 0, "files": {}, "faces": [{"frame": 0, "track": 9}]}')
     assert edit(portrait, "--edit", "age+2", "-o", tmp_path / "out.png", *TINY, *SHOWN) == 0
     report = json.loads((tmp_path / "out.png.json").read_text())

@@ -11,6 +11,7 @@ from PIL import Image
 
 from tests.helpers.runs import TINY, face_rows, frames_of, left_behind
 from vidinv.cli.main import main
+from vidinv.jobs.job_folder import JobFolder
 from vidinv.media import photo, probe
 
 SHOWN = ["--set", "mask.residual_good=1", "--set", "mask.residual_bad=2"]
@@ -83,9 +84,9 @@ def test_what_cannot_be_mixed_is_one_line_and_leaves_nothing(
 
 
 def test_a_film_does_not_take_the_place_of_an_unfinished_job(pair: tuple[Path, Path], tmp_path: Path) -> None:
-    folder = tmp_path / "film.mp4.vidinv"
-    folder.mkdir()
-    (folder / "job.json").write_text("{}")
-    (folder / "segment-00000.nut").write_bytes(b"hours of work")
+    with JobFolder(tmp_path / "film.mp4") as job:
+        job.claim("another", "threads: 1\n")
+    segment = job.path / "segment-00000.segment"
+    segment.write_bytes(b"hours of work")
     assert main(["interpolate", *map(str, pair), "-o", str(tmp_path / "film.mp4"), *TINY]) == 2
-    assert (folder / "segment-00000.nut").read_bytes() == b"hours of work"
+    assert segment.read_bytes() == b"hours of work"

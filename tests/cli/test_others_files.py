@@ -372,6 +372,13 @@ def test_json_does_not_replace_what_came_meanwhile(clip: Path, capsys: pytest.Ca
     assert str(kept) in said and json.loads(kept.read_text())["frames"] == 6
 
 
+def test_json_may_name_the_report_that_the_command_writes_anyway(clip: Path) -> None:
+    report = clip.with_name(FILES["report"])
+    assert main([*run_all(clip), "--json", str(report)]) == 0
+    assert document(report)["frames"] == 6
+    assert main([*run_all(clip), "--json", str(report)]) == 7  # now it is finished, and anybody's
+
+
 def test_json_goes_through_a_pipe(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

@@ -51,7 +51,7 @@ def parse_target(text: str | None) -> JsonTarget | None:
 def write_json(value: Any, target: str) -> None:
     """Write `value` as JSON to a file, or to standard output for `-`. Raises OutputUnwritable.
 
-    A file that came to have the name while the command ran is not replaced.
+    A file that came to have the name while the command ran is not replaced; one that holds `value` stays.
     """
     known = target if isinstance(target, JsonTarget) else parse_target(target)
     text = json.dumps(value, indent=1, ensure_ascii=False)
@@ -64,6 +64,8 @@ def write_json(value: Any, target: str) -> None:
             path.write_text(text + "\n", encoding="utf-8", errors="surrogateescape")
         return
     path = path.resolve()  # what a link points to is replaced, and not the link
+    if not known.replaces and _holds(path, text):  # it is the report that the command has just published
+        return
     fileio.write_atomically(path, text + "\n", overwrite=known.replaces)
 
 
@@ -74,6 +76,15 @@ def _is_stream(path: Path) -> bool:
     except OSError:
         return False
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _holds(path: Path, text: str) -> bool:
+    """Whether `path` is a regular file with the same JSON as `text`."""
+    try:
+        with fileio.open_regular(path) as file:
+            return bool(json.load(file) == json.loads(text))
+    except (OSError, ValueError, RecursionError):
+        return False
 
 
 def _is_json(path: Path) -> bool:
