@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from vidinv import fileio
+from vidinv import fileio, process
 from vidinv.errors import OutputUnwritable
 
 
@@ -117,10 +117,20 @@ def test_a_file_goes_to_another_disk_whole_and_private(tmp_path: Path, monkeypat
     assert wanted.read_bytes() == b"codes" and names(tmp_path) == ["made", "wanted"]
 
 
-@pytest.mark.parametrize("has_links", [True, False])
-def test_publishing_does_not_overwrite(tmp_path: Path, has_links: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not has_links:
+DISKS = ("links", "exclusive renames", "neither")
+
+
+def has_only(disk: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a disk with hard links, or without them but with exclusive renames, or with neither."""
+    if disk != "links":
         monkeypatch.setattr(os, "link", without_links)
+    if disk == "neither":
+        monkeypatch.setattr(process, "rename_exclusively", lambda *_: False)
+
+
+@pytest.mark.parametrize("disk", DISKS)
+def test_publishing_does_not_overwrite(tmp_path: Path, disk: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    has_only(disk, monkeypatch)
     made, wanted, noted = tmp_path / "made", tmp_path / "wanted", list[bytes]()
     made.write_text("made")
     fileio.publish(made, wanted, note=noted.append)
@@ -173,7 +183,11 @@ def test_a_name_is_free_where_nothing_is_harmed(tmp_path: Path, kind: str) -> No
             fileio.check_free(path, overwrite=True)
 
 
-def test_a_folder_is_published_and_does_not_overwrite(tmp_path: Path) -> None:
+@pytest.mark.parametrize("disk", DISKS)
+def test_a_folder_is_published_and_does_not_overwrite(
+    tmp_path: Path, disk: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    has_only(disk, monkeypatch)
     made, wanted = tmp_path / "made", tmp_path / "wanted"
     for _ in range(2):
         made.mkdir(exist_ok=True)

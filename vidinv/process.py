@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 SHARED_MEMORY = Path("/dev/shm")
+RENAME_NOREPLACE = 1  # linux/fs.h
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # glibc's malloc.h
 
 
@@ -107,6 +108,24 @@ def lock_descriptor(descriptor: int) -> bool:
             raise
         warnings.warn("this disk does not support file locks: do not start two runs with the same output", stacklevel=2)
         return True
+
+
+def rename_exclusively(source: str, target: str, source_folder: int, target_folder: int) -> bool:
+    """Rename a file or folder between two open folders, in one step, unless the target exists.
+
+    Returns False, and does nothing, if the system or the disk has no such operation. Raises OSError, FileExistsError
+    if the target exists.
+    """
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if sys.platform == "linux" else None
+    if rename is None:
+        return False
+    sys.audit("os.rename", source, target, source_folder, target_folder)
+    if rename(source_folder, os.fsencode(source), target_folder, os.fsencode(target), RENAME_NOREPLACE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP):
+        return False
+    raise OSError(number, os.strerror(number), target)
 
 
 def use_threads(count: int) -> None:

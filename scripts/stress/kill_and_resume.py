@@ -165,7 +165,8 @@ def digest(path: Path) -> str:
     """What must be the same of a file."""
     if path.suffix == ".mp4":
         return frames(path)
-    if path.suffix == ".json" and path.name != "frames.json":
+    is_report = path.suffix == ".json" and not any(part.endswith(".vidinv") for part in path.parts)
+    if is_report and path.name != "frames.json":
         report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return json.dumps(report | {"timing": None}, indent=1)
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -65,6 +65,14 @@ def test_a_file_of_ones_own_with_a_batchs_name_is_refused_and_stays(
     assert left_behind(output, but={"secret", "batch.lock"}) <= {name}
 
 
+def test_a_folder_of_ones_own_with_the_name_of_the_exchange_folder_stays(tmp_path: Path) -> None:
+    (tmp_path / ".batch").mkdir()
+    letter(tmp_path / ".batch" / "letter")
+    with pytest.raises(OutputUnwritable, match=r"\.batch exists"), batch_folder.open_batch_folder(str(tmp_path)):
+        pass
+    assert (tmp_path / ".batch" / "letter").exists() and left_behind(tmp_path, but=set()) == {".batch"}
+
+
 def test_another_programs_database_is_not_changed(tmp_path: Path) -> None:
     mine = sqlite3.connect(tmp_path / "batch.sqlite")
     mine.execute("create table letters (text)")

@@ -16,6 +16,7 @@ from PIL import Image
 
 from tests.helpers.file_operations import before_change, has_content, is_outside_job
 from tests.helpers.runs import TINY, document, frames_of, left_behind
+from vidinv import process
 from vidinv.bench.synthetic_clip import make_clip
 from vidinv.cli.main import main
 
@@ -163,15 +164,16 @@ def test_what_comes_between_two_files_that_are_published_stays(
     assert left_behind(clip.parent, but={"in.mp4"}) == set(FILES.values())
 
 
-@pytest.mark.parametrize("has_links", [True, False])
+@pytest.mark.parametrize("has_renames", [True, False])
 def test_a_disk_without_links_has_the_same_files_and_keeps_what_is_not_the_runs(
-    clip: Path, has_links: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    clip: Path, has_renames: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def without(*_: object, **__: object) -> None:
         raise PermissionError(1, "this disk has no links")
 
-    if not has_links:
-        monkeypatch.setattr(os, "link", without)
+    monkeypatch.setattr(os, "link", without)
+    if not has_renames:
+        monkeypatch.setattr(process, "rename_exclusively", lambda *_: False)
     path = clip.with_name(FILES["report"])
     with before_change("journal.jsonl", lambda: letter(path)):
         refused(capsys, run_all(clip))

@@ -17,6 +17,7 @@ from vidinv.batch.lock import HeldFolder
 from vidinv.errors import OutputUnwritable
 
 LOG = "batch.log"
+EXCHANGE = ".batch"  # the folder where workers exchange the parts of outputs; it is removed at the end
 COPY_INTERVAL = 10.0  # seconds between copies of the journal to shared storage
 
 
@@ -67,7 +68,7 @@ def _check_own_files(folder: str) -> None:
     remedy = "move it away, or choose another -o"
     is_local = not storage.is_url(folder)
     known = set(storage.names(folder)) | ({each.name for each in Path(folder).iterdir()} if is_local else set())
-    for name in (journal.NAME, LOG, summary.PAGE):
+    for name in (journal.NAME, LOG, summary.PAGE, EXCHANGE):
         if is_local and (Path(folder) / name).is_symlink():
             raise OutputUnwritable(f"{storage.join(folder, name)} is a link", remedy=remedy)
         if name in known and journal.NAME not in known:

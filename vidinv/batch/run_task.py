@@ -15,6 +15,7 @@ from urllib.parse import quote
 from vidinv import config as configs
 from vidinv import fileio
 from vidinv.batch import storage
+from vidinv.batch.folder import EXCHANGE
 from vidinv.batch.remote_files import RemoteFiles
 from vidinv.batch.task import Outcome, Task, TaskOrder
 from vidinv.errors import QualityGateMissed, exit_code_and_message
@@ -55,7 +56,7 @@ def perform(task: Task, folder: str, split: float = 0.0) -> Outcome:
 
 def exchange_folder(folder: str, name: str = "") -> str:
     """The folder where workers exchange the parts of the output `name` (empty: of all outputs)."""
-    return storage.join(folder, f".batch/{quote(name, safe='')}").rstrip("/")
+    return storage.join(folder, f"{EXCHANGE}/{quote(name, safe='')}").rstrip("/")
 
 
 def _whole(task: Task, folder: str, progress: Progress, split: float) -> Outcome:
@@ -146,7 +147,8 @@ def _place_clip(order: TaskOrder, folder: str) -> Iterator[_PlacedClip]:
     with tempfile.TemporaryDirectory(prefix="vidinv-") as scratch, _local(order, Path(scratch)) as source:
         if not storage.is_url(folder):
             output = Path(folder) / order.name
-            output.parent.mkdir(parents=True, exist_ok=True)
+            with fileio.writing(output.parent):
+                output.parent.mkdir(parents=True, exist_ok=True)
             yield _PlacedClip(_request(order, source, output), lambda: None, lambda report: None)
             return
         output = Path(scratch) / "made" / Path(order.name).name

@@ -95,7 +95,8 @@ def _compare(paths: list[Path], common: ReportOptions) -> None:
     if len(paths) < 2:
         raise UsageError("nothing to compare", remedy="give at least two outputs, as in compare a.mp4 b.mp4")
     target = common.output or Path("comparison.html")
-    _may_write(target, paths[0], overwrite=common.overwrite)
+    for path in paths:
+        _may_write(target, path, overwrite=common.overwrite)
     reports = [(str(path), read_report(path)) for path in paths]
     page = compare_page.build_compare_page(reports)
     fileio.write_atomically(target, page, overwrite=common.overwrite, private=True)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from vidinv import process
 from vidinv.errors import OutputUnwritable
 from vidinv.fileio.drafts import draft_path
 
@@ -57,19 +58,16 @@ def publish(made: Path, path: Path, *, overwrite: bool = False, note: Note = lam
     """
     with _folder(made.parent, NO_FOLLOW) as here, _folder(path.parent) as there:
         note(identity(made))
-        if made.is_dir():
-            os.mkdir(path.name, dir_fd=there)
-            note(_identity(os.stat(path.name, dir_fd=there, follow_symlinks=False)))
-            os.replace(made.name, path.name, src_dir_fd=here, dst_dir_fd=there)  # fails if somebody has filled it
-            return
         try:
-            if overwrite:
+            if made.is_dir():
+                _move_folder(made, path, here, there, note)
+            elif overwrite:
                 os.replace(made.name, path.name, src_dir_fd=here, dst_dir_fd=there)
             else:
                 _link(made, path, here, there, note)
             return
         except OSError as error:
-            if error.errno != errno.EXDEV:
+            if error.errno != errno.EXDEV or made.is_dir():
                 raise
     copied = draft_path(path)
     try:
@@ -101,7 +99,7 @@ def publish_or_keep(made: Path, path: Path) -> None:
 
 
 def _link(made: Path, path: Path, here: int, there: int, note: Note) -> None:
-    """Move a file to a name that must be free; without hard links, to a file that is created exclusively first."""
+    """Move a file to a name that must be free: by a hard link, by an exclusive rename, or over a file created first."""
     try:
         os.link(made.name, path.name, src_dir_fd=here, dst_dir_fd=there, follow_symlinks=False)
     except FileExistsError:
@@ -111,6 +109,8 @@ def _link(made: Path, path: Path, here: int, there: int, note: Note) -> None:
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
+        if process.rename_exclusively(made.name, path.name, here, there):
+            return
         empty = os.open(path.name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | NO_FOLLOW, 0o600, dir_fd=there)
         note(_identity(os.fstat(empty)))  # this process owns the name now
         os.close(empty)
@@ -122,6 +122,15 @@ def _link(made: Path, path: Path, here: int, there: int, note: Note) -> None:
             raise
     else:
         os.unlink(made.name, dir_fd=here)
+
+
+def _move_folder(made: Path, path: Path, here: int, there: int, note: Note) -> None:
+    """Move a folder to a name that must be free; if no rename can be exclusive, over a folder that is created first."""
+    if process.rename_exclusively(made.name, path.name, here, there):
+        return
+    os.mkdir(path.name, dir_fd=there)
+    note(_identity(os.stat(path.name, dir_fd=there, follow_symlinks=False)))
+    os.replace(made.name, path.name, src_dir_fd=here, dst_dir_fd=there)  # fails if somebody has filled it
 
 
 def _create(path: Path) -> int:
