@@ -31,7 +31,7 @@ _FILE, _FOLDER = (re.compile("|".join(each), re.DOTALL) for each in (_FILES, _FO
 
 
 @dataclass(frozen=True)
-class Entry:
+class FolderEntry:
     """A file or folder in a job folder: its path from there, whether a job makes such files, and its handle's folder.
 
     `folder` is the open folder that contains it, valid until the next entry is asked for.
@@ -47,7 +47,7 @@ class Entry:
         return os.path.basename(self.path)
 
 
-def entries(handle: int) -> Iterator[Entry]:
+def entries(handle: int) -> Iterator[FolderEntry]:
     """Yield everything in the open job folder `handle`, contents before their folder; links are not followed."""
     for root, folders, files, here in os.fwalk(".", topdown=False, dir_fd=handle):
         for name in (*files, *folders):
@@ -56,7 +56,7 @@ def entries(handle: int) -> Iterator[Entry]:
             except FileNotFoundError:  # the run that holds the folder has just removed it
                 continue
             path = os.path.normpath(os.path.join(root, name))
-            yield Entry(path, _is_known(path, mode), stat.S_ISDIR(mode), here)
+            yield FolderEntry(path, _is_known(path, mode), stat.S_ISDIR(mode), here)
 
 
 def _is_known(path: str, mode: int) -> bool:
