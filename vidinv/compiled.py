@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from numba import config, njit
 
@@ -21,12 +21,13 @@ def compiled(function: Function) -> Function:
     can be written (a container with a read-only system and no home), it is kept in `private_folder`, or nowhere. numba
     unpickles what it finds there, so that the folder must be nobody else's.
     """
+    settings = vars(config)  # numba fills its module of settings when it is imported
     has_home = os.path.isabs(os.path.expanduser("~"))  # else numba makes a folder named `~` where the user works
-    if has_home or config.CACHE_DIR:
+    if has_home or settings["CACHE_DIR"]:
         with suppress(RuntimeError):  # "no locator available"
-            return njit(cache=True, nogil=True)(function)
+            return cast(Function, njit(cache=True, nogil=True)(function))
     if (folder := private_folder()) is not None:
-        config.CACHE_DIR = str(folder / "numba")
+        settings["CACHE_DIR"] = str(folder / "numba")
         with suppress(RuntimeError):
-            return njit(cache=True, nogil=True)(function)
-    return njit(nogil=True)(function)
+            return cast(Function, njit(cache=True, nogil=True)(function))
+    return cast(Function, njit(nogil=True)(function))
