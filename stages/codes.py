@@ -77,14 +77,20 @@ def is_due(codes: Codes | None) -> bool:
     return codes is None or codes.known is None
 
 
-def open_codes(path: Path, made: CodeOrigin) -> CodeReader:
-    """Open the codes at `path`. Raises UsageError where their source or settings differ from `made`."""
+def open_codes(path: Path, made: CodeOrigin, backend: Backend) -> CodeReader:
+    """Open the codes at `path` and check every row.
+
+    Raises InputUnreadable for a damaged file and for codes of another latent space than the backend's, UsageError where
+    their source or settings differ from `made`.
+    """
     reader = CodeReader(path)
     different = reader.origin.differs_from(made)
     if different is not None:
         raise UsageError(
             f"the codes in {path} {different}", remedy="give other codes with --codes, or the same setting"
         )
+    reader.check_space(backend.space, backend.slots, backend.dim)
+    reader.check_all()
     return reader
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.helpers import code_files
 from tests.helpers.interrupted import Stopped
 from tests.helpers.runs import STEPS, TINY, frames_of, left_behind, seconds
 from vidinv import config as configs
@@ -100,6 +101,28 @@ def test_codes_of_another_clip_or_of_other_settings_are_refused(clip: Path, caps
     codes.write_bytes(b"nothing")
     assert vidinv("run", clip, "--edit", "age+2", "-o", out, "--codes", codes) == 3
     assert not left_behind(clip.parent, but={"in.mp4", "other.mp4", "c.safetensors"})
+
+
+@pytest.mark.parametrize("harm", ["flipped bit", "not finite", "other space", "other layer"])
+def test_changed_codes_end_the_run_before_any_frame_is_written(
+    clip: Path, harm: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    codes = clip.with_name("c.safetensors")
+    assert vidinv("invert", clip, "-o", codes) == 0
+    if harm == "flipped bit":
+        data = bytearray(codes.read_bytes())
+        data[len(data) // 2] ^= 4
+        codes.write_bytes(data)
+    else:
+        tensors, metadata = code_files.contents(codes)
+        if harm == "not finite":
+            tensors["ws"][5:8] = float("nan")
+        metadata |= {"other space": {"space": "another"}, "other layer": {"at": "0"}}.get(harm, {})
+        code_files.rewrite(codes, tensors, metadata, sealed=True)
+    capsys.readouterr()
+    assert vidinv("run", clip, "--edit", "age+2", "-o", clip.with_name("out.mp4"), "--codes", codes) == 3
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+    assert not left_behind(clip.parent, but={"in.mp4", "c.safetensors"})
 
 
 def test_the_stored_faces_are_the_clips_own_and_evenly_chosen(clip: Path) -> None:

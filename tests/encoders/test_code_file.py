@@ -58,7 +58,7 @@ def test_a_file_begun_before_is_gone_on_with_and_one_of_other_codes_is_not(tmp_p
         begun.put(0, 0, code(1))
         begun.close()
         CodeWriter(path, ROWS, code(0), origin).close()
-        assert bool(CodeReader(path).get(0, 0).ws.any()) is kept
+        assert bool(load_file(path)["ws"][0].any()) is kept
 
 
 def test_what_differs_is_named() -> None:

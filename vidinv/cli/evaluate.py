@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vidinv.backends.interface import Backend, Models
     from vidinv.editing.directions import Direction
     from vidinv.frames import Code
+    from vidinv.generators.base import Generator
     from vidinv.report.edits import EditEvaluators
     from vidinv.report.inversions import Face, Networks
 
@@ -159,7 +160,7 @@ def measure(asked: InversionEvaluation, *, offline: bool, accept: bool) -> dict[
         networks,
         found_faces(asked.data, asked.frames, asked.aligned, models.generator.sizes[0])
         if asked.codes is None
-        else stored_faces(asked.data[0], asked.codes, asked.frames),
+        else stored_faces(asked.data[0], asked.codes, asked.frames, models.generator),
         asked.methods,
         configs.load_run_config("balanced").refine.first,
         asked.baseline,
@@ -252,14 +253,18 @@ def found_faces(data: list[Path], frames: int, aligned: bool, size: int) -> Iter
             yield Face(str(path), image)
 
 
-def stored_faces(clip: Path, codes: Path, frames: int) -> Iterator[Face]:
-    """Yield evenly spaced faces of a clip with their stored codes, with a progress bar."""
+def stored_faces(clip: Path, codes: Path, frames: int, generator: Generator) -> Iterator[Face]:
+    """Yield evenly spaced faces of a clip with their stored codes, with a progress bar.
+
+    Raises InputUnreadable for codes that `generator` cannot render.
+    """
     from rich.progress import track
 
     from vidinv.jobs import render_codes
     from vidinv.report.inversions import Face
 
     stored = render_codes.open_stored(clip, codes)
+    stored.check_generator(generator)
     wanted = render_codes.spread_faces(stored, frames)
     faces = render_codes.iterate_faces(clip, stored, wanted)
     for _, image, code in track(faces, description="judging", total=len(wanted), transient=True):
@@ -396,7 +401,8 @@ def coded_faces(asked: InversionEvaluation, method: str, networks: Networks, siz
     else:
         folder = asked.codes
         clips = pictures.files(asked.data)
-        stored = (stored_faces(clip, folder / f"{clip.stem}.safetensors", asked.frames) for clip in clips)
+        drawer = networks.generator
+        stored = (stored_faces(clip, folder / f"{clip.stem}.safetensors", asked.frames, drawer) for clip in clips)
         faces = itertools.chain.from_iterable(stored)
     for face in faces:
         yield face, inversions.code_of(networks, method, face, first)

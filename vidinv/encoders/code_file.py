@@ -1,9 +1,10 @@
 """Write and read the codes of a clip's faces in one safetensors file, row by row.
 
 Rows are faces sorted by frame, then track. `ws` [N,L,D] float32, `feature` [N,C,h,w] float16, `to_frame` [N,2,3]
-float64 (crop to frame pixel centres), `frame` and `track` [N] int64. The metadata hold the latent space, the layer that
-the feature replaces, the crop's side, and the origin and settings of the codes. Reader and writer keep only the
-requested rows in memory.
+float64 (crop to frame pixel centres), `frame` and `track` [N] int64, `digest` [N,32] uint8. The metadata hold the
+latent space, the layer that the feature replaces, the crop's side, and the origin and settings of the codes. A row's
+digest is the SHA-256 over the metadata, the shapes and the row, so that rows are written in any order and a changed or
+unwritten one is never read. Reader and writer keep only the requested rows in memory.
 """
 
 from __future__ import annotations
@@ -22,9 +23,15 @@ from torch import Tensor
 from vidinv import fileio
 from vidinv.errors import InputUnreadable, OutputUnwritable
 from vidinv.frames import Array, Code
+from vidinv.generators.base import Generator
 
-SCHEMA = "vidinv-codes-1"
-STORED = {"I64": np.int64, "F64": np.float64, "F32": np.float32, "F16": np.float16}
+SCHEMA = "vidinv-codes-2"
+STORED = {"I64": np.int64, "F64": np.float64, "F32": np.float32, "F16": np.float16, "U8": np.uint8}
+MOST_ROWS = 1 << 21  # 19 hours of one face at 30 frames per second
+LARGEST_CROP = 4096  # pixels
+_CONTENT = ("frame", "track", "to_frame", "ws", "feature")  # what a row's digest covers, in this order
+_DIGEST_BYTES = 32
+_REMEDY = "make the codes again with `vidinv invert`"
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,7 @@ class CodeWriter:
             "to_frame": ("F64", (n, 2, 3)),
             "ws": ("F32", (n, slots, dim)),
             "feature": ("F16", (n, *feature)),
+            "digest": ("U8", (n, _DIGEST_BYTES)),
         }
         metadata = {
             "schema": SCHEMA,
@@ -83,7 +91,8 @@ class CodeWriter:
             "settings": json.dumps(origin.settings, sort_keys=True),
         }
         header, self.layout, size = _layout(shapes, metadata)
-        self.path, self.row_of = path, _index(rows)
+        self.path, self.rows, self.row_of = path, rows, _index(rows)
+        self.described = _description(metadata, {name: shape for name, (_, shape) in shapes.items()})
         fresh = not (path.exists() and path.stat().st_size == size and _starts_with(path, header))
         try:
             self.file = os.open(
@@ -107,8 +116,11 @@ class CodeWriter:
         """Store the code [1,...] of one face and return it with the stored precision."""
         row = self.row_of[frame, track]
         assert code.feature is not None
-        self._write("ws", row, code.ws[0].float().cpu().numpy())
-        self._write("feature", row, code.feature[0].half().cpu().numpy())
+        content = {name: getattr(self.rows, name)[row] for name in ("frame", "track", "to_frame")}
+        content |= {"ws": code.ws[0].float().cpu().numpy(), "feature": code.feature[0].half().cpu().numpy()}
+        for name in ("ws", "feature"):
+            self._write(name, row, content[name])
+        self._write("digest", row, np.frombuffer(_row_digest(self.described, content), np.uint8))
         return Code(code.ws.float(), code.feature.half().float(), code.at, space=code.space)
 
     def sync(self) -> None:
@@ -129,32 +141,120 @@ class CodeWriter:
 
 
 class CodeReader:
-    """Read codes of single faces from a code file. Raises InputUnreadable if it is not one."""
+    """Read codes of single faces from a code file.
+
+    Raises InputUnreadable where the file is not one, where its tensors do not have the shapes above, and where the
+    digest of a row that is read differs or its values are not finite. The digests show damage, not who wrote the file.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
             self.file = fileio.open_tensors(path)
-            self.metadata = self.file.metadata() or {}
+            self.metadata: dict[str, str] = self.file.metadata() or {}
+            if self.metadata.get("schema") != SCHEMA:
+                raise self._unusable("it does not hold codes of this version")
+            self.shapes = self._shapes()
+            frame, track, to_frame = (self.file.get_tensor(name).numpy() for name in ("frame", "track", "to_frame"))
         except (OSError, SafetensorError) as error:
-            raise InputUnreadable(
-                f"{path} is not a readable code file ({error})", remedy="make it with `vidinv invert`"
-            ) from error
-        if self.metadata.get("schema") != SCHEMA:
-            raise InputUnreadable(f"{path} does not hold codes of this version", remedy="make it with `vidinv invert`")
-        frame, track, to_frame = (self.file.get_tensor(name).numpy() for name in ("frame", "track", "to_frame"))
-        self.rows = CodeRows(frame, track, to_frame, int(self.metadata["crop"]))
-        self.origin = CodeOrigin(self.metadata["source"], json.loads(self.metadata["settings"]))
+            raise InputUnreadable(f"{path} is not a readable code file ({error})", remedy=_REMEDY) from error
+        self.described = _description(self.metadata, self.shapes)
+        self.crop, self.at = (self._number(name) for name in ("crop", "at"))
+        self.space = self.metadata.get("space", "")
+        self.rows = CodeRows(frame, track, to_frame, self.crop)
         self.row_of = _index(self.rows)
+        self._check_rows()
+        self._row(0)  # whose digest covers the metadata
+        self.origin = CodeOrigin(self.metadata.get("source", ""), self._settings())
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def get(self, frame: int, track: int) -> Code:
         """Return the code [1,...] of one face. Raises KeyError if it is missing."""
-        row = self.row_of[frame, track]
-        ws, feature = (self.file.get_slice(name)[row : row + 1] for name in ("ws", "feature"))
-        return Code(_own(ws), _own(feature), int(self.metadata["at"]), space=self.metadata["space"])
+        ws, feature = self._row(self.row_of[frame, track])
+        return Code(ws, feature, self.at, space=self.space)
+
+    def check_all(self) -> None:
+        """Read every row once and check it."""
+        for row in range(len(self)):
+            self._row(row)
+
+    def check_space(self, space: str, slots: int, dim: int) -> None:
+        """Raise InputUnreadable unless the codes belong to the latent space `space` with `slots` rows of `dim`."""
+        if self.space != space:
+            raise self._unusable(f"it holds codes of the space {self.space!r}, and the generator has {space!r}")
+        if self.shapes["ws"][1:] != (slots, dim):
+            raise self._unusable(f"its w+ has the shape {self.shapes['ws'][1:]}, and the generator's {(slots, dim)}")
+
+    def check_generator(self, generator: Generator) -> None:
+        """Raise InputUnreadable unless `generator` can render the codes: its space, its layer `at` and their shapes."""
+        self.check_space(generator.space, generator.num_ws, generator.w_dim)
+        if not self.at < len(generator.layers):
+            raise self._unusable(f"its feature replaces layer {self.at} of {len(generator.layers)}")
+        layer, shape = generator.layers[self.at], self.shapes["feature"][1:]
+        if shape != (layer.channels, layer.resolution, layer.resolution):
+            raise self._unusable(f"its feature has the shape {shape}, which layer {self.at} does not have")
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of every tensor. Raises InputUnreadable for other tensors, types or shapes than a code file has."""
+        kinds = dict(zip(_CONTENT, ("I64", "I64", "F64", "F32", "F16"), strict=True)) | {"digest": "U8"}
+        if set(self.file.keys()) != set(kinds):
+            raise self._unusable("it does not hold the tensors of a code file")
+        parts = {name: self.file.get_slice(name) for name in kinds}
+        shapes = {name: tuple(part.get_shape()) for name, part in parts.items()}
+        n = shapes["frame"][0] if shapes["frame"] else 0
+        fixed = {"frame": (n,), "track": (n,), "to_frame": (n, 2, 3), "digest": (n, _DIGEST_BYTES)}
+        right = all(parts[name].get_dtype() == kind for name, kind in kinds.items())
+        right = right and all(shapes[name] == shape for name, shape in fixed.items())
+        right = right and len(shapes["ws"]) == 3 and len(shapes["feature"]) == 4
+        if not (right and shapes["ws"][0] == shapes["feature"][0] == n):
+            raise self._unusable("its tensors do not have the types and shapes of a code file")
+        if not 0 < n <= MOST_ROWS:
+            raise self._unusable(f"it holds {n} faces")
+        return shapes
+
+    def _number(self, name: str) -> int:
+        """A whole number of the metadata, from 0 to LARGEST_CROP."""
+        text = self.metadata.get(name, "")
+        if not (text.isascii() and text.isdigit() and len(text) < 6 and int(text) <= LARGEST_CROP):
+            raise self._unusable(f"its {name} is {text[:20]!r}")
+        return int(text)
+
+    def _settings(self) -> dict[str, Any]:
+        try:
+            settings = json.loads(self.metadata.get("settings", ""))
+        except (ValueError, RecursionError) as error:
+            raise self._unusable("its settings are not JSON") from error
+        if not isinstance(settings, dict):
+            raise self._unusable("its settings are not JSON")
+        return settings
+
+    def _check_rows(self) -> None:
+        """Raise InputUnreadable for rows that name a face twice, a negative number, or a transform without size."""
+        frame, track, to_frame = self.rows.frame, self.rows.track, self.rows.to_frame
+        if len(self.row_of) < len(self.rows) or frame.min() < 0 or track.min() < 0 or self.crop < 1:
+            raise self._unusable("its faces are not numbered as those of a clip")
+        if not np.isfinite(to_frame).all():
+            raise self._unusable("the place of a face is not finite")
+
+    def _row(self, row: int) -> tuple[Tensor, Tensor]:
+        """`ws` [1,L,D] and `feature` [1,C,h,w] of a row, float32. Raises InputUnreadable where they are damaged."""
+        try:
+            ws, feature, digest = (self.file.get_slice(name)[row : row + 1] for name in ("ws", "feature", "digest"))
+        except SafetensorError as error:
+            raise self._unusable(str(error)) from error
+        where = f"face {self.rows.track[row]} of frame {self.rows.frame[row]}"
+        content = {name: getattr(self.rows, name)[row] for name in ("frame", "track", "to_frame")}
+        content |= {"ws": ws.numpy(), "feature": feature.numpy()}
+        if digest.numpy().tobytes() != _row_digest(self.described, content):
+            raise self._unusable(f"the code of {where} is damaged or was never written")
+        if not (ws.isfinite().all() and feature.isfinite().all()):
+            raise self._unusable(f"the code of {where} is not finite")
+        return _own(ws), _own(feature)
+
+    def _unusable(self, why: str) -> InputUnreadable:
+        return InputUnreadable(f"{self.path} is not a usable code file: {why}", remedy=_REMEDY)
 
 
 def _own(part: Tensor) -> Tensor:
@@ -164,6 +264,16 @@ def _own(part: Tensor) -> Tensor:
 def _index(rows: CodeRows) -> dict[tuple[int, int], int]:
     pairs = zip(rows.frame.tolist(), rows.track.tolist(), strict=True)
     return {pair: row for row, pair in enumerate(pairs)}
+
+
+def _description(metadata: dict[str, str], shapes: dict[str, tuple[int, ...]]) -> bytes:
+    """What the digest of every row covers besides the row: the metadata and the shapes."""
+    return json.dumps([metadata, {name: list(shape) for name, shape in shapes.items()}], sort_keys=True).encode()
+
+
+def _row_digest(described: bytes, content: dict[str, Array]) -> bytes:
+    """The digest of a row whose values, of the stored types, are `content`."""
+    return fileio.sha256_digest([described, *(np.ascontiguousarray(content[name]).tobytes() for name in _CONTENT)])
 
 
 Layout = dict[str, tuple[str, int, int]]  # name -> kind, offset in the file, bytes a row

@@ -18,10 +18,15 @@ def sha256_of_bytes(data: bytes | str) -> str:
 
 def sha256_of_blocks(blocks: Iterable[bytes]) -> str:
     """The SHA-256 of the concatenated blocks."""
+    return sha256_digest(blocks).hex()
+
+
+def sha256_digest(blocks: Iterable[bytes]) -> bytes:
+    """The SHA-256 of the concatenated blocks as 32 bytes."""
     digest = hashlib.sha256()
     for block in blocks:
         digest.update(block)
-    return digest.hexdigest()
+    return digest.digest()
 
 
 def sha256(path: Path) -> str:

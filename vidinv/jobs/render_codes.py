@@ -62,6 +62,7 @@ def write_render(
     `backend` is the backend that made the codes. `done(n)` is called after every n faces.
     """
     generator = generators.load_generator(backend.generator, device)
+    stored.check_generator(generator)
     if _is_sheet(render):
         sheet = []
         for _, face, code in iterate_faces(source, stored, spread_faces(stored, SHEET)):

@@ -114,6 +114,8 @@ def analyze_job(job: OpenJob, progress: Progress) -> AnalyzedJob:
     busy = {"analyse": job.clock.busy()}
     start, stop = _frame_range(analysis, only)
     models = backend.models(config.device, config.encoder) if works_on_faces else None
+    if models is not None and codes is not None and codes.known is not None:
+        codes.known.check_generator(models.generator)
     if stored_codes.encoder_digest(config) != job.encoder:
         raise UsageError(f"{config.encoder} changed while the job ran", remedy="run the command again")
     progress.announce(
@@ -187,7 +189,7 @@ def _codes(job: OpenJob) -> stored_codes.Codes | None:
     if request.codes is None:
         return None
     made = stored_codes.origin(job.config, job.backend, job.source.content, job.encoder)
-    known = stored_codes.open_codes(request.codes, made) if job.checked.reads_codes else None
+    known = stored_codes.open_codes(request.codes, made, job.backend) if job.checked.reads_codes else None
     return stored_codes.Codes(job.folder.codes, made, known)
 
 
