@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 # C0 and C1 control characters but for tab and newline, line separators, marks of writing direction, and surrogates,
 # which stand for the bytes of a name that is not UTF-8.
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def escape_controls(text: str) -> str:
@@ -21,6 +22,11 @@ def escape_controls(text: str) -> str:
     Tab and newline are kept.
     """
     return _CONTROLS.sub(lambda found: _written(ord(found[0])), text)
+
+
+def escape_surrogates(text: str) -> str:
+    r"""Return `text` with the bytes of names that are not UTF-8 written out, as in lat\xe9.mp4: it can be encoded."""
+    return _SURROGATES.sub(lambda found: _written(ord(found[0])), text)
 
 
 def print_line(text: object, *, error: bool = False) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from vidinv import config as configs
+from vidinv import fileio
 from vidinv.analysis import detection_cache, first_pass
 from vidinv.analysis.first_pass import Detections
 from vidinv.backends.interface import LocatedFaces
@@ -93,3 +95,51 @@ def test_one_shard_is_in_memory_at_a_time(tmp_path: Path, monkeypatch: pytest.Mo
     plain = detection_cache.load_shard
     monkeypatch.setattr(detection_cache, "load_shard", lambda folder, first: read.append(first) or plain(folder, first))
     assert len(list(faces)) == COUNT and read == [0, 7, 14, 20, 27, 34, 41, 48, 55]
+
+
+def whole_shard() -> dict[str, np.ndarray]:
+    return {
+        "pts": np.arange(4),
+        "changes": np.zeros((4, 3), np.float32),
+        "time_base": np.array([1, 75]),
+        "frame": np.array([1, 1, 3]),
+        "searched": np.ones(4, bool),
+        "to_coded": np.eye(2, 3),
+        "boxes": np.zeros((3, 4)),
+        "scores": np.zeros(3),
+        "landmarks": np.zeros((3, 106, 2)),
+        "embeddings": np.zeros((3, 4)),
+    }
+
+
+def store_shard(folder: Path, shard: dict[str, np.ndarray]) -> None:
+    data = BytesIO()
+    np.savez(data, **shard)
+    fileio.write_sealed(folder / "analysis-0000000.sealed", data.getvalue())
+
+
+CHANGES: dict[str, dict[str, np.ndarray | None]] = {
+    "no times": {"pts": None},
+    "empty": {"pts": np.zeros(0, int)},
+    "objects": {"pts": np.array([None] * 4)},
+    "text": {"pts": np.array(["a"] * 4)},
+    "not searched": {"searched": np.ones(3, bool)},
+    "time base": {"time_base": np.array([1, 0])},
+    "one number": {"time_base": np.array(1)},
+    "changes": {"changes": np.zeros(4, np.float32)},
+    "frame outside": {"frame": np.array([1, 1, 9])},
+    "frames in disorder": {"frame": np.array([3, 1, 1])},
+    "fewer boxes": {"boxes": np.zeros((2, 4))},
+    "no embeddings": {"embeddings": None},
+    "to coded": {"to_coded": np.eye(3)},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_shard_of_another_form_reads_as_missing(tmp_path: Path, change: dict[str, np.ndarray | None]) -> None:
+    store_shard(tmp_path, whole_shard())
+    assert detection_cache.load_shard(tmp_path, 0) is not None
+    store_shard(tmp_path, {name: each for name, each in (whole_shard() | change).items() if each is not None})
+    assert detection_cache.load_shard(tmp_path, 0) is None
+    fileio.write_sealed(tmp_path / "analysis-0000000.sealed", b"no arrays")
+    assert detection_cache.load_shard(tmp_path, 0) is None

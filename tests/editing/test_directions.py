@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
+from tests.helpers.json_changes import changed
 from vidinv.editing import directions
 from vidinv.editing.directions import Direction
 from vidinv.errors import UsageError
@@ -67,3 +71,37 @@ def test_a_random_control_is_as_long_and_elsewhere() -> None:
     own = direction.offset(2.0, slots=8)
     assert torch.equal(first, again) and not torch.equal(first, other)
     assert torch.allclose(first.norm(dim=1), own.norm(dim=1)) and not torch.allclose(first, own, atol=0.1)
+
+
+@pytest.mark.parametrize("offset", range(3))
+def test_any_change_of_a_direction_file_is_read_or_refused(shelf: Path, offset: int) -> None:
+    path = shelf / SPACE / "age.safetensors"
+    with safe_open(path, "pt") as file:
+        stored, vector = json.loads(file.metadata()["direction"]), file.get_tensor("vector")
+    stored["imported"] = {"format": "npy", "shape": "1x8", "native": 1.0, "is_measured": True, "generator": "tiny"}
+    stored["imported"] |= {"sign": "older", "sha256": "a" * 64}
+    refused = 0
+    for name, made in list(changed(stored))[offset::3]:
+        save_file({"vector": vector}, path, {"direction": json.dumps(made)})
+        try:
+            found = directions.read_direction(path)
+        except UsageError as error:
+            refused += 1
+            assert "\n" not in str(error), name
+        else:
+            json.dumps(directions.facts(found), allow_nan=False)
+            assert found.offset(1.0, 12).isfinite().all() if found.kind == "w" else found.style_offset(1.0).any()
+    assert refused > 50
+
+
+@pytest.mark.parametrize(
+    "vector",
+    [torch.zeros(8), torch.full((8,), float("nan")), torch.zeros(0), torch.ones(2, 2, 2), torch.ones(8).int()],
+    ids=["zero", "nan", "empty", "cube", "whole"],
+)
+def test_a_vector_that_moves_nothing_or_is_not_finite_is_refused(shelf: Path, vector: torch.Tensor) -> None:
+    path = shelf / SPACE / "age.safetensors"
+    with safe_open(path, "pt") as file:
+        save_file({"vector": vector}, path, file.metadata())
+    with pytest.raises(UsageError, match="valid direction file"):
+        directions.read_direction(path)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from vidinv import fileio
 from vidinv.errors import OutputUnwritable, UsageError
 from vidinv.jobs.job_folder import JobFolder
 from vidinv.jobs.publish import check_files
@@ -290,3 +291,12 @@ def test_every_file_that_was_published_is_the_jobs_own(tmp_path: Path) -> None:
         assert path.read_text() == path.name
     with pytest.raises(OutputUnwritable, match="exists"):
         check_files(files, source, folder, overwrite=False)
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"[]", b"3", b"{}", b"[" * 100_000, b'{"fingerprint": [1]}'])
+def test_a_record_of_another_form_is_a_damaged_job(tmp_path: Path, content: bytes) -> None:
+    with JobFolder(tmp_path / "out.mp4") as folder:
+        folder.claim("one", "config")
+        fileio.write_sealed(folder.path / "job.json", content)
+        with pytest.raises(UsageError, match="job"):
+            folder.claim("one", "config")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.json_changes import changed
 from vidinv import fileio
 from vidinv.frames import FaceMetrics
 from vidinv.jobs.journal import Journal
@@ -78,4 +79,28 @@ def test_a_journal_of_an_earlier_form_is_not_read(tmp_path: Path) -> None:
     face = {"frame": 0, "track": 0, "cover": 0.5, "confidence": 0.5, "trust": 0.5, "rect": None}
     earlier = {"segment": 0, "first": 0, "last": 0, "files": dict(first.files), "faces": [face], "gaps": []}
     made.path.write_bytes(fileio.sealed_line(json.dumps(earlier)))
+    assert made.finished() == []
+
+
+@pytest.mark.parametrize("offset", range(2))
+def test_a_line_of_another_form_ends_the_journal_even_with_its_checksum(tmp_path: Path, offset: int) -> None:
+    lines = journal(tmp_path).path.read_bytes().splitlines(keepends=True)
+    document = json.loads(fileio.sealed_lines(lines[1])[0])
+    for name, made in list(changed(document))[offset::4]:
+        (tmp_path / "journal.jsonl").write_bytes(lines[0] + fileio.sealed_line(json.dumps(made)) + lines[2])
+        assert 1 <= len(Journal(tmp_path).finished()) <= 3, name
+
+
+@pytest.mark.parametrize("text", ["", "text", "[]", "3", "[" * 100_000, '{"format": 2}', '{"format": 2, "faces": 3}'])
+def test_a_line_that_is_no_record_ends_the_journal(tmp_path: Path, text: str) -> None:
+    lines = journal(tmp_path).path.read_bytes().splitlines(keepends=True)
+    (tmp_path / "journal.jsonl").write_bytes(lines[0] + fileio.sealed_line(text) + lines[2])
+    assert len(Journal(tmp_path).finished()) == 1
+
+
+def test_a_record_names_files_of_its_own_folder_alone(tmp_path: Path) -> None:
+    (tmp_path / "outside").write_bytes(b"")
+    made = Journal(tmp_path / "job")
+    made.folder.mkdir()
+    made.append(SegmentRecord(0, 0, 1, {"../outside": hashlib.sha256(b"").hexdigest()}, (), ()))
     assert made.finished() == []

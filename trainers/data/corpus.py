@@ -110,9 +110,18 @@ def data_origin(data: str, generator: str) -> DataOrigin:
         return _of_samples(generator)
     sidecar = Path(data).with_suffix(".json")
     if sidecar.exists():
-        return DataOrigin(**json.loads(sidecar.read_text(encoding="utf-8")))
+        return _read_origin(sidecar)
     name = Path(data).name
     return DataOrigin(name, f"The terms of the pictures in {name}, which are not recorded.")
+
+
+def _read_origin(path: Path) -> DataOrigin:
+    try:
+        return fileio.record_of(DataOrigin, fileio.read_json(path))
+    except (OSError, fileio.BadJson) as error:
+        raise UsageError(
+            f"{path} does not say where the pictures are from ({error})", remedy="make it again"
+        ) from error
 
 
 def _of_samples(generator: str, count: int = 0, size: int = 0) -> DataOrigin:

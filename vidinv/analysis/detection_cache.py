@@ -133,10 +133,29 @@ class CachedFaces(Sequence[LocatedFaces | None]):
 def load_shard(folder: Path, first: int) -> dict[str, Array] | None:
     """Load the shard that begins at frame `first`; None where it is missing or damaged."""
     data = fileio.read_sealed(_path(folder, first))
-    if data is None:
+    try:
+        shard = None if data is None else fileio.load_arrays(data)
+    except fileio.BadArrays:
         return None
-    with np.load(BytesIO(data)) as shard:
-        return dict(shard)
+    return shard if shard is not None and _is_whole(shard, first) else None
+
+
+def _is_whole(shard: Shard, first: int) -> bool:
+    """Whether the arrays have the types and lengths that `DetectionShards` writes, for frames from `first` on."""
+    if not {"pts", "changes", "time_base", "frame", "searched", "to_coded"} <= shard.keys():
+        return False
+    frames, faces = shard["pts"].shape[:1], shard["frame"].shape[:1]
+    shapes = {"pts": frames, "searched": frames, "frame": faces, "time_base": (2,), "to_coded": (2, 3)}
+    kinds = {"pts": "i", "searched": "b", "frame": "i", "time_base": "i", "to_coded": "f", "changes": "f"}
+    fits = frames != (0,) and all(shard[name].shape == shape for name, shape in shapes.items())
+    fits = fits and all(shard[name].dtype.kind == kind for name, kind in kinds.items())
+    fits = fits and shard["changes"].ndim == 2 and shard["changes"].shape[:1] == frames and shard["time_base"][1] > 0
+    if not fits or faces == (0,):
+        return fits
+    inside = first <= shard["frame"].min() and shard["frame"].max() < first + frames[0]
+    ordered = bool((np.diff(shard["frame"]) >= 0).all())
+    held = all(name in shard and shard[name].shape[:1] == faces and shard[name].dtype.kind == "f" for name in _FACES)
+    return inside and ordered and held
 
 
 def faces_of_frame(shard: Shard, first: int, index: int) -> LocatedFaces | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ from vidinv.batch import storage
 from vidinv.batch.folder import EXCHANGE
 from vidinv.batch.remote_files import RemoteFiles
 from vidinv.batch.task import Outcome, Task, TaskOrder
-from vidinv.errors import QualityGateMissed, exit_code_and_message
+from vidinv.errors import InputUnreadable, QualityGateMissed, exit_code_and_message
 from vidinv.jobs import job_folder as folders
 from vidinv.jobs import split_merge, video_job
 from vidinv.jobs.finalize import package_versions
@@ -27,7 +26,7 @@ from vidinv.jobs.request import Request
 from vidinv.jobs.request_files import sidecar_path
 from vidinv.media.probe import probe
 from vidinv.progress import LogLines, Progress
-from vidinv.report import gate
+from vidinv.report import gate, report_file
 from vidinv.report.gate import Gate
 
 Made = TypeVar("Made")
@@ -226,14 +225,14 @@ def _finished_report(order: TaskOrder, placed: _PlacedClip) -> dict[str, Any] | 
         if not all(path.exists() for path in request.files().paths()):
             continue
         try:
-            report: dict[str, Any] = json.loads(sidecar_path(request.output).read_text(encoding="utf-8"))
+            report = report_file.read_report(sidecar_path(request.output))
             wanted = {key: value for key, value in configs.plain(order.config).items() if key not in MACHINE_SETTINGS}
             same = wanted == {key: value for key, value in report["settings"].items() if key not in MACHINE_SETTINGS}
             same = same and report["versions"] == package_versions()
             same = same and report["input"]["sha256"] == fileio.content_sha256(request.source)
             if same and report["output"]["sha256"] == fileio.content_sha256(request.output):
                 return report
-        except (OSError, ValueError, KeyError):
+        except (OSError, InputUnreadable, KeyError):
             continue
     return None
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from vidinv import config as configs
+from vidinv import fileio
 from vidinv.config import RunConfig
 
 RETRIED_EXIT_CODES = (1, 3, 5, 7)  # errors that may not occur again
@@ -46,9 +47,10 @@ class TaskOrder:
 
     @classmethod
     def of_json(cls, text: str, row: int, name: str) -> TaskOrder:
-        """The order that `to_json` wrote."""
-        values = json.loads(text)
-        return cls(row, values["source"], name, configs.of_plain(values["config"]), BatchOptions(**values["asked"]))
+        """The order that `to_json` wrote. Raises ValueError, KeyError, TypeError or UsageError for another text."""
+        values = fileio.parse_json(text)
+        asked = fileio.record_of(BatchOptions, values["asked"])
+        return cls(row, str(values["source"]), name, configs.of_plain(values["config"]), asked)
 
 
 @dataclass(frozen=True)

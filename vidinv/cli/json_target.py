@@ -54,7 +54,7 @@ def write_json(value: Any, target: str) -> None:
     A file that came to have the name while the command ran is not replaced; one that holds `value` stays.
     """
     known = target if isinstance(target, JsonTarget) else parse_target(target)
-    text = json.dumps(value, indent=1, ensure_ascii=False)
+    text = fileio.json_text(value, indent=1)
     if known is None or known == STANDARD_OUTPUT:
         print_line(text)
         return

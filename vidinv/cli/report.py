@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +11,7 @@ import typer
 from vidinv import config as configs
 from vidinv import fileio
 from vidinv.cli import options, progress
-from vidinv.errors import InputUnreadable, UsageError
+from vidinv.errors import UsageError
 from vidinv.terminal import print_line
 
 
@@ -135,22 +134,11 @@ def _measure(source: Path, edited: Path, common: ReportOptions) -> None:
 
 
 def read_report(made: Path) -> dict[str, Any]:
-    """Read the report of an output, or a report file. Raises InputUnreadable if there is none."""
+    """Read the report of an output, or a report file. Raises InputUnreadable, as `report_file.read_report` does."""
     from vidinv.jobs.request_files import sidecar_path
-    from vidinv.report import sidecar
+    from vidinv.report import report_file
 
-    path = made if made.suffix == ".json" else sidecar_path(made)
-    try:
-        known = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputUnreadable(
-            f"no report {path} ({error.strerror})", remedy="give the output of a vidinv run"
-        ) from error
-    except ValueError as error:
-        raise InputUnreadable(f"{path} is not JSON", remedy="give the output of a vidinv run") from error
-    if not isinstance(known, dict) or known.get("schema") != sidecar.SCHEMA:
-        raise InputUnreadable(f"{path} is not a {sidecar.SCHEMA}", remedy="run it again with this version")
-    return known
+    return report_file.read_report(made if made.suffix == ".json" else sidecar_path(made))
 
 
 def _headline(known: dict[str, Any]) -> dict[str, Any]:

@@ -16,9 +16,11 @@ from torch import Tensor
 from vidinv import fileio
 from vidinv.editing.spaces import known as known_spaces
 from vidinv.errors import UsageError
+from vidinv.faces.regions import REGIONS
 from vidinv.generators.base import Generator
 from vidinv.weights import places
 
+MOST_ROWS = 64  # of w+; StyleGAN at 1024 pixels has 18
 FOLDER = Path(__file__).parent.parent / "assets" / "directions"
 
 
@@ -214,13 +216,27 @@ def read_direction(path: Path) -> Direction:
     """Read a direction from its safetensors file. Raises UsageError for any other file."""
     try:
         with fileio.open_tensors(path) as file:
-            stored = json.loads((file.metadata() or {})["direction"])
+            stored = fileio.parse_json((file.metadata() or {})["direction"])
+            if file.get_slice("vector").get_dtype() not in ("F32", "F16", "BF16", "F64"):
+                raise ValueError("its vector has another type")
             vector = file.get_tensor("vector").float()
-        imported = stored.get("imported")
-        stored["imported"] = None if imported is None else Imported(**imported)
-        return Direction(**{**stored, "layers": tuple(stored["layers"]), "vector": vector})
-    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
-        raise UsageError(f"{path} is not a valid direction file", remedy="learn or import it again") from error
+        found = fileio.record_of(Direction, {**stored, "vector": vector} if isinstance(stored, dict) else stored)
+        _check_read(found)
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        why = f" ({error})" if isinstance(error, ValueError) else ""
+        raise UsageError(f"{path} is not a valid direction file{why}", remedy="learn or import it again") from error
+    return found
+
+
+def _check_read(found: Direction) -> None:
+    """Raise ValueError where a file's values cannot be those of a direction."""
+    (first, last), vector = found.layers, found.vector
+    if found.blend not in ("residual", "replace") or found.kind not in ("w", "style") or found.region not in REGIONS:
+        raise ValueError(f"it has the kind {found.kind!r}, blend {found.blend!r} and region {found.region!r}")
+    if not 0 <= first < last <= MOST_ROWS or not found.deviation > 0:
+        raise ValueError(f"it moves the rows {first} to {last - 1} by {found.deviation:g}")
+    if vector.ndim not in (1, 2) or not len(vector) or not vector.isfinite().all() or not vector.norm() > 0:
+        raise ValueError(f"its vector has the shape {tuple(vector.shape)}, or is not finite")
 
 
 def new_direction_path(name: str, space: str, out: Path | None, *, overwrite: bool) -> Path:

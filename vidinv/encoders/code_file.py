@@ -223,8 +223,8 @@ class CodeReader:
 
     def _settings(self) -> dict[str, Any]:
         try:
-            settings = json.loads(self.metadata.get("settings", ""))
-        except (ValueError, RecursionError) as error:
+            settings = fileio.parse_json(self.metadata.get("settings", ""))
+        except fileio.BadJson as error:
             raise self._unusable("its settings are not JSON") from error
         if not isinstance(settings, dict):
             raise self._unusable("its settings are not JSON")

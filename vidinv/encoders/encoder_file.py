@@ -103,8 +103,8 @@ def check_encoder(path: Path, space: str) -> EncoderFacts:
         raise UsageError(f"the encoder {path} does not exist", remedy="check the path")
     try:
         with fileio.open_tensors(path) as file:
-            facts = EncoderFacts(**json.loads((file.metadata() or {})[KEY]))
-    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+            facts = fileio.record_of(EncoderFacts, fileio.parse_json((file.metadata() or {})[KEY]))
+    except (SafetensorError, OSError, KeyError, fileio.BadJson) as error:
         raise UsageError(
             f"{path} is not an encoder file",
             remedy="give the encoder.safetensors of vidinv train (--resume on a finished training writes it again)",

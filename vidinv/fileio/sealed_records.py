@@ -11,6 +11,7 @@ from pathlib import Path
 
 from vidinv.fileio.atomic_write import write_atomically, writing
 from vidinv.fileio.digests import sha256_of_bytes
+from vidinv.fileio.regular_file import open_regular
 
 DIGITS = 64  # length of a SHA-256 in hexadecimal
 
@@ -26,7 +27,7 @@ def write_sealed(path: Path, data: bytes) -> None:
 def read_sealed(path: Path) -> bytes | None:
     """The data of the sealed file `path`; None if it is missing or damaged."""
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             digest, data = stream.read(DIGITS), stream.read()
     except FileNotFoundError:
         return None

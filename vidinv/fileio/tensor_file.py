@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidinv.fileio.atomic_write import replacing
+from vidinv.fileio.json_data import BadJson, parse_json
 from vidinv.fileio.regular_file import open_regular
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ def check_header(path: Path) -> None:
             raise SafetensorError(f"its header has {length} bytes")
         content = file.read(length)
     try:
-        entries = json.loads(content)
-    except (ValueError, RecursionError) as error:
+        entries = parse_json(content)
+    except BadJson as error:
         raise SafetensorError("its header is no JSON") from error
     if not isinstance(entries, dict) or len(entries) > MOST_TENSORS:
         raise SafetensorError(f"it holds more than {MOST_TENSORS:,} tensors")

@@ -98,8 +98,8 @@ def unpacked(data: bytes, base: Generator, what: str) -> tuple[dict[int, Delta],
     """
     shapes = {name: value.shape for name, value in base.named_parameters()}
     try:
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        facts = DeltaFacts(**json.loads(header["__metadata__"][KEY]))
+        header = fileio.parse_json(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        facts = fileio.record_of(DeltaFacts, fileio.parse_json(header["__metadata__"][KEY]))
         people: dict[int, Delta] = {}
         tensors = load(data)
         for key, value in tensors.items():

@@ -97,7 +97,7 @@ def check_generator(path: Path) -> TrainedGeneratorFacts:
     """Read the metadata of a training's file. Raises UsageError for another file."""
     try:
         with fileio.open_tensors(path) as file:
-            return TrainedGeneratorFacts(**json.loads((file.metadata() or {})[KEY]))
+            return fileio.record_of(TrainedGeneratorFacts, fileio.parse_json((file.metadata() or {})[KEY]))
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise UsageError(
             f"{path} is not a trained generator's file", remedy="give the generator.safetensors of vidinv train"

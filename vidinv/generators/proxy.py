@@ -53,6 +53,8 @@ class HeadSpec:
     w_dim: int = 512
 
 
+LARGEST_SPEC = 4096  # of each number of a head's shape
+
 # Shapes of the distilled heads, by size of the image.
 FFHQ_HEADS = {128: HeadSpec(32, 128, 512, 9, 192), 256: HeadSpec(128, 256, 256, 5, 64)}
 
@@ -229,7 +231,9 @@ def read_proxy(path: Path, generator: Generator) -> Proxy:
     try:
         with fileio.open_tensors(path) as file:
             metadata = file.metadata() or {}
-        spec = HeadSpec(**json.loads(metadata["spec"]))
+        spec = fileio.record_of(HeadSpec, fileio.parse_json(metadata["spec"]))
+        if not all(0 < value <= LARGEST_SPEC for value in asdict(spec).values()):
+            raise ValueError(f"the head's shape is {spec}")
         head = load_head(path, spec)
     except (SafetensorError, OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise UsageError(

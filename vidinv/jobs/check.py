@@ -12,11 +12,13 @@ from vidinv.backends import registry as backends
 from vidinv.backends.interface import Backend
 from vidinv.config import RunConfig
 from vidinv.editing import grammar, plan, strength_range
+from vidinv.editing.directions import Direction
 from vidinv.editing.plan import ResolvedEdits
 from vidinv.encoders import encoder_file
 from vidinv.engines import runner
 from vidinv.errors import UsageError
 from vidinv.faces import regions
+from vidinv.generators.base import Generator
 from vidinv.jobs.job_folder import JobFolder
 from vidinv.jobs.publish import check_files
 from vidinv.jobs.request import CheckedRequest, Request, encoder_options, pick_device, touches_faces
@@ -105,6 +107,7 @@ def resolve_edits(texts: Sequence[str], backend: Backend) -> ResolvedEdits:
         plan.resolve_edit(backend.direction(entry.name), entry, backend.slots, backend.measures) for entry in parsed
     ]
     for resolved in edits:
+        _check_vector(resolved.direction, backend)
         if not backend.parses and regions.is_local(plan.region(resolved)):
             raise UsageError(
                 f"{resolved.edit.name} is limited to the {plan.region(resolved)}, but the backend {backend.name} has "
@@ -112,6 +115,28 @@ def resolve_edits(texts: Sequence[str], backend: Backend) -> ResolvedEdits:
                 remedy="add @region=face to edit the whole crop",
             )
     return edits
+
+
+def _check_vector(direction: Direction, backend: Backend) -> None:
+    """Raise UsageError where the direction's vector has another shape than the rows of the backend's w+."""
+    shape = tuple(direction.vector.shape)
+    if not direction.is_style and shape not in ((backend.dim,), (backend.slots, backend.dim)):
+        raise UsageError(
+            f"the direction {direction.name} has the shape {shape}, the backend's w+ {(backend.slots, backend.dim)}",
+            remedy="learn or import it again",
+        )
+
+
+def check_styles(edits: ResolvedEdits, generator: Generator) -> None:
+    """Raise UsageError where a style direction has another number of channels than the generator."""
+    for direction in (resolved.direction for resolved in edits if resolved.direction.is_style):
+        channels = sum(row.shape[1] for row in generator.styles(generator.broadcast(generator.w_avg[None])))
+        if direction.vector.shape != (channels,):
+            raise UsageError(
+                f"the direction {direction.name} has the shape {tuple(direction.vector.shape)}, and {generator.name} "
+                f"{channels} style channels",
+                remedy="learn it again",
+            )
 
 
 def _check_times(edits: ResolvedEdits, at: float | None, info: VideoInfo) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vidinv import fingerprint
+from vidinv import fileio, fingerprint
 from vidinv.backends.interface import Backend
 from vidinv.config import RunConfig
 from vidinv.engines.export_modules import EncodingModule, PictureModule, SketchModule
@@ -132,6 +132,6 @@ def _path() -> Path:
 
 def _read_measurements() -> dict[str, dict[str, float]]:
     try:
-        return dict(json.loads(_path().read_text()))
+        return dict(fileio.read_json(_path()))
     except (OSError, ValueError):
         return {}

@@ -131,6 +131,7 @@ def open_picture(checked: CheckedRequest, folder: JobFolder) -> OpenPicture:
     seen = Detections((0,), TIME_BASE, (Shot(0, 1),), (found,))
     analysis, edits = face_tracks.link_tracks(seen, config, backend, source, checked.edits)
     models = backend.models(config.device, config.encoder)
+    check.check_styles(edits, models.generator)
     job = AnalyzedJob(opened, analysis, edits, models, segments=[(0, 1)])
     work = Work(_frame(known), new_shot=True)
     return OpenPicture(job, known, run_stages(render.inversion_stages(job, models, 0), work))

@@ -132,13 +132,20 @@ class JobFolder:
             fileio.write_atomically(self.config, config)
             fileio.write_sealed(self.path / RECORD, json.dumps({"fingerprint": fingerprint}).encode())
             return
-        known = fileio.read_sealed(self.path / RECORD)
-        if known is None or json.loads(known)["fingerprint"] != fingerprint:
+        known = self._known_fingerprint()
+        if known != fingerprint:
             what = "a damaged job" if known is None else "an unfinished job"
             raise UsageError(
                 f"{self.path} holds {what} with another source, edit or configuration",
                 remedy="repeat that command, or delete the folder to start again",
             )
+
+    def _known_fingerprint(self) -> str | None:
+        """The fingerprint of the unfinished job; None where its record is damaged."""
+        try:
+            return str(fileio.parse_json(fileio.read_sealed(self.path / RECORD) or b"")["fingerprint"])
+        except (fileio.BadJson, KeyError, TypeError):
+            return None
 
     def empty(self) -> None:
         """Remove the files of a killed job that cannot be resumed. Raises UsageError if it can be resumed."""

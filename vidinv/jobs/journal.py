@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from vidinv import fileio
@@ -49,10 +50,13 @@ def _record_line(record: SegmentRecord) -> str:
 
 
 def _read_record(line: str) -> SegmentRecord | None:
-    """The record of a line; None for a line of another FORMAT."""
-    values = json.loads(line)
-    if values.pop("format", None) != FORMAT:
+    """The record of a line; None for a line of another FORMAT or form."""
+    try:
+        values = fileio.parse_json(line)
+        if values.pop("format", None) != FORMAT:
+            return None
+        faces = tuple(map(from_row, values.pop("faces")))
+        record = replace(fileio.record_of(SegmentRecord, values | {"faces": []}), faces=faces)
+        return record if all(Path(name).name == name for name in record.files) else None
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
-    faces = tuple(map(from_row, values.pop("faces")))
-    gaps = tuple((begin, end) for begin, end in values.pop("gaps"))
-    return SegmentRecord(**values, faces=faces, gaps=gaps)

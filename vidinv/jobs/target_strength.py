@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -205,15 +205,31 @@ def load_or_solve(
     path: Path, edits: Sequence[ResolvedEdit], find: Callable[[], tuple[list[ResolvedEdit], list[str]]]
 ) -> tuple[list[ResolvedEdit], list[str]]:
     """Return what `find` returns, stored at `path`, so that a resumed job has the same strengths."""
-    kept = fileio.read_sealed(path)
-    if kept is not None:
-        known = json.loads(kept)
-        pairs = zip(edits, known["found"], strict=True)
-        return [ResolvedEdit(resolved.direction, replace(resolved.edit, **at)) for resolved, at in pairs], known[
-            "warnings"
-        ]
-    found, warnings = find()
-    named = ("strength", "reached", "is_lost")
-    strengths = [{name: getattr(resolved.edit, name) for name in named} for resolved in found]
-    fileio.write_sealed(path, json.dumps({"found": strengths, "warnings": warnings}).encode())
+    try:
+        known = fileio.record_of(_SolvedStrengths, fileio.parse_json(fileio.read_sealed(path) or b""))
+        pairs = zip(edits, known.found, strict=True)
+        return [ResolvedEdit(resolved.direction, replace(resolved.edit, **vars(at))) for resolved, at in pairs], list(
+            known.warnings
+        )
+    except ValueError:  # it is missing or damaged, or belongs to other edits
+        found, warnings = find()
+    strengths = [_SolvedStrength(each.edit.strength, each.edit.reached, each.edit.is_lost) for each in found]
+    fileio.write_sealed(path, json.dumps(asdict(_SolvedStrengths(tuple(strengths), tuple(warnings)))).encode())
     return found, warnings
+
+
+@dataclass(frozen=True)
+class _SolvedStrength:
+    """What is solved of one edit; the fields are those of `Edit`."""
+
+    strength: float
+    reached: float | None
+    is_lost: bool
+
+
+@dataclass(frozen=True)
+class _SolvedStrengths:
+    """What a job keeps of its solved edits."""
+
+    found: tuple[_SolvedStrength, ...]
+    warnings: tuple[str, ...]

@@ -114,6 +114,8 @@ def analyze_job(job: OpenJob, progress: Progress) -> AnalyzedJob:
     busy = {"analyse": job.clock.busy()}
     start, stop = _frame_range(analysis, only)
     models = backend.models(config.device, config.encoder) if works_on_faces else None
+    if models is not None:
+        check.check_styles(edits, models.generator)
     if models is not None and codes is not None and codes.known is not None:
         codes.known.check_generator(models.generator)
     if stored_codes.encoder_digest(config) != job.encoder:

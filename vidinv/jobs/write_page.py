@@ -22,7 +22,8 @@ def strips(report: dict[str, Any], evidence: Iterable[Evidence]) -> list[Strip]:
         for track in report["identity"]["tracks"]
         for frame, time in zip(track["per_frame"]["frame"], track["per_frame"]["time_s"], strict=True)
     }
-    return [Strip(e.track, e.frame, times[e.track, e.frame], e.strip) for e in evidence if e.strip]
+    known = (each for each in evidence if each.strip and (each.track, each.frame) in times)
+    return [Strip(each.track, each.frame, times[each.track, each.frame], each.strip) for each in known]
 
 
 def write_page(path: Path, report: dict[str, Any], pictures: Sequence[Strip], *, overwrite: bool = True) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from fractions import Fraction
 from pathlib import Path
 from typing import IO
 
 from vidinv.errors import InputUnreadable
-from vidinv.fileio import open_regular, read_regular
+from vidinv.fileio import open_regular, read_json
 
 RATE = Fraction(25)  # default frames per second
 TIMES = "frames.json"  # {"rate": "30000/1001"}: written with the pictures, optional on reading
@@ -55,8 +54,8 @@ def frame_rate(folder: Path) -> Fraction:
     if not path.is_file():
         return RATE
     try:
-        value = Fraction(str(json.loads(read_regular(path, MOST_TIMES))["rate"]))
-    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError, RecursionError) as error:
+        value = Fraction(str(read_json(path, MOST_TIMES)["rate"]))
+    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError, IndexError) as error:
         raise InputUnreadable(f"{path} has no valid rate", remedy='write {"rate": "30000/1001"} into it') from error
     if not 0 < value <= 1000:
         raise InputUnreadable(f"{path}: {value} frames per second", remedy="give a rate above 0, up to 1000")

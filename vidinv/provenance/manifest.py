@@ -8,7 +8,6 @@ used: no time stamp of an authority, no revocation check and no remote manifest.
 from __future__ import annotations
 
 import io
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,10 +144,10 @@ def read_manifest(path: Path, roots: Path | None = None) -> ReadManifest | None:
         raise UsageError(f"{roots} does not hold root certificates", remedy="give a PEM file") from error
     try:
         with path.open("rb") as stream, c2pa.Reader(kind, stream, context=context) as reader:
-            return _found(json.loads(reader.json()))
+            return _found(fileio.parse_json(reader.json()))
     except c2pa.C2paError.ManifestNotFound:
         return None
-    except (c2pa.C2paError, ValueError) as error:
+    except (c2pa.C2paError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputUnreadable(f"the C2PA manifest of {path.name} cannot be read ({error})") from error
 
 

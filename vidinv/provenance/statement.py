@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from vidinv.provenance import payload
 from vidinv.report.sidecar import SCHEMA
 
 PREFIX = "vidinv_"
-MAX_REPORT = 1 << 28  # bytes; maximum size of a report file
 
 
 @dataclass(frozen=True)
@@ -60,21 +58,22 @@ def sidecar(path: Path, sha256: str) -> Sidecar | None:
     if not report_path.is_file():
         return None
     try:
-        if report_path.stat().st_size > MAX_REPORT:
-            return Sidecar(report_path.name, problem=f"larger than {MAX_REPORT >> 20} MiB")
-        report = json.loads(report_path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        return Sidecar(report_path.name, problem=f"cannot be read ({type(error).__name__})")
+        report = fileio.read_json(report_path)
+    except OSError as error:
+        return Sidecar(report_path.name, problem=f"cannot be read ({error.strerror})")
+    except fileio.BadJson as error:
+        return Sidecar(report_path.name, problem=f"cannot be read: {error}")
     kind = _of(report, "schema")
     if not isinstance(kind, str) or kind.partition("/")[0] != SCHEMA.partition("/")[0]:
         return Sidecar(report_path.name, problem="not a report of vidinv")
     edits, source = _of(report, "settings", "edits"), _of(report, "input", "sha256")
     name, digest = _of(report, "output", "path"), _of(report, "output", "sha256")
+    version = _of(report, "versions", "vidinv")
     edits = tuple(map(str, edits)) if isinstance(edits, list) else None
     source = source if isinstance(source, str) else None
     return Sidecar(
         path=report_path.name,
-        version=_of(report, "versions", "vidinv"),
+        version=version if isinstance(version, str) else None,
         edits=edits,
         source_sha256=source,
         identity=payload.identity(source, edits) if source and edits is not None else None,
@@ -93,8 +92,8 @@ def _of(report: Any, *keys: str) -> Any:
 def _of_folder(path: Path) -> dict[str, str]:
     sequence.list_pictures(path)
     try:
-        made = _of(json.loads(fileio.read_regular(path / sequence.TIMES, sequence.MOST_TIMES)), "made")
-    except (OSError, ValueError, RecursionError):
+        made = _of(fileio.read_json(path / sequence.TIMES, sequence.MOST_TIMES), "made")
+    except (OSError, fileio.BadJson):
         return {}
     return {str(key): str(value) for key, value in made.items()} if isinstance(made, dict) else {}
 

@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from vidinv import fileio
 from vidinv.report import text as report_text
+from vidinv.terminal import escape_surrogates
 
 ASSETS = resources.files("vidinv") / "assets"
 GENERATOR = b'<meta name="generator" content="vidinv">'  # in the head of every page
@@ -44,7 +45,7 @@ def render(
     )
     environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":")}
     environment.filters |= {"clock": report_text.clock, "number": report_text.number, "span": report_text.span}
-    return environment.get_template(template).render(
+    page = environment.get_template(template).render(
         title=title,
         figures={name: json.loads(figure.to_json()) for name, figure in figures.items()},
         style=Markup(_asset("report.css")),
@@ -53,6 +54,7 @@ def render(
         policy=_policy([*scripts, gzip.decompress(library).decode()] if figures else scripts),
         **values,
     )
+    return escape_surrogates(page)
 
 
 def is_page(path: Path) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from sys import intern
 from typing import Any
 
+from vidinv import fileio
 from vidinv.frames import FaceMetrics, IdentitySimilarity, PictureValues
 
 PICTURES = ("source", "inversion", "edit")
@@ -65,15 +66,15 @@ def to_row(face: FaceRow) -> dict[str, Any]:
 
 
 def from_row(row: Mapping[str, Any]) -> FaceRow:
-    """Read the face that `to_row` wrote. Raises TypeError or KeyError for a row of another form."""
+    """Read the face that `to_row` wrote. Raises TypeError, KeyError, AttributeError or BadJson for another form."""
     metrics = dict(row)
     frame, track = metrics.pop("frame"), metrics.pop("track")
-    if "rect" in metrics:
-        metrics["rect"] = tuple(metrics["rect"])
-    for name, kind in (("similarity", IdentitySimilarity), ("attributes", PictureValues)):
+    if type(frame) is not int or type(track) is not int:
+        raise TypeError(f"a face of frame {frame!r} and track {track!r}")
+    for name in ("similarity", "attributes"):
         if name in metrics:
-            metrics[name] = {intern(key): kind(**values) for key, values in metrics[name].items()}
-    return FaceRow(frame, track, FaceMetrics(**metrics))
+            metrics[name] = {intern(key): values for key, values in metrics[name].items()}
+    return FaceRow(frame, track, fileio.record_of(FaceMetrics, metrics))
 
 
 def to_columns(face: FaceRow) -> dict[str, Any]:

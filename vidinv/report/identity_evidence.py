@@ -12,6 +12,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from vidinv import fileio
+from vidinv.errors import InputUnreadable
 from vidinv.frames import Array, Evidence
 
 PANEL = 160  # pixels, side of one picture of a strip
@@ -59,19 +61,25 @@ def save_evidence(path: Path, found: Sequence[Evidence]) -> None:
 
 
 def load_evidence(path: Path) -> list[Evidence]:
-    """Read the evidence of one segment; embeddings are float32 and of unit length."""
-    with np.load(path) as columns:
-        ends = np.cumsum(columns["strip_bytes"])
-        strips = columns["strips"].tobytes()
-        embeddings: list[dict[str, Array]] = [{} for _ in ends]
-        for key in columns.files:
-            network, _, what = key.partition(".")
-            if what == "embedding":
-                for row, value in zip(columns[f"{network}.row"], columns[key].astype(np.float32), strict=True):
-                    embeddings[int(row)][network] = value / np.linalg.norm(value, axis=-1, keepdims=True)
-        pictures, starts = tuple(columns["pictures"].tolist()), ends - columns["strip_bytes"]
-        rows = zip(columns["frame"], columns["track"], embeddings, starts, ends, strict=True)
-        return [Evidence(int(f), int(t), pictures, known, strips[a:b]) for f, t, known, a, b in rows]
+    """Read the evidence of one segment; embeddings are float32 and of unit length. Raises InputUnreadable."""
+    try:
+        return _of_columns(fileio.load_arrays(path))
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        raise InputUnreadable(f"the evidence {path} is damaged", remedy="run the command that made it again") from error
+
+
+def _of_columns(columns: dict[str, Array]) -> list[Evidence]:
+    ends = np.cumsum(columns["strip_bytes"])
+    strips = columns["strips"].tobytes()
+    embeddings: list[dict[str, Array]] = [{} for _ in ends]
+    for key in columns:
+        network, _, what = key.partition(".")
+        if what == "embedding":
+            for row, value in zip(columns[f"{network}.row"], columns[key].astype(np.float32), strict=True):
+                embeddings[int(row)][network] = value / np.linalg.norm(value, axis=-1, keepdims=True)
+    pictures, starts = tuple(columns["pictures"].tolist()), ends - columns["strip_bytes"]
+    rows = zip(columns["frame"], columns["track"], embeddings, starts, ends, strict=True)
+    return [Evidence(int(f), int(t), pictures, known, strips[a:b]) for f, t, known, a, b in rows]
 
 
 def load_all_evidence(paths: Iterable[Path]) -> Iterator[Evidence]:

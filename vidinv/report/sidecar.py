@@ -5,7 +5,6 @@ Its schema is `vidinv/assets/report.schema.json`.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -42,7 +41,7 @@ def by_track(rows: Rows) -> dict[int, Rows]:
 
 def write_report(path: Path, report: dict[str, Any]) -> None:
     """Write the report atomically as indented JSON with each list of numbers on one line. Raises OutputUnwritable."""
-    text = json.dumps(report, indent=1, ensure_ascii=False)
+    text = fileio.json_text(report, indent=1)
     text = re.sub(r'\[\n[^\[\]{}"]*\]', lambda found: " ".join(found[0].split()), text)
     fileio.write_atomically(path, text + "\n")
 

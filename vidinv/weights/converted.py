@@ -58,7 +58,7 @@ def write_converted(entry: Entry, members: dict[str, bytes]) -> Path:
     )
     path = places.converted(entry.name)
     places.write_cached(path, content)
-    places.write_cached(places.record(entry.name), json.dumps(asdict(record), indent=2, ensure_ascii=False))
+    places.write_cached(places.record(entry.name), fileio.json_text(asdict(record), indent=2))
     return path
 
 
@@ -96,8 +96,8 @@ def damaged(path: Path) -> WeightsUnavailable:
 def read_record(name: str) -> Record | None:
     """Return the record of a converted file; None if it is missing or unreadable."""
     try:
-        return Record(**json.loads(places.record(name).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        return fileio.record_of(Record, fileio.read_json(places.record(name)))
+    except (OSError, fileio.BadJson):
         return None
 
 

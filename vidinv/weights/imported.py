@@ -6,7 +6,6 @@ its kind.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -64,15 +63,14 @@ def parts() -> list[str]:
 def facts(kind: str, name: str) -> ImportedFacts:
     """Read an import's JSON. Raises WeightsUnavailable if it is missing or damaged."""
     try:
-        values = json.loads(path(kind, name).with_suffix(".json").read_text(encoding="utf-8"))
-        return ImportedFacts(**values | {"missing": tuple(values["missing"]), "unused": tuple(values["unused"])})
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return fileio.record_of(ImportedFacts, fileio.read_json(path(kind, name).with_suffix(".json")))
+    except (OSError, fileio.BadJson) as error:
         raise damaged(kind, name) from error
 
 
 def write_facts(facts: ImportedFacts) -> None:
     """Write the JSON of an import atomically. Raises OutputUnwritable."""
-    text = json.dumps(asdict(facts), indent=2, ensure_ascii=False)
+    text = fileio.json_text(asdict(facts), indent=2)
     places.write_cached(path(facts.kind, facts.name).with_suffix(".json"), text + "\n")
 
 

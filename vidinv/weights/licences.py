@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from datetime import datetime, timezone
 from rich.console import Console
 from rich.prompt import Confirm
 
+from vidinv import fileio
 from vidinv.errors import WeightsUnavailable
 from vidinv.weights import places
 from vidinv.weights.catalog import Entry
@@ -42,7 +42,7 @@ def require_accepted(entries: Sequence[Entry], *, accept: bool, console: Console
         )
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     remembered.update({entry.name: {"terms": entry.licence, "accepted": now} for entry in pending})
-    places.write_cached(places.acceptances(), json.dumps(remembered, indent=2, ensure_ascii=False))
+    places.write_cached(places.acceptances(), fileio.json_text(remembered, indent=2))
 
 
 def _answered_yes(console: Console) -> bool:
@@ -52,7 +52,7 @@ def _answered_yes(console: Console) -> bool:
 def _remembered() -> dict[str, dict[str, str]]:
     """Return the recorded acceptances; a missing or unreadable record is empty."""
     try:
-        known = json.loads(places.acceptances().read_text(encoding="utf-8"))
+        known = fileio.read_json(places.acceptances())
     except (OSError, ValueError):
         return {}
     return known if isinstance(known, dict) else {}

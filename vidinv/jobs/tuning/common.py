@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
@@ -75,10 +74,10 @@ def load_or_learn(
     """
     path, origin, work = (folder.path / name for name in (TUNING_FILE, "tuned.origin", "tuning"))
     cache = places.root() / "tuned" / f"{mark}.sealed"
-    kept = fileio.read_sealed(path)
+    kept = _read_whole(path)
     try:
         if kept is None:
-            known = fileio.read_sealed(cache) if cached else None
+            known = _read_whole(cache) if cached else None
             kept = known or learn(work)
             fileio.write_sealed(origin, b"here" if known is None else b"cache")
             fileio.write_sealed(path, kept)
@@ -120,8 +119,17 @@ def validation_curve(made: Tuned) -> list[dict[str, float]]:
 
 def read_facts(kept: bytes) -> TuningFacts:
     """Read the "tuning" facts from the header of a safetensors file: its length in 8 bytes, then JSON."""
-    header = json.loads(kept[8 : 8 + int.from_bytes(kept[:8], "little")])
-    return dict(json.loads(header["__metadata__"]["tuning"]))
+    header = fileio.parse_json(kept[8 : 8 + int.from_bytes(kept[:8], "little")])
+    return dict(fileio.parse_json(header["__metadata__"]["tuning"]))
+
+
+def _read_whole(path: Path) -> bytes | None:
+    """The tuning that is kept at `path`; None if it is missing or damaged."""
+    kept = fileio.read_sealed(path)
+    try:
+        return None if kept is None or not read_facts(kept) else kept
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _write_cache(path: Path, kept: bytes) -> None:
