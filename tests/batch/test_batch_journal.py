@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -208,32 +209,95 @@ def test_what_a_killed_batch_left_running_is_waited_for(tmp_path: Path) -> None:
         assert worker.wait(timeout=0) == 0 and time.monotonic() - begin > 0.2
 
 
-def test_a_lease_is_refused_while_it_lasts_and_renewed_by_its_holder(tmp_path: Path) -> None:
+def test_a_lease_is_refused_while_its_holder_renews_it(tmp_path: Path) -> None:
     with batch_lock.lease_folder(str(tmp_path), seconds=1.0) as held:
         time.sleep(1.5)
         held.check()
         with (
-            pytest.raises(OutputUnwritable, match="its lease ends"),
+            pytest.raises(OutputUnwritable, match=f"in use by another batch.*process {os.getpid()}"),
             batch_lock.lease_folder(str(tmp_path), seconds=1.0),
         ):
             pass
     assert not (tmp_path / batch_lock.LEASE).exists()
 
 
-def test_a_lease_of_a_killed_holder_ends_by_itself(tmp_path: Path) -> None:
+def test_a_lease_of_a_killed_holder_is_taken_over(tmp_path: Path) -> None:
     other = holder("lease_folder", f"{str(tmp_path)!r}, seconds=2.0")
     other.kill()
     other.wait()
-    with pytest.raises(OutputUnwritable), batch_lock.lease_folder(str(tmp_path), seconds=2.0):
+    assert (tmp_path / batch_lock.LEASE).exists()
+    with batch_lock.lease_folder(str(tmp_path), seconds=2.0) as held:
+        held.check()
+
+
+LEASES: dict[str, bytes] = {
+    "empty": b"",
+    "bytes": b"\xff\xfe\x00",
+    "a list": b"[]",
+    "null": b"null",
+    "deep": b"[" * 4000,
+    "year 3000": json.dumps({"me": "a", "who": "b", "until": 32503680000.0}).encode(),
+    "a long period": json.dumps({"me": "a", "who": "b", "seconds": 1e12, "turn": 1}).encode(),
+    "a negative period": json.dumps({"me": "a", "who": "b", "seconds": -1e12, "turn": 1}).encode(),
+    "text": json.dumps({"me": "a", "who": "b", "seconds": "60", "turn": 1}).encode(),
+    "not finite": b'{"me": "a", "who": "b", "seconds": NaN, "turn": 1}',
+    "infinite": b'{"me": "a", "who": "b", "seconds": 1e999, "turn": 1}',
+}
+
+
+@pytest.mark.parametrize("content", LEASES.values(), ids=LEASES)
+def test_a_lease_without_a_holder_blocks_nobody_for_long(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / batch_lock.LEASE).write_bytes(content)
+    with batch_lock.lease_folder(str(tmp_path), seconds=0.2) as held:
+        held.check()
+    assert not (tmp_path / batch_lock.LEASE).exists()
+
+
+def test_a_holder_whose_clock_is_wrong_is_seen_by_its_renewals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with batch_lock.lease_folder(str(tmp_path), seconds=0.6) as held:
+        for shift in (-1e9, 1e9):
+            now = time.time() + shift
+            with monkeypatch.context() as patched:
+                patched.setattr(time, "time", lambda now=now: now)
+                with (
+                    pytest.raises(OutputUnwritable, match="in use"),
+                    batch_lock.lease_folder(str(tmp_path), seconds=0.6),
+                ):
+                    pass
+        held.check()
+
+
+def make_link(path: Path) -> None:
+    (path.parent / "mine").write_text("mine")
+    path.symlink_to(path.parent / "mine")
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, make_link], ids=["pipe", "folder", "link"])
+def test_what_is_not_a_lock_file_is_refused_and_left_alone(tmp_path: Path, make: Callable[[Path], object]) -> None:
+    make(tmp_path / batch_lock.LOCK)
+    with pytest.raises(OutputUnwritable, match="remove it"), batch_lock.lock_folder(tmp_path):
         pass
-    time.sleep(2.0)
-    with batch_lock.lease_folder(str(tmp_path), seconds=2.0):
-        pass
+    assert not (tmp_path / "mine").exists() or (tmp_path / "mine").read_text() == "mine"
+    if make is not make_link:
+        make(tmp_path / batch_lock.LEASE)
+        with pytest.raises(OutputUnwritable, match="remove it"), batch_lock.lease_folder(str(tmp_path), seconds=0.2):
+            pass
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"process", b"process -1 on x", b"process 99999999999999 on x"])
+def test_a_lock_file_of_any_content_is_taken(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / batch_lock.LOCK).write_bytes(content)
+    with batch_lock.lock_folder(tmp_path):
+        with pytest.raises(OutputUnwritable, match="in use"), batch_lock.lock_folder(tmp_path, patience=0.0):
+            pass
+        (tmp_path / batch_lock.LOCK).write_bytes(content)  # somebody else changes it meanwhile
+        with pytest.raises(OutputUnwritable, match="in use"), batch_lock.lock_folder(tmp_path, patience=0.0):
+            pass
 
 
 def test_a_holder_that_finds_another_name_stops(tmp_path: Path) -> None:
     with batch_lock.lease_folder(str(tmp_path), seconds=0.6) as held:
-        other = {"me": "another", "who": "somebody", "until": time.time() + 60}
+        other = {"me": "another", "who": "somebody", "seconds": 60.0, "turn": 0}
         storage.write_small(str(tmp_path / batch_lock.LEASE), json.dumps(other).encode())
         assert held.lost is not None and held.lost.wait(5)
         with pytest.raises(OutputUnwritable, match="taken over the folder"):

@@ -1,10 +1,12 @@
 """Lock the folder of a batch, so that only one batch works on it at a time.
 
 In a local folder the kernel holds a file lock until the last process of the batch ends. Shared storage has no reliable
-locks (NFS) or none at all (object stores): there a small lease file names the holder and its expiry, and the holder
-renews it every few seconds. If two batches take the lease at the same moment, both read it again a little later and
-only the one that it names continues. A holder that was suspended beyond the expiry finds another name and stops; both
-write equal outputs atomically, so only work is lost.
+locks (NFS) or none at all (object stores): there a small lease file names the holder, who writes it again every few
+seconds. Another batch watches the file for one period of the lease by its own monotonic clock: a file that changes has
+a holder, one that does not is taken over, whatever it says. So no clocks of two machines are compared, and a forged or
+damaged lease blocks a folder for two periods at most. If two batches take the lease at the same moment, both read it
+again a little later and only the one that it names continues. A holder that was suspended for longer finds another name
+and stops; both write equal outputs atomically, so only work is lost.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import socket
 import stat
 import threading
@@ -19,16 +22,17 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from vidinv import fileio, process
 from vidinv.batch import storage
-from vidinv.errors import OutputUnwritable
+from vidinv.errors import InputUnreadable, OutputUnwritable
 
 LOCK, LEASE = "batch.lock", "batch.lease"
 HOLDER = "process "  # how the content of a lock begins
+LARGEST_LEASE = 1 << 12  # bytes
+PERIOD = 60.0  # seconds after which a lease that was not renewed is taken over
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ def _lock(lock: int, folder: Path, patience: float) -> None:
     while True:
         if process.lock_descriptor(lock):
             return
-        who = (folder / LOCK).read_text(encoding="utf-8").strip()
+        who = os.pread(lock, 200, 0).decode("utf-8", "replace").partition("\n")[0]
         if _is_alive(who) or time.monotonic() > until:
             raise OutputUnwritable(
                 f"{folder} is in use by another batch ({who})", remedy="wait for it, or choose another -o"
@@ -88,27 +92,23 @@ def _lock(lock: int, folder: Path, patience: float) -> None:
 
 def _is_alive(who: str) -> bool:
     """Whether the process that is named in the lock file runs; if not, only its workers hold the lock."""
-    words = who.split()
-    with contextlib.suppress(IndexError, ValueError, ProcessLookupError, PermissionError):
-        os.kill(int(words[1]), 0)
-        return True
+    named = re.match(r"process (\d{1,9}) on ", who, re.ASCII)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if named:
+            os.kill(int(named[1]), 0)
+            return True
     return False
 
 
 @contextmanager
-def lease_folder(folder: str, seconds: float = 60.0) -> Iterator[HeldFolder]:
+def lease_folder(folder: str, seconds: float = PERIOD) -> Iterator[HeldFolder]:
     """Take the lease of a folder on shared storage for `seconds`; it is renewed every third of that.
 
-    Raises OutputUnwritable if another batch holds it.
+    A lease that is there is watched for its own period first, at most for twice `seconds`. Raises OutputUnwritable if
+    another batch renews it.
     """
     place, me = storage.join(folder, LEASE), uuid.uuid4().hex
-    known = _holder(place)
-    if known is not None and known["until"] > time.time():
-        left = known["until"] - time.time()
-        raise OutputUnwritable(
-            f"{folder} is in use by another batch ({known['who']}; its lease ends in {left:.0f} s)",
-            remedy="wait for it, or choose another -o",
-        )
+    _watch(place, folder, seconds)
     _sign(place, me, seconds)
     time.sleep(min(1.0, seconds / 10))
     if not _is_mine(place, me):
@@ -126,13 +126,14 @@ def lease_folder(folder: str, seconds: float = 60.0) -> Iterator[HeldFolder]:
 
 
 def _renew(place: str, me: str, seconds: float, lost: threading.Event, done: threading.Event) -> None:
-    signed = time.monotonic()
+    signed, turn = time.monotonic(), 0
     while not done.wait(seconds / 3):
         try:
             if not _is_mine(place, me):
                 lost.set()
                 return
-            _sign(place, me, seconds)
+            turn += 1
+            _sign(place, me, seconds, turn)
             signed = time.monotonic()
         except OutputUnwritable:  # the storage may become available again
             if time.monotonic() - signed > seconds:
@@ -140,16 +141,59 @@ def _renew(place: str, me: str, seconds: float, lost: threading.Event, done: thr
                 return
 
 
-def _sign(place: str, me: str, seconds: float) -> None:
-    who = f"process {os.getpid()} on {socket.gethostname()}"
-    storage.write_small(place, json.dumps({"me": me, "who": who, "until": time.time() + seconds}).encode())
+def _watch(place: str, folder: str, seconds: float) -> None:
+    """Wait until a lease that is there is known to have no holder. Raises OutputUnwritable if it changes meanwhile."""
+    before = _read(place)
+    if before is None:
+        return
+    lease = _parse(before)
+    period = seconds if lease is None else min(lease.seconds, 2 * seconds)
+    until = time.monotonic() + period
+    while (left := until - time.monotonic()) > 0:
+        time.sleep(min(left, seconds / 10))
+        now = _read(place)
+        if now is None:  # its holder has finished
+            return
+        if now != before:
+            lease = _parse(now)
+            who = "" if lease is None else f" ({lease.who[:200]})"
+            raise OutputUnwritable(
+                f"{folder} is in use by another batch{who}", remedy="wait for it, or choose another -o"
+            )
+
+
+@dataclass(frozen=True)
+class _Lease:
+    """What a lease says: the holder by a random name and in words, its period, and how often it was written."""
+
+    me: str
+    who: str
+    seconds: float
+    turn: int = 0
+
+
+def _sign(place: str, me: str, seconds: float, turn: int = 0) -> None:
+    lease = _Lease(me, f"process {os.getpid()} on {socket.gethostname()}", seconds, turn)
+    storage.write_small(place, json.dumps(asdict(lease)).encode())
 
 
 def _is_mine(place: str, me: str) -> bool:
-    known = _holder(place)
-    return known is not None and known["me"] == me
+    data = _read(place)
+    lease = None if data is None else _parse(data)
+    return lease is not None and lease.me == me
 
 
-def _holder(place: str) -> dict[str, Any] | None:
-    data = storage.read_small(place)
-    return None if data is None else json.loads(data)
+def _parse(data: bytes) -> _Lease | None:
+    """What a lease says; None if it is damaged or of another version."""
+    try:
+        lease = fileio.record_of(_Lease, fileio.parse_json(data))
+    except fileio.BadJson:
+        return None
+    return lease if lease.seconds > 0 else None
+
+
+def _read(place: str) -> bytes | None:
+    try:
+        return storage.read_small(place, LARGEST_LEASE)
+    except InputUnreadable as error:
+        raise OutputUnwritable(error.what, remedy="remove it, or choose another -o") from error

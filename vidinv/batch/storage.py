@@ -22,6 +22,7 @@ from vidinv.errors import InputUnreadable, OutputUnwritable, UsageError, VidinvE
 LOCAL = ("", "file", "local")
 OBJECTS = ("s3", "s3a", "gs", "gcs", "abfs", "az", "memory")  # uploads to these are atomic
 NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "lustre", "glusterfs", "ceph", "beegfs", "fuse.sshfs")
+LARGEST_SMALL = 1 << 29  # bytes; the journal of 100,000 clips has some 200 MB
 MAGIC = re.compile(r"[*?\[]")  # characters of a glob pattern
 
 
@@ -93,14 +94,20 @@ def fetch(place: str, target: Path) -> None:
         path.fs.get_file(path.path, str(target))
 
 
-def read_small(place: str) -> bytes | None:
-    """The bytes of a small file; None if it does not exist."""
+def read_small(place: str, most: int = LARGEST_SMALL) -> bytes | None:
+    """The bytes of a small file; None if it does not exist. Raises InputUnreadable, also for more than `most` bytes."""
     with _reading(place) as path:
         path.fs.invalidate_cache()
         try:
-            return path.read_bytes()
+            if path.protocol in LOCAL:
+                return fileio.read_regular(Path(path.path), most)
+            with path.open("rb") as stream:
+                data = stream.read(most + 1)
         except FileNotFoundError:
             return None
+        if len(data) > most:
+            raise ValueError(f"larger than {most} bytes")
+        return bytes(data)
 
 
 def names(folder: str) -> list[str]:
