@@ -284,8 +284,10 @@ def test_what_is_not_a_lock_file_is_refused_and_left_alone(tmp_path: Path, make:
             pass
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"process", b"process -1 on x", b"process 99999999999999 on x"])
-def test_a_lock_file_of_any_content_is_taken(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    "content", [b"", b"process ", b"process \xff\xfe", b"process -1 on x", b"process 99999999999999 on x"]
+)
+def test_a_lock_file_of_a_batch_is_taken_whatever_follows(tmp_path: Path, content: bytes) -> None:
     (tmp_path / batch_lock.LOCK).write_bytes(content)
     with batch_lock.lock_folder(tmp_path):
         with pytest.raises(OutputUnwritable, match="in use"), batch_lock.lock_folder(tmp_path, patience=0.0):

@@ -15,6 +15,7 @@ from vidinv.batch import lock as batch_lock
 from vidinv.batch.journal import BatchJournal
 from vidinv.batch.lock import HeldFolder
 from vidinv.errors import OutputUnwritable
+from vidinv.terminal import escape_controls
 
 LOG = "batch.log"
 EXCHANGE = ".batch"  # the folder where workers exchange the parts of outputs; it is removed at the end
@@ -33,8 +34,9 @@ class BatchFolder:
 
     def note(self, line: str) -> None:
         """Add a line to the log."""
-        with fileio.writing(self.log), self.log.open("a", encoding="utf-8", errors="surrogateescape") as log:
-            log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+        shown = escape_controls(line).replace("\n", "\\n")
+        with fileio.writing(self.log), self.log.open("a", encoding="utf-8") as log:
+            log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {shown}\n")
 
 
 @contextmanager

@@ -107,8 +107,11 @@ def _of_list(path: Path) -> Iterator[InputRow]:
 
 
 def _lines(path: Path) -> Iterator[str]:
-    """The lines of a text file. Raises UsageError over MOST_BYTES or MOST_LINE."""
-    with open_regular(path) as binary, TextIOWrapper(binary, encoding="utf-8-sig", newline="") as file:
+    """The lines of a text file, in which names need not be UTF-8. Raises UsageError over MOST_BYTES or MOST_LINE."""
+    with (
+        open_regular(path) as binary,
+        TextIOWrapper(binary, encoding="utf-8-sig", errors="surrogateescape", newline="") as file,
+    ):
         if os.fstat(binary.fileno()).st_size > MOST_BYTES:
             raise UsageError(f"{path} has more than {MOST_BYTES >> 20} MB", remedy="split the list")
         while line := file.readline(MOST_LINE + 1):

@@ -64,6 +64,6 @@ def output_name(row: InputRow, template: str) -> str:
             f"--name {template!r} cannot be formatted ({error})", remedy="write a field as in {row:04d}"
         ) from error
     parts = PurePosixPath(name).parts
-    if not parts or ".." in parts or any(ord(letter) < 32 for letter in name):
+    if not parts or ".." in parts or "\0" in name:
         raise UsageError(f"row {row.number} would be written to {name!r}", remedy="choose another --name")
     return str(PurePosixPath(name))

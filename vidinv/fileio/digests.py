@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -12,8 +13,8 @@ _BLOCK = 1 << 20  # bytes
 
 
 def sha256_of_bytes(data: bytes | str) -> str:
-    """The SHA-256 of bytes, or of a text as UTF-8."""
-    return hashlib.sha256(data.encode() if isinstance(data, str) else data).hexdigest()
+    """The SHA-256 of bytes, or of a text as UTF-8; names that are not UTF-8 count by their bytes."""
+    return hashlib.sha256(data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data).hexdigest()
 
 
 def sha256_of_blocks(blocks: Iterable[bytes]) -> str:
@@ -58,5 +59,5 @@ def _blocks(path: Path) -> Iterator[bytes]:
 
 def _folder_blocks(folder: Path) -> Iterator[bytes]:
     for path in sorted(path for path in folder.iterdir() if path.is_file()):
-        yield f"{path.name}\0{path.stat().st_size}\0".encode()
+        yield os.fsencode(path.name) + f"\0{path.stat().st_size}\0".encode()
         yield from _blocks(path)

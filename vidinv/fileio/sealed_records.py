@@ -21,7 +21,7 @@ def write_sealed(path: Path, data: bytes) -> None:
 
     Raises OutputUnwritable.
     """
-    write_atomically(path, _digest(path.name.encode() + data) + data, synced=True)
+    write_atomically(path, _digest(os.fsencode(path.name) + data) + data, synced=True)
 
 
 def read_sealed(path: Path) -> bytes | None:
@@ -31,7 +31,7 @@ def read_sealed(path: Path) -> bytes | None:
             digest, data = stream.read(DIGITS), stream.read()
     except FileNotFoundError:
         return None
-    return data if digest == _digest(path.name.encode() + data) else None
+    return data if digest == _digest(os.fsencode(path.name) + data) else None
 
 
 def sealed_line(text: str) -> bytes:

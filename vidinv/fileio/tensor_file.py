@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +63,8 @@ def open_tensors(path: Path) -> Any:
     from safetensors import safe_open
 
     check_header(path)
-    return safe_open(str(path), framework="pt")
+    with _named_in_utf8(path) as name:
+        return safe_open(name, framework="pt")
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
@@ -70,4 +72,17 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     check_header(path)
-    return load_file(path)
+    with _named_in_utf8(path) as name:
+        return load_file(name)
+
+
+@contextmanager
+def _named_in_utf8(path: Path) -> Iterator[str]:
+    """Yield a UTF-8 name of the file `path`, as the library needs: its own, or that of an open descriptor."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        with path.open("rb") as file:
+            yield f"/dev/fd/{file.fileno()}"
+        return
+    yield str(path)

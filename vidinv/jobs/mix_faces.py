@@ -24,6 +24,7 @@ from vidinv.media import photo, picture, remux
 from vidinv.media.codecs import EncoderOptions
 from vidinv.media.writer import SEGMENT_SUFFIX, SegmentWriter
 from vidinv.stages import reencode, synthesize
+from vidinv.terminal import escape_surrogates
 
 RATE = 25  # frames a second
 Rows = tuple[int, int]  # first <= l < last of w+
@@ -74,7 +75,7 @@ def mix(pair: CheckedPair, rows: Rows | None, share: float, region: str) -> dict
             mixed = mixing.mix(models.generator, a[:1], b[:1], taken, share)
         work = replace(_first(one.work), layers=(EditLayer(region, mixed, (1.0,)),))
         work = image_job.run_stages(render.draw_stages(one.job, models, "replace"), work)
-        how = f"rows {taken[0]}-{taken[1] - 1} of w+ by {share:g} from {other.name}"
+        how = f"rows {taken[0]}-{taken[1] - 1} of w+ by {share:g} from {escape_surrogates(other.name)}"
         made = finalize.output_metadata(one.job) | {"vidinv_edits": f"mix: {how}"}
         edits = [{"name": "mix", "from": other.name, "layers": list(taken), "strength": share, "region": region}]
         report = finalize.build_report(one.job, 1, image_job.measured_faces(work), edits)
@@ -107,7 +108,8 @@ def interpolate(pair: CheckedPair, seconds: float, done: Callable[[int], None] =
                 done(1)
         finally:
             writer.close()
-        told = finalize.output_metadata(one.job) | {"vidinv_edits": f"from {source.name} to {other.name}"}
+        names = escape_surrogates(f"from {source.name} to {other.name}")
+        told = finalize.output_metadata(one.job) | {"vidinv_edits": names}
         remux.assemble([film], film, made.output, metadata=told)
         publish_files(folder, pair.one.files, made, overwrite=pair.one.request.overwrite)
 

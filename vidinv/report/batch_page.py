@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
@@ -47,5 +48,5 @@ def _links(clip: dict[str, Any]) -> list[tuple[str, str]]:
     for name in clip["figures"].get("files", ()):
         kind = "report" if name.endswith(".report.html") else "JSON" if name.endswith(".json") else "video"
         kind = "preview" if name.endswith((".preview.mp4", ".preview.png")) else kind
-        found.append((kind, quote(str(folder / name))))
+        found.append((kind, quote(os.fsencode(folder / name))))
     return found
