@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vidinv.frames import Work
+from vidinv.memory import check_threads
 
 Stage = Callable[[Iterator[Work]], Iterator[Work]]
 DEPTH = 3  # Works that a queue holds
@@ -85,9 +86,10 @@ def run(
     for number, lane in enumerate(lanes[1:], 1):
         given = (lane, queues[number], queues[number + 1], shared, times, begin)
         threads.append(threading.Thread(target=_run_lane, args=given, name=f"lane {lane[0][0]}", daemon=True))
-    for thread in threads:
-        thread.start()
+    check_threads()
     try:
+        for thread in threads:
+            thread.start()
         _run_lane(lanes[0], queues[0], queues[1], shared, times, begin)
         _join(threads)
     except BaseException as error:
@@ -113,7 +115,8 @@ def lanes_of(stages: list[tuple[str, Stage]], parted: Sequence[str]) -> list[lis
 
 def _join(threads: list[threading.Thread]) -> None:
     for thread in threads:
-        thread.join()
+        if thread.ident is not None:  # it was started
+            thread.join()
 
 
 def _run_source(

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
-
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # errors of a full disk, a used-up quota, a limit of file sizes
-
 
 class VidinvError(Exception):
     """Base of all expected failures; `exit_code` is what the command line returns.
@@ -65,29 +60,3 @@ class OutputUnwritable(VidinvError):
     """The output cannot be written: exists, no folder, no permission, disk full, locked."""
 
     exit_code = 7
-
-
-def _full_disk(error: BaseException | None) -> str | None:
-    """What could not be written if the disk, the quota or a file's size limit was the cause of the error."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in FULL:
-            return f"{error.filename or 'a file'} cannot be written ({os.strerror(error.errno)})"
-        found = next((os.strerror(number) for number in FULL if os.strerror(number) in str(error)), None)
-        if found is not None:  # of a library that keeps only the text
-            return f"a file cannot be written ({found})"
-        error = error.__cause__ or error.__context__
-    return None
-
-
-def exit_code_and_message(error: BaseException) -> tuple[int, str]:
-    """Return the exit code of any error, and the line to show to the user."""
-    if isinstance(error, VidinvError):
-        return error.exit_code, str(error)
-    full = _full_disk(error)
-    if full is not None:
-        return OutputUnwritable.exit_code, f"{full}; free some space and run the same command again"
-    if isinstance(error, MemoryError):
-        return 1, "out of memory; lower it with --set batch=1 or --quality fast"
-    what = f"internal error: {type(error).__name__}: {error}".splitlines()[0]
-    where = " ".join(getattr(error, "__notes__", []))
-    return 1, f"{what} {where}".rstrip() + "; run it with --debug and report the traceback"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from vidinv.batch import storage
 from vidinv.batch.task import TaskOrder
-from vidinv.errors import VidinvError, exit_code_and_message
+from vidinv.errors import VidinvError
+from vidinv.exit_codes import exit_code_and_message
 from vidinv.jobs import cost_estimate
 from vidinv.media.probe import probe
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +18,8 @@ from vidinv.batch import storage
 from vidinv.batch.folder import EXCHANGE
 from vidinv.batch.remote_files import RemoteFiles
 from vidinv.batch.task import Outcome, Task, TaskOrder
-from vidinv.errors import InputUnreadable, QualityGateMissed, exit_code_and_message
+from vidinv.errors import InputUnreadable, QualityGateMissed
+from vidinv.exit_codes import exit_code_and_message
 from vidinv.jobs import job_folder as folders
 from vidinv.jobs import split_merge, video_job
 from vidinv.jobs.finalize import package_versions
@@ -55,7 +57,7 @@ def perform(task: Task, folder: str, split: float = 0.0) -> Outcome:
 
 def exchange_folder(folder: str, name: str = "") -> str:
     """The folder where workers exchange the parts of the output `name` (empty: of all outputs)."""
-    return storage.join(folder, f"{EXCHANGE}/{quote(name, safe='')}").rstrip("/")
+    return storage.join(folder, f"{EXCHANGE}/{quote(os.fsencode(name), safe='')}").rstrip("/")
 
 
 def _whole(task: Task, folder: str, progress: Progress, split: float) -> Outcome:

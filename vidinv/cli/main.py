@@ -33,9 +33,14 @@ from vidinv.cli import (
     tune,
     weights,
 )
-from vidinv.errors import exit_code_and_message
+from vidinv.exit_codes import exit_code_and_message
+from vidinv.memory import check_address_space
 from vidinv.process import tune_process
 
+COMPUTING = (
+    *("run", "batch", "edit", "invert", "inspect", "mix", "interpolate", "tune", "demo", "bench"),
+    *("autoencoder", "evaluate", "train"),
+)  # commands that load networks, or the libraries of networks
 UNREAD = 141  # what a shell shows for a program that wrote to a closed pipe
 # click's UsageError, from typer's own copy of click or from the package
 REFUSED: type[typer.BadParameter] = typer.BadParameter.__bases__[0]
@@ -93,6 +98,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(given: list[str]) -> int:
     try:
         with interrupt.soon():
+            if given and given[0] in COMPUTING and "--help" not in given:
+                check_address_space()
             code = typer.main.get_command(app).main(args=given, prog_name="vidinv", standalone_mode=False)
         if code == interrupt.CODE:  # typer caught the interruption without printing anything
             raise KeyboardInterrupt

@@ -11,6 +11,7 @@ from av.container import InputContainer
 
 from vidinv.errors import InputUnreadable
 from vidinv.media import sequence
+from vidinv.memory import raise_if_out_of_memory
 
 REMEDY = "give a video file such as .mp4, .mov, .mkv or .webm, or a folder of pictures"
 MAX_PIXELS = 1 << 27  # per frame (16384 x 8192); a larger declared size is refused before anything is allocated
@@ -70,7 +71,10 @@ def _open(path: Path) -> InputContainer:
 
 
 def read_packets(container: InputContainer, streams: list[Any]) -> Iterator[Any]:
-    """Yield the packets of `streams` in file order, and None at each read error, after which reading continues."""
+    """Yield the packets of `streams` in file order, and None at each read error, after which reading continues.
+
+    Raises OutOfMemory.
+    """
     failures = 0
     while failures < FAILURES:
         try:
@@ -80,17 +84,19 @@ def read_packets(container: InputContainer, streams: list[Any]) -> Iterator[Any]
             return
         except IndexError:  # PyAV raises it for a packet of a stream that appeared after the file was opened
             continue
-        except (av.FFmpegError, OSError):
+        except (av.FFmpegError, OSError) as error:
+            raise_if_out_of_memory(error)
             failures += 1
             yield None
 
 
 def decode_frames(container: InputContainer, stream: Any) -> Iterator[av.VideoFrame | None]:
-    """Yield the stream's frames, and None where data could not be read or decoded."""
+    """Yield the stream's frames, and None where data could not be read or decoded. Raises OutOfMemory."""
     for packet in read_packets(container, [stream]):
         try:
             frames = [None] if packet is None else packet.decode()
-        except av.FFmpegError:
+        except av.FFmpegError as error:
+            raise_if_out_of_memory(error)
             frames = [None]
         yield from frames
 
