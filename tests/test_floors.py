@@ -19,6 +19,7 @@ FLOORS = (
     (
         *("vidinv.frames", "vidinv.errors", "vidinv.extras", "vidinv.process", "vidinv.progress"),
         *("vidinv.fileio", "vidinv.fingerprint", "vidinv.bounded_yaml", "vidinv.terminal", "vidinv.compiled"),
+        *("vidinv.memory", "vidinv.exit_codes"),
     ),
     ("vidinv.media", "vidinv.weights", "vidinv.config", "vidinv.config_loading", "vidinv.configs"),
     ("vidinv.faces", "vidinv.generators"),
