@@ -49,6 +49,12 @@ def test_weights_are_listed_with_one_warning(home: str, folder: Path) -> None:
     assert stat.S_IMODE(made.stat().st_mode) == 0o700 and made.stat().st_uid == USER
 
 
+def test_doctor_says_which_folder_is_used(folder: Path) -> None:
+    done = vidinv("doctor", "--json", "-", folder=folder, environment={"TMPDIR": str(folder / "tmp")})
+    assert "internal error" not in done.stderr and json.loads(done.stdout)
+    assert f"vidinv-{USER}" in done.stdout + done.stderr
+
+
 def test_a_clip_and_a_batch_are_edited(folder: Path) -> None:
     """The package's folder belongs to another user, so that numba cannot write beside it."""
     environment = {"TMPDIR": str(folder / "tmp")}

@@ -18,6 +18,7 @@ from scripts.stress import fuzz_readers, measured
 from scripts.stress.fuzz_readers import MOST_MEMORY, MOST_SECONDS, WAITING
 from tests.fuzz.harness import READERS, harness_of
 
+EXAMPLES = {"report_files": 12}  # each draws two pages
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -27,7 +28,7 @@ def test_every_input_is_read_or_refused_within_bounds(reader: str) -> None:
     harness.one(harness.make(Random(0)))  # loads what is loaded on first use
 
     @settings(
-        max_examples=60,
+        max_examples=EXAMPLES.get(reader, 60),
         derandomize=True,
         database=None,
         deadline=timedelta(seconds=WAITING * MOST_SECONDS),
