@@ -61,7 +61,9 @@ def samples() -> list[bytes]:
         _saved(several[0], "WEBP", save_all=True, append_images=several[1:]),
         _saved(plain, "MPO", save_all=True, append_images=several[1:]),
     ]
-    return [*made, _saved(plain, "BMP"), _saved(plain.convert("P"), "BMP")]
+    made += [_saved(plain, form) for form in ("BMP", "TIFF", "GIF", "AVIF")]
+    made += [_saved(plain, "TIFF", compression="tiff_lzw"), _saved(plain.convert("P"), "BMP")]
+    return [*made, _saved(several[0], "GIF", save_all=True, append_images=several[1:])]
 
 
 def _saved(image: Image.Image, form: str, **options: object) -> bytes:

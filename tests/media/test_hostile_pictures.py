@@ -147,6 +147,21 @@ def test_a_damaged_animation_does_not_crash_the_process(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-300:]
 
 
+def test_a_damaged_avif_is_read_or_refused(tmp_path: Path) -> None:
+    stream, chance, refused = BytesIO(), np.random.default_rng(0), 0
+    Image.fromarray(RGB.repeat(4, 0).repeat(4, 1)).save(stream, format="AVIF")
+    for _ in range(100):
+        data = bytearray(stream.getvalue())
+        for place in chance.integers(12, len(data), 3):
+            data[place] ^= 1 << chance.integers(8)
+        (tmp_path / "a.avif").write_bytes(data)
+        try:
+            picture_file.read_rgb(tmp_path / "a.avif")
+        except InputUnreadable:
+            refused += 1
+    assert refused > 10
+
+
 @pytest.mark.parametrize("transparent", [False, True])
 def test_a_png_without_its_palette_is_refused(transparent: bool, tmp_path: Path) -> None:
     head = chunk(b"IHDR", struct.pack(">LLBBBBB", 2, 1, 8, 3, 0, 0, 0)) + chunk(b"tRNS", b"\0") * transparent

@@ -35,7 +35,16 @@ MOST_PIXELS_PER_BYTE = 100
 DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")  # Pillow's modes of more than 8 bits
 _REMEDY = "give a .jpg, .png, .webp, .bmp, .tiff, .avif or .gif"
 _FAILURES = (
-    *(OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, struct.error),
+    *(
+        OSError,
+        ValueError,
+        SyntaxError,
+        TypeError,
+        KeyError,
+        IndexError,
+        struct.error,
+        RuntimeError,
+    ),  # the last by AVIF
     Image.DecompressionBombError,
 )
 
