@@ -17,5 +17,5 @@ def test_a_hostile_file_ends_in_one_line(
     with capfd.disabled():  # so that the fork writes to the standard error that is read
         found = hostile_files.give(name, tmp_path)
     print(f"{name}: exit code {found.code}, {found.seconds:.1f} s, {found.megabytes:.0f} MB; {found.said}")
-    assert not found.wrong and name in found.said
+    assert not found.wrong, found
     assert not list(tmp_path.glob("*.out*"))

@@ -58,7 +58,16 @@ def read_archive(source: Path | bytes, budget: Budget) -> Any:
     try:
         with zipfile.ZipFile(source if isinstance(source, Path) else io.BytesIO(source)) as archive:
             return _read(archive, source, budget)
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, KeyError, ValueError, struct.error) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        NotImplementedError,
+        EOFError,
+        KeyError,
+        ValueError,
+        OverflowError,
+        struct.error,
+    ) as error:
         raise Refused(f"its zip archive is damaged ({str(error)[:80]})") from error
 
 
