@@ -152,6 +152,7 @@ class RunConfig:
     device: str = field(default="auto", metadata=OUTPUT)
     threads: int = field(default=0, metadata=OUTPUT)  # 0: all cores of the process
     reader: str = "pyav"  # of the analysis; the render always uses pyav, since decord returns only RGB
+    stream: int | None = None  # number of the video stream, as ffprobe counts; None: chosen
     stall_seconds: float = field(default=60.0, metadata=NEITHER)  # timeout of the decoder per frame
     encoder: str = field(default="", metadata=NEITHER)  # file of `vidinv train`; empty: the backend's encoder
     generator: str = field(

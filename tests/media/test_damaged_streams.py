@@ -13,7 +13,7 @@ import pytest
 from tests.helpers import ffprobe
 from vidinv.bench.synthetic_clip import make_clip
 from vidinv.errors import InputUnreadable
-from vidinv.media import remux, source
+from vidinv.media import other_streams, remux, source
 
 
 def packet(dts: int, pts: int | None = None, kind: str = "audio", index: int = 1) -> tuple[float, Any]:
@@ -25,7 +25,7 @@ def test_packets_that_go_back_in_time_are_left_out_and_counted() -> None:
     given = [packet(0), packet(10), packet(10), packet(5), packet(20, pts=19), packet(30)]
     given += [packet(7, kind="subtitle", index=2), packet(7, kind="subtitle", index=2)]  # two at once are allowed
     warnings: list[str] = []
-    kept = [(each.stream.index, each.dts) for _, each in remux._in_order(iter(given), warnings)]
+    kept = [(each.stream.index, each.dts) for _, each in other_streams.in_order(iter(given), warnings)]
     assert kept == [(1, 0), (1, 10), (1, 30), (2, 7), (2, 7)]
     assert warnings == ["damaged packets of stream #1 were left out: 3"]
 
@@ -92,4 +92,4 @@ def test_a_packet_of_a_stream_that_was_not_announced_is_passed_over() -> None:
 
 def test_a_stream_of_no_known_kind_has_a_name() -> None:
     stream = SimpleNamespace(metadata={}, type="unknown", index=3, codec_context=None)
-    assert remux.name_of(stream) == "unknown stream #3 (unknown codec)"
+    assert other_streams.name_of(stream) == "unknown stream #3 (unknown codec)"

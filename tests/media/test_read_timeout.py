@@ -68,10 +68,10 @@ def test_a_run_whose_decoder_stalls_names_the_frame_and_goes_on_when_it_is_repea
     clip, output, never = make_clip(tmp_path / "in.mp4", frames=12), tmp_path / "out.mp4", threading.Event()
     opened = 0
 
-    def stuck(path: Path, first: int) -> Iterator[Decoded]:
+    def stuck(path: Path, first: int, stream: int | None = None) -> Iterator[Decoded]:
         nonlocal opened
         opened += 1
-        for frame in READERS["plain"](path, first):
+        for frame in READERS["plain"](path, first, stream):
             if frame.index == 7 and (phase == "analyse" or opened > 1):
                 never.wait()
             yield frame

@@ -41,7 +41,7 @@ def estimate_clip(order: TaskOrder) -> Estimate:
 
 def _of(order: TaskOrder, known: Estimate) -> Estimate:
     path = Path(order.source)
-    info = probe(path)
+    info = probe(path, order.config.stream)
     frames = info.frame_count or round(info.duration_s * 25)
     second_each = info.duration_s / max(frames, 1)
     seconds = (

@@ -76,7 +76,7 @@ def _plan(task: Task, folder: str, progress: Progress, split: float) -> Outcome:
         known = _finished_report(task.order, placed)
         if known is None:
             placed.check()
-        if known is None and probe(placed.request.source).duration_s < 2 * split:
+        if known is None and probe(placed.request.source, placed.request.config.stream).duration_s < 2 * split:
             known = video_job.run(placed.request, progress)
             placed.publish(known)
         if known is not None:

@@ -29,7 +29,7 @@ def invert(
     """
     from vidinv.backends import registry as backends
     from vidinv.jobs import render_codes
-    from vidinv.jobs.request import Request, pick_device
+    from vidinv.jobs.request import Request
 
     resolved = resolve(common)
     render_codes.check_render(render, source, output, overwrite)
@@ -42,9 +42,7 @@ def invert(
         stored = render_codes.open_stored(source, output)
         with progress.show(common.show, quiet=common.quiet) as shown:
             shown.phase("draw", render_codes.face_count(stored, render))
-            render_codes.write_render(
-                source, stored, render, backend, pick_device(resolved.device), shown.advance, overwrite=overwrite
-            )
+            render_codes.write_render(source, stored, render, backend, resolved, shown.advance, overwrite=overwrite)
         shown.say(f"made {render}")
     if common.json_to is not None:
         options.write_json(report, common.json_to)

@@ -40,6 +40,10 @@ Engine = Annotated[
     str | None,
     typer.Option(metavar="auto|eager|compile|openvino|onnx", help="Engine of the networks that need no gradient."),
 ]
+Stream = Annotated[
+    int | None,
+    typer.Option("--stream", metavar="N", help="Video stream, as ffprobe counts. Default: the film, no thumbnail."),
+]
 Config = Annotated[str | None, typer.Option(metavar="FILE|NAME", help="Configuration file, or the name of a preset.")]
 Changes = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set a configuration key; repeatable.")
@@ -92,6 +96,7 @@ class Job:
     quality: Quality = None
     backend: Backend = None
     boxes: Boxes = None
+    stream: Stream = None
     encoder: Encoder = None
     generator: Generator = None
     tune: Tune = None

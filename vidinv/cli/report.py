@@ -27,6 +27,7 @@ class ReportOptions:
     faces: options.Faces = None
     backend: options.Backend = None
     boxes: options.Boxes = None
+    stream: options.Stream = None
     device: options.Device = None
     offline: options.Offline = False
     accept_licences: options.AcceptLicences = False
@@ -110,7 +111,7 @@ def _measure(source: Path, edited: Path, common: ReportOptions) -> None:
     from vidinv.jobs.request_files import page_path
     from vidinv.weights import cache
 
-    given = {key: getattr(common, key) for key in ("faces", "backend", "boxes", "device")}
+    given = {key: getattr(common, key) for key in ("faces", "backend", "boxes", "stream", "device")}
     config = configs.load_run_config(
         "balanced", common.changes, {key: value for key, value in given.items() if value is not None}
     )

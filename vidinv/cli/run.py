@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vidinv.progress import ProgressDisplay
 
 # Job options that are also configuration keys.
-OPTIONS = ("faces", "backend", "boxes", "encoder", "generator", "tune", "device", "engine")
+OPTIONS = ("faces", "backend", "boxes", "stream", "encoder", "generator", "tune", "device", "engine")
 
 
 @options.grouped

@@ -17,12 +17,17 @@ from vidinv.media import reader
 WantedCrops = Mapping[tuple[int, int], Array]  # (frame, track) -> to_frame [2,3] of its crop
 
 
-def aligned_faces(source: Path, wanted: WantedCrops, size: int) -> Iterator[tuple[FrameBatch, tuple[int, int], Tensor]]:
-    """Yield the frame, (frame, track) and aligned face [1,3,size,size] in [-1,1] of each wanted crop, by frame."""
+def aligned_faces(
+    source: Path, wanted: WantedCrops, size: int, stream: int | None = None
+) -> Iterator[tuple[FrameBatch, tuple[int, int], Tensor]]:
+    """Yield the frame, (frame, track) and aligned face [1,3,size,size] in [-1,1] of each wanted crop, by frame.
+
+    `stream` is the number of the source's video stream (None: chosen).
+    """
     here: dict[int, list[tuple[int, int]]] = {}
     for key in sorted(wanted):
         here.setdefault(key[0], []).append(key)
-    for batch in reader.read_frames(source, batch=1):
+    for batch in reader.read_frames(source, batch=1, stream=stream):
         for key in here.pop(batch.index[0], []):
             face = torch.from_numpy(crop(batch.native[0], batch.colour, wanted[key], size))
             yield batch, key, face.permute(2, 0, 1)[None] * 2 - 1  # HWC -> 1CHW

@@ -36,7 +36,7 @@ def check_request(request: Request, backend: Backend | None = None) -> CheckedRe
     touched = touches_faces(request, edits)
     if touched:
         given_boxes.boxes_of_run(request.config, backend)
-    info = probe(request.source)
+    info = probe(request.source, request.config.stream)
     _check_times(edits, request.at, info)
     checked = CheckedRequest(request, request.files(), backend, edits, info, touched)
     folder = JobFolder(request.output)

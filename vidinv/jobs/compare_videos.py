@@ -27,7 +27,7 @@ from vidinv.jobs.request_files import RequestFiles
 from vidinv.jobs.timing import Clock
 from vidinv.media import reader
 from vidinv.media.probe import VideoInfo, probe
-from vidinv.media.source import open_video, video_stream
+from vidinv.media.source import films_of, open_video, video_stream
 from vidinv.progress import Progress
 from vidinv.report import sidecar
 from vidinv.report.gate import Gate
@@ -63,7 +63,8 @@ def check_pair(pair: Pair) -> tuple[VideoInfo, VideoInfo]:
     """
     check.check_networks(pair.config, pair.backend)
     given_boxes.boxes_of_run(pair.config, pair.backend)
-    one, two = probe(pair.source), probe(pair.edited)
+    one = probe(pair.source, pair.config.stream)
+    two = probe(pair.edited, _edited_stream(pair))
     (width, height), (other_width, other_height) = _shown(one), _shown(two)
     if abs(width * other_height / (height * other_width) - 1) > ASPECT_TOLERANCE:
         raise UsageError(
@@ -92,7 +93,9 @@ def run(pair: Pair, progress: Progress) -> dict[str, Any]:
     with fresh_job(pair.page) as folder:
         progress.phase("analyse", info.frame_count, 0)
         sightings = first_pass.analyse(
-            lambda first: reader.read_frames(pair.source, batch=config.batch, first=first, reader=config.reader),
+            lambda first: reader.read_frames(
+                pair.source, batch=config.batch, first=first, reader=config.reader, stream=config.stream
+            ),
             backend.locator(config.landmarks),
             folder.path,
             config,
@@ -119,7 +122,7 @@ def follow(source: Iterator[Work], pair: Pair, to_other: Array, by_number: bool)
     `to_other` [2,3] maps the source's pixels to the other video's. `by_number` pairs frames of equal number; otherwise
     the frame that is nearest in time is taken.
     """
-    frames = reader.read_frames(pair.edited, batch=1)
+    frames = reader.read_frames(pair.edited, batch=1, stream=_edited_stream(pair))
     here = next(frames)
     begin, following = here.pts[0], next(frames, None)
     first: int | None = None
@@ -161,13 +164,15 @@ def _measure(
     config, evaluators = pair.config, pair.backend.evaluators(pair.config.device)
     segments = decode.segments(analysis.pts, analysis.time_base, config.segment_seconds, 0, analysis.frame_count)
     plan = decode.batches(segments, analysis.shots, config.batch)
-    works = decode.decode(reader.read_frames(pair.source, batch=1), plan, analysis.shots, segments)
+    frames = reader.read_frames(pair.source, batch=1, stream=pair.config.stream)
+    works = decode.decode(frames, plan, analysis.shots, segments)
+    by_number = _count_frames(pair.edited, _edited_stream(pair)) == analysis.frame_count
     secondary = measure_identity.SecondaryEvaluators.of(pair.backend, evaluators.parse, [])
     stages = [
         ("align", align.build_align_stage(analysis.tracks, config.crop)),
         (
             "follow",
-            lambda source: follow(source, pair, _between(*infos), _count_frames(pair.edited) == analysis.frame_count),
+            lambda source: follow(source, pair, _between(*infos), by_number),
         ),
         (
             "measure",
@@ -212,10 +217,17 @@ def _between(one: VideoInfo, two: VideoInfo) -> Array:
     return similarity.compose(similarity.invert(_upright(two)), similarity.compose(scaled, _upright(one)))
 
 
-def _count_frames(path: Path) -> int:
-    """Count the frames of a video by its packets."""
-    with open_video(path) as container:
-        stream = video_stream(container)
+def _edited_stream(pair: Pair) -> int | None:
+    """The number of the edited file's video stream: the source's where the file has such a one, else None (chosen)."""
+    with open_video(pair.edited) as container:
+        numbers = [stream.index for stream in films_of(container)]
+    return pair.config.stream if pair.config.stream in numbers else None
+
+
+def _count_frames(path: Path, number: int | None) -> int:
+    """Count the frames of a video stream by its packets."""
+    with open_video(path, number) as container:
+        stream = video_stream(container, number)
         return sum(packet.size > 0 and not packet.is_discard for packet in container.demux(stream))
 
 

@@ -26,6 +26,7 @@ from vidinv.jobs.tuning import encoder as encoder_tuning
 from vidinv.jobs.tuning import generator as generator_tuning
 from vidinv.media import codecs, reader, remux, sequence, stills
 from vidinv.media.probe import VideoInfo
+from vidinv.media.timeline import timeline_of
 from vidinv.provenance import manifest, payload
 from vidinv.report import sidecar
 from vidinv.report.gate import Gate
@@ -59,7 +60,7 @@ def finish(job: AnalyzedJob, frames: int, timing: dict[str, Any]) -> dict[str, A
         join = stills.assemble if sequence.is_folder(request.output) else remux.assemble
 
         def write(path: Path) -> list[str]:
-            return join(segments, request.source, path, metadata=output_metadata(job))
+            return join(segments, request.source, path, metadata=output_metadata(job), stream=request.config.stream)
 
         warnings = warnings + sign_output.write_signed(request, job.folder, build_claim(job), made.output, write)
         job.opened.source.check()
@@ -168,8 +169,15 @@ def build_report(
 def _reading_warnings(job: AnalyzedJob) -> list[str]:
     """Warnings: why the chosen reader was not used, and what the output codec cannot represent."""
     request = job.request
-    refused = reader.refusal_reason(request.source, request.config.reader)
+    config, info = request.config, job.info
+    refused = reader.refusal_reason(request.source, config.reader, config.stream)
     found = [refused] if refused else []
+    if info.other_films and config.stream is None:
+        found.append(
+            f"{request.source.name} has several video streams: #{info.stream} is edited, "
+            f"{' and '.join(info.other_films)} not; --stream N chooses another"
+        )
+    found += timeline_of(request.source).warnings
     if request.at is None:
         options = requests.encoder_options(request.config, request.output)
         found += codecs.select_encoder(options, job.info, suffix=request.output.suffix.lower()).warnings

@@ -124,7 +124,7 @@ def build_render_graph(job: AnalyzedJob, plan: list[tuple[int, int]], done: Call
         config.preview_size,
         done,
     )
-    frames: Iterator[FrameBatch] = reader.read_frames(request.source, batch=1, first=resume)
+    frames: Iterator[FrameBatch] = reader.read_frames(request.source, batch=1, first=resume, stream=config.stream)
     frames = read_timeout.with_timeout(frames, request.source, config.stall_seconds)
     return RenderGraph(
         decode.decode(frames, plan, job.analysis.shots, job.segments),

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vidinv import fileio
 from vidinv.backends.interface import Backend
+from vidinv.config import RunConfig
 from vidinv.encoders.code_file import CodeReader
 from vidinv.errors import UsageError
 from vidinv.faces import crops
@@ -20,6 +21,7 @@ from vidinv.generators import registry as generators
 from vidinv.generators.base import Generator
 from vidinv.generators.ops import resize
 from vidinv.jobs.publish import check_output
+from vidinv.jobs.request import pick_device
 from vidinv.jobs.request_files import check_distinct
 from vidinv.media import picture, remux
 from vidinv.media.codecs import EncoderOptions
@@ -52,20 +54,21 @@ def write_render(
     stored: CodeReader,
     render: Path,
     backend: Backend,
-    device: str,
+    config: RunConfig,
     done: Callable[[int], None],
     *,
     overwrite: bool = False,
 ) -> None:
     """Draw the codes of `source` into `render`: a sheet of up to SHEET faces (.png) or a video of all (.mp4).
 
-    `backend` is the backend that made the codes. `done(n)` is called after every n faces.
+    `backend` is the backend that made the codes, `config` the run's configuration.
+    `done(n)` is called after every n faces.
     """
-    generator = generators.load_generator(backend.generator, device)
+    generator = generators.load_generator(backend.generator, pick_device(config.device))
     stored.check_generator(generator)
     if _is_sheet(render):
         sheet = []
-        for _, face, code in iterate_faces(source, stored, spread_faces(stored, SHEET)):
+        for _, face, code in iterate_faces(source, stored, spread_faces(stored, SHEET), config.stream):
             sheet.append(_panels(generator, code, face))
             done(1)
         picture.write_picture(render, image_grid(sheet), overwrite=overwrite)
@@ -74,9 +77,11 @@ def write_render(
     first = {int(frame): int(stored.rows.track[row]) for row, frame in reversed(list(enumerate(stored.rows.frame)))}
     with tempfile.TemporaryDirectory(prefix=f".{render.stem[:40]}.", dir=render.parent) as folder:
         partial = Path(folder) / f"film{SEGMENT_SUFFIX}"
-        writer = SegmentWriter(partial, reencode.preview_info(probe(source), PANEL), EncoderOptions("h264"))
+        writer = SegmentWriter(
+            partial, reencode.preview_info(probe(source, config.stream), PANEL), EncoderOptions("h264")
+        )
         try:
-            for batch, face, code in iterate_faces(source, stored, set(first.items())):
+            for batch, face, code in iterate_faces(source, stored, set(first.items()), config.stream):
                 writer.write(
                     reencode.yuv420(picture.pixels(image_grid([_panels(generator, code, face)]))), batch.pts[0]
                 )
@@ -111,11 +116,11 @@ def open_stored(source: Path, codes: Path) -> CodeReader:
 
 
 def iterate_faces(
-    source: Path, stored: CodeReader, wanted: set[tuple[int, int]]
+    source: Path, stored: CodeReader, wanted: set[tuple[int, int]], stream: int | None = None
 ) -> Iterator[tuple[FrameBatch, Tensor, Code]]:
     """Frame, aligned face [1,3,S,S] in [-1,1] and code of each wanted (frame, track), in order of frame."""
     rows = {key: stored.rows.to_frame[stored.row_of[key]] for key in wanted}
-    for batch, key, face in crops.aligned_faces(source, rows, stored.rows.crop):
+    for batch, key, face in crops.aligned_faces(source, rows, stored.rows.crop, stream):
         yield batch, face, stored.get(*key)
 
 

@@ -161,7 +161,7 @@ def iterate_samples(
     """
     invert = _build_inverter(models, config)
     for _, (frame, person), image in crops.aligned_faces(
-        source, sample_transforms(analysis, edits, config.crop), config.crop
+        source, sample_transforms(analysis, edits, config.crop), config.crop, config.stream
     ):
         if codes is not None and codes.known is not None:
             code = codes.known.get(frame, person)

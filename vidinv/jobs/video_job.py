@@ -15,7 +15,7 @@ from vidinv.analysis import face_tracks, first_pass
 from vidinv.backends.interface import Backend, Models
 from vidinv.editing import strength_range
 from vidinv.editing.plan import ResolvedEdits
-from vidinv.errors import OutputUnwritable, UsageError, VidinvError
+from vidinv.errors import NoFaceFound, OutputUnwritable, UsageError, VidinvError
 from vidinv.frames import Analysis
 from vidinv.jobs import check, cost_estimate, engine_autotune, finalize, render, target_strength
 from vidinv.jobs import request as requests
@@ -84,7 +84,9 @@ def analyze_job(job: OpenJob, progress: Progress) -> AnalyzedJob:
     only = None if request.at is None else (request.at, request.at + config.preview_seconds)
     sightings = first_pass.analyse(
         lambda first: read_timeout.with_timeout(
-            reader.read_frames(request.source, batch=config.batch, first=first, reader=config.reader),
+            reader.read_frames(
+                request.source, batch=config.batch, first=first, reader=config.reader, stream=config.stream
+            ),
             request.source,
             config.stall_seconds,
         ),
@@ -99,7 +101,15 @@ def analyze_job(job: OpenJob, progress: Progress) -> AnalyzedJob:
     job.source.check()
     analysis = whole = face_tracks.analysis_without_faces(sightings)
     if works_on_faces:
-        analysis, edits = face_tracks.link_tracks(sightings, config, backend, request.source, edits)
+        try:
+            analysis, edits = face_tracks.link_tracks(sightings, config, backend, request.source, edits)
+        except NoFaceFound as error:
+            if not info.other_films:
+                raise
+            others = " and ".join(info.other_films)
+            raise NoFaceFound(
+                f"{error.what}, video stream #{info.stream}", remedy=f"--stream N chooses another: {others}"
+            ) from error
         whole = analysis
         searched = (0, analysis.frame_count) if codes is not None else _frame_range(analysis, only)
         analysis = face_tracks.add_trust(analysis, config.trust, searched)
@@ -124,7 +134,7 @@ def analyze_job(job: OpenJob, progress: Progress) -> AnalyzedJob:
         cost_estimate.cost_line(request, info, analysis, (start, stop), inverts=stored_codes.is_due(codes))
     )
     tuning = None
-    clip = TuningClip(request.source, job.source.content, analysis, (start, stop))
+    clip = TuningClip(request.source, job.source.content, analysis, (start, stop), config.stream)
     if models is not None and config.generator:
         models = generator_tuning.load_tuned_generators(models, clip, config)
     if models is not None and config.tune != "none" and stored_codes.is_due(codes):

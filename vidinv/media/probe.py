@@ -16,7 +16,7 @@ from vidinv.errors import InputUnreadable
 from vidinv.frames import Colour, Display
 from vidinv.media import formats, sequence
 from vidinv.media.mastering import Mastering, mastering_of
-from vidinv.media.source import REMEDY, first_frame, open_video, side_data, video_stream
+from vidinv.media.source import REMEDY, describe_film, films_of, first_frame, open_video, side_data, video_stream
 
 _MATRIX = {1: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020"}
 _OTHERS = {
@@ -34,7 +34,7 @@ _ASPECT_LIMIT = 4
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """Properties of a file's first video stream.
+    """Properties of one video stream of a file: its number `stream`, as ffprobe counts, beside the `other_films`.
 
     `width`, `height` are coded (before rotation) and displayed according to `display`; `fields` is "" for progressive
     frames, "tff" or "bff" for interlaced fields with the top or bottom field first; `mastering` is the HDR metadata;
@@ -60,6 +60,8 @@ class VideoInfo:
     depth: int
     fields: str = ""
     mastering: Mastering = field(default_factory=Mastering)
+    stream: int = 0
+    other_films: tuple[str, ...] = ()  # "#0 (mjpeg, 100x100)"
     hides_alpha: bool = False  # in a second layer that is not decoded (VP8 and VP9 in WebM)
 
     @property
@@ -111,11 +113,14 @@ def _pictures(path: Path) -> int:
     return len(sequence.list_pictures(path)) if path.is_dir() else 0
 
 
-def probe(path: Path | str) -> VideoInfo:
-    """Describe the first video stream of `path`; decodes one frame. Raises InputUnreadable."""
+def probe(path: Path | str, number: int | None = None) -> VideoInfo:
+    """Describe video stream `number` of `path` (None: the one that `video_stream` chooses); decodes one frame.
+
+    Raises InputUnreadable, and UsageError if there is no such stream.
+    """
     path = Path(path)
-    with open_video(path) as container:
-        stream = video_stream(container)
+    with open_video(path, number) as container:
+        stream = video_stream(container, number)
         frame = first_frame(container, stream)
         if frame is None:
             raise InputUnreadable(f"{path}: no frame of its video stream decodes", remedy=REMEDY)
@@ -149,6 +154,8 @@ def probe(path: Path | str) -> VideoInfo:
             depth=shape.depth,
             fields=_fields(frame, stream.codec_context),
             mastering=mastering_of(frame),
+            stream=stream.index,
+            other_films=tuple(describe_film(s) for s in films_of(container) if s.index != stream.index),
             hides_alpha=not shape.has_alpha and stream.metadata.get("alpha_mode", "0") != "0",
         )
 

@@ -15,9 +15,17 @@ DEFAULT = "pyav"
 
 
 def read_frames(
-    path: Path | str, *, batch: int = 8, start_pts: int | None = None, reader: str = DEFAULT, first: int = 0
+    path: Path | str,
+    *,
+    batch: int = 8,
+    start_pts: int | None = None,
+    reader: str = DEFAULT,
+    first: int = 0,
+    stream: int | None = None,
 ) -> Iterator[FrameBatch]:
     """Yield the frames of `path` (a file, or a folder of pictures) in presentation order, `batch` at a time.
+
+    `stream` is the number of the video stream (None: the one that `vidinv.media.source.video_stream` chooses).
 
     `index` counts from 0 over the whole file, whatever is skipped: frames with index < `first` or pts < `start_pts`
     (in the stream's time base) are decoded and dropped. One batch is held at a time. Frames after damaged data are
@@ -27,13 +35,13 @@ def read_frames(
     """
     if reader not in READERS:
         raise UsageError(f"unknown reader {reader!r}", remedy=f"choose one of {', '.join(READERS)}")
-    return _batched(_frames(Path(path), reader, first), batch, start_pts)
+    return _batched(_frames(Path(path), reader, first, stream), batch, start_pts)
 
 
-def refusal_reason(path: Path, reader: str) -> str:
+def refusal_reason(path: Path, reader: str, stream: int | None = None) -> str:
     """Return why `reader` cannot start reading the clip, as text for a report; empty if it can."""
     try:
-        next(READERS[reader](path, 0), None)
+        next(READERS[reader](path, 0, stream), None)
     except CannotRead as error:
         return _hand_over(path, reader, error)
     return ""
@@ -43,14 +51,14 @@ def _hand_over(path: Path, reader: str, error: CannotRead) -> str:
     return f"{path.name}: not read by {reader}, {error}; {DEFAULT} reads it instead"
 
 
-def _frames(path: Path, reader: str, first: int) -> Iterator[Decoded]:
+def _frames(path: Path, reader: str, first: int, stream: int | None) -> Iterator[Decoded]:
     try:
-        for frame in READERS[reader](path, first):
+        for frame in READERS[reader](path, first, stream):
             yield frame
             first = frame.index + 1
     except CannotRead as error:
         logging.getLogger(__name__).warning("%s", _hand_over(path, reader, error))
-        yield from READERS[DEFAULT](path, first)
+        yield from READERS[DEFAULT](path, first, stream)
 
 
 def _batched(frames: Iterator[Decoded], batch: int, start_pts: int | None) -> Iterator[FrameBatch]:

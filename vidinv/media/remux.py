@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +17,12 @@ from vidinv import fileio
 from vidinv.errors import InputUnreadable, OutputUnwritable, UsageError
 from vidinv.media import formats
 from vidinv.media.codecs import output_colour
+from vidinv.media.other_streams import ISO, OutputFile, Passage, Timed, add_stream, codec_of, in_order, other_packets
 from vidinv.media.probe import colour_of, display_matrix
-from vidinv.media.source import first_frame, open_video, read_packets, video_stream
+from vidinv.media.source import first_frame, is_cover, open_video, video_stream
+from vidinv.media.timeline import timeline_of
 
 _FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
-_ISO = ("mp4", "mov")
 # Metadata keys that describe the source's file or its video encoding and would be wrong in the output.
 _FILE_KEYS = {"major_brand", "minor_version", "compatible_brands", "encoder"}
 _VIDEO_KEYS = {"encoder", "vendor_id", "DURATION", "BPS", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES"}
@@ -40,7 +39,6 @@ class _SourceStreams:
 
 # Errors by which a muxer refuses a damaged packet.
 DAMAGED = (av.error.InvalidDataError, av.error.ArgumentError, av.error.PatchWelcomeError)
-_Timed = tuple[float, Any]  # dts in seconds, packet ready for the muxer
 
 
 def is_written(path: Path) -> bool:
@@ -48,46 +46,57 @@ def is_written(path: Path) -> bool:
     return path.suffix.lower() in _FORMATS
 
 
-def assemble(segments: list[Path], source: Path, output: Path, *, metadata: dict[str, str]) -> list[str]:
+def assemble(
+    segments: list[Path], source: Path, output: Path, *, metadata: dict[str, str], stream: int | None = None
+) -> list[str]:
     """Write `output` with the video of `segments` in order and every other stream of `source`, packet by packet.
+
+    `segments` replace the source's video stream number `stream` (None: the one that `video_stream` chooses).
 
     The output keeps the pts of every frame, the display matrix, the sample aspect ratio, the bytes of audio, subtitle
     and data packets, chapters, attachments, and stream and container metadata, to which `metadata` is added. Streams
     that the container cannot hold are left out and named in the returned warnings. Memory does not grow with the
-    clip. The file is written under a temporary name in the folder of `output` and renamed when complete; a failure
-    leaves nothing behind.
+    clip. Sound that it cannot hold is converted (`vidinv.media.sound`), with a warning. The file is written under a
+    temporary name in the folder of `output` and renamed when complete; a failure leaves nothing behind.
     Raises UsageError (suffix, codec), InputUnreadable, OutputUnwritable.
     """
     source, output = Path(source), Path(output)
     if not is_written(output):
         raise UsageError(f"{output.name}: unknown file format", remedy=f"end the name in {', '.join(_FORMATS)}")
     with fileio.replacing(output) as draft:
-        return _write(segments, source, draft, output, metadata)
+        return _write(segments, (source, stream), draft, output, metadata)
 
 
-def _write(segments: list[Path], source: Path, name: Path, output: Path, metadata: dict[str, str]) -> list[str]:
+def _write(
+    segments: list[Path], chosen: tuple[Path, int | None], name: Path, output: Path, metadata: dict[str, str]
+) -> list[str]:
+    """Write the file `name`, which becomes `output`, with `segments` for the `chosen` video stream of its file."""
     warnings: list[str] = []
     form = _FORMATS[output.suffix.lower()]
-    with open_video(source) as origin, av.open(str(segments[0].absolute())) as head:
-        video = video_stream(origin)
+    source, number = chosen
+    timeline = timeline_of(source)
+    with open_video(source, number) as origin, av.open(str(segments[0].absolute())) as head:
+        video = video_stream(origin, number)
         given = _SourceStreams(source, origin, video)
         options = _options(form, video)
-        if form in _ISO and any(_is_cover(stream) for stream in origin.streams):
+        if form in ISO and any(is_cover(stream) for stream in origin.streams):
             options["movflags"] = "faststart"  # mp4 holds a cover picture or free metadata keys, not both
             metadata = {"comment": "; ".join(f"{key}={value}" for key, value in metadata.items())}
         try:
             with av.open(str(name.absolute()), "w", format=form, container_options=options) as result:
-                routes = _add_streams(result, given, head.streams.video[0], form, output, warnings)
+                target, passages = _add_streams(result, given, head.streams.video[0], form, output, warnings)
                 kept = {key: value for key, value in origin.metadata.items() if key not in _FILE_KEYS}
                 result.metadata.update(kept | metadata)
                 result.set_chapters(origin.chapters())
                 result.start_encoding()
-                own = _video_packets(segments, video, source, routes[video.index])
-                if _is_coarse(routes[video.index], video):
+                last = 0 if not timeline.is_plain else None
+                own = _video_packets(segments, given, target, last)
+                if _is_coarse(target, video):
                     warnings.append(f"{output.suffix} keeps times to 1 ms only; .mp4 keeps this source's exactly")
-                others = _in_order(_other_packets(origin, routes, video, source), warnings)
+                others = in_order(other_packets(origin, passages, timeline.retimer()), warnings)
                 lost = _mux(result, heapq.merge(own, others, key=lambda item: item[0]))
-            later = _start_time(name) - _start_time(segments[0])
+                place = target.index
+            later = _start_time(name, place) - _start_time(segments[0])
             if later > 0.0015:
                 warnings.append(f"{output.suffix} has no time before 0: all streams are {later:.3f} s later")
         except DAMAGED as error:
@@ -95,13 +104,13 @@ def _write(segments: list[Path], source: Path, name: Path, output: Path, metadat
         except (av.FFmpegError, OSError) as error:
             raise fileio.unwritable(output, error) from error
     if lost:
-        if _count(name) < sum(map(_count, segments)):
+        if _count(name, place) < sum(map(_count, segments)):
             raise _copy_error(source)
         warnings.append(f"damaged packets of other streams were left out: {lost}")
     return warnings
 
 
-def _mux(result: OutputContainer, timed: Iterator[_Timed]) -> int:
+def _mux(result: OutputContainer, timed: Iterator[Timed]) -> int:
     """Mux the packets and return how many the muxer refused as damaged."""
     lost = 0
     for _, packet in timed:
@@ -118,16 +127,17 @@ def _copy_error(source: Path) -> InputUnreadable:
     )
 
 
-def _count(path: Path) -> int:
-    """Return the number of video packets in a file."""
+def _count(path: Path, stream: int = 0) -> int:
+    """Return the number of packets of a file's stream number `stream`."""
     with av.open(str(path.absolute())) as container:
-        return sum(packet.pts is not None for packet in container.demux(video=0))
+        return sum(packet.pts is not None for packet in container.demux(container.streams[stream]))
 
 
-def _start_time(path: Path) -> float:
-    """Return the time of the file's first video packet, in seconds."""
+def _start_time(path: Path, stream: int = 0) -> float:
+    """Return the time of the first packet of a file's stream number `stream`, in seconds."""
     with av.open(str(path.absolute())) as container:
-        return next((float(p.pts * p.time_base) for p in container.demux(video=0) if p.pts is not None), 0.0)
+        packets = container.demux(container.streams[stream])
+        return next((float(p.pts * p.time_base) for p in packets if p.pts is not None), 0.0)
 
 
 def _is_coarse(stream: Any, video: Any) -> bool:
@@ -137,7 +147,7 @@ def _is_coarse(stream: Any, video: Any) -> bool:
 
 def _options(form: str, video: Any) -> dict[str, str]:
     """Return the muxer options: mp4 and mov keep the source's ticks (video track and movie) and any metadata key."""
-    if form not in _ISO:
+    if form not in ISO:
         return {}
     ticks = video.time_base.denominator
     bases = [stream.time_base.denominator for stream in video.container.streams if stream.time_base]
@@ -152,23 +162,22 @@ def _options(form: str, video: Any) -> dict[str, str]:
 
 def _add_streams(
     result: OutputContainer, given: _SourceStreams, encoded: Any, form: str, output: Path, warnings: list[str]
-) -> dict[int, Any]:
-    """Add the output's streams in the source's order and return them by the source's stream index."""
-    routes: dict[int, Any] = {}
+) -> tuple[Any, dict[int, Passage]]:
+    """Add the output's streams in the source's order.
+
+    Returns the edited video's, and the passages of the others by the source's stream index.
+    """
+    target: Any = None
+    passages: dict[int, Passage] = {}
+    written = OutputFile(result, form, output.suffix)
     for stream in given.container.streams:
         if stream.index == given.video.index:
-            routes[stream.index] = _add_video(result, given, encoded, form, output)
-            continue
-        if _is_chapter_track(stream, given.container) or _is_timecode(stream):
-            continue
-        if not _holds(form, stream):
-            warnings.append(f"{output.suffix} cannot hold {name_of(stream)}; left out")
-            continue
-        copy = result.add_stream_from_template(stream, opaque=True)
-        copy.metadata.update(stream.metadata)
-        copy.disposition = stream.disposition
-        routes[stream.index] = copy
-    return routes
+            target = _add_video(result, given, encoded, form, output)
+        elif not _is_chapter_track(stream, given.container) and not _is_timecode(stream):
+            passage = add_stream(written, stream, warnings)
+            if passage is not None:
+                passages[stream.index] = passage
+    return target, passages
 
 
 def _add_video(result: OutputContainer, given: _SourceStreams, encoded: Any, form: str, output: Path) -> Any:
@@ -177,7 +186,7 @@ def _add_video(result: OutputContainer, given: _SourceStreams, encoded: Any, for
         stream = result.add_stream_from_template(encoded, opaque=True)
     except ValueError as error:
         raise UsageError(
-            f"{output.suffix} cannot hold {_codec(encoded)} video ({output.name})",
+            f"{output.suffix} cannot hold {codec_of(encoded)} video ({output.name})",
             remedy="name the output .mkv, or .mp4 for exact times",
         ) from error
     stream.time_base = video.time_base
@@ -186,9 +195,9 @@ def _add_video(result: OutputContainer, given: _SourceStreams, encoded: Any, for
         stream.codec_context.framerate = rate
     if video.sample_aspect_ratio:
         stream.codec_context.sample_aspect_ratio = video.sample_aspect_ratio
-    if _codec(encoded) == "hevc" and form in _ISO:
+    if codec_of(encoded) == "hevc" and form in ISO:
         stream.codec_context.codec_tag = "hvc1"
-    _copy_appearance(stream, given.source, encoded.codec_context.pix_fmt)
+    _copy_appearance(stream, given, encoded.codec_context.pix_fmt)
     stream.metadata.update(
         {key: value for key, value in video.metadata.items() if key.split("-")[0] not in _VIDEO_KEYS}
     )
@@ -196,10 +205,10 @@ def _add_video(result: OutputContainer, given: _SourceStreams, encoded: Any, for
     return stream
 
 
-def _copy_appearance(stream: Any, source: Path, pix_fmt: str) -> None:
+def _copy_appearance(stream: Any, given: _SourceStreams, pix_fmt: str) -> None:
     """Copy the display matrix and colour tags of the source's first frame into the container's own fields."""
-    with open_video(source) as container:
-        video = video_stream(container)
+    with open_video(given.source, given.video.index) as container:
+        video = video_stream(container, given.video.index)
         frame = first_frame(container, video)
         assert frame is not None  # it was read twice
         colour = output_colour(colour_of(frame, video.codec_context), formats.planar(frame.format.name), pix_fmt)
@@ -209,27 +218,9 @@ def _copy_appearance(stream: Any, source: Path, pix_fmt: str) -> None:
     context.colorspace, context.color_range = colour.matrix_tag, 2 if colour.full_range else colour.range_tag
 
 
-def name_of(stream: Any) -> str:
-    """What a person knows a stream by: its kind, number, codec (or an attachment's file) and language."""
-    language = stream.metadata.get("language", "und")
-    named = str(stream.metadata.get("filename") or _codec(stream))
-    named = named if language == "und" else f"{named}, {language}"
-    return f"{stream.type} stream #{stream.index} ({named})"
-
-
-def _codec(stream: Any) -> str:
-    if stream.codec_context is not None:
-        return str(stream.codec_context.codec.canonical_name)
-    return str(getattr(stream, "name", None) or "unknown codec")  # PyAV has no name for a stream of unknown type
-
-
-def _is_cover(stream: Any) -> bool:
-    return bool(stream.disposition & av.stream.Disposition.attached_pic)
-
-
 def _is_chapter_track(stream: Any, origin: InputContainer) -> bool:
     """Return whether this is QuickTime's chapter text track, which FFmpeg reads as chapters and the muxer rewrites."""
-    return stream.type == "data" and bool(origin.chapters()) and _codec(stream) == "bin_data"
+    return stream.type == "data" and bool(origin.chapters()) and codec_of(stream) == "bin_data"
 
 
 def _is_timecode(stream: Any) -> bool:
@@ -237,25 +228,13 @@ def _is_timecode(stream: Any) -> bool:
     return stream.type == "data" and "timecode" in stream.metadata
 
 
-def _holds(form: str, stream: Any) -> bool:
-    """Return whether a file of format `form` can hold `stream`: whether the muxer writes a header for it alone."""
-    if stream.type == "unknown":
-        return False
-    trial = av.open(BytesIO(), "w", format=form)
-    try:
-        trial.add_stream_from_template(stream, opaque=True)
-        trial.start_encoding()
-    except (av.FFmpegError, ValueError, OSError):
-        return False
-    return True
-
-
-def _video_packets(segments: list[Path], video: Any, source: Path, target: Any) -> Iterator[_Timed]:
+def _video_packets(segments: list[Path], given: _SourceStreams, target: Any, last: int | None) -> Iterator[Timed]:
     """Yield the packets of all segments in the source's time base.
 
-    Each packet lasts until the next one, and the last packet until the end of the source.
+    Each packet lasts until the next one; the last `last` ticks, or as long as the one before (0), or (None) until the
+    end of the source.
     """
-    base = video.time_base
+    base = given.video.time_base
     held: Any = None
     step = 1
     for packet in _segment_packets(segments, base):
@@ -269,25 +248,26 @@ def _video_packets(segments: list[Path], video: Any, source: Path, target: Any) 
             yield _timed(held, step, target)
         held = packet
     if held is not None:
-        yield _timed(held, _last_step(video, source, held.pts) or step, target)
+        yield _timed(held, (_last_step(given, held.pts) if last is None else last) or step, target)
 
 
-def _last_step(video: Any, source: Path, pts: int) -> int:
+def _last_step(given: _SourceStreams, pts: int) -> int:
     """Return how long the source shows its last frame, at `pts`, in ticks; 0 if unknown.
 
     Its packet's duration counts where it agrees with the stream's to a millisecond, to which a header may have rounded
     that: in a file with reordered frames a packet's duration is one of decoding.
     """
+    video = given.video
     left = (video.start_time or 0) + video.duration - pts if video.duration else 0
-    said = _packet_duration(source, pts)
+    said = _packet_duration(given, pts)
     rounded = abs(left - said) * video.time_base <= Fraction(1, 1000)
     return said if said > 0 and (left <= 0 or rounded) else max(left, 0)
 
 
-def _packet_duration(source: Path, pts: int) -> int:
+def _packet_duration(given: _SourceStreams, pts: int) -> int:
     """Return the duration of the source's packet at `pts`, or 0 if the packet has none."""
-    with open_video(source) as container:
-        stream = video_stream(container)
+    with open_video(given.source, given.video.index) as container:
+        stream = video_stream(container, given.video.index)
         try:
             container.seek(pts, stream=stream)
             return next((p.duration or 0 for p in container.demux(stream) if p.pts == pts), 0)
@@ -312,41 +292,7 @@ def _segment_packets(segments: list[Path], base: Fraction) -> Iterator[Any]:
             ) from error
 
 
-def _timed(packet: Any, duration: int, target: Any) -> _Timed:
+def _timed(packet: Any, duration: int, target: Any) -> Timed:
     packet.duration = duration
     packet.stream = target
     return float(packet.dts * packet.time_base), packet
-
-
-def _in_order(others: Iterator[_Timed], warnings: list[str]) -> Iterator[_Timed]:
-    """Yield packets with growing dts per stream; `warnings` name the number of damaged packets left out per stream."""
-    last: dict[int, int] = {}
-    lost: Counter[int] = Counter()
-    for seconds, packet in others:
-        stream = packet.stream
-        first = last.get(stream.index, packet.dts - 1) + (stream.type in ("audio", "video"))
-        if packet.dts < first or (packet.pts is not None and packet.pts < packet.dts):
-            lost[stream.index] += 1
-            continue
-        last[stream.index] = packet.dts
-        yield seconds, packet
-    warnings += [f"damaged packets of stream #{index} were left out: {count}" for index, count in lost.items()]
-
-
-def _other_packets(origin: InputContainer, routes: dict[int, Any], video: Any, source: Path) -> Iterator[_Timed]:
-    """Yield the source's packets of every routed stream except the video, in file order."""
-    wanted = [s for s in origin.streams if s.index in routes and s.index != video.index and s.type != "attachment"]
-    if not wanted:
-        return
-    for stream in origin.streams:
-        if stream not in wanted:
-            stream.discard = av.stream.Discard.all
-    for packet in read_packets(origin, wanted):
-        if packet is None:  # unreadable data, which the video's reader reports too
-            continue
-        if packet.size and _is_cover(packet.stream):
-            packet.pts = packet.dts = 0  # the packet has no time
-        if packet.dts is not None:
-            seconds = float(packet.dts * packet.time_base)
-            packet.stream = routes[packet.stream.index]
-            yield seconds, packet

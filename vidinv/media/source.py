@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
 import av
 from av.container import InputContainer
 
-from vidinv.errors import InputUnreadable
+from vidinv.errors import InputUnreadable, UsageError, VidinvError
 from vidinv.media import sequence
 from vidinv.memory import raise_if_out_of_memory
 
 REMEDY = "give a video file such as .mp4, .mov, .mkv or .webm, or a folder of pictures"
 MAX_PIXELS = 1 << 27  # per frame (16384 x 8192); a larger declared size is refused before anything is allocated
 MAX_STREAMS = 1000
+_COUNTED = 500  # packets of the beginning of a file by which its video streams are compared
+_FEW = 10  # a stream with fewer frames than a tenth of another's is a thumbnail or a slide show
 FAILURES = 3  # consecutive read errors without a packet between them, after which reading stops
 
 # Demuxers that read a single file and follow no references: no playlists, no file lists, no network.
@@ -27,14 +30,20 @@ _OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _DEMUXERS, "max_st
 _LIMITS = {"max_pixels": str(MAX_PIXELS)}
 
 
-def open_video(path: Path) -> InputContainer:
+def open_video(path: Path, number: int | None = None) -> InputContainer:
     """Open `path` for reading: a video, a picture, or a folder of pictures as one stream (`vidinv.media.sequence`).
 
-    Raises InputUnreadable if it is missing, empty, not media, without video, or declares more than MAX_PIXELS.
+    `number` names the video stream that is meant (see `video_stream`). Raises InputUnreadable if the file is missing,
+    empty, not media, without video, or declares more than MAX_PIXELS, and UsageError if no video stream has the number.
     """
     container = _open(path)
-    stream = video_stream(container)
     try:
+        stream = video_stream(container, number)
+        if stream is None and number is not None and (films := films_of(container)):
+            raise UsageError(
+                f"--stream {number} is not a video stream of {path.name}",
+                remedy=f"choose one of {', '.join(map(describe_film, films))}",
+            )
         if stream is None:
             raise InputUnreadable(f"{path} has no video stream", remedy=REMEDY)
         size = (stream.codec_context.width, stream.codec_context.height)
@@ -44,7 +53,7 @@ def open_video(path: Path) -> InputContainer:
                 remedy="scale it down first",
             )
         stream.codec_context.options = _LIMITS
-    except InputUnreadable:
+    except VidinvError:
         container.close()
         raise
     return container
@@ -90,9 +99,16 @@ def read_packets(container: InputContainer, streams: list[Any]) -> Iterator[Any]
             yield None
 
 
-def decode_frames(container: InputContainer, stream: Any) -> Iterator[av.VideoFrame | None]:
-    """Yield the stream's frames, and None where data could not be read or decoded. Raises OutOfMemory."""
+def decode_frames(
+    container: InputContainer, stream: Any, retime: Callable[[Any], None] | None = None
+) -> Iterator[av.VideoFrame | None]:
+    """Yield the stream's frames, and None where data could not be read or decoded. Raises OutOfMemory.
+
+    `retime` may change the times of every packet before it is decoded (`vidinv.media.timeline`).
+    """
     for packet in read_packets(container, [stream]):
+        if retime is not None and packet is not None:
+            retime(packet)
         try:
             frames = [None] if packet is None else packet.decode()
         except av.FFmpegError as error:
@@ -106,10 +122,55 @@ def first_frame(container: InputContainer, stream: Any) -> av.VideoFrame | None:
     return next((frame for frame in decode_frames(container, stream) if frame is not None), None)
 
 
-def video_stream(container: InputContainer) -> Any:
-    """Return the first video stream that is not a cover picture, or None."""
-    cover = av.stream.Disposition.attached_pic
-    return next((s for s in container.streams.video if s.codec_context and not s.disposition & cover), None)
+def films_of(container: InputContainer) -> list[Any]:
+    """Return the video streams that are not cover pictures."""
+    return [s for s in container.streams.video if s.codec_context and not is_cover(s)]
+
+
+def describe_film(stream: Any) -> str:
+    """Return a video stream's number, codec and size, such as "#1 (h264, 640x480)"."""
+    context = stream.codec_context
+    return f"#{stream.index} ({context.codec.canonical_name}, {context.width}x{context.height})"
+
+
+def video_stream(container: InputContainer, number: int | None = None) -> Any:
+    """Return video stream `number` (counted over all streams of the file, as ffprobe does), or None.
+
+    Without a number: of the streams that are not cover pictures and hold many frames for this file, those marked as
+    default, of these the largest, of these the first.
+    """
+    films = films_of(container)
+    if number is not None:
+        return next((stream for stream in films if stream.index == number), None)
+    if len(films) < 2:
+        return films[0] if films else None
+    counts = _frame_counts(container, films)
+    most = max(counts.values())
+    moving = [stream for stream in films if counts[stream.index] * _FEW >= most]
+
+    def rank(stream: Any) -> tuple[bool, int]:
+        is_default = bool(stream.disposition & av.stream.Disposition.default)
+        return is_default, stream.codec_context.width * stream.codec_context.height
+
+    return max(moving, key=rank)
+
+
+def _frame_counts(container: InputContainer, films: list[Any]) -> dict[int, int]:
+    """Count the frames of each stream by the header, or in the first packets where a header gives none."""
+    if all(stream.frames for stream in films):
+        return {stream.index: stream.frames for stream in films}
+    counts = {stream.index: 0 for stream in films}
+    with _open(Path(container.name)) as again:
+        packets = read_packets(again, [again.streams[index] for index in counts])
+        for packet in islice(packets, _COUNTED):
+            if packet is not None and packet.size:
+                counts[packet.stream_index] += 1
+    return counts
+
+
+def is_cover(stream: Any) -> bool:
+    """Return whether this video stream is a cover picture."""
+    return bool(stream.disposition & av.stream.Disposition.attached_pic)
 
 
 def side_data(frame: av.VideoFrame) -> Mapping[str, Any]:

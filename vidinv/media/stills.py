@@ -14,21 +14,23 @@ from vidinv import fileio
 from vidinv.errors import InputUnreadable
 from vidinv.frames import Array, Colour, Display
 from vidinv.media import formats, sequence
-from vidinv.media.probe import probe
-from vidinv.media.remux import name_of
-from vidinv.media.source import open_video, video_stream
+from vidinv.media.other_streams import name_of
+from vidinv.media.probe import VideoInfo, probe
+from vidinv.media.source import open_video
 from vidinv.media.writer import SWSCALE
 
 _NAMES = {"gray": ("gray", "gray16be"), "rgb": ("rgb24", "rgb48be"), "rgba": ("rgba", "rgba64be")}  # 8 bits, 16
 
 
-def assemble(segments: list[Path], source: Path, output: Path, *, metadata: dict[str, str]) -> list[str]:
+def assemble(
+    segments: list[Path], source: Path, output: Path, *, metadata: dict[str, str], stream: int | None = None
+) -> list[str]:
     """Write the folder `output`: one PNG (8 or 16 bits) per frame of `segments`, and `frames.json`.
 
     RGB and gray of 8 and 16 bits are kept bit for bit; YUV is converted, other depths are scaled. The returned
     warnings name what pictures cannot hold. Raises OutputUnwritable; a failure leaves nothing behind.
     """
-    info = probe(source)
+    info = probe(source, stream)
     with fileio.creating_folder(output) as draft:
         seconds = []
         for number, (time, frame) in enumerate(_frames(segments), start=1):
@@ -36,7 +38,7 @@ def assemble(segments: list[Path], source: Path, output: Path, *, metadata: dict
             seconds.append(time)
         facts = {"rate": str(info.rate), "seconds": seconds, "made": metadata}
         (draft / sequence.TIMES).write_text(json.dumps(facts, indent=1), encoding="utf-8")
-    return _lost(source, info.pix_fmt, info.display)
+    return _lost(info)
 
 
 def _frames(segments: list[Path]) -> Iterator[tuple[float, av.VideoFrame]]:
@@ -72,13 +74,13 @@ def _png(frame: av.VideoFrame, colour: Colour, display: Display) -> bytes:
     return b"".join(bytes(packet) for packet in [*coder.encode(frame), *coder.encode(None)])
 
 
-def _lost(source: Path, pix_fmt: str, display: Display) -> list[str]:
+def _lost(info: VideoInfo) -> list[str]:
     found = []
+    pix_fmt, display = info.pix_fmt, info.display
     if not formats.layout(pix_fmt).is_rgb and formats.layout(pix_fmt).count > 1:
         found.append(f"pictures are RGB: the samples were converted from {pix_fmt}")
     if display.pixel_aspect != 1:
         found.append(f"pictures have square pixels: the source's pixel aspect ratio is {display.pixel_aspect}")
-    with open_video(source) as container:
-        video = video_stream(container)
-        streams = [stream for stream in container.streams if stream.index != video.index]
+    with open_video(info.path) as container:
+        streams = [stream for stream in container.streams if stream.index != info.stream]
         return found + [f"a folder of pictures cannot hold {name_of(stream)}; left out" for stream in streams]

@@ -40,6 +40,7 @@ class TuningClip:
     content: str
     analysis: Analysis
     span: tuple[int, int]
+    stream: int | None = None  # number of its video stream; None: chosen
 
     def wanted(self, count: int, size: int) -> crops.WantedCrops:
         """The candidates for `count` key and held-out faces, with transforms for crops of `size` pixels."""
@@ -93,7 +94,7 @@ def load_or_learn(
 
 def key_crops(clip: TuningClip, wanted: crops.WantedCrops, size: int) -> dict[tuple[int, int], torch.Tensor]:
     """The wanted faces [1,3,size,size] of the clip, by (frame, track)."""
-    return {key: face for _, key, face in crops.aligned_faces(clip.source, wanted, size)}
+    return {key: face for _, key, face in crops.aligned_faces(clip.source, wanted, size, clip.stream)}
 
 
 def choose_faces(

@@ -11,6 +11,7 @@ import numpy as np
 from vidinv.frames import Array, Colour, Display, Planes
 from vidinv.media.probe import probe
 from vidinv.media.source import open_video, video_stream
+from vidinv.media.timeline import timeline_of
 
 SHOWN = Colour(matrix="bt709", full_range=True)  # of readers that return RGB as displayed
 
@@ -44,17 +45,21 @@ class ContainerTimes:
     display: Display
 
 
-def eight_bit_clip(path: Path) -> ContainerTimes:
+def eight_bit_clip(path: Path, number: int | None) -> ContainerTimes:
     """Return the clip's times. Raises CannotRead if 8-bit RGB or the packet count does not represent it exactly."""
     if path.is_dir():
         raise CannotRead("it is a folder of pictures")
-    info = probe(path)
+    info = probe(path, number)
     if info.depth > 8:
         raise CannotRead(f"it has {info.depth} bits per sample, of which 8 would remain")
     if info.has_alpha:
         raise CannotRead("it has an alpha channel")
     if info.fields:
         raise CannotRead("it is interlaced")
+    if info.other_films:
+        raise CannotRead("it has several video streams")
+    if not timeline_of(path).is_plain:
+        raise CannotRead("its time jumps or begins before 0")
     with open_video(path) as container:
         stream = video_stream(container)
         packets = [packet for packet in container.demux(stream) if packet.size]

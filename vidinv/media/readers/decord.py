@@ -10,10 +10,10 @@ from vidinv.media.probe import probe
 from vidinv.media.readers.base import SHOWN, CannotRead, Decoded, eight_bit_clip, rgb_planes
 
 
-def frames(path: Path, first: int) -> Iterator[Decoded]:
+def frames(path: Path, first: int, number: int | None = None) -> Iterator[Decoded]:
     """Yield every frame from index `first` on. Raises CannotRead for clips that decord reads wrongly or not at all."""
     decord = load_optional("decord", "the reader decord", instead="use the reader pyav")
-    clip = eight_bit_clip(path)
+    clip = eight_bit_clip(path, number)
     codec = probe(path).codec
     if codec != "h264":
         raise CannotRead(f"decord is exact on H.264 only, and this is {codec}")

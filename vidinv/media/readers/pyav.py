@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -19,21 +19,23 @@ from vidinv.media import formats
 from vidinv.media.probe import colour_of, display_of
 from vidinv.media.readers.base import Decoded
 from vidinv.media.source import decode_frames, open_video, video_stream
+from vidinv.media.timeline import timeline_of
 
 
-def frames(path: Path, first: int) -> Iterator[Decoded]:
-    """Yield every decodable frame from index `first` on; a frame before damaged data carries the gap to the next.
+def frames(path: Path, first: int, number: int | None = None) -> Iterator[Decoded]:
+    """Yield every decodable frame of video stream `number` (None: chosen) from index `first` on.
 
-    A frame that the decoder concealed errors in is yielded as it is, between two gaps. Raises InputUnreadable if
-    nothing decodes, if size or format change, or if an undamaged stream ends long before its declared end.
+    A frame before damaged data carries the gap to the next. A frame that the decoder concealed errors in is yielded as
+    it is, between two gaps. Raises InputUnreadable if nothing decodes, if size or format change, or if an undamaged
+    stream ends long before its declared end.
     """
-    with open_video(path) as container:
-        stream = video_stream(container)
+    with open_video(path, number) as container:
+        stream = video_stream(container, number)
         stream.thread_type = "AUTO"
         stream.codec_context.flags |= Flags.output_corrupt  # frames with concealed errors are marked as corrupt
         held: Decoded | None = None
         start, is_hurt = 0, False
-        for frame, pts, hurt in _timed(container, stream):
+        for frame, pts, hurt in _timed(container, stream, timeline_of(path).retimer()):
             is_hurt |= hurt
             if held is None:
                 gap = (0.0, _seconds(pts, stream)) if hurt else None
@@ -53,11 +55,13 @@ def frames(path: Path, first: int) -> Iterator[Decoded]:
             raise _broken(path, held.index + 1, _seconds(held.pts, stream))
 
 
-def _timed(container: InputContainer, stream: Any) -> Iterator[tuple[av.VideoFrame, int, bool]]:
+def _timed(
+    container: InputContainer, stream: Any, retime: Callable[[Any], None]
+) -> Iterator[tuple[av.VideoFrame, int, bool]]:
     """Yield frames with growing pts, their pts, and whether data in or between this frame and the last are damaged."""
     last: int | None = None
     hurt = False
-    for frame in decode_frames(container, stream):
+    for frame in decode_frames(container, stream, retime):
         pts = None if frame is None else _pts(frame, last, stream)
         if frame is None or pts is None or (last is not None and pts <= last):
             hurt = True  # no encoder accepts two frames with the same pts

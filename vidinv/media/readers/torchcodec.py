@@ -9,12 +9,12 @@ from vidinv.extras import load_optional
 from vidinv.media.readers.base import SHOWN, CannotRead, Decoded, eight_bit_clip, rgb_planes
 
 
-def frames(path: Path, first: int) -> Iterator[Decoded]:
+def frames(path: Path, first: int, number: int | None = None) -> Iterator[Decoded]:
     """Yield every frame from index `first` on. Raises CannotRead where torchcodec alters the coded frames."""
     load_optional("torchcodec", "the reader torchcodec", instead="use the reader pyav")
     from torchcodec.decoders import VideoDecoder
 
-    clip = eight_bit_clip(path)
+    clip = eight_bit_clip(path, number)
     if clip.display.rotation or clip.display.is_mirrored:
         raise CannotRead("torchcodec rotates its frames, which vidinv processes as they are coded")
     try:
