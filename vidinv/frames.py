@@ -54,7 +54,7 @@ class Planes:
     """One frame's own samples: Y [H,W], U and V [h,w] or G, B, R; alpha [H,W] last; uint16 for more than 8 bits.
 
     `sub_x`, `sub_y` are the log2 chroma shifts (1, 1 for 4:2:0) and `depth` the bits per sample.
-    `source` is the decoder's own frame, kept so that an unchanged frame is passed on as decoded.
+    `source` is the decoder's own frame, whose side data (such as captions) the writer passes on.
     """
 
     planes: tuple[Array, ...]

@@ -60,7 +60,7 @@ def test_only_samples_of_the_edit_change_and_little(depth: int) -> None:
     assert all(np.array_equal(a, b) for a, b in zip(after.planes[1:], before.planes[1:], strict=True))
     difference = (after.planes[0].astype(float) - before.planes[0])[whole > 0] / (1 << (depth - 8))
     assert 10 * np.log10(255**2 / np.mean(difference**2)) > 40 and difference.any()
-    assert after.source is None and after.planes[0].dtype == before.planes[0].dtype
+    assert after.source is before.source and after.planes[0].dtype == before.planes[0].dtype
 
 
 def test_a_cells_strength_is_the_product_of_the_definition() -> None:

@@ -65,7 +65,7 @@ def resolve_codec(options: EncoderOptions, info: VideoInfo, suffix: str = "") ->
     """Return the codec of the request for this video in a file with this suffix. Raises UsageError if unknown.
 
     "auto" is H.264 at 8 bits and HEVC above or for RGB; VP9 and AV1 in .webm or for odd sides with halved chroma;
-    FFV1 (ProRes in .mov) for alpha, and FFV1 for 16-bit RGB.
+    FFV1 (in .mov ProRes 4444, whatever the depth) for alpha, and FFV1 for 16-bit RGB.
     """
     if options.codec not in NAMES:
         raise UsageError(f"unknown codec {options.codec!r}", remedy=f"choose one of {', '.join(NAMES)}")
@@ -74,10 +74,10 @@ def resolve_codec(options: EncoderOptions, info: VideoInfo, suffix: str = "") ->
     if options.codec != "auto":
         return options.codec
     shape = formats.layout(_wanted(options, info))
+    if shape.has_alpha:
+        return "prores" if suffix == ".mov" else "ffv1"
     if shape.is_rgb and shape.depth > 12:
         return "ffv1"
-    if shape.has_alpha:
-        return "prores" if suffix == ".mov" and shape.depth <= 10 else "ffv1"
     cut = _cuts_cells(_wanted(options, info), info)
     if suffix == ".webm" or (cut and suffix != ".mov"):  # x264 and x265 accept whole chroma cells only
         return "av1" if shape.depth > 8 else "vp9"
@@ -89,19 +89,20 @@ def select_encoder(options: EncoderOptions, info: VideoInfo, *, suffix: str = ""
 
     No encoder reorders frames (no B-frames), so dts = pts, every pts is kept, and segments concatenate. `warnings`
     of the result name the source's metadata that this codec cannot hold.
-    Raises UsageError if the encoder would lose depth, chroma or alpha.
+    Raises UsageError if the encoder would lose depth, chroma or alpha; ProRes converts to its 10-bit YUV and warns.
     """
     name = resolve_codec(options, info, suffix)
     encoder = _ENCODERS[name]
     wanted = _wanted(options, info)
-    _check_alpha(name, wanted, info, options)
+    _check_alpha(name, wanted, info, options, suffix)
     settings = _options(name, options, threads)
     _keep_fields(name, settings, info)
     _add_mastering(encoder, settings, info)
     if name == "ffv1" and not _cuts_cells(wanted, info):
         settings["slices"] = "4"
     pix_fmt = _encoder_format(name, encoder, wanted)
-    return SelectedEncoder(name, encoder, pix_fmt, settings, _lost_metadata(name, encoder, info))
+    lost = (*_lost_samples(name, wanted, pix_fmt), *_lost_metadata(name, encoder, info))
+    return SelectedEncoder(name, encoder, pix_fmt, settings, lost)
 
 
 def output_colour(colour: Colour, source: str, pix_fmt: str) -> Colour:
@@ -184,17 +185,45 @@ def _wanted(options: EncoderOptions, info: VideoInfo) -> str:
     return formats.without_range(name)
 
 
-def _check_alpha(name: str, wanted: str, info: VideoInfo, options: EncoderOptions) -> None:
+def _check_alpha(name: str, wanted: str, info: VideoInfo, options: EncoderOptions, suffix: str) -> None:
     if info.hides_alpha and options.pixel_format == "source":
         raise UsageError(
             f"{info.path.name} has an alpha channel in a second {info.codec} layer, which is not decoded",
             remedy=f"drop it with --pix-fmt {wanted}",
         )
     if formats.layout(wanted).has_alpha and name not in _KEEPS_ALPHA:
+        keeping = [f"--codec {known}" for known in ("lossless", "prores") if suffix in _SUFFIXES[_codec_named(known)]]
+        keep = " or ".join(keeping) or "a name that ends in .mkv and without --codec"
         raise UsageError(
             f"{info.path.name} has an alpha channel ({info.pix_fmt}), which {name} cannot hold",
-            remedy=f"keep it with --codec lossless or prores, or drop it with --pix-fmt {wanted.replace('a', '', 1)}",
+            remedy=f"keep it with {keep}, or drop it with --pix-fmt {_opaque(name, wanted)}",
         )
+
+
+def _codec_named(name: str) -> str:
+    return "ffv1" if name == "lossless" else name
+
+
+def _opaque(name: str, wanted: str) -> str:
+    """Return `wanted` without alpha if the codec can hold that, else yuv420p, which every codec here can."""
+    plain = wanted.replace("a", "", 1)
+    try:
+        _encoder_format(name, _ENCODERS[name], plain)
+    except UsageError:
+        return "yuv420p"
+    return plain
+
+
+def _lost_samples(name: str, wanted: str, pix_fmt: str) -> tuple[str, ...]:
+    """Return a warning where ProRes, which has 10 bits of YUV, is given other samples."""
+    if name != "prores":
+        return ()
+    need, has = formats.layout(wanted), formats.layout(pix_fmt)
+    if need.is_rgb:
+        return (f"prores stores YUV: the RGB samples ({wanted}) are converted to {pix_fmt}",)
+    if need.depth > has.depth:
+        return (f"prores is written with {has.depth} bits: the samples ({wanted}) are rounded to {pix_fmt}",)
+    return ()
 
 
 def _keep_fields(name: str, settings: dict[str, str], info: VideoInfo) -> None:
@@ -253,6 +282,9 @@ def _encoder_format(name: str, encoder: str, wanted: str) -> str:
             and has.sub_y <= need.sub_y
         ):
             fits.append((has.depth, -has.sub_x - has.sub_y, other))
+    if not fits and name == "prores":
+        has_full_chroma = need.is_rgb or (need.sub_x == 0 and need.count > 1)
+        return "yuva444p10le" if need.has_alpha else "yuv444p10le" if has_full_chroma else "yuv422p10le"
     if not fits:
         raise UsageError(
             f"{name} cannot hold {wanted} video without loss of depth or chroma",

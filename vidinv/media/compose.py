@@ -11,6 +11,9 @@ from vidinv.frames import Array, Colour, Planes, Rect
 from vidinv.media import tone
 from vidinv.media.colour import is_rgb, luma_weights, sample_scale, signal_rgb
 
+NEUTRAL = 2  # distance from gray, of 256 levels, that compression adds to black and white pictures
+OUTLIERS = 0.002  # share of samples that may be further away
+
 
 def add_delta(planes: Planes, colour: Colour, rect: Rect, delta: Array) -> Planes:
     """Return the frame plus `delta` inside `rect`; samples outside it, or whose change rounds to 0, are unchanged.
@@ -19,6 +22,7 @@ def add_delta(planes: Planes, colour: Colour, rect: Rect, delta: Array) -> Plane
     chroma-aligned (see `colour.align_rect`). For PQ and HLG the difference is first converted to the signal. It is
     converted to Y, Cb, Cr (linear, so no offset), averaged over each chroma cell, added, rounded, and clipped to the
     legal range of the depth; source samples already beyond that range extend it.
+    Where the source is neutral inside `rect` (see `is_neutral`), only the luma of the difference is added.
     Planes without a changed sample, and alpha, are shared with `planes`. Raises ValueError for a wrong shape or rect.
     """
     x0, y0, x1, y1 = rect
@@ -30,9 +34,15 @@ def add_delta(planes: Planes, colour: Colour, rect: Rect, delta: Array) -> Plane
         raise ValueError(f"rect {rect} leaves the {planes.width}x{planes.height} frame")
     if tone.is_hdr(colour):
         delta = tone.signal_delta(signal_rgb(planes, colour, rect), delta, colour)
+    is_gray = is_neutral(planes, colour, rect)
+    if is_gray and is_rgb(planes):
+        delta = np.repeat((delta @ _luma(colour))[:, :, None], 3, axis=2)
     delta = np.ascontiguousarray(delta, dtype=np.float32)
     out = []
     for number, (plane, weights) in enumerate(zip(planes.planes[:3], _weights(planes, colour), strict=True)):
+        if is_gray and number and not is_rgb(planes):
+            out.append(plane)
+            continue
         sx, sy = (planes.sub_x, planes.sub_y) if number else (0, 0)
         region = plane[y0 >> sy : -(-y1 >> sy), x0 >> sx : -(-x1 >> sx)]
         low, high = _legal(planes, colour, number)
@@ -45,7 +55,30 @@ def add_delta(planes: Planes, colour: Colour, rect: Rect, delta: Array) -> Plane
     out += planes.planes[3:]
     if all(new is old for new, old in zip(out, planes.planes, strict=True)):
         return planes
-    return replace(planes, planes=tuple(out), source=None)
+    return replace(planes, planes=tuple(out))
+
+
+def is_neutral(planes: Planes, colour: Colour, rect: Rect) -> bool:
+    """Return whether the source has no colour inside `rect`: nearly all chroma within NEUTRAL of gray, or R = G = B.
+
+    True for pictures of one plane too.
+    """
+    x0, y0, x1, y1 = rect
+    if is_rgb(planes):
+        green, blue, red = (plane[y0:y1, x0:x1].astype(np.int32) for plane in planes.planes[:3])
+        apart = [np.abs(blue - green), np.abs(red - green)]
+    else:
+        sx, sy = planes.sub_x, planes.sub_y
+        gray = round(sample_scale(colour, planes.depth)[2])
+        regions = (plane[y0 >> sy : -(-y1 >> sy), x0 >> sx : -(-x1 >> sx)] for plane in planes.planes[1:3])
+        apart = [np.abs(region.astype(np.int32) - gray) for region in regions]
+    most = NEUTRAL * (1 << planes.depth) / 256
+    return all(float((each > most).mean()) <= OUTLIERS for each in apart if each.size)
+
+
+def _luma(colour: Colour) -> Array:
+    kr, kb = luma_weights(colour)
+    return np.array([kr, 1 - kr - kb, kb], dtype=np.float32)
 
 
 def _weights(planes: Planes, colour: Colour) -> Array:

@@ -15,7 +15,7 @@ from av.container import InputContainer, OutputContainer
 
 from vidinv import fileio
 from vidinv.errors import InputUnreadable, OutputUnwritable, UsageError
-from vidinv.media import formats
+from vidinv.media import formats, side_data
 from vidinv.media.codecs import output_colour
 from vidinv.media.other_streams import ISO, OutputFile, Passage, Timed, add_stream, codec_of, in_order, other_packets
 from vidinv.media.probe import colour_of, display_matrix
@@ -96,6 +96,10 @@ def _write(
                 others = in_order(other_packets(origin, passages, timeline.retimer()), warnings)
                 lost = _mux(result, heapq.merge(own, others, key=lambda item: item[0]))
                 place = target.index
+            carried = side_data.names_in(name, place)
+            lost_data = [name for name in side_data.names_in(source, video.index) if name not in carried]
+            codec = codec_of(head.streams.video[0])
+            warnings += [f"{codec} in {output.suffix} does not keep the source's {each}" for each in lost_data]
             later = _start_time(name, place) - _start_time(segments[0])
             if later > 0.0015:
                 warnings.append(f"{output.suffix} has no time before 0: all streams are {later:.3f} s later")
@@ -197,6 +201,8 @@ def _add_video(result: OutputContainer, given: _SourceStreams, encoded: Any, for
         stream.codec_context.sample_aspect_ratio = video.sample_aspect_ratio
     if codec_of(encoded) == "hevc" and form in ISO:
         stream.codec_context.codec_tag = "hvc1"
+    elif codec_of(encoded) == "prores" and form in ISO:
+        stream.codec_context.codec_tag = encoded.codec_context.codec_tag  # the profile; the muxer's default is 422 HQ
     _copy_appearance(stream, given, encoded.codec_context.pix_fmt)
     stream.metadata.update(
         {key: value for key, value in video.metadata.items() if key.split("-")[0] not in _VIDEO_KEYS}
@@ -224,8 +230,11 @@ def _is_chapter_track(stream: Any, origin: InputContainer) -> bool:
 
 
 def _is_timecode(stream: Any) -> bool:
-    """Return whether this is QuickTime's timecode track, which the muxer rewrites from the video's `timecode`."""
-    return stream.type == "data" and "timecode" in stream.metadata
+    """Return whether this is QuickTime's timecode track, which the muxer rewrites from the video's `timecode`.
+
+    It has one sample; a camera's metadata track (rtmd), of which FFmpeg reads a timecode too, has one for every frame.
+    """
+    return stream.type == "data" and "timecode" in stream.metadata and stream.frames <= 1
 
 
 def _video_packets(segments: list[Path], given: _SourceStreams, target: Any, last: int | None) -> Iterator[Timed]:

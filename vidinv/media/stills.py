@@ -13,7 +13,7 @@ import numpy as np
 from vidinv import fileio
 from vidinv.errors import InputUnreadable
 from vidinv.frames import Array, Colour, Display
-from vidinv.media import formats, sequence
+from vidinv.media import formats, sequence, side_data
 from vidinv.media.other_streams import name_of
 from vidinv.media.probe import VideoInfo, probe
 from vidinv.media.source import open_video
@@ -81,6 +81,7 @@ def _lost(info: VideoInfo) -> list[str]:
         found.append(f"pictures are RGB: the samples were converted from {pix_fmt}")
     if display.pixel_aspect != 1:
         found.append(f"pictures have square pixels: the source's pixel aspect ratio is {display.pixel_aspect}")
+    found += [f"pictures do not keep the source's {name}" for name in side_data.names_in(info.path, info.stream)]
     with open_video(info.path) as container:
         streams = [stream for stream in container.streams if stream.index != info.stream]
         return found + [f"a folder of pictures cannot hold {name_of(stream)}; left out" for stream in streams]

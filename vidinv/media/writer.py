@@ -17,6 +17,7 @@ from vidinv.frames import Colour, Planes
 from vidinv.media import codecs, formats
 from vidinv.media.codecs import EncoderOptions, SelectedEncoder
 from vidinv.media.probe import VideoInfo
+from vidinv.media.side_data import Carrier
 from vidinv.process import without_real_time_threads
 
 _FORMATS = {"prores_ks": "mov"}  # containers that keep any time base and start time exactly
@@ -48,6 +49,7 @@ class SegmentWriter:
         self._info = info
         self._colour = codecs.output_colour(info.colour, info.pix_fmt, self.choice.pix_fmt)
         self._last: int | None = None
+        self._carrier = Carrier(self.choice.encoder)
         self._container = _open_segment(str(self.path.absolute()), self.choice, info)
         self._stream = _open_encoder(self._container, self.choice, info, threads)
 
@@ -56,7 +58,7 @@ class SegmentWriter:
         if self._last is not None and pts <= self._last:
             raise ValueError(f"pts must grow: {pts} after {self._last} in {self.path.name}")
         self._last = pts
-        frame = _frame_of(planes, self.choice.pix_fmt, self._info.colour, self._colour)
+        frame = _frame_of(planes, self.choice.pix_fmt, self._info.colour, self._colour, self._carrier)
         frame.pts, frame.time_base = pts, self._info.time_base
         self._mux(frame)
 
@@ -134,10 +136,12 @@ def _open_encoder(container: OutputContainer, choice: SelectedEncoder, info: Vid
     return stream
 
 
-def _frame_of(planes: Planes, pix_fmt: str, colour: Colour, written: Colour) -> av.VideoFrame:
+def _frame_of(planes: Planes, pix_fmt: str, colour: Colour, written: Colour, carrier: Carrier) -> av.VideoFrame:
     """Return the planes as an encoder frame tagged with `written`; converted only on request or without loss."""
     name = formats.without_range(planes.pix_fmt)
-    frame = av.VideoFrame(planes.width, planes.height, name)
+    carried = carrier.frame_for(planes.source)
+    frame = carried if carried is not None and carried.format.name == name else None
+    frame = av.VideoFrame(planes.width, planes.height, name) if frame is None else frame
     target: Any
     for target, samples in zip(frame.planes, planes.planes, strict=True):
         stride = target.line_size // samples.itemsize
