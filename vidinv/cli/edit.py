@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vidinv import config as configs
-from vidinv.cli import options, picture_or_video, progress
+from vidinv.cli import folders, options, picture_or_video, progress
 from vidinv.cli.run import print_summary, resolve
 from vidinv.errors import UsageError
 
@@ -44,6 +44,9 @@ def edit(
     resolved = configs.with_edits(resolve(common, blend=blend), wanted)
     if not resolved.edits:
         raise UsageError("no edit is given", remedy="give one, such as --edit age+2 (vidinv directions list)")
+    folders.refuse_folder(
+        source, "give one picture; a folder of pictures is edited with: vidinv run FOLDER --edit age+2"
+    )
     picture_or_video.refuse_video(source, "edit it with: vidinv run {source} --edit age+2")
     target = output or default_output(source)
     request = Request(

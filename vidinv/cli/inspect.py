@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vidinv.cli import options, progress
+from vidinv.cli import folders, options, progress
 from vidinv.terminal import print_table
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def inspect(
     """
     from vidinv.provenance import inspection
 
+    file = folders.with_pictures(file)
     with progress.show(show, quiet=quiet) as shown:
         found = inspection.inspect(file, trust, lambda frames: shown.phase("watermark", frames), shown.advance)
     if json_to is not None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vidinv.cli import options, progress
+from vidinv.cli import folders, options, progress
 from vidinv.cli.run import resolve, run_request
 
 
@@ -32,6 +32,7 @@ def invert(
     from vidinv.jobs.request import Request
 
     resolved = resolve(common)
+    source = folders.with_name(source)
     render_codes.check_render(render, source, output, overwrite)
     request = Request(source, output, resolved, overwrite=overwrite, codes=output, only_codes=True)
     backend = backends.choose_backend(resolved.backend)

@@ -10,7 +10,7 @@ import typer
 
 from vidinv import config as configs
 from vidinv import fileio
-from vidinv.cli import options, progress
+from vidinv.cli import folders, options, progress
 from vidinv.errors import UsageError
 from vidinv.terminal import print_line
 
@@ -54,11 +54,12 @@ def report(
     Example: vidinv report talk.mp4 talk.made_by_another_tool.mp4 --min-identity 0.6
     """
     if str(paths[0]) == "compare":
-        _compare(paths[1:], common)
+        _compare([folders.with_pictures(path) for path in paths[1:]], common)
     elif len(paths) == 1:
-        _again(paths[0], common)
+        is_job = folders.with_name(paths[0]).suffix == ".vidinv"
+        _again(folders.with_name(paths[0]) if is_job else folders.with_pictures(paths[0]), common)
     elif len(paths) == 2:
-        _measure(paths[0], paths[1], common)
+        _measure(folders.with_pictures(paths[0]), folders.with_pictures(paths[1]), common)
     else:
         raise UsageError(
             f"report takes one or two files, got {len(paths)}",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vidinv import config as configs
-from vidinv.cli import options, picture_or_video, progress
+from vidinv.cli import folders, options, picture_or_video, progress
 from vidinv.config import RunConfig
 from vidinv.errors import QualityGateMissed, UsageError
 
@@ -80,6 +80,7 @@ def run(
             "no edit is given",
             remedy="give one, such as --edit age+2 (vidinv directions list), or --preview or --codes",
         )
+    source = folders.with_name(source)
     picture_or_video.refuse_picture(source)
     target = output or default_output(source)
     from vidinv.jobs.request import Request

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vidinv.cli import options
+from vidinv.cli import folders, options
 from vidinv.cli.run import resolve, run_request
 from vidinv.errors import UsageError
 
@@ -39,6 +39,7 @@ def tune(
         raise UsageError(f"the encoder of the backend {config.backend!r} has no file", remedy="give --encoder FILE")
     from vidinv.jobs.request import Request
 
+    source = folders.with_name(source)
     request = Request(source, output, config, overwrite=overwrite, only_tuned=True)
     report = run_request(
         request, common.show, quiet=common.quiet, offline=common.offline, accept=common.accept_licences
