@@ -99,3 +99,15 @@ def test_a_copied_video_decodes_to_the_same_frames(
 def test_a_copied_video_of_two_frames_without_decoding_times_is_kept(tmp_path: Path) -> None:
     source = film_and(tmp_path, "in.mkv", "libx264", "-pix_fmt", "yuv420p", frames=2)
     assert decoded(edited(source, tmp_path / "out.mp4"), "v:1") == decoded(source, "v:1")
+
+
+def test_no_face_says_that_another_video_stream_exists(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clip, source = make_clip(tmp_path / "face.mp4", frames=4), tmp_path / "in.mkv"
+    black = ["-f", "lavfi", "-t", 0.16, "-i", "color=black:size=128x96:rate=25"]
+    flags = ["-disposition:v:0", "default", "-disposition:v:1", 0]
+    ffprobe.ffmpeg(*black, "-i", clip, "-map", "0", "-map", "1", "-c:a", "copy", "-pix_fmt", "yuv420p", *flags, source)
+    command = ["run", str(source), "--edit", "age+2", "-o", str(tmp_path / "out.mkv"), *TINY]
+    assert main(command) == 4
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "video stream #0" in said and "--stream N" in said and "#1 (h264, 96x64)" in said
+    assert main([*command, "--stream", "1"]) == 0
