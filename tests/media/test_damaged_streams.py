@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 
 from tests.helpers import ffprobe
@@ -93,3 +94,12 @@ def test_a_packet_of_a_stream_that_was_not_announced_is_passed_over() -> None:
 def test_a_stream_of_no_known_kind_has_a_name() -> None:
     stream = SimpleNamespace(metadata={}, type="unknown", index=3, codec_context=None)
     assert other_streams.name_of(stream) == "unknown stream #3 (unknown codec)"
+
+
+def test_a_few_bytes_that_declare_huge_frames_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
+    """A black clip of 12288x4096 pixels takes some hundred kilobytes, and gigabytes once it is decoded."""
+    huge = make_clip(
+        tmp_path / "huge.mp4", size=(12288, 4096), frames=1, image=lambda index: np.zeros((4096, 12288, 3), np.uint8)
+    )
+    with pytest.raises(InputUnreadable, match=r"declares frames of 12288x4096 pixels in \d+ bytes"):
+        source.open_video(huge)

@@ -16,6 +16,8 @@ from vidinv.memory import raise_if_out_of_memory
 
 REMEDY = "give a video file such as .mp4, .mov, .mkv or .webm, or a folder of pictures"
 MAX_PIXELS = 1 << 27  # per frame (16384 x 8192); a larger declared size is refused before anything is allocated
+PLAIN_PIXELS = 36_000_000  # a frame of more (beyond 8K) is refused if its file is too small to be one
+MOST_PIXELS_PER_BYTE = 100
 MAX_STREAMS = 1000
 _COUNTED = 500  # packets of the beginning of a file by which its video streams are compared
 _FEW = 10  # a stream with fewer frames than a tenth of another's is a thumbnail or a slide show
@@ -46,17 +48,22 @@ def open_video(path: Path, number: int | None = None) -> InputContainer:
             )
         if stream is None:
             raise InputUnreadable(f"{path} has no video stream", remedy=REMEDY)
-        size = (stream.codec_context.width, stream.codec_context.height)
-        if size[0] * size[1] > MAX_PIXELS:
-            raise InputUnreadable(
-                f"{path} declares frames of {size[0]}x{size[1]} pixels, more than {MAX_PIXELS >> 20} Mi pixels",
-                remedy="scale it down first",
-            )
+        _check_size(path, stream.codec_context.width, stream.codec_context.height)
         stream.codec_context.options = _LIMITS
     except VidinvError:
         container.close()
         raise
     return container
+
+
+def _check_size(path: Path, width: int, height: int) -> None:
+    """Raise InputUnreadable for frames that are too large, or larger than the size of their file makes plausible."""
+    pixels, size = width * height, f"{path} declares frames of {width}x{height} pixels"
+    if pixels > MAX_PIXELS:
+        raise InputUnreadable(f"{size}, more than {MAX_PIXELS >> 20} Mi pixels", remedy="scale it down first")
+    held = path.stat().st_size if path.is_file() else pixels
+    if pixels > PLAIN_PIXELS and pixels > held * MOST_PIXELS_PER_BYTE:
+        raise InputUnreadable(f"{size} in {held} bytes", remedy="scale it down first")
 
 
 def _open(path: Path) -> InputContainer:
