@@ -97,4 +97,5 @@ def add_difference(
     if rect is None:
         return planes, None
     weighted = np.ascontiguousarray(delta * alpha[:, :, None], dtype=np.float32)
-    return compose.add_delta(planes, colour, rect, alignment.paste(weighted, to_frame, rect)), rect
+    pasted = compose.without_colour(planes, colour, rect, alignment.paste(weighted, to_frame, rect))
+    return compose.add_delta(planes, colour, rect, pasted), rect

@@ -22,7 +22,6 @@ def add_delta(planes: Planes, colour: Colour, rect: Rect, delta: Array) -> Plane
     chroma-aligned (see `colour.align_rect`). For PQ and HLG the difference is first converted to the signal. It is
     converted to Y, Cb, Cr (linear, so no offset), averaged over each chroma cell, added, rounded, and clipped to the
     legal range of the depth; source samples already beyond that range extend it.
-    Where the source is neutral inside `rect` (see `is_neutral`), only the luma of the difference is added.
     Planes without a changed sample, and alpha, are shared with `planes`. Raises ValueError for a wrong shape or rect.
     """
     x0, y0, x1, y1 = rect
@@ -34,15 +33,9 @@ def add_delta(planes: Planes, colour: Colour, rect: Rect, delta: Array) -> Plane
         raise ValueError(f"rect {rect} leaves the {planes.width}x{planes.height} frame")
     if tone.is_hdr(colour):
         delta = tone.signal_delta(signal_rgb(planes, colour, rect), delta, colour)
-    is_gray = is_neutral(planes, colour, rect)
-    if is_gray and is_rgb(planes):
-        delta = np.repeat((delta @ _luma(colour))[:, :, None], 3, axis=2)
     delta = np.ascontiguousarray(delta, dtype=np.float32)
     out = []
     for number, (plane, weights) in enumerate(zip(planes.planes[:3], _weights(planes, colour), strict=True)):
-        if is_gray and number and not is_rgb(planes):
-            out.append(plane)
-            continue
         sx, sy = (planes.sub_x, planes.sub_y) if number else (0, 0)
         region = plane[y0 >> sy : -(-y1 >> sy), x0 >> sx : -(-x1 >> sx)]
         low, high = _legal(planes, colour, number)
@@ -58,11 +51,17 @@ def add_delta(planes: Planes, colour: Colour, rect: Rect, delta: Array) -> Plane
     return replace(planes, planes=tuple(out))
 
 
-def is_neutral(planes: Planes, colour: Colour, rect: Rect) -> bool:
-    """Return whether the source has no colour inside `rect`: nearly all chroma within NEUTRAL of gray, or R = G = B.
+def without_colour(planes: Planes, colour: Colour, rect: Rect, delta: Array) -> Array:
+    """Return `delta` [h,w,3], or, where the source is neutral inside `rect`, its luma in all three channels."""
+    if len(planes.planes) < 3 or not is_neutral(planes, colour, rect):
+        return delta
+    kr, kb = luma_weights(colour)
+    luma = delta @ np.array([kr, 1 - kr - kb, kb], dtype=delta.dtype)
+    return np.repeat(luma[:, :, None], 3, axis=2)
 
-    True for pictures of one plane too.
-    """
+
+def is_neutral(planes: Planes, colour: Colour, rect: Rect) -> bool:
+    """Return whether the source has no colour inside `rect`: nearly all chroma within NEUTRAL of gray, or R = G = B."""
     x0, y0, x1, y1 = rect
     if is_rgb(planes):
         green, blue, red = (plane[y0:y1, x0:x1].astype(np.int32) for plane in planes.planes[:3])
@@ -74,11 +73,6 @@ def is_neutral(planes: Planes, colour: Colour, rect: Rect) -> bool:
         apart = [np.abs(region.astype(np.int32) - gray) for region in regions]
     most = NEUTRAL * (1 << planes.depth) / 256
     return all(float((each > most).mean()) <= OUTLIERS for each in apart if each.size)
-
-
-def _luma(colour: Colour) -> Array:
-    kr, kb = luma_weights(colour)
-    return np.array([kr, 1 - kr - kb, kb], dtype=np.float32)
 
 
 def _weights(planes: Planes, colour: Colour) -> Array:
