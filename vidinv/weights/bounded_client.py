@@ -18,7 +18,7 @@ SLOWEST = 4096  # bytes a second on average, after PATIENCE
 PATIENCE = 60.0  # seconds
 
 
-class OverLimit(httpx2.RequestError):
+class ServerOverLimit(httpx2.RequestError):
     """A server sends more, or more slowly, than an archive or a page needs. It is not tried again."""
 
 
@@ -26,7 +26,7 @@ class BoundedClient(PyPIClient):
     """unearth's client, with bodies of at most MOST_PAGE bytes; the caller bounds those that it streams."""
 
     def send(self, request: httpx2.Request, *, stream: bool = False, **options: Any) -> httpx2.Response:
-        """Send a request. Raises httpx2.HTTPError, of which OverLimit is one, also while the body is read."""
+        """Send a request. Raises httpx2.HTTPError, of which ServerOverLimit is one, also while the body is read."""
         request.headers["Accept-Encoding"] = "identity"
         response = super().send(request, stream=True, **options)
         response.headers.pop("Content-Encoding", None)
@@ -51,9 +51,9 @@ class _BoundedStream(httpx2.SyncByteStream):
         for block in self._stream:
             received += len(block)
             if self._most is not None and received > self._most:
-                raise OverLimit(f"the page has more than {self._most >> 20} MB", request=self._request)
+                raise ServerOverLimit(f"the page has more than {self._most >> 20} MB", request=self._request)
             if time.monotonic() - begin > PATIENCE + received / SLOWEST:
-                raise OverLimit("the server sends too slowly", request=self._request)
+                raise ServerOverLimit("the server sends too slowly", request=self._request)
             yield block
 
     def close(self) -> None:
