@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import cv2
-import numpy as np
 
 from vidinv import fileio
 from vidinv.errors import OutputUnwritable, VidinvError
@@ -52,9 +51,9 @@ class Recorder:
     """The sink of the render graph: writes frames into segments of closed GOPs and closes each at its last frame.
 
     A segment is recorded in `journal` only once its files are complete and synced to disk. `open_segment(path)` returns
-    the writer of the main video, `open_preview(path)` that of the side-by-side video with panels of `panel` pixels;
-    either may be None. `done(frames)` is called with the number of frames of each Work. Raises OutputUnwritable where a
-    file cannot be written.
+    the writer of the main video, `open_preview(path)` that of the side-by-side video, whose RGB pictures
+    `draw_preview(work, position)` draws; either writer may be None. `done(frames)` is called with the number of frames
+    of each Work. Raises OutputUnwritable where a file cannot be written.
     """
 
     def __init__(
@@ -63,14 +62,14 @@ class Recorder:
         segments: list[tuple[int, int]],
         open_segment: Callable[[Path], Writer] | None,
         open_preview: Callable[[Path], Writer] | None,
-        panel: int,
+        draw_preview: Callable[[Work, int], Array] | None,
         done: Callable[[int], None],
     ) -> None:
         self.journal = journal
         self.number_of = {first: number for number, (first, _) in enumerate(segments)}
         self.segments = segments
         self.kinds = {"segment": open_segment, "preview": open_preview}
-        self.panel = panel
+        self.draw_preview = draw_preview
         self.done = done
         self.number = -1
         self.writers: dict[str, tuple[Path, Writer]] = {}
@@ -106,8 +105,8 @@ class Recorder:
             if "segment" in self.writers:
                 self.writers["segment"][1].write(output[position], pts)
             if "preview" in self.writers:
-                panels = side_by_side(work, position, self.panel)
-                self.writers["preview"][1].write(panels, pts)
+                assert self.draw_preview is not None
+                self.writers["preview"][1].write(yuv420(self.draw_preview(work, position)), pts)
             self.faces += face_rows(work, position)
             self.evidence += [each for each in work.evidence if each.frame == index]
             self.gaps += [(begin, end) for gap_index, begin, end in work.frames.gaps if gap_index == index]
@@ -137,23 +136,6 @@ class Recorder:
         self.journal.append(SegmentRecord(self.number, first, end - 1, files, tuple(self.faces), tuple(self.gaps)))
 
 
-def side_by_side(work: Work, position: int, panel: int) -> Planes:
-    """Source, inversion and edit of the frame's most strongly edited face, as 8-bit 4:2:0 planes [panel, 3*panel].
-
-    Of several faces with the same presence it is the first; without a face the picture is black.
-    """
-    faces = work.faces
-    picture: Array = np.zeros((panel, 3 * panel, 3), np.float32)
-    if faces is not None and work.inversion is not None and work.edit is not None:
-        here = (faces.frame == position).nonzero().flatten().tolist()
-        if here:
-            n = max(here, key=work.presence)  # the first of equals
-            row = [faces.image[n], work.inversion[n], work.edit[n]]
-            small = [cv2.resize(x.permute(1, 2, 0).numpy(), (panel, panel), interpolation=cv2.INTER_AREA) for x in row]
-            picture = (np.concatenate(small, axis=1) + 1) / 2
-    return yuv420(np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8))
-
-
 def yuv420(rgb: Array) -> Planes:
     """Convert an 8-bit RGB picture [H,W,3] with even sides to BT.601 limited-range 4:2:0 planes."""
     height, width = rgb.shape[:2]
@@ -162,11 +144,11 @@ def yuv420(rgb: Array) -> Planes:
     return Planes((packed[:height], chroma[0], chroma[1]), pix_fmt="yuv420p", sub_x=1, sub_y=1, depth=8)
 
 
-def preview_info(info: Any, panel: int) -> Any:
-    """The VideoInfo of the side-by-side video: the source's timing with the preview's own size and colour."""
+def preview_info(info: Any, width: int, height: int) -> Any:
+    """The VideoInfo of a video of RGB pictures: the source's timing with another size and its own colour."""
     colour = replace(info.colour, matrix="bt601", full_range=False, primaries_tag=2, transfer_tag=2)
     colour = replace(colour, matrix_tag=6, range_tag=1)
-    info = replace(info, width=3 * panel, height=panel, display=Display(), fields="", mastering=Mastering())
+    info = replace(info, width=width, height=height, display=Display(), fields="", mastering=Mastering())
     return replace(info, pix_fmt="yuv420p", depth=8, sub_x=1, sub_y=1, colour=colour)
 
 

@@ -173,7 +173,7 @@ class RunConfig:
     crf: int = field(default=17, metadata=OUTPUT)  # x264's scale; other encoders are mapped to it
     preset: str = field(default="", metadata=OUTPUT)  # encoder preset; empty: vidinv's choice
     pixel_format: str = field(default="source", metadata=OUTPUT)  # source, or an FFmpeg pixel format
-    preview_size: int = field(default=256, metadata=OUTPUT)  # pixels, side of one panel
+    preview_size: int = field(default=0, metadata=OUTPUT)  # pixels, side of one panel; 0: the face's own size
     preview_seconds: float = field(default=4.0, metadata=OUTPUT)  # length of a preview with --at
     smooth: SmoothConfig = field(default_factory=SmoothConfig)
     mask: MaskConfig = field(default_factory=MaskConfig, metadata=OUTPUT)
@@ -224,7 +224,12 @@ def _check(config: RunConfig) -> None:
         value = getattr(config, name)
         if value not in allowed:
             raise UsageError(f"{name} {value!r} is not known", remedy=f"choose one of {', '.join(allowed)}")
-    for name in ("crop", "batch", "detect_every", "preview_size"):
+    if not 0 <= config.preview_size <= 4096:
+        raise UsageError(
+            f"preview_size {config.preview_size} is not valid",
+            remedy="give the pixels of a panel, or 0 for the face's own size",
+        )
+    for name in ("crop", "batch", "detect_every"):
         if getattr(config, name) < 1:
             raise UsageError(f"{name} must be at least 1, got {getattr(config, name)}", remedy=f"set {name}=1 or more")
     _check_tuning(config.tuning)

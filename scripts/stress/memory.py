@@ -192,7 +192,7 @@ def simulated(folder: Path, minutes: float, mark: float) -> dict[str, dict[str, 
 
         def render(p: Phase) -> None:
             works = decode.decode(frames(count), plan, analysis.shots, segments)
-            recorder = reencode.Recorder(journal, segments, Bytes, None, config.preview_size, p.done)
+            recorder = reencode.Recorder(journal, segments, Bytes, None, None, p.done)
             graph.run([("measure", measured)], ("decode", works), ("reencode", recorder))
 
         def report(p: Phase) -> None:

@@ -44,7 +44,7 @@ def test_the_face_changes_and_no_pixel_outside_the_masks_rectangle(portrait: Pat
     assert np.array_equal(before[~inside], after[~inside]) and (before[inside] != after[inside]).any()
     assert report["frames"] == report["faces"] == 1 and report["edits"][0]["strength"] == 3
     assert Image.open(output).info["vidinv_edits"] == "age+3"
-    assert photo.read_photo(tmp_path / "out.png.preview.png").rgb.shape == (64, 3 * 64, 3)
+    assert photo.read_photo(tmp_path / "out.png.preview.png").rgb.shape == (24 + 128, 3 * 128, 3)
     assert not left_behind(tmp_path, but={"in.png", "out.png", "out.png.json", "out.png.preview.png"})
 
 

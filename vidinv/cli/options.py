@@ -63,7 +63,7 @@ Tracks = Annotated[
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")]
 Force = Annotated[bool, typer.Option("--force", help="Allow strengths beyond twice the measured range.")]
-Preview = Annotated[bool, typer.Option("--preview", help="Also write source, inversion and edit side by side.")]
+Preview = Annotated[bool, typer.Option("--preview", help="Also write source, result and change side by side.")]
 NoThumbnails = Annotated[bool, typer.Option("--no-thumbnails", help="Omit pictures of faces from the page.")]
 MinIdentity = Annotated[
     float | None, typer.Option(metavar="X", help="Exit 6 if a face's identity similarity to the source is below X.")

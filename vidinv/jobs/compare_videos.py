@@ -185,7 +185,7 @@ def _measure(
     graph.run(
         stages,
         ("decode", works),
-        ("keep", reencode.Recorder(journal, segments, None, None, config.preview_size, progress.advance)),
+        ("keep", reencode.Recorder(journal, segments, None, None, None, progress.advance)),
     )
     records = journal.finished()
     return MeasuredFaces([face for record in records for face in record.faces], folder.evidence(records))

@@ -18,7 +18,6 @@ from vidinv.editing import strength_range
 from vidinv.editing.plan import ResolvedEdits
 from vidinv.errors import UsageError
 from vidinv.frames import Array, Code, Colour, Display, Edit, FrameBatch, Shot, Work
-from vidinv.generators.ops import resize
 from vidinv.jobs import check, engine_autotune, finalize, render, sign_output, target_strength
 from vidinv.jobs.job import AnalyzedJob, open_checked
 from vidinv.jobs.job_folder import JobFolder, fresh_job
@@ -31,7 +30,7 @@ from vidinv.media import photo, picture
 from vidinv.media.image_grid import image_grid
 from vidinv.media.photo import Photo
 from vidinv.media.probe import VideoInfo
-from vidinv.stages import reencode
+from vidinv.stages import preview, reencode
 from vidinv.stages.graph import Stage
 
 TIME_BASE = Fraction(1, 25)  # of the only frame, whose pts is 0
@@ -74,7 +73,7 @@ def edit(checked: CheckedRequest) -> dict[str, Any]:
     """Edit the faces of a picture, write the output and its report, and return the report.
 
     Every pixel outside the faces' masks equals the source's in a PNG (JPEG and WebP are lossy). `preview` also writes a
-    picture with a row for every face: source, inversion and edit. Raises VidinvError children with the exit codes of
+    picture with a row for every face: source, result and change. Raises VidinvError children with the exit codes of
     `vidinv/errors.py`.
     """
     clock = Clock.now()
@@ -108,7 +107,8 @@ def publish_edited(
     made = job.folder.start_making(job.files)
     assert made.output is not None
     if made.preview is not None and work.edit is not None:
-        picture.write_picture(made.preview, build_sheet(work))
+        side = preview.panel_side(job.analysis.tracks, job.config.preview_size)
+        picture.write_picture(made.preview, build_sheet(work, side))
     claim = finalize.build_claim(job)
     lost = sign_output.write_signed(
         job.request, job.folder, claim, made.output, lambda path: photo.write_photo(path, known, metadata)
@@ -146,12 +146,12 @@ def run_stages(stages: Sequence[tuple[str, Stage]], work: Work) -> Work:
     return done
 
 
-def build_sheet(work: Work) -> Tensor:
-    """Return [3,H,W] in [-1,1]: for every face a row of source, inversion and edit before blending."""
-    assert work.faces is not None and work.inversion is not None and work.edit is not None
-    size = work.faces.image.shape[-1]
-    columns = [resize(images, size) for images in (work.faces.image, work.inversion, work.edit)]  # [N,3,S,S] each
-    return image_grid(list(zip(*columns, strict=True)))
+def build_sheet(work: Work, side: int) -> Tensor:
+    """Return [3,H,W] in [-1,1]: for every face a labelled row of the source, the finished picture and what changed."""
+    assert work.faces is not None
+    rows = [preview.face_panels(work, n, side, edited=True) for n in range(len(work.faces.image))]
+    labels = [f"person {number}" for number in work.faces.track.tolist()] if len(rows) > 1 else []
+    return image_grid(rows, row_labels=labels, column_labels=preview.EDITED)
 
 
 def codes_of(work: Work) -> Code:

@@ -94,7 +94,7 @@ def interpolate(pair: CheckedPair, seconds: float, done: Callable[[int], None] =
         assert models is not None
         count, size = frame_count(seconds), one.job.config.crop
         info = replace(
-            reencode.preview_info(one.job.info, size), width=size, time_base=Fraction(1, RATE), rate=Fraction(RATE)
+            reencode.preview_info(one.job.info, size, size), time_base=Fraction(1, RATE), rate=Fraction(RATE)
         )
         made, film = folder.start_making(pair.one.files), folder.scratch(f"film{SEGMENT_SUFFIX}")
         assert made.output is not None

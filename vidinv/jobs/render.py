@@ -11,7 +11,7 @@ from vidinv.backends import registry as backends
 from vidinv.backends.interface import Models
 from vidinv.config import RunConfig
 from vidinv.engines.runner import Runner
-from vidinv.frames import FrameBatch, Work
+from vidinv.frames import Array, FrameBatch, Work
 from vidinv.jobs import request as requests
 from vidinv.jobs.job import AnalyzedJob
 from vidinv.jobs.journal import Journal
@@ -32,6 +32,7 @@ from vidinv.stages import (
     graph,
     mask,
     measure_identity,
+    preview,
     reencode,
     synthesize,
     watermark,
@@ -113,15 +114,22 @@ def build_render_graph(job: AnalyzedJob, plan: list[tuple[int, int]], done: Call
             path, job.info, requests.encoder_options(config, request.output), suffix=request.output.suffix.lower()
         )
 
+    side = preview.panel_side(job.people, config.preview_size)
+    is_edited = requests.edits_faces(job.edits)
+
     def open_preview(path: Path) -> SegmentWriter:
-        return SegmentWriter(path, reencode.preview_info(job.info, config.preview_size), EncoderOptions("h264"))
+        info = reencode.preview_info(job.info, *preview.picture_size(side))
+        return SegmentWriter(path, info, EncoderOptions("h264"))
+
+    def draw_preview(work: Work, position: int) -> Array:
+        return preview.draw_panels(work, position, side, edited=is_edited)
 
     recorder = reencode.Recorder(
         Journal(job.folder.path),
         job.segments,
         open_segment if request.at is None and not request.only_codes else None,
         open_preview if request.preview else None,
-        config.preview_size,
+        draw_preview,
         done,
     )
     frames: Iterator[FrameBatch] = reader.read_frames(request.source, batch=1, first=resume, stream=config.stream)

@@ -25,13 +25,14 @@ from vidinv.jobs.request import pick_device
 from vidinv.jobs.request_files import check_distinct
 from vidinv.media import picture, remux
 from vidinv.media.codecs import EncoderOptions
-from vidinv.media.image_grid import image_grid
+from vidinv.media.image_grid import LABEL, image_grid
 from vidinv.media.probe import probe
 from vidinv.media.writer import SEGMENT_SUFFIX, SegmentWriter
 from vidinv.stages import reencode
 
 SHEET = 8  # faces on a sheet
 PANEL = 256  # pixels
+COLUMNS = ("source", "G(w)", "G(w, F)")
 
 
 def check_render(render: Path | None, source: Path, codes: Path, overwrite: bool) -> None:
@@ -71,19 +72,24 @@ def write_render(
         for _, face, code in iterate_faces(source, stored, spread_faces(stored, SHEET), config.stream):
             sheet.append(_panels(generator, code, face))
             done(1)
-        picture.write_picture(render, image_grid(sheet), overwrite=overwrite)
+        picture.write_picture(render, image_grid(sheet, column_labels=COLUMNS), overwrite=overwrite)
         return
     # One face per frame, at the frame's time; of several faces that of the track with the lowest number.
     first = {int(frame): int(stored.rows.track[row]) for row, frame in reversed(list(enumerate(stored.rows.frame)))}
     with tempfile.TemporaryDirectory(prefix=f".{render.stem[:40]}.", dir=render.parent) as folder:
         partial = Path(folder) / f"film{SEGMENT_SUFFIX}"
         writer = SegmentWriter(
-            partial, reencode.preview_info(probe(source, config.stream), PANEL), EncoderOptions("h264")
+            partial,
+            reencode.preview_info(probe(source, config.stream), len(COLUMNS) * PANEL, PANEL + LABEL),
+            EncoderOptions("h264"),
         )
         try:
             for batch, face, code in iterate_faces(source, stored, set(first.items()), config.stream):
                 writer.write(
-                    reencode.yuv420(picture.pixels(image_grid([_panels(generator, code, face)]))), batch.pts[0]
+                    reencode.yuv420(
+                        picture.pixels(image_grid([_panels(generator, code, face)], column_labels=COLUMNS))
+                    ),
+                    batch.pts[0],
                 )
                 done(1)
         finally:
