@@ -67,7 +67,7 @@ def test_a_lack_of_memory_behind_an_unreadable_file_is_not_the_files_fault(error
         (UsageError("an option is unknown"), 2),
         (WeightsUnavailable("a checkpoint declares too much"), 5),
         (RuntimeError("shapes differ"), 1),
-        (OSError(errno.ENOSPC, "no space"), 1),
+        (OSError(errno.ENOSPC, "no space"), 7),
     ],
     ids=str,
 )

@@ -61,7 +61,7 @@ def test_faces_are_edited_by_another_generator_and_recognised_as_ever(tmp_path: 
     short = ["--preview", "--at", "0:01", "--set", "preview_seconds=0.1", "--set", "crop=128", *STEPS, *SHOWN]
     command = ["run", CLIP, "--backend", path, "--edit", "sefa.1+2", "-o", output, *short]
     assert main(list(map(str, command))) == 0
-    report = report_of(output)
+    report = report_of(output.with_name("out.mp4.preview.mp4"))
     assert report["identity"]["arcface"]["inversion_mean"] < 0.5, "a random generator shows nobody"
     assert "age" in report["identity"]["tracks"][0]["attributes"]
     assert main(["backend", "check", str(path)]) == 0

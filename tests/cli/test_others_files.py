@@ -21,7 +21,7 @@ from vidinv.bench.synthetic_clip import make_clip
 from vidinv.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[2]
-QUIET = [*TINY, "--progress", "none"]
+QUIET = [*TINY, "-q"]
 FILES = {  # what a run writes: the name of each file
     "output": "out.mp4",
     "preview": "out.mp4.preview.mp4",

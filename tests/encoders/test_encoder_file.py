@@ -62,7 +62,7 @@ def test_one_of_another_space_is_refused(stored: Path) -> None:
 
 def test_one_of_an_unknown_family_or_feature_is_refused(tmp_path: Path) -> None:
     for facts in (EncoderFacts("heavy", "any-w", 16), EncoderFacts("light", "any-w", 64)):
-        with pytest.raises(UsageError, match=r"known are light, published, adaptive.*, with F at 16 or 32"):
+        with pytest.raises(UsageError, match=r"known are light, residual, published, adaptive.*, with F at 16 or 32"):
             encoder_file.check_encoder(encoder_file.write_encoder(tmp_path / "e.safetensors", {}, facts), "any-w")
 
 

@@ -99,5 +99,5 @@ def test_a_damaged_picture_in_a_page_is_named(strips: list[Strip]) -> None:
 
 
 def test_what_is_no_picture_is_refused() -> None:
-    with pytest.raises(ValueError, match="track 1, frame 2"):
+    with pytest.raises(InputUnreadable, match="track 1, frame 2"):
         shrink_strip(Strip(1, 2, 0.1, b"no picture"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -58,8 +58,21 @@ def open_batch_folder(folder: str) -> Iterator[BatchFolder]:
         known = BatchJournal(Path(folder) / journal.NAME)
         try:
             yield BatchFolder(folder, held, known, Path(folder) / LOG, lambda: None)
+        except BaseException:
+            if not sum(known.counts().values()):  # refused before its first clip
+                known.close()
+                _remove_unused(Path(folder))
+            raise
         finally:
             known.close()
+
+
+def _remove_unused(folder: Path) -> None:
+    """Remove the files of a batch without clips, and its folder if nothing else is in it."""
+    for name in (*(f"{journal.NAME}{suffix}" for suffix in ("", "-wal", "-shm")), batch_lock.LOCK):
+        (folder / name).unlink(missing_ok=True)
+    with suppress(OSError):  # it holds something else
+        folder.rmdir()
 
 
 def _check_own_files(folder: str) -> None:

@@ -111,7 +111,9 @@ class BatchJournal:
             raise self._unusable("it was not made by this version")
 
     def _unusable(self, reason: object) -> OutputUnwritable:
-        return OutputUnwritable(f"cannot use the journal {self.path} ({reason})", remedy="choose another -o")
+        is_full = isinstance(reason, sqlite3.Error) and "full" in str(reason)
+        remedy = "free some space and run the same command again" if is_full else "choose another -o"
+        return OutputUnwritable(f"cannot use the journal {self.path} ({reason})", remedy=remedy)
 
     def enter(self, orders: Iterable[TaskOrder], *, again: bool = False) -> None:
         """Enter all of the orders, or none; done clips stay done, failed clips are retried if `again`.

@@ -62,13 +62,16 @@ class JobFolder:
 
     def check(self) -> None:
         """Raise OutputUnwritable if a folder, file or link has the name that no job has made, or not alone."""
-        if self.path.is_symlink():
-            raise OutputUnwritable(f"{self.path} is a link to another folder", remedy="remove it, or choose another -o")
-        if self.path.exists() and not self.path.is_dir():
-            raise OutputUnwritable(f"{self.path} is not a folder", remedy="remove it, or choose another -o")
-        with fileio.writing(self.path), self._opened() as handle:
-            if handle is not None:
-                self._check_contents(handle)
+        with fileio.writing(self.path):  # such as a name that is too long
+            if self.path.is_symlink():
+                raise OutputUnwritable(
+                    f"{self.path} is a link to another folder", remedy="remove it, or choose another -o"
+                )
+            if self.path.exists() and not self.path.is_dir():
+                raise OutputUnwritable(f"{self.path} is not a folder", remedy="remove it, or choose another -o")
+            with self._opened() as handle:
+                if handle is not None:
+                    self._check_contents(handle)
 
     def _check_contents(self, handle: int) -> None:
         """Raise OutputUnwritable unless the folder is empty, or a job's, with nothing else in it."""

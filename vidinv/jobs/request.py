@@ -48,11 +48,6 @@ class Request:
     strip_location: bool = False  # leave out where a photo was taken
     force: bool = field(default=False, metadata=NEITHER)  # allow strengths far beyond the measured range
 
-    def __post_init__(self) -> None:
-        for option, path in (("-o", self.output), ("--codes", self.codes)):
-            if path is not None and path.name in ("", ".."):
-                raise UsageError(f"{option} {path} is a folder", remedy=f"give the name of a file, as in {option} NAME")
-
     @property
     def keeps_strips(self) -> bool:
         """Whether pictures of the faces are kept while the job runs."""
