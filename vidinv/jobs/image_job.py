@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vidinv.analysis import face_tracks, first_pass, given_boxes
+from vidinv.analysis import face_tracks, first_pass, given_boxes, turned_faces
 from vidinv.analysis.first_pass import Detections
 from vidinv.backends.interface import Backend
 from vidinv.editing import strength_range
@@ -127,7 +127,11 @@ def open_picture(checked: CheckedRequest, folder: JobFolder) -> OpenPicture:
     if checked.request.config.engine != "auto":
         engine_autotune.check_engine(config, backend)
     known = photo.read_photo(source)
-    found = first_pass.locate_in_frame(backend.locator(config.landmarks), opened.given, 0, known.rgb, 0)
+    locate = backend.locator(config.landmarks)
+    if opened.given is None and backend.subject == "face":
+        found = turned_faces.locate_turned(locate, backend.framing, known.rgb)
+    else:
+        found = first_pass.locate_in_frame(locate, opened.given, 0, known.rgb, 0)
     seen = Detections((0,), TIME_BASE, (Shot(0, 1),), (found,))
     analysis, edits = face_tracks.link_tracks(seen, config, backend, source, checked.edits)
     models = backend.models(config.device, config.encoder)
