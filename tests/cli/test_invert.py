@@ -59,7 +59,9 @@ def test_a_picture_has_one_code_and_a_sheet(clip: Path) -> None:
     assert vidinv("invert", picture, "-o", codes, "--render", sheet) == 0
     assert len(CodeReader(codes)) == 1
     shown = cv2.imread(str(sheet))
-    assert shown is not None and shown.shape == (256, 3 * 256, 3)
+    assert shown is not None and shown.shape == (24 + 256, 3 * 256, 3)
+    assert shown[:24].min() < 100  # the labels
+    shown = shown[24:]
     assert abs(float(shown[:, :256].mean()) - 120) < 3  # the face itself comes first
     assert np.abs(shown[:, 256:512].astype(int) - shown[:, 512:]).max() > 3  # G(w) is not G(w, F)
 

@@ -29,6 +29,7 @@ from vidinv.stages import codes as stored_codes
 
 # What decides nothing a job writes by itself; whoever adds a field to this says why in its dataclass.
 IN_REQUEST = {"source", "output", "overwrite", "keep_job", "report", "thumbnails", "gate", "command", "c2pa"}
+IN_REQUEST |= {"force"}
 IN_CONFIG = {"stall_seconds", "encoder", "generator", "boxes", "c2pa.certificate", "c2pa.key", "tuning.cache"}
 
 

@@ -150,11 +150,16 @@ def _check_times(edits: ResolvedEdits, at: float | None, info: VideoInfo) -> Non
             raise UsageError(f"an edit starts at {begin:g} s, after the end of the clip ({info.duration_s:.2f} s)")
 
 
-def _check_options(request: Request) -> None:
-    """Raise UsageError for options that exclude each other, and for a folder where a file is meant."""
+def check_names(request: Request) -> None:
+    """Raise UsageError for a folder such as "." where the name of a file is meant."""
     for option, path in (("-o", request.output), ("--codes", request.codes)):
         if path is not None and path.name in ("", ".."):
             raise UsageError(f"{option} {path} is a folder", remedy=f"give the name of a file, as in {option} NAME")
+
+
+def _check_options(request: Request) -> None:
+    """Raise UsageError for options that exclude each other."""
+    check_names(request)
     if request.at is not None and not request.preview:
         raise UsageError("--at works only with --preview", remedy="give --preview as well")
     if request.at is not None and request.codes is not None and not request.codes_are_there:

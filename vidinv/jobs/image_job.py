@@ -18,7 +18,7 @@ from vidinv.editing import strength_range
 from vidinv.editing.plan import ResolvedEdits
 from vidinv.errors import UsageError
 from vidinv.frames import Array, Code, Colour, Display, Edit, FrameBatch, Shot, Work
-from vidinv.jobs import check, engine_autotune, finalize, render, sign_output, target_strength
+from vidinv.jobs import check, engine_autotune, finalize, preview, render, sign_output, target_strength
 from vidinv.jobs.job import AnalyzedJob, open_checked
 from vidinv.jobs.job_folder import JobFolder, fresh_job
 from vidinv.jobs.publish import check_files, publish_files
@@ -30,7 +30,7 @@ from vidinv.media import photo, picture
 from vidinv.media.image_grid import image_grid
 from vidinv.media.photo import Photo
 from vidinv.media.probe import VideoInfo
-from vidinv.stages import preview, reencode
+from vidinv.stages import reencode
 from vidinv.stages.graph import Stage
 
 TIME_BASE = Fraction(1, 25)  # of the only frame, whose pts is 0
@@ -50,6 +50,7 @@ def check_picture(request: Request, backend: Backend | None = None) -> CheckedRe
 
     Raises UsageError, InputUnreadable or OutputUnwritable; nothing is fetched or written.
     """
+    check.check_names(request)
     photo.check_suffix(request.output)
     return check_source(request, request.files(), backend)
 

@@ -12,6 +12,7 @@ from vidinv.backends.interface import Models
 from vidinv.config import RunConfig
 from vidinv.engines.runner import Runner
 from vidinv.frames import Array, FrameBatch, Work
+from vidinv.jobs import preview
 from vidinv.jobs import request as requests
 from vidinv.jobs.job import AnalyzedJob
 from vidinv.jobs.journal import Journal
@@ -32,7 +33,6 @@ from vidinv.stages import (
     graph,
     mask,
     measure_identity,
-    preview,
     reencode,
     synthesize,
     watermark,

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from vidinv.frames import Colour, FaceBatch, FrameBatch, Planes, Track, Work
+from vidinv.jobs import preview
 from vidinv.media.image_grid import LABEL
-from vidinv.stages import preview
 
 SIDE = 64
 FULL = Colour("bt709", True)
