@@ -102,6 +102,14 @@ def test_failures_are_told_where_no_bar_is(tmp_path: Path, capsys: pytest.Captur
     assert last.startswith("0 of 1 clips done, 1 failed; retry them with --retry-failed")
 
 
+def test_clips_with_warnings_are_counted_on_standard_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "in").mkdir()
+    make_clip(tmp_path / "in" / "talk.mp4", frames=4)
+    options = ["--name", "{stem}.webm", "--retries", 0]  # which cannot hold the clip's sound and times as they are
+    assert batch(tmp_path / "in", tmp_path / "out", *EDIT, *options).code == 0
+    assert "warning: 1 clip has warnings; the reports" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", GOOD)
 def test_each_output_is_that_of_a_run_alone(done: Done, tmp_path: Path, name: str) -> None:
     whole = alone(done.source / GOOD[name], tmp_path / Path(name).name, *EDIT)

@@ -222,6 +222,11 @@ def print_summary(found: dict[str, Any], page: str, place: BatchFolder, shown: P
     for clip in place.journal.clips("failed"):
         shown.fail(f"failed: row {clip.row}, {clip.source}: {clip.error} (exit code {clip.code})")
     totals = found["totals"]
+    warned = sum(bool(clip.figures.get("warnings")) for clip in place.journal.clips("done"))
+    if warned:
+        shown.say(
+            f"warning: {warned} clip{'s have' if warned > 1 else ' has'} warnings; the reports beside the outputs name them"
+        )
     again = "; retry them with --retry-failed" if totals["failed"] else ""
     last = shown.fail if totals["failed"] else shown.say
     last(f"{totals['done']} of {totals['clips']} clips done, {totals['failed']} failed{again}; see {page}")

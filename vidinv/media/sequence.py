@@ -32,6 +32,26 @@ def is_picture(path: Path) -> bool:
     return path.suffix.lower() in _DEMUXERS
 
 
+def is_animated_png(path: Path) -> bool:
+    """Return whether the file at `path` is a PNG with several frames: its animation chunk comes before the pixels."""
+    head = _head(path)
+    return head.startswith(b"\x89PNG\r\n\x1a\n") and b"acTL" in head.partition(b"IDAT")[0]
+
+
+def is_animated_webp(path: Path) -> bool:
+    """Return whether the file at `path` is a WebP with several frames, by the flag in its extended header."""
+    head = _head(path)
+    return head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and len(head) > 20 and bool(head[20] & 2)
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with open_regular(path) as stream:
+            return stream.read(1 << 16)
+    except OSError:
+        return b""
+
+
 def list_pictures(folder: Path) -> list[Path]:
     """List the folder's pictures in natural order (2 before 10); other files are ignored.
 

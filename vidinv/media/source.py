@@ -26,7 +26,7 @@ FAILURES = 3  # consecutive read errors without a packet between them, after whi
 # Demuxers that read a single file and follow no references: no playlists, no file lists, no network.
 _DEMUXERS = (
     "mov,matroska,webm,avi,nut,mpegts,mpeg,flv,ogg,asf,mxf,gxf,ivf,h264,hevc,av1,obu,m4v,mjpeg,y4m,yuv4mpegpipe,dv,gif,"
-    "png_pipe,jpeg_pipe,webp_pipe,bmp_pipe,dpx_pipe,tiff_pipe"
+    "apng,png_pipe,jpeg_pipe,webp_pipe,bmp_pipe,dpx_pipe,tiff_pipe"
 )
 _OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _DEMUXERS, "max_streams": str(MAX_STREAMS)}
 _LIMITS = {"max_pixels": str(MAX_PIXELS)}
@@ -74,6 +74,13 @@ def _open(path: Path) -> InputContainer:
             raise InputUnreadable(f"{path} is not a regular file", remedy=REMEDY)
         if not path.is_dir() and path.stat().st_size == 0:
             raise InputUnreadable(f"{path} is empty (0 bytes)", remedy="copy or download it again")
+        if path.is_file() and sequence.is_animated_webp(path):
+            raise InputUnreadable(
+                f"{path} is an animated WebP, which FFmpeg does not decode",
+                remedy="convert it to a GIF or a video first",
+            )
+        if path.is_file() and sequence.is_animated_png(path):
+            return av.open(str(path.absolute()), "r", format="apng", options=_OPTIONS | _LIMITS)
         if path.is_dir() or sequence.is_picture(path):
             reel = sequence.Reel(sequence.list_pictures(path) if path.is_dir() else [path])
             options = _LIMITS | {"framerate": str(sequence.frame_rate(path))}
