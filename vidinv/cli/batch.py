@@ -224,9 +224,8 @@ def print_summary(found: dict[str, Any], page: str, place: BatchFolder, shown: P
     totals = found["totals"]
     warned = sum(bool(clip.figures.get("warnings")) for clip in place.journal.clips("done"))
     if warned:
-        shown.say(
-            f"warning: {warned} clip{'s have' if warned > 1 else ' has'} warnings; the reports beside the outputs name them"
-        )
+        named = "1 clip has" if warned == 1 else f"{warned} clips have"
+        shown.say(f"warning: {named} warnings; the reports beside the outputs tell them")
     again = "; retry them with --retry-failed" if totals["failed"] else ""
     last = shown.fail if totals["failed"] else shown.say
     last(f"{totals['done']} of {totals['clips']} clips done, {totals['failed']} failed{again}; see {page}")
