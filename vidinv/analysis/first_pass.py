@@ -93,7 +93,7 @@ def analyse(
                 if locate is not None and inside:
                     is_searched = index % config.detect_every == 0
                     known = None if last is None or is_searched else _boxes_around(last.result(), rotation)
-                    picture = _as_shown(_rgb_bytes(native, batch), batch.display)
+                    picture = as_shown(_rgb_bytes(native, batch), batch.display)
                     last = found = looked.submit(locate_in_frame, locate, given, index, picture, rotation, known)
                 where = to_coded(batch.display, native.width)
                 looked.add(partial(shards.add, index, pts, batch.time_base, change, is_new, to_coded=where), found)
@@ -133,7 +133,7 @@ def _boxes_around(last: LocatedFaces, rotation: int) -> Array:
     return np.concatenate([low, high], axis=1).astype(np.float32).reshape(-1, 4)
 
 
-def _as_shown(rgb: Array, display: Display) -> Array:
+def as_shown(rgb: Array, display: Display) -> Array:
     """The picture [H,W,3] unmirrored and with square pixels. The detector itself handles the rotation."""
     if display.pixel_aspect != 1:
         height, width = rgb.shape[:2]
@@ -142,7 +142,7 @@ def _as_shown(rgb: Array, display: Display) -> Array:
 
 
 def to_coded(display: Display, width: int) -> Array:
-    """[2,3] from pixel centres of the picture that `_as_shown` returns to those of the coded picture, `width` wide."""
+    """[2,3] from pixel centres of the picture that `as_shown` returns to those of the coded picture, `width` wide."""
     shown = round(width * display.pixel_aspect)
     step = width / shown
     if display.is_mirrored:

@@ -49,6 +49,10 @@ def run(
     at: Annotated[
         str | None, typer.Option(metavar="T", help="With --preview: only a few seconds from T (0:12).")
     ] = None,
+    still: Annotated[
+        str | None,
+        typer.Option("--still", metavar="T", help="Only draw source, result and change of the frame at T (0:12)."),
+    ] = None,
     codes: Annotated[
         Path | None,
         typer.Option("--codes", metavar="FILE", help="Code file: read if it exists, else written."),
@@ -82,6 +86,10 @@ def run(
         )
     source = folders.with_name(source)
     picture_or_video.refuse_picture(source)
+    if still is not None:
+        _refuse_with_still({"--preview": preview, "--at": at, "--codes": codes, "--report": report, "--c2pa": c2pa})
+        _draw_still(source, output, grammar.parse_time(still), resolved, common, overwrite=overwrite, force=force)
+        return
     target = output or default_output(source)
     from vidinv.jobs.request import Request
 
@@ -107,6 +115,37 @@ def run(
         options.write_json(made, common.json_to)
     kept = made["output"]["path"] or made["output"].get("preview")
     check_gate(made["gate"], f"the result is kept as {kept}")
+
+
+def _refuse_with_still(given: dict[str, object]) -> None:
+    """Raise UsageError for options that a still has no use for."""
+    for option, value in given.items():
+        if value:
+            raise UsageError(f"--still and {option} exclude each other", remedy=f"leave out {option}")
+
+
+def _draw_still(
+    source: Path,
+    output: Path | None,
+    second: float,
+    config: RunConfig,
+    common: options.Job,
+    *,
+    overwrite: bool,
+    force: bool,
+) -> None:
+    from vidinv.jobs import still
+    from vidinv.jobs.request import Request
+    from vidinv.weights import cache
+
+    request = Request(source, output or still.default_output(source), config, overwrite=overwrite, force=force)
+    backend = still.check_still(request, second)
+    cache.need(backend.all_needs, offline=common.offline, accept=common.accept_licences)
+    with progress.show(common.show, quiet=common.quiet) as shown:
+        shown.phase("still", 1)
+        still.draw_still(request, second, backend)
+        shown.advance(1)
+    shown.say(f"made {request.output}")
 
 
 def check_gate(verdict: dict[str, Any] | None, remedy: str) -> None:

@@ -74,6 +74,15 @@ def read_list(path: Path) -> list[str]:
     return [_written(entry, f"entry {number} of {path}") for number, entry in enumerate(entries, 1)]
 
 
+def write(edit: Edit) -> str:
+    """Return the text of an edit without its times; `parse` gives the rest of it back."""
+    text = "" if edit.track is None else f"{edit.track}:"
+    text += edit.name + (f"{edit.strength:+.6f}" if edit.target is None else f"={edit.target:.6f}")
+    if edit.layers is not None:
+        text += f"@layers={edit.layers[0]}-{edit.layers[1] - 1}"
+    return text + (f"@region={edit.region}" if edit.region else "")
+
+
 def parse_time(text: str) -> float:
     """Parse `12`, `0:12` or `1:02:03.5` to seconds. Raises UsageError."""
     if not re.fullmatch(CLOCK, text, re.ASCII):
