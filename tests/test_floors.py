@@ -119,7 +119,7 @@ def _imported(path: Path) -> set[str]:
 
 # The fuzzing of readers and the table of hostile files run for seconds as tests and for minutes as scripts: one body.
 SHARED_BY_STRESS = ("scripts.stress.", "tests.fuzz.", "tests.helpers.")
-STRESS = ("scripts/stress/", "tests/fuzz/", "tests/cli/test_hostile_files.py")
+STRESS = ("scripts/stress/", "tests/fuzz/")
 
 
 def test_scripts_and_tests_do_not_import_each_other_and_tests_share_through_helpers_alone() -> None:
