@@ -138,4 +138,4 @@ def _samples(path: Path, file: Image.Image) -> tuple[Array, Array | None]:
     if file.has_transparency_data:
         alpha = np.asarray((file if file.mode == "RGBA" else file.convert("RGBA")).getchannel("A"))
     mode = "L" if file.mode in GRAY else "RGB"
-    return np.ascontiguousarray(np.asarray(file.convert(mode))), alpha
+    return np.array(file.convert(mode)), alpha  # a copy, which may be written to

@@ -136,7 +136,7 @@ def _colours(image: Image.Image) -> Array:
         gray = (np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)
         return np.repeat(gray[..., None], 3, axis=2)
     coloured = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    return np.asarray(coloured)[..., :3]
+    return np.array(coloured)[..., :3]  # a copy, which may be written to
 
 
 def _identified(stream: BinaryIO, size: int) -> Image.Image:
