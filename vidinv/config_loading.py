@@ -177,7 +177,7 @@ def _refusal(error: Exception, where: str, key: str, values: Values, defaults: A
     path = tuple(named.replace("[", ".").replace("]", "").split("."))
     if isinstance(error, ConfigKeyError):
         known = _at(defaults, path[:-1])
-        if not isinstance(known, Mapping):  # a key such as `a[0]` is one, whatever its brackets say
+        if not isinstance(known, Mapping):  # brackets in an unknown key, such as `a[0]`, were read as levels
             path, known = path[:1], defaults
         near = difflib.get_close_matches(path[-1], known, n=3, cutoff=0.4) or sorted(known)
         names = ", ".join(_dotted((*path[:-1], name)) for name in near)

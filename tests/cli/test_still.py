@@ -76,7 +76,7 @@ def test_an_existing_picture_is_not_replaced(clip: Path, tmp_path: Path, capsys:
     assert mine.read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("option", ["--preview", "--report", "--c2pa"])
+@pytest.mark.parametrize("option", ["--preview", "--report", "--c2pa", "--watermark", "--keep-job"])
 def test_options_of_whole_clips_exclude_a_still(clip: Path, option: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(clip, "--edit", "age+3", "--still", "0", option) == 2
     assert f"--still and {option} exclude each other" in capsys.readouterr().err

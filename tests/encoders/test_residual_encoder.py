@@ -115,6 +115,16 @@ def test_it_learns_to_draw_faces_better_than_its_first_encoder(encoder: Residual
     assert drawing.generator is generator
 
 
+def test_a_copy_has_its_own_correction_and_draws_by_the_same_generator(
+    encoder: ResidualEncoder, generator: Generator
+) -> None:
+    x, copy = faces(generator, 1), deepcopy(moved(encoder))
+    assert torch.equal(copy(x).feature, encoder(x).feature)
+    torch.nn.init.zeros_(copy.correction.to_feature.weight)
+    assert not torch.equal(copy(x).feature, encoder(x).feature)
+    assert copy._drawing[0] is encoder._drawing[0]
+
+
 def test_while_it_trains_the_number_of_looks_varies(encoder: ResidualEncoder, generator: Generator) -> None:
     x, moving = faces(generator, 1), moved(encoder).train()
     codes = [moving(x).feature for _ in range(12)]

@@ -18,8 +18,7 @@ from tests.helpers.quiet_training import Quiet
 from tests.helpers.tuning_recipes import SMALL, TUNING, tuned
 from vidinv.backends.tiny import MeanDifference, guides
 from vidinv.encoders import registry as encoders
-from vidinv.encoders.feature_style_light import for_generator
-from vidinv.encoders.registry import TINY_SIZES
+from vidinv.encoders.feature_style_light import TINY_SIZES, for_generator
 from vidinv.generators import registry as generators
 from vidinv.trainers.ae_stylegan import train as ae_stylegan
 from vidinv.trainers.automodulator import train as automodulator

@@ -10,8 +10,8 @@ import pytest
 
 from vidinv import fileio
 from vidinv.errors import OutputUnwritable, UsageError
+from vidinv.jobs.exclusive_outputs import check_files
 from vidinv.jobs.job_folder import JobFolder
-from vidinv.jobs.publish import check_files
 from vidinv.jobs.request_files import RequestFiles
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from vidinv.bench.synthetic_clip import make_clip
 from vidinv.errors import InputUnreadable
-from vidinv.media import photo, remux, stills
+from vidinv.media import photo, picture_folder, remux
 from vidinv.provenance import payload, statement
 
 MADE = {"vidinv_version": "9.9", "vidinv_edits": "age+2 smile-1", "vidinv_weights": "a/b c/d"}
@@ -38,7 +38,7 @@ def test_a_pictures_metadata_are_read(tmp_path: Path, suffix: str) -> None:
 
 def test_a_folders_metadata_are_read(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "in.mp4", frames=3, bframes=0)
-    stills.assemble([source], source, tmp_path / "out", metadata=MADE)
+    picture_folder.assemble([source], source, tmp_path / "out", metadata=MADE)
     assert statement.metadata(tmp_path / "out") == SAID
 
 

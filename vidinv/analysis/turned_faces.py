@@ -1,7 +1,7 @@
 """Find faces that are turned in the picture: by four angles, then by the angle that the found face itself has.
 
-A detector finds a face that lies on its side or upside down as well, with a lower score and landmarks that do not fit;
-at the angle at which the face is upright its score is highest.
+A detector also finds a face that is turned on its side or upside down, but with a lower score and with landmarks that
+do not fit. Its score is highest at the angle at which the face is upright.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from vidinv.editing.spaces import SPACES, Space
 from vidinv.encoders import class_conditional, encoder_file, mean_latent
 from vidinv.encoders import registry as encoders
 from vidinv.encoders.base import Encoder
+from vidinv.encoders.feature_style_light import SHIPPED
 from vidinv.faces import framing
 from vidinv.faces.attribute_meter import UNITS
 from vidinv.generators import generator_file
@@ -200,7 +201,7 @@ def _needs(description: Description) -> tuple[str, ...]:
 
 def _shipped(description: Description) -> tuple[Path, ...]:
     """Files of this package that the codes depend on."""
-    return (encoders.SHIPPED,) if description.encoder == "feature-style-light" else ()
+    return (SHIPPED,) if description.encoder == "feature-style-light" else ()
 
 
 @torch.no_grad()

@@ -173,10 +173,10 @@ def transfer(
 
 def _load(folder: Path, output: Path, overwrite: bool) -> Autoencoder:
     """Check that the output can be written, and load the autoencoder."""
-    from vidinv.jobs import publish
+    from vidinv.jobs import exclusive_outputs
     from vidinv.jobs.autoencoder import trained as trained_autoencoder
 
-    publish.check_output(output, folder, overwrite=overwrite)
+    exclusive_outputs.check_output(output, folder, overwrite=overwrite)
     return trained_autoencoder.load_autoencoder(folder)
 
 

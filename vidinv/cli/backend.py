@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vidinv.cli import options
+from vidinv.cli import json_target, options
 from vidinv.errors import UsageError
 from vidinv.terminal import print_line
 
@@ -121,7 +121,7 @@ def list_backends(json_to: options.JsonTo = None) -> None:
     own = {name: backend_spec.read_description(name) for name in backend_spec.names()}
     if json_to is not None:
         built_in = [{"name": name, "generator": each.generator} for name, each in backends.BACKENDS.items()]
-        options.write_json([*built_in, *({"name": name, **asdict(each)} for name, each in own.items())], json_to)
+        json_target.write_json([*built_in, *({"name": name, **asdict(each)} for name, each in own.items())], json_to)
         return
     for name, each in backends.BACKENDS.items():
         print_line(f"{name:<15} {each.generator} (built-in)")
@@ -140,7 +140,7 @@ def show(name: Name, json_to: options.JsonTo = None, debug: options.Debug = Fals
     chosen = backends.choose_backend(name)
     facts = _facts(chosen) | {"needs": list(chosen.all_needs)}
     if json_to is not None:
-        options.write_json(facts, json_to)
+        json_target.write_json(facts, json_to)
         return
     for key, value in facts.items():
         print_line(f"{key:<11} {', '.join(value) or '-' if isinstance(value, list) else value}")
@@ -169,7 +169,7 @@ def check(
     models = chosen.models(requests.pick_device(device or "auto"), "")
     wrong = build_backend.find_mismatches(models)
     if json_to is not None:
-        options.write_json({"name": name, "fits": not wrong, "wrong": wrong}, json_to)
+        json_target.write_json({"name": name, "fits": not wrong, "wrong": wrong}, json_to)
     if wrong:
         raise UsageError(
             f"backend {name}: {'; '.join(wrong)}", remedy="give parts that were made for the same generator"

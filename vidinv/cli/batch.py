@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vidinv import config as configs
-from vidinv.cli import options, progress
+from vidinv.cli import json_target, options, progress
 from vidinv.cli.run import resolve
 from vidinv.config import RunConfig
 from vidinv.errors import UsageError
@@ -130,7 +130,7 @@ def batch(
         page = summary.write_page(found, output)
         print_summary(found, page, opened, shown)
     if common.json_to is not None:
-        options.write_json(found, common.json_to)
+        json_target.write_json(found, common.json_to)
     if found["exit_code"]:
         raise typer.Exit(found["exit_code"])
 
@@ -222,7 +222,7 @@ def print_summary(found: dict[str, Any], page: str, place: BatchFolder, shown: P
     for clip in place.journal.clips("failed"):
         shown.fail(f"failed: row {clip.row}, {clip.source}: {clip.error} (exit code {clip.code})")
     totals = found["totals"]
-    warned = sum(bool(clip.figures.get("warnings")) for clip in place.journal.clips("done"))
+    warned = sum(bool(clip["figures"].get("warnings")) for clip in found["clips"])
     if warned:
         named = "1 clip has" if warned == 1 else f"{warned} clips have"
         shown.say(f"warning: {named} warnings; the reports beside the outputs tell them")
@@ -255,7 +255,7 @@ def print_estimate(orders: Iterable[TaskOrder], output: str, common: options.Job
     )
     if common.json_to is not None:
         totals = {"clips": len(found), "hours": round(hours, 3), "megabytes": round(megabytes, 3), "cores": cores()}
-        options.write_json({"totals": totals, "clips": [asdict(each) for each in found]}, common.json_to)
+        json_target.write_json({"totals": totals, "clips": [asdict(each) for each in found]}, common.json_to)
     code = summary.worst_exit_code(each.code for each in found if each.code)
     if code:
         raise typer.Exit(code)

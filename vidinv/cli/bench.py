@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from vidinv import config as configs
-from vidinv.cli import options
+from vidinv.cli import json_target, options
 from vidinv.cli.run import resolve
 from vidinv.terminal import print_line
 
@@ -54,7 +54,7 @@ def bench(
             found["growth"] = growing.measure(source, config)
     found = {"clip": source.name, "quality": config.quality, "edits": list(config.edits), "repeats": repeats} | found
     if common.json_to is not None:
-        options.write_json(found, common.json_to)
+        json_target.write_json(found, common.json_to)
     if common.json_to != "-":
         for line in lines(found):
             print_line(line)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vidinv.cli import options, progress
+from vidinv.cli import json_target, options, progress
 from vidinv.errors import UsageError
 from vidinv.terminal import print_line
 
@@ -98,7 +98,7 @@ def import_direction(
         made = directions.rescale_imported(made, registry.load_generator(of.generator))
     directions.save_direction(made, target, overwrite=common.overwrite)
     if json_to is not None:
-        options.write_json(directions.facts(made), json_to)
+        json_target.write_json(directions.facts(made), json_to)
     if json_to != "-":
         related = spaces.shared_by(tuple(step.shape), own) if space is None else None
         print_line(f"made {target}: {_told(made, of)}{'' if related is None else _shared_note(related, own)}")

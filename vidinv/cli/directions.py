@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from vidinv import fileio
-from vidinv.cli import direction_import, learn, options, progress
+from vidinv.cli import direction_import, json_target, learn, options, progress
 from vidinv.errors import UsageError
 from vidinv.terminal import print_line
 
@@ -35,7 +35,7 @@ def list_directions(json_to: options.JsonTo = None, backend: options.Name = "def
     space = backends.choose_backend(backend).space
     found = [directions.load_direction(name, space) for name in directions.names(space)]
     if json_to is not None:
-        options.write_json([directions.facts(entry) for entry in found], json_to)
+        json_target.write_json([directions.facts(entry) for entry in found], json_to)
         return
     for entry in found:
         effect = ", ".join(f"{value:+.3g} {unit}" for unit, value in entry.calibration.items())
@@ -67,7 +67,7 @@ def show(
     from vidinv.backends import registry as backends
     from vidinv.jobs import request as requests
     from vidinv.jobs.directions import preview
-    from vidinv.jobs.publish import check_output
+    from vidinv.jobs.exclusive_outputs import check_output
     from vidinv.media import photo
     from vidinv.weights import cache
 

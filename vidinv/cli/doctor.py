@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vidinv.cli import options
+from vidinv.cli import json_target, options
 from vidinv.terminal import print_table
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def doctor(
     if not quick:
         found.append(self_check.try_job())
     if json_to is not None:
-        options.write_json(self_check.document(found), json_to)
+        json_target.write_json(self_check.document(found), json_to)
     if json_to != "-":
         _print(found)
     if any(finding.state == "problem" for finding in found):

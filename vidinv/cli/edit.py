@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vidinv import config as configs
-from vidinv.cli import folders, options, picture_or_video, progress
+from vidinv.cli import folders, json_target, options, picture_or_video, progress
 from vidinv.cli.run import print_summary, resolve
 from vidinv.errors import UsageError
 
@@ -68,7 +68,7 @@ def edit(
         shown.advance(1)
     print_summary(report, checked.files.paths(), shown)
     if common.json_to is not None:
-        options.write_json(report, common.json_to)
+        json_target.write_json(report, common.json_to)
 
 
 def default_output(source: Path) -> Path:

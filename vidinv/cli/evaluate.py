@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vidinv import extras
-from vidinv.cli import evaluate_generative, options
+from vidinv.cli import evaluate_generative, evaluation_grid, json_target, options
 from vidinv.errors import NoFaceFound, UsageError
 from vidinv.terminal import print_line
 
@@ -103,13 +103,13 @@ def inversion(
     if encoder is not None:
         encoder_file.check_encoder(Path(encoder), own.space)
     pictures.files(data)  # raises for unusable data before anything is fetched
-    check_picture(picture, data, overwrite)
+    evaluation_grid.check_picture(picture, data, overwrite)
     asked = InversionEvaluation(
         data, chosen, codes, frames, aligned, baseline, frechet, picture, encoder or "", backend, lpips, overwrite
     )
     table = measure(asked, offline=offline, accept=accept_licences)
     if json_to is not None:
-        options.write_json(table, json_to)
+        json_target.write_json(table, json_to)
     if json_to != "-":
         shown = [column for column in COLUMNS if any(column in row for row in table.values())]
         print_line(" ".join([f"{'method':>10}", *(f"{column:>9}" for column in shown)]))
@@ -132,15 +132,6 @@ def check_methods(methods: list[str], data: list[Path], codes: Path | None) -> N
         raise UsageError(f"--codes {codes} belongs to one clip, got {len(data)}", remedy="give one --data")
 
 
-def check_picture(picture: Path | None, data: list[Path], overwrite: bool) -> None:
-    """Check that the grid can be written. Raises OutputUnwritable, UsageError if it is one of the `data`."""
-    from vidinv.jobs import publish
-
-    if picture is not None:
-        for path in data:
-            publish.check_output(picture, path, overwrite=overwrite)
-
-
 def check_lpips(lpips: str) -> None:
     """Raise UsageError for a value of --lpips that is not known, or whose package is not installed."""
     if lpips not in ("ours", "package"):
@@ -155,7 +146,7 @@ def measure(asked: InversionEvaluation, *, offline: bool, accept: bool) -> dict[
     from vidinv.report import inversions
 
     models, networks = load_evaluation(asked, offline=offline, accept=accept)
-    grid = EvaluationGrid(asked.picture, ("face", *asked.methods), asked.overwrite)
+    grid = evaluation_grid.EvaluationGrid(asked.picture, ("face", *asked.methods), asked.overwrite)
     table = inversions.evaluate(
         networks,
         found_faces(asked.data, asked.frames, asked.aligned, models.generator.sizes[0])
@@ -170,31 +161,6 @@ def measure(asked: InversionEvaluation, *, offline: bool, accept: bool) -> dict[
         raise NoFaceFound(f"no face in {asked.data[0]}", remedy="give pictures of faces, or --aligned crops")
     grid.write()
     return table
-
-
-@dataclass
-class EvaluationGrid:
-    """Picture grid with one row per face; rows are collected only if there is a `path` to write it to."""
-
-    path: Path | None
-    columns: Sequence[str]  # what the pictures of a row show
-    overwrite: bool = False
-    rows: list[tuple[str, list[Tensor]]] = field(default_factory=list)
-
-    def add(self, name: str, shown: list[Tensor]) -> None:
-        """A row of pictures [1,3,S,S], labelled with the file that the face is from."""
-        if self.path is not None:
-            self.rows.append((Path(name).name, [picture[0] for picture in shown]))
-
-    def write(self) -> None:
-        """Write the grid to `path`. Raises OutputUnwritable."""
-        from vidinv.media import picture
-        from vidinv.media.image_grid import image_grid
-
-        if self.path is not None:
-            names, pictures = [name for name, _ in self.rows], [shown for _, shown in self.rows]
-            grid = image_grid(pictures, row_labels=names, column_labels=self.columns)
-            picture.write_picture(self.path, grid, overwrite=self.overwrite)
 
 
 def of_faces(name: str) -> Backend:
@@ -327,13 +293,13 @@ def edits(
     if encoder is not None:
         encoder_file.check_encoder(Path(encoder), own.space)
     pictures.files(data)
-    check_picture(picture, data, overwrite)
+    evaluation_grid.check_picture(picture, data, overwrite)
     asked = InversionEvaluation(
         data, [how], codes, frames, aligned, 0, frechet, picture, encoder or "", backend, overwrite=overwrite
     )
     table = measure_edits(asked, chosen, offline=offline, accept=accept_licences)
     if json_to is not None:
-        options.write_json(table, json_to)
+        json_target.write_json(table, json_to)
     if json_to != "-":
         print_line("\n".join(tables.edit_tables(table)))
     if picture is not None:
@@ -352,7 +318,7 @@ def measure_edits(
     (method,) = asked.methods
     ends = reports.STRENGTHS[0], reports.STRENGTHS[-1]
     edited = [f"{direction.name}{strength:+g}" for direction in chosen for strength in ends]
-    grid = EvaluationGrid(asked.picture, ("face", "inversion", *edited), asked.overwrite)
+    grid = evaluation_grid.EvaluationGrid(asked.picture, ("face", "inversion", *edited), asked.overwrite)
     tallies = published_baselines.tallies(networks.guides.perceptual, networks.features)
     table = reports.evaluate(
         edit_evaluators(models, method),

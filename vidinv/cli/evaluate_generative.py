@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vidinv.cli import options
+from vidinv.cli import json_target, options
 from vidinv.errors import UsageError
 from vidinv.terminal import print_line
 
@@ -61,7 +61,7 @@ def generative(
     if card:
         model_card.write_card(folder, of.generator, found, f"pictures of {data.name}")
     if json_to is not None:
-        options.write_json(found, json_to)
+        json_target.write_json(found, json_to)
     if json_to != "-":
         for key, value in found.items():
             print_line(f"{key:<30} {value:.4f}" if isinstance(value, float) else f"{key:<30} {value}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vidinv.cli import folders, options, progress
+from vidinv.cli import folders, json_target, options, progress
 from vidinv.terminal import print_table
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def inspect(
     with progress.show(show, quiet=quiet) as shown:
         found = inspection.inspect(file, trust, lambda frames: shown.phase("watermark", frames), shown.advance)
     if json_to is not None:
-        options.write_json(found.document(), json_to)
+        json_target.write_json(found.document(), json_to)
     if json_to != "-":
         _print(found)
 

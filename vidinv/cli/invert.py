@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vidinv.cli import folders, options, progress
+from vidinv.cli import folders, json_target, options, progress
 from vidinv.cli.run import resolve, run_request
 
 
@@ -46,4 +46,4 @@ def invert(
             render_codes.write_render(source, stored, render, backend, resolved, shown.advance, overwrite=overwrite)
         shown.say(f"made {render}")
     if common.json_to is not None:
-        options.write_json(report, common.json_to)
+        json_target.write_json(report, common.json_to)

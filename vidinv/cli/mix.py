@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vidinv.cli import options, picture_or_video, progress
+from vidinv.cli import json_target, options, picture_or_video, progress
 from vidinv.cli.run import print_summary, resolve
 from vidinv.errors import UsageError
 
@@ -57,7 +57,7 @@ def mix(
         shown.advance(1)
     print_summary(report, pair.one.files.paths(), shown)
     if common.json_to is not None:
-        options.write_json(report, common.json_to)
+        json_target.write_json(report, common.json_to)
 
 
 @options.grouped
@@ -91,4 +91,4 @@ def interpolate(
     shown.say(f"made {output}")
     if common.json_to is not None:
         facts = {"from": source.name, "to": other.name, "frames": mixes.frame_count(seconds), "quality": config.quality}
-        options.write_json({"output": output.name, **facts}, common.json_to)
+        json_target.write_json({"output": output.name, **facts}, common.json_to)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from vidinv.cli import json_target
-from vidinv.cli.json_target import write_json as write_json
 from vidinv.errors import UsageError
 
 if TYPE_CHECKING:

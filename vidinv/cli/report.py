@@ -10,7 +10,7 @@ import typer
 
 from vidinv import config as configs
 from vidinv import fileio
-from vidinv.cli import folders, options, progress
+from vidinv.cli import folders, json_target, options, progress
 from vidinv.errors import UsageError
 from vidinv.terminal import print_line
 
@@ -148,13 +148,13 @@ def _headline(known: dict[str, Any]) -> dict[str, Any]:
 
 
 def _may_write(target: Path, source: Path, *, overwrite: bool) -> None:
-    from vidinv.jobs.publish import check_output
+    from vidinv.jobs.exclusive_outputs import check_output
 
     check_output(target, source, overwrite=overwrite)
 
 
 def _done(target: Path, value: dict[str, Any], common: ReportOptions) -> None:
     if common.json_to is not None:
-        options.write_json(value, common.json_to)
+        json_target.write_json(value, common.json_to)
     if common.json_to != "-" and not common.quiet:
         print_line(f"made {target}")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vidinv import config as configs
-from vidinv.cli import folders, options, picture_or_video, progress
+from vidinv.cli import folders, json_target, options, picture_or_video, progress
 from vidinv.config import RunConfig
 from vidinv.errors import QualityGateMissed, UsageError
 
@@ -87,7 +88,8 @@ def run(
     source = folders.with_name(source)
     picture_or_video.refuse_picture(source)
     if still is not None:
-        _refuse_with_still({"--preview": preview, "--at": at, "--codes": codes, "--report": report, "--c2pa": c2pa})
+        whole_clip = {"--preview": preview, "--at": at, "--codes": codes, "--report": report, "--c2pa": c2pa}
+        _refuse_with_still(whole_clip | {"--watermark": watermark, "--codec": codec, "--keep-job": keep_job})
         _draw_still(source, output, grammar.parse_time(still), resolved, common, overwrite=overwrite, force=force)
         return
     target = output or default_output(source)
@@ -112,12 +114,12 @@ def run(
     )
     made = run_request(request, common.show, quiet=common.quiet, offline=common.offline, accept=common.accept_licences)
     if common.json_to is not None:
-        options.write_json(made, common.json_to)
+        json_target.write_json(made, common.json_to)
     kept = made["output"]["path"] or made["output"].get("preview")
     check_gate(made["gate"], f"the result is kept as {kept}")
 
 
-def _refuse_with_still(given: dict[str, object]) -> None:
+def _refuse_with_still(given: Mapping[str, object]) -> None:
     """Raise UsageError for options that a still has no use for."""
     for option, value in given.items():
         if value:
@@ -139,7 +141,7 @@ def _draw_still(
     from vidinv.weights import cache
 
     request = Request(source, output or still.default_output(source), config, overwrite=overwrite, force=force)
-    backend = still.check_still(request, second)
+    request, backend = still.check_still(request, second)
     cache.need(backend.all_needs, offline=common.offline, accept=common.accept_licences)
     with progress.show(common.show, quiet=common.quiet) as shown:
         shown.phase("still", 1)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vidinv import extras
-from vidinv.cli import options, recipes
+from vidinv.cli import json_target, options, recipes
 from vidinv.errors import InputUnreadable, UsageError
 from vidinv.terminal import print_line
 
@@ -81,7 +81,7 @@ def gan_encoder(
     made = _tuned(context, faces, folder) if faces else _pretrained(gan_encoder.set_up(context), folder)
     recipes.keep_evaluation(folder, made)
     if json_to is not None:
-        options.write_json(made, json_to)
+        json_target.write_json(made, json_to)
     if json_to != "-":
         print_line("\n".join(_lines(made)))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vidinv import extras
-from vidinv.cli import options, recipes
+from vidinv.cli import json_target, options, recipes
 from vidinv.errors import InputUnreadable
 from vidinv.terminal import print_line
 
@@ -60,7 +60,7 @@ def near_perfect(
     made = {name: _tuned(models, pivots, recipe, folder / name) for name, pivots in groups.items()}
     recipes.keep_evaluation(folder, made)
     if json_to is not None:
-        options.write_json(made, json_to)
+        json_target.write_json(made, json_to)
     if json_to != "-":
         print_line(f"{'':>16} {'steps':>6} {'mse':>8} {'was':>8}")
         for name, row in made.items():

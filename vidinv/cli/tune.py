@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vidinv.cli import folders, options
+from vidinv.cli import folders, json_target, options
 from vidinv.cli.run import resolve, run_request
 from vidinv.errors import UsageError
 
@@ -45,4 +45,4 @@ def tune(
         request, common.show, quiet=common.quiet, offline=common.offline, accept=common.accept_licences
     )
     if common.json_to is not None:
-        options.write_json(report, common.json_to)
+        json_target.write_json(report, common.json_to)

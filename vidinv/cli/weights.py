@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from vidinv.cli import options
+from vidinv.cli import json_target, options
 from vidinv.terminal import print_line, print_table
 from vidinv.weights import cache, catalog, converted, imported, places
 
@@ -33,7 +33,7 @@ def list_parts(
     rows = [_row(entry) for entry in catalog.CATALOG.values()]
     rows += [_imported_row(*part) for part in imported.select_imports("all")]
     if json_to is not None:
-        options.write_json(rows, json_to)
+        json_target.write_json(rows, json_to)
         return
     table = Table("name", "state", "size", "archive and terms", box=None, pad_edge=False)
     for row in rows:
@@ -147,7 +147,7 @@ def import_file(
         file, name, terms, generator=generator, trunk=trunk, asked=options.pairs(settings)
     )
     if json_to is not None:
-        options.write_json([asdict(facts) for facts in made], json_to)
+        json_target.write_json([asdict(facts) for facts in made], json_to)
         return
     for facts in made:
         where = imported.path(facts.kind, facts.name)

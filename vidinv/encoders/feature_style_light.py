@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
+SHIPPED = Path(__file__).parent.parent / "assets" / "feature_style_light.safetensors"
+
+
 class ResidualBlock(nn.Module):
     """conv3x3 - BN - PReLU - conv3x3 (carries the stride) - BN, plus identity or a strided 1x1."""
 
@@ -168,6 +171,9 @@ class Sizes(TypedDict, total=False):
     deeper: tuple[int, int, int]
     input_size: int
     rank: int
+
+
+TINY_SIZES = Sizes(widths=(8, 16, 16, 16, 16), blocks=(1, 1, 1, 1), deeper=(1, 1, 1), rank=4)  # for tests
 
 
 def for_generator(generator: Generator, **sizes: Unpack[Sizes]) -> FeatureStyleLight:

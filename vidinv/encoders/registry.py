@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 
 from vidinv.encoders import adaptive, encoder_file, feature_style, feature_style_light, map2style, published
 from vidinv.encoders.base import Encoder
+from vidinv.encoders.feature_style_light import SHIPPED, TINY_SIZES
 from vidinv.faces import residual
 from vidinv.generators import mobile_stylegan
 from vidinv.generators import registry as generators
 from vidinv.weights import network_file
-
-ASSETS = Path(__file__).parent.parent / "assets"
-SHIPPED = ASSETS / "feature_style_light.safetensors"
-TINY_SIZES = feature_style_light.Sizes(widths=(8, 16, 16, 16, 16), blocks=(1, 1, 1, 1), deeper=(1, 1, 1), rank=4)
 
 
 def _tiny() -> Encoder:

@@ -8,9 +8,7 @@ looks are shared. It replaces most steps of `vidinv/editing/refine.py` by forwar
 
 from __future__ import annotations
 
-from copy import deepcopy
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, TypedDict
 
 import torch
@@ -19,7 +17,7 @@ from torch.nn import functional
 
 from vidinv.encoders import feature_style_light
 from vidinv.encoders.base import Encoder
-from vidinv.encoders.feature_style_light import FeatureStyleLight, StyleHead
+from vidinv.encoders.feature_style_light import SHIPPED, FeatureStyleLight, StyleHead
 from vidinv.frames import Code
 from vidinv.generators import proxy
 from vidinv.generators.base import Generator
@@ -27,7 +25,6 @@ from vidinv.generators.ops import resize
 from vidinv.generators.proxy import ImageDecoder
 
 LOOKS = 2  # corrections of a trained encoder
-FIRST = Path(__file__).parent.parent / "assets" / "feature_style_light.safetensors"
 GROUPS = 8  # of group normalisation: looks differ in scale, so batch statistics of one would be wrong for another
 
 
@@ -101,10 +98,16 @@ class Correction(nn.Module):
 
 @dataclass(frozen=True)
 class Drawing:
-    """What the looks need of the generator: its feature up to layer `at`, and quick pictures of codes."""
+    """What the looks need of the generator: its feature G^K(w), and quick pictures of codes.
+
+    Copies of an encoder share it, since its networks are frozen.
+    """
 
     generator: Generator
     decoder: ImageDecoder
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Drawing:
+        return self
 
     def picture(self, ws: Tensor, feature: Tensor, at: int, size: int) -> Tensor:
         return resize(self.decoder(ws, feature, at).float(), size).clamp(-1.5, 1.5)
@@ -132,13 +135,7 @@ class ResidualEncoder(Encoder):
         self.register_buffer("f_mean", first.f_mean.clone())
         self.register_buffer("f_std", first.f_std.clone())
         # In a tuple it is not registered as a submodule, so the generator's weights are not part of the state.
-        self._drawing = (Drawing(generator, proxy.image_decoder(generator, decoder_size(generator))),)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> ResidualEncoder:
-        drawing = self._drawing[0]
-        copied = ResidualEncoder(deepcopy(self.first, memo), drawing.generator, looks=self.looks)
-        copied.correction = deepcopy(self.correction, memo)
-        return copied.train(self.training)
+        self._drawing = (Drawing(generator, proxy.image_decoder(generator, min(256, generator.resolution))),)
 
     def train(self, mode: bool = True) -> ResidualEncoder:
         """Set the mode of the correction; the first encoder keeps its trained statistics."""
@@ -174,20 +171,13 @@ class ResidualEncoder(Encoder):
         return (feature - self.f_mean) / self.f_std
 
 
-def decoder_size(generator: Generator) -> int:
-    """Return the side of the pictures that the looks compare: 256, or the size of a small generator's head."""
-    return min(256, generator.resolution)
-
-
 def for_generator(generator: Generator) -> ResidualEncoder:
     """Build an untrained residual encoder: it gives the codes of its first encoder.
 
     The first encoder is the shipped one for the default generator, and an untrained one for others.
     """
     if generator.space == "mobile-stylegan-ffhq-w":
-        first = feature_style_light.load_shipped(FIRST, generator.space, generator.layer_at(16))
+        first = feature_style_light.load_shipped(SHIPPED, generator.space, generator.layer_at(16))
         return ResidualEncoder(first, generator)
-    first = feature_style_light.for_generator(
-        generator, widths=(8, 16, 16, 16, 16), blocks=(1, 1, 1, 1), deeper=(1, 1, 1), rank=4
-    )
+    first = feature_style_light.for_generator(generator, **feature_style_light.TINY_SIZES)
     return ResidualEncoder(first, generator, TINY)

@@ -19,8 +19,8 @@ from vidinv.engines import runner
 from vidinv.errors import UsageError
 from vidinv.faces import regions
 from vidinv.generators.base import Generator
+from vidinv.jobs.exclusive_outputs import check_files
 from vidinv.jobs.job_folder import JobFolder
-from vidinv.jobs.publish import check_files
 from vidinv.jobs.request import CheckedRequest, Request, encoder_options, pick_device, touches_faces
 from vidinv.media import codecs, sequence, writer
 from vidinv.media.probe import VideoInfo, probe

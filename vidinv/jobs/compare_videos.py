@@ -19,9 +19,9 @@ from vidinv.errors import UsageError
 from vidinv.faces import crops, similarity
 from vidinv.frames import Analysis, Array, FaceMetrics, FrameBatch, Work
 from vidinv.jobs import check, finalize, quality_summary, write_page
+from vidinv.jobs.exclusive_outputs import check_files, publish_files
 from vidinv.jobs.job_folder import JobFolder, fresh_job
 from vidinv.jobs.journal import Journal
-from vidinv.jobs.publish import check_files, publish_files
 from vidinv.jobs.quality_summary import MeasuredFaces
 from vidinv.jobs.request_files import RequestFiles
 from vidinv.jobs.timing import Clock
@@ -218,7 +218,7 @@ def _between(one: VideoInfo, two: VideoInfo) -> Array:
 
 
 def _edited_stream(pair: Pair) -> int | None:
-    """The number of the edited file's video stream: the source's where the file has such a one, else None (chosen)."""
+    """The edited file's video stream: the number of the source's if the file has a video there, else None (chosen)."""
     with open_video(pair.edited) as container:
         numbers = [stream.index for stream in films_of(container)]
     return pair.config.stream if pair.config.stream in numbers else None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vidinv import config_loading
 from vidinv.config import RunConfig
-from vidinv.encoders import registry
+from vidinv.encoders.feature_style_light import SHIPPED
 from vidinv.frames import Analysis
 from vidinv.jobs.request import Request
 from vidinv.media.probe import VideoInfo
@@ -39,7 +39,7 @@ def cost_line(request: Request, info: VideoInfo, analysis: Analysis, span: tuple
         inverts and request.codes is not None
     )
     if tunes and config.tune == "encoder":
-        disk += TUNE_SHARE * (Path(config.encoder) if config.encoder else registry.SHIPPED).stat().st_size / 1e6
+        disk += TUNE_SHARE * (Path(config.encoder) if config.encoder else SHIPPED).stat().st_size / 1e6
     return (
         f"{stop - start} frames, {faces} faces in {len(analysis.shots)} shots; about {took / 60:.1f} min "
         f"on two cores at quality {config.quality}; about {disk:.0f} MB of disk"

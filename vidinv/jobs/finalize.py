@@ -17,14 +17,14 @@ from vidinv.errors import OutputUnwritable
 from vidinv.frames import Analysis
 from vidinv.jobs import quality_summary, sign_output, write_page
 from vidinv.jobs import request as requests
+from vidinv.jobs.exclusive_outputs import publish_files
 from vidinv.jobs.job import AnalyzedJob
 from vidinv.jobs.journal import Journal
-from vidinv.jobs.publish import publish_files
 from vidinv.jobs.quality_summary import MeasuredFaces
 from vidinv.jobs.request_files import RequestFiles
 from vidinv.jobs.tuning import encoder as encoder_tuning
 from vidinv.jobs.tuning import generator as generator_tuning
-from vidinv.media import codecs, reader, remux, sequence, stills
+from vidinv.media import codecs, picture_folder, reader, remux, sequence
 from vidinv.media.probe import VideoInfo
 from vidinv.media.timeline import timeline_of
 from vidinv.provenance import manifest, payload
@@ -57,7 +57,7 @@ def finish(job: AnalyzedJob, frames: int, timing: dict[str, Any]) -> dict[str, A
     made = job.folder.start_making(job.files)
     if made.output is not None:
         segments = _files(job, records, "segment-")
-        join = stills.assemble if sequence.is_folder(request.output) else remux.assemble
+        join = picture_folder.assemble if sequence.is_folder(request.output) else remux.assemble
 
         def write(path: Path) -> list[str]:
             return join(segments, request.source, path, metadata=output_metadata(job), stream=request.config.stream)

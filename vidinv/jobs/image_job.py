@@ -18,10 +18,10 @@ from vidinv.editing import strength_range
 from vidinv.editing.plan import ResolvedEdits
 from vidinv.errors import UsageError
 from vidinv.frames import Array, Code, Colour, Display, Edit, FrameBatch, Shot, Work
-from vidinv.jobs import check, engine_autotune, finalize, preview, render, sign_output, target_strength
+from vidinv.jobs import check, engine_autotune, finalize, preview_panels, render, sign_output, target_strength
+from vidinv.jobs.exclusive_outputs import check_files, publish_files
 from vidinv.jobs.job import AnalyzedJob, open_checked
 from vidinv.jobs.job_folder import JobFolder, fresh_job
-from vidinv.jobs.publish import check_files, publish_files
 from vidinv.jobs.quality_summary import MeasuredFaces
 from vidinv.jobs.request import CheckedRequest, Request
 from vidinv.jobs.request_files import RequestFiles
@@ -108,7 +108,7 @@ def publish_edited(
     made = job.folder.start_making(job.files)
     assert made.output is not None
     if made.preview is not None and work.edit is not None:
-        side = preview.panel_side(job.analysis.tracks, job.config.preview_size)
+        side = preview_panels.panel_side(job.analysis.tracks, job.config.preview_size)
         picture.write_picture(made.preview, build_sheet(work, side))
     claim = finalize.build_claim(job)
     lost = sign_output.write_signed(
@@ -154,9 +154,9 @@ def run_stages(stages: Sequence[tuple[str, Stage]], work: Work) -> Work:
 def build_sheet(work: Work, side: int) -> Tensor:
     """Return [3,H,W] in [-1,1]: for every face a labelled row of the source, the finished picture and what changed."""
     assert work.faces is not None
-    rows = [preview.face_panels(work, n, side, edited=True) for n in range(len(work.faces.image))]
+    rows = [preview_panels.face_panels(work, n, side, edited=True) for n in range(len(work.faces.image))]
     labels = [f"person {number}" for number in work.faces.track.tolist()] if len(rows) > 1 else []
-    return image_grid(rows, row_labels=labels, column_labels=preview.EDITED)
+    return image_grid(rows, row_labels=labels, column_labels=preview_panels.EDITED)
 
 
 def codes_of(work: Work) -> Code:

@@ -250,7 +250,7 @@ class JobFolder:
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[int | None]:
-        """The handle of the folder; None if there is no such folder."""
+        """Open the folder without following a link, and yield its handle; None if it does not exist."""
         if self._handle is not None:
             yield self._handle
             return

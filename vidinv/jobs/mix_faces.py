@@ -15,8 +15,8 @@ from vidinv.editing import mixing
 from vidinv.errors import UsageError
 from vidinv.frames import EditLayer, Work
 from vidinv.jobs import finalize, image_job, render
+from vidinv.jobs.exclusive_outputs import publish_files
 from vidinv.jobs.job_folder import fresh_job
-from vidinv.jobs.publish import publish_files
 from vidinv.jobs.request import CheckedRequest, Request
 from vidinv.jobs.request_files import RequestFiles
 from vidinv.jobs.timing import Clock

@@ -12,7 +12,7 @@ from vidinv.backends.interface import Models
 from vidinv.config import RunConfig
 from vidinv.engines.runner import Runner
 from vidinv.frames import Array, FrameBatch, Work
-from vidinv.jobs import preview
+from vidinv.jobs import preview_panels
 from vidinv.jobs import request as requests
 from vidinv.jobs.job import AnalyzedJob
 from vidinv.jobs.journal import Journal
@@ -114,15 +114,15 @@ def build_render_graph(job: AnalyzedJob, plan: list[tuple[int, int]], done: Call
             path, job.info, requests.encoder_options(config, request.output), suffix=request.output.suffix.lower()
         )
 
-    side = preview.panel_side(job.people, config.preview_size)
+    side = preview_panels.panel_side(job.people, config.preview_size)
     is_edited = requests.edits_faces(job.edits)
 
     def open_preview(path: Path) -> SegmentWriter:
-        info = reencode.preview_info(job.info, *preview.picture_size(side))
+        info = reencode.preview_info(job.info, *preview_panels.picture_size(side))
         return SegmentWriter(path, info, EncoderOptions("h264"))
 
     def draw_preview(work: Work, position: int) -> Array:
-        return preview.draw_panels(work, position, side, edited=is_edited)
+        return preview_panels.draw_panels(work, position, side, edited=is_edited)
 
     recorder = reencode.Recorder(
         Journal(job.folder.path),

@@ -20,7 +20,7 @@ from vidinv.frames import Code, FrameBatch
 from vidinv.generators import registry as generators
 from vidinv.generators.base import Generator
 from vidinv.generators.ops import resize
-from vidinv.jobs.publish import check_output
+from vidinv.jobs.exclusive_outputs import check_output
 from vidinv.jobs.request import pick_device
 from vidinv.jobs.request_files import check_distinct
 from vidinv.media import picture, remux

@@ -16,10 +16,10 @@ from vidinv.analysis import first_pass
 from vidinv.backends.interface import Backend
 from vidinv.config import RunConfig
 from vidinv.editing import grammar, plan
-from vidinv.errors import OutputUnwritable, UsageError
+from vidinv.errors import UsageError
 from vidinv.frames import Array
 from vidinv.jobs import check, image_job
-from vidinv.jobs.request import CheckedRequest, Request
+from vidinv.jobs.request import Request
 from vidinv.jobs.request_files import preview_path
 from vidinv.media import colour, photo, reader
 from vidinv.media.photo import Photo
@@ -30,13 +30,17 @@ def default_output(source: Path) -> Path:
     return source.with_name(f"{source.stem}.still.png")
 
 
-def check_still(request: Request, second: float, backend: Backend | None = None) -> Backend:
-    """Check the request of a still, whose output is its picture; return the backend. Raises as `check_common` does."""
+def check_still(request: Request, second: float) -> tuple[Request, Backend]:
+    """Check the request of a still, whose output is its picture.
+
+    Returns the request with the edits as they are at that time, and its backend. Raises as `check_common` does.
+    """
     if request.output.suffix.lower() != ".png":
         raise UsageError(f"{request.output.name} does not end in .png", remedy="give -o a name such as face.png")
-    chosen, _ = check.check_common(replace(request, config=config_at(request.config, second)), backend)
+    request = replace(request, config=config_at(request.config, second), preview=True)
+    backend, _ = check.check_common(request)
     fileio.check_free(request.output, overwrite=request.overwrite)
-    return chosen
+    return request, backend
 
 
 def config_at(config: RunConfig, second: float) -> RunConfig:
@@ -55,27 +59,18 @@ def config_at(config: RunConfig, second: float) -> RunConfig:
 
 
 def draw_still(request: Request, second: float, backend: Backend) -> None:
-    """Edit the frame at `second` and write the labelled picture to the request's output.
+    """Edit the frame at `second` by a request that `check_still` returned, and write the picture to its output.
 
-    Raises UsageError for a time after the clip's end, OutputUnwritable, and what the edit of a picture raises.
+    Frames up to that time are decoded. Raises UsageError for a time after the clip's end, OutputUnwritable, and what
+    the edit of a picture raises.
     """
     with tempfile.TemporaryDirectory(prefix="vidinv-") as folder:
         frame = Path(folder) / f"{request.source.stem[:40]} at {second:g} s.png"
         photo.write_photo(frame, Photo(frame_at(request.source, second, request.config.stream)), {})
-        mine = replace(
-            request,
-            source=frame,
-            output=frame.with_name("edited.png"),
-            config=config_at(request.config, second),
-            preview=True,
-        )
-        checked: CheckedRequest = image_job.check_picture(mine, backend)
-        image_job.edit(checked)
-        try:
-            with fileio.writing(request.output):
-                fileio.publish(preview_path(mine.output), request.output, overwrite=request.overwrite)
-        except OutputUnwritable as error:
-            raise OutputUnwritable(f"{request.output} cannot be written", remedy="choose another -o") from error
+        edited = replace(request, source=frame, output=frame.with_name("edited.png"))
+        image_job.edit(image_job.check_picture(edited, backend))
+        drawn = preview_path(edited.output).read_bytes()
+    fileio.write_atomically(request.output, drawn, overwrite=request.overwrite)
 
 
 def frame_at(source: Path, second: float, stream: int | None = None) -> Array:

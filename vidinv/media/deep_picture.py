@@ -42,7 +42,7 @@ def read_deep(path: Path) -> tuple[Array, Array | None]:
         return found, None
     blue, green, red, *alpha = np.moveaxis(found, 2, 0)
     opacity = np.ascontiguousarray(alpha[0]) if alpha else None
-    if is_gray_png(raw):
+    if _is_gray_png(raw):
         return np.ascontiguousarray(green), opacity
     return np.ascontiguousarray(np.stack([red, green, blue], 2)), opacity
 
@@ -54,7 +54,7 @@ def _plain_png(raw: bytes) -> bytes:
     return _SIGNATURE + b"".join(c for c in _chunks(raw) if c[4:8] in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"))
 
 
-def is_gray_png(raw: bytes) -> bool:
+def _is_gray_png(raw: bytes) -> bool:
     """Return whether the bytes are those of a PNG with one colour channel."""
     return raw.startswith(_SIGNATURE) and raw[25:26] in (b"\0", b"\4")
 

@@ -1,4 +1,4 @@
-"""Pass on the streams beside the edited video: copied packet by packet, or sound converted for the container."""
+"""Pass on the streams other than the edited video: copied packet by packet, or sound converted for the container."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def read_photo(path: Path) -> Photo:
             )
         if file.mode == "F":
             raise InputUnreadable(f"{path} has floating-point samples", remedy="convert it to 8 or 16 bits first")
-        # Before the orientation, since Pillow keeps what it has parsed of broken EXIF.
+        # Read before the orientation: after a failure Pillow's second answer holds what the first had parsed so far.
         metadata = read_metadata(file, is_rgb=file.mode in PROFILED)
         samples, alpha = _samples(path, file)
         turned = [None if each is None else turn_upright(each, orientation(file)) for each in (samples, alpha)]

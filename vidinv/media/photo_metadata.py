@@ -25,7 +25,7 @@ _OWN_TEXT = (XMP_KEY, "dpi", "exif", "icc_profile", "xmp", "comment")
 
 @dataclass(frozen=True)
 class PhotoMetadata:
-    """What a photo holds beside its pixels; empty values are absent.
+    """What a photo holds in addition to its pixels; empty values are absent.
 
     `profile` (ICC), `exif` and `xmp` are raw bytes, `dpi` is pixels per inch in x and y, `comment` is that of a JPEG or
     GIF, `text` holds the text chunks of a PNG.
@@ -43,7 +43,6 @@ class PhotoMetadata:
         exif = Image.Exif()
         exif.load(self.exif)
         exif.pop(ExifTags.Base.GPSInfo, None)
-        exif._ifds.pop(ExifTags.IFD.GPSInfo, None)
         return replace(self, exif=exif.tobytes() if self.exif else b"", xmp=_LOCATED.sub(b"", self.xmp))
 
 

@@ -116,7 +116,7 @@ def _pictures(path: Path) -> int:
 def probe(path: Path | str, number: int | None = None) -> VideoInfo:
     """Describe video stream `number` of `path` (None: the one that `video_stream` chooses); decodes one frame.
 
-    Raises InputUnreadable, and UsageError if there is no such stream.
+    Raises InputUnreadable, and UsageError if no video stream has that number.
     """
     path = Path(path)
     with open_video(path, number) as container:

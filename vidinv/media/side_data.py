@@ -1,4 +1,4 @@
-"""Keep what a frame carries beside its samples (captions), and name what an output has lost of it."""
+"""Keep the side data of frames, such as captions, and name the kinds that an output has lost."""
 
 from __future__ import annotations
 

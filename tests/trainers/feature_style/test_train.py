@@ -15,7 +15,7 @@ from torch.nn import functional
 from vidinv.backends.tiny import guides
 from vidinv.encoders import encoder_file, feature_style_light
 from vidinv.encoders.base import Encoder
-from vidinv.encoders.registry import TINY_SIZES
+from vidinv.encoders.feature_style_light import TINY_SIZES
 from vidinv.errors import UsageError
 from vidinv.frames import Code
 from vidinv.generators.mobile_stylegan import MobileStyleGAN

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from vidinv.frames import Colour, FaceBatch, FrameBatch, Planes, Track, Work
-from vidinv.jobs import preview
+from vidinv.jobs import preview_panels
 from vidinv.media.image_grid import LABEL
 
 SIDE = 64
@@ -35,22 +35,24 @@ BEFORE = np.random.default_rng(0).integers(60, 180, (96, 96, 3)).astype(np.uint8
 def test_the_second_panel_is_the_frame_as_it_is_written_and_the_third_what_changed() -> None:
     after = BEFORE.copy()
     after[40:56, 40:56, 0] += 20
-    drawn = preview.draw_panels(work_of(BEFORE, after), 0, SIDE, edited=True)
+    drawn = preview_panels.draw_panels(work_of(BEFORE, after), 0, SIDE, edited=True)
     assert drawn.shape == (SIDE + LABEL, 3 * SIDE, 3)
     source, made, change = np.split(drawn[LABEL:].astype(int), 3, axis=1)
     assert np.abs(source - BEFORE[16:80, 16:80]).max() <= 1 and np.abs(made - after[16:80, 16:80]).max() <= 1
-    assert np.abs(change[26:38, 26:38, 0] - preview.GAIN * 20).max() <= preview.GAIN + 1
+    assert np.abs(change[26:38, 26:38, 0] - preview_panels.GAIN * 20).max() <= preview_panels.GAIN + 1
     assert change[:20].max() <= 1 and change[..., 1].max() <= 1
 
 
 def test_without_an_edit_the_inversion_is_shown() -> None:
-    drawn = preview.draw_panels(work_of(BEFORE, None), 0, SIDE, edited=False)
+    drawn = preview_panels.draw_panels(work_of(BEFORE, None), 0, SIDE, edited=False)
     made = drawn[LABEL:, SIDE : 2 * SIDE]
     assert np.abs(made.astype(int) - 191).max() <= 1  # 0.5 in [-1, 1]
 
 
 def test_every_panel_has_a_label_and_other_kinds_other_labels() -> None:
-    labels = [preview.draw_panels(work_of(BEFORE, None), 0, SIDE, edited=edited)[:LABEL] for edited in (True, False)]
+    labels = [
+        preview_panels.draw_panels(work_of(BEFORE, None), 0, SIDE, edited=edited)[:LABEL] for edited in (True, False)
+    ]
     for strip in labels:
         assert all(part.min() < 100 for part in np.split(strip, 3, axis=1))
     assert not np.array_equal(*labels)
@@ -58,7 +60,7 @@ def test_every_panel_has_a_label_and_other_kinds_other_labels() -> None:
 
 def test_a_frame_without_the_face_is_black_below_its_labels() -> None:
     work = replace(work_of(BEFORE, None), faces=None)
-    assert preview.draw_panels(work, 0, SIDE, edited=True)[LABEL:].max() == 0
+    assert preview_panels.draw_panels(work, 0, SIDE, edited=True)[LABEL:].max() == 0
 
 
 def test_panels_have_the_size_of_the_face_within_limits() -> None:
@@ -68,7 +70,7 @@ def test_panels_have_the_size_of_the_face_within_limits() -> None:
             id=0, frames=np.arange(3), to_frame=to_frame, landmarks=np.zeros((3, 5, 2)), crop=512, embedding=np.ones(2)
         )
 
-    assert preview.panel_side([person(0.5)], 0) == 256
-    assert preview.panel_side([person(0.05)], 0) == preview.SMALLEST
-    assert preview.panel_side([person(4.0)], 0) == preview.LARGEST
-    assert preview.panel_side([person(4.0)], 301) == 300 and preview.panel_side([], 0) == 256
+    assert preview_panels.panel_side([person(0.5)], 0) == 256
+    assert preview_panels.panel_side([person(0.05)], 0) == preview_panels.SMALLEST
+    assert preview_panels.panel_side([person(4.0)], 0) == preview_panels.LARGEST
+    assert preview_panels.panel_side([person(4.0)], 301) == 300 and preview_panels.panel_side([], 0) == 256
